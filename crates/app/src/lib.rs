@@ -1,1 +1,51 @@
-//! Under construction.
+//! What an application is given, and what it must give.
+//!
+//! An application is one more reader and writer of the log. Its state is a projection: rebuilt from the log at start, so whatever
+//! engine holds the events also holds the application.
+//!
+//! Knows: the log, HTTP routes. Does not know: transports, engines, other applications.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anywire_log::{BoxFuture, Clock, Log, RetentionRule};
+use tokio_util::sync::CancellationToken;
+
+mod error;
+mod projection;
+
+pub use error::{ApiError, api_error};
+pub use projection::{Projection, rebuild};
+
+/// What an application is given.
+#[derive(Clone)]
+pub struct AppContext {
+    /// The log it reads and writes.
+    pub log: Arc<Log>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// A directory of its own, for files that do not belong in a log.
+    pub data_dir: PathBuf,
+    /// Cancelled when the server stops: background work ends and routes answer what they can.
+    pub shutdown: CancellationToken,
+}
+
+/// What an application gives. It is made by its own constructor from an [`AppContext`] and its own configuration; by then its
+/// projection has been rebuilt.
+pub trait Application: Send + Sync + 'static {
+    /// Its name, such as `jobs`.
+    fn name(&self) -> &'static str;
+
+    /// Its HTTP routes, with absolute paths.
+    fn routes(&self) -> axum::Router;
+
+    /// Its background work; ends when the context's `shutdown` is cancelled. Errors are logged, never fatal to the server.
+    fn run(self: Arc<Self>) -> BoxFuture<'static, ()>;
+
+    /// Text in the Prometheus format that goes on the metrics page; empty if it has none.
+    fn metrics(&self) -> String {
+        String::new()
+    }
+}
+
+/// The retention an application needs for its channels, known before the log is opened.
+pub type Channels = Vec<RetentionRule>;

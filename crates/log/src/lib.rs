@@ -1,1 +1,49 @@
-//! Under construction.
+//! The log: one append-only sequence of events, read by many cursors.
+//!
+//! A publisher appends a [`Batch`]; the [`Engine`] gives it offsets, commits it and tells its follower, the [`Log`].
+//! The log keeps the newest events of every channel in memory (the [`tail`]), so a reader that is live never
+//! touches the engine. A reader is a [`Subscription`]: channels and cursors, nothing else.
+//!
+//! Knows: offsets, channels, retention, gaps. Does not know: sockets, transports, JSON envelopes, files, clocks other
+//! than the [`Clock`] it is given.
+//!
+//! Invariants:
+//! - Offsets rise over the whole log; an offset once seen never means another event.
+//! - Followers see committed events only, in offset order.
+//! - A reader behind retention is told of the gap, exactly: [`Gap`].
+
+mod channel;
+mod clock;
+#[cfg(feature = "contract")]
+pub mod contract;
+mod cursor;
+mod engine;
+mod event;
+mod gap;
+mod idempotency;
+mod log;
+mod memory;
+mod retention;
+mod store;
+mod subscription;
+pub mod tail;
+
+pub use channel::{Channel, ChannelError, ChannelPattern};
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use cursor::{Cursor, CursorError, Epoch, Offset, Position};
+pub use engine::{
+    AppendError, Appended, Batch, BoxFuture, ChannelState, Engine, Follower, ReadBatch, ReadError,
+    ReadRequest, TrimError,
+};
+pub use event::{
+    ENCODING_SLOTS, Event, EventName, EventNameError, IdempotencyKey, IdempotencyKeyError, Payload,
+    Publication,
+};
+pub use gap::{Gap, GapReason};
+pub use idempotency::{IdempotencyWindow, Lookup, fingerprint};
+pub use log::{CommitListener, Follow, Followed, Log, ReadLimit, StartError};
+pub use memory::MemoryEngine;
+pub use retention::{Durability, Keep, Retention, RetentionRule, RetentionRules};
+pub use store::{ChannelStore, StoredChannel};
+pub use subscription::{Peek, Subscription};
+pub use tail::{ChannelTail, TailConfig};

@@ -1,0 +1,53 @@
+//! Gaps: what a reader needed and cannot get any more.
+//!
+//! Knows: which channels lost what, and why. Does not know: how it is told.
+
+use crate::{Channel, Cursor, Offset};
+
+/// Why events are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GapReason {
+    /// Retention removed them.
+    Trimmed,
+    /// The reader's cursor is from another incarnation of the log.
+    Epoch,
+    /// The reader's cursor is past the tail: it belongs to a log that this one never was.
+    Ahead,
+}
+
+impl GapReason {
+    /// The reason as the protocol spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Trimmed => "trimmed",
+            Self::Epoch => "epoch",
+            Self::Ahead => "ahead",
+        }
+    }
+}
+
+/// What a reader missed (PROTOCOL.md, section 4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The cursor the reader had.
+    pub from: Cursor,
+    /// The greatest offset that is gone.
+    pub to: Cursor,
+    /// Why.
+    pub reason: GapReason,
+    /// For each channel that lost something, the greatest offset that is gone.
+    pub lost: Vec<(Channel, Offset)>,
+}
+
+impl Gap {
+    /// The gap of a reader that stood at `from`, or none if retention removed nothing it needed.
+    ///
+    /// `trimmed` gives for each channel the greatest offset that retention removed.
+    #[must_use]
+    pub fn by_retention(from: Cursor, trimmed: impl IntoIterator<Item = (Channel, Offset)>) -> Option<Self> {
+        let lost: Vec<_> = trimmed.into_iter().filter(|(_, through)| *through > from.offset).collect();
+        let to = lost.iter().map(|(_, through)| *through).max()?;
+        Some(Self { from, to: Cursor { epoch: from.epoch, offset: to }, reason: GapReason::Trimmed, lost })
+    }
+}

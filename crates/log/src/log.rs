@@ -1,0 +1,341 @@
+//! The log as its users see it: an engine, the shared tail in front of it, and who listens.
+//!
+//! Knows: how a read is split between memory and the engine; where a position is. Does not know: sockets, JSON, how an
+//! engine stores.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use crate::{
+    AppendError, Appended, Batch, Channel, ChannelState, ChannelTail, Cursor, Engine, Epoch, Event, Follower,
+    Gap, GapReason, Keep, Offset, Peek, Position, ReadBatch, ReadError, ReadRequest, RetentionRules,
+    Subscription, TailConfig, Timestamp, TrimError, tail::Tail,
+};
+
+/// How much one read returns at most. It always returns at least one event where there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadLimit {
+    /// Events.
+    pub events_max: usize,
+    /// Payload bytes.
+    pub bytes_max: usize,
+}
+
+impl Default for ReadLimit {
+    fn default() -> Self {
+        Self { events_max: 256, bytes_max: 256 << 10 }
+    }
+}
+
+impl ReadLimit {
+    /// Cuts what stands in `events` from `start` on, and returns the offset up to which it is complete.
+    pub(crate) fn cut(self, events: &mut Vec<Arc<Event>>, start: usize, upto: Offset) -> Offset {
+        let events_max = self.events_max.max(1);
+        let mut bytes = 0;
+        let mut kept = 0;
+        for event in events[start..].iter().take(events_max) {
+            bytes += event.payload.as_bytes().len();
+            if kept > 0 && bytes > self.bytes_max {
+                break;
+            }
+            kept += 1;
+        }
+        if start + kept == events.len() && kept < events_max {
+            return upto;
+        }
+        events.truncate(start + kept);
+        events.last().map_or(upto, |event| event.offset)
+    }
+}
+
+/// Who wants to know at once that events were committed. Called by the committing thread: it must return quickly.
+pub trait CommitListener: Send + Sync + 'static {
+    /// These events can be read now.
+    fn committed(&self, events: &[Arc<Event>]);
+}
+
+/// Why a log could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("starting the log failed: {0}")]
+pub struct StartError(#[from] std::io::Error);
+
+/// One log: append, read, follow, trim.
+pub struct Log {
+    engine: Arc<dyn Engine>,
+    epoch: Epoch,
+    rules: RetentionRules,
+    shared: Arc<Shared>,
+}
+
+/// What the engine's thread and the readers share.
+struct Shared {
+    tail: Tail,
+    listeners: RwLock<Vec<Arc<dyn CommitListener>>>,
+    moved: watch::Sender<Offset>,
+}
+
+impl Follower for Shared {
+    fn committed(&self, events: &[Arc<Event>], through: Offset) {
+        self.tail.commit(events, through);
+        for listener in &*self.listeners.read() {
+            listener.committed(events);
+        }
+        self.moved.send_replace(through);
+    }
+
+    fn trimmed(&self, channel: &Channel, through: Offset) {
+        self.tail.trimmed(channel, through);
+    }
+}
+
+/// Passes the engine's word on to the tail, whose start the engine gives only when it has a follower.
+struct Entrance(std::sync::OnceLock<Arc<Shared>>);
+
+impl Follower for Entrance {
+    fn committed(&self, events: &[Arc<Event>], through: Offset) {
+        self.0.wait().committed(events, through);
+    }
+
+    fn trimmed(&self, channel: &Channel, through: Offset) {
+        self.0.wait().trimmed(channel, through);
+    }
+}
+
+impl Log {
+    /// Puts the tail in front of an engine. The engine must not have been followed before.
+    #[must_use]
+    pub fn start(engine: Arc<dyn Engine>, rules: RetentionRules, config: TailConfig) -> Arc<Self> {
+        let entrance = Arc::new(Entrance(std::sync::OnceLock::new()));
+        let through = engine.follow(Arc::clone(&entrance) as Arc<dyn Follower>);
+        let shared = Arc::new(Shared {
+            tail: Tail::new(config, rules.clone(), through),
+            listeners: RwLock::default(),
+            moved: watch::Sender::new(through),
+        });
+        let _first = entrance.0.set(Arc::clone(&shared));
+        Arc::new(Self { epoch: engine.epoch(), engine, rules, shared })
+    }
+
+    /// The incarnation of the log.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The engine, for what only it knows: its name, its channels, its size.
+    #[must_use]
+    pub fn engine(&self) -> &dyn Engine {
+        &*self.engine
+    }
+
+    /// The retention rules.
+    #[must_use]
+    pub fn rules(&self) -> &RetentionRules {
+        &self.rules
+    }
+
+    /// The offset of the newest committed event, on any channel. Cost: one atomic load.
+    #[must_use]
+    pub fn tail_offset(&self) -> Offset {
+        self.shared.tail.through()
+    }
+
+    /// The cursor of a reader that has seen everything.
+    #[must_use]
+    pub fn tail_cursor(&self) -> Cursor {
+        self.cursor(self.tail_offset())
+    }
+
+    /// The cursor at an offset.
+    #[must_use]
+    pub fn cursor(&self, offset: Offset) -> Cursor {
+        Cursor { epoch: self.epoch, offset }
+    }
+
+    /// Appends a batch; resolves when it is committed and can be read.
+    ///
+    /// # Errors
+    /// [`AppendError`]; nothing of the batch is in the log then.
+    pub async fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
+        self.engine.append(batch).await
+    }
+
+    /// Removes everything on a channel up to `through`.
+    ///
+    /// # Errors
+    /// [`TrimError`].
+    pub async fn trim(&self, channel: Channel, through: Offset) -> Result<(), TrimError> {
+        self.engine.trim(channel, through).await
+    }
+
+    /// Applies retention; to be called about once a second.
+    pub fn enforce_retention(&self, now: Timestamp) {
+        self.engine.enforce_retention(now);
+    }
+
+    /// Tells a listener of every commit from now on.
+    pub fn listen(&self, listener: Arc<dyn CommitListener>) {
+        self.shared.listeners.write().push(listener);
+    }
+
+    /// A channel's tail, for a subscription.
+    #[must_use]
+    pub fn channel(&self, channel: &Channel) -> Arc<ChannelTail> {
+        let (tail, fresh) = self.shared.tail.open(channel);
+        if fresh && let Some(state) = self.engine.channel_state(channel) {
+            // Outside the tail's locks: an engine tells its follower while it holds its own.
+            tail.complete_after(state.last);
+        }
+        tail
+    }
+
+    /// The greatest offset ever committed on a channel; zero if there was none. This is the canonical position of a
+    /// reader that is caught up.
+    #[must_use]
+    pub fn newest(&self, channel: &Channel) -> Offset {
+        let state = self.engine.channel_state(channel);
+        state.map_or_else(|| self.channel(channel).newest_bound(), |state| state.last.min(self.tail_offset()))
+    }
+
+    /// Adds channels to a subscription, starting at a position. Returns the gap that the position itself makes (another epoch, past the
+    /// tail); gaps of retention come with the first read.
+    pub fn subscribe(
+        &self,
+        subscription: &mut Subscription,
+        channels: &[Channel],
+        position: Position,
+    ) -> Option<Gap> {
+        // Before the channels are opened: what is committed between the two is then after the tail, not lost.
+        let tail = self.tail_offset();
+        let reason = match position {
+            Position::Tail | Position::Oldest => None,
+            Position::After(cursor) if cursor.epoch != self.epoch => Some(GapReason::Epoch),
+            Position::After(cursor) if cursor.offset > tail => Some(GapReason::Ahead),
+            Position::After(_) => None,
+        };
+        let mut lost = Vec::new();
+        for channel in channels {
+            let handle = self.channel(channel);
+            let after = match position {
+                Position::Tail => tail,
+                Position::After(cursor) if reason.is_none() => cursor.offset,
+                Position::After(_) | Position::Oldest => self.oldest(channel),
+            };
+            lost.push((channel.clone(), after));
+            subscription.add(handle, after);
+        }
+        let (Some(reason), Position::After(from)) = (reason, position) else { return None };
+        let to = self.cursor(lost.iter().map(|(_, after)| *after).min().unwrap_or_default());
+        Some(Gap { from, to, reason, lost })
+    }
+
+    /// The position before the oldest kept event of a channel.
+    fn oldest(&self, channel: &Channel) -> Offset {
+        self.engine.channel_state(channel).map_or(Offset::ZERO, |state: ChannelState| state.trimmed_through)
+    }
+
+    /// Reads for a reader that [`Subscription::peek`] found behind the tail, from the engine. If there is a gap, tell it,
+    /// [`Subscription::skip`] it and peek again: the events of this read do not count then.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn read_behind(&self, request: ReadRequest) -> Result<(ReadBatch, Option<Gap>), ReadError> {
+        let after = request.after;
+        let mut batch = self.engine.read(request).await?;
+        // Where only the newest counts, what went before it is not missed.
+        batch.trimmed.retain(|(channel, _)| self.rules.of(channel).keep == Keep::All);
+        let gap = batch.gap(self.epoch, after);
+        Ok((batch, gap))
+    }
+
+    /// Follows channels from a position, for readers inside the process.
+    #[must_use]
+    pub fn follow(self: &Arc<Self>, channels: &[Channel], position: Position) -> Follow {
+        let moved = self.shared.moved.subscribe();
+        let mut subscription = Subscription::new();
+        let gap = self.subscribe(&mut subscription, channels, position);
+        Follow { log: Arc::clone(self), subscription, moved, gap }
+    }
+
+    /// Resolves when the tail has moved past `offset`.
+    pub async fn moved_past(&self, offset: Offset) {
+        let mut moved = self.shared.moved.subscribe();
+        // The sender lives as long as the log: waiting cannot fail.
+        let _moved = moved.wait_for(|through| *through > offset).await;
+    }
+}
+
+/// What a follower gets next.
+#[derive(Debug, Clone)]
+pub enum Followed {
+    /// Events, in order.
+    Events(Vec<Arc<Event>>),
+    /// Something is gone.
+    Gap(Gap),
+}
+
+/// A reader inside the process; see [`Log::follow`]. It costs a cursor: what it does not read waits in the log.
+pub struct Follow {
+    log: Arc<Log>,
+    subscription: Subscription,
+    moved: watch::Receiver<Offset>,
+    gap: Option<Gap>,
+}
+
+impl Follow {
+    /// Where this reader stands.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        self.log.cursor(self.subscription.cursor(self.log.tail_offset()))
+    }
+
+    /// What there is at the moment without waiting for more: `None` when the reader is live.
+    ///
+    /// # Errors
+    /// [`ReadError`] of the engine; asking again reads the same place again.
+    pub async fn ready(&mut self) -> Result<Option<Followed>, ReadError> {
+        loop {
+            if let Some(gap) = self.gap.take() {
+                return Ok(Some(Followed::Gap(gap)));
+            }
+            let mut events = Vec::new();
+            let (through, live) = match self.subscription.peek(&self.log, ReadLimit::default(), &mut events) {
+                Peek::Ready { through, live } => (through, live),
+                Peek::Behind(request) => {
+                    let (batch, gap) = self.log.read_behind(request).await?;
+                    if let Some(gap) = gap {
+                        self.subscription.skip(&gap);
+                        self.gap = Some(gap);
+                        continue;
+                    }
+                    events = batch.events;
+                    (batch.through, false)
+                }
+            };
+            self.subscription.advance(through);
+            match (events.is_empty(), live) {
+                (false, _) => return Ok(Some(Followed::Events(events))),
+                (true, true) => return Ok(None),
+                (true, false) => {}
+            }
+        }
+    }
+
+    /// The next events or gap, as soon as there are any.
+    ///
+    /// # Errors
+    /// [`ReadError`] of the engine; asking again reads the same place again.
+    pub async fn next(&mut self) -> Result<Followed, ReadError> {
+        loop {
+            self.moved.mark_unchanged();
+            if let Some(found) = self.ready().await? {
+                return Ok(found);
+            }
+            if self.moved.changed().await.is_err() {
+                return Err(ReadError::Closed);
+            }
+        }
+    }
+}

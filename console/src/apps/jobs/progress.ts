@@ -1,0 +1,130 @@
+/**
+ * The arithmetic of one job on the page: one bar over bytes and steps, and the rows of its step list.
+ *
+ * Pure: no clock, no network. The server's percentage is over the whole (bytes 0 to 50, steps 50 to 100); while this
+ * page itself sends the bytes it knows more than the server's last event, so the larger of the two wins.
+ */
+import type { JobState, JobStatus, JobStep } from "@/shared/types";
+
+/** The steps of a report, in order; the first one is the upload. */
+export const REPORT_STEPS = [
+  "receive",
+  "checksum",
+  "dialect",
+  "parse",
+  "validate",
+  "statistics",
+  "charts",
+  "render",
+  "publish",
+] as const;
+
+export interface LocalBytes {
+  sent: number;
+  total: number;
+}
+
+/** The share of the bar that belongs to bytes. */
+const BYTES_SHARE = 50;
+
+export function combinedPercent(state: JobState | null, local: LocalBytes | null): number {
+  if (state?.status === "succeeded") return 100;
+  const fromServer = clamp(state?.percent ?? 0);
+  if (!local || (state && (state.step > 1 || state.status !== "running"))) return fromServer;
+  const share = local.total === 0 ? BYTES_SHARE : (Math.min(local.sent, local.total) / local.total) * BYTES_SHARE;
+  return Math.max(fromServer, share);
+}
+
+/**
+ * Holds a bar from running backwards within one run: a resumed chunk is sent again from its last accepted byte.
+ * A new run (a retry) starts afresh.
+ */
+export class ForwardOnly {
+  #percent = 0;
+  #run = "";
+
+  next(percent: number, run: string): number {
+    if (run !== this.#run) {
+      this.#run = run;
+      this.#percent = percent;
+    }
+    this.#percent = Math.max(this.#percent, percent);
+    return this.#percent;
+  }
+}
+
+export type RowState = "pending" | "running" | "done" | "failed" | "stopped";
+
+export interface StepRow {
+  index: number;
+  name: string;
+  state: RowState;
+  /** Null while it has not begun. A running step's duration is measured at `now`. */
+  durationMs: number | null;
+}
+
+/**
+ * All rows of the list, those to come included, so that the list has its full height from the start.
+ *
+ * `now` must be on the server's clock.
+ */
+export function stepRows(state: JobState, now: number): StepRow[] {
+  const byIndex = new Map<number, JobStep>();
+  // After a retry the same index may come again: the later one counts.
+  for (const step of state.steps) byIndex.set(step.index, step);
+  const known = [...byIndex.keys()];
+  const count = Math.max(state.total_steps, ...known, 0);
+  const rows: StepRow[] = [];
+  for (let index = 1; index <= count; index += 1) rows.push(rowOf(state, byIndex.get(index), index, now));
+  return rows;
+}
+
+function rowOf(state: JobState, step: JobStep | undefined, index: number, now: number): StepRow {
+  const name = step?.name ?? nameToCome(state, index);
+  if (!step?.started_at) return { index, name, state: "pending", durationMs: null };
+  const finished = step.duration_ms !== null && step.duration_ms !== undefined;
+  const rowState = stateOf(state.status, finished, index === state.step);
+  if (finished) return { index, name, state: rowState, durationMs: step.duration_ms };
+  const end = rowState === "running" ? now : Date.parse(state.updated_at);
+  return { index, name, state: rowState, durationMs: Math.max(0, end - Date.parse(step.started_at)) };
+}
+
+function stateOf(status: JobStatus, finished: boolean, current: boolean): RowState {
+  if (current && status === "failed") return "failed";
+  if (current && (status === "cancelled" || status === "interrupted")) return "stopped";
+  if (finished || status === "succeeded") return "done";
+  return status === "running" ? "running" : "stopped";
+}
+
+function nameToCome(state: JobState, index: number): string {
+  const isReport = state.metadata?.upload !== undefined || state.total_steps === REPORT_STEPS.length;
+  return (isReport ? REPORT_STEPS[index - 1] : undefined) ?? "";
+}
+
+/** Whether the upload of this job still lacks bytes and nobody here is sending them. */
+export function awaitsBytes(state: JobState): boolean {
+  const upload = state.metadata?.upload;
+  if (!upload || upload.received_bytes >= upload.size_bytes) return false;
+  return state.status === "running" || state.status === "interrupted";
+}
+
+/**
+ * Whether `next` may replace `shown`: states travel by two ways (a request and the channel), and the older one may arrive later.
+ * Offsets are compared, never clocks.
+ */
+export function isNewer(next: JobState, shown: JobState | null): boolean {
+  if (!shown || shown.session_id !== next.session_id) return true;
+  const a = parseCursor(next.cursor);
+  const b = parseCursor(shown.cursor);
+  if (!a || !b || a.epoch !== b.epoch) return true;
+  return a.offset >= b.offset;
+}
+
+function parseCursor(cursor: string | undefined): { epoch: string; offset: number } | null {
+  const match = /^([0-9a-f]{8})-(\d+)$/.exec(cursor ?? "");
+  return match?.[1] && match[2] ? { epoch: match[1], offset: Number(match[2]) } : null;
+}
+
+function clamp(percent: number): number {
+  return Math.min(100, Math.max(0, Number.isFinite(percent) ? percent : 0));
+}

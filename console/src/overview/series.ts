@@ -1,0 +1,56 @@
+/**
+ * The last minutes of samples, as columns for a chart.
+ *
+ * Invariants:
+ * - times rise; a sample that is not newer than the last one is dropped;
+ * - between two samples more than {@link HOLE_MS} apart stands a row of nulls: a hole in the data is a hole in the chart, nothing is
+ *   interpolated;
+ * - rows older than the window are forgotten.
+ */
+import type { OverviewSample } from "@/shared/types";
+
+export const WINDOW_MS = 5 * 60_000;
+/** Samples come each second; this much silence is a hole. */
+export const HOLE_MS = 3500;
+
+export interface Row {
+  /** Seconds since 1970, as uPlot wants it. */
+  time: number;
+  values: (number | null)[];
+}
+
+export type Pick = (sample: OverviewSample) => number | null;
+
+export class Series {
+  #rows: Row[] = [];
+  readonly #picks: readonly Pick[];
+
+  constructor(picks: readonly Pick[]) {
+    this.#picks = picks;
+  }
+
+  push(sample: OverviewSample, receivedAt: number): void {
+    const last = this.#rows.at(-1);
+    const time = receivedAt / 1000;
+    if (last && time <= last.time) return;
+    if (last && receivedAt - last.time * 1000 > HOLE_MS) {
+      this.#rows.push({ time: last.time + 1, values: this.#picks.map(() => null) });
+    }
+    this.#rows.push({ time, values: this.#picks.map((pick) => finite(pick(sample))) });
+    this.#rows = this.#rows.filter((row) => row.time * 1000 >= receivedAt - WINDOW_MS - HOLE_MS);
+  }
+
+  /** Times first, then a column for each pick; `[[], [], …]` without data. */
+  columns(): [number[], ...(number | null)[][]] {
+    const columns = this.#picks.map((_, index) => this.#rows.map((row) => row.values[index] ?? null));
+    return [this.#rows.map((row) => row.time), ...columns];
+  }
+
+  get length(): number {
+    return this.#rows.length;
+  }
+}
+
+function finite(value: number | null | undefined): number | null {
+  return value === null || value === undefined || !Number.isFinite(value) ? null : value;
+}

@@ -1,0 +1,101 @@
+/**
+ * Requests to the same-origin HTTP API.
+ *
+ * Knows: fetch, the error body `{"code","message"}`. Does not know: which pages exist.
+ *
+ * Invariants:
+ * - every failure is an {@link ApiError} with a `code`, also when nothing answered (`network`) or nothing answered in time (`timeout`);
+ * - no request waits for ever.
+ */
+import type { DeliveryClients, Health, JobList, JobState, LabState, OverviewSample } from "./types";
+
+const TIMEOUT_MS = 10_000;
+
+export class ApiError extends Error {
+  readonly code: string;
+  /** The HTTP status, or 0 when there was no answer. */
+  readonly status: number;
+
+  constructor(code: string, status: number, message: string) {
+    super(message);
+    this.name = "ApiError";
+    this.code = code;
+    this.status = status;
+  }
+
+  /** Whether the same request may succeed later without anybody changing it. */
+  get transient(): boolean {
+    return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
+  }
+}
+
+export interface RequestOptions {
+  method?: string;
+  body?: unknown;
+  headers?: Record<string, string>;
+  timeoutMs?: number;
+  /** Statuses besides 2xx whose body is an answer and not an error. */
+  accept?: number[];
+}
+
+export async function request<T>(path: string, options: RequestOptions = {}): Promise<T> {
+  const response = await send(path, options);
+  const text = await response.text().catch(() => "");
+  const parsed = parseJson(text);
+  if (response.ok || options.accept?.includes(response.status)) return parsed as T;
+  throw errorOf(response.status, parsed, text);
+}
+
+async function send(path: string, options: RequestOptions): Promise<Response> {
+  const headers: Record<string, string> = { Accept: "application/json", ...options.headers };
+  const init: RequestInit = { method: options.method ?? "GET", headers, cache: "no-store" };
+  if (options.body !== undefined) {
+    headers["Content-Type"] = "application/json";
+    init.body = JSON.stringify(options.body);
+  }
+  init.signal = AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS);
+  try {
+    return await fetch(path, init);
+  } catch (cause) {
+    const timedOut = cause instanceof DOMException && cause.name === "TimeoutError";
+    throw new ApiError(timedOut ? "timeout" : "network", 0, cause instanceof Error ? cause.message : String(cause));
+  }
+}
+
+function parseJson(text: string): unknown {
+  if (text === "") return null;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function errorOf(status: number, body: unknown, text: string): ApiError {
+  if (typeof body === "object" && body !== null && "code" in body && "message" in body) {
+    return new ApiError(String(body.code), status, String(body.message));
+  }
+  // A proxy in between answers in its own words.
+  return new ApiError(status >= 502 && status <= 504 ? "unreachable" : "http", status, text.slice(0, 200).trim());
+}
+
+const job = (id: string) => `/api/progress/${encodeURIComponent(id)}`;
+
+export const api = {
+  health: () => request<Health>("/api/health", { accept: [503] }),
+  overview: () => request<OverviewSample>("/api/overview"),
+  clients: (limit = 200) => request<DeliveryClients>(`/api/delivery/clients?limit=${limit}`, { timeoutMs: 5000 }),
+  lab: () => request<LabState>("/api/lab", { timeoutMs: 4000 }),
+  setLab: (change: { block_websocket?: boolean; buffer_sse?: boolean; cut_ms?: number }) =>
+    request<LabState>("/api/lab", { method: "POST", body: change, timeoutMs: 4000 }),
+  restart: () => request<unknown>("/api/lab/restart", { method: "POST", timeoutMs: 4000 }),
+  job: (id: string) => request<JobState>(job(id)),
+  jobs: (query: { state?: string; limit?: number; before?: string }) => {
+    const parameters = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) if (value !== undefined) parameters.set(name, String(value));
+    return request<JobList>(`/api/jobs?${parameters}`);
+  },
+  retryJob: (id: string) => request<JobState>(`${job(id)}/retry`, { method: "POST" }),
+  cancelJob: (id: string) => request<JobState>(`${job(id)}/cancel`, { method: "POST" }),
+  deleteJob: (id: string) => request<unknown>(`/api/jobs/${encodeURIComponent(id)}`, { method: "DELETE" }),
+};

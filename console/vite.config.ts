@@ -1,0 +1,27 @@
+import { fileURLToPath } from "node:url";
+import vue from "@vitejs/plugin-vue";
+import { defineConfig } from "vitest/config";
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
+// Where `npm run dev` and `npm run preview` find an Anywire server.
+const target = process.env.ANYWIRE_URL ?? "http://127.0.0.1:8000";
+const proxy = {
+  "/api": { target },
+  "/anywire": { target, ws: true },
+  "/metrics": { target },
+};
+
+export default defineConfig({
+  plugins: [vue()],
+  resolve: {
+    alias: {
+      "@": path("./src"),
+      // The client's sources, not its package: the console needs no build of it.
+      anywire: path("../clients/typescript/src/index.ts"),
+    },
+  },
+  server: { host: "127.0.0.1", proxy, fs: { allow: [".", path("../clients/typescript")] } },
+  preview: { host: "127.0.0.1", proxy },
+  build: { target: "es2022", chunkSizeWarningLimit: 400 },
+  test: { environment: "happy-dom", include: ["src/**/*.test.ts"], maxWorkers: 1 },
+});

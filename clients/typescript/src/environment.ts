@@ -1,0 +1,130 @@
+/**
+ * Environment: everything of the outside world that the client touches, behind one interface, so that a test can
+ * put a virtual clock and a fake network in its place.
+ *
+ * The shapes are the smallest parts of the platform's own that are needed; the platform's objects fit as they are.
+ */
+
+export interface SocketLike {
+  readonly readyState: number;
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: { data: unknown }) => void) | null;
+  onclose: ((event: { code: number; reason: string }) => void) | null;
+  onerror: ((event: never) => void) | null;
+  send(text: string): void;
+  close(code?: number, reason?: string): void;
+}
+
+export type SocketConstructor = new (url: string, protocols: string[]) => SocketLike;
+
+export interface BodyReader {
+  read(): Promise<{ done: boolean; value?: Uint8Array | undefined }>;
+  cancel(): Promise<void>;
+}
+
+export interface ResponseLike {
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  readonly body: { getReader(): BodyReader } | null;
+  text(): Promise<string>;
+}
+
+export interface RequestLike {
+  method: string;
+  headers: Record<string, string>;
+  body?: string;
+  signal: AbortSignal;
+}
+
+/** What tells the client about the page and its network. */
+export type LifecycleEvent = "online" | "offline" | "visible" | "freeze" | "resume";
+
+/** The part of `navigator.locks` that is used. */
+export interface LocksLike {
+  request(
+    name: string,
+    options: { signal?: AbortSignal; steal?: boolean },
+    held: () => Promise<void>,
+  ): Promise<unknown>;
+}
+
+export interface BroadcastLike {
+  onmessage: ((event: { data: unknown }) => void) | null;
+  postMessage(message: unknown): void;
+  close(): void;
+}
+
+export interface Environment {
+  /** Milliseconds since 1970; must go on during sleep, so that a wake-up shows as a jump. */
+  now(): number;
+  setTimeout(callback: () => void, delayMs: number): unknown;
+  clearTimeout(timer: unknown): void;
+  /** 0 <= x < 1, for jitter. */
+  random(): number;
+  /** A text nobody else has: idempotency keys, client names. */
+  randomId(): string;
+  fetch(url: string, request: RequestLike): Promise<ResponseLike>;
+  /** Absent where there is none (Node 20): the ladder then begins at SSE. */
+  readonly WebSocket?: SocketConstructor | undefined;
+  /** False only if the platform is sure that there is no network. */
+  online(): boolean;
+  /** Calls back on page and network events; the answer stops it. */
+  onLifecycle(listener: (event: LifecycleEvent) => void): () => void;
+  /** Only `anywire/shared` uses these two. */
+  readonly locks?: LocksLike | undefined;
+  readonly broadcast?: ((name: string) => BroadcastLike) | undefined;
+}
+
+function randomId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Page events by target. `pageshow` and `pagehide` matter when the page goes into the back/forward cache and comes out. */
+function onLifecycle(listener: (event: LifecycleEvent) => void): () => void {
+  const page = globalThis.document as Document | undefined;
+  const stops: (() => void)[] = [];
+  const on = (
+    target: EventTarget | undefined,
+    name: string,
+    translate: (event: Event) => LifecycleEvent | null,
+  ) => {
+    const handler = (event: Event) => {
+      const meaning = translate(event);
+      if (meaning) listener(meaning);
+    };
+    target?.addEventListener?.(name, handler);
+    stops.push(() => target?.removeEventListener?.(name, handler));
+  };
+  const persisted = (meaning: LifecycleEvent) => (event: Event) =>
+    (event as PageTransitionEvent).persisted ? meaning : null;
+  on(globalThis, "online", () => "online");
+  on(globalThis, "offline", () => "offline");
+  on(globalThis, "pageshow", persisted("resume"));
+  on(globalThis, "pagehide", persisted("freeze"));
+  on(page, "freeze", () => "freeze");
+  on(page, "resume", () => "resume");
+  on(page, "visibilitychange", () => (page?.visibilityState === "visible" ? "visible" : null));
+  return () => {
+    for (const stop of stops) stop();
+  };
+}
+
+/** The platform's own environment, with single parts replaced: `platform({ WebSocket: ws })` in Node 20. */
+export function platform(replaced: Partial<Environment> = {}): Environment {
+  const { navigator, WebSocket, BroadcastChannel } = globalThis as Partial<typeof globalThis>;
+  return {
+    now: () => Date.now(),
+    setTimeout: (callback, delayMs) => setTimeout(callback, delayMs),
+    clearTimeout: (timer) => clearTimeout(timer as number),
+    random: () => Math.random(),
+    randomId,
+    fetch: (url, request) => fetch(url, request),
+    WebSocket: WebSocket as SocketConstructor | undefined,
+    online: () => navigator?.onLine !== false,
+    onLifecycle,
+    locks: navigator?.locks as LocksLike | undefined,
+    broadcast: BroadcastChannel && ((name) => new BroadcastChannel(name) as BroadcastLike),
+    ...replaced,
+  };
+}

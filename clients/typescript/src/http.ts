@@ -1,0 +1,95 @@
+/**
+ * HTTP: one request with token, time limit and errors by code; used by every transport but WebSocket, and for publishing.
+ */
+import type { Environment, ResponseLike } from "./environment.js";
+import { AnywireError } from "./errors.js";
+import { parseFields, positive, text } from "./protocol.js";
+import type { Token } from "./token.js";
+
+export interface HttpRequest {
+  readonly path: "ws" | "sse" | "poll" | "publish" | "presence";
+  readonly query?: Readonly<Record<string, string | number | undefined>>;
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** Until the head of the answer; null for as long as it takes. */
+  readonly timeoutMs: number | null;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class Http {
+  readonly environment: Environment;
+  readonly token: Token;
+  readonly #base: string;
+
+  constructor(url: string, environment: Environment, token: Token) {
+    this.environment = environment;
+    this.token = token;
+    this.#base = baseUrl(url);
+  }
+
+  url(path: HttpRequest["path"], query: HttpRequest["query"] = {}): string {
+    const parameters = Object.entries(query)
+      .filter(([, value]) => value !== undefined)
+      // A comma separates channels and cannot occur in one, so it may stay as it is: caches see one spelling.
+      .map(([name, value]) => `${name}=${encodeURIComponent(String(value)).replaceAll("%2C", ",")}`);
+    return `${this.#base}${path}${parameters.length > 0 ? `?${parameters.join("&")}` : ""}`;
+  }
+
+  socketUrl(query: HttpRequest["query"]): string {
+    return this.url("ws", query).replace(/^http/, "ws");
+  }
+
+  /** The answer if its status is 2xx. Every other outcome is an {@link AnywireError}. */
+  async request(request: HttpRequest): Promise<ResponseLike> {
+    const { environment } = this;
+    const token = await this.token.get();
+    const abort = new AbortController();
+    const onAbort = () => abort.abort();
+    if (request.signal?.aborted) abort.abort();
+    request.signal?.addEventListener("abort", onAbort);
+    const { timeoutMs } = request;
+    const timer = timeoutMs === null ? null : environment.setTimeout(onAbort, timeoutMs);
+    try {
+      const answer = await environment.fetch(this.url(request.path, request.query), {
+        method: request.method ?? "GET",
+        headers: { ...request.headers, ...(token === null ? {} : { Authorization: `Bearer ${token}` }) },
+        ...(request.body === undefined ? {} : { body: request.body }),
+        signal: abort.signal,
+      });
+      if (answer.status < 200 || answer.status > 299) throw await refusal(answer);
+      this.token.accepted();
+      return answer;
+    } catch (cause) {
+      if (cause instanceof AnywireError) throw cause;
+      throw new AnywireError("unreachable", `${request.path}: ${String(cause)}`);
+    } finally {
+      if (timer !== null) environment.clearTimeout(timer);
+      // A stream goes on after its head, and must still end when the caller says so.
+      if (timeoutMs !== null) request.signal?.removeEventListener("abort", onAbort);
+    }
+  }
+}
+
+/** `https://host/prefix/anywire/`, from any spelling of it; relative ones count from the page. */
+function baseUrl(given: string): string {
+  const url = new URL(given, (globalThis.location as Location | undefined)?.href);
+  const path = url.pathname.replace(/\/+$/, "").replace(/\/anywire$/, "");
+  return `${url.protocol.replace(/^ws/, "http")}//${url.host}${path}/anywire/`;
+}
+
+/** An answer without our body comes from something in between: a proxy whose server is away, or that blocks. */
+async function refusal(answer: ResponseLike): Promise<AnywireError> {
+  const body = parseFields(await answer.text().catch(() => ""));
+  const code = text(body.code) || (answer.status >= 500 ? "unreachable" : "bad_answer");
+  return new AnywireError(
+    code,
+    text(body.message) || `HTTP status ${answer.status}`,
+    retryAfterMs(answer, body.retry_ms),
+  );
+}
+
+function retryAfterMs(answer: ResponseLike, retryMs: unknown): number | null {
+  const seconds = Number(answer.headers.get("Retry-After") ?? Number.NaN);
+  return positive(retryMs) ?? (seconds >= 0 ? seconds * 1000 : null);
+}

@@ -1,0 +1,34 @@
+/**
+ * Link: what connects the readers to the server. A connection has one; which kind is decided where it is made.
+ */
+import type { AnywireError } from "./errors.js";
+import type { Http } from "./http.js";
+import type { Policy, TransportName } from "./policy.js";
+import type { Fields, Receipt } from "./protocol.js";
+import type { Readers } from "./readers.js";
+import type { Status } from "./status.js";
+
+export interface Link {
+  /** The set of readers has changed. */
+  update(): void;
+  /** Publishes over an open transport; null if none can. */
+  publish(frame: Fields): Promise<Receipt> | null;
+  /** Begins anew, also after `failed`. */
+  reconnect(): void;
+  close(): void;
+}
+
+/** What a link may use of the connection that owns it. */
+export interface LinkHost {
+  readonly http: Http;
+  readonly policy: Policy;
+  readonly readers: Readers;
+  readonly client: string;
+  readonly isClientNamed: boolean;
+  report(change: Partial<Status>): void;
+  /** A transport delivers. */
+  live(isReconnect: boolean, transport: TransportName): void;
+  refuse(channel: string, error: AnywireError): void;
+}
+
+export type LinkFactory = (host: LinkHost) => Link;

@@ -1,1 +1,30 @@
-//! Under construction.
+//! Codecs and session machines of every transport, without I/O.
+//!
+//! Bytes, commands and `now` go in; bytes and decisions come out. The gateway owns sockets and clocks.
+//!
+//! Knows: how everything looks on the wire (PROTOCOL.md). Does not know: sockets, clocks, async, who is connected.
+
+pub mod codes;
+pub mod head;
+pub mod json;
+pub mod liveness;
+pub mod native;
+pub mod poll;
+pub mod publish;
+pub mod request;
+pub mod sse;
+pub mod websocket;
+
+pub use codes::{Code, Refusal};
+
+/// Which of an event's encoding slots belongs to which protocol.
+pub mod slots {
+    /// A whole WebSocket frame, header and all.
+    pub const WEBSOCKET: usize = 0;
+    /// A whole SSE block.
+    pub const SSE: usize = 1;
+    /// The event's JSON, for polls.
+    pub const POLL: usize = 2;
+    /// Reserved for Socket.IO.
+    pub const SOCKETIO: usize = 3;
+}

@@ -1,0 +1,183 @@
+//! The table of wire codes (PROTOCOL.md, sections 11 and 12): permanent, and the only place that knows status, close code and
+//! whether to try again.
+//!
+//! Knows: what every error looks like from outside. Does not know: what causes it.
+
+/// One error a client can meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// The request's form is wrong.
+    InvalidRequest,
+    /// A text that should be a cursor is none.
+    InvalidCursor,
+    /// A text that should be a channel name is none.
+    InvalidChannel,
+    /// An event name or payload is wrong.
+    InvalidEvent,
+    /// A token or key is missing or wrong.
+    Unauthorized,
+    /// A token has run out.
+    TokenExpired,
+    /// The token does not allow it.
+    Forbidden,
+    /// The page's origin is not listed.
+    OriginForbidden,
+    /// The `Host` is not a loopback name, and the server is open to loopback only.
+    HostForbidden,
+    /// There is nothing at this path.
+    NotFound,
+    /// The path knows other methods.
+    MethodNotAllowed,
+    /// An idempotency key was used for another body.
+    IdempotencyConflict,
+    /// Something is larger than its limit.
+    TooLarge,
+    /// More channels than a connection may have.
+    TooManyChannels,
+    /// More connections than allowed.
+    TooManyConnections,
+    /// More requests than allowed.
+    RateLimited,
+    /// The disk is full.
+    StorageFull,
+    /// Storing failed.
+    StorageFailed,
+    /// The commit queue is full.
+    Busy,
+    /// The server is stopping.
+    ShuttingDown,
+    /// The network lab blocks this transport.
+    TransportBlocked,
+    /// A bug.
+    Internal,
+}
+
+struct Row {
+    code: Code,
+    text: &'static str,
+    http: u16,
+    close: Option<u16>,
+    retry: bool,
+}
+
+const fn row(code: Code, text: &'static str, http: u16, close: Option<u16>, retry: bool) -> Row {
+    Row { code, text, http, close, retry }
+}
+
+const TABLE: [Row; 22] = [
+    row(Code::InvalidRequest, "invalid_request", 400, None, false),
+    row(Code::InvalidCursor, "invalid_cursor", 400, None, false),
+    row(Code::InvalidChannel, "invalid_channel", 400, None, false),
+    row(Code::InvalidEvent, "invalid_event", 400, None, false),
+    row(Code::Unauthorized, "unauthorized", 401, Some(4001), false),
+    row(Code::TokenExpired, "token_expired", 401, Some(4001), true),
+    row(Code::Forbidden, "forbidden", 403, None, false),
+    row(Code::OriginForbidden, "origin_forbidden", 403, None, false),
+    row(Code::HostForbidden, "host_forbidden", 403, None, false),
+    row(Code::NotFound, "not_found", 404, None, false),
+    row(Code::MethodNotAllowed, "method_not_allowed", 405, None, false),
+    row(Code::IdempotencyConflict, "idempotency_conflict", 409, None, false),
+    row(Code::TooLarge, "too_large", 413, Some(1009), false),
+    row(Code::TooManyChannels, "too_many_channels", 400, None, false),
+    row(Code::TooManyConnections, "too_many_connections", 429, Some(4029), true),
+    row(Code::RateLimited, "rate_limited", 429, None, true),
+    row(Code::StorageFull, "storage_full", 507, None, true),
+    row(Code::StorageFailed, "storage_failed", 503, None, true),
+    row(Code::Busy, "busy", 503, None, true),
+    row(Code::ShuttingDown, "shutting_down", 503, Some(1012), true),
+    row(Code::TransportBlocked, "transport_blocked", 403, None, true),
+    row(Code::Internal, "internal", 500, Some(1011), true),
+];
+
+impl Code {
+    /// Every code there is.
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.iter().map(|row| row.code)
+    }
+
+    fn row(self) -> &'static Row {
+        // The table is in the order of the enum; a test holds it so.
+        &TABLE[self as usize]
+    }
+
+    /// The code as it stands in `"code"`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.row().text
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn http_status(self) -> u16 {
+        self.row().http
+    }
+
+    /// The WebSocket close code, if the connection ends with it.
+    #[must_use]
+    pub fn close_code(self) -> Option<u16> {
+        self.row().close
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn retry(self) -> bool {
+        self.row().retry
+    }
+}
+
+/// An error on its way to a client: a code, and words that name the thing, its value and the way out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {message}", code.as_str())]
+pub struct Refusal {
+    /// What clients act on.
+    pub code: Code,
+    /// What people read.
+    pub message: String,
+    /// When to try again, in milliseconds, where that is known.
+    pub retry_ms: Option<u32>,
+}
+
+impl Refusal {
+    /// A refusal.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), retry_ms: None }
+    }
+
+    /// The same, with a time to try again.
+    #[must_use]
+    pub fn retry_after_ms(self, retry_ms: u32) -> Self {
+        Self { retry_ms: Some(retry_ms), ..self }
+    }
+
+    /// The body of the HTTP answer.
+    #[must_use]
+    pub fn body(&self) -> String {
+        serde_json::json!({ "code": self.code.as_str(), "message": self.message }).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_enum() {
+        for (index, row) in TABLE.iter().enumerate() {
+            assert_eq!(row.code as usize, index, "{}", row.text);
+        }
+    }
+
+    #[test]
+    fn every_code_stands_in_protocol_md_with_its_status() {
+        let document = include_str!("../../../PROTOCOL.md");
+        for code in Code::all() {
+            let line = document.lines().find(|line| line.starts_with(&format!("| `{}` |", code.as_str())));
+            let line = line.unwrap_or_else(|| panic!("{} is not in PROTOCOL.md", code.as_str()));
+            assert!(line.contains(&format!("| {} |", code.http_status())), "{line}");
+            if let Some(close) = code.close_code() {
+                assert!(line.contains(&format!("| {close} |")), "{line}");
+            }
+        }
+    }
+}

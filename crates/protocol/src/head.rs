@@ -1,0 +1,112 @@
+//! The head of an HTTP/1.1 request (RFC 9112), read far enough to know whether the gateway serves it itself.
+//!
+//! Only the hot GETs of cleartext HTTP/1.1 are answered on the socket directly; everything else, and everything unusual, goes to the HTTP
+//! library with the bytes already read, which then judges it.
+//!
+//! Knows: where a head ends. Does not know: routes.
+
+/// The most bytes a request head may have.
+pub const HEAD_BYTES_MAX: usize = 16 << 10;
+const HEADERS_MAX: usize = 64;
+
+/// What stands at the start of the bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Head<'a> {
+    /// Not enough bytes yet.
+    Partial,
+    /// A head that this module understands.
+    Complete(Request<'a>),
+    /// Something for the HTTP library: another version, a body, a broken head, an HTTP/2 preface.
+    Other,
+}
+
+/// A `GET` without a body.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// The path.
+    pub path: &'a str,
+    /// The query string without `?`, empty if there is none.
+    pub query: &'a str,
+    /// The headers as they came.
+    pub headers: Vec<(&'a str, &'a str)>,
+    /// How many bytes the head has.
+    pub bytes: usize,
+}
+
+impl<'a> Request<'a> {
+    /// The first header of a name (case-insensitive).
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+    }
+}
+
+/// Reads a head.
+#[must_use]
+pub fn parse(bytes: &[u8]) -> Head<'_> {
+    if !could_be_get(bytes) {
+        return Head::Other;
+    }
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut headers);
+    match request.parse(bytes) {
+        Ok(httparse::Status::Complete(end)) => complete(&request, end).map_or(Head::Other, Head::Complete),
+        Ok(httparse::Status::Partial) if bytes.len() < HEAD_BYTES_MAX => Head::Partial,
+        Ok(httparse::Status::Partial) | Err(_) => Head::Other,
+    }
+}
+
+fn could_be_get(bytes: &[u8]) -> bool {
+    let method = b"GET ";
+    let known = bytes.len().min(method.len());
+    bytes[..known] == method[..known]
+}
+
+fn complete<'a>(request: &httparse::Request<'_, 'a>, end: usize) -> Option<Request<'a>> {
+    let target = request.path.filter(|_| request.version == Some(1))?;
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let mut headers = Vec::with_capacity(request.headers.len());
+    for header in request.headers.iter() {
+        let body = ["content-length", "transfer-encoding", "expect"];
+        if body.iter().any(|name| header.name.eq_ignore_ascii_case(name)) {
+            return None;
+        }
+        headers.push((header.name, std::str::from_utf8(header.value).ok()?));
+    }
+    Some(Request { path, query, headers, bytes: end })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GET: &[u8] =
+        b"GET /anywire/sse?channels=a HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 1f0c93ab-5\r\n\r\n";
+
+    #[test]
+    fn a_head_is_partial_at_every_cut_and_complete_at_its_end() {
+        for cut in 0..GET.len() {
+            assert_eq!(parse(&GET[..cut]), Head::Partial, "{cut}");
+        }
+        let Head::Complete(request) = parse(GET) else { panic!("complete") };
+        assert_eq!((request.path, request.query, request.bytes), ("/anywire/sse", "channels=a", GET.len()));
+        assert_eq!(request.header("last-event-id"), Some("1f0c93ab-5"));
+    }
+
+    #[test]
+    fn whatever_is_unusual_goes_to_the_library() {
+        let others: [&[u8]; 6] = [
+            b"POST /anywire/publish HTTP/1.1\r\n\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            b"GET / HTTP/1.0\r\n\r\n",
+            b"GET / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx",
+            b"GET / HTTP/1.1\r\nbroken\r\n\r\n",
+            b"\x16\x03\x01",
+        ];
+        for bytes in others {
+            assert_eq!(parse(bytes), Head::Other, "{}", String::from_utf8_lossy(bytes));
+        }
+        let long = [b"GET / HTTP/1.1\r\nX: ".as_slice(), &[b'a'; HEAD_BYTES_MAX]].concat();
+        assert_eq!(parse(&long), Head::Other);
+    }
+}

@@ -1,0 +1,124 @@
+//! Answers to polls (PROTOCOL.md, section 6).
+//!
+//! Knows: bodies, cursors and what caches may do with them. Does not know: when to answer.
+
+use anywire_log::{Cursor, Event, Gap};
+use bytes::Bytes;
+use std::sync::Arc;
+
+use crate::{
+    json::{event_size_hint, separate, write_cursor, write_event, write_gap},
+    slots,
+};
+
+/// The most events of one answer.
+pub const EVENTS_MAX: usize = 1000;
+/// About the most payload bytes of one answer.
+pub const BYTES_MAX: usize = 1 << 20;
+
+/// What a cache may do with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caching {
+    /// Keep it: the same URL will always have this answer.
+    Immutable,
+    /// Keep it for a second: it leads on to the newest by its own cursor.
+    Briefly,
+    /// Not at all.
+    Never,
+}
+
+impl Caching {
+    /// The `Cache-Control` header. Answers to requests with credentials are for that client alone.
+    #[must_use]
+    pub const fn header(self, credentials: bool) -> &'static str {
+        match (self, credentials) {
+            (Self::Immutable, false) => "public, max-age=3600, immutable",
+            (Self::Immutable, true) => "private, max-age=3600, immutable",
+            (Self::Briefly, false) => "public, max-age=1",
+            (Self::Briefly, true) => "private, max-age=1",
+            (Self::Never, _) => "no-store",
+        }
+    }
+}
+
+/// One answer with events or a gap (status 200).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The JSON body.
+    pub body: Bytes,
+    /// Where to go on.
+    pub cursor: Cursor,
+    /// What caches may do with it.
+    pub caching: Caching,
+}
+
+/// Makes an answer.
+///
+/// `full` says that a limit cut it: such an answer never changes.
+#[must_use]
+pub fn answer(cursor: Cursor, events: &[Arc<Event>], gap: Option<&Gap>, full: bool) -> Answer {
+    let size = events.iter().map(|event| event_size_hint(event)).sum::<usize>();
+    let mut body = Vec::with_capacity(size + 128);
+    body.extend_from_slice(b"{\"cursor\":\"");
+    write_cursor(&mut body, cursor);
+    body.extend_from_slice(b"\",\"events\":[");
+    for (index, event) in events.iter().enumerate() {
+        separate(&mut body, index);
+        body.extend_from_slice(event_json(event));
+    }
+    body.extend_from_slice(b"],\"gap\":");
+    match gap {
+        Some(gap) => write_gap(&mut body, "", gap),
+        None => body.extend_from_slice(b"null"),
+    }
+    body.push(b'}');
+    let caching = match (gap.is_some() || events.is_empty(), full) {
+        (true, _) => Caching::Never,
+        (false, true) => Caching::Immutable,
+        (false, false) => Caching::Briefly,
+    };
+    Answer { body: body.into(), cursor, caching }
+}
+
+/// An event's JSON, made once.
+fn event_json(event: &Event) -> &Bytes {
+    event.encoding(slots::POLL, |event| {
+        let mut out = Vec::with_capacity(event_size_hint(event));
+        write_event(&mut out, "", event);
+        out.into()
+    })
+}
+
+/// Whether `If-None-Match` names the cursor: a list of entity tags, weak ones included, or `*` (RFC 9110, section 13.1.2).
+#[must_use]
+pub fn none_match_names(header: &str, cursor: Cursor) -> bool {
+    let cursor = cursor.to_string();
+    header.split(',').map(str::trim).any(|tag| {
+        let tag = tag.strip_prefix("W/").unwrap_or(tag);
+        tag == "*" || tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')) == Some(&cursor)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_answer_is_never_kept_and_a_full_one_for_ever() {
+        let cursor: Cursor = "1f0c93ab-5".parse().expect("a cursor");
+        let empty = answer(cursor, &[], None, false);
+        assert_eq!(empty.body.as_ref(), br#"{"cursor":"1f0c93ab-5","events":[],"gap":null}"#);
+        assert_eq!(empty.caching, Caching::Never);
+        assert_eq!(Caching::Immutable.header(true), "private, max-age=3600, immutable");
+    }
+
+    #[test]
+    fn entity_tags_are_compared_weakly() {
+        let cursor: Cursor = "1f0c93ab-5".parse().expect("a cursor");
+        for header in ["\"1f0c93ab-5\"", "W/\"1f0c93ab-5\"", "\"x\", \"1f0c93ab-5\"", "*"] {
+            assert!(none_match_names(header, cursor), "{header}");
+        }
+        assert!(!none_match_names("\"1f0c93ab-6\"", cursor));
+        assert!(!none_match_names("1f0c93ab-5", cursor));
+    }
+}

@@ -1,0 +1,211 @@
+//! What a client asks of a streaming transport in its URL and headers (PROTOCOL.md, sections 6 to 10).
+//!
+//! Knows: query parameters and their limits. Does not know: who asks, how the answer is sent.
+
+use anywire_log::{Channel, CursorError, Position};
+
+use crate::codes::{Code, Refusal};
+
+/// The greatest `wait`, in seconds.
+pub const WAIT_MAX_S: u32 = 60;
+
+/// The parameters of `/anywire/sse`, `/anywire/poll` and `/anywire/ws`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StreamQuery {
+    /// The channels, in the order given, without repetitions.
+    pub channels: Vec<Channel>,
+    /// Where to start; `None` where nothing was said.
+    pub after: Option<Position>,
+    /// How long a poll waits, in seconds.
+    pub wait_s: u32,
+    /// How many events a poll returns.
+    pub limit: Option<usize>,
+    /// Whether the client becomes a member of its channels.
+    pub presence: bool,
+    /// The name the client gave itself.
+    pub client: Option<String>,
+    /// The token, where headers cannot carry it.
+    pub token: Option<String>,
+}
+
+impl StreamQuery {
+    /// Reads a query string (without `?`). Unknown parameters are ignored: proxies and libraries add their own.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that names the parameter and its value.
+    pub fn parse(query: &str, channels_max: usize) -> Result<Self, Refusal> {
+        let mut parsed = Self::default();
+        for (name, value) in pairs(query) {
+            parsed.set(&name, &value, channels_max)?;
+        }
+        Ok(parsed)
+    }
+
+    fn set(&mut self, name: &str, value: &str, channels_max: usize) -> Result<(), Refusal> {
+        match name {
+            "channels" | "channel" => self.add_channels(value, channels_max)?,
+            "after" => self.after = Some(position("after", value)?),
+            "wait" => self.wait_s = number(name, value, 0, WAIT_MAX_S)?,
+            "limit" => {
+                let limit =
+                    number(name, value, 1, u32::try_from(crate::poll::EVENTS_MAX).unwrap_or(u32::MAX))?;
+                self.limit = Some(limit as usize);
+            }
+            "presence" => self.presence = matches!(value, "1" | "true"),
+            "client" => self.client = Some(client(value)?),
+            "token" => self.token = Some(value.to_owned()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add_channels(&mut self, value: &str, channels_max: usize) -> Result<(), Refusal> {
+        for text in value.split(',') {
+            let channel =
+                Channel::new(text).map_err(|e| Refusal::new(Code::InvalidChannel, e.to_string()))?;
+            if !self.channels.contains(&channel) {
+                self.channels.push(channel);
+            }
+            check_channels(self.channels.len(), channels_max)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a request that names no channel.
+    ///
+    /// # Errors
+    /// `invalid_request`, with the way out.
+    pub fn require_channels(&self) -> Result<(), Refusal> {
+        if self.channels.is_empty() {
+            let message = "\"channels\" is missing; name at least one, such as ?channels=news";
+            return Err(Refusal::new(Code::InvalidRequest, message));
+        }
+        Ok(())
+    }
+
+    /// Takes `Last-Event-ID`, which wins over `after`. An empty one says nothing.
+    ///
+    /// # Errors
+    /// `invalid_cursor`.
+    pub fn with_last_event_id(self, header: Option<&str>) -> Result<Self, Refusal> {
+        match header.map(str::trim) {
+            None | Some("") => Ok(self),
+            Some(text) => Ok(Self { after: Some(position("Last-Event-ID", text)?), ..self }),
+        }
+    }
+}
+
+/// Refuses more channels than a connection may have.
+///
+/// # Errors
+/// `too_many_channels`, with the setting.
+pub fn check_channels(count: usize, channels_max: usize) -> Result<(), Refusal> {
+    if count > channels_max {
+        let message = format!(
+            "{count} channels on one connection, the limit is {channels_max} (limits.channels_max); open another connection"
+        );
+        return Err(Refusal::new(Code::TooManyChannels, message));
+    }
+    Ok(())
+}
+
+fn position(name: &str, text: &str) -> Result<Position, Refusal> {
+    text.parse().map_err(|error: CursorError| Refusal::new(Code::InvalidCursor, format!("{name}: {error}")))
+}
+
+fn number(name: &str, text: &str, least: u32, most: u32) -> Result<u32, Refusal> {
+    let parsed = text.parse::<u32>().ok().filter(|number| (least..=most).contains(number));
+    parsed.ok_or_else(|| {
+        let message = format!("\"{name}\" is {text:?}; expected a whole number from {least} to {most}");
+        Refusal::new(Code::InvalidRequest, message)
+    })
+}
+
+/// Checks a client's name for itself: 1 to 64 of `A–Z a–z 0–9 - _`.
+fn client(text: &str) -> Result<String, Refusal> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if text.is_empty() || text.len() > 64 || !text.chars().all(fits) {
+        let text: String = text.chars().take(64).collect();
+        let message = format!("\"client\" is {text:?}; expected 1 to 64 of A-Z a-z 0-9 - _");
+        return Err(Refusal::new(Code::InvalidRequest, message));
+    }
+    Ok(text.to_owned())
+}
+
+/// The pairs of a query string, decoded (`application/x-www-form-urlencoded`).
+pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode(name), decode(value))
+    })
+}
+
+fn decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escaped = || u8::from_str_radix(std::str::from_utf8(bytes.get(at + 1..at + 3)?).ok()?, 16).ok();
+        match bytes[at] {
+            b'+' => out.push(b' '),
+            b'%' => match escaped() {
+                Some(byte) => {
+                    out.push(byte);
+                    at += 2;
+                }
+                None => out.push(b'%'),
+            },
+            byte => out.push(byte),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(query: &str) -> Vec<String> {
+        let parsed = StreamQuery::parse(query, 3).expect(query);
+        parsed.channels.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn channels_come_as_a_list_or_repeated_and_are_decoded() {
+        assert_eq!(names("channels=a,b"), ["a", "b"]);
+        assert_eq!(names("channel=a&channel=b&channels=a"), ["a", "b"]);
+        assert_eq!(names("channels=ti%E1%BA%BFng%3A1%2Cx"), ["tiếng:1", "x"]);
+    }
+
+    #[test]
+    fn wrong_parameters_are_refused_by_name() {
+        let check = |query: &str, code| {
+            let refusal = StreamQuery::parse(query, 2).expect_err(query);
+            assert_eq!(refusal.code, code, "{query}");
+        };
+        check("channels=", Code::InvalidChannel);
+        check("channels=a,,b", Code::InvalidChannel);
+        check("channels=a,b,c", Code::TooManyChannels);
+        check("after=1", Code::InvalidCursor);
+        check("wait=61", Code::InvalidRequest);
+        check("wait=-1", Code::InvalidRequest);
+        check("limit=0", Code::InvalidRequest);
+        check("client=a%20b", Code::InvalidRequest);
+    }
+
+    #[test]
+    fn the_last_event_id_wins_over_after() {
+        let query = StreamQuery::parse("channels=a&after=0", 2).expect("a query");
+        let query = query.with_last_event_id(Some("1f0c93ab-5")).expect("a cursor");
+        assert_eq!(query.after, Some(Position::After("1f0c93ab-5".parse().expect("a cursor"))));
+        let query = query.with_last_event_id(Some("")).expect("nothing");
+        assert!(matches!(query.after, Some(Position::After(_))));
+    }
+
+    #[test]
+    fn broken_escapes_stay_as_they_are() {
+        assert_eq!(decode("a%2"), "a%2");
+        assert_eq!(decode("a%zz+b"), "a%zz b");
+    }
+}

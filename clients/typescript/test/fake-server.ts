@@ -262,7 +262,8 @@ export class FakeServer {
       },
       goodbye: (retryMs) => {
         body.write(`event: goodbye\nretry: ${retryMs}\ndata: {"retry_ms":${retryMs}}\n\n`);
-        connection.kill(false);
+        this.connections.delete(connection);
+        this.clock.setTimeout(() => connection.kill(false), 1000);
       },
     };
     this.connections.add(connection);
@@ -301,6 +302,7 @@ class FakeBody implements BodyReader {
   #arrivesAt = 0;
   #state: "open" | "ended" | "broken" = "open";
   #isCut = false;
+  #isStalled = false;
   #wake: () => void = () => {};
 
   constructor(server: FakeServer, signal: AbortSignal) {
@@ -310,7 +312,9 @@ class FakeBody implements BodyReader {
   }
 
   write(text: string): void {
-    if (this.#server.faults.silent.has("sse")) return;
+    // What is held back stays held back: a stream never has a hole.
+    this.#isStalled ||= this.#server.faults.silent.has("sse");
+    if (this.#isStalled) return;
     const bytes = new TextEncoder().encode(text);
     const cut = Math.floor(this.#server.random() * bytes.length);
     for (const piece of [bytes.slice(0, cut), bytes.slice(cut)]) this.#arrive(() => this.#pieces.push(piece));
@@ -368,6 +372,7 @@ class FakeSocket implements SocketLike {
   #sentAt = 0;
   #beat: unknown = null;
   #isCut = false;
+  #isStalled = false;
 
   constructor(server: FakeServer, _url: URL, _protocols: string[]) {
     this.#server = server;
@@ -400,7 +405,8 @@ class FakeSocket implements SocketLike {
     const frame = JSON.parse(text);
     this.#sentAt = Math.max(this.#sentAt, clock.now + faults.latencyMs());
     clock.setTimeout(() => {
-      if (this.#isCut || faults.silent.has("ws")) return;
+      this.#isStalled ||= faults.silent.has("ws");
+      if (this.#isCut || this.#isStalled) return;
       this.#server.frames.push(frame);
       this.#take(frame);
     }, this.#sentAt - clock.now);
@@ -430,7 +436,8 @@ class FakeSocket implements SocketLike {
   }
 
   #push(frame: Record<string, unknown>): void {
-    if (this.#server.faults.silent.has("ws")) return;
+    this.#isStalled ||= this.#server.faults.silent.has("ws");
+    if (this.#isStalled) return;
     this.#rest();
     const text = JSON.stringify(frame);
     this.#arrive(() => this.onmessage?.({ data: text }));

@@ -1,2 +1,70 @@
-//! Under construction.
-fn main() {}
+//! `cargo xtask`: the one entry point for people and CI.
+//!
+//! Knows: which commands there are. Does not know: how any of them works.
+
+mod bench;
+mod demo;
+mod http;
+mod process;
+mod test;
+mod tidy;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+/// What a command ends with when it does not succeed: a message for a person.
+type Failure = String;
+
+const HELP: &str = "\
+Anywire's one entry point.
+
+usage: cargo xtask COMMAND [OPTIONS]
+
+  demo     builds the console and the server, starts the server with real data and opens the console
+             --listen ADDR      address and port (default 127.0.0.1:8000)
+             --data DIR         where the log lives (default data/demo)
+             --no-open          do not open a browser
+             --no-feed          publish nothing and upload nothing
+  test     runs every test there is, in order, and ends with `N passed, N failed`
+             --list             names the stages
+             --only NAME        runs one stage (may be repeated; also NAME,NAME)
+             --fail-fast        stops at the first stage that fails
+  tidy     checks the sources against STYLE.md, ARCHITECTURE.md and PROTOCOL.md
+             --verbose          also names the longest files and functions
+  bench    builds the server and the bench in release mode and runs one: fanout, jitter, publish
+             NAME [ARGS…]       without NAME all of them run; JSON goes to target/bench/
+             --smoke            small numbers: shows that it runs, measures nothing
+  help     this text
+
+environment:
+  ANYWIRE_ALLOW_MISSING=a,b   stages of `test` that may fail to run for want of a tool (named, counted as neither passed nor failed)
+  ANYWIRE_CRASH_ROUNDS=N      rounds of kill -9 in the e2e crash suite (default 5)
+";
+
+fn main() -> ExitCode {
+    process::watch_signals();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let command = if arguments.is_empty() { "help".to_owned() } else { arguments.remove(0) };
+    let done = match command.as_str() {
+        "demo" => demo::run(&arguments),
+        "test" => test::run(&arguments),
+        "tidy" => tidy::run(&arguments),
+        "bench" => bench::run(&arguments),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(format!("there is no command {other:?}; `cargo xtask help` names them")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if process::interrupted() => ExitCode::from(130),
+        Err(message) => {
+            if !message.is_empty() {
+                eprintln!("xtask {command}: {message}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

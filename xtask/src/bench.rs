@@ -1,0 +1,80 @@
+//! `cargo xtask bench`: builds what is measured and what measures, brings the peers, runs.
+//!
+//! Knows: how the bench is started. Does not know: what it measures.
+
+use std::process::Command;
+
+use crate::{
+    Failure,
+    process::{self, Group},
+    test::npm_ci,
+    workspace,
+};
+
+/// The benchmarks, and what makes each so small that it only shows that it runs.
+const BENCHES: &[(&str, &[&str])] =
+    &[("fanout", &["--smoke"]), ("jitter", &["--smoke"]), ("publish", &["--smoke"])];
+
+/// Runs the benchmark that is named, or all of them.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+    let (names, arguments): (Vec<&str>, &[String]) = match arguments.first() {
+        Some(name) if !name.starts_with('-') => (vec![name.as_str()], &arguments[1..]),
+        _ => (BENCHES.iter().map(|(name, _)| *name).collect(), arguments),
+    };
+    if let Some(unknown) = names.iter().find(|name| !BENCHES.iter().any(|(known, _)| known == *name)) {
+        return Err(format!("there is no bench {unknown:?}; there are fanout, jitter and publish"));
+    }
+    build()?;
+    peers();
+    for name in names {
+        one(name, arguments)?;
+    }
+    Ok(())
+}
+
+/// Each benchmark, small: it must run and print its table.
+pub(crate) fn smoke() -> Result<(), Failure> {
+    build()?;
+    for (name, small) in BENCHES {
+        let small: Vec<String> = small.iter().map(|&argument| argument.to_owned()).collect();
+        one(name, &small)?;
+    }
+    Ok(())
+}
+
+fn build() -> Result<(), Failure> {
+    println!("building the server and the bench (cargo build --release)");
+    let mut cargo = Command::new(workspace::cargo());
+    cargo.args(["build", "--release", "-p", "anywire", "-p", "anywire-bench"]).current_dir(workspace::root());
+    finish(&mut cargo, "cargo build")
+}
+
+/// Brings the peers that can be had; one that cannot is named.
+fn peers() {
+    let wanted = workspace::root().join("bench/peers/package.json").is_file();
+    if wanted && let Err(error) = npm_ci("bench/peers") {
+        println!("without the peers ws and socket.io: {error}");
+    }
+    if process::find("nginx").is_none() {
+        println!(
+            "without the peer nginx with Nchan: nginx is not installed (apt install nginx-light libnginx-mod-nchan)"
+        );
+    }
+}
+
+fn one(name: &str, arguments: &[String]) -> Result<(), Failure> {
+    let folder = workspace::target().join("bench");
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let json = folder.join(format!("{name}.json"));
+    let mut bench = Command::new(workspace::release("anywire-bench"));
+    bench.arg(name).arg("--json").arg(&json).args(arguments).current_dir(workspace::root());
+    bench.env("ANYWIRE_BIN", workspace::release("anywire"));
+    finish(&mut bench, name)?;
+    println!("written: {}", json.display());
+    Ok(())
+}
+
+fn finish(command: &mut Command, what: &str) -> Result<(), Failure> {
+    let status = Group::start(command)?.wait(|| ())?;
+    if status.success() { Ok(()) } else { Err(format!("{what} failed ({status})")) }
+}

@@ -1,0 +1,233 @@
+//! `cargo xtask demo`: from a fresh clone to an open console with real data in it.
+//!
+//! Knows: what is built, in which order, and what a person wants to be told meanwhile. Does not know: what the server does.
+
+mod feed;
+mod prices;
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Failure,
+    process::{self, Group, elapsed},
+    workspace,
+};
+
+/// How often the server is started again when it dies. More means that it cannot run here.
+const RESTARTS_MAX: u32 = 5;
+/// A build that is silent for so long gets a word from us.
+const REMIND: Duration = Duration::from_secs(15);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    listen: String,
+    data: PathBuf,
+    open: bool,
+    feed: bool,
+}
+
+/// Builds, starts, feeds, and stays until Ctrl-C.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+    let options = parse(arguments)?;
+    let started = Instant::now();
+    build(started)?;
+    step(4, "starting the server", started);
+    let mut restarts = 0;
+    loop {
+        let (mut server, url) = serve(&options)?;
+        if restarts == 0 {
+            announce(&url, started);
+            if options.open {
+                open(&url);
+            }
+        }
+        let feeder = options.feed.then(|| feed::start(&url));
+        let ended = server.wait(|| ());
+        drop(feeder);
+        match ended {
+            Err(_) => {
+                println!("\nstopped; the data stays in {}", options.data.display());
+                return Ok(());
+            }
+            Ok(status) if status.success() => return Ok(()),
+            Ok(status) if restarts == RESTARTS_MAX => return Err(format!("the server died again: {status}")),
+            Ok(status) => println!("the server ended ({status}); starting it again on the same data"),
+        }
+        restarts += 1;
+        process::pause(Duration::from_secs(1));
+    }
+}
+
+fn parse(arguments: &[String]) -> Result<Options, Failure> {
+    let mut options = Options {
+        listen: "127.0.0.1:8000".to_owned(),
+        data: workspace::root().join("data/demo"),
+        open: true,
+        feed: true,
+    };
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().cloned().ok_or_else(|| format!("{argument} needs a value"));
+        match argument.as_str() {
+            "--listen" => options.listen = value()?,
+            "--data" => options.data = PathBuf::from(value()?),
+            "--no-open" => options.open = false,
+            "--no-feed" => options.feed = false,
+            other => {
+                return Err(format!(
+                    "demo does not know {other:?}; it knows --listen ADDR, --data DIR, --no-open, --no-feed"
+                ));
+            }
+        }
+    }
+    Ok(options)
+}
+
+/// Console and server, with a word on what is going on all the while.
+fn build(started: Instant) -> Result<(), Failure> {
+    let npm = process::find("node").is_some() && process::find("npm").is_some();
+    if npm {
+        step(1, "installing the console's packages (npm ci)", started);
+        let ready = console_command(&["ci", "--no-audit", "--no-fund"], "npm ci").and_then(|()| {
+            step(2, "building the console (vite)", started);
+            console_command(&["run", "build"], "npm run build")
+        });
+        if let Err(error) = ready {
+            if process::interrupted() {
+                return Err(error);
+            }
+            println!(
+                "      {error}: going on without the console; the API works, the page says how to get it"
+            );
+        }
+    } else {
+        step(1, "Node and npm are missing: going on without the console", started);
+        println!(
+            "      to get it: install Node 20.19 or newer (https://nodejs.org/, on Debian `apt install nodejs npm`)"
+        );
+        println!("      and run `cargo xtask demo` again");
+    }
+    step(3, "building the server (cargo build --release; a few minutes the first time)", started);
+    let mut cargo = Command::new(workspace::cargo());
+    cargo.args(["build", "--release", "-p", "anywire"]).current_dir(workspace::root());
+    watched(&mut cargo, "cargo build")
+}
+
+fn console_command(arguments: &[&str], what: &str) -> Result<(), Failure> {
+    let mut npm = Command::new("npm");
+    npm.args(arguments).current_dir(workspace::root().join("console"));
+    watched(&mut npm, what)
+}
+
+/// Runs a command on our own terminal and reminds the user from time to time that it is at work.
+fn watched(command: &mut Command, what: &str) -> Result<(), Failure> {
+    let started = Instant::now();
+    let mut said = started;
+    let mut group = Group::start(command)?;
+    let status = group.wait(|| {
+        if said.elapsed() >= REMIND {
+            said = Instant::now();
+            println!("      … {what} is at work, {}", elapsed(started.elapsed()));
+        }
+    })?;
+    if status.success() { Ok(()) } else { Err(format!("{what} failed ({status})")) }
+}
+
+fn step(number: u32, what: &str, started: Instant) {
+    println!("[{number}/4] {what}  ({} so far)", elapsed(started.elapsed()));
+}
+
+/// Starts the server and waits for the line with its address.
+fn serve(options: &Options) -> Result<(Group, String), Failure> {
+    std::fs::create_dir_all(&options.data)
+        .map_err(|error| format!("{} cannot be made: {error}", options.data.display()))?;
+    let mut command = Command::new(workspace::release("anywire"));
+    command.args(["serve", "--listen", &options.listen, "--lab", "--data"]).arg(&options.data);
+    let mut server = Group::start(command.stdout(Stdio::piped()))?;
+    let (heard, lines) = mpsc::channel();
+    if let Some(output) = server.stdout() {
+        process::forward(output, heard);
+    }
+    loop {
+        match lines.recv_timeout(Duration::from_millis(100)) {
+            Ok(line) => {
+                if let Some(url) = find_url(&line) {
+                    return Ok((server, url));
+                }
+            }
+            Err(_) if process::interrupted() => return Err("interrupted".to_owned()),
+            Err(_) => {
+                if let Some(status) = server.ended() {
+                    return Err(format!(
+                        "the server did not start ({status}); its message is above. Is {} in use?",
+                        options.listen
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// The first address in a line.
+fn find_url(line: &str) -> Option<String> {
+    let start = line.find("http://").or_else(|| line.find("https://"))?;
+    let url: String =
+        line[start..].chars().take_while(|sign| !sign.is_whitespace() && !"\"'<>,".contains(*sign)).collect();
+    Some(url.trim_end_matches('/').to_owned())
+}
+
+fn announce(url: &str, started: Instant) {
+    let line = format!("Anywire is ready:  {url}");
+    let rule = "─".repeat(line.chars().count() + 4);
+    println!("\n┌{rule}┐\n│  {line}  │\n└{rule}┘");
+    println!("ready after {} · Ctrl-C stops everything\n", elapsed(started.elapsed()));
+}
+
+/// Opens the page where there is a desktop to open it on.
+fn open(url: &str) {
+    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let desktop = cfg!(target_os = "macos")
+        || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
+    if desktop && process::find(program).is_some() {
+        let started = Command::new(program)
+            .arg(url)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        if let Err(error) = started {
+            println!("{program} does not start ({error}): open the address yourself");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read() {
+        let arguments = ["--listen", "127.0.0.1:9", "--data", "d", "--no-open"].map(str::to_owned);
+        let options = parse(&arguments).expect("known options");
+        assert_eq!(
+            (options.listen.as_str(), options.data.as_path()),
+            ("127.0.0.1:9", std::path::Path::new("d"))
+        );
+        assert!(!options.open && options.feed);
+        assert!(parse(&["--port".to_owned()]).is_err());
+        assert!(parse(&["--data".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn the_address_is_found_in_the_ready_line() {
+        let check = |line: &str, url: Option<&str>| assert_eq!(find_url(line).as_deref(), url);
+        check("anywire is ready at http://127.0.0.1:8000/", Some("http://127.0.0.1:8000"));
+        check("{\"url\":\"http://127.0.0.1:8000\",\"a\":1}", Some("http://127.0.0.1:8000"));
+        check("starting", None);
+    }
+}

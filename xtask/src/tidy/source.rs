@@ -1,0 +1,122 @@
+//! A file as the rules see it: its text, its code without comments and literals, and which lines are tests.
+//!
+//! Knows: languages, which paths are tests. Does not know: rules.
+
+use super::lexer::{self, Lexed};
+use crate::{Failure, workspace};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Language {
+    Rust,
+    /// TypeScript and JavaScript.
+    Script,
+    Vue,
+    /// Anything else that is text.
+    Other,
+}
+
+pub(super) struct Source {
+    pub(super) path: String,
+    pub(super) language: Language,
+    pub(super) text: String,
+    /// Code, of the same length as the text, where comments and literals are blank.
+    pub(super) lexed: Lexed,
+    /// For each line whether it belongs to a test.
+    test_lines: Vec<bool>,
+}
+
+/// Reads the files that are text. Lock files, pictures and fonts are left to their own rules.
+pub(super) fn load(paths: &[String]) -> Result<Vec<Source>, Failure> {
+    let mut sources = Vec::new();
+    for path in paths {
+        let bytes =
+            std::fs::read(workspace::root().join(path)).map_err(|error| format!("{path}: {error}"))?;
+        if let Ok(text) = String::from_utf8(bytes)
+            && !text.contains('\0')
+        {
+            sources.push(Source::new(path, text));
+        }
+    }
+    Ok(sources)
+}
+
+impl Source {
+    pub(super) fn new(path: &str, text: String) -> Self {
+        let language = language(path);
+        let lexed = lexer::lex(&text, language);
+        let whole = is_test_path(path);
+        let mut test_lines = vec![whole; text.lines().count()];
+        if language == Language::Rust && !whole {
+            for (first, last) in lexer::test_items(&lexed.code) {
+                test_lines.iter_mut().take(last).skip(first - 1).for_each(|line| *line = true);
+            }
+        }
+        Self { path: path.to_owned(), language, text, lexed, test_lines }
+    }
+
+    /// Lines of code and comments that are not tests.
+    pub(super) fn shipped_lines(&self) -> usize {
+        self.test_lines.iter().filter(|test| !**test).count()
+    }
+
+    /// Whether a line, from 1, belongs to a test.
+    pub(super) fn is_test(&self, line: usize) -> bool {
+        self.test_lines.get(line.saturating_sub(1)).copied().unwrap_or(false)
+    }
+
+    /// The line, from 1, of a place in the text.
+    pub(super) fn line(&self, place: usize) -> usize {
+        line(&self.text, place)
+    }
+}
+
+/// The line, from 1, of a place in a text.
+pub(super) fn line(text: &str, place: usize) -> usize {
+    text.as_bytes()[..place].iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
+fn language(path: &str) -> Language {
+    match path.rsplit_once('.').map_or("", |(_, extension)| extension) {
+        "rs" => Language::Rust,
+        "ts" | "mts" | "cts" | "js" | "mjs" | "cjs" | "tsx" => Language::Script,
+        "vue" => Language::Vue,
+        _ => Language::Other,
+    }
+}
+
+/// Tests, benchmarks and examples: code that is not shipped.
+fn is_test_path(path: &str) -> bool {
+    const FOLDERS: [&str; 8] =
+        ["tests", "test", "benches", "examples", "e2e", "fuzz", "conformance", "testing"];
+    let mut parts: Vec<&str> = path.split('/').collect();
+    let name = parts.pop().unwrap_or_default();
+    parts.iter().any(|part| FOLDERS.contains(part)) || name.contains(".test.") || name.contains(".spec.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_tests_are_told_from_shipped_ones() {
+        let source = Source::new(
+            "crates/a/src/a.rs",
+            "fn a() {}\n\n#[cfg(test)]\nmod tests {\n    fn b() {}\n}\nfn c() {}\n".to_owned(),
+        );
+        let tests: Vec<bool> = (1..=7).map(|line| source.is_test(line)).collect();
+        assert_eq!(tests, [false, false, true, true, true, true, false]);
+        assert_eq!(source.shipped_lines(), 3);
+    }
+
+    #[test]
+    fn test_paths_are_known() {
+        for path in
+            ["crates/log/tests/memory.rs", "client/src/a.test.ts", "e2e/a.mjs", "examples/axum/src/main.rs"]
+        {
+            assert!(is_test_path(path), "{path}");
+        }
+        for path in ["crates/log/src/log.rs", "console/src/latest.ts"] {
+            assert!(!is_test_path(path), "{path}");
+        }
+    }
+}

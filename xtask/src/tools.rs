@@ -1,0 +1,168 @@
+//! The programs the tests need beside cargo: found, installed where that is possible, named where it is not.
+//!
+//! Knows: Debian's package names, how a person gets each tool. Does not know: what the tests do with them.
+
+use std::process::{Command, Stdio};
+
+use crate::{Failure, process, workspace};
+
+/// A program outside this repository.
+pub(crate) struct Tool {
+    /// What it is called in messages.
+    pub(crate) name: &'static str,
+    /// Any of these in the search path means that it is there.
+    programs: &'static [&'static str],
+    /// What brings it on Debian.
+    packages: &'static [&'static str],
+    /// How to get it elsewhere.
+    elsewhere: &'static str,
+}
+
+/// Everything `test` needs.
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool {
+        name: "node",
+        programs: &["node"],
+        packages: &["nodejs", "npm"],
+        elsewhere: "Node 20.19 or newer: https://nodejs.org/",
+    },
+    Tool {
+        name: "npm",
+        programs: &["npm"],
+        packages: &["npm"],
+        elsewhere: "npm, which comes with Node: https://nodejs.org/",
+    },
+    Tool {
+        name: "chromium",
+        programs: &["chromium"],
+        packages: &["chromium"],
+        elsewhere: "Chromium in the search path as `chromium`, or its path in CHROMIUM",
+    },
+    Tool {
+        name: "nginx",
+        programs: &["nginx"],
+        packages: &["nginx-light", "libnginx-mod-nchan"],
+        elsewhere: "nginx in the search path: https://nginx.org/",
+    },
+    Tool {
+        name: "python3",
+        programs: &["python3"],
+        packages: &["python3"],
+        elsewhere: "Python 3 in the search path: https://python.org/",
+    },
+    Tool { name: "curl", programs: &["curl"], packages: &["curl"], elsewhere: "curl: https://curl.se/" },
+];
+
+impl Tool {
+    /// Whether it is there.
+    pub(crate) fn present(&self) -> bool {
+        let set = self.name == "chromium" && std::env::var_os("CHROMIUM").is_some();
+        set || self.programs.iter().any(|program| process::find(program).is_some())
+    }
+}
+
+/// Installs what is missing where that is possible, says what it does, and answers what is still missing.
+pub(crate) fn ensure() -> Vec<String> {
+    let absent: Vec<&Tool> = TOOLS.iter().filter(|tool| !tool.present()).collect();
+    let packages: Vec<&str> = absent.iter().flat_map(|tool| tool.packages).copied().collect();
+    if !packages.is_empty()
+        && let Some(mut apt) = apt()
+    {
+        println!("  installing {}", packages.join(" "));
+        if let Err(error) = install(&mut apt, &packages) {
+            println!("  {error}");
+        }
+    }
+    let mut missing = Vec::new();
+    for tool in TOOLS {
+        if tool.present() {
+            println!("  {:<10} {}", tool.name, version(tool.programs[0]));
+        } else {
+            println!("  {:<10} MISSING. To get it: {}", tool.name, tool.elsewhere);
+            missing.push(tool.name.to_owned());
+        }
+    }
+    missing.extend(["rustfmt", "clippy"].into_iter().filter(|name| !component(name)).map(str::to_owned));
+    if !deny() {
+        println!("  cargo-deny absent: licences and advisories are not checked (cargo install cargo-deny)");
+    }
+    missing
+}
+
+/// Whether cargo-deny is installed.
+pub(crate) fn deny() -> bool {
+    process::find("cargo-deny").is_some()
+        || succeeds(Command::new(workspace::cargo()).args(["deny", "--version"]))
+}
+
+/// Makes sure of a part of the Rust toolchain.
+fn component(name: &str) -> bool {
+    let subcommand = if name == "rustfmt" { "fmt" } else { name };
+    let there = || succeeds(Command::new(workspace::cargo()).args([subcommand, "--version"]));
+    if there() {
+        return true;
+    }
+    println!("  {name} is missing: rustup component add {name}");
+    if process::find("rustup").is_some()
+        && succeeds(Command::new("rustup").args(["component", "add", name]))
+        && there()
+    {
+        return true;
+    }
+    println!("  {name:<10} MISSING. To get it: rustup component add {name}");
+    false
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// apt-get as somebody who may install, or nothing.
+fn apt() -> Option<Vec<String>> {
+    process::find("apt-get")?;
+    if rustix::process::geteuid().is_root() {
+        return Some(vec!["apt-get".to_owned()]);
+    }
+    let sudo = process::find("sudo").is_some() && succeeds(Command::new("sudo").args(["-n", "true"]));
+    sudo.then(|| ["sudo", "-n", "apt-get"].map(str::to_owned).to_vec())
+}
+
+fn install(apt: &mut [String], packages: &[&str]) -> Result<(), Failure> {
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(&apt[0]);
+        command.args(&apt[1..]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        process::tee(&mut command)
+    };
+    let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    arguments.extend(packages);
+    if run(&arguments)?.success {
+        return Ok(());
+    }
+    run(&["update", "-qq"])?;
+    if run(&arguments)?.success { Ok(()) } else { Err("apt-get could not install it".to_owned()) }
+}
+
+fn version(program: &str) -> String {
+    let flag = if program == "nginx" { "-v" } else { "--version" };
+    let Some(path) = process::find(program) else { return String::new() };
+    let Ok(output) = Command::new(path).arg(flag).stdin(Stdio::null()).output() else { return String::new() };
+    let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tool_says_how_to_get_it() {
+        for tool in TOOLS {
+            assert!(!tool.programs.is_empty() && !tool.packages.is_empty() && !tool.elsewhere.is_empty());
+        }
+    }
+}

@@ -1,6 +1,8 @@
 /**
- * What the console needs of a live connection, in its own words; `connectLive` is the only place that knows the `anywire` client.
+ * What the console needs of a live connection, in its own words. The only place that knows the `anywire` client.
  */
+import { connect, type State, type Status, type TransportName } from "anywire";
+import { shortId } from "./ids";
 import type { Transport } from "./types";
 
 export interface LiveEvent {
@@ -11,16 +13,19 @@ export interface LiveEvent {
   data: unknown;
 }
 
-/** `live` delivers; `connecting` and `reconnecting` are on the way; `offline` waits for a network; `closed` was told to stop. */
-export type LiveState = "connecting" | "live" | "reconnecting" | "offline" | "closed";
+export type LiveState = State;
 
 export interface LiveStatus {
+  /** What delivers, or is tried. */
   transport: Transport | null;
   state: LiveState;
   lastEventAt: number | null;
   latencyMs: number | null;
   reconnects: number;
   gaps: number;
+  retryAt: number | null;
+  /** The last failure in the client's words; null once it is live. */
+  problem: string | null;
 }
 
 export interface Follow {
@@ -35,39 +40,44 @@ export interface Follow {
 export interface Live {
   follow(options: Follow): () => void;
   onStatus(listener: (status: LiveStatus) => void): () => void;
+  reconnect(): void;
   readonly status: LiveStatus;
   /** The name of this page among `/api/delivery/clients`. */
   readonly clientName: string;
 }
 
-// Stand-in over EventSource until the client is there.
-export function connectLive(): Live {
-  const listeners = new Set<(status: LiveStatus) => void>();
-  let status: LiveStatus = { transport: "sse", state: "connecting", lastEventAt: null, latencyMs: null, reconnects: 0, gaps: 0 };
-  const set = (change: Partial<LiveStatus>) => {
-    status = { ...status, ...change };
-    for (const listener of listeners) listener(status);
-  };
+const NAMES: Record<TransportName, Transport> = { websocket: "websocket", sse: "sse", "long-poll": "longpoll", poll: "poll" };
+
+/** A person watches this page: it climbs back sooner than the client's default. */
+const PROBE_MS = [5000, 10_000, 20_000, 30_000];
+
+export function statusOf(status: Status): LiveStatus {
   return {
-    clientName: "console-stand-in",
+    transport: status.transport === null ? null : NAMES[status.transport],
+    state: status.state,
+    lastEventAt: status.lastEventAt,
+    latencyMs: status.latency,
+    reconnects: status.reconnects,
+    gaps: status.gaps,
+    retryAt: status.retryAt,
+    problem: status.error?.message ?? null,
+  };
+}
+
+export function connectLive(): Live {
+  const clientName = `console-${shortId(6)}`;
+  const connection = connect(location.origin, { client: clientName, policy: { probeMs: PROBE_MS } });
+  return {
+    clientName,
     get status() {
-      return status;
+      return statusOf(connection.status());
     },
-    onStatus(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    follow({ channel, after, onEvent }) {
-      const query = new URLSearchParams({ channels: channel, client: "console-stand-in", ...(after ? { after } : {}) });
-      const source = new EventSource(`/anywire/sse?${query}`);
-      source.onopen = () => set({ state: "live" });
-      source.onerror = () => set({ state: "reconnecting", reconnects: status.reconnects + 1 });
-      source.onmessage = (message) => {
-        const event = JSON.parse(message.data) as LiveEvent;
-        set({ lastEventAt: Date.now(), latencyMs: Date.now() - Date.parse(event.time) });
-        onEvent(event);
-      };
-      return () => source.close();
+    onStatus: (listener) => connection.onStatus((status) => listener(statusOf(status))),
+    reconnect: () => connection.reconnect(),
+    follow({ channel, after, onEvent, onGap }) {
+      const followed = connection.channel(channel, { after }).on("*", (_data, event) => onEvent(event));
+      if (onGap) followed.onGap(onGap);
+      return () => followed.close();
     },
   };
 }

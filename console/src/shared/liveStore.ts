@@ -28,6 +28,8 @@ export const useLive = defineStore("live", () => {
     latencyMs: null,
     reconnects: 0,
     gaps: 0,
+    retryAt: null,
+    problem: null,
   });
   const changes = ref<StatusChange[]>([]);
   const clientName = ref("");
@@ -59,5 +61,9 @@ export const useLive = defineStore("live", () => {
     return at === null ? null : Math.max(0, now.value - at);
   });
 
-  return { status, changes, clientName, ageMs, follow, open };
+  function reconnect(): void {
+    open().reconnect();
+  }
+
+  return { status, changes, clientName, ageMs, follow, open, reconnect };
 });

@@ -28,5 +28,6 @@ export type Tone = "ok" | "warn" | "bad" | "calm";
 
 export function toneOfState(state: LiveState): Tone {
   if (state === "live") return "ok";
+  if (state === "idle" || state === "paused") return "calm";
   return state === "connecting" || state === "reconnecting" ? "warn" : "bad";
 }

@@ -31,10 +31,13 @@ export const messages = {
   },
   short: { websocket: "WS", sse: "SSE", longpoll: "Long-poll", poll: "Poll", none: "–" },
   state: {
+    idle: "idle",
     live: "live",
     connecting: "connecting",
     reconnecting: "reconnecting",
     offline: "offline",
+    paused: "paused",
+    failed: "failed",
     closed: "closed",
   },
   badge: {
@@ -51,6 +54,8 @@ export const messages = {
     gaps: "Gaps",
     gapsHint: "Events that were gone before this page could have them",
     history: "Lately",
+    retryIn: "Next try in {age}",
+    reconnect: "Connect now",
     explain: "The page moves down the ladder WebSocket → SSE → long-polling → polling when a wire fails, and climbs back by itself.",
   },
   shortcuts: {
@@ -87,7 +92,7 @@ export const messages = {
     epoch: "Log epoch",
     tail: "Tail",
     memory: "Memory",
-    size: "{size} on disk",
+    size: "{size}",
     connections: "Connections",
     events: "Events in",
     deliveries: "Deliveries",

@@ -33,10 +33,13 @@ export const messages: Messages = {
   },
   short: { websocket: "WS", sse: "SSE", longpoll: "Long-poll", poll: "Poll", none: "–" },
   state: {
+    idle: "chưa dùng",
     live: "trực tiếp",
     connecting: "đang kết nối",
     reconnecting: "đang nối lại",
     offline: "ngoại tuyến",
+    paused: "tạm dừng",
+    failed: "đã bỏ cuộc",
     closed: "đã đóng",
   },
   badge: {
@@ -53,6 +56,8 @@ export const messages: Messages = {
     gaps: "Khoảng mất",
     gapsHint: "Sự kiện đã bị xóa trước khi trang này kịp nhận",
     history: "Gần đây",
+    retryIn: "Thử lại sau {age}",
+    reconnect: "Kết nối ngay",
     explain: "Khi một đường truyền hỏng, trang tự chuyển xuống theo bậc WebSocket → SSE → long-polling → polling, rồi tự leo trở lại.",
   },
   shortcuts: {
@@ -89,7 +94,7 @@ export const messages: Messages = {
     epoch: "Kỷ nguyên nhật ký",
     tail: "Vị trí cuối",
     memory: "Bộ nhớ",
-    size: "{size} trên đĩa",
+    size: "{size}",
     connections: "Kết nối",
     events: "Sự kiện vào",
     deliveries: "Lượt phân phối",

@@ -1,2 +1,81 @@
-//! Under construction.
-fn main() {}
+//! `anywire-bench`: what a delivery, a reconnection and a durable publication cost, against the floor and peers.
+//!
+//! `fanout` measures delivery, `jitter` resuming, `publish` committing, `churn` connecting. README.md says how to read
+//! the figures.
+//!
+//! Knows: the command line. Does not know: how anything is measured.
+
+mod child;
+mod failure;
+mod fanout;
+mod floor;
+mod load;
+mod machine;
+mod peers;
+mod process;
+mod stats;
+mod table;
+mod wire;
+
+use clap::{Parser, Subcommand};
+use failure::Outcome;
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(name = "anywire-bench", about = "Load, jitter and publish benchmarks, against the floor and peers")]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Server CPU per delivery, latency and memory per connection, beside the floor and peers.
+    Fanout(fanout::Options),
+    /// The floor alone: a server that only writes ready bytes.
+    Floor(floor::Options),
+    #[command(hide = true)]
+    Load(load::Options),
+    #[command(hide = true)]
+    Launch(child::Launch),
+}
+
+fn main() -> ExitCode {
+    match run(CommandLine::parse().command) {
+        Ok(Verdict::Sound) => ExitCode::SUCCESS,
+        Ok(Verdict::Unsound) => ExitCode::from(2),
+        Err(failure) => {
+            eprintln!("anywire-bench: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether what was delivered is what was published. Speed is never a verdict: machines differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Sound,
+    Unsound,
+}
+
+impl Verdict {
+    fn of(sound: bool) -> Self {
+        if sound { Self::Sound } else { Self::Unsound }
+    }
+}
+
+fn run(command: Command) -> Outcome<Verdict> {
+    let sound = |()| Verdict::Sound;
+    match command {
+        Command::Floor(options) => floor::run(&options).map(sound),
+        Command::Load(options) => load::run(options).map(sound),
+        Command::Launch(options) => child::launch(&options).map(sound),
+        Command::Fanout(options) => measured(|| fanout::run(&options)),
+    }
+}
+
+/// A benchmark with children: they end with it, however it ends.
+fn measured(bench: impl FnOnce() -> Outcome<Verdict>) -> Outcome<Verdict> {
+    child::stop_all_on_interrupt()?;
+    bench()
+}

@@ -32,7 +32,8 @@ function sse(request, response, query) {
   response.write(`retry: 1000\nid: ${epoch}-${position}\n\n`);
   const wake = () => {
     if (cut()) return response.destroy();
-    for (const entry of after(channels, position)) response.write(`id: ${epoch}-${entry.offset}\ndata: ${JSON.stringify(entry)}\n\n`);
+    for (const entry of after(channels, position))
+      response.write(`id: ${epoch}-${entry.offset}\ndata: ${JSON.stringify(entry)}\n\n`);
     position = log.length;
   };
   waiting.add(wake);
@@ -46,7 +47,8 @@ function change(job, fields) {
   job.cursor = `${epoch}-${log.length + 1}`;
   append(`progress_${job.session_id}`, "progress_update", { ...job });
   const { session_id, title, status, percent, step_name, updated_at } = job;
-  if (before !== status) append("system_status", "job_changed", { session_id, title, status, percent, step_name, updated_at });
+  if (before !== status)
+    append("system_status", "job_changed", { session_id, title, status, percent, step_name, updated_at });
 }
 
 function beginStep(job, index) {
@@ -60,7 +62,14 @@ function work(job, index) {
   if (job.status !== "running") return;
   if (index > 9) {
     job.steps.at(-1).duration_ms = 41;
-    const result = { report_url: `/api/jobs/${job.session_id}/report`, rows: 20000, columns: 7, size_bytes: 48_211, sha256: "9f".repeat(32), duration_ms: 5210 };
+    const result = {
+      report_url: `/api/jobs/${job.session_id}/report`,
+      rows: 20000,
+      columns: 7,
+      size_bytes: 48_211,
+      sha256: "9f".repeat(32),
+      duration_ms: 5210,
+    };
     return change(job, { status: "succeeded", percent: 100, result, message: null });
   }
   beginStep(job, index);
@@ -83,8 +92,25 @@ function createUpload(request, response) {
   const upload = { id, filename: metadata.filename, size_bytes: size, received_bytes: 0 };
   uploads.set(id, upload);
   const now = iso();
-  const job = { session_id: id, title: metadata.filename, status: "queued", step: 0, total_steps: 9, step_name: null, percent: 0, message: null };
-  Object.assign(job, { metadata: { upload }, steps: [], result: null, error: null, created_at: now, updated_at: now, cursor: cursor() });
+  const job = {
+    session_id: id,
+    title: metadata.filename,
+    status: "queued",
+    step: 0,
+    total_steps: 9,
+    step_name: null,
+    percent: 0,
+    message: null,
+  };
+  Object.assign(job, {
+    metadata: { upload },
+    steps: [],
+    result: null,
+    error: null,
+    created_at: now,
+    updated_at: now,
+    cursor: cursor(),
+  });
   jobs.set(id, job);
   job.status = "running";
   beginStep(job, 1);
@@ -115,10 +141,20 @@ function overview() {
   const rate = (log.length - previous.events) / Math.max(0.001, (Date.now() - previous.at) / 1000);
   const wave = Math.sin(Date.now() / 20_000);
   return {
-    time: iso(), connections: { websocket: 3, sse: waiting.size, longpoll: 1, poll: 2, socketio: 0 }, events_total: log.length, events_per_second: rate,
-    bytes_per_second: rate * 310, deliveries_total: log.length * 3, deliveries_per_second: rate * 3,
-    delivery_latency_ms: { p50: 0.4 + 0.1 * wave, p99: 2.1 + Math.random() }, commit_latency_ms: { p50: 0.8 + 0.2 * wave, p99: 3 + Math.random() * 2 },
-    resumes_total: 4, gaps_total: 0, slow_readers: 0, memory_bytes: 31_000_000, tail: cursor(),
+    time: iso(),
+    connections: { websocket: 3, sse: waiting.size, longpoll: 1, poll: 2, socketio: 0 },
+    events_total: log.length,
+    events_per_second: rate,
+    bytes_per_second: rate * 310,
+    deliveries_total: log.length * 3,
+    deliveries_per_second: rate * 3,
+    delivery_latency_ms: { p50: 0.4 + 0.1 * wave, p99: 2.1 + Math.random() },
+    commit_latency_ms: { p50: 0.8 + 0.2 * wave, p99: 3 + Math.random() * 2 },
+    resumes_total: 4,
+    gaps_total: 0,
+    slow_readers: 0,
+    memory_bytes: 31_000_000,
+    tail: cursor(),
   };
 }
 setInterval(() => {
@@ -128,12 +164,25 @@ setInterval(() => {
 }, 1000);
 
 const client = (index, transport, state) => ({
-  client: `c-${index}`, transport, address: "127.0.0.1", user: index % 3 ? null : "mai", channels: ["$overview", `progress_${index}`].slice(index % 2), cursor: cursor(), acked: null,
-  lag: state === "catching_up" ? 120 : 0, state, connected_at: iso(startedAt + index * 1000), resumes: index % 4, gaps: 0, delivered: log.length, bytes: log.length * 211,
+  client: `c-${index}`,
+  transport,
+  address: "127.0.0.1",
+  user: index % 3 ? null : "mai",
+  channels: ["$overview", `progress_${index}`].slice(index % 2),
+  cursor: cursor(),
+  acked: null,
+  lag: state === "catching_up" ? 120 : 0,
+  state,
+  connected_at: iso(startedAt + index * 1000),
+  resumes: index % 4,
+  gaps: 0,
+  delivered: log.length,
+  bytes: log.length * 211,
 });
 
 function jobRoutes(method, path, query, response) {
-  const send = (status, body) => response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+  const send = (status, body) =>
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
   if (path === "/api/jobs") {
     const all = [...jobs.values()].reverse().filter((job) => !query.get("state") || job.status === query.get("state"));
     return send(200, { jobs: all, cursor: cursor() });
@@ -160,18 +209,43 @@ function publish(body) {
 
 function handle(request, response, body) {
   const { pathname: path, searchParams: query } = new URL(request.url, "http://mock");
-  const send = (status, value) => response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
+  const send = (status, value) =>
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
   const upload = uploads.get(path.split("/")[3]);
   if (cut() && path !== "/api/lab") return request.destroy();
   if (path === "/anywire/sse") return sse(request, response, query);
   if (path === "/anywire/publish") return send(200, publish(body));
-  if (path === "/anywire/poll") return send(200, { cursor: cursor(), events: after(query.get("channels").split(","), positionOf(query.get("after"))), gap: null });
+  if (path === "/anywire/poll")
+    return send(200, {
+      cursor: cursor(),
+      events: after(query.get("channels").split(","), positionOf(query.get("after"))),
+      gap: null,
+    });
   if (path === "/api/uploads") return createUpload(request, response);
-  if (path.startsWith("/api/uploads/") && upload) return response.writeHead(200, { "upload-offset": upload.received_bytes, "upload-length": upload.size_bytes, "tus-resumable": "1.0.0" }).end();
+  if (path.startsWith("/api/uploads/") && upload)
+    return response
+      .writeHead(200, {
+        "upload-offset": upload.received_bytes,
+        "upload-length": upload.size_bytes,
+        "tus-resumable": "1.0.0",
+      })
+      .end();
   if (path === "/api/overview") return send(200, overview());
-  if (path === "/api/health") return send(200, { status: "ok", live: true, ready: true, version: "0.1.0", epoch, tail: cursor(), uptime_s: (Date.now() - startedAt) / 1000, storage: { engine: "embedded", state: "ok", bytes: 5_242_880 } });
+  if (path === "/api/health")
+    return send(200, {
+      status: "ok",
+      live: true,
+      ready: true,
+      version: "0.1.0",
+      epoch,
+      tail: cursor(),
+      uptime_s: (Date.now() - startedAt) / 1000,
+      storage: { engine: "embedded", state: "ok", bytes: 5_242_880 },
+    });
   if (path === "/api/delivery/clients") {
-    const rows = ["websocket", "websocket", "sse", "longpoll", "poll", "websocket"].map((name, index) => client(index, name, ["live", "catching_up", "live", "waiting", "live", "blocked"][index]));
+    const rows = ["websocket", "websocket", "sse", "longpoll", "poll", "websocket"].map((name, index) =>
+      client(index, name, ["live", "catching_up", "live", "waiting", "live", "blocked"][index]),
+    );
     return send(200, { total: rows.length, clients: rows });
   }
   if (path === "/api/lab/restart") return send(202, {});

@@ -6,10 +6,31 @@ export const router = createRouter({
   scrollBehavior: (to, from, saved) => saved ?? (to.path === from.path ? undefined : { top: 0 }),
   routes: [
     { path: "/", redirect: "/overview" },
-    { path: "/overview", name: "overview", component: () => import("./overview/OverviewPage.vue"), meta: { title: "app.overview" } },
+    {
+      path: "/overview",
+      name: "overview",
+      component: () => import("./overview/OverviewPage.vue"),
+      meta: { title: "app.overview" },
+    },
     { path: "/jobs", name: "jobs", component: () => import("./apps/jobs/JobsPage.vue"), meta: { title: "app.jobs" } },
-    { path: "/jobs/:id", name: "job", component: () => import("./apps/jobs/JobPage.vue"), props: true, meta: { title: "app.jobs" } },
-    { path: "/delivery", name: "delivery", component: () => import("./delivery/DeliveryPage.vue"), meta: { title: "app.delivery" } },
-    { path: "/:rest(.*)*", name: "missing", component: () => import("./shared/MissingPage.vue"), meta: { title: "app.notFound" } },
+    {
+      path: "/jobs/:id",
+      name: "job",
+      component: () => import("./apps/jobs/JobPage.vue"),
+      props: true,
+      meta: { title: "app.jobs" },
+    },
+    {
+      path: "/delivery",
+      name: "delivery",
+      component: () => import("./delivery/DeliveryPage.vue"),
+      meta: { title: "app.delivery" },
+    },
+    {
+      path: "/:rest(.*)*",
+      name: "missing",
+      component: () => import("./shared/MissingPage.vue"),
+      meta: { title: "app.notFound" },
+    },
   ],
 });

@@ -36,14 +36,18 @@ export const useLab = defineStore("lab", () => {
     try {
       state.value = await api.lab();
       error.value = null;
-      if (restartAskedAt.value !== null && !state.value.restarting && Date.now() - restartAskedAt.value > 1500) restartAskedAt.value = null;
+      if (restartAskedAt.value !== null && !state.value.restarting && Date.now() - restartAskedAt.value > 1500)
+        restartAskedAt.value = null;
     } catch (cause) {
       error.value = cause instanceof ApiError ? cause : new ApiError("internal", 0, String(cause));
       if (restartAskedAt.value !== null && Date.now() - restartAskedAt.value > RESTART_MS) restartAskedAt.value = null;
     }
   }
 
-  async function change(name: "block_websocket" | "buffer_sse" | "cut", body: Parameters<typeof api.setLab>[0]): Promise<void> {
+  async function change(
+    name: "block_websocket" | "buffer_sse" | "cut",
+    body: Parameters<typeof api.setLab>[0],
+  ): Promise<void> {
     busy.value = name;
     try {
       state.value = await api.setLab(body);

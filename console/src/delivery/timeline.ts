@@ -31,6 +31,12 @@ export class Timeline {
     if (this.#stretches.length > STRETCHES_MAX) this.#stretches.shift();
   }
 
+  /** Nothing more is recorded. */
+  end(at: number): void {
+    const last = this.#stretches.at(-1);
+    if (last && last.to === null) last.to = Math.max(last.from, at);
+  }
+
   countEvent(): void {
     const last = this.#stretches.at(-1);
     if (last) last.events += 1;

@@ -83,5 +83,19 @@ export const useOverview = defineStore("overview", () => {
   const stale = computed(() => isStale(sampleAt.value, now.value));
   const healthStale = computed(() => healthAt.value !== null && now.value - healthAt.value > 2 * HEALTH_MS + 2000);
 
-  return { sample, sampleAt, health, healthAt, healthStale, error, stale, rates, delivery, commit, connections, start, load };
+  return {
+    sample,
+    sampleAt,
+    health,
+    healthAt,
+    healthStale,
+    error,
+    stale,
+    rates,
+    delivery,
+    commit,
+    connections,
+    start,
+    load,
+  };
 });

@@ -69,7 +69,12 @@ export function formatAge(ms: number | null | undefined): string {
 export function formatClock(time: number | string | null | undefined, locale: string): string {
   const date = toDate(time);
   if (!date) return MISSING;
-  return new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }).format(date);
+  return new Intl.DateTimeFormat(locale, {
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+    hour12: false,
+  }).format(date);
 }
 
 /** Date and time of day, in the reader's zone. */
@@ -105,5 +110,7 @@ function pair(large: number, largeUnit: string, small: number, smallUnit: string
 function significant(value: number, digits: number | undefined, locale: string): string {
   const size = Math.abs(value);
   const fraction = digits ?? (size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2);
-  return new Intl.NumberFormat(locale, { minimumFractionDigits: fraction, maximumFractionDigits: fraction }).format(value);
+  return new Intl.NumberFormat(locale, { minimumFractionDigits: fraction, maximumFractionDigits: fraction }).format(
+    value,
+  );
 }

@@ -46,7 +46,12 @@ export interface Live {
   readonly clientName: string;
 }
 
-const NAMES: Record<TransportName, Transport> = { websocket: "websocket", sse: "sse", "long-poll": "longpoll", poll: "poll" };
+const NAMES: Record<TransportName, Transport> = {
+  websocket: "websocket",
+  sse: "sse",
+  "long-poll": "longpoll",
+  poll: "poll",
+};
 
 /** A person watches this page: it climbs back sooner than the client's default. */
 const PROBE_MS = [5000, 10_000, 20_000, 30_000];

@@ -11,12 +11,11 @@ import { computed, ref, shallowRef } from "vue";
 import { useActivity } from "@/shared/activityStore";
 import { ApiError, api } from "@/shared/api";
 import { useLive } from "@/shared/liveStore";
-import { isFinal, type JobChanged, type JobState, type JobStatus } from "@/shared/types";
+import type { JobState, JobStatus } from "@/shared/types";
+import { JobFollowers } from "./jobFollowers";
 import { isNewer } from "./progress";
 
 const PAGE = 50;
-/** Channels one page follows at most; the server allows 128 a connection. */
-const FOLLOWED_MAX = 40;
 
 export const useJobs = defineStore("jobs", () => {
   const live = useLive();
@@ -27,7 +26,7 @@ export const useJobs = defineStore("jobs", () => {
   const loaded = ref(false);
   const more = ref(false);
   const error = shallowRef<ApiError | null>(null);
-  const followed = new Map<string, () => void>();
+  const followers = new JobFollowers(live.follow, put, (id) => void refresh(id));
   let stopChanges: (() => void) | null = null;
 
   const jobs = computed(() => all.value.filter((job) => state.value === "" || job.status === state.value));
@@ -40,7 +39,7 @@ export const useJobs = defineStore("jobs", () => {
       more.value = list.jobs.length >= PAGE;
       error.value = null;
       loaded.value = true;
-      followRunning();
+      follow();
     } catch (cause) {
       error.value = cause instanceof ApiError ? cause : new ApiError("internal", 0, String(cause));
     } finally {
@@ -67,36 +66,12 @@ export const useJobs = defineStore("jobs", () => {
     const shown = all.value.find((candidate) => candidate.session_id === job.session_id);
     if (shown && !isNewer(job, shown)) return;
     all.value = sorted([job, ...all.value.filter((candidate) => candidate.session_id !== job.session_id)]);
-    followRunning();
+    follow();
   }
 
   function remove(id: string): void {
     all.value = all.value.filter((job) => job.session_id !== id);
-    followRunning();
-  }
-
-  function followRunning(): void {
-    if (!stopChanges) return;
-    const running = all.value.filter((job) => !isFinal(job.status)).slice(0, FOLLOWED_MAX);
-    const wanted = new Set(running.map((job) => job.session_id));
-    for (const [id, release] of followed) {
-      if (wanted.has(id)) continue;
-      followed.delete(id);
-      release();
-    }
-    for (const job of running) {
-      if (followed.has(job.session_id)) continue;
-      const id = job.session_id;
-      const release = live.follow({
-        channel: `progress_${id}`,
-        after: job.cursor,
-        onEvent: (event) => {
-          if (event.event === "progress_update") put(event.data as JobState);
-        },
-        onGap: () => void refresh(id),
-      });
-      followed.set(id, release);
-    }
+    follow();
   }
 
   async function refresh(id: string): Promise<void> {
@@ -107,21 +82,20 @@ export const useJobs = defineStore("jobs", () => {
     }
   }
 
-  function noteChange(change: JobChanged): void {
-    void refresh(change.session_id);
+  function follow(): void {
+    if (stopChanges) followers.update(all.value);
   }
 
   /** The list is on screen: load it and keep it current. */
   function open(): void {
-    stopChanges ??= activity.onJobChanged(noteChange);
+    stopChanges ??= activity.onJobChanged((change) => void refresh(change.session_id));
     void load();
   }
 
   function close(): void {
     stopChanges?.();
     stopChanges = null;
-    for (const release of followed.values()) release();
-    followed.clear();
+    followers.update([]);
   }
 
   return { jobs, state, loading, loaded, more, error, load, loadMore, open, close, put, remove };

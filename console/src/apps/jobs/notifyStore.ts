@@ -15,7 +15,10 @@ export const useNotify = defineStore("notify", () => {
   const supported = typeof Notification !== "undefined";
   const permission = ref<NotificationPermission>(supported ? Notification.permission : "denied");
   const wanted = ref(localStorage.getItem(KEY) === "on");
-  let words: (change: JobChanged) => { title: string; body: string } = (change) => ({ title: change.title, body: change.status });
+  let words: (change: JobChanged) => { title: string; body: string } = (change) => ({
+    title: change.title,
+    body: change.status,
+  });
   let openJob: (id: string) => void = () => undefined;
   let watching = false;
 

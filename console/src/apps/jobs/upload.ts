@@ -10,7 +10,16 @@
  * - only a refusal that would be the same next time, or a person, ends it.
  */
 import type { DetailedError, Upload, UploadOptions } from "tus-js-client";
-import { CHUNK_BYTES, mayPass, nextPhase, RETRY_DELAYS_MS, SLOW_RETRY_MS, STALL_MS, type UploadEvent, type UploadPhase } from "./uploadRules";
+import {
+  CHUNK_BYTES,
+  mayPass,
+  nextPhase,
+  RETRY_DELAYS_MS,
+  SLOW_RETRY_MS,
+  STALL_MS,
+  type UploadEvent,
+  type UploadPhase,
+} from "./uploadRules";
 
 export interface UploadView {
   sessionId: string;
@@ -109,7 +118,8 @@ export class UploadTask {
       onUploadUrlAvailable: () => this.#armStall(),
       onProgress: (sent) => this.#moved(sent),
       onChunkComplete: (size, accepted) => {
-        if (this.view.resumedFrom === null && accepted > size) this.view = { ...this.view, resumedFrom: accepted - size };
+        if (this.view.resumedFrom === null && accepted > size)
+          this.view = { ...this.view, resumedFrom: accepted - size };
         this.#moved(accepted);
       },
       onAfterResponse: (_request, response) => this.#noteSession(response.getHeader("Anywire-Session")),

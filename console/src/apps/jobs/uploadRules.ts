@@ -14,7 +14,8 @@ export const STALL_MS = 20_000;
 
 /** Whether an answer with this status (0: none came) may be different next time. */
 export function mayPass(status: number): boolean {
-  if (status === 0 || status === 408 || status === 409 || status === 423 || status === 425 || status === 429) return true;
+  if (status === 0 || status === 408 || status === 409 || status === 423 || status === 425 || status === 429)
+    return true;
   return status >= 500;
 }
 

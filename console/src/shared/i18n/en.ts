@@ -56,7 +56,8 @@ export const messages = {
     history: "Lately",
     retryIn: "Next try in {age}",
     reconnect: "Connect now",
-    explain: "The page moves down the ladder WebSocket → SSE → long-polling → polling when a wire fails, and climbs back by itself.",
+    explain:
+      "The page moves down the ladder WebSocket → SSE → long-polling → polling when a wire fails, and climbs back by itself.",
   },
   shortcuts: {
     title: "Keyboard shortcuts",
@@ -66,11 +67,12 @@ export const messages = {
     language: "Change the language",
     help: "Show this list",
     escape: "Close what is open",
-    then: "then",
+    andThen: "then",
   },
   error: {
     title: "That did not work",
-    network: "The server does not answer. It may be restarting, or the network is down; the page tries again by itself.",
+    network:
+      "The server does not answer. It may be restarting, or the network is down; the page tries again by itself.",
     timeout: "The server did not answer in time. The page tries again by itself.",
     unreachable: "Something between here and the server answers that it can't reach it.",
     not_found: "The server does not have this.",
@@ -86,7 +88,13 @@ export const messages = {
     notReady: "Not ready",
     unknown: "Unknown",
     storage: "Storage",
-    storageState: { ok: "writing normally", full: "disk full", failed: "failed", starting: "starting", stopping: "stopping" },
+    storageState: {
+      ok: "writing normally",
+      full: "disk full",
+      failed: "failed",
+      starting: "starting",
+      stopping: "stopping",
+    },
     version: "Version",
     uptime: "Up for",
     epoch: "Log epoch",
@@ -170,7 +178,8 @@ export const messages = {
     waitingNetwork: "Waiting for the network. The upload goes on by itself from the last byte the server has.",
     tryNow: "Try now",
     uploadRefused: "The server refused the upload: {message}",
-    uploadOther: "This job's file is not here yet ({received} of {total}). If it is not being sent from another tab, choose the same file again: it goes on from there.",
+    uploadOther:
+      "This job's file is not here yet ({received} of {total}). If it is not being sent from another tab, choose the same file again: it goes on from there.",
     chooseSame: "Choose the same file",
     retry: "Run again",
     cancel: "Cancel",
@@ -239,11 +248,14 @@ export const messages = {
     labOffText: "It can break connections of everybody, so it has to be asked for. Start the server with:",
     labUnknown: "The server does not answer; the switches show what it last said.",
     blockWebsocket: "Block WebSocket",
-    blockWebsocketText: "As a strict company proxy does: WebSocket connections are closed and refused. The page moves to SSE.",
+    blockWebsocketText:
+      "As a strict company proxy does: WebSocket connections are closed and refused. The page moves to SSE.",
     bufferSse: "Buffer SSE",
-    bufferSseText: "As a proxy does that collects answers before passing them on: SSE opens, but nothing arrives. The page moves to long-polling. (Seen only while WebSocket is blocked.)",
+    bufferSseText:
+      "As a proxy does that collects answers before passing them on: SSE opens, but nothing arrives. The page moves to long-polling. (Seen only while WebSocket is blocked.)",
     cut: "Drop everything for 10 s",
-    cutText: "Every connection is closed and refused, publishing included. Numbers wait in the page and are sent afterwards.",
+    cutText:
+      "Every connection is closed and refused, publishing included. Numbers wait in the page and are sent afterwards.",
     cutButton: "Cut the network",
     cutRunning: "{s} s left",
     restart: "Restart the server",

@@ -58,7 +58,8 @@ export const messages: Messages = {
     history: "Gần đây",
     retryIn: "Thử lại sau {age}",
     reconnect: "Kết nối ngay",
-    explain: "Khi một đường truyền hỏng, trang tự chuyển xuống theo bậc WebSocket → SSE → long-polling → polling, rồi tự leo trở lại.",
+    explain:
+      "Khi một đường truyền hỏng, trang tự chuyển xuống theo bậc WebSocket → SSE → long-polling → polling, rồi tự leo trở lại.",
   },
   shortcuts: {
     title: "Phím tắt",
@@ -68,7 +69,7 @@ export const messages: Messages = {
     language: "Đổi ngôn ngữ",
     help: "Hiện danh sách này",
     escape: "Đóng phần đang mở",
-    then: "rồi",
+    andThen: "rồi",
   },
   error: {
     title: "Không thực hiện được",
@@ -88,7 +89,13 @@ export const messages: Messages = {
     notReady: "Chưa sẵn sàng",
     unknown: "Chưa rõ",
     storage: "Lưu trữ",
-    storageState: { ok: "ghi bình thường", full: "đầy đĩa", failed: "bị lỗi", starting: "đang khởi động", stopping: "đang dừng" },
+    storageState: {
+      ok: "ghi bình thường",
+      full: "đầy đĩa",
+      failed: "bị lỗi",
+      starting: "đang khởi động",
+      stopping: "đang dừng",
+    },
     version: "Phiên bản",
     uptime: "Đã chạy",
     epoch: "Kỷ nguyên nhật ký",
@@ -172,7 +179,8 @@ export const messages: Messages = {
     waitingNetwork: "Đang chờ mạng. Việc tải lên sẽ tự tiếp tục từ byte cuối cùng mà máy chủ đã nhận.",
     tryNow: "Thử ngay",
     uploadRefused: "Máy chủ từ chối tệp tải lên: {message}",
-    uploadOther: "Tệp của công việc này chưa đến đủ ({received} trên {total}). Nếu không có thẻ nào khác đang gửi, hãy chọn lại đúng tệp đó để tiếp tục.",
+    uploadOther:
+      "Tệp của công việc này chưa đến đủ ({received} trên {total}). Nếu không có thẻ nào khác đang gửi, hãy chọn lại đúng tệp đó để tiếp tục.",
     chooseSame: "Chọn lại đúng tệp đó",
     retry: "Chạy lại",
     cancel: "Hủy",
@@ -241,9 +249,11 @@ export const messages: Messages = {
     labOffText: "Nó có thể làm đứt kết nối của mọi người nên phải được bật rõ ràng. Hãy khởi động máy chủ bằng:",
     labUnknown: "Máy chủ không trả lời; các công tắc hiện trạng thái cuối cùng đã biết.",
     blockWebsocket: "Chặn WebSocket",
-    blockWebsocketText: "Giống như proxy nghiêm ngặt của công ty: kết nối WebSocket bị đóng và bị từ chối. Trang chuyển sang SSE.",
+    blockWebsocketText:
+      "Giống như proxy nghiêm ngặt của công ty: kết nối WebSocket bị đóng và bị từ chối. Trang chuyển sang SSE.",
     bufferSse: "Giữ lại SSE",
-    bufferSseText: "Giống như proxy gom câu trả lời rồi mới chuyển tiếp: SSE mở được nhưng không có gì đến. Trang chuyển sang long-polling. (Chỉ thấy khi WebSocket đang bị chặn.)",
+    bufferSseText:
+      "Giống như proxy gom câu trả lời rồi mới chuyển tiếp: SSE mở được nhưng không có gì đến. Trang chuyển sang long-polling. (Chỉ thấy khi WebSocket đang bị chặn.)",
     cut: "Ngắt tất cả trong 10 giây",
     cutText: "Mọi kết nối bị đóng và bị từ chối, kể cả việc công bố. Các số đợi trong trang rồi được gửi sau.",
     cutButton: "Ngắt mạng",

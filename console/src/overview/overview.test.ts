@@ -1,0 +1,94 @@
+import { describe, expect, it } from "vitest";
+import type { OverviewSample } from "@/shared/types";
+import { relativeColumns, yRange } from "./chart";
+import { isStale, STALE_MS } from "./overviewStore";
+import { HOLE_MS, Series, WINDOW_MS } from "./series";
+
+const T0 = Date.parse("2026-01-23T10:00:00.000Z");
+
+function sample(events: number | null): OverviewSample {
+  return { events_per_second: events } as OverviewSample;
+}
+
+describe("a chart's data", () => {
+  it("is one row a sample", () => {
+    const series = new Series([(s) => s.events_per_second]);
+    series.push(sample(1), T0);
+    series.push(sample(2), T0 + 1000);
+    expect(series.columns()).toEqual([
+      [T0 / 1000, T0 / 1000 + 1],
+      [1, 2],
+    ]);
+  });
+
+  it("has a hole where no sample came, and never a zero", () => {
+    const series = new Series([(s) => s.events_per_second]);
+    series.push(sample(1), T0);
+    series.push(sample(2), T0 + HOLE_MS + 10_000);
+    expect(series.columns()[1]).toEqual([1, null, 2]);
+  });
+
+  it("keeps a value that the server does not know as a hole", () => {
+    const series = new Series([(s) => s.events_per_second]);
+    series.push(sample(null), T0);
+    series.push(sample(Number.NaN), T0 + 1000);
+    expect(series.columns()[1]).toEqual([null, null]);
+  });
+
+  it("drops a sample that is not newer", () => {
+    const series = new Series([(s) => s.events_per_second]);
+    series.push(sample(1), T0);
+    series.push(sample(2), T0);
+    expect(series.length).toBe(1);
+  });
+
+  it("forgets what is older than the window", () => {
+    const series = new Series([(s) => s.events_per_second]);
+    for (let second = 0; second < 900; second += 1) series.push(sample(second), T0 + second * 1000);
+    expect(series.length).toBeLessThanOrEqual((WINDOW_MS + HOLE_MS) / 1000 + 1);
+    expect(series.columns()[1]?.at(-1)).toBe(899);
+  });
+});
+
+describe("a chart's axes", () => {
+  it("count seconds back from now", () => {
+    expect(
+      relativeColumns(
+        [
+          [90, 100],
+          [1, 2],
+        ],
+        110,
+      ),
+    ).toEqual([
+      [-20, -10],
+      [1, 2],
+    ]);
+  });
+
+  it("never put the newest sample into the future", () => {
+    expect(
+      relativeColumns(
+        [
+          [90, 100],
+          [1, 2],
+        ],
+        99.5,
+      )[0],
+    ).toEqual([-10, 0]);
+  });
+
+  it("reach from zero to a round number above the highest value", () => {
+    expect(yRange(3.2)).toEqual([0, 4]);
+    expect(yRange(95)).toEqual([0, 200]);
+    expect(yRange(0.02)[1]).toBeCloseTo(0.03);
+    expect(yRange(null)).toEqual([0, 1]);
+    expect(yRange(0)).toEqual([0, 1]);
+  });
+});
+
+it("figures are stale some seconds after the last sample, and not before the first", () => {
+  expect(isStale(null, T0)).toBe(false);
+  expect(isStale(T0, T0 + STALE_MS)).toBe(false);
+  expect(isStale(T0, T0 + STALE_MS + 1)).toBe(true);
+});

@@ -1,0 +1,67 @@
+/** Chromium as it is installed, with an empty profile. */
+import { existsSync, mkdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
+
+const ARGUMENTS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const SCREENSHOTS = resolve(import.meta.dirname, "../screenshots");
+
+export interface Looks {
+  readonly width?: number;
+  readonly dark?: boolean;
+  readonly locale?: string;
+}
+
+export async function openBrowser(): Promise<Browser> {
+  const executablePath = process.env.CHROMIUM ?? PLACES.find((path) => existsSync(path));
+  if (!executablePath) throw new Error("Chromium is missing: install it, or put its path into CHROMIUM");
+  return chromium.launch({ executablePath, args: ARGUMENTS });
+}
+
+export async function openContext(browser: Browser, looks: Looks = {}): Promise<BrowserContext> {
+  const width = looks.width ?? 1440;
+  const context = await browser.newContext({
+    viewport: { width, height: width < 600 ? 844 : 900 },
+    colorScheme: looks.dark ? "dark" : "light",
+    locale: looks.locale ?? "en-GB",
+    acceptDownloads: false,
+  });
+  context.setDefaultTimeout(60_000);
+  return context;
+}
+
+export const byId = (page: Page, id: string): Locator => page.locator(`[data-testid="${id}"]`);
+
+/** The value of a data attribute of an element with a test id; null while there is none. */
+export async function dataOf(page: Page, id: string, name: string): Promise<string | null> {
+  const element = byId(page, id).first();
+  return (await element.count()) > 0 ? element.getAttribute(`data-${name}`) : null;
+}
+
+/** Pictures of a page as it is, at the widths of a desk and of a phone, dark and light. */
+export async function photograph(page: Page, name: string): Promise<void> {
+  mkdirSync(SCREENSHOTS, { recursive: true });
+  const before = page.viewportSize() ?? { width: 1440, height: 900 };
+  for (const width of [1440, 390]) {
+    await page.setViewportSize({ width, height: width < 600 ? 844 : 900 });
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme });
+      // Transitions of the theme and charts that follow the width settle within a frame or two.
+      await page.waitForTimeout(400);
+      const path = join(SCREENSHOTS, `${name}-${width}-${colorScheme}.png`);
+      await page.screenshot({ path, fullPage: true, animations: "disabled" });
+    }
+  }
+  await page.setViewportSize(before);
+  await page.emulateMedia({ colorScheme: "light" });
+}

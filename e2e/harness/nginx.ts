@@ -1,0 +1,67 @@
+/** A stock nginx in front of the server: nothing but `proxy_pass`, and for WebSocket the two upgrade headers. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { freePort } from "./server.ts";
+import { until } from "./until.ts";
+
+const configuration = (port: number, target: number, dir: string) => `
+daemon off;
+pid ${dir}/nginx.pid;
+error_log stderr warn;
+events {}
+http {
+  access_log off;
+  client_body_temp_path ${dir}/body;
+  proxy_temp_path ${dir}/proxy;
+  fastcgi_temp_path ${dir}/fastcgi;
+  uwsgi_temp_path ${dir}/uwsgi;
+  scgi_temp_path ${dir}/scgi;
+  server {
+    listen 127.0.0.1:${port};
+    location / {
+      proxy_pass http://127.0.0.1:${target};
+    }
+    location /anywire/ws {
+      proxy_pass http://127.0.0.1:${target};
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection "upgrade";
+    }
+  }
+}
+`;
+
+export class Nginx {
+  readonly url: string;
+  readonly #dir: string;
+  readonly #child: ChildProcess;
+
+  private constructor(url: string, dir: string, child: ChildProcess) {
+    this.url = url;
+    this.#dir = dir;
+    this.#child = child;
+  }
+
+  static async start(target: number): Promise<Nginx> {
+    const dir = await mkdtemp(join(tmpdir(), "anywire-nginx-"));
+    const port = await freePort();
+    const file = join(dir, "nginx.conf");
+    await writeFile(file, configuration(port, target, dir));
+    const program = existsSync("/usr/sbin/nginx") ? "/usr/sbin/nginx" : "nginx";
+    const child = spawn(program, ["-p", dir, "-c", file], { stdio: ["ignore", "ignore", "inherit"] });
+    const nginx = new Nginx(`http://127.0.0.1:${port}`, dir, child);
+    await until("nginx answers", async () => (await fetch(`${nginx.url}/api/health`)).ok);
+    return nginx;
+  }
+
+  async stop(): Promise<void> {
+    const ended = once(this.#child, "exit");
+    this.#child.kill("SIGTERM");
+    await ended;
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+}

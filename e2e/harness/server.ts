@@ -1,0 +1,141 @@
+/** The real server: started on a port of its own over a folder of its own, killed, started again on both. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { until } from "./until.ts";
+
+export interface ServerOptions {
+  /** Starts with the network lab. */
+  readonly lab?: boolean;
+  /** The text of a configuration file. */
+  readonly config?: string;
+  readonly args?: readonly string[];
+}
+
+const started = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of started) child.kill("SIGKILL");
+});
+
+export function binary(): string {
+  const path = process.env.ANYWIRE_BIN ?? resolve(import.meta.dirname, "../../target/release/anywire");
+  if (!existsSync(path)) throw new Error(`${path} does not exist: cargo build --release -p anywire`);
+  return path;
+}
+
+/** A port nobody listens on. The server takes it again after a crash, so it cannot be 0. */
+export async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const address = probe.address();
+  probe.close();
+  await once(probe, "close");
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+export class Server {
+  readonly dir: string;
+  readonly port: number;
+  readonly #options: ServerOptions;
+  #child: ChildProcess | null = null;
+  #lines: string[] = [];
+
+  private constructor(dir: string, port: number, options: ServerOptions) {
+    this.dir = dir;
+    this.port = port;
+    this.#options = options;
+  }
+
+  static async start(options: ServerOptions = {}): Promise<Server> {
+    const dir = await mkdtemp(join(tmpdir(), "anywire-e2e-"));
+    const server = new Server(dir, await freePort(), options);
+    await server.boot();
+    return server;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  get pid(): number {
+    if (!this.#child?.pid) throw new Error("the server does not run");
+    return this.#child.pid;
+  }
+
+  /** What it wrote last, for a failure's message. */
+  get log(): string {
+    return this.#lines.join("\n");
+  }
+
+  /** Starts it (again) on the same port and data; resolves when it says that it is ready. */
+  async boot(): Promise<void> {
+    const args = ["serve", "--listen", `127.0.0.1:${this.port}`, "--data", join(this.dir, "data")];
+    if (this.#options.lab) args.push("--lab");
+    if (this.#options.config !== undefined) {
+      const file = join(this.dir, "anywire.toml");
+      await writeFile(file, this.#options.config);
+      args.push("--config", file);
+    }
+    const child = spawn(binary(), [...args, ...(this.#options.args ?? [])], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#child = child;
+    started.add(child);
+    let ready = false;
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      ready ||= line.includes(`127.0.0.1:${this.port}`);
+      this.#note(line);
+    });
+    createInterface({ input: child.stderr }).on("line", (line) => this.#note(line));
+    child.once("exit", () => started.delete(child));
+    await until("the server is ready", () => {
+      if (child.exitCode !== null || child.signalCode !== null) return "ended";
+      return ready;
+    });
+    if (!ready) throw new Error(`the server ended with ${child.exitCode ?? child.signalCode}:\n${this.log}`);
+  }
+
+  #note(line: string): void {
+    this.#lines.push(line);
+    if (this.#lines.length > 60) this.#lines.shift();
+  }
+
+  /** `kill -9`: nothing of its own runs any more. */
+  async kill(): Promise<void> {
+    await this.#end("SIGKILL");
+  }
+
+  /** Ends it in good order. */
+  async stop(): Promise<void> {
+    await this.#end("SIGTERM");
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill(signal);
+    await ended;
+  }
+
+  /** Ends it and removes its folder. */
+  async dispose(): Promise<void> {
+    await this.kill();
+    await rm(this.dir, { recursive: true, force: true });
+  }
+
+  /** Resident memory. */
+  async rssBytes(): Promise<number> {
+    const status = await readFile(`/proc/${this.pid}/status`, "utf8");
+    const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(status)?.[1];
+    if (!kilobytes) throw new Error("no VmRSS in /proc");
+    return Number(kilobytes) * 1024;
+  }
+}

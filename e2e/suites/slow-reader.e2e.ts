@@ -1,0 +1,137 @@
+/**
+ * Readers that stop reading while 100 000 events pass cost the server a cursor each, not a queue. Then they get what retention
+ * kept, and a gap for exactly what it did not.
+ */
+import net from "node:net";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Event, epochOf, type Gap, offsetOf, publish, readAll } from "../harness/log.ts";
+import { rawWebSocket } from "../harness/readers.ts";
+import { Server } from "../harness/server.ts";
+import { SseSplitter } from "../harness/sse.ts";
+import { until, within } from "../harness/until.ts";
+
+const EVENTS = 100_000;
+const KEPT = 30_000;
+const BATCH = 500;
+const SLOW = 20;
+const PADDING = "x".repeat(180);
+/** The slack for allocator and page cache noise: a queue of the same events would be some 500 MB. */
+const GROWTH_MAX = 48 << 20;
+
+let server: Server;
+
+beforeAll(async () => {
+  server = await Server.start({ config: `[[retention]]\nchannels = "slow*"\nevents_max = ${KEPT}\n` });
+});
+
+afterAll(async () => {
+  await server?.dispose();
+});
+
+/** Fills a channel and answers the offsets. */
+async function fill(channel: string, sample: () => Promise<void>): Promise<number[]> {
+  const offsets: number[] = [];
+  for (let first = 0; first < EVENTS; first += BATCH) {
+    const batch = Array.from({ length: BATCH }, (_, index) => ({
+      channel,
+      data: { number: first + index, padding: PADDING },
+    }));
+    offsets.push(...(await publish(server.url, batch)).offsets);
+    if ((first / BATCH) % 10 === 0) await sample();
+  }
+  return offsets;
+}
+
+/** SSE over a socket that is not read until it is told to. */
+class SlowReader {
+  readonly events: number[] = [];
+  readonly gaps: Gap[] = [];
+  readonly #socket: net.Socket;
+
+  constructor(channel: string, after: string) {
+    this.#socket = net.connect(server.port, "127.0.0.1");
+    // HTTP/1.0: the body comes without chunk headers, and ends with the connection.
+    this.#socket.write(
+      `GET /anywire/sse?channels=${channel}&after=${after} HTTP/1.0\r\nHost: 127.0.0.1:${server.port}\r\n\r\n`,
+    );
+    const splitter = new SseSplitter((block) => {
+      if (block.event === "gap") this.gaps.push(JSON.parse(block.data ?? "") as Gap);
+      else if (block.data !== undefined) this.events.push((JSON.parse(block.data) as Event).offset);
+    });
+    this.#socket.on("data", (bytes) => splitter.push(bytes));
+    this.#socket.on("error", () => this.#socket.destroy());
+    this.#socket.pause();
+  }
+
+  go(): void {
+    this.#socket.resume();
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
+/** What it got and what its gaps name is everything that was published, each exactly once. */
+function account(reader: SlowReader, channel: string, offsets: readonly number[]): void {
+  const named = (offset: number) =>
+    reader.gaps.some((gap) => offset > offsetOf(gap.from) && offset <= (gap.lost[channel] ?? 0));
+  const got = new Set(reader.events);
+  expect(got.size, "repeated").toBe(reader.events.length);
+  expect(
+    offsets.filter((offset) => !got.has(offset) && !named(offset)),
+    "silently lost",
+  ).toEqual([]);
+  expect(
+    offsets.filter((offset) => got.has(offset) && named(offset)),
+    "delivered and called lost",
+  ).toEqual([]);
+  expect(reader.events).toEqual([...reader.events].sort((one, other) => one - other));
+}
+
+test("readers that stop reading cost no memory, disturb nobody, and are told exactly what they lost", async () => {
+  let peak = 0;
+  const sample = async () => {
+    peak = Math.max(peak, await server.rssBytes());
+  };
+  // The same load without slow readers first: what the log itself needs, it has then.
+  await fill("slow-warm", sample);
+  const baseline = peak;
+  peak = 0;
+
+  const channel = "slow-run";
+  const first = await publish(server.url, [{ channel, data: "first" }]);
+  const slow = Array.from({ length: SLOW }, () => new SlowReader(channel, first.cursor));
+  const seen: number[] = [];
+  const take = ({ offset }: Event) => seen.push(offset) < EVENTS;
+  const brisk = rawWebSocket({
+    url: server.url,
+    channel,
+    after: first.cursor,
+    enough: EVENTS,
+    take,
+    gap: () => seen.push(-1),
+  });
+  const offsets = await fill(channel, sample);
+  const end = await publish(server.url, [{ channel, data: "end" }]);
+  await sample();
+  await within("the reader beside the slow ones", brisk);
+  expect(seen, "the reader beside the slow ones").toEqual(offsets);
+  console.log(`memory: ${baseline >> 20} MiB without slow readers, ${peak >> 20} MiB with ${SLOW}`);
+  expect(peak - baseline, "memory grows with slow readers").toBeLessThan(GROWTH_MAX);
+
+  const kept = (await readAll(server.url, channel)).events.map((event) => event.offset);
+  const last = offsetOf(end.cursor);
+  for (const reader of slow) {
+    reader.go();
+    await until("a slow reader has caught up", () => reader.events.at(-1) === last);
+    account(reader, channel, offsets);
+    expect(
+      kept.filter((offset) => !reader.events.includes(offset)).slice(0, 3),
+      "kept, and not delivered",
+    ).toEqual([]);
+    expect(reader.gaps.length, "a gap").toBeGreaterThan(0);
+    expect(epochOf(reader.gaps[0]?.from ?? "")).toBe(epochOf(first.cursor));
+    reader.close();
+  }
+});

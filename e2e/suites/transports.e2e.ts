@@ -1,0 +1,133 @@
+/** Readers over every wire follow one channel during a publish run, cut and moved all the while: all see the same. */
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import WebSocket from "ws";
+import { connect, type TransportName } from "../../clients/typescript/src/index.ts";
+import { openBrowser, openContext } from "../harness/browser.ts";
+import { type Event, publish } from "../harness/log.ts";
+import { FaultyProxy } from "../harness/proxy.ts";
+import { Random } from "../harness/random.ts";
+import { curlLongPoll, curlPoll, curlSse, hop, rawWebSocket } from "../harness/readers.ts";
+import { Server } from "../harness/server.ts";
+import { sleep, until, within } from "../harness/until.ts";
+
+const CHANNEL = "run";
+const EVENTS = 600;
+const LAST = { last: true };
+const isLast = (event: Event) => JSON.stringify(event.data) === JSON.stringify(LAST);
+
+let server: Server;
+let proxy: FaultyProxy;
+let browser: Browser;
+
+beforeAll(async () => {
+  server = await Server.start();
+  proxy = await FaultyProxy.start(server.port);
+  browser = await openBrowser();
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await proxy?.stop();
+  await server?.dispose();
+});
+
+/** Publishes in batches of changing size, and answers what the log acknowledged. */
+async function run(random: Random): Promise<string[]> {
+  const lines: string[] = [];
+  let number = 0;
+  while (number <= EVENTS) {
+    const batch = Array.from({ length: random.between(1, 8) }, () => {
+      number += 1;
+      return { channel: CHANNEL, event: "step", data: { number, text: `Bước ${number} ✓` } };
+    });
+    const receipt = await publish(server.url, batch);
+    lines.push(...batch.map((event, index) => line(receipt.offsets[index] ?? 0, event.data)));
+    await sleep(random.between(0, 25));
+  }
+  const receipt = await publish(server.url, [{ channel: CHANNEL, event: "step", data: LAST }]);
+  lines.push(line(receipt.offsets[0] ?? 0, LAST));
+  return lines;
+}
+
+const line = (offset: number, data: unknown) => `${offset} ${JSON.stringify(data)}`;
+const lines = (events: readonly Event[]) => events.map((event) => line(event.offset, event.data));
+
+/** The client over the proxy, which drops everything now and then and blocks the best wires for a while. */
+async function followByClient(random: Random): Promise<{ events: Event[]; wires: Set<TransportName> }> {
+  const events: Event[] = [];
+  const wires = new Set<TransportName>();
+  const connection = connect(proxy.url, {
+    environment: { WebSocket: WebSocket as never },
+    policy: { probeMs: [300] },
+  });
+  connection.onStatus(({ state, transport }) => {
+    if (state === "live" && transport) wires.add(transport);
+  });
+  let done = false;
+  connection.channel(CHANNEL, { after: "0" }).on("*", (_data, event) => {
+    events.push(event as unknown as Event);
+    done = isLast(event as unknown as Event);
+  });
+  try {
+    await until("the client has seen the last event", async () => {
+      proxy.blockWebSocket = random.unit() < 0.5;
+      await sleep(random.between(50, 600));
+      if (!done) proxy.drop();
+      return done;
+    });
+  } finally {
+    connection.close();
+    proxy.blockWebSocket = false;
+  }
+  return { events, wires };
+}
+
+/** The browser's own EventSource; it resumes by itself when the proxy drops it. */
+async function followByEventSource(): Promise<Event[]> {
+  const context = await openContext(browser);
+  const page = await context.newPage();
+  await page.goto(`${proxy.url}/api/health`);
+  const texts = await page.evaluate(
+    ([channel, last]) =>
+      new Promise<string[]>((resolve) => {
+        const seen: string[] = [];
+        const source = new EventSource(`/anywire/sse?channels=${channel}&after=0`);
+        source.onmessage = ({ data }) => {
+          seen.push(data);
+          if (data.includes(last)) {
+            source.close();
+            resolve(seen);
+          }
+        };
+      }),
+    [CHANNEL, '"last":true'] as const,
+  );
+  await context.close();
+  return texts.map((text) => JSON.parse(text) as Event);
+}
+
+test("readers that hop over every wire during a publish run see identical sequences", async () => {
+  const random = new Random();
+  console.log(`seed ${random.seed}`);
+  const all = { curlSse, curlPoll, curlLongPoll, rawWebSocket };
+  const readers = {
+    "curl on SSE": hop(server.url, CHANNEL, { curlSse }, random, isLast),
+    "curl polling": hop(server.url, CHANNEL, { curlPoll, curlLongPoll }, random, isLast),
+    "a raw WebSocket": hop(server.url, CHANNEL, { rawWebSocket }, random, isLast),
+    "another wire each time": hop(server.url, CHANNEL, all, random, isLast),
+  };
+  const client = followByClient(random);
+  const source = followByEventSource();
+  const expected = await run(random);
+  for (const [name, reader] of Object.entries(readers)) {
+    const seen = await within(name, reader);
+    expect(lines(seen.events), name).toEqual(expected);
+    expect(seen.gaps, name).toEqual([]);
+  }
+  expect((await readers["another wire each time"]).wires.size).toBeGreaterThan(1);
+  const byClient = await within("the client", client);
+  expect(lines(byClient.events), "the TypeScript client").toEqual(expected);
+  expect(byClient.wires.size, `the client used ${[...byClient.wires]}`).toBeGreaterThan(1);
+  expect(lines(await within("EventSource", source)), "EventSource").toEqual(expected);
+});

@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+// Real servers, browsers and proxies: one suite at a time, limits that only a hang reaches.
+export default defineConfig({
+  test: {
+    include: ["suites/**/*.e2e.ts"],
+    testTimeout: 300_000,
+    hookTimeout: 120_000,
+    fileParallelism: false,
+    reporters: ["verbose"],
+  },
+});

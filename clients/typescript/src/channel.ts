@@ -1,7 +1,7 @@
 /**
  * Channel: one subscription of the application, with its own place in the log and its own handlers.
  */
-import { formatPosition } from "./cursor.js";
+import { formatPosition, type Position } from "./cursor.js";
 import type { Environment } from "./environment.js";
 import type { AnywireError } from "./errors.js";
 import type { AnywireEvent, Gap } from "./protocol.js";
@@ -18,19 +18,32 @@ export type EventHandler<Events extends EventMap, Name extends EventName<Events>
 
 type AnyHandler = (data: never, event: never) => void;
 
-export class Channel<Events extends EventMap> {
+export class Channel<Events extends EventMap> implements Reader {
   readonly name: string;
+  /** @internal */
+  readonly presence: boolean;
+  /** @internal */
+  position: Position;
+  /** @internal */
+  version = 0;
   readonly #environment: Environment;
   readonly #onClose: () => void;
   readonly #handlers = new Map<string, Set<AnyHandler>>();
   readonly #gapHandlers = new Set<(gap: Gap) => void>();
   readonly #errorHandlers = new Set<(error: AnywireError) => void>();
-  #reader: Reader | null = null;
   #isClosed = false;
 
   /** @internal Made by `connection.channel()`. */
-  constructor(name: string, environment: Environment, onClose: () => void) {
+  constructor(
+    name: string,
+    position: Position,
+    presence: boolean,
+    environment: Environment,
+    onClose: () => void,
+  ) {
     this.name = name;
+    this.position = position;
+    this.presence = presence;
     this.#environment = environment;
     this.#onClose = onClose;
   }
@@ -64,7 +77,7 @@ export class Channel<Events extends EventMap> {
 
   /** Where it stands: give it as `after` to go on from here. Null until that is known. */
   get cursor(): string | null {
-    return (this.#reader && formatPosition(this.#reader.position)) ?? null;
+    return formatPosition(this.position) ?? null;
   }
 
   get isClosed(): boolean {
@@ -76,11 +89,6 @@ export class Channel<Events extends EventMap> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#onClose();
-  }
-
-  /** @internal */
-  attach(reader: Reader): void {
-    this.#reader = reader;
   }
 
   /** @internal */
@@ -97,8 +105,7 @@ export class Channel<Events extends EventMap> {
 
   /** @internal */
   takeRefusal(error: AnywireError): void {
-    const handlers = [...this.#errorHandlers];
-    this.#call(handlers, (handler) => handler(error));
+    this.#call(this.#errorHandlers, (handler) => handler(error));
     this.close();
   }
 

@@ -1,6 +1,7 @@
 /**
  * Connection: what the application holds. Channels on one side, a link to the server on the other.
  */
+import { Alarm } from "./alarm.js";
 import { Channel, type EventMap } from "./channel.js";
 import { parseAfter } from "./cursor.js";
 import { type Environment, platform } from "./environment.js";
@@ -57,10 +58,9 @@ export class Connection<Channels extends ChannelMap = UntypedChannels> {
   readonly #readers: Readers;
   readonly #link: Link;
   readonly #publisher: Publisher;
-  readonly #channels = new Set<{ close(): void }>();
   readonly #statusHandlers = new Set<(status: Status) => void>();
   #status: Status = firstStatus;
-  #noticeTimer: unknown = null;
+  readonly #notice: Alarm;
   #isUpdating = false;
 
   /** @internal Use `connect()`. */
@@ -68,6 +68,7 @@ export class Connection<Channels extends ChannelMap = UntypedChannels> {
     const environment = platform(options.environment);
     const policy = makePolicy(options, environment);
     this.#environment = environment;
+    this.#notice = new Alarm(environment);
     this.#http = new Http(url, environment, new Token(options.token));
     this.#readers = new Readers((isGap) => this.#observe(isGap));
     this.#publisher = new Publisher(this.#http, policy, () => this.#link);
@@ -77,17 +78,8 @@ export class Connection<Channels extends ChannelMap = UntypedChannels> {
       readers: this.#readers,
       client: options.client ?? environment.randomId(),
       isClientNamed: options.client !== undefined,
+      heartbeatMs: policy.heartbeatMs,
       report: (change) => this.#report(change),
-      live: (isReconnect, transport) =>
-        this.#report({
-          state: "live",
-          transport,
-          attempt: 0,
-          retryAt: null,
-          error: null,
-          reconnects: this.#status.reconnects + (isReconnect ? 1 : 0),
-        }),
-      refuse: (channel, error) => this.#readers.refuse(channel, error),
     });
   }
 
@@ -98,26 +90,22 @@ export class Connection<Channels extends ChannelMap = UntypedChannels> {
    */
   channel<Name extends ChannelName<Channels>>(
     name: Name,
-    options: ChannelOptions = {},
+    { after, presence = false }: ChannelOptions = {},
   ): Channel<EventsOf<Channels, Name>> {
-    if (this.#status.state === "closed") throw new AnywireError("closed", "the connection is closed");
+    if (this.#status.state === "closed") throw new AnywireError("closed", "closed");
     checkChannel(name);
-    const position = parseAfter(options.after);
-    const channel = new Channel<EventsOf<Channels, Name>>(name, this.#environment, () => {
-      this.#readers.remove(reader);
-      this.#channels.delete(channel);
-      this.#update();
-    });
-    const reader = this.#readers.add({
-      channel: name,
+    const position = parseAfter(after);
+    const channel: Channel<EventsOf<Channels, Name>> = new Channel(
+      name,
       position,
-      presence: options.presence ?? false,
-      onEvent: (event) => channel.takeEvent(event),
-      onGap: (gap) => channel.takeGap(gap),
-      onRefused: (error) => channel.takeRefusal(error),
-    });
-    channel.attach(reader);
-    this.#channels.add(channel);
+      presence,
+      this.#environment,
+      () => {
+        this.#readers.remove(channel);
+        this.#update();
+      },
+    );
+    this.#readers.add(channel);
     this.#update();
     return channel;
   }
@@ -172,15 +160,15 @@ export class Connection<Channels extends ChannelMap = UntypedChannels> {
     if (this.#status.state === "closed") return;
     this.#link.close();
     this.#publisher.close();
-    for (const channel of this.#channels) channel.close();
-    this.#environment.clearTimeout(this.#noticeTimer);
+    for (const reader of this.#readers.all()) reader.close();
+    this.#notice.clear();
   }
 
   /** Once for all channels that come and go in one go, so that they share a request. */
   #update(): void {
     if (this.#isUpdating) return;
     this.#isUpdating = true;
-    void Promise.resolve().then(() => {
+    queueMicrotask(() => {
       this.#isUpdating = false;
       this.#link.update();
     });
@@ -190,14 +178,13 @@ export class Connection<Channels extends ChannelMap = UntypedChannels> {
     const { gaps } = this.#status;
     if (isGap) return this.#report({ gaps: gaps + 1 });
     this.#status = { ...this.#status, lastEventAt: this.#environment.now() };
-    this.#noticeTimer ??= this.#environment.setTimeout(() => this.#report({}), EVENT_NOTICE_MS);
+    if (!this.#notice.isSet) this.#notice.set(EVENT_NOTICE_MS, () => this.#report({}));
   }
 
   #report(change: Partial<Status>): void {
     if (this.#status.state === "closed") return;
-    this.#environment.clearTimeout(this.#noticeTimer);
-    this.#noticeTimer = null;
-    this.#status = Object.freeze({ ...this.#status, ...change });
+    this.#notice.clear();
+    this.#status = { ...this.#status, ...change };
     for (const handler of [...this.#statusHandlers]) handler(this.#status);
   }
 }
@@ -206,17 +193,13 @@ function makePolicy({ policy, transports }: ConnectOptions, { WebSocket }: Envir
   const made = { ...defaultPolicy, ...policy, ...(transports && { transports }) };
   const usable = made.transports.filter((name) => name !== "websocket" || WebSocket);
   if (usable.length === 0)
-    throw new AnywireError("invalid_request", `no usable transport among "${made.transports.join()}"`);
+    throw new AnywireError("invalid_request", `no usable transport in "${made.transports}"`);
   return { ...made, transports: usable };
 }
 
-/** PROTOCOL.md section 1. Checked here so that the mistake shows where it was made. */
+/** PROTOCOL.md section 1, but for the length. Checked here so that the mistake shows where it was made. */
 function checkChannel(name: string): void {
-  const bytes = new TextEncoder().encode(name).length;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  if (bytes >= 1 && bytes <= 255 && !/[\u0000-\u001f\u007f-\u009f\s,]/.test(name)) return;
-  throw new AnywireError(
-    "invalid_channel",
-    `channel ${JSON.stringify(name)}: 1 to 255 bytes without white space, control characters or ","`,
-  );
+  if (/^[^\s,\u0000-\u001f\u007f-\u009f]+$/.test(name)) return;
+  throw new AnywireError("invalid_channel", `channel "${name}": no spaces, control characters or ","`);
 }

@@ -10,8 +10,8 @@ export interface Cursor {
   readonly offset: number;
 }
 
-/** `"tail"`: only new events, and where that is is not known yet. `"zero"`: from the oldest kept event. */
-export type Position = Cursor | "tail" | "zero";
+/** `"tail"`: only new events, and where that is is not known yet. `"0"`: from the oldest kept event. */
+export type Position = Cursor | "tail" | "0";
 
 const CURSOR = /^([0-9a-f]{8})-(0|[1-9][0-9]{0,15})$/;
 
@@ -28,24 +28,20 @@ export function formatCursor(cursor: Cursor): string {
 
 /** What an application gives as `after`. Throws `invalid_cursor`, so that the mistake shows where it was made. */
 export function parseAfter(after: string | undefined): Position {
-  if (after === undefined || after === "tail") return "tail";
-  if (after === "0") return "zero";
+  if (after === undefined || after === "0") return after ?? "tail";
   const cursor = parseCursor(after);
   if (!cursor)
-    throw new AnywireError(
-      "invalid_cursor",
-      `after ${JSON.stringify(after)} is no cursor: give "<epoch>-<offset>", "0" or nothing`,
-    );
+    throw new AnywireError("invalid_cursor", `after "${after}": give "<epoch>-<offset>", "0" or nothing`);
   return cursor;
 }
 
 /** The value of the `after` parameter; undefined means it is left out. */
 export function formatPosition(position: Position): string | undefined {
-  if (position === "tail") return undefined;
-  return position === "zero" ? "0" : formatCursor(position);
+  if (typeof position === "object") return formatCursor(position);
+  return position === "0" ? position : undefined;
 }
 
-/** Positions of one kind can share a request: they are comparable. */
+/** Positions of one kind can share a request: they are comparable. In order, those that go back furthest come first. */
 export function kindOf(position: Position): string {
   return typeof position === "string" ? position : position.epoch;
 }

@@ -70,49 +70,38 @@ export interface Environment {
   online(): boolean;
   /** Calls back on page and network events; the answer stops it. */
   onLifecycle(listener: (event: LifecycleEvent) => void): () => void;
-  /** Only `anywire/shared` uses these two. */
+  /** Only `anywire/shared` uses these two, and takes the platform's own if they are absent. */
   readonly locks?: LocksLike | undefined;
   readonly broadcast?: ((name: string) => BroadcastLike) | undefined;
 }
 
 function randomId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }
 
-/** Page events by target. `pageshow` and `pagehide` matter when the page goes into the back/forward cache and comes out. */
+const PAGE_EVENTS = ["online", "offline", "freeze", "resume", "pageshow", "pagehide", "visibilitychange"];
+
+/** All at the window: what is fired at the document passes there on its way down. */
 function onLifecycle(listener: (event: LifecycleEvent) => void): () => void {
-  const page = globalThis.document as Document | undefined;
-  const stops: (() => void)[] = [];
-  const on = (
-    target: EventTarget | undefined,
-    name: string,
-    translate: (event: Event) => LifecycleEvent | null,
-  ) => {
-    const handler = (event: Event) => {
-      const meaning = translate(event);
-      if (meaning) listener(meaning);
-    };
-    target?.addEventListener?.(name, handler);
-    stops.push(() => target?.removeEventListener?.(name, handler));
+  const page = globalThis as unknown as Partial<Window>;
+  const handle = (event: Event) => {
+    const { type } = event;
+    if (type === "visibilitychange") {
+      if (page.document?.visibilityState === "visible") listener("visible");
+    } else if (type.startsWith("page")) {
+      // Into the back/forward cache, or out of it; anything else is the end of the page.
+      if ((event as PageTransitionEvent).persisted) listener(type === "pageshow" ? "resume" : "freeze");
+    } else listener(type as LifecycleEvent);
   };
-  const persisted = (meaning: LifecycleEvent) => (event: Event) =>
-    (event as PageTransitionEvent).persisted ? meaning : null;
-  on(globalThis, "online", () => "online");
-  on(globalThis, "offline", () => "offline");
-  on(globalThis, "pageshow", persisted("resume"));
-  on(globalThis, "pagehide", persisted("freeze"));
-  on(page, "freeze", () => "freeze");
-  on(page, "resume", () => "resume");
-  on(page, "visibilitychange", () => (page?.visibilityState === "visible" ? "visible" : null));
+  for (const type of PAGE_EVENTS) page.addEventListener?.(type, handle, true);
   return () => {
-    for (const stop of stops) stop();
+    for (const type of PAGE_EVENTS) page.removeEventListener?.(type, handle, true);
   };
 }
 
 /** The platform's own environment, with single parts replaced: `platform({ WebSocket: ws })` in Node 20. */
 export function platform(replaced: Partial<Environment> = {}): Environment {
-  const { navigator, WebSocket, BroadcastChannel } = globalThis as Partial<typeof globalThis>;
+  const { navigator, WebSocket } = globalThis as Partial<typeof globalThis>;
   return {
     now: () => Date.now(),
     setTimeout: (callback, delayMs) => setTimeout(callback, delayMs),
@@ -123,8 +112,6 @@ export function platform(replaced: Partial<Environment> = {}): Environment {
     WebSocket: WebSocket as SocketConstructor | undefined,
     online: () => navigator?.onLine !== false,
     onLifecycle,
-    locks: navigator?.locks as LocksLike | undefined,
-    broadcast: BroadcastChannel && ((name) => new BroadcastChannel(name) as BroadcastLike),
     ...replaced,
   };
 }

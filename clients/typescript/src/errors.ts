@@ -12,8 +12,6 @@ export type ClientErrorCode =
   | "gave_up"
   /** A publication got no acknowledgement within its `timeoutMs`. It may have been appended. */
   | "timeout"
-  /** The caller's `AbortSignal` ended the wait. */
-  | "aborted"
   /** No token is to be had: `token` is a text that the server refuses, or the function gave none. */
   | "token_unavailable"
   /** The server could not be reached. */
@@ -62,22 +60,36 @@ export class AnywireError extends Error {
   }
 }
 
-/** The server wants another token. */
-export function wantsToken(code: ErrorCode): boolean {
-  return code === "token_expired" || code === "unauthorized";
+/** Whatever was thrown; what is not ours comes from the network. */
+export function asError(cause: unknown): AnywireError {
+  return cause instanceof AnywireError ? cause : new AnywireError("unreachable", String(cause));
 }
 
-/** The same request may succeed later (column "retry" of section 11). */
-export function isTransient(code: ErrorCode): boolean {
-  return [
-    "unreachable",
-    "bad_answer",
-    "too_many_connections",
-    "rate_limited",
-    "storage_full",
-    "storage_failed",
-    "busy",
-    "shutting_down",
-    "internal",
-  ].includes(code);
+/**
+ * What helps (columns "retry" and "what a client does" of section 11). `network`: trying again, perhaps over another transport.
+ * `busy`: trying again later. `rejected`: nothing but another request.
+ */
+export type Remedy = "network" | "token" | "blocked" | "busy" | "rejected";
+
+export function remedyFor({ code }: AnywireError): Remedy {
+  switch (code) {
+    case "unreachable":
+    case "bad_answer":
+      return "network";
+    case "token_expired":
+    case "unauthorized":
+      return "token";
+    case "transport_blocked":
+      return "blocked";
+    case "too_many_connections":
+    case "rate_limited":
+    case "storage_full":
+    case "storage_failed":
+    case "busy":
+    case "shutting_down":
+    case "internal":
+      return "busy";
+    default:
+      return "rejected";
+  }
 }

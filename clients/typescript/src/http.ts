@@ -1,8 +1,9 @@
 /**
  * HTTP: one request with token, time limit and errors by code; used by every transport but WebSocket, and for publishing.
  */
+import { Alarm } from "./alarm.js";
 import type { Environment, ResponseLike } from "./environment.js";
-import { AnywireError } from "./errors.js";
+import { AnywireError, asError } from "./errors.js";
 import { parseFields, positive, text } from "./protocol.js";
 import type { Token } from "./token.js";
 
@@ -14,7 +15,8 @@ export interface HttpRequest {
   readonly body?: string;
   /** Until the head of the answer; null for as long as it takes. */
   readonly timeoutMs: number | null;
-  readonly signal?: AbortSignal | undefined;
+  /** Ends the request, and what comes after its head. */
+  readonly abort?: AbortController | undefined;
 }
 
 export class Http {
@@ -44,12 +46,9 @@ export class Http {
   async request(request: HttpRequest): Promise<ResponseLike> {
     const { environment } = this;
     const token = await this.token.get();
-    const abort = new AbortController();
-    const onAbort = () => abort.abort();
-    if (request.signal?.aborted) abort.abort();
-    request.signal?.addEventListener("abort", onAbort);
-    const { timeoutMs } = request;
-    const timer = timeoutMs === null ? null : environment.setTimeout(onAbort, timeoutMs);
+    const { abort = new AbortController(), timeoutMs } = request;
+    const alarm = new Alarm(environment);
+    if (timeoutMs !== null) alarm.set(timeoutMs, () => abort.abort());
     try {
       const answer = await environment.fetch(this.url(request.path, request.query), {
         method: request.method ?? "GET",
@@ -61,21 +60,17 @@ export class Http {
       this.token.accepted();
       return answer;
     } catch (cause) {
-      if (cause instanceof AnywireError) throw cause;
-      throw new AnywireError("unreachable", `${request.path}: ${String(cause)}`);
+      throw asError(cause);
     } finally {
-      if (timer !== null) environment.clearTimeout(timer);
-      // A stream goes on after its head, and must still end when the caller says so.
-      if (timeoutMs !== null) request.signal?.removeEventListener("abort", onAbort);
+      alarm.clear();
     }
   }
 }
 
 /** `https://host/prefix/anywire/`, from any spelling of it; relative ones count from the page. */
 function baseUrl(given: string): string {
-  const url = new URL(given, (globalThis.location as Location | undefined)?.href);
-  const path = url.pathname.replace(/\/+$/, "").replace(/\/anywire$/, "");
-  return `${url.protocol.replace(/^ws/, "http")}//${url.host}${path}/anywire/`;
+  const { origin, pathname } = new URL(given, (globalThis.location as Location | undefined)?.href);
+  return (origin + pathname).replace(/^ws/, "http").replace(/(\/anywire)?\/*$/, "/anywire/");
 }
 
 /** An answer without our body comes from something in between: a proxy whose server is away, or that blocks. */
@@ -84,7 +79,7 @@ async function refusal(answer: ResponseLike): Promise<AnywireError> {
   const code = text(body.code) || (answer.status >= 500 ? "unreachable" : "bad_answer");
   return new AnywireError(
     code,
-    text(body.message) || `HTTP status ${answer.status}`,
+    text(body.message) || `HTTP ${answer.status}`,
     retryAfterMs(answer, body.retry_ms),
   );
 }

@@ -17,8 +17,9 @@
  * Invariant: at most two transports are open, and the second one only while it is tried. Both deliver to the same readers,
  * each from the positions at its opening, so nothing is lost whichever is closed.
  */
-import { AnywireError } from "./errors.js";
-import type { Http } from "./http.js";
+import { Alarm } from "./alarm.js";
+import type { Environment } from "./environment.js";
+import { AnywireError, asError, remedyFor } from "./errors.js";
 import {
   backoffMs,
   climbed,
@@ -36,9 +37,10 @@ import type { Link, LinkHost } from "./link.js";
 import { jittered, type Policy, type TransportName } from "./policy.js";
 import type { Fields, Receipt } from "./protocol.js";
 import { group, highest, type Readers } from "./readers.js";
+import type { State } from "./status.js";
 import { PollTransport, poll } from "./transports/poll.js";
 import { SseTransport } from "./transports/sse.js";
-import { type Failure, kindOfError, type Transport, type TransportHost } from "./transports/transport.js";
+import type { Failure, Transport, TransportOwner } from "./transports/transport.js";
 import { WebSocketTransport } from "./transports/websocket.js";
 
 type Phase = "idle" | "opening" | "live" | "judging" | "waiting" | "paused" | "failed" | "closed";
@@ -47,43 +49,41 @@ type Phase = "idle" | "opening" | "live" | "judging" | "waiting" | "paused" | "f
 const TICK_MS = 5000;
 const SLEEP_MS = 15_000;
 /** The request itself is wrong, whichever channels it names. */
-const FATAL = ["origin_forbidden", "host_forbidden", "not_found", "method_not_allowed", "token_unavailable"];
+const FATAL = ["origin_forbidden", "host_forbidden", "not_found", "token_unavailable"];
 
-export class LadderLink implements Link, TransportHost {
-  readonly http: Http;
-  readonly policy: Policy;
-  readonly readers: Readers;
-  readonly client: string;
-  readonly isClientNamed: boolean;
-  heartbeatMs: number;
+export class LadderLink implements Link, TransportOwner {
   readonly #host: LinkHost;
+  readonly #environment: Environment;
+  readonly #policy: Policy;
+  readonly #readers: Readers;
   #phase: Phase = "idle";
   #ladder: Ladder = firstLadder();
   #current: Transport | null = null;
   #openedAt = 0;
   #hasBeenLive = false;
+  #reconnects = 0;
   /** A better transport that is being tried, its rung, and how far it has to come to take over. */
   #candidate: Transport | null = null;
   #candidateRung = 0;
   #target = 0;
   /** Pause before the next attempt. */
-  #retryTimer: unknown = null;
+  readonly #retryAlarm: Alarm;
   /** Next probe; while a candidate delivers: the end of the overlap. */
-  #probeTimer: unknown = null;
-  #tickTimer: unknown = null;
+  readonly #probeAlarm: Alarm;
+  readonly #tickAlarm: Alarm;
   /** Raised when what an asynchronous judgement was about is no longer so. */
   #turn = 0;
   readonly #stopLifecycle: () => void;
 
   constructor(host: LinkHost) {
     this.#host = host;
-    this.http = host.http;
-    this.readers = host.readers;
-    this.client = host.client;
-    this.isClientNamed = host.isClientNamed;
-    this.policy = host.policy;
-    this.heartbeatMs = host.policy.heartbeatMs;
-    this.#stopLifecycle = host.http.environment.onLifecycle((event) => {
+    this.#environment = host.http.environment;
+    this.#policy = host.policy;
+    this.#readers = host.readers;
+    this.#retryAlarm = new Alarm(this.#environment);
+    this.#probeAlarm = new Alarm(this.#environment);
+    this.#tickAlarm = new Alarm(this.#environment);
+    this.#stopLifecycle = this.#environment.onLifecycle((event) => {
       if (event === "freeze") this.#pause();
       else if (event === "offline") this.#wentOffline();
       else this.#woke(event !== "visible");
@@ -92,7 +92,7 @@ export class LadderLink implements Link, TransportHost {
 
   update(): void {
     if (this.#phase === "closed" || this.#phase === "failed" || this.#phase === "paused") return;
-    if (this.readers.channels.length === 0) return this.#idle();
+    if (this.#readers.channels.length === 0) return this.#idle();
     if (this.#phase === "idle") return this.#open();
     this.#current?.update();
     this.#candidate?.update();
@@ -132,8 +132,8 @@ export class LadderLink implements Link, TransportHost {
     if (this.#candidate?.isOpened) return this.#adopt();
     this.#stopProbing();
     this.#current = null;
-    const livedMs = transport.isOpened ? this.http.environment.now() - this.#openedAt : 0;
-    this.#ladder = lived(this.#ladder, this.policy, livedMs);
+    const livedMs = transport.isOpened ? this.#environment.now() - this.#openedAt : 0;
+    this.#ladder = lived(this.#ladder, this.#policy, livedMs);
     void this.#judge(failure, livedMs);
   }
 
@@ -142,25 +142,16 @@ export class LadderLink implements Link, TransportHost {
       this.#adopt();
   }
 
-  measured(latencyMs: number): void {
-    this.#host.report({ latency: latencyMs });
-  }
-
-  refuse(channel: string, error: AnywireError): void {
-    this.#host.refuse(channel, error);
-  }
-
   // Opening and failing.
 
   #open(): void {
-    const { environment } = this.http;
     this.#phase = "opening";
     this.#turn += 1;
-    this.#clear("retry");
+    this.#retryAlarm.clear();
     this.#tick();
     this.#current = this.#make(this.#ladder.rung);
     this.#host.report({
-      state: this.#hasBeenLive ? (environment.online() ? "reconnecting" : "offline") : "connecting",
+      state: this.#trying(),
       transport: this.#current.name,
       attempt: this.#ladder.attempts,
       retryAt: null,
@@ -168,18 +159,30 @@ export class LadderLink implements Link, TransportHost {
     this.#current.open();
   }
 
+  #trying(): State {
+    if (!this.#environment.online()) return "offline";
+    return this.#hasBeenLive ? "reconnecting" : "connecting";
+  }
+
   #make(rung: number): Transport {
-    const name: TransportName = this.policy.transports[rung] ?? "poll";
-    if (name === "websocket") return new WebSocketTransport(this);
-    return name === "sse" ? new SseTransport(this) : new PollTransport(this, name);
+    const name: TransportName = this.#policy.transports[rung] ?? "poll";
+    if (name === "websocket") return new WebSocketTransport(this, this.#host);
+    return name === "sse" ? new SseTransport(this, this.#host) : new PollTransport(this, this.#host, name);
   }
 
   #goLive(isReconnect: boolean): void {
-    const { environment } = this.http;
     this.#phase = "live";
-    this.#openedAt = environment.now();
+    this.#openedAt = this.#environment.now();
     this.#hasBeenLive = true;
-    this.#host.live(isReconnect, this.policy.transports[this.#ladder.rung] ?? "poll");
+    if (isReconnect) this.#reconnects += 1;
+    this.#host.report({
+      state: "live",
+      transport: this.#current?.name ?? null,
+      attempt: 0,
+      retryAt: null,
+      error: null,
+      reconnects: this.#reconnects,
+    });
     this.#scheduleProbe();
   }
 
@@ -188,43 +191,41 @@ export class LadderLink implements Link, TransportHost {
     const { kind, error } = failure;
     const turn = ++this.#turn;
     this.#phase = "judging";
-    this.#host.report({ state: this.#hasBeenLive ? "reconnecting" : "connecting", error });
+    this.#host.report({ state: this.#trying(), error });
     if (kind === "token") return this.#newToken(error);
     if (kind === "rejected") return this.#isolate(error, turn);
     let reachable: boolean | null = null;
-    if (needsProof(this.#ladder, this.policy, kind, livedMs)) {
-      const answer = await this.#plain();
+    if (needsProof(this.#ladder, this.#policy, kind, livedMs)) {
+      const answer = await this.#ask();
       if (turn !== this.#turn) return;
-      if (answer instanceof AnywireError)
-        return this.#judge({ kind: kindOfError(answer) ?? "lost", error: answer }, livedMs);
-      reachable = answer;
+      const remedy = answer && remedyFor(answer);
+      // Where polling is blocked the server itself says so: it is there.
+      reachable = !answer || remedy === "blocked";
+      // The server answers, and wants something else than to be asked again.
+      if (remedy && remedy !== "network" && !reachable)
+        return this.#judge({ kind: remedy, error: answer }, livedMs);
     }
-    const verdict = failed(this.#ladder, this.policy, kind, reachable);
+    const verdict = failed(this.#ladder, this.#policy, kind, reachable);
     this.#ladder = verdict.ladder;
-    if (this.#ladder.attempts >= this.policy.maxAttempts) {
-      this.#giveUp(
-        new AnywireError("gave_up", `gave up after ${this.#ladder.attempts} attempts: ${error.message}`),
-      );
+    if (this.#ladder.attempts >= this.#policy.maxAttempts) {
+      this.#giveUp(new AnywireError("gave_up", `${this.#ladder.attempts} attempts: ${error.message}`));
     } else if (verdict.now) this.#open();
     else this.#wait(error.retryAfterMs);
   }
 
-  /** Whether a plain request works; an error if the server answers and wants something. What it brings is delivered. */
-  async #plain(): Promise<boolean | AnywireError> {
+  /** Asks plainly for these readers; what comes is delivered. Null, or what went wrong. */
+  async #ask(channels?: string[]): Promise<AnywireError | null> {
     try {
-      for (const one of group(this.readers.all())) await poll(this, one, 0);
-      return true;
+      for (const one of group(this.#readers.all(channels))) await poll(this.#host, one, 0);
+      return null;
     } catch (error) {
-      if (!(error instanceof AnywireError)) return false;
-      const kind = kindOfError(error);
-      if (kind === "blocked") return true; // the server itself says so: it is there
-      return kind === null ? false : error;
+      return asError(error);
     }
   }
 
   #newToken(error: AnywireError): void {
     try {
-      this.http.token.refused(error);
+      this.#host.http.token.refused(error);
     } catch (cause) {
       return this.#giveUp(cause as AnywireError);
     }
@@ -233,39 +234,30 @@ export class LadderLink implements Link, TransportHost {
 
   /** The request is wrong. If one channel of several is the reason, the others go on without it. */
   async #isolate(error: AnywireError, turn: number): Promise<void> {
-    const channels = this.readers.channels;
+    const channels = this.#readers.channels;
     if (FATAL.includes(error.code)) return this.#giveUp(error);
     let refusals = 0;
     for (const channel of channels) {
-      const verdict = channels.length === 1 ? error : await this.#refusalOf(channel);
+      const verdict = channels.length === 1 ? error : await this.#ask([channel]);
       if (turn !== this.#turn) return;
-      if (!verdict) continue;
+      if (!verdict || remedyFor(verdict) !== "rejected") continue;
       refusals += 1;
-      this.refuse(channel, verdict);
+      this.#readers.refuse(channel, verdict);
     }
     if (refusals === 0) return this.#giveUp(error);
-    if (this.readers.channels.length === 0) this.#idle();
+    if (this.#readers.channels.length === 0) this.#idle();
     else this.#open();
   }
 
-  async #refusalOf(channel: string): Promise<AnywireError | null> {
-    try {
-      for (const one of group(this.readers.all([channel]))) await poll(this, one, 0);
-      return null;
-    } catch (error) {
-      return error instanceof AnywireError && kindOfError(error) === "rejected" ? error : null;
-    }
-  }
-
   #wait(retryAfterMs: number | null): void {
-    const { environment } = this.http;
     this.#phase = "waiting";
-    const pauseMs = retryAfterMs ?? jittered(this.policy, environment, backoffMs(this.#ladder, this.policy));
-    this.#retryTimer = environment.setTimeout(() => this.#open(), pauseMs);
+    const pauseMs =
+      retryAfterMs ?? jittered(this.#policy, this.#environment, backoffMs(this.#ladder, this.#policy));
+    this.#retryAlarm.set(pauseMs, () => this.#open());
     this.#host.report({
-      state: environment.online() ? (this.#hasBeenLive ? "reconnecting" : "connecting") : "offline",
+      state: this.#trying(),
       attempt: this.#ladder.attempts,
-      retryAt: environment.now() + pauseMs,
+      retryAt: this.#environment.now() + pauseMs,
     });
   }
 
@@ -290,23 +282,16 @@ export class LadderLink implements Link, TransportHost {
     this.#current = null;
     current?.close();
     this.#stopProbing();
-    this.#clear("retry");
-    this.#clear("tick");
-  }
-
-  #clear(timer: "retry" | "probe" | "tick"): void {
-    const { environment } = this.http;
-    if (timer === "retry") environment.clearTimeout(this.#retryTimer);
-    else if (timer === "probe") environment.clearTimeout(this.#probeTimer);
-    else environment.clearTimeout(this.#tickTimer);
+    this.#retryAlarm.clear();
+    this.#tickAlarm.clear();
   }
 
   // Climbing.
 
   #scheduleProbe(): void {
-    this.#clear("probe");
-    const pauseMs = probeMs(this.#ladder, this.policy);
-    if (pauseMs !== null) this.#probeTimer = this.http.environment.setTimeout(() => this.#probe(0), pauseMs);
+    this.#probeAlarm.clear();
+    const pauseMs = probeMs(this.#ladder, this.#policy);
+    if (pauseMs !== null) this.#probeAlarm.set(pauseMs, () => this.#probe(0));
   }
 
   /** Tries the transport on this rung beside the current one; on the current rung or below it there is nothing to gain. */
@@ -318,15 +303,14 @@ export class LadderLink implements Link, TransportHost {
       return this.#scheduleProbe();
     }
     this.#candidateRung = rung;
-    this.#target = highest(this.readers.all())?.offset ?? 0;
+    this.#target = highest(this.#readers.all())?.offset ?? 0;
     this.#candidate = this.#make(rung);
     this.#candidate.open();
   }
 
   /** The candidate delivers. It takes over once it has come as far as the other was, or after a while: nothing is lost by that. */
   #overlap(): void {
-    this.#clear("probe");
-    this.#probeTimer = this.http.environment.setTimeout(() => this.#adopt(), this.policy.overlapMs);
+    this.#probeAlarm.set(this.#policy.overlapMs, () => this.#adopt());
     if (this.#candidate) this.advanced(this.#candidate);
   }
 
@@ -341,7 +325,7 @@ export class LadderLink implements Link, TransportHost {
   }
 
   #stopProbing(): void {
-    this.#clear("probe");
+    this.#probeAlarm.clear();
     const candidate = this.#candidate;
     this.#candidate = null;
     candidate?.close();
@@ -359,7 +343,7 @@ export class LadderLink implements Link, TransportHost {
   /** Being sure takes an answer: a server on this machine is there without any network. */
   #wentOffline(): void {
     if (this.#phase === "live") this.#current?.check();
-    else if (this.#phase === "waiting") this.#host.report({ state: "offline" });
+    else if (this.#phase === "waiting") this.#host.report({ state: this.#trying() });
   }
 
   /** Something may have changed while we weren't looking: try at once instead of waiting. */
@@ -371,17 +355,15 @@ export class LadderLink implements Link, TransportHost {
     if (isSure) this.#ladder = refreshed(this.#ladder);
     if (this.#phase === "waiting") return this.#open();
     if (this.#phase !== "live") return;
-    if (isSure || (this.#current?.silentMs ?? 0) > this.heartbeatMs) this.#current?.check();
+    if (isSure || (this.#current?.silentMs ?? 0) > this.#host.heartbeatMs) this.#current?.check();
     if (isSure && this.#ladder.rung > 0 && !this.#candidate) this.#probe(0);
   }
 
   #tick(): void {
-    const { environment } = this.http;
-    this.#clear("tick");
-    const dueAt = environment.now() + TICK_MS;
-    this.#tickTimer = environment.setTimeout(() => {
+    const dueAt = this.#environment.now() + TICK_MS;
+    this.#tickAlarm.set(TICK_MS, () => {
       this.#tick();
-      if (environment.now() - dueAt > SLEEP_MS) this.#woke(true);
-    }, TICK_MS);
+      if (this.#environment.now() - dueAt > SLEEP_MS) this.#woke(true);
+    });
   }
 }

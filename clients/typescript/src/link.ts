@@ -1,9 +1,8 @@
 /**
  * Link: what connects the readers to the server. A connection has one; which kind is decided where it is made.
  */
-import type { AnywireError } from "./errors.js";
 import type { Http } from "./http.js";
-import type { Policy, TransportName } from "./policy.js";
+import type { Policy } from "./policy.js";
 import type { Fields, Receipt } from "./protocol.js";
 import type { Readers } from "./readers.js";
 import type { Status } from "./status.js";
@@ -23,12 +22,13 @@ export interface LinkHost {
   readonly http: Http;
   readonly policy: Policy;
   readonly readers: Readers;
+  /** Names this client on the server. */
   readonly client: string;
+  /** The application gave the name; only then do polls carry it, because a cache can't share a URL with a name in it. */
   readonly isClientNamed: boolean;
+  /** The server's heartbeat interval, as far as known. */
+  heartbeatMs: number;
   report(change: Partial<Status>): void;
-  /** A transport delivers. */
-  live(isReconnect: boolean, transport: TransportName): void;
-  refuse(channel: string, error: AnywireError): void;
 }
 
 export type LinkFactory = (host: LinkHost) => Link;

@@ -57,7 +57,6 @@ export const defaultPolicy: Policy = {
 /** SSE with five reconnects after 1, 2, 4, 8 and 16 s, then polling while SSE is tried again every 30 s. */
 export const fiveTriesThenPoll: Partial<Policy> = {
   transports: ["sse", "poll"],
-  backoffMs: [1000, 2000, 4000, 8000, 16000, 30000],
   jitter: 0,
   triesBeforeFall: 5,
   probeMs: [30000],

@@ -133,15 +133,7 @@ export function readReceipt(fields: Fields): Receipt {
 }
 
 export function readPresence(fields: Fields): Presence {
-  const members = list(fields.members).filter(isFields);
-  return {
-    cursor: text(fields.cursor),
-    members: members.map(({ client, user, joined_at }) => ({
-      client: text(client),
-      user: typeof user === "string" ? user : null,
-      joined_at: text(joined_at),
-    })),
-  };
+  return { cursor: text(fields.cursor), members: list(fields.members) as readonly Member[] };
 }
 
 export function toAnywireEvent(epoch: string, wire: WireEvent): AnywireEvent {
@@ -155,13 +147,8 @@ export function writePublication({ channel, event, data }: Publication): Fields 
   return { ...named, data: data ?? null };
 }
 
-/** In slices: spreading a megabyte over arguments overflows the stack. */
 function toBase64(bytes: Uint8Array): string {
-  let binary = "";
-  for (let start = 0; start < bytes.length; start += 8192) {
-    binary += String.fromCharCode(...bytes.subarray(start, start + 8192));
-  }
-  return btoa(binary);
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 }
 
 function fromBase64(encoded: string): Uint8Array {

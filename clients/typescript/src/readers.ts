@@ -16,31 +16,20 @@ import { type Cursor, formatCursor, kindOf, lowest, type Position } from "./curs
 import type { AnywireError } from "./errors.js";
 import { type AnywireEvent, type Gap, toAnywireEvent, type WireEvent, type WireGap } from "./protocol.js";
 
-/** What a subscription asks for, and how it is told. */
-export interface ReaderOptions {
-  readonly channel: string;
-  readonly position: Position;
+export interface Reader {
+  readonly name: string;
   /** Become a member of the channel. */
   readonly presence: boolean;
-  onEvent(event: AnywireEvent): void;
-  onGap(gap: Gap): void;
-  /** The server refuses the channel; nothing will follow. */
-  onRefused(error: AnywireError): void;
-}
-
-export class Reader {
-  readonly options: ReaderOptions;
-  readonly channel: string;
-  /** Only `Readers` writes it. */
+  /** Only `Readers` writes it, once it was added. */
   position: Position;
   /** A wire that was opened before this version began too late for this reader, and must not move it. */
-  version = 0;
-
-  constructor(options: ReaderOptions) {
-    this.options = options;
-    this.channel = options.channel;
-    this.position = options.position;
-  }
+  version: number;
+  takeEvent(event: AnywireEvent): void;
+  takeGap(gap: Gap): void;
+  /** The server refuses the channel; nothing will follow. */
+  takeRefusal(error: AnywireError): void;
+  /** The connection is closed. */
+  close(): void;
 }
 
 /** Readers whose positions are comparable, so that one request can serve them. */
@@ -84,28 +73,26 @@ export class Readers {
     return this.all([channel]).some((reader) => reader.version > version);
   }
 
-  add(options: ReaderOptions): Reader {
-    const reader = new Reader(options);
-    const others = this.all([reader.channel]);
+  add(reader: Reader): void {
+    const others = this.all([reader.name]);
     if (reader.position === "tail") reader.position = highest(others) ?? "tail";
     const covering = others.filter((other) => covers(other.position, reader.position));
     reader.version =
       covering.length > 0 ? Math.min(...covering.map((other) => other.version)) : ++this.#version;
-    this.#byChannel.set(reader.channel, new Set([...others, reader]));
-    return reader;
+    this.#byChannel.set(reader.name, new Set([...others, reader]));
   }
 
   remove(reader: Reader): void {
-    const readers = this.#byChannel.get(reader.channel);
+    const readers = this.#byChannel.get(reader.name);
     readers?.delete(reader);
-    if (readers?.size === 0) this.#byChannel.delete(reader.channel);
+    if (readers?.size === 0) this.#byChannel.delete(reader.name);
   }
 
   /** Tells every reader of the channel, and forgets them. */
   refuse(channel: string, error: AnywireError): void {
     for (const reader of this.all([channel])) {
       this.remove(reader);
-      reader.options.onRefused(error);
+      reader.takeRefusal(error);
     }
   }
 
@@ -114,25 +101,25 @@ export class Readers {
     const cursor: Cursor = { epoch, offset: wire.offset };
     let event: AnywireEvent | null = null;
     for (const reader of only) {
-      if (reader.channel !== wire.channel || isBehindOf(cursor, reader.position)) continue;
+      if (reader.name !== wire.channel || isBehindOf(cursor, reader.position)) continue;
       reader.position = cursor;
       event ??= toAnywireEvent(epoch, wire);
       this.#observe(false);
-      reader.options.onEvent(event);
+      reader.takeEvent(event);
     }
   }
 
   /** Reports a gap to those of these readers that needed what is gone, and moves them behind it. */
   gap(wire: WireGap, only: readonly Reader[]): void {
     for (const reader of only) {
-      const lost = wire.lost[reader.channel];
-      const next = wire.channels.includes(reader.channel) ? behind(wire, reader.position, lost) : null;
+      const lost = wire.lost[reader.name];
+      const next = wire.channels.includes(reader.name) ? behind(wire, reader.position, lost) : null;
       if (!next || typeof reader.position !== "object") continue;
-      const { channel, position } = reader;
+      const { name, position } = reader;
       reader.position = next;
       this.#observe(true);
-      reader.options.onGap({
-        channel,
+      reader.takeGap({
+        channel: name,
         from: formatCursor(position),
         to: formatCursor(wire.to),
         reason: wire.reason,
@@ -161,22 +148,17 @@ export class Readers {
   }
 }
 
-/** Readers by the kind of their positions. */
+/** Readers by the kind of their positions, in the order of the kinds. */
 export function group(readers: readonly Reader[]): Group[] {
-  const byKind = new Map<string, Reader[]>();
-  for (const reader of readers) {
-    const kind = kindOf(reader.position);
-    byKind.set(kind, [...(byKind.get(kind) ?? []), reader]);
-  }
-  return [...byKind].map(([kind, members]) => ({
-    kind,
-    readers: members,
-    after: lowest(members.map((reader) => reader.position)),
-  }));
+  const kinds = [...new Set(readers.map((reader) => kindOf(reader.position)))].sort();
+  return kinds.map((kind) => {
+    const members = readers.filter((reader) => kindOf(reader.position) === kind);
+    return { kind, readers: members, after: lowest(members.map((reader) => reader.position)) };
+  });
 }
 
 export function channelsOf(readers: readonly Reader[]): string[] {
-  return [...new Set(readers.map((reader) => reader.channel))];
+  return [...new Set(readers.map((reader) => reader.name))];
 }
 
 /** The greatest offset any of them has. */

@@ -1,17 +1,16 @@
 /**
  * SSE parser: bytes in any pieces in, blocks out (WHATWG HTML, "Server-sent events").
  *
- * Differs from `EventSource` on purpose: a block without `data:` is given too, because Anywire's first block and its
+ * `retry:` is passed over: when to come back is the link's to decide. Differs from `EventSource` on purpose: a block without `data:` is given too, because Anywire's first block and its
  * heartbeats carry nothing but a cursor in `id:`.
  */
 export interface SseBlock {
   event: string;
   data: string | null;
   id: string | null;
-  retryMs: number | null;
 }
 
-const emptyBlock = (): SseBlock => ({ event: "message", data: null, id: null, retryMs: null });
+const emptyBlock = (): SseBlock => ({ event: "message", data: null, id: null });
 
 export class SseParser {
   /** Strips the BOM, and holds back the bytes of a character that is cut in two. */
@@ -57,6 +56,5 @@ export class SseParser {
     if (name === "event") block.event = value;
     else if (name === "data") block.data = block.data === null ? value : `${block.data}\n${value}`;
     else if (name === "id" && !value.includes("\0")) block.id = value;
-    else if (name === "retry" && /^\d+$/.test(value)) block.retryMs = Number(value);
   }
 }

@@ -47,7 +47,7 @@ export interface Status {
   readonly role: "leader" | "follower" | null;
 }
 
-export const firstStatus: Status = Object.freeze({
+export const firstStatus: Status = {
   state: "idle",
   transport: null,
   lastEventAt: null,
@@ -58,4 +58,4 @@ export const firstStatus: Status = Object.freeze({
   retryAt: null,
   error: null,
   role: null,
-});
+};

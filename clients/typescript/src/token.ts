@@ -40,7 +40,7 @@ export class Token {
     this.#refusals += 1;
     this.#held = null;
     if (typeof this.#source !== "function" || this.#refusals > 1) {
-      throw new AnywireError("token_unavailable", `no token that the server takes: ${error.message}`);
+      throw new AnywireError("token_unavailable", error.message);
     }
   }
 
@@ -52,11 +52,10 @@ export class Token {
       token = await source();
     } catch (cause) {
       this.#held = null;
-      throw new AnywireError("unreachable", `the token function failed: ${String(cause)}`);
+      throw new AnywireError("unreachable", `token function: ${cause}`);
     }
     if (token) return token;
-    if (this.#refusals > 0)
-      throw new AnywireError("token_unavailable", "the token function gave no new token");
+    if (this.#refusals > 0) throw new AnywireError("token_unavailable", "no new token");
     return null;
   }
 }

@@ -202,7 +202,9 @@ describe("an outage is no evidence", () => {
     await at.server.clock.advance(130_000);
     const waits = at.statuses.filter((status) => status.retryAt !== null).map((status) => status.attempt);
     expect(waits).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
-    const opened = at.statuses.filter((status) => status.retryAt !== null).map((status) => status.retryAt ?? 0);
+    const opened = at.statuses
+      .filter((status) => status.retryAt !== null)
+      .map((status) => status.retryAt ?? 0);
     const pauses = opened.slice(1).map((time, index) => Math.round((time - (opened[index] ?? 0)) / 1000));
     expect(pauses).toEqual([2, 4, 8, 16, 30, 30, 30, 30]);
   });

@@ -1,7 +1,7 @@
 /** The promise itself, under random faults: every channel gets exactly 1..N, in order. */
 import { describe, expect, test } from "vitest";
 import type { FakeServer } from "./fake-server.js";
-import { follow, range, type Received, world } from "./world.js";
+import { follow, type Received, range, world } from "./world.js";
 
 const PATHS = ["ws", "sse", "poll", "long-poll"] as const;
 const CHANNELS = ["a", "b", "c"];
@@ -34,13 +34,20 @@ interface Follower {
   readonly received: Received;
 }
 
-async function simulate(seed: number, seconds: number): Promise<{ followers: Follower[]; sent: Map<string, number>; transports: Set<string> }> {
+async function simulate(
+  seed: number,
+  seconds: number,
+): Promise<{ followers: Follower[]; sent: Map<string, number>; transports: Set<string> }> {
   const at = world({ policy: { overlapMs: 3000 } }, seed);
   const { server, connection } = at;
   const { random, clock } = server;
   server.faults.latencyMs = () => 5 + random() * random() * 400;
   const sent = new Map(CHANNELS.map((channel) => [channel, 0]));
-  const followers: Follower[] = CHANNELS.map((channel) => ({ channel, from: 1, received: follow(connection, channel, "0") }));
+  const followers: Follower[] = CHANNELS.map((channel) => ({
+    channel,
+    from: 1,
+    received: follow(connection, channel, "0"),
+  }));
   const transports = new Set<string>();
   for (let second = 0; second < seconds; second++) {
     if (random() < 0.12) disturb(server);
@@ -65,7 +72,11 @@ async function simulate(seed: number, seconds: number): Promise<{ followers: Fol
 }
 
 /** Somebody subscribes later, from an older cursor or from the beginning, to a channel that is on the wire. */
-function join(connection: ReturnType<typeof world>["connection"], server: FakeServer, sent: Map<string, number>): Follower {
+function join(
+  connection: ReturnType<typeof world>["connection"],
+  server: FakeServer,
+  sent: Map<string, number>,
+): Follower {
   const channel = CHANNELS[Math.floor(server.random() * CHANNELS.length)] ?? "a";
   const known = server.log.events.filter((event) => event.channel === channel);
   const back = known[Math.floor(server.random() * known.length)];
@@ -117,7 +128,9 @@ describe("under random faults, switches and drops", () => {
       const accounted: number[] = [];
       for (const [kind, offset] of told) {
         expect(offset).toBeGreaterThan(position);
-        accounted.push(...appended.filter((one) => (kind === "gap" ? one > position && one <= offset : one === offset)));
+        accounted.push(
+          ...appended.filter((one) => (kind === "gap" ? one > position && one <= offset : one === offset)),
+        );
         position = offset;
       }
       expect(accounted).toEqual(appended);

@@ -1,5 +1,5 @@
 /** A client on a fake server, and what it received. The one place that knows how they are put together. */
-import { connect, type ConnectOptions, type Connection, type Gap, type Status } from "../src/index.js";
+import { type Connection, type ConnectOptions, connect, type Gap, type Status } from "../src/index.js";
 import { FakePage, FakeServer } from "./fake-server.js";
 
 export interface World {

@@ -4,12 +4,14 @@
  * {@link poll} is also the plain request that tells an outage from a blocked transport, and {@link seed} brings readers that
  * begin differently (tail, oldest kept, cursor of another epoch) to positions that one request can carry.
  */
+
+import { sleep } from "../alarm.js";
 import { formatPosition, parseCursor } from "../cursor.js";
 import { AnywireError } from "../errors.js";
-import { jittered } from "../policy.js";
+import type { LinkHost } from "../link.js";
 import { isFields, list, parseFields, readEvent, readGap } from "../protocol.js";
 import { channelsOf, type Group, group, type Reader } from "../readers.js";
-import { Transport, type TransportHost } from "./transport.js";
+import { Transport, type TransportOwner } from "./transport.js";
 
 export interface PollAnswer {
   readonly events: number;
@@ -21,15 +23,15 @@ export interface PollAnswer {
 
 /** Longer than the server holds a long-poll, so that only a dead connection runs into it. */
 const LONG_POLL_MARGIN_MS = 10_000;
-/** An empty answer to a long-poll should take its time; where something in between answers at once, don't spin. */
-const EMPTY_PAUSE_MS = 1000;
+/** Where something in between answers a long-poll at once and with nothing, this keeps it from spinning. */
+const EMPTY_PAUSE_MS = 250;
 
 /** Asks once for a group of readers and delivers the answer to them. */
 export async function poll(
-  host: TransportHost,
+  host: LinkHost,
   { kind, readers, after }: Group,
   waitSeconds: number,
-  signal?: AbortSignal,
+  abort?: AbortController,
 ): Promise<PollAnswer> {
   const { environment } = host.http;
   const startedAt = environment.now();
@@ -43,14 +45,12 @@ export async function poll(
     },
     timeoutMs:
       host.policy.requestTimeoutMs + (waitSeconds > 0 ? waitSeconds * 1000 + LONG_POLL_MARGIN_MS : 0),
-    signal,
+    abort,
   });
   const body = answer.status === 204 ? {} : parseFields(await answer.text());
   const cursor = parseCursor(body.cursor ?? answer.headers.get("Anywire-Cursor"));
-  if (!cursor && answer.status !== 204)
-    throw new AnywireError("bad_answer", "poll: the answer has no cursor");
-  // Over the time limit the body may come in after a transport that was closed: what it says is true all the same.
-  if (waitSeconds === 0) host.measured(environment.now() - startedAt);
+  if (!cursor && answer.status !== 204) throw new AnywireError("bad_answer", "no cursor");
+  if (waitSeconds === 0) host.report({ latency: environment.now() - startedAt });
   const gap = isFields(body.gap) ? readGap(body.gap) : null;
   if (gap) host.readers.gap(gap, readers);
   const events = list(body.events);
@@ -70,20 +70,20 @@ export async function poll(
 
 /** Gives every reader a cursor, unless one request can serve them as they are. */
 export async function seed(
-  host: TransportHost,
+  host: LinkHost,
   readers: readonly Reader[],
-  signal?: AbortSignal,
+  abort?: AbortController,
 ): Promise<void> {
   const groups = group(readers);
   if (groups.length === 1 && groups[0]?.kind !== "tail") return;
   // Each group is asked for alone: a reader must not be moved by an answer that began elsewhere.
-  for (const one of groups) await poll(host, one, 0, signal);
+  for (const one of groups) await poll(host, one, 0, abort);
 }
 
 /** The readers as one group; to be called after {@link seed}. */
 export function single(readers: readonly Reader[]): Group {
   const [first, ...rest] = group(readers);
-  if (!first || rest.length > 0) throw new AnywireError("unreachable", "the log changed its epoch meanwhile");
+  if (!first || rest.length > 0) throw new AnywireError("unreachable", "the epoch changed");
   return first;
 }
 
@@ -91,12 +91,11 @@ export class PollTransport extends Transport {
   override readonly name: "long-poll" | "poll";
   /** Ends the request or the pause that is going on. */
   #abort = new AbortController();
-  #wake: () => void = () => {};
   /** The request was ended by `update`, and the next one is to follow at once. */
   #isStale = false;
 
-  constructor(host: TransportHost, name: "long-poll" | "poll") {
-    super(host);
+  constructor(owner: TransportOwner, host: LinkHost, name: "long-poll" | "poll") {
+    super(owner, host);
     this.name = name;
   }
 
@@ -107,7 +106,6 @@ export class PollTransport extends Transport {
   override update(): void {
     this.#isStale = true;
     this.#abort.abort();
-    this.#wake();
   }
 
   override check(): void {
@@ -123,8 +121,8 @@ export class PollTransport extends Transport {
       this.#isStale = false;
       this.#abort = new AbortController();
       try {
-        const pauseMs = await this.#turn(this.#abort.signal);
-        if (pauseMs > 0 && !this.#isStale) await this.#sleep(pauseMs);
+        const pauseMs = await this.#turn(this.#abort);
+        if (pauseMs > 0) await sleep(this.environment, pauseMs, this.#abort.signal);
       } catch (error) {
         if (!this.#isStale) this.failFor(error, "refused");
       }
@@ -132,35 +130,20 @@ export class PollTransport extends Transport {
   }
 
   /** One request; how long to wait before the next. */
-  async #turn(signal: AbortSignal): Promise<number> {
+  async #turn(abort: AbortController): Promise<number> {
     const { host } = this;
     const { policy } = host;
     const readers = host.readers.all();
-    await seed(host, readers, signal);
+    await seed(host, readers, abort);
     if (this.isOver) return 0;
-    const startedAt = host.http.environment.now();
     // The first answer must not take long: it shows that this transport works, and catches up.
     const wait = this.isOpened && this.name === "long-poll" ? policy.longPollSeconds : 0;
-    const answer = await poll(host, single(readers), wait, signal);
+    const answer = await poll(host, single(readers), wait, abort);
     this.touch();
-    this.progress = Math.max(this.progress, answer.offset);
     this.setOpened();
-    if (!this.isOver) host.advanced(this);
+    this.advance(answer.offset);
     if (answer.isFull) return 0;
-    if (this.name === "poll")
-      return jittered({ ...policy, jitter: policy.jitter / 5 }, host.http.environment, policy.pollIntervalMs);
-    const tookMs = host.http.environment.now() - startedAt;
-    return wait > 0 && answer.events === 0 && tookMs < EMPTY_PAUSE_MS ? EMPTY_PAUSE_MS : 0;
-  }
-
-  #sleep(pauseMs: number): Promise<void> {
-    const { environment } = this.host.http;
-    return new Promise((resolve) => {
-      const timer = environment.setTimeout(resolve, pauseMs);
-      this.#wake = () => {
-        environment.clearTimeout(timer);
-        resolve();
-      };
-    });
+    if (this.name === "poll") return policy.pollIntervalMs * (0.9 + 0.2 * this.environment.random());
+    return wait > 0 && answer.events === 0 ? EMPTY_PAUSE_MS : 0;
   }
 }

@@ -7,7 +7,7 @@
  */
 import { formatPosition, parseCursor } from "../cursor.js";
 import { AnywireError } from "../errors.js";
-import { parseFields, positive, readEvent, readGap } from "../protocol.js";
+import { parseFields, readEvent, readGap } from "../protocol.js";
 import { channelsOf, type Group, type Reader } from "../readers.js";
 import { type SseBlock, SseParser } from "../sse-parser.js";
 import { seed, single } from "./poll.js";
@@ -28,12 +28,10 @@ export class SseTransport extends Transport {
 
   override update(): void {
     const { readers } = this.host;
-    const channels = readers.channels;
-    const isSame =
-      channels.length === this.#channels.length && channels.every((name) => this.#channels.includes(name));
+    const { channels } = readers;
+    const isSame = channels.join() === this.#channels.join();
     // A request that is still seeding reads the readers afterwards, but its stream may have been asked for already.
-    if (isSame && !channels.some((name) => readers.outgrew(name, this.#version))) return;
-    this.check();
+    if (!isSame || channels.some((name) => readers.outgrew(name, this.#version))) this.check();
   }
 
   /** The stream is asked for anew from the same place; a stream that had died shows by that. */
@@ -50,27 +48,27 @@ export class SseTransport extends Transport {
     const abort = new AbortController();
     this.#abort = abort;
     const { host } = this;
-    this.watch(() => host.policy.openTimeoutMs);
+    this.watch(host.policy.openTimeoutMs);
     let isAnswered = false;
     try {
       this.#version = host.readers.version;
       this.#channels = host.readers.channels;
       const readers = host.readers.all();
-      await seed(host, readers, abort.signal);
+      await seed(host, readers, abort);
       if (abort.signal.aborted) return;
       this.touch();
-      const startedAt = host.http.environment.now();
-      const body = await this.#request(single(readers), abort.signal);
+      const startedAt = this.environment.now();
+      const body = await this.#request(single(readers), abort);
       isAnswered = true;
-      host.measured(host.http.environment.now() - startedAt);
+      host.report({ latency: this.environment.now() - startedAt });
       await this.#read(body.getReader(), abort.signal);
-      if (!abort.signal.aborted) throw new AnywireError("unreachable", "the stream ended");
+      if (!abort.signal.aborted) throw new AnywireError("unreachable", "stream ended");
     } catch (error) {
       if (!abort.signal.aborted) this.failFor(error, isAnswered ? "early" : "refused");
     }
   }
 
-  async #request({ readers, after }: Group, signal: AbortSignal) {
+  async #request({ readers, after }: Group, abort: AbortController) {
     const { host } = this;
     const answer = await host.http.request({
       path: "sse",
@@ -78,14 +76,14 @@ export class SseTransport extends Transport {
         channels: channelsOf(readers).join(","),
         after: formatPosition(after),
         client: host.client,
-        presence: readers.some((reader) => reader.options.presence) ? 1 : undefined,
+        presence: readers.some((reader) => reader.presence) ? 1 : undefined,
       },
       headers: { Accept: "text/event-stream" },
       timeoutMs: null,
-      signal,
+      abort,
     });
     const isStream = (answer.headers.get("Content-Type") ?? "").startsWith("text/event-stream");
-    if (!answer.body || !isStream) throw new AnywireError("bad_answer", "the answer is no event stream");
+    if (!answer.body || !isStream) throw new AnywireError("bad_answer", "no event stream");
     return answer.body;
   }
 
@@ -113,8 +111,7 @@ export class SseTransport extends Transport {
     const cursor = parseCursor(block.id);
     if (cursor) this.#epoch = cursor.epoch;
     if (block.event === "goodbye") {
-      const retryMs = positive(fields.retry_ms) ?? block.retryMs;
-      this.fail("goodbye", new AnywireError("shutting_down", "the server says goodbye", retryMs));
+      this.goodbye(fields);
       return;
     }
     const gap = block.event === "gap" ? readGap(fields) : null;
@@ -124,7 +121,7 @@ export class SseTransport extends Transport {
     if (!cursor) return;
     // The stream is in the log's order on all its channels, so every id holds for all of them.
     this.takeCursor(cursor, served());
-    this.watch(() => 2 * host.heartbeatMs);
+    this.watch(2 * host.heartbeatMs);
     this.setOpened();
   }
 }

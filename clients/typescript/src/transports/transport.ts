@@ -2,22 +2,24 @@
  * Transport: one way to carry events from the server to the readers, for as long as it holds.
  *
  * ```
- * new ─ open() ─► opening ─ host.opened ─► delivering
- *                    └────────┬──────────────┘
- *            host.failed (once) or close()
+ * new ─ open() ─► opening ─ owner.opened ─► delivering
+ *                    └─────────┬──────────────┘
+ *            owner.failed (once) or close()
  *                             ▼
  *                           over
  * ```
  *
  * A transport never reconnects by itself: what a failure means, and where to go on, is decided by the link.
  */
+import { Alarm } from "../alarm.js";
 import type { Cursor } from "../cursor.js";
-import { AnywireError, isTransient, wantsToken } from "../errors.js";
-import type { Http } from "../http.js";
+import type { Environment } from "../environment.js";
+import { AnywireError, asError, remedyFor } from "../errors.js";
 import type { FailureKind } from "../ladder.js";
-import type { Policy, TransportName } from "../policy.js";
-import type { Fields, Receipt, WireEvent, WireGap } from "../protocol.js";
-import type { Reader, Readers } from "../readers.js";
+import type { LinkHost } from "../link.js";
+import type { TransportName } from "../policy.js";
+import { type Fields, positive, type Receipt, type WireEvent, type WireGap } from "../protocol.js";
+import type { Reader } from "../readers.js";
 
 /** `token`: get another one. `rejected`: the request itself is at fault. Otherwise evidence for the ladder. */
 export interface Failure {
@@ -25,41 +27,33 @@ export interface Failure {
   readonly error: AnywireError;
 }
 
-/** What a transport may use of the link that owns it. */
-export interface TransportHost {
-  readonly http: Http;
-  readonly policy: Policy;
-  readonly readers: Readers;
-  /** Names this client on the server. */
-  readonly client: string;
-  /** The application gave the name; only then do polls carry it, because a cache can't share a URL with a name in it. */
-  readonly isClientNamed: boolean;
-  /** The server's heartbeat interval, as far as known. */
-  heartbeatMs: number;
+/** Who opened the transport, and decides what follows. */
+export interface TransportOwner {
   /** It delivers. Called once. */
   opened(transport: Transport): void;
   /** It is over. Called at most once. */
   failed(transport: Transport, failure: Failure): void;
   /** It has delivered up to {@link Transport.progress}. */
   advanced(transport: Transport): void;
-  /** Round trip in milliseconds. */
-  measured(latencyMs: number): void;
-  /** The server refuses one channel; the others go on. */
-  refuse(channel: string, error: AnywireError): void;
 }
 
 export abstract class Transport {
   abstract readonly name: TransportName;
-  protected readonly host: TransportHost;
+  protected readonly host: LinkHost;
+  protected readonly environment: Environment;
+  readonly #owner: TransportOwner;
   /** The greatest offset it has reached. */
   progress = -1;
   #isOpened = false;
   #isOver = false;
-  #watch: unknown = null;
+  readonly #watch: Alarm;
   #lastByteAt = 0;
 
-  constructor(host: TransportHost) {
+  constructor(owner: TransportOwner, host: LinkHost) {
+    this.#owner = owner;
     this.host = host;
+    this.environment = host.http.environment;
+    this.#watch = new Alarm(this.environment);
   }
 
   abstract open(): void;
@@ -86,82 +80,72 @@ export abstract class Transport {
   close(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.watch(null);
+    this.#watch.clear();
     this.teardown();
   }
 
   protected fail(kind: Failure["kind"], error: AnywireError): void {
     if (this.#isOver) return;
     this.close();
-    this.host.failed(this, { kind, error });
+    this.#owner.failed(this, { kind, error });
+  }
+
+  protected goodbye({ retry_ms }: Fields): void {
+    this.fail("goodbye", new AnywireError("shutting_down", "goodbye", positive(retry_ms)));
   }
 
   /** Fails for an error of a request, by what its code says about whose fault it is. */
   protected failFor(error: unknown, otherwise: FailureKind): void {
-    const known = error instanceof AnywireError ? error : new AnywireError("unreachable", String(error));
-    this.fail(kindOfError(known) ?? (this.#isOpened ? "lost" : otherwise), known);
+    const known = asError(error);
+    const remedy = remedyFor(known);
+    this.fail(remedy === "network" ? (this.#isOpened ? "lost" : otherwise) : remedy, known);
   }
 
   protected setOpened(): void {
     if (this.#isOpened || this.#isOver) return;
     this.#isOpened = true;
-    this.host.opened(this);
+    this.#owner.opened(this);
   }
 
   protected takeEvent(epoch: string, event: WireEvent, only: readonly Reader[]): void {
     this.host.readers.deliver(epoch, event, only);
-    this.#advance(event.offset);
+    this.advance(event.offset);
   }
 
   protected takeGap(gap: WireGap, only: readonly Reader[]): void {
     this.host.readers.gap(gap, only);
-    this.#advance(gap.to.offset);
+    this.advance(gap.to.offset);
   }
 
   protected takeCursor(cursor: Cursor, only: readonly Reader[]): void {
     this.host.readers.raise(only, cursor);
-    this.#advance(cursor.offset);
+    this.advance(cursor.offset);
   }
 
-  #advance(offset: number): void {
+  protected advance(offset: number): void {
     if (offset > this.progress) this.progress = offset;
-    if (!this.#isOver) this.host.advanced(this);
+    if (!this.#isOver) this.#owner.advanced(this);
   }
 
   get silentMs(): number {
-    return this.host.http.environment.now() - this.#lastByteAt;
+    return this.environment.now() - this.#lastByteAt;
   }
 
   /** Something arrived. */
   protected touch(): void {
-    this.#lastByteAt = this.host.http.environment.now();
+    this.#lastByteAt = this.environment.now();
   }
 
-  /** Fails as silent if nothing arrives for so long; null stops watching. */
-  protected watch(limitMs: (() => number) | null): void {
-    const { environment } = this.host.http;
-    if (this.#watch !== null) environment.clearTimeout(this.#watch);
-    this.#watch = null;
-    if (!limitMs || this.#isOver) return;
+  /** Fails as silent if nothing arrives for so long. */
+  protected watch(limitMs: number): void {
+    if (this.#isOver) return;
     this.touch();
     const look = () => {
-      const leftMs = this.#lastByteAt + limitMs() - environment.now();
+      const leftMs = limitMs - this.silentMs;
+      if (leftMs > 0) return this.#watch.set(leftMs, look);
       // One that has delivered may just have lost its network; whether it is held back shows when it is opened again.
-      if (leftMs <= 0)
-        this.fail(
-          this.#isOpened ? "lost" : "silent",
-          new AnywireError("unreachable", `${this.name}: nothing arrives`),
-        );
-      else this.#watch = environment.setTimeout(look, leftMs);
+      this.fail(this.#isOpened ? "lost" : "silent", new AnywireError("unreachable", "nothing arrives"));
     };
     look();
   }
-}
-
-/** What an error says about a transport, or null if nothing: then it is the network. */
-export function kindOfError({ code }: AnywireError): "token" | "rejected" | "blocked" | "busy" | null {
-  if (code === "unreachable" || code === "bad_answer") return null;
-  if (wantsToken(code)) return "token";
-  if (code === "transport_blocked") return "blocked";
-  return isTransient(code) ? "busy" : "rejected";
 }

@@ -10,9 +10,10 @@
  * Invariant: only what comes for an active channel counts. Between `subscribe` and `subscribed` frames of an older
  * subscription to the same channel may be under way, and they would move a reader over what it still needs.
  */
+import { Alarm } from "../alarm.js";
 import { formatCursor, formatPosition, type Position, parseCursor } from "../cursor.js";
 import type { SocketLike } from "../environment.js";
-import { AnywireError, isTransient, wantsToken } from "../errors.js";
+import { AnywireError, remedyFor } from "../errors.js";
 import {
   type Fields,
   parseFields,
@@ -56,13 +57,12 @@ export class WebSocketTransport extends Transport {
   #nextId = 1;
   #epoch = "";
   #pingSentAt: number | null = null;
-  #ackTimer: unknown = null;
+  readonly #ackAlarm = new Alarm(this.environment);
   #isSyncing = false;
   #isConnected = false;
-  #retryMs: number | null = null;
 
   override open(): void {
-    this.watch(() => this.host.policy.openTimeoutMs);
+    this.watch(this.host.policy.openTimeoutMs);
     this.#connect().catch((error) => this.failFor(error, "refused"));
   }
 
@@ -70,8 +70,7 @@ export class WebSocketTransport extends Transport {
     const { http, client } = this.host;
     const { WebSocket } = http.environment;
     const token = await http.token.get();
-    if (this.isOver) return;
-    if (!WebSocket) throw new AnywireError("unreachable", "there is no WebSocket here");
+    if (this.isOver || !WebSocket) return; // without one the policy leaves this transport out
     const socket = new WebSocket(http.socketUrl({ client }), [SUBPROTOCOL]);
     this.#socket = socket;
     socket.onopen = () => {
@@ -90,10 +89,9 @@ export class WebSocketTransport extends Transport {
   }
 
   override check(): void {
-    if (this.#socket?.readyState !== OPEN) return;
     this.#pingSentAt = null;
     this.#ping();
-    this.watch(() => this.host.policy.openTimeoutMs);
+    this.watch(this.host.policy.openTimeoutMs);
   }
 
   override publish(frame: Fields): Promise<Receipt> | null {
@@ -102,14 +100,15 @@ export class WebSocketTransport extends Transport {
     return new Promise((resolve, reject) => {
       this.#publications.set(id, { resolve, reject });
       this.#send({ op: "publish", id, ...frame });
+      this.watch(this.host.policy.requestTimeoutMs);
     });
   }
 
   protected override teardown(): void {
     const socket = this.#socket;
-    this.host.http.environment.clearTimeout(this.#ackTimer);
+    this.#ackAlarm.clear();
     for (const { reject } of this.#publications.values()) {
-      reject(new AnywireError("unreachable", "the WebSocket closed before the acknowledgement"));
+      reject(new AnywireError("unreachable", "closed"));
     }
     this.#publications.clear();
     if (!socket) return;
@@ -123,16 +122,15 @@ export class WebSocketTransport extends Transport {
 
   #ping(): void {
     if (this.#pingSentAt !== null) return;
-    this.#pingSentAt = this.host.http.environment.now();
+    this.#pingSentAt = this.environment.now();
     this.#send({ op: "ping", id: this.#nextId++ });
   }
 
   #closed(code: number, reason: string): void {
-    const error = (name: string, retryMs: number | null = null) =>
-      new AnywireError(name, `closed with ${code} ${reason}`, retryMs);
+    const error = (name: string) => new AnywireError(name, `closed: ${code} ${reason}`);
     if (code === 4001) this.fail("token", error("unauthorized"));
     else if (code === 4029) this.fail("busy", error("too_many_connections"));
-    else if (code === 1012) this.fail("goodbye", error("shutting_down", this.#retryMs));
+    else if (code === 1012) this.fail("goodbye", error("shutting_down"));
     else this.failFor(error("unreachable"), this.#isConnected ? "early" : "refused");
   }
 
@@ -141,46 +139,37 @@ export class WebSocketTransport extends Transport {
     if (this.#isSyncing || this.#socket?.readyState !== OPEN) return;
     const { readers } = this.host;
     this.#isSyncing = true;
-    await this.#seedMixed();
+    // A channel can be subscribed once on a socket, so readers that begin in different ways are brought to cursors by polls.
+    // Should that fail, the wire begins where the furthest back of them needs it.
+    const wanted = this.#wanted();
+    if (group(wanted).length > 1) await seed(this.host, wanted).catch(() => {});
     this.#isSyncing = false;
-    const channels = readers.channels;
     const gone = [...this.#wires].filter(
-      ([channel, wire]) => !channels.includes(channel) || readers.outgrew(channel, wire.version),
+      ([channel, { version }]) => readers.all([channel]).length === 0 || readers.outgrew(channel, version),
     );
     if (gone.length > 0) this.#unsubscribe(gone.map(([channel]) => channel));
-    const wanted = readers.all(channels.filter((channel) => !this.#wires.has(channel)));
-    this.#subscribeAll(wanted);
+    this.#subscribeAll(this.#wanted());
+  }
+
+  /** Readers of channels that are not on the wire, or began too late. */
+  #wanted(): Reader[] {
+    const { readers } = this.host;
+    return readers.all(
+      readers.channels.filter((name) => readers.outgrew(name, this.#wires.get(name)?.version ?? -1)),
+    );
   }
 
   /** One `subscribe` for all that begin alike. */
   #subscribeAll(readers: readonly Reader[]): void {
     for (const presence of [true, false]) {
       const alike = readers.filter((reader) => this.#isMember(reader) === presence);
-      // Where seeding failed, a channel is in several groups. The first one wins, so the furthest back comes first.
-      const groups = group(alike).sort((a, b) => rank(a.kind) - rank(b.kind));
-      for (const one of groups) this.#subscribe(channelsOf(one.readers), one.after, presence);
+      for (const one of group(alike)) this.#subscribe(channelsOf(one.readers), one.after, presence);
     }
   }
 
   /** Membership belongs to a channel: one reader that wants it is enough. */
-  #isMember({ channel }: Reader): boolean {
-    return this.host.readers.all([channel]).some((reader) => reader.options.presence);
-  }
-
-  /**
-   * A channel can be subscribed once on a socket, so readers on it that begin in different ways are brought to cursors by
-   * polls. Should that fail, the wire begins where it can; the plain request has told the link already if there is more to it.
-   */
-  async #seedMixed(): Promise<void> {
-    const { readers } = this.host;
-    // A reader may come while another is being seeded, hence the fresh look each time; each channel is tried once.
-    const tried = new Set<string>();
-    const next = () =>
-      readers.channels.find((name) => !tried.has(name) && group(readers.all([name])).length > 1);
-    for (let channel = next(); channel !== undefined; channel = next()) {
-      tried.add(channel);
-      await seed(this.host, readers.all([channel])).catch(() => {});
-    }
+  #isMember({ name }: Reader): boolean {
+    return this.host.readers.all([name]).some((reader) => reader.presence);
   }
 
   #unsubscribe(channels: string[]): void {
@@ -223,40 +212,41 @@ export class WebSocketTransport extends Transport {
       case "authorized":
         return this.host.http.token.accepted();
       case "goodbye":
-        this.#retryMs = positive(frame.retry_ms);
-        return this.fail(
-          "goodbye",
-          new AnywireError("shutting_down", "the server says goodbye", this.#retryMs),
-        );
+        return this.goodbye(frame);
       case "error":
         return this.#error(frame);
     }
   }
 
-  /** The readers that this socket serves on these channels. */
-  #served(channels: Iterable<string>): Reader[] {
-    const served: Reader[] = [];
-    for (const channel of channels) {
-      const wire = this.#wires.get(channel);
-      if (wire?.isActive) served.push(...this.host.readers.all([channel], wire.version));
-    }
-    return served;
+  /** The readers that this socket serves, of the channels that match. */
+  #served(matches: (wire: Wire) => boolean): Reader[] {
+    return [...this.#wires].flatMap(([channel, wire]) =>
+      wire.isActive && matches(wire) ? this.host.readers.all([channel], wire.version) : [],
+    );
   }
 
   #event(frame: Fields): void {
     const event = readEvent(frame);
     const wire = event && this.#wires.get(event.channel);
     if (!event || !wire?.isActive) return;
-    this.takeEvent(this.#epoch, event, this.#served([event.channel]));
     // Channels of one `subscribe` come in the log's order, so a quiet one need not stay behind a busy one.
-    const alike = [...this.#wires].filter(([, other]) => other.id === wire.id).map(([channel]) => channel);
-    if (!this.isOver) this.takeCursor({ epoch: this.#epoch, offset: event.offset }, this.#served(alike));
-    this.#acknowledge();
+    const alike = this.#served((other) => other.id === wire.id);
+    this.takeEvent(this.#epoch, event, alike);
+    this.takeCursor({ epoch: this.#epoch, offset: event.offset }, alike);
+    if (!this.#ackAlarm.isSet) this.#ackAlarm.set(ACK_PAUSE_MS, () => this.#acknowledge());
+  }
+
+  #acknowledge(): void {
+    this.#send({ op: "ack", cursor: formatCursor({ epoch: this.#epoch, offset: this.progress }) });
   }
 
   #heartbeat(frame: Fields): void {
     const cursor = parseCursor(frame.cursor);
-    if (cursor) this.takeCursor(cursor, this.#served(this.#wires.keys()));
+    if (cursor)
+      this.takeCursor(
+        cursor,
+        this.#served(() => true),
+      );
     this.#ping();
   }
 
@@ -290,8 +280,13 @@ export class WebSocketTransport extends Transport {
   /** Delivers as soon as nothing is asked for any more. */
   #settle(): void {
     if (this.#asked.size > 0) return;
-    this.watch(() => 2 * this.host.heartbeatMs);
     this.setOpened();
+    this.#relax();
+  }
+
+  /** An answer came: from here on silence is judged by the heartbeat, unless another answer is owed. */
+  #relax(): void {
+    if (this.isOpened && this.#publications.size === 0) this.watch(2 * this.host.heartbeatMs);
   }
 
   #gap(frame: Fields): void {
@@ -306,20 +301,13 @@ export class WebSocketTransport extends Transport {
     const id = Number(frame.id);
     this.#publications.get(id)?.resolve(readReceipt(frame));
     this.#publications.delete(id);
+    this.#relax();
   }
 
   #pong(): void {
-    const { environment } = this.host.http;
-    if (this.#pingSentAt !== null) this.host.measured(environment.now() - this.#pingSentAt);
+    if (this.#pingSentAt !== null) this.host.report({ latency: this.environment.now() - this.#pingSentAt });
     this.#pingSentAt = null;
-    if (this.isOpened) this.watch(() => 2 * this.host.heartbeatMs);
-  }
-
-  #acknowledge(): void {
-    this.#ackTimer ??= this.host.http.environment.setTimeout(() => {
-      this.#ackTimer = null;
-      this.#send({ op: "ack", cursor: formatCursor({ epoch: this.#epoch, offset: this.progress }) });
-    }, ACK_PAUSE_MS);
+    this.#relax();
   }
 
   #error(frame: Fields): void {
@@ -332,8 +320,8 @@ export class WebSocketTransport extends Transport {
       publication.reject(error);
     } else if (error.code === "token_expired") {
       this.#renew(error);
-    } else if (wantsToken(error.code)) {
-      this.fail("token", error);
+    } else if (remedyFor(error) !== "rejected") {
+      this.failFor(error, "early");
     } else if (channels) {
       this.#asked.delete(id);
       this.#refused(id, channels, error);
@@ -342,13 +330,11 @@ export class WebSocketTransport extends Transport {
 
   /** `subscribe` is all or nothing: each channel is asked for alone, to find the one that is refused. */
   #refused(id: number, channels: readonly string[], error: AnywireError): void {
-    if (isTransient(error.code)) return this.fail("busy", error);
-    if (error.code === "transport_blocked") return this.fail("blocked", error);
     const mine = channels.filter((channel) => this.#wires.get(channel)?.id === id);
     for (const channel of mine) this.#wires.delete(channel);
     const [only, ...others] = mine;
     if (only !== undefined && others.length === 0) {
-      this.host.refuse(only, error);
+      this.host.readers.refuse(only, error);
     } else {
       for (const channel of mine) this.#subscribeAll(this.host.readers.all([channel]));
     }
@@ -368,8 +354,4 @@ export class WebSocketTransport extends Transport {
       () => {}, // as above
     );
   }
-}
-
-function rank(kind: string): number {
-  return kind === "zero" ? 0 : kind === "tail" ? 2 : 1;
 }

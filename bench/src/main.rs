@@ -9,6 +9,7 @@ mod child;
 mod failure;
 mod fanout;
 mod floor;
+mod jitter;
 mod load;
 mod machine;
 mod peers;
@@ -32,6 +33,8 @@ struct CommandLine {
 enum Command {
     /// Server CPU per delivery, latency and memory per connection, beside the floor and peers.
     Fanout(fanout::Options),
+    /// Whether everybody gets everything while connections are killed all the time, and how fast they catch up.
+    Jitter(jitter::Options),
     /// The floor alone: a server that only writes ready bytes.
     Floor(floor::Options),
     #[command(hide = true)]
@@ -71,6 +74,7 @@ fn run(command: Command) -> Outcome<Verdict> {
         Command::Load(options) => load::run(options).map(sound),
         Command::Launch(options) => child::launch(&options).map(sound),
         Command::Fanout(options) => measured(|| fanout::run(&options)),
+        Command::Jitter(options) => measured(|| jitter::run(&options)),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::table::{Table, number};
 /// What the columns mean.
 pub(crate) const LEGEND: &str = "\
 CPU µs      server CPU per delivery, publishing included: median of the rounds
-× floor     that over the floor's in the same cycle: median (least–greatest); goal for Anywire in brackets
+× floor     that over the floor's in the same cycle: median (least–greatest)
 p50, p99    from publishing to receipt, in ms, over all rounds
 KiB/conn    growth of the server's resident memory a waiting connection (kernel's socket buffers not included)
 once        every subscriber got every message once, in order

@@ -1,0 +1,245 @@
+//! A client: connected, killed, away, back with its cursor, over and over.
+//!
+//! Knows: its habits, and what was published so far. Does not know: bytes, the server's process.
+
+use super::connection::{Connection, Notice, Way};
+use super::tally::Tally;
+use crate::stats::Random;
+use crate::wire::mark;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// Between two attempts to connect while nobody listens.
+const RETRY: Duration = Duration::from_millis(100);
+/// Between the first connections of two clients: a herd at the start is not what is measured.
+const STAGGER: Duration = Duration::from_millis(1);
+
+/// Where the run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Clients connect; nothing is published, nobody is killed.
+    Connecting,
+    Running,
+    /// Everything is published: nobody is killed any more, all catch up.
+    Draining,
+    Over,
+}
+
+/// What all clients do.
+#[derive(Debug, Clone)]
+pub(crate) struct Habits {
+    pub(crate) clients: usize,
+    pub(crate) messages: u64,
+    pub(crate) way: Way,
+    pub(crate) switch: bool,
+    pub(crate) lives: Duration,
+    pub(crate) away: Duration,
+    pub(crate) seed: u64,
+}
+
+/// What clients and the publisher tell each other.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    address: String,
+    phase: watch::Sender<Phase>,
+    published: AtomicU64,
+    ready: AtomicUsize,
+    finished: AtomicUsize,
+    last_error: Mutex<String>,
+}
+
+impl Shared {
+    pub(crate) fn new(address: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            phase: watch::Sender::new(Phase::Connecting),
+            published: AtomicU64::new(0),
+            ready: AtomicUsize::new(0),
+            finished: AtomicUsize::new(0),
+            last_error: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.send_replace(phase);
+    }
+
+    /// The server has acknowledged this message and all before it.
+    pub(crate) fn published(&self, message: u64) {
+        self.published.store(message, Ordering::Release);
+    }
+
+    /// Clients that have a connection and a cursor for the first time.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Clients that have got everything.
+    pub(crate) fn finished(&self) -> usize {
+        self.finished.load(Ordering::Acquire)
+    }
+
+    /// Why a connection could not be opened, for when none can.
+    pub(crate) fn last_error(&self) -> String {
+        self.last_error.lock().expect("no holder panics").clone()
+    }
+}
+
+/// Runs all clients until the run is over; returns what each got.
+pub(crate) async fn run_all(habits: Habits, shared: Arc<Shared>) -> Vec<Tally> {
+    let habits = Arc::new(habits);
+    let mut tasks = Vec::with_capacity(habits.clients);
+    for index in 0..habits.clients {
+        let client = Client::new(index, Arc::clone(&habits), Arc::clone(&shared));
+        tasks.push(tokio::spawn(client.live()));
+        sleep(STAGGER).await;
+    }
+    let mut tallies = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        // A client that panicked got nothing: it shows.
+        tallies.push(task.await.unwrap_or_else(|_| Tally::new(habits.messages)));
+    }
+    tallies
+}
+
+struct Client {
+    habits: Arc<Habits>,
+    shared: Arc<Shared>,
+    phase: watch::Receiver<Phase>,
+    random: Random,
+    way: Way,
+    cursor: Option<String>,
+    tally: Tally,
+    finished: bool,
+    replay: Option<Replay>,
+}
+
+/// A reconnection that has not caught up yet.
+#[derive(Debug, Clone, Copy)]
+struct Replay {
+    started: Instant,
+    target: u64,
+}
+
+/// Why a connection ended.
+enum End {
+    Killed,
+    Lost(std::io::Error),
+    Over,
+}
+
+impl Client {
+    fn new(index: usize, habits: Arc<Habits>, shared: Arc<Shared>) -> Self {
+        let mut random = Random::new(habits.seed.wrapping_mul(1_000_003).wrapping_add(index as u64));
+        let way = if habits.switch { Way::ALL[random.below(Way::ALL.len())] } else { habits.way };
+        let (phase, tally) = (shared.phase.subscribe(), Tally::new(habits.messages));
+        Self { habits, shared, phase, random, way, cursor: None, tally, finished: false, replay: None }
+    }
+
+    async fn live(mut self) -> Tally {
+        loop {
+            match self.connect_and_read().await {
+                End::Over => return self.tally,
+                End::Killed => {
+                    self.tally.killed += 1;
+                    sleep(self.around(self.habits.away)).await;
+                }
+                End::Lost(error) => {
+                    self.note(&error);
+                    self.tally.lost += u64::from(self.cursor.is_some());
+                    sleep(RETRY).await;
+                }
+            }
+            if *self.phase.borrow() == Phase::Over {
+                return self.tally;
+            }
+            self.prepare_return();
+        }
+    }
+
+    fn prepare_return(&mut self) {
+        if self.habits.switch && self.replay.is_none() {
+            let at = Way::ALL.iter().position(|way| *way == self.way).unwrap_or(0);
+            self.way = Way::ALL[(at + 1 + self.random.below(Way::ALL.len() - 1)) % Way::ALL.len()];
+        }
+        // A reconnection that failed goes on counting from its first attempt.
+        let target = self.shared.published.load(Ordering::Acquire);
+        if self.cursor.is_some() && self.replay.is_none() && !self.tally.has_reached(target) {
+            self.replay = Some(Replay { started: Instant::now(), target });
+        }
+    }
+
+    async fn connect_and_read(&mut self) -> End {
+        let mut phase = self.phase.clone();
+        let over = async move { drop(phase.wait_for(|phase| *phase == Phase::Over).await) };
+        tokio::select! {
+            end = self.read_until_killed() => end,
+            () = over => End::Over,
+        }
+    }
+
+    async fn read_until_killed(&mut self) -> End {
+        let opened = Connection::open(self.way, &self.shared.address, self.cursor.as_deref()).await;
+        let mut connection = match opened {
+            Ok(connection) => connection,
+            Err(error) => return End::Lost(error),
+        };
+        let mut phase = self.phase.clone();
+        let life = self.around(self.habits.lives);
+        let killed = async move {
+            // Clocks start together with the messages; while all catch up nobody is killed.
+            let _ = phase.wait_for(|phase| *phase != Phase::Connecting).await;
+            sleep_until(Instant::now() + life).await;
+            if *phase.borrow() == Phase::Draining {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::pin!(killed);
+        loop {
+            tokio::select! {
+                notices = connection.next() => match notices {
+                    Ok(notices) => notices.into_iter().for_each(|notice| self.take(notice)),
+                    Err(error) => return End::Lost(error),
+                },
+                () = &mut killed => return End::Killed,
+            }
+        }
+    }
+
+    fn take(&mut self, notice: Notice) {
+        match notice {
+            Notice::Gap => self.tally.gaps += 1,
+            Notice::Cursor(cursor) => self.stand_at(cursor),
+            Notice::Event { data, cursor } => {
+                mark::scan(data.as_bytes(), |message| self.tally.received(message));
+                self.stand_at(cursor);
+            }
+        }
+        if let Some(replay) = self.replay.take_if(|replay| self.tally.has_reached(replay.target)) {
+            self.tally.replayed(self.way, replay.started.elapsed());
+        }
+        if !self.finished && self.tally.has_reached(self.habits.messages) {
+            self.finished = true;
+            self.shared.finished.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn stand_at(&mut self, cursor: String) {
+        if self.cursor.replace(cursor).is_none() {
+            self.shared.ready.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn note(&self, error: &std::io::Error) {
+        *self.shared.last_error.lock().expect("no holder panics") =
+            format!("{} ({})", error, self.way.name());
+    }
+
+    /// Half to one and a half times as long.
+    fn around(&mut self, mean: Duration) -> Duration {
+        self.random.between(mean / 2, mean + mean / 2)
+    }
+}

@@ -1,0 +1,326 @@
+//! One connection of a client, on any of the four transports: opened with a cursor, read notice by notice, reset at the end.
+//!
+//! Knows: PROTOCOL.md as a client does. Does not know: when connections are killed, what is counted.
+
+use crate::wire::http::{self, Answer, Body, Chunks, Head};
+use crate::wire::sse::Block;
+use crate::wire::websocket::{self, Frame};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::io::{Error, ErrorKind};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+pub(crate) const CHANNEL: &str = "jitter";
+/// How often a client on plain polling asks.
+const POLL_EVERY: Duration = Duration::from_millis(250);
+/// More than a server sends between two frames; what is larger is broken.
+const RECEIVED_MAX: usize = 16 << 20;
+
+/// A native transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Way {
+    /// WebSocket.
+    Websocket,
+    /// Server-sent events.
+    Sse,
+    /// One pending request at a time.
+    Longpoll,
+    /// A request four times a second.
+    Poll,
+}
+
+impl Way {
+    pub(crate) const ALL: [Self; 4] = [Self::Websocket, Self::Sse, Self::Longpoll, Self::Poll];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Websocket => "websocket",
+            Self::Sse => "sse",
+            Self::Longpoll => "longpoll",
+            Self::Poll => "poll",
+        }
+    }
+}
+
+/// What a connection says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// An event's payload, and the cursor after it.
+    Event { data: String, cursor: String },
+    /// Where the client stands.
+    Cursor(String),
+    /// Something is gone for good.
+    Gap,
+}
+
+#[derive(Debug, Deserialize)]
+struct Event {
+    offset: u64,
+    data: String,
+}
+
+/// The members of a WebSocket frame that matter here.
+#[derive(Debug, Deserialize)]
+struct Message {
+    op: String,
+    offset: Option<u64>,
+    data: Option<String>,
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Polled {
+    cursor: String,
+    events: Vec<Event>,
+    gap: Option<IgnoredAny>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    way: Way,
+    stream: TcpStream,
+    host: String,
+    received: Vec<u8>,
+    /// SSE in the chunked coding: what comes before the coding is taken off.
+    chunks: Option<(Chunks, Vec<u8>)>,
+    epoch: String,
+    cursor: Option<String>,
+    /// Plain polling waits before it asks again.
+    asked: bool,
+}
+
+impl Connection {
+    /// Connects and asks for everything after `cursor`.
+    pub(crate) async fn open(way: Way, host: &str, cursor: Option<&str>) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(host).await?;
+        stream.set_nodelay(true)?;
+        // Dropping the socket resets it: that is how connections die here, and none stays in TIME_WAIT.
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+        let cursor = cursor.map(str::to_owned);
+        let epoch = cursor.as_deref().map(epoch_of).unwrap_or_default();
+        let host = host.to_owned();
+        let mut connection =
+            Self { way, stream, host, received: Vec::new(), chunks: None, epoch, cursor, asked: false };
+        match way {
+            Way::Websocket => connection.open_websocket().await?,
+            Way::Sse => connection.open_stream().await?,
+            Way::Longpoll | Way::Poll => {}
+        }
+        Ok(connection)
+    }
+
+    async fn open_websocket(&mut self) -> std::io::Result<()> {
+        let fields = websocket::upgrade_fields(Some("anywire.v1"));
+        self.send(&http::get(&self.host, "/anywire/ws", &fields)).await?;
+        self.head(101).await?;
+        let after = self.cursor.as_ref().map(|cursor| format!(r#","after":"{cursor}""#)).unwrap_or_default();
+        let subscribe = format!(r#"{{"op":"subscribe","id":1,"channels":["{CHANNEL}"]{after}}}"#);
+        self.send(&websocket::client_frame(websocket::TEXT, subscribe.as_bytes())).await
+    }
+
+    async fn open_stream(&mut self) -> std::io::Result<()> {
+        let last =
+            self.cursor.as_ref().map(|cursor| format!("Last-Event-ID: {cursor}\r\n")).unwrap_or_default();
+        let fields = format!("Accept: text/event-stream\r\n{last}");
+        self.send(&http::get(&self.host, &format!("/anywire/sse?channels={CHANNEL}"), &fields)).await?;
+        let head = self.head(200).await?;
+        if head.body == Body::Chunked {
+            self.chunks = Some((Chunks::default(), Vec::new()));
+        }
+        Ok(())
+    }
+
+    /// Waits for what the server says next. May be dropped at any await: the connection is then only good for dropping.
+    pub(crate) async fn next(&mut self) -> std::io::Result<Vec<Notice>> {
+        match self.way {
+            Way::Websocket => self.next_frame().await,
+            Way::Sse => self.next_block().await,
+            Way::Longpoll | Way::Poll => self.next_answer().await,
+        }
+    }
+
+    async fn next_frame(&mut self) -> std::io::Result<Vec<Notice>> {
+        loop {
+            let Some(frame) = Frame::parse(&self.received) else {
+                self.fill().await?;
+                continue;
+            };
+            let (opcode, length, payload) = (frame.opcode, frame.length, frame.payload.to_vec());
+            self.received.drain(..length);
+            match opcode {
+                websocket::PING => self.send(&websocket::client_frame(websocket::PONG, &payload)).await?,
+                websocket::CLOSE => return Err(ErrorKind::ConnectionAborted.into()),
+                websocket::TEXT => return self.read_message(&payload),
+                _ => {}
+            }
+        }
+    }
+
+    fn read_message(&mut self, payload: &[u8]) -> std::io::Result<Vec<Notice>> {
+        let message: Message = json(payload)?;
+        match (message.op.as_str(), message.offset, message.data, message.cursor) {
+            ("event", Some(offset), Some(data), _) => {
+                Ok(vec![Notice::Event { data, cursor: format!("{}-{offset}", self.epoch) }])
+            }
+            ("subscribed" | "heartbeat", _, _, Some(cursor)) => {
+                self.epoch = epoch_of(&cursor);
+                Ok(vec![Notice::Cursor(cursor)])
+            }
+            ("gap", ..) => Ok(vec![Notice::Gap]),
+            ("goodbye", ..) => Ok(Vec::new()),
+            _ => Err(broken(payload)),
+        }
+    }
+
+    async fn next_block(&mut self) -> std::io::Result<Vec<Notice>> {
+        loop {
+            let bytes = self.chunks.as_ref().map_or(&self.received, |(_, plain)| plain);
+            if let Some(block) = Block::parse(bytes) {
+                let notices = read_block(&block)?;
+                let length = block.length;
+                self.chunks.as_mut().map_or(&mut self.received, |(_, plain)| plain).drain(..length);
+                return Ok(notices);
+            }
+            self.fill().await?;
+            if let Some((chunks, plain)) = &mut self.chunks {
+                let used =
+                    chunks.take(&self.received, plain).map_err(|_| Error::from(ErrorKind::InvalidData))?;
+                self.received.drain(..used);
+            }
+        }
+    }
+
+    async fn next_answer(&mut self) -> std::io::Result<Vec<Notice>> {
+        if self.asked && self.way == Way::Poll {
+            tokio::time::sleep(POLL_EVERY).await;
+        }
+        self.asked = true;
+        // Without a cursor the first answer only says where to begin.
+        let target = match (&self.cursor, self.way) {
+            (None, _) => format!("/anywire/poll?channels={CHANNEL}"),
+            (Some(cursor), Way::Longpoll) => {
+                format!("/anywire/poll?channels={CHANNEL}&after={cursor}&wait=25")
+            }
+            (Some(cursor), _) => format!("/anywire/poll?channels={CHANNEL}&after={cursor}"),
+        };
+        self.send(&http::get(&self.host, &target, "")).await?;
+        let answer = self.answer().await?;
+        let notices = read_answer(&answer)?;
+        self.cursor = answer.head.field("anywire-cursor").map(str::to_owned);
+        Ok(notices)
+    }
+
+    async fn answer(&mut self) -> std::io::Result<Answer> {
+        loop {
+            let parsed = Answer::parse(&self.received).map_err(|_| Error::from(ErrorKind::InvalidData))?;
+            if let Some((answer, length)) = parsed {
+                self.received.drain(..length);
+                return Ok(answer);
+            }
+            self.fill().await?;
+        }
+    }
+
+    async fn head(&mut self, status: u16) -> std::io::Result<Head> {
+        loop {
+            let parsed = Head::parse(&self.received).map_err(|_| Error::from(ErrorKind::InvalidData))?;
+            match parsed {
+                Some(head) if head.status == status => {
+                    self.received.drain(..head.length);
+                    return Ok(head);
+                }
+                Some(_) => return Err(broken(&self.received)),
+                None => self.fill().await?,
+            }
+        }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
+    async fn fill(&mut self) -> std::io::Result<()> {
+        if self.received.len() > RECEIVED_MAX {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        self.received.reserve(4096);
+        match self.stream.read_buf(&mut self.received).await? {
+            0 => Err(ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn read_block(block: &Block<'_>) -> std::io::Result<Vec<Notice>> {
+    match (block.event, block.id, block.data) {
+        (Some("gap"), ..) => Ok(vec![Notice::Gap]),
+        (None, Some(id), Some(data)) => {
+            let event: Event = json(data.as_bytes())?;
+            Ok(vec![Notice::Event { data: event.data, cursor: id.to_owned() }])
+        }
+        (None, Some(id), None) => Ok(vec![Notice::Cursor(id.to_owned())]),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn read_answer(answer: &Answer) -> std::io::Result<Vec<Notice>> {
+    match answer.head.status {
+        200 => {
+            let polled: Polled = json(&answer.body)?;
+            let epoch = epoch_of(&polled.cursor);
+            let mut notices: Vec<Notice> = polled.gap.map(|_| Notice::Gap).into_iter().collect();
+            notices.extend(polled.events.into_iter().map(|event| Notice::Event {
+                data: event.data,
+                cursor: format!("{epoch}-{}", event.offset),
+            }));
+            notices.push(Notice::Cursor(polled.cursor));
+            Ok(notices)
+        }
+        204 => Ok(answer
+            .head
+            .field("anywire-cursor")
+            .map(|cursor| Notice::Cursor(cursor.to_owned()))
+            .into_iter()
+            .collect()),
+        _ => Err(broken(&answer.body)),
+    }
+}
+
+fn json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> std::io::Result<T> {
+    serde_json::from_slice(bytes).map_err(|_| broken(bytes))
+}
+
+fn broken(bytes: &[u8]) -> Error {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).into_owned();
+    Error::new(ErrorKind::InvalidData, format!("unexpected: {text}"))
+}
+
+fn epoch_of(cursor: &str) -> String {
+    cursor.split('-').next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_to_a_poll_becomes_its_events_and_its_cursor() {
+        let body = r#"{"cursor":"e-9","events":[{"channel":"a","event":"m","offset":8,"time":"","data":"x"}],"gap":null}"#;
+        let bytes = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let (answer, _) = Answer::parse(bytes.as_bytes()).expect("it is HTTP").expect("it is whole");
+        let event = Notice::Event { data: "x".into(), cursor: "e-8".into() };
+        assert_eq!(read_answer(&answer).ok(), Some(vec![event, Notice::Cursor("e-9".into())]));
+    }
+
+    #[test]
+    fn blocks_become_events_cursors_and_gaps() {
+        let check = |text: &str| Block::parse(text.as_bytes()).and_then(|block| read_block(&block).ok());
+        assert_eq!(check("retry: 1\nid: e-1\n\n"), Some(vec![Notice::Cursor("e-1".into())]));
+        assert_eq!(check("event: gap\ndata: {}\n\n"), Some(vec![Notice::Gap]));
+        let event = Notice::Event { data: "x".into(), cursor: "e-2".into() };
+        assert_eq!(check("id: e-2\ndata: {\"offset\":2,\"data\":\"x\"}\n\n"), Some(vec![event]));
+        assert_eq!(check("id: e-2\ndata: no json\n\n"), None);
+    }
+}

@@ -1,0 +1,81 @@
+//! A publisher that tries again until the server has acknowledged, as PROTOCOL.md lets it: with an idempotency key.
+//!
+//! Knows: the publish request. Does not know: clients, schedules.
+
+use super::connection::CHANNEL;
+use crate::failure::{Failure, Outcome};
+use crate::wire::http::{self, Answer};
+use crate::wire::mark;
+use std::io::{Error, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+const GIVE_UP: Duration = Duration::from_secs(30);
+const PAYLOAD_BYTES: usize = 128;
+
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    address: String,
+    connection: Option<TcpStream>,
+}
+
+impl Publisher {
+    pub(crate) fn new(address: &str) -> Self {
+        Self { address: address.to_owned(), connection: None }
+    }
+
+    /// Returns when the message is committed.
+    ///
+    /// # Errors
+    /// If that does not happen within half a minute.
+    pub(crate) fn publish(&mut self, message: u64) -> Outcome<()> {
+        let payload = mark::payload(message, PAYLOAD_BYTES);
+        let body = format!(r#"{{"channel":"{CHANNEL}","event":"m","data":"{payload}"}}"#);
+        let fields = format!("Content-Type: application/json\r\nIdempotency-Key: jitter-{message}\r\n");
+        let request = http::post(&self.address, "/anywire/publish", &fields, body.as_bytes());
+        let until = Instant::now() + GIVE_UP;
+        loop {
+            match self.exchange(&request) {
+                Ok(answer) if answer.head.status == 200 => return Ok(()),
+                Ok(answer) if answer.head.status < 500 => return Err(refused(&answer)),
+                outcome if Instant::now() > until => {
+                    let why =
+                        outcome.map_or_else(|error| error.to_string(), |answer| refused(&answer).to_string());
+                    return Err(Failure::new(format!("message {message} was not acknowledged: {why}")));
+                }
+                _ => {
+                    self.connection = None;
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            }
+        }
+    }
+
+    fn exchange(&mut self, request: &[u8]) -> std::io::Result<Answer> {
+        let mut stream = match self.connection.take() {
+            Some(stream) => stream,
+            None => TcpStream::connect(&self.address)?,
+        };
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(request)?;
+        let mut received = Vec::new();
+        loop {
+            let parsed = Answer::parse(&received).map_err(|_| Error::from(ErrorKind::InvalidData))?;
+            if let Some((answer, _)) = parsed {
+                self.connection = Some(stream);
+                return Ok(answer);
+            }
+            let mut bytes = [0; 4096];
+            match stream.read(&mut bytes)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                read => received.extend(&bytes[..read]),
+            }
+        }
+    }
+}
+
+fn refused(answer: &Answer) -> Failure {
+    let body = String::from_utf8_lossy(&answer.body);
+    Failure::new(format!("publishing was refused with {}: {body}", answer.head.status))
+}

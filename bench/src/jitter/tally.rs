@@ -1,0 +1,151 @@
+//! What one client got, and what all of them got together.
+//!
+//! Knows: numbers of messages, durations. Does not know: connections.
+
+use super::connection::Way;
+use crate::stats::Histogram;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// One client's account.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tally {
+    /// How often each message came; message 1 is at index 0.
+    times: Vec<u8>,
+    last: u64,
+    out_of_order: u64,
+    pub(crate) gaps: u64,
+    pub(crate) killed: u64,
+    pub(crate) lost: u64,
+    replays: Vec<(Way, Duration)>,
+}
+
+impl Tally {
+    pub(crate) fn new(messages: u64) -> Self {
+        Self { times: vec![0; messages as usize], ..Self::default() }
+    }
+
+    pub(crate) fn received(&mut self, message: u64) {
+        let index = (message as usize).wrapping_sub(1);
+        if let Some(times) = self.times.get_mut(index) {
+            *times = times.saturating_add(1);
+            // A message that comes again is counted as repeated, not also as out of order.
+            self.out_of_order += u64::from(*times == 1 && message < self.last);
+        }
+        self.last = self.last.max(message);
+    }
+
+    /// Everything up to this message has come, or was passed over.
+    pub(crate) fn has_reached(&self, message: u64) -> bool {
+        self.last >= message
+    }
+
+    pub(crate) fn replayed(&mut self, way: Way, took: Duration) {
+        self.replays.push((way, took));
+    }
+}
+
+/// All clients together.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) expected: u64,
+    pub(crate) delivered: u64,
+    pub(crate) repeated: u64,
+    pub(crate) out_of_order: u64,
+    pub(crate) gaps: u64,
+    pub(crate) killed: u64,
+    pub(crate) lost: u64,
+    all: Histogram,
+    by_way: Vec<(Way, Histogram)>,
+}
+
+impl Totals {
+    pub(crate) fn of(tallies: &[Tally], messages: u64) -> Self {
+        let by_way = Way::ALL.map(|way| (way, Histogram::default())).to_vec();
+        let mut totals = Self { expected: messages * tallies.len() as u64, by_way, ..Self::default() };
+        tallies.iter().for_each(|tally| totals.add(tally));
+        totals
+    }
+
+    fn add(&mut self, tally: &Tally) {
+        for times in &tally.times {
+            self.delivered += u64::from(*times > 0);
+            self.repeated += u64::from(times.saturating_sub(1));
+        }
+        self.out_of_order += tally.out_of_order;
+        self.gaps += tally.gaps;
+        self.killed += tally.killed;
+        self.lost += tally.lost;
+        for (way, took) in &tally.replays {
+            self.all.record(*took);
+            self.by_way
+                .iter_mut()
+                .filter(|(one, _)| one == way)
+                .for_each(|(_, histogram)| histogram.record(*took));
+        }
+    }
+
+    pub(crate) fn delivered_percent(&self) -> f64 {
+        100.0 * self.delivered as f64 / self.expected.max(1) as f64
+    }
+
+    /// All delivered, none repeated, in order.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.delivered == self.expected && self.repeated == 0 && self.out_of_order == 0 && self.gaps == 0
+    }
+
+    /// Replays by transport, those with none left out, and all together.
+    pub(crate) fn replays(&self) -> Vec<(&'static str, &Histogram)> {
+        let ways = self.by_way.iter().filter(|(_, replays)| replays.count() > 0);
+        ways.map(|(way, replays)| (way.name(), replays)).chain([("all", &self.all)]).collect()
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let replay = |(name, replays): (&str, &Histogram)| {
+            let figures = json!({
+                "resumes": replays.count(),
+                "p50_ms": replays.quantile_ms(0.5),
+                "p99_ms": replays.quantile_ms(0.99),
+                "max_ms": replays.quantile_ms(1.0),
+            });
+            (name.to_owned(), figures)
+        };
+        let replays: serde_json::Map<_, _> = self.replays().into_iter().map(replay).collect();
+        json!({
+            "delivered_percent": self.delivered_percent(),
+            "delivered": self.delivered,
+            "expected": self.expected,
+            "repeated": self.repeated,
+            "out_of_order": self.out_of_order,
+            "gaps": self.gaps,
+            "killed": self.killed,
+            "ended_by_server": self.lost,
+            "replay": replays,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(messages: &[u64]) -> (u64, u64, u64) {
+        let mut tally = Tally::new(3);
+        messages.iter().for_each(|message| tally.received(*message));
+        let totals = Totals::of(&[tally], 3);
+        (totals.delivered, totals.repeated, totals.out_of_order)
+    }
+
+    #[test]
+    fn each_message_is_counted_once_and_its_place_too() {
+        assert_eq!(check(&[1, 2, 3]), (3, 0, 0));
+        assert_eq!(check(&[1, 3]), (2, 0, 0));
+        assert_eq!(check(&[1, 3, 2]), (3, 0, 1));
+        assert_eq!(check(&[1, 2, 1, 2, 3]), (3, 2, 0));
+    }
+
+    #[test]
+    fn a_number_nobody_published_is_not_counted() {
+        assert_eq!(check(&[0, 4]), (0, 0, 0));
+    }
+}

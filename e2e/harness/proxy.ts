@@ -17,6 +17,19 @@ export interface Patch {
   bytes: number;
 }
 
+/** Until more can be written, or nothing any more. */
+function drained(stream: http.ClientRequest): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      stream.off("drain", done);
+      stream.off("close", done);
+      resolve();
+    };
+    stream.on("drain", done);
+    stream.on("close", done);
+  });
+}
+
 export class FaultyProxy {
   /** WebSocket handshakes are refused with 403. */
   blockWebSocket = false;
@@ -115,7 +128,7 @@ export class FaultyProxy {
     const patch = request.method === "PATCH" ? this.#note(request, path) : null;
     try {
       for await (const chunk of request as AsyncIterable<Buffer>) {
-        if (!upstream.write(chunk)) await Promise.race([once(upstream, "drain"), once(upstream, "close")]);
+        if (!upstream.write(chunk)) await drained(upstream);
         if (patch) patch.bytes += chunk.length;
         if (this.uploadDelayMs > 0 && patch) await sleep(this.uploadDelayMs);
       }

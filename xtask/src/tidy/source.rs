@@ -37,7 +37,31 @@ pub(super) fn load(paths: &[String]) -> Result<Vec<Source>, Failure> {
             sources.push(Source::new(path, text));
         }
     }
+    let tests: Vec<String> = sources.iter().flat_map(test_modules).collect();
+    for source in sources.iter_mut().filter(|source| tests.contains(&source.path)) {
+        source.test_lines.fill(true);
+    }
     Ok(sources)
+}
+
+/// The files of modules that are declared under `#[cfg(test)]`: both places where each may lie.
+fn test_modules(source: &Source) -> Vec<String> {
+    if source.language != Language::Rust {
+        return Vec::new();
+    }
+    let (folder, name) = source.path.rsplit_once('/').unwrap_or(("", &source.path));
+    let stem = name.trim_end_matches(".rs");
+    let inside =
+        if ["lib", "main", "mod"].contains(&stem) { folder.to_owned() } else { format!("{folder}/{stem}") };
+    let mut files = Vec::new();
+    for (first, last) in lexer::test_items(&source.lexed.code) {
+        let lines = source.lexed.code.lines().take(last).skip(first - 1);
+        let declared = lines.filter_map(|line| line.trim().strip_suffix(';')?.rsplit_once("mod "));
+        for (_, module) in declared {
+            files.extend([format!("{inside}/{module}.rs"), format!("{inside}/{module}/mod.rs")]);
+        }
+    }
+    files
 }
 
 impl Source {
@@ -57,6 +81,11 @@ impl Source {
     /// Lines of code and comments that are not tests.
     pub(super) fn shipped_lines(&self) -> usize {
         self.test_lines.iter().filter(|test| !**test).count()
+    }
+
+    /// Whether nothing of it is shipped.
+    pub(super) fn is_all_test(&self) -> bool {
+        self.test_lines.iter().all(|test| *test)
     }
 
     /// Whether a line, from 1, belongs to a test.
@@ -106,6 +135,16 @@ mod tests {
         let tests: Vec<bool> = (1..=7).map(|line| source.is_test(line)).collect();
         assert_eq!(tests, [false, false, true, true, true, true, false]);
         assert_eq!(source.shipped_lines(), 3);
+    }
+
+    #[test]
+    fn modules_of_tests_are_found_in_their_declaration() {
+        let check = |path: &str, file: &str| {
+            let source = Source::new(path, "mod a;\n#[cfg(test)]\nmod b;\n".to_owned());
+            assert_eq!(test_modules(&source)[0], file);
+        };
+        check("crates/x/src/lib.rs", "crates/x/src/b.rs");
+        check("crates/x/src/y.rs", "crates/x/src/y/b.rs");
     }
 
     #[test]

@@ -11,7 +11,7 @@ const MACHINES: [&str; 4] =
 pub(super) fn check(source: &Source) -> Vec<Finding> {
     let path = source.path.as_str();
     let mut findings = Vec::new();
-    if source.text.contains('\r') && !source.path.contains("vectors/") {
+    if source.text.contains('\r') && is_written_by_hand(path) {
         findings.push(Finding::new(path, 0, "has CR line ends; LF only"));
     }
     if !source.text.is_empty() && !source.text.ends_with('\n') && is_written_by_hand(path) {

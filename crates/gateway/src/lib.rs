@@ -1,1 +1,33 @@
-//! Under construction.
+//! Sockets: WebSocket, SSE, long-poll, poll and publish; authorization, limits, and the fan-out between the log and them.
+//!
+//! [`Gateway::start`] makes one in front of a log. [`Gateway::serve`] owns a listener and answers the hot transports on the socket
+//! directly; [`Gateway::router`] is the same for somebody's own axum application.
+//!
+//! Knows: connections. Does not know: files, applications, the console.
+
+mod accept;
+mod auth;
+mod clients;
+mod config;
+mod direct;
+mod drive;
+mod fanout;
+mod gateway;
+mod http;
+mod lab;
+mod limits;
+mod metrics;
+mod polling;
+mod presence;
+mod shutdown;
+mod tls;
+mod websocket;
+
+pub use accept::{PeerAddress, ServeError};
+pub use auth::{AuthError, Credentials, Gate, Principal};
+pub use clients::Client;
+pub use config::{AuthConfig, GatewayConfig, LimitsConfig, OutOfBounds};
+pub use gateway::{Gateway, GatewayError};
+pub use lab::Lab;
+pub use metrics::{Latency, Metrics, MetricsCollector, Transport};
+pub use tls::{Tls, TlsError};

@@ -41,7 +41,7 @@ pub use event::{
 };
 pub use gap::{Gap, GapReason};
 pub use idempotency::{IdempotencyWindow, Lookup, fingerprint};
-pub use log::{CommitListener, Follow, Followed, Log, ReadLimit, StartError};
+pub use log::{CommitListener, Follow, Followed, Log, ReadLimit, Started};
 pub use memory::MemoryEngine;
 pub use retention::{Durability, Keep, Retention, RetentionRule, RetentionRules};
 pub use store::{ChannelStore, StoredChannel};

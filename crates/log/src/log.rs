@@ -56,11 +56,6 @@ pub trait CommitListener: Send + Sync + 'static {
     fn committed(&self, events: &[Arc<Event>]);
 }
 
-/// Why a log could not be started.
-#[derive(Debug, thiserror::Error)]
-#[error("starting the log failed: {0}")]
-pub struct StartError(#[from] std::io::Error);
-
 /// One log: append, read, follow, trim.
 pub struct Log {
     engine: Arc<dyn Engine>,
@@ -199,14 +194,13 @@ impl Log {
         state.map_or_else(|| self.channel(channel).newest_bound(), |state| state.last.min(self.tail_offset()))
     }
 
-    /// Adds channels to a subscription, starting at a position. Returns the gap that the position itself makes (another epoch, past the
-    /// tail); gaps of retention come with the first read.
+    /// Adds channels to a subscription, starting at a position.
     pub fn subscribe(
         &self,
         subscription: &mut Subscription,
         channels: &[Channel],
         position: Position,
-    ) -> Option<Gap> {
+    ) -> Started {
         // Before the channels are opened: what is committed between the two is then after the tail, not lost.
         let tail = self.tail_offset();
         let reason = match position {
@@ -226,9 +220,12 @@ impl Log {
             lost.push((channel.clone(), after));
             subscription.add(handle, after);
         }
-        let (Some(reason), Position::After(from)) = (reason, position) else { return None };
-        let to = self.cursor(lost.iter().map(|(_, after)| *after).min().unwrap_or_default());
-        Some(Gap { from, to, reason, lost })
+        let after = lost.iter().map(|(_, after)| *after).min().unwrap_or(tail);
+        let gap = match (reason, position) {
+            (Some(reason), Position::After(from)) => Some(Gap { from, to: self.cursor(after), reason, lost }),
+            _ => None,
+        };
+        Started { after, gap }
     }
 
     /// The position before the oldest kept event of a channel.
@@ -255,7 +252,7 @@ impl Log {
     pub fn follow(self: &Arc<Self>, channels: &[Channel], position: Position) -> Follow {
         let moved = self.shared.moved.subscribe();
         let mut subscription = Subscription::new();
-        let gap = self.subscribe(&mut subscription, channels, position);
+        let gap = self.subscribe(&mut subscription, channels, position).gap;
         Follow { log: Arc::clone(self), subscription, moved, gap }
     }
 
@@ -265,6 +262,15 @@ impl Log {
         // The sender lives as long as the log: waiting cannot fail.
         let _moved = moved.wait_for(|through| *through > offset).await;
     }
+}
+
+/// Where a subscription starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// Delivery on the channels starts after this offset.
+    pub after: Offset,
+    /// The gap that the position itself makes: another epoch, or past the tail. Gaps of retention come with the first read.
+    pub gap: Option<Gap>,
 }
 
 /// What a follower gets next.

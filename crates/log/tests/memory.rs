@@ -72,8 +72,8 @@ async fn a_reader_gets_the_same_from_memory_and_from_the_engine() {
             publish(&log, if number % 2 == 0 { "a" } else { "b" }, &number.to_string()).await;
         }
         let mut subscription = Subscription::new();
-        let gap = log.subscribe(&mut subscription, &[channel("a"), channel("b")], Position::Oldest);
-        assert_eq!(gap, None);
+        let started = log.subscribe(&mut subscription, &[channel("a"), channel("b")], Position::Oldest);
+        assert_eq!(started.gap, None);
         let expected: Vec<String> = (0..50).map(|number: i32| number.to_string()).collect();
         assert_eq!(drain(&log, &mut subscription).await, (expected, vec![]), "tail of {tail_bytes_max}");
     }
@@ -121,7 +121,8 @@ async fn a_foreign_cursor_and_one_past_the_tail_are_gaps_and_delivery_goes_on_fr
     let ahead = log.cursor(Offset::new(1000));
     for (cursor, reason) in [(foreign, GapReason::Epoch), (ahead, GapReason::Ahead)] {
         let mut subscription = Subscription::new();
-        let gap = log.subscribe(&mut subscription, &[channel("a")], Position::After(cursor)).expect("a gap");
+        let gap = log.subscribe(&mut subscription, &[channel("a")], Position::After(cursor));
+        let gap = gap.gap.expect("a gap");
         assert_eq!((gap.reason, gap.from), (reason, cursor));
         assert_eq!(drain(&log, &mut subscription).await.0, ["0"]);
     }

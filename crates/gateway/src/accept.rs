@@ -1,0 +1,275 @@
+//! The listener: connections are accepted, counted, and served on their socket or by the HTTP library.
+//!
+//! Knows: TCP, TLS, HTTP/1.1 and HTTP/2 as connections. Does not know: what is asked for.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::Router;
+use bytes::{Buf, Bytes};
+use http::Request;
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+};
+use tower::ServiceExt;
+
+use crate::{Gateway, direct, tls::Tls};
+
+/// How long a TLS handshake, or a request head for the HTTP library, may take.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// How long accepting pauses when the process has no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The address a request came from; an extension of every request.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerAddress(pub IpAddr);
+
+/// Why serving could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is not one an open server may listen on.
+    #[error(transparent)]
+    Auth(#[from] crate::AuthError),
+    /// The listener has no address.
+    #[error("the listener has no address: {0}")]
+    Listener(#[from] io::Error),
+}
+
+impl Gateway {
+    /// Serves a listener until [`Gateway::shut_down`]: the gateway's transports on their sockets, everything else by `app`
+    /// (which should hold [`Gateway::routes`] too, for TLS and HTTP/2).
+    ///
+    /// # Errors
+    /// [`ServeError`] if this address must not be served.
+    pub async fn serve(
+        self: &Arc<Self>,
+        listener: TcpListener,
+        app: Router,
+        tls: Option<Tls>,
+    ) -> Result<(), ServeError> {
+        self.gate.check_address(listener.local_addr()?.ip())?;
+        loop {
+            let (stream, peer) = tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                },
+                () = self.closing.cancelled() => return Ok(()),
+            };
+            self.accept(stream, peer, app.clone(), tls.clone());
+        }
+    }
+
+    fn accept(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, app: Router, tls: Option<Tls>) {
+        let now_ms = u64::try_from(self.clock.now().as_millis()).unwrap_or_default();
+        if self.lab.cut_until_ms(now_ms) > 0 {
+            return;
+        }
+        let address = peer.ip().to_canonical();
+        let counted = match self.connections.count(address) {
+            Ok(counted) => counted,
+            Err(refusal) => {
+                self.metrics.connections_refused.fetch_add(1, Relaxed);
+                tracing::warn!(%address, %refusal, "a connection was refused");
+                let answer = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+                // Without waiting: who is refused costs nothing more.
+                let _gone = stream.try_write(answer);
+                return;
+            }
+        };
+        // Two small writes in a row would otherwise wait for each other's acknowledgement.
+        let _best_effort = stream.set_nodelay(true);
+        let gateway = Arc::clone(self);
+        self.metrics.sockets.fetch_add(1, Relaxed);
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = serve_connection(&gateway, stream, address, app, tls) => {}
+                () = gateway.lab.next_cut() => {}
+            }
+            gateway.metrics.sockets.fetch_sub(1, Relaxed);
+            drop(counted);
+        });
+    }
+}
+
+async fn serve_connection(
+    gateway: &Arc<Gateway>,
+    stream: TcpStream,
+    address: IpAddr,
+    app: Router,
+    tls: Option<Tls>,
+) {
+    if let Some(tls) = tls {
+        match tokio::time::timeout(HANDSHAKE_TIME, tls.acceptor().accept(stream)).await {
+            Ok(Ok(stream)) => {
+                let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                Box::pin(serve_http(gateway, stream, app, address, http2)).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%address, %error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!(%address, "a TLS handshake took too long"),
+        }
+        return;
+    }
+    let stream = Arc::new(stream);
+    if let Some(bytes) = direct::serve(gateway, &stream, address).await {
+        let http2 = bytes.starts_with(b"PRI");
+        let io = CleartextIo::new(stream, bytes.freeze());
+        Box::pin(serve_http(gateway, io, app, address, http2)).await;
+    }
+}
+
+/// Serves a connection by the HTTP library.
+async fn serve_http<S>(gateway: &Arc<Gateway>, stream: S, app: Router, address: IpAddr, http2: bool)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let with_address = move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(PeerAddress(address));
+        request.map(axum::body::Body::new)
+    };
+    let service = TowerToHyperService::new(app.map_request(with_address));
+    let io = TokioIo::new(stream);
+    let closing = gateway.closing.cancelled();
+    tokio::pin!(closing);
+    let served = if http2 {
+        let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(128)
+            .keep_alive_interval(Duration::from_secs(30))
+            .serve_connection(io, service);
+        tokio::pin!(connection);
+        tokio::select! {
+            served = connection.as_mut() => served,
+            () = &mut closing => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    } else {
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HANDSHAKE_TIME.max(Duration::from_secs(75)))
+            .serve_connection(io, service)
+            .with_upgrades();
+        tokio::pin!(connection);
+        tokio::select! {
+            served = connection.as_mut() => served,
+            () = &mut closing => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%address, %error, "a connection broke off");
+    }
+}
+
+/// A cleartext socket for the HTTP library, with the bytes that were read from it before.
+///
+/// It shares the socket instead of owning it, so that an upgraded connection gets it back.
+pub(crate) struct CleartextIo {
+    stream: Arc<TcpStream>,
+    prefix: Bytes,
+}
+
+impl CleartextIo {
+    pub(crate) fn new(stream: Arc<TcpStream>, prefix: Bytes) -> Self {
+        Self { stream, prefix }
+    }
+
+    pub(crate) fn into_stream(self) -> Arc<TcpStream> {
+        self.stream
+    }
+
+    pub(crate) fn with_prefix(self, prefix: Bytes) -> Self {
+        Self { prefix, ..self }
+    }
+}
+
+impl AsyncRead for CleartextIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.prefix.is_empty() {
+            let count = self.prefix.len().min(buf.remaining());
+            buf.put_slice(&self.prefix[..count]);
+            self.prefix.advance(count);
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read(buf.initialize_unfilled()) {
+                Ok(count) => {
+                    buf.advance(count);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl CleartextIo {
+    fn poll_try<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(&TcpStream) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match write(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for CleartextIo {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_try(cx, |stream| stream.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_try(cx, |stream| stream.try_write_vectored(slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match socket2::SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write) {
+            Err(error) if error.kind() != io::ErrorKind::NotConnected => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+}

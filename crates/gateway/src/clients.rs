@@ -1,0 +1,202 @@
+//! Who is connected, for the console.
+//!
+//! Knows: readers and pollers. Does not know: JSON.
+
+use std::{collections::HashMap, net::IpAddr, sync::atomic::Ordering::Relaxed};
+
+use anywire_log::{Channel, Cursor, Offset, Timestamp};
+use parking_lot::Mutex;
+
+use crate::{
+    Gateway,
+    fanout::{Mode, ReaderStats},
+    metrics::Transport,
+};
+
+/// How long a poller counts as connected after its last poll, in milliseconds.
+const POLLER_MS: u64 = 30_000;
+const POLLERS_MAX: usize = 10_000;
+
+/// One connected client.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// Its name.
+    pub client: String,
+    /// How it is connected.
+    pub transport: Transport,
+    /// From where.
+    pub address: IpAddr,
+    /// The `sub` of its token.
+    pub user: Option<String>,
+    /// What it follows.
+    pub channels: Vec<Channel>,
+    /// Where it stands.
+    pub cursor: Cursor,
+    /// What its application said it has dealt with.
+    pub acked: Option<Cursor>,
+    /// How many offsets of the log lie between it and the tail; 0 when it is live.
+    pub lag: u64,
+    /// `live`, `catching_up`, `blocked` or `waiting`.
+    pub state: &'static str,
+    /// Since when.
+    pub connected_at: Timestamp,
+    /// Subscriptions that began with a cursor.
+    pub resumes: u32,
+    /// Gaps it was told of.
+    pub gaps: u32,
+    /// Events written to it.
+    pub delivered: u64,
+    /// Bytes written to it.
+    pub bytes: u64,
+}
+
+/// Those who poll without waiting: they have no connection that could be listed.
+#[derive(Default)]
+pub(crate) struct Pollers(Mutex<HashMap<(IpAddr, String), Poller>>);
+
+#[derive(Clone)]
+struct Poller {
+    first: Timestamp,
+    last: Timestamp,
+    channels: Vec<Channel>,
+    offset: Offset,
+    polls: u32,
+    delivered: u64,
+    gaps: u32,
+}
+
+/// What one poll brought.
+pub(crate) struct Polled<'a> {
+    pub(crate) address: IpAddr,
+    pub(crate) client: Option<&'a str>,
+    pub(crate) channels: &'a [Channel],
+    pub(crate) offset: Offset,
+    pub(crate) events: usize,
+    pub(crate) gap: bool,
+    /// A poll that waits has a connection of its own, which is listed.
+    pub(crate) waits: bool,
+}
+
+impl Pollers {
+    pub(crate) fn note(&self, polled: &Polled<'_>, now: Timestamp) {
+        let key = (polled.address, polled.client.unwrap_or("anonymous").to_owned());
+        let mut pollers = self.0.lock();
+        if pollers.len() >= POLLERS_MAX {
+            pollers.retain(|_, poller| now.millis_since(poller.last) < POLLER_MS);
+        }
+        if pollers.len() >= POLLERS_MAX && !pollers.contains_key(&key) {
+            return;
+        }
+        let fresh = Poller {
+            first: now,
+            last: now,
+            channels: vec![],
+            offset: polled.offset,
+            polls: 0,
+            delivered: 0,
+            gaps: 0,
+        };
+        let poller = pollers.entry(key).or_insert(fresh);
+        poller.last = now;
+        poller.offset = polled.offset;
+        poller.polls += 1;
+        poller.delivered += polled.events as u64;
+        poller.gaps += u32::from(polled.gap);
+        if poller.channels != polled.channels {
+            poller.channels = polled.channels.to_vec();
+        }
+    }
+
+    fn list(&self, now: Timestamp) -> Vec<((IpAddr, String), Poller)> {
+        let mut pollers = self.0.lock();
+        pollers.retain(|_, poller| now.millis_since(poller.last) < POLLER_MS);
+        pollers.iter().map(|(key, poller)| (key.clone(), poller.clone())).collect()
+    }
+}
+
+impl Gateway {
+    /// Up to `limit` connected clients, and how many there are. Cost: O(clients), for the console only.
+    #[must_use]
+    pub fn clients(&self, limit: usize) -> (usize, Vec<Client>) {
+        let tail = self.log.tail_offset();
+        let mut clients = Vec::new();
+        let mut total = 0;
+        self.fanout.for_each_reader(|reader| {
+            total += 1;
+            if clients.len() < limit {
+                let stats = reader.stats(tail);
+                let info = reader.info();
+                clients.push(Client {
+                    client: info.client.to_string(),
+                    transport: info.transport,
+                    address: info.address,
+                    user: info.user.as_deref().map(str::to_owned),
+                    cursor: self.log.cursor(if stats.mode == Mode::Live { tail } else { stats.cursor }),
+                    acked: stats.acked,
+                    lag: if stats.behind { tail.get().saturating_sub(stats.cursor.get()) } else { 0 },
+                    state: state_of(info.transport, &stats),
+                    connected_at: info.connected_at,
+                    resumes: stats.resumes,
+                    gaps: stats.gaps,
+                    delivered: stats.delivered,
+                    bytes: stats.bytes,
+                    channels: stats.channels,
+                });
+            }
+        });
+        let pollers = self.pollers.list(self.clock.now());
+        total += pollers.len();
+        let room = limit.saturating_sub(clients.len());
+        clients.extend(pollers.into_iter().take(room).map(|(key, poller)| self.poller(key, poller)));
+        (total, clients)
+    }
+
+    pub(crate) fn note_poll(&self, polled: &Polled<'_>) {
+        let metrics = &self.metrics;
+        metrics.polls.fetch_add(1, Relaxed);
+        metrics.deliveries.fetch_add(polled.events as u64, Relaxed);
+        metrics.gaps.fetch_add(u64::from(polled.gap), Relaxed);
+        if !polled.waits {
+            self.pollers.note(polled, self.clock.now());
+        }
+    }
+
+    /// How many distinct clients polled without waiting in the last 30 s.
+    #[must_use]
+    pub fn pollers(&self) -> usize {
+        self.pollers.list(self.clock.now()).len()
+    }
+
+    /// How many readers follow a channel.
+    #[must_use]
+    pub fn subscribers(&self, channel: &Channel) -> usize {
+        self.fanout.watchers(channel)
+    }
+
+    fn poller(&self, (address, client): (IpAddr, String), poller: Poller) -> Client {
+        Client {
+            client,
+            transport: Transport::Poll,
+            address,
+            user: None,
+            channels: poller.channels,
+            cursor: self.log.cursor(poller.offset),
+            acked: None,
+            lag: 0,
+            state: "waiting",
+            connected_at: poller.first,
+            resumes: poller.polls,
+            gaps: poller.gaps,
+            delivered: poller.delivered,
+            bytes: 0,
+        }
+    }
+}
+
+fn state_of(transport: Transport, stats: &ReaderStats) -> &'static str {
+    match (transport, stats.mode) {
+        (Transport::LongPoll, _) => "waiting",
+        (_, Mode::Driven) if stats.behind => "blocked",
+        _ => "live",
+    }
+}

@@ -1,0 +1,475 @@
+//! The hot GETs of cleartext HTTP/1.1, answered on the socket directly: WebSocket, SSE, polls.
+//!
+//! Knows: which requests are hot, and the heads of their answers. Does not know: everything else, which goes to the HTTP library with the bytes
+//! already read.
+
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
+
+use anywire_log::{Channel, Position};
+use anywire_protocol::{
+    Code, Refusal,
+    head::{self, Head, Request},
+    poll::none_match_names,
+    sse,
+    websocket::{Accepted, SUBPROTOCOL, accept},
+};
+use bytes::{Buf, Bytes, BytesMut};
+use smallvec::smallvec;
+use tokio::net::TcpStream;
+
+use crate::{
+    Gateway,
+    auth::Credentials,
+    clients::Polled,
+    drive::{Flow, Input, drive, read_ready},
+    fanout::{Mode, Outcome, PollTerms, Reader, SocketSink, Wire, answer_head, no_content},
+    gateway::{Admitted, StreamRequest},
+    metrics::Transport,
+    polling::Poll,
+    websocket,
+};
+
+/// How long a client may take for a request head.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long an idle connection is kept for its next request.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How serving a connection directly ended.
+enum After {
+    Close,
+    /// The HTTP library takes over with these bytes.
+    Library(BytesMut),
+}
+
+/// What a head asks for. Boxed content: a connection remembers only what it still needs.
+enum Route {
+    WebSocket(Accepted, Box<Admitted>),
+    Sse(Box<Admitted>),
+    Poll(Box<Admitted>, bool),
+    Refused(Refusal),
+    Library,
+}
+
+/// Serves a connection until it ends, or until it asks for something that the HTTP library serves: then the bytes read so far are
+/// returned.
+pub(crate) async fn serve(
+    gateway: &Arc<Gateway>,
+    stream: &Arc<TcpStream>,
+    address: IpAddr,
+) -> Option<BytesMut> {
+    let mut poller = None;
+    let after = serve_requests(gateway, stream, address, &mut poller).await;
+    if let Some(reader) = poller {
+        gateway.close_reader(&reader);
+    }
+    match after {
+        After::Library(bytes) => Some(bytes),
+        After::Close => None,
+    }
+}
+
+async fn serve_requests(
+    gateway: &Arc<Gateway>,
+    stream: &Arc<TcpStream>,
+    address: IpAddr,
+    poller: &mut Option<Arc<Reader>>,
+) -> After {
+    let mut bytes = BytesMut::new();
+    let mut patience = HEAD_TIME;
+    loop {
+        let route = tokio::select! {
+            read = tokio::time::timeout(patience, read_head(gateway, stream, &mut bytes)) => match read {
+                Ok(Ok(Some(route))) => route,
+                _ => return After::Close,
+            },
+            () = gateway.closing.cancelled() => return After::Close,
+        };
+        match route {
+            Route::Library => return After::Library(bytes),
+            Route::Refused(refusal) => {
+                let _gone = write_all(stream, &refusal_answer(&refusal)).await;
+                return After::Close;
+            }
+            Route::WebSocket(accepted, admitted) => {
+                if write_all(stream, &accepted.response()).await.is_ok() {
+                    let (gateway, stream) = (Arc::clone(gateway), Arc::clone(stream));
+                    Box::pin(websocket::serve_direct(gateway, stream, admitted, address)).await;
+                }
+                return After::Close;
+            }
+            Route::Sse(admitted) => {
+                Box::pin(serve_sse(gateway, stream, admitted, address)).await;
+                return After::Close;
+            }
+            Route::Poll(admitted, not_modified) => {
+                let poll = PollRequest { gateway, stream, address, admitted, not_modified };
+                if Box::pin(poll.serve(poller, &mut bytes)).await.is_err() {
+                    return After::Close;
+                }
+            }
+        }
+        patience = KEEP_ALIVE;
+    }
+}
+
+/// Reads until a head is complete and says what it asks for; `None` at the end of the connection.
+async fn read_head(gateway: &Gateway, stream: &TcpStream, bytes: &mut BytesMut) -> io::Result<Option<Route>> {
+    loop {
+        if !bytes.is_empty() {
+            match head::parse(bytes) {
+                Head::Partial => {}
+                Head::Other => return Ok(Some(Route::Library)),
+                Head::Complete(request) => {
+                    let length = request.bytes;
+                    let route = route(gateway, &request);
+                    if !matches!(route, Route::Library) {
+                        bytes.advance(length);
+                    }
+                    if bytes.is_empty() {
+                        *bytes = BytesMut::new();
+                    }
+                    return Ok(Some(route));
+                }
+            }
+        }
+        stream.readable().await?;
+        let take = |fresh: &mut [u8]| {
+            bytes.extend_from_slice(fresh);
+            Flow::Go
+        };
+        if read_ready(stream, take) == Some(Flow::End) {
+            return Ok(None);
+        }
+    }
+}
+
+fn route(gateway: &Gateway, request: &Request<'_>) -> Route {
+    let closes =
+        request.header("connection").is_some_and(|value| value.to_ascii_lowercase().contains("close"));
+    let last_event_id = match request.path {
+        "/anywire/ws" => None,
+        "/anywire/sse" => request.header("last-event-id"),
+        "/anywire/poll" if !closes => None,
+        _ => return Route::Library,
+    };
+    let stream = StreamRequest {
+        credentials: Credentials {
+            host: request.header("host"),
+            origin: request.header("origin"),
+            authorization: request.header("authorization"),
+            token: None,
+        },
+        query: request.query,
+        last_event_id,
+    };
+    let routed = match request.path {
+        "/anywire/ws" => route_websocket(gateway, request, &stream),
+        "/anywire/sse" => gateway.admit_sse(&stream).map(|admitted| Route::Sse(Box::new(admitted))),
+        _ => route_poll(gateway, request, &stream),
+    };
+    routed.unwrap_or_else(Route::Refused)
+}
+
+fn route_websocket(
+    gateway: &Gateway,
+    request: &Request<'_>,
+    stream: &StreamRequest<'_>,
+) -> Result<Route, Refusal> {
+    let headers = request.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
+    let Ok(accepted) = accept("GET", headers, &[SUBPROTOCOL]) else {
+        // The library's route answers what is wrong with the handshake.
+        return Ok(Route::Library);
+    };
+    let admitted = gateway.admit_websocket(stream)?;
+    Ok(Route::WebSocket(accepted, Box::new(admitted)))
+}
+
+fn route_poll(
+    gateway: &Gateway,
+    request: &Request<'_>,
+    stream: &StreamRequest<'_>,
+) -> Result<Route, Refusal> {
+    let admitted = gateway.admit(stream)?;
+    admitted.query.require_channels()?;
+    let not_modified = match (request.header("if-none-match"), admitted.query.after) {
+        (Some(tags), Some(Position::After(cursor))) => none_match_names(tags, cursor),
+        _ => false,
+    };
+    Ok(Route::Poll(Box::new(admitted), not_modified))
+}
+
+impl Gateway {
+    pub(crate) fn admit_websocket(&self, request: &StreamRequest<'_>) -> Result<Admitted, Refusal> {
+        if self.lab.blocks_websocket() {
+            let message = "the network lab blocks WebSocket; use SSE, or lift the block";
+            return Err(Refusal::new(Code::TransportBlocked, message));
+        }
+        self.admit(request)
+    }
+
+    pub(crate) fn admit_sse(&self, request: &StreamRequest<'_>) -> Result<Admitted, Refusal> {
+        let admitted = self.admit(request)?;
+        admitted.query.require_channels()?;
+        Ok(admitted)
+    }
+
+    /// Starts the stream of a request that was let in: the first block, and a gap if its position makes one.
+    pub(crate) fn begin_sse(&self, reader: &Arc<Reader>, admitted: &Admitted) {
+        let channels = &admitted.query.channels;
+        let position = admitted.query.after.unwrap_or_default();
+        let mut gap = false;
+        reader.change(|subscription| {
+            let started = self.log.subscribe(subscription, channels, position);
+            let mut blocks = smallvec![sse::first_block(self.log.cursor(started.after))];
+            if let Some(found) = &started.gap {
+                blocks.push(sse::gap_block(found));
+                gap = true;
+            }
+            blocks
+        });
+        self.note_start(reader, position, gap);
+        self.watch(reader, channels);
+        if admitted.query.presence {
+            self.presence.join(reader.info(), channels);
+        }
+    }
+}
+
+/// SSE has nothing to say after its request.
+struct Silent;
+
+impl Input for Silent {
+    fn receive(&mut self, _bytes: &mut [u8]) -> Flow {
+        Flow::Go
+    }
+
+    async fn act(&mut self) -> Flow {
+        Flow::Go
+    }
+}
+
+async fn serve_sse(
+    gateway: &Arc<Gateway>,
+    stream: &Arc<TcpStream>,
+    admitted: Box<Admitted>,
+    address: IpAddr,
+) {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache, no-transform\r\n\
+         X-Accel-Buffering: no\r\nVary: Origin\r\nConnection: close\r\n{}\r\n",
+        cors_headers(admitted.origin.as_deref())
+    );
+    if write_all(stream, head.as_bytes()).await.is_err() {
+        return;
+    }
+    let reader = gateway.open_reader(Transport::Sse, &admitted, address, Wire::Direct(Arc::clone(stream)));
+    gateway.begin_sse(&reader, &admitted);
+    drop(admitted);
+    drive(gateway, &reader, stream, &mut Silent).await;
+    gateway.close_reader(&reader);
+}
+
+/// One poll on a connection that the gateway owns.
+struct PollRequest<'a> {
+    gateway: &'a Arc<Gateway>,
+    stream: &'a Arc<TcpStream>,
+    address: IpAddr,
+    admitted: Box<Admitted>,
+    not_modified: bool,
+}
+
+impl PollRequest<'_> {
+    async fn serve(&self, poller: &mut Option<Arc<Reader>>, bytes: &mut BytesMut) -> io::Result<()> {
+        let query = &self.admitted.query;
+        let log = &self.gateway.log;
+        let mut poll = Poll::begin(log, &query.channels, query.after.unwrap_or_default(), query.limit);
+        if self.answer_now(&mut poll).await? {
+            return Ok(());
+        }
+        if query.wait_s > 0 {
+            return self.wait(poll, poller, bytes).await;
+        }
+        let cursor = poll.idle_cursor(log);
+        self.note(cursor.offset, 0, false);
+        let headers = cors_headers(self.admitted.origin.as_deref());
+        match query.after {
+            None => self.write_answer(&poll.beginning(log)).await,
+            Some(_) if self.not_modified => write_all(self.stream, &not_modified(&headers, cursor)).await,
+            Some(_) => write_all(self.stream, &no_content(&headers, cursor)).await,
+        }
+    }
+
+    /// Answers if there is anything.
+    async fn answer_now(&self, poll: &mut Poll) -> io::Result<bool> {
+        let read = poll.read(&self.gateway.log).await;
+        let answer = match read {
+            Ok(Some(answer)) => answer,
+            Ok(None) => return Ok(false),
+            Err(error) => {
+                let refusal = Refusal::new(Code::StorageFailed, error.to_string()).retry_after_ms(1000);
+                write_all(self.stream, &refusal_answer(&refusal)).await?;
+                return Err(io::ErrorKind::Other.into());
+            }
+        };
+        self.note(answer.cursor.offset, poll.delivered(), poll.told_gap());
+        self.write_answer(&answer).await?;
+        Ok(true)
+    }
+
+    async fn write_answer(&self, answer: &anywire_protocol::poll::Answer) -> io::Result<()> {
+        let headers = cors_headers(self.admitted.origin.as_deref());
+        let head = answer_head(answer, &headers, self.admitted.credentials);
+        write_all(self.stream, &[head, answer.body.clone()].concat()).await
+    }
+
+    fn note(&self, offset: anywire_log::Offset, events: usize, gap: bool) {
+        let query = &self.admitted.query;
+        self.gateway.note_poll(&Polled {
+            address: self.address,
+            client: query.client.as_deref(),
+            channels: &query.channels,
+            offset,
+            events,
+            gap,
+            waits: query.wait_s > 0,
+        });
+    }
+
+    /// Waits until there is something, or the time is over. The fan-out answers; this task only sees to the socket.
+    async fn wait(
+        &self,
+        poll: Poll,
+        poller: &mut Option<Arc<Reader>>,
+        bytes: &mut BytesMut,
+    ) -> io::Result<()> {
+        let reader = self.poller(poller);
+        let now_ms = self.gateway.delivery.now_ms();
+        let terms = PollTerms {
+            headers: cors_headers(self.admitted.origin.as_deref()).into(),
+            credentials: self.admitted.credentials,
+            limit: poll.limit(),
+            deadline_ms: now_ms + u64::from(self.admitted.query.wait_s) * 1000,
+            cursor: poll.idle_cursor(&self.gateway.log),
+        };
+        reader.wake_on_answer(false);
+        reader.begin_poll(poll.subscription, terms);
+        loop {
+            match reader.drain(&self.gateway.delivery, &mut SocketSink(self.stream), None) {
+                Outcome::Live => {}
+                Outcome::Answered => return Ok(()),
+                Outcome::Full => self.stream.writable().await?,
+                Outcome::More => {}
+                Outcome::Behind(_) => match reader.take_poll() {
+                    None => return Ok(()),
+                    Some((subscription, terms)) => {
+                        let mut poll = Poll::resume(subscription, terms.limit, terms.cursor);
+                        if self.answer_now(&mut poll).await? {
+                            return Ok(());
+                        }
+                        reader.begin_poll(poll.subscription, terms);
+                    }
+                },
+                Outcome::Broken => return Err(io::ErrorKind::ConnectionReset.into()),
+            }
+            while reader.mode() == Mode::Live {
+                self.watch_socket(&reader, bytes).await?;
+            }
+            if reader.mode() == Mode::Idle {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sleeps until the poll is answered, the client sends its next request, or the connection ends.
+    async fn watch_socket(&self, reader: &Reader, bytes: &mut BytesMut) -> io::Result<()> {
+        if !bytes.is_empty() {
+            // The next request is already here: wake for the answer, and read no more until then.
+            reader.wake_on_answer(true);
+            if reader.mode() == Mode::Live {
+                reader.woken().await;
+            }
+            return Ok(());
+        }
+        tokio::select! {
+            ready = self.stream.readable() => ready?,
+            () = reader.woken() => return Ok(()),
+        }
+        if reader.mode() == Mode::Idle {
+            return Ok(());
+        }
+        let take = |fresh: &mut [u8]| {
+            bytes.extend_from_slice(fresh);
+            Flow::Go
+        };
+        match read_ready(self.stream, take) {
+            Some(Flow::End) => Err(io::ErrorKind::ConnectionReset.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The connection's reader, watching the request's channels.
+    fn poller(&self, poller: &mut Option<Arc<Reader>>) -> Arc<Reader> {
+        let open = || {
+            let wire = Wire::Direct(Arc::clone(self.stream));
+            self.gateway.open_reader(Transport::LongPoll, &self.admitted, self.address, wire)
+        };
+        let fresh = poller.is_none();
+        let reader = poller.get_or_insert_with(open);
+        let wanted = &self.admitted.query.channels;
+        let known: Vec<Channel> =
+            if fresh { vec![] } else { reader.stats(anywire_log::Offset::ZERO).channels };
+        for channel in known.iter().filter(|channel| !wanted.contains(channel)) {
+            self.gateway.fanout.unwatch_reader(reader, channel);
+        }
+        let missing: Vec<Channel> =
+            wanted.iter().filter(|channel| !known.contains(channel)).cloned().collect();
+        self.gateway.watch(reader, &missing);
+        Arc::clone(reader)
+    }
+}
+
+/// The CORS headers of an answer that the gateway writes itself, each with its line end.
+pub(crate) fn cors_headers(origin: Option<&str>) -> String {
+    origin.map_or_else(String::new, |origin| {
+        format!(
+            "Access-Control-Allow-Origin: {origin}\r\nAccess-Control-Allow-Credentials: true\r\n\
+             Access-Control-Expose-Headers: Anywire-Cursor, ETag, Retry-After\r\n"
+        )
+    })
+}
+
+fn not_modified(headers: &str, cursor: anywire_log::Cursor) -> Bytes {
+    format!(
+        "HTTP/1.1 304 Not Modified\r\nAnywire-Cursor: {cursor}\r\nETag: \"{cursor}\"\r\nCache-Control: no-store\r\n\
+         Vary: Origin, Authorization\r\n{headers}\r\n"
+    )
+    .into()
+}
+
+fn refusal_answer(refusal: &Refusal) -> Bytes {
+    let status = http::StatusCode::from_u16(refusal.code.http_status()).unwrap_or_default();
+    let body = refusal.body();
+    let retry =
+        refusal.retry_ms.map_or(String::new(), |ms| format!("Retry-After: {}\r\n", ms.div_ceil(1000)));
+    format!(
+        "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\n\
+         {retry}Content-Length: {}\r\n\r\n{body}",
+        status.as_u16(),
+        status.canonical_reason().unwrap_or("Error"),
+        body.len()
+    )
+    .into()
+}
+
+async fn write_all(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        stream.writable().await?;
+        match stream.try_write(rest) {
+            Ok(count) => rest = &rest[count..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! One shard: some of the readers, and the task that walks them.
+//!
+//! Knows: which of its readers watch what. Does not know: how bytes are written.
+//!
+//! Invariants:
+//! - No lock is held while a reader is written to: a walk takes the channel's list out and puts it back.
+//! - Who closes is removed at once, since a list that holds a reader holds its file descriptor.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak, atomic::Ordering},
+    time::Duration,
+};
+
+use anywire_log::Channel;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::{
+    Fanout, Reader, Watch,
+    reader::{Shared, Tally},
+};
+
+/// How many readers a walk serves before other tasks have their turn.
+const WALK_TURN: usize = 128;
+/// How often liveness is looked after.
+const SWEEP_EVERY: Duration = Duration::from_millis(500);
+
+pub(super) struct Shard {
+    index: usize,
+    queue: Mutex<Vec<Arc<Watch>>>,
+    wake: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    channels: HashMap<Channel, Watchers, foldhash::fast::RandomState>,
+    readers: Vec<Option<Arc<Reader>>>,
+    vacant: Vec<usize>,
+}
+
+#[derive(Default)]
+struct Watchers {
+    readers: Vec<Arc<Reader>>,
+    /// The list is out on a walk; who leaves meanwhile sets `untidy`.
+    walking: bool,
+    untidy: bool,
+}
+
+impl Shard {
+    pub(super) fn new(index: usize) -> Self {
+        Self { index, queue: Mutex::default(), wake: Notify::new(), state: Mutex::default() }
+    }
+
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+
+    pub(super) fn add(&self, reader: &Arc<Reader>) {
+        let mut state = self.state.lock();
+        let slot = state.vacant.pop().unwrap_or(state.readers.len());
+        if slot == state.readers.len() {
+            state.readers.push(None);
+        }
+        reader.set_slot(slot);
+        state.readers[slot] = Some(Arc::clone(reader));
+    }
+
+    pub(super) fn watch(&self, reader: &Arc<Reader>, channel: &Channel) {
+        let mut state = self.state.lock();
+        state.channels.entry(channel.clone()).or_default().readers.push(Arc::clone(reader));
+    }
+
+    pub(super) fn mark(&self, watch: Arc<Watch>) {
+        self.queue.lock().push(watch);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn readers(&self) -> Vec<Arc<Reader>> {
+        self.state.lock().readers.iter().flatten().cloned().collect()
+    }
+
+    pub(super) fn watchers(&self, channel: &Channel) -> usize {
+        self.state.lock().channels.get(channel).map_or(0, |watchers| watchers.readers.len())
+    }
+
+    /// Takes a reader off a channel's list; true if the list is empty now.
+    fn unwatch(&self, reader: &Arc<Reader>, channel: &Channel) -> bool {
+        let mut state = self.state.lock();
+        let Some(watchers) = state.channels.get_mut(channel) else { return false };
+        watchers.untidy |= watchers.walking;
+        if let Some(at) = watchers.readers.iter().position(|other| Arc::ptr_eq(other, reader)) {
+            watchers.readers.swap_remove(at);
+        }
+        watchers.readers.is_empty() && !watchers.walking
+    }
+
+    fn remove(&self, reader: &Arc<Reader>) {
+        let mut state = self.state.lock();
+        let slot = reader.slot();
+        let here =
+            state.readers.get_mut(slot).filter(|held| held.as_ref().is_some_and(|o| Arc::ptr_eq(o, reader)));
+        if let Some(held) = here {
+            *held = None;
+            state.vacant.push(slot);
+        }
+    }
+
+    /// Drops a channel's list if nobody is on it; true if it is gone.
+    pub(super) fn forget_if_empty(&self, channel: &Channel) -> bool {
+        let mut state = self.state.lock();
+        let empty = state.channels.get(channel).is_some_and(|w| w.readers.is_empty() && !w.walking);
+        if empty {
+            state.channels.remove(channel);
+        }
+        empty
+    }
+
+    pub(super) async fn walk_for_ever(self: Arc<Self>, fanout: Weak<Fanout>) {
+        let mut sweep = tokio::time::interval(SWEEP_EVERY);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let swept = tokio::select! {
+                () = self.wake.notified() => false,
+                _ = sweep.tick() => true,
+            };
+            let Some(fanout) = fanout.upgrade() else { return };
+            if swept {
+                self.sweep(&fanout).await;
+            }
+            loop {
+                let marked = std::mem::take(&mut *self.queue.lock());
+                if marked.is_empty() {
+                    break;
+                }
+                for watch in marked {
+                    self.walk(&fanout, &watch).await;
+                }
+            }
+        }
+    }
+
+    /// Delivers what is new on a channel to its readers.
+    async fn walk(&self, fanout: &Fanout, watch: &Watch) {
+        let committed_us = watch.committed_us.load(Ordering::Relaxed);
+        // Before the tail is read: a commit after this marks the channel again.
+        watch.marked.fetch_and(!(1 << self.index), Ordering::SeqCst);
+        let channel = watch.tail.channel();
+        let readers = self.take_list(channel);
+        let delivery = fanout.delivery();
+        let mut shared = Shared::new(&watch.tail);
+        for turn in readers.chunks(WALK_TURN) {
+            let mut tally = Tally::default();
+            for reader in turn {
+                reader.on_commit(delivery, &mut shared, &mut tally);
+            }
+            let latency_us = delivery.now_us().saturating_sub(committed_us);
+            tally.add_to(&delivery.metrics, Duration::from_micros(latency_us));
+            if readers.len() > WALK_TURN {
+                tokio::task::yield_now().await;
+            }
+        }
+        if self.put_list_back(channel, readers) {
+            fanout.unwatch(self, channel);
+        }
+    }
+
+    fn take_list(&self, channel: &Channel) -> Vec<Arc<Reader>> {
+        let mut state = self.state.lock();
+        let Some(watchers) = state.channels.get_mut(channel) else { return Vec::new() };
+        watchers.walking = true;
+        std::mem::take(&mut watchers.readers)
+    }
+
+    /// Puts a list back after a walk, with those who came meanwhile and without those who left; true if nobody is on it.
+    fn put_list_back(&self, channel: &Channel, mut readers: Vec<Arc<Reader>>) -> bool {
+        let mut state = self.state.lock();
+        let Some(watchers) = state.channels.get_mut(channel) else { return false };
+        readers.append(&mut watchers.readers);
+        if std::mem::take(&mut watchers.untidy) {
+            let mut seen = std::collections::HashSet::with_capacity(readers.len());
+            readers.retain(|reader| reader.follows(channel) && seen.insert(Arc::as_ptr(reader)));
+        }
+        watchers.readers = readers;
+        watchers.walking = false;
+        watchers.readers.is_empty()
+    }
+
+    /// Looks after every reader's liveness and deadlines.
+    async fn sweep(&self, fanout: &Fanout) {
+        let delivery = fanout.delivery();
+        let now_ms = delivery.now_ms();
+        let tail = delivery.log.tail_offset();
+        let mut lag_max = 0;
+        let mut next = 0;
+        loop {
+            let turn: Vec<Arc<Reader>> = {
+                let state = self.state.lock();
+                let end = (next + WALK_TURN).min(state.readers.len());
+                state.readers.get(next..end).unwrap_or_default().iter().flatten().cloned().collect()
+            };
+            for reader in &turn {
+                lag_max = lag_max.max(reader.tick(delivery, tail, now_ms));
+            }
+            next += WALK_TURN;
+            if next >= self.state.lock().readers.len() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        delivery.metrics.lag_max.store(lag_max, Ordering::Relaxed);
+    }
+}
+
+impl Fanout {
+    /// The reader does not follow the channel any more.
+    pub(crate) fn unwatch_reader(&self, reader: &Arc<Reader>, channel: &Channel) {
+        let shard = &self.shards[reader.shard()];
+        if shard.unwatch(reader, channel) {
+            self.unwatch(shard, channel);
+        }
+    }
+
+    /// The reader's connection has ended: nothing holds it any more afterwards.
+    pub(crate) fn remove(&self, reader: &Arc<Reader>) {
+        for channel in reader.end() {
+            self.unwatch_reader(reader, &channel);
+        }
+        self.shards[reader.shard()].remove(reader);
+    }
+}

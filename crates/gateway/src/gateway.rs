@@ -1,0 +1,230 @@
+//! The gateway: what every connection shares, and how a connection is let in.
+//!
+//! Knows: authorization, limits, the fan-out. Does not know: which transport a request came over, files, applications.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use anywire_log::{Channel, Clock, Log, Position};
+use anywire_protocol::{Code, Refusal, publish::PublishLimits, request::StreamQuery};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    auth::{AuthError, Credentials, Gate, Principal},
+    clients::Pollers,
+    config::{GatewayConfig, OutOfBounds},
+    fanout::{Delivery, Fanout, Reader, ReaderInfo, Wire},
+    lab::Lab,
+    limits::Connections,
+    metrics::{Metrics, Transport},
+    presence::Presence,
+};
+
+/// Why a gateway cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// A setting is out of its bounds.
+    #[error(transparent)]
+    Bounds(#[from] OutOfBounds),
+    /// Authorization is not sound.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+}
+
+/// What every connection shares.
+pub struct Gateway {
+    pub(crate) config: GatewayConfig,
+    pub(crate) log: Arc<Log>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) gate: Gate,
+    pub(crate) fanout: Arc<Fanout>,
+    pub(crate) delivery: Arc<Delivery>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) lab: Arc<Lab>,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) presence: Arc<Presence>,
+    pub(crate) pollers: Pollers,
+    /// Cancelled when the gateway stops: nobody is let in any more.
+    pub(crate) closing: CancellationToken,
+    /// Every connection's task.
+    pub(crate) tasks: TaskTracker,
+    next_client: AtomicU64,
+}
+
+/// A request that was let in.
+pub(crate) struct Admitted {
+    pub(crate) principal: Principal,
+    /// The origin to name in CORS headers.
+    pub(crate) origin: Option<String>,
+    pub(crate) query: StreamQuery,
+    pub(crate) credentials: bool,
+}
+
+/// What a request for a stream brings.
+pub(crate) struct StreamRequest<'a> {
+    pub(crate) credentials: Credentials<'a>,
+    pub(crate) query: &'a str,
+    pub(crate) last_event_id: Option<&'a str>,
+}
+
+impl Gateway {
+    /// A gateway in front of a log. Must be called inside a tokio runtime: the fan-out's tasks start at once.
+    ///
+    /// # Errors
+    /// [`GatewayError`] names the setting.
+    pub fn start(
+        log: Arc<Log>,
+        config: GatewayConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, GatewayError> {
+        config.check()?;
+        let gate = Gate::new(&config.auth)?;
+        let metrics = Arc::new(Metrics::default());
+        let lab = Arc::new(Lab::default());
+        let delivery = Arc::new(Delivery::new(
+            Arc::clone(&log),
+            Arc::clone(&metrics),
+            Arc::clone(&lab),
+            config.limits.drain_bytes_max,
+            u64::from(config.heartbeat_ms),
+        ));
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let shards = if config.shards == 0 { cores } else { config.shards as usize };
+        let fanout = Fanout::new(Arc::clone(&delivery), shards);
+        fanout.run();
+        Ok(Arc::new(Self {
+            connections: Connections::new(&config.limits),
+            presence: Presence::new(Arc::clone(&log), Arc::clone(&clock)),
+            pollers: Pollers::default(),
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            next_client: AtomicU64::new(1),
+            config,
+            log,
+            clock,
+            gate,
+            fanout,
+            delivery,
+            metrics,
+            lab,
+        }))
+    }
+
+    /// The log behind it.
+    #[must_use]
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// Its figures.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The network lab.
+    #[must_use]
+    pub fn lab(&self) -> &Arc<Lab> {
+        &self.lab
+    }
+
+    /// Who gets in.
+    #[must_use]
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    pub(crate) fn publish_limits(&self) -> PublishLimits {
+        PublishLimits {
+            message_bytes_max: self.config.limits.message_bytes_max,
+            batch_events_max: self.config.limits.batch_events_max,
+        }
+    }
+
+    /// Lets a request for a stream in, or says why not.
+    pub(crate) fn admit(&self, request: &StreamRequest<'_>) -> Result<Admitted, Refusal> {
+        if self.closing.is_cancelled() {
+            return Err(self.shutting_down());
+        }
+        let query = StreamQuery::parse(request.query, self.config.limits.channels_max)?;
+        let query = query.with_last_event_id(request.last_event_id)?;
+        let credentials = Credentials { token: query.token.as_deref(), ..request.credentials };
+        let origin = self.gate.check_place(&credentials)?.map(str::to_owned);
+        let principal = self.gate.principal(&credentials)?;
+        principal.may_subscribe(&query.channels)?;
+        let credentials = credentials.are_given();
+        Ok(Admitted { principal, origin, query, credentials })
+    }
+
+    /// A refusal for those who come while the gateway stops.
+    pub(crate) fn shutting_down(&self) -> Refusal {
+        let message = "the server is restarting; come back after the time given";
+        Refusal::new(Code::ShuttingDown, message).retry_after_ms(self.spread_ms())
+    }
+
+    /// A time to come back, spread over the restart window so that not all come at once.
+    pub(crate) fn spread_ms(&self) -> u32 {
+        const SOONEST_MS: u32 = 500;
+        let random = getrandom::u32().unwrap_or(0);
+        SOONEST_MS + (u64::from(random) * u64::from(self.config.restart_window_ms) >> 32) as u32
+    }
+
+    /// A reader for a request that was let in; it gets heartbeats from now on.
+    pub(crate) fn open_reader(
+        &self,
+        transport: Transport,
+        admitted: &Admitted,
+        address: IpAddr,
+        wire: Wire,
+    ) -> Arc<Reader> {
+        let client = match &admitted.query.client {
+            Some(name) => name.as_str().into(),
+            None => format!("c-{}", self.next_client.fetch_add(1, Relaxed)).into_boxed_str(),
+        };
+        let info = ReaderInfo {
+            transport,
+            client,
+            user: admitted.principal.user().map(Into::into),
+            address,
+            connected_at: self.clock.now(),
+        };
+        let reader = Reader::new(info, self.fanout.assign_shard(), wire, self.delivery.now_ms());
+        self.fanout.add(&reader);
+        self.metrics.opened(transport);
+        reader
+    }
+
+    /// The connection has ended.
+    pub(crate) fn close_reader(&self, reader: &Arc<Reader>) {
+        reader.settle(&self.metrics);
+        self.presence.leave_all(reader.info());
+        self.fanout.remove(reader);
+        self.metrics.closed(reader.info().transport);
+    }
+
+    /// Makes commits on the channels reach the reader.
+    pub(crate) fn watch(&self, reader: &Arc<Reader>, channels: &[Channel]) {
+        for channel in channels {
+            self.fanout.watch(reader, &self.log.channel(channel));
+        }
+    }
+
+    /// Counts a subscription that began with a cursor.
+    pub(crate) fn note_start(&self, reader: &Reader, position: Position, gap: bool) {
+        if matches!(position, Position::After(_)) {
+            self.metrics.resumes.fetch_add(1, Relaxed);
+            reader.note_resume(gap);
+        }
+        if gap {
+            self.metrics.gaps.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// The address where none is known: behind somebody's own server.
+pub(crate) const UNKNOWN_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);

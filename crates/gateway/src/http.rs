@@ -1,0 +1,440 @@
+//! The gateway's routes for the HTTP library: publishing, presence, and the same transports over TLS, HTTP/2 and other people's
+//! servers.
+//!
+//! Knows: requests and bodies as axum sees them. Does not know: sockets, apart from upgraded ones.
+
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
+
+use anywire_log::{Channel, Position};
+use anywire_protocol::{
+    Code, Refusal,
+    native::{write_presence, write_published},
+    poll::none_match_names,
+    publish::parse_publish,
+    request::StreamQuery,
+    websocket::{SUBPROTOCOL, accept},
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+    routing::{any, get, post},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::{
+    Gateway,
+    accept::{CleartextIo, PeerAddress},
+    auth::Credentials,
+    clients::Polled,
+    drive::fetch,
+    fanout::{BufferSink, Mode, Outcome, Reader, Wire},
+    gateway::{Admitted, StreamRequest, UNKNOWN_ADDRESS},
+    metrics::Transport,
+    polling::Poll,
+    websocket,
+};
+
+impl Gateway {
+    /// The routes under `/anywire/`, with authorization, origins and CORS, for an axum application.
+    pub fn router(self: &Arc<Self>) -> Router {
+        self.protect(self.routes())
+    }
+
+    /// The routes under `/anywire/` without protection; see [`Gateway::protect`].
+    pub fn routes(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/anywire/publish", post(publish))
+            .route("/anywire/poll", get(poll))
+            .route("/anywire/sse", get(sse))
+            .route("/anywire/ws", any(ws))
+            .route("/anywire/presence", get(presence))
+            .with_state(Arc::clone(self))
+    }
+
+    /// Puts the check of hosts and origins, and CORS, in front of routes.
+    pub fn protect(self: &Arc<Self>, routes: Router) -> Router {
+        routes.layer(axum::middleware::from_fn_with_state(Arc::clone(self), check_place))
+    }
+
+    /// Lets only back ends (API keys) reach routes; on an open server everybody on loopback is one.
+    pub fn for_backends(self: &Arc<Self>, routes: Router) -> Router {
+        routes.layer(axum::middleware::from_fn_with_state(Arc::clone(self), check_backend))
+    }
+}
+
+/// A refusal as an answer.
+pub(crate) struct Refused(pub(crate) Refusal);
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let status =
+            StatusCode::from_u16(self.0.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+        let mut response = (status, headers, self.0.body()).into_response();
+        if let Some(retry_ms) = self.0.retry_ms {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_ms.div_ceil(1000)));
+        }
+        response
+    }
+}
+
+/// What a request says about who sends it.
+fn credentials(request: &Request) -> Credentials<'_> {
+    let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    Credentials {
+        host: text(header::HOST).or_else(|| request.uri().authority().map(http::uri::Authority::as_str)),
+        origin: text(header::ORIGIN),
+        authorization: text(header::AUTHORIZATION),
+        token: None,
+    }
+}
+
+fn address(request: &Request) -> IpAddr {
+    request.extensions().get::<PeerAddress>().map_or(UNKNOWN_ADDRESS, |peer| peer.0)
+}
+
+/// Headers a page may send and read across origins: ours, and those of resumable uploads.
+const CORS_ALLOW_HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, If-None-Match, \
+    Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset, Upload-Checksum, X-HTTP-Method-Override, X-Requested-With";
+const CORS_EXPOSE_HEADERS: &str = "Anywire-Cursor, Anywire-Session, ETag, Retry-After, Location, Tus-Resumable, \
+    Tus-Version, Tus-Extension, Tus-Max-Size, Upload-Offset, Upload-Length, Upload-Metadata";
+
+async fn check_place(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
+    let origin = match gateway.gate.check_place(&credentials(&request)) {
+        Ok(origin) => origin.and_then(|origin| HeaderValue::from_str(origin).ok()),
+        Err(refusal) => {
+            gateway.metrics.refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            return Refused(refusal).into_response();
+        }
+    };
+    let preflight = request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response =
+        if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let headers = response.headers_mut();
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(CORS_EXPOSE_HEADERS));
+        if preflight {
+            let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+            headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+            headers
+                .insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(CORS_ALLOW_HEADERS));
+            headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        }
+    }
+    response
+}
+
+async fn check_backend(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
+    let token = StreamQuery::parse(request.uri().query().unwrap_or(""), usize::MAX)
+        .ok()
+        .and_then(|query| query.token);
+    let credentials = Credentials { token: token.as_deref(), ..credentials(&request) };
+    match gateway.gate.principal(&credentials) {
+        Ok(principal) if principal.is_backend() => next.run(request).await,
+        Ok(_) => {
+            Refused(Refusal::new(Code::Forbidden, "this needs an API key (auth.api_keys)")).into_response()
+        }
+        Err(refusal) => Refused(refusal).into_response(),
+    }
+}
+
+async fn publish(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Refused> {
+    let principal = gateway.gate.principal(&credentials(&request))?;
+    let (parts, body) = request.into_parts();
+    let limit = gateway.config.limits.request_bytes_max;
+    let body = read_body(&parts.headers, body, limit).await?;
+    let key = parts.headers.get("idempotency-key").map(|value| value.to_str().unwrap_or("\u{fffd}"));
+    let batch = parse_publish(&body, key, &gateway.publish_limits())?;
+    principal.may_publish(batch.publications.iter().map(|publication| &publication.channel))?;
+    let appended = gateway.append(batch).await?;
+    let offsets: Vec<u64> = appended.offsets().map(anywire_log::Offset::get).collect();
+    let mut out = Vec::with_capacity(64 + offsets.len() * 12);
+    out.push(b'{');
+    write_published(&mut out, gateway.log.cursor(appended.last()), &offsets, appended.duplicate);
+    out.push(b'}');
+    Ok(([(header::CONTENT_TYPE, "application/json")], out).into_response())
+}
+
+async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refusal> {
+    let too_large = |bytes: &dyn std::fmt::Display| {
+        let message =
+            format!("the request has {bytes} bytes, the limit is {limit} (limits.request_bytes_max)");
+        Refusal::new(Code::TooLarge, message)
+    };
+    let declared =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if let Some(bytes) = declared.filter(|bytes| *bytes > limit) {
+        return Err(too_large(&bytes));
+    }
+    match http_body_util::Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(too_large(&format!("more than {limit}")))
+        }
+        Err(error) => Err(Refusal::new(Code::InvalidRequest, format!("the body broke off: {error}"))),
+    }
+}
+
+async fn presence(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Refused> {
+    let admitted = admit(&gateway, &request, Gateway::admit)?;
+    let [channel] = admitted.query.channels.as_slice() else {
+        let message = "\"channel\" is missing or names several; name one, such as ?channel=news";
+        return Err(Refusal::new(Code::InvalidRequest, message).into());
+    };
+    let (cursor, members) = gateway.presence.members(channel);
+    let mut out = vec![b'{'];
+    write_presence(&mut out, channel, cursor, &members);
+    out.push(b'}');
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    Ok((headers, out).into_response())
+}
+
+type Admit = fn(&Gateway, &StreamRequest<'_>) -> Result<Admitted, Refusal>;
+
+fn admit(gateway: &Gateway, request: &Request, admit: Admit) -> Result<Admitted, Refusal> {
+    let last_event_id = request.headers().get("last-event-id").and_then(|value| value.to_str().ok());
+    admit(
+        gateway,
+        &StreamRequest {
+            credentials: credentials(request),
+            query: request.uri().query().unwrap_or(""),
+            last_event_id: last_event_id.filter(|_| request.uri().path().ends_with("/sse")),
+        },
+    )
+}
+
+async fn poll(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Refused> {
+    let admitted = admit(&gateway, &request, Gateway::admit)?;
+    admitted.query.require_channels()?;
+    let query = &admitted.query;
+    let mut poll = Poll::begin(&gateway.log, &query.channels, query.after.unwrap_or_default(), query.limit);
+    let failed = |error: anywire_log::ReadError| Refusal::new(Code::StorageFailed, error.to_string());
+    let mut answer = poll.read(&gateway.log).await.map_err(failed)?;
+    if answer.is_none() && query.wait_s > 0 {
+        answer = wait(&gateway, &admitted, &mut poll, address(&request)).await.map_err(failed)?;
+    }
+    let cursor = answer.as_ref().map_or(poll.idle_cursor(&gateway.log), |answer| answer.cursor);
+    gateway.note_poll(&Polled {
+        address: address(&request),
+        client: query.client.as_deref(),
+        channels: &query.channels,
+        offset: cursor.offset,
+        events: poll.delivered(),
+        gap: poll.told_gap(),
+        waits: query.wait_s > 0,
+    });
+    if answer.is_none() && query.wait_s == 0 && query.after.is_none() {
+        answer = Some(poll.beginning(&gateway.log));
+    }
+    let text = cursor.to_string();
+    let tag = HeaderValue::from_str(&format!("\"{text}\"")).map_err(|_| internal())?;
+    let place = [
+        (HeaderName::from_static("anywire-cursor"), HeaderValue::from_str(&text).map_err(|_| internal())?),
+        (header::ETAG, tag),
+        (header::VARY, HeaderValue::from_static("Authorization")),
+    ];
+    let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let Some(answer) = answer else {
+        let tags = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+        let same = match (tags, query.after) {
+            (Some(tags), Some(Position::After(cursor))) => {
+                query.wait_s == 0 && none_match_names(tags, cursor)
+            }
+            _ => false,
+        };
+        let status = if same { StatusCode::NOT_MODIFIED } else { StatusCode::NO_CONTENT };
+        return Ok((status, place, [no_store]).into_response());
+    };
+    let caching = answer.caching.header(admitted.credentials);
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, caching)];
+    Ok((place, headers, answer.body).into_response())
+}
+
+fn internal() -> Refusal {
+    Refusal::new(Code::Internal, "a header could not be made; this is a bug")
+}
+
+/// Waits for the first event, as long as the client asked.
+async fn wait(
+    gateway: &Arc<Gateway>,
+    admitted: &Admitted,
+    poll: &mut Poll,
+    address: IpAddr,
+) -> Result<Option<anywire_protocol::poll::Answer>, anywire_log::ReadError> {
+    let reader = Open::new(gateway, Transport::LongPoll, admitted, address);
+    gateway.watch(&reader.reader, &admitted.query.channels);
+    let over = tokio::time::sleep(Duration::from_secs(admitted.query.wait_s.into()));
+    tokio::pin!(over);
+    loop {
+        // After the watch: what came between the first read and it.
+        if let Some(answer) = poll.read(&gateway.log).await? {
+            return Ok(Some(answer));
+        }
+        tokio::select! {
+            () = reader.reader.woken() => {}
+            () = &mut over => return Ok(None),
+        }
+        if reader.reader.mode() == Mode::Ended {
+            return Ok(None);
+        }
+    }
+}
+
+/// A reader that is closed when its body or request is dropped.
+struct Open {
+    gateway: Arc<Gateway>,
+    reader: Arc<Reader>,
+    watched: Vec<Channel>,
+}
+
+impl Open {
+    fn new(gateway: &Arc<Gateway>, transport: Transport, admitted: &Admitted, address: IpAddr) -> Self {
+        let reader = gateway.open_reader(transport, admitted, address, Wire::Woken);
+        Self { gateway: Arc::clone(gateway), reader, watched: admitted.query.channels.clone() }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        for channel in &self.watched {
+            self.gateway.fanout.unwatch_reader(&self.reader, channel);
+        }
+        self.gateway.close_reader(&self.reader);
+    }
+}
+
+async fn sse(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Refused> {
+    let admitted = admit(&gateway, &request, Gateway::admit_sse)?;
+    let open = Open::new(&gateway, Transport::Sse, &admitted, address(&request));
+    gateway.begin_sse(&open.reader, &admitted);
+    let sink = BufferSink::new(gateway.config.limits.drain_bytes_max);
+    let chunks = futures_util::stream::unfold((open, sink), |(open, mut sink)| async move {
+        let chunk = next_chunk(&open, &mut sink).await?;
+        Some((Ok::<_, Infallible>(chunk), (open, sink)))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    Ok((headers, Body::from_stream(chunks)).into_response())
+}
+
+/// The next bytes of a stream that another library writes; `None` at its end.
+async fn next_chunk(open: &Open, sink: &mut BufferSink) -> Option<Bytes> {
+    let Open { gateway, reader, .. } = open;
+    let mut fetched = None;
+    loop {
+        if reader.mode() == Mode::Ended {
+            let words: Vec<u8> = reader.take_unsent().into_iter().flatten().collect();
+            return if words.is_empty() { None } else { Some(words.into()) };
+        }
+        if gateway.lab.buffers_sse() {
+            reader.woken().await;
+            continue;
+        }
+        let outcome = reader.drain(&gateway.delivery, sink, fetched.take());
+        let chunk = sink.take();
+        if let Outcome::Behind(request) = outcome {
+            // What is read now belongs after what is in the chunk: it waits in the reader's cursor.
+            if !chunk.is_empty() {
+                return Some(chunk);
+            }
+            fetched = fetch(gateway, request).await;
+            continue;
+        }
+        if !chunk.is_empty() {
+            return Some(chunk);
+        }
+        reader.woken().await;
+    }
+}
+
+async fn ws(State(gateway): State<Arc<Gateway>>, mut request: Request) -> Result<Response, Refused> {
+    let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let accepted = match accept(request.method().as_str(), headers, &[SUBPROTOCOL]) {
+        Ok(accepted) => accepted,
+        Err(error) => return Ok(handshake_answer(error)),
+    };
+    let admitted = Box::new(admit(&gateway, &request, Gateway::admit_websocket)?);
+    let address = address(&request);
+    let upgrade = hyper::upgrade::on(&mut request);
+    gateway.tasks.clone().spawn(async move {
+        match upgrade.await {
+            Ok(upgraded) => serve_upgraded(gateway, upgraded, admitted, address).await,
+            Err(error) => tracing::debug!(%error, "an upgrade broke off"),
+        }
+    });
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    let key = HeaderValue::from_str(&accepted.accept_key).map_err(|_| internal())?;
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
+    if let Some(subprotocol) = accepted.subprotocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+    }
+    Ok(response)
+}
+
+fn handshake_answer(error: anywire_protocol::websocket::HandshakeError) -> Response {
+    let refusal = Refusal::new(Code::InvalidRequest, error.to_string());
+    let mut response = Refused(refusal).into_response();
+    *response.status_mut() = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    if let Some((name, value)) = error.header() {
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Takes the socket back from the HTTP library if it is a plain one, so that the fan-out writes to it directly.
+async fn serve_upgraded(
+    gateway: Arc<Gateway>,
+    upgraded: hyper::upgrade::Upgraded,
+    admitted: Box<Admitted>,
+    address: IpAddr,
+) {
+    use hyper_util::server::conn::auto::upgrade::downcast;
+    let upgraded = match upgraded.downcast::<TokioIo<CleartextIo>>() {
+        Ok(parts) if parts.read_buf.is_empty() => {
+            let stream = parts.io.into_inner().into_stream();
+            return websocket::serve_direct(gateway, stream, admitted, address).await;
+        }
+        Ok(parts) => {
+            // The client sent frames before the answer to its upgrade: let the slower path replay them.
+            let replayed = parts.io.into_inner().with_prefix(parts.read_buf);
+            return websocket::serve_woken(gateway, replayed, admitted, address).await;
+        }
+        Err(upgraded) => upgraded,
+    };
+    match downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) if parts.read_buf.is_empty() => {
+            let stream = parts.io.into_inner();
+            let _best_effort = stream.set_nodelay(true);
+            websocket::serve_direct(gateway, Arc::new(stream), admitted, address).await;
+        }
+        Ok(parts) => {
+            let stream = Arc::new(parts.io.into_inner());
+            let replayed = CleartextIo::new(stream, parts.read_buf);
+            websocket::serve_woken(gateway, replayed, admitted, address).await;
+        }
+        Err(upgraded) => websocket::serve_woken(gateway, TokioIo::new(upgraded), admitted, address).await,
+    }
+}

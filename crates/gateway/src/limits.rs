@@ -1,0 +1,124 @@
+//! How many connections there are, and how fast one may publish.
+//!
+//! Knows: counts and rates. Does not know: sockets.
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use anywire_protocol::{Code, Refusal};
+use parking_lot::Mutex;
+
+use crate::config::LimitsConfig;
+
+/// Counts connections, in all and by address.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    all_max: usize,
+    address_max: usize,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    by_address: HashMap<IpAddr, usize, foldhash::fast::RandomState>,
+}
+
+/// One counted connection; it is uncounted when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    connections: Arc<Connections>,
+    address: IpAddr,
+}
+
+impl Connections {
+    pub(crate) fn new(limits: &LimitsConfig) -> Arc<Self> {
+        let (all_max, address_max) = (limits.connections_max, limits.connections_per_address_max);
+        Arc::new(Self { all_max, address_max, counts: Mutex::default() })
+    }
+
+    /// Counts a connection, or refuses it.
+    pub(crate) fn count(self: &Arc<Self>, address: IpAddr) -> Result<Counted, Refusal> {
+        let mut counts = self.counts.lock();
+        let here = counts.by_address.get(&address).copied().unwrap_or(0);
+        if counts.all >= self.all_max || here >= self.address_max {
+            let message = format!(
+                "{} connections, {here} of them from {address}; the limits are {} (limits.connections_max) and {} \
+                 (limits.connections_per_address_max); try again later",
+                counts.all, self.all_max, self.address_max
+            );
+            return Err(Refusal::new(Code::TooManyConnections, message).retry_after_ms(1000));
+        }
+        counts.all += 1;
+        counts.by_address.insert(address, here + 1);
+        Ok(Counted { connections: Arc::clone(self), address })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut counts = self.connections.counts.lock();
+        counts.all = counts.all.saturating_sub(1);
+        if let Some(here) = counts.by_address.get_mut(&self.address) {
+            *here -= 1;
+            if *here == 0 {
+                counts.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// A token bucket over a coarse clock: `rate` a second, at most `burst` at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bucket {
+    tokens: f32,
+    filled_ms: u64,
+}
+
+impl Bucket {
+    pub(crate) fn full(burst: u32, now_ms: u64) -> Self {
+        Self { tokens: burst as f32, filled_ms: now_ms }
+    }
+
+    /// Takes `count` tokens, or says in how many milliseconds there will be enough.
+    pub(crate) fn take(&mut self, count: usize, rate: u32, burst: u32, now_ms: u64) -> Result<(), u32> {
+        let elapsed_ms = now_ms.saturating_sub(self.filled_ms) as f32;
+        self.tokens = (self.tokens + elapsed_ms * rate as f32 / 1000.0).min(burst as f32);
+        self.filled_ms = now_ms;
+        // A batch larger than the burst is let through when the bucket is full: it could never be otherwise.
+        let wanted = (count as f32).min(burst as f32);
+        if self.tokens >= wanted {
+            self.tokens -= count as f32;
+            return Ok(());
+        }
+        Err(((wanted - self.tokens) * 1000.0 / rate as f32).ceil() as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_refused_over_the_limit_and_counted_down_when_they_end() {
+        let limits =
+            LimitsConfig { connections_max: 3, connections_per_address_max: 2, ..LimitsConfig::default() };
+        let connections = Connections::new(&limits);
+        let address = |last: u8| IpAddr::from([127, 0, 0, last]);
+        let first = connections.count(address(1)).expect("room");
+        let _second = connections.count(address(1)).expect("room");
+        assert_eq!(connections.count(address(1)).expect_err("full").code, Code::TooManyConnections);
+        let _third = connections.count(address(2)).expect("room");
+        assert!(connections.count(address(3)).is_err());
+        drop(first);
+        assert!(connections.count(address(3)).is_ok());
+    }
+
+    #[test]
+    fn a_bucket_lets_a_burst_through_and_then_the_rate() {
+        let mut bucket = Bucket::full(5, 0);
+        assert_eq!(bucket.take(5, 10, 5, 0), Ok(()));
+        assert_eq!(bucket.take(1, 10, 5, 0), Err(100));
+        assert_eq!(bucket.take(1, 10, 5, 100), Ok(()));
+        assert_eq!(bucket.take(20, 10, 5, 10_000), Ok(()));
+    }
+}

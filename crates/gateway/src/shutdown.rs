@@ -1,0 +1,68 @@
+//! Stopping, and the lab's faults: what happens to those who are connected.
+//!
+//! Knows: every reader. Does not know: why.
+
+use std::{sync::Arc, time::Duration};
+
+use anywire_protocol::{native::ServerFrame, sse, websocket::close_frame};
+
+use crate::{Gateway, fanout::Reader, metrics::Transport};
+
+/// The close code for "come back after the restart".
+const RESTART: u16 = 1012;
+
+impl Gateway {
+    /// Stops: nobody is let in any more, everybody hears when to come back (spread over the restart window), and what is under way may end
+    /// within `patience`.
+    pub async fn shut_down(&self, patience: Duration) {
+        self.closing.cancel();
+        self.fanout.for_each_reader(|reader| self.dismiss(reader));
+        self.tasks.close();
+        if tokio::time::timeout(patience, self.tasks.wait()).await.is_err() {
+            tracing::warn!(left = self.tasks.len(), "connections did not end in time");
+        }
+    }
+
+    fn dismiss(&self, reader: &Arc<Reader>) {
+        let retry_ms = self.spread_ms();
+        match reader.info().transport {
+            Transport::Sse => reader.say_goodbye(&self.delivery, [sse::goodbye_block(retry_ms)]),
+            Transport::WebSocket | Transport::SocketIo => {
+                let words = [ServerFrame::Goodbye { retry_ms }.encode(), close_frame(RESTART, "restart")];
+                reader.say_goodbye(&self.delivery, words);
+            }
+            Transport::LongPoll | Transport::Poll => reader.abort(),
+        }
+    }
+
+    /// The lab: refuses WebSocket upgrades and ends those that are open, or lets them be again.
+    pub fn lab_block_websocket(&self, on: bool) {
+        self.lab.set_block_websocket(on);
+        if self.lab.blocks_websocket() {
+            self.abort_all(Transport::WebSocket);
+        }
+    }
+
+    /// The lab: holds SSE answers back, as a buffering proxy does; lifting it ends those that were held.
+    pub fn lab_buffer_sse(&self, on: bool) {
+        let before = self.lab.buffers_sse();
+        self.lab.set_buffer_sse(on);
+        if before && !self.lab.buffers_sse() {
+            self.abort_all(Transport::Sse);
+        }
+    }
+
+    /// The lab: ends every connection and accepts none for a time.
+    pub fn lab_cut(&self, millis: u64) {
+        let now_ms = u64::try_from(self.clock.now().as_millis()).unwrap_or_default();
+        self.lab.cut_until(now_ms + millis);
+    }
+
+    fn abort_all(&self, transport: Transport) {
+        self.fanout.for_each_reader(|reader| {
+            if reader.info().transport == transport {
+                reader.abort();
+            }
+        });
+    }
+}

@@ -1,0 +1,357 @@
+//! One native WebSocket connection: frames become commands, commands become answers.
+//!
+//! Knows: the session of PROTOCOL.md, section 8. Does not know: how events are written (the reader does that).
+//!
+//! Invariants:
+//! - Answers go through the reader, so they never interleave with events.
+//! - `subscribed` is queued before the first event of the subscription.
+
+use std::{net::IpAddr, pin::Pin, sync::Arc, time::Duration};
+
+use anywire_log::{AppendError, Batch, Channel, Position};
+use anywire_protocol::{
+    Code, Refusal,
+    native::{ClientFrame, Command, FrameError, ServerFrame, parse_frame},
+    request::check_channels,
+    websocket::{Limits, Received, Receiver, close_frame, close_reply_frame, pong_frame},
+};
+use bytes::Bytes;
+use smallvec::smallvec;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+    time::Sleep,
+};
+
+use crate::{
+    Gateway,
+    auth::Principal,
+    drive::{Flow, Input, drive, fetch},
+    fanout::{BufferSink, Mode, Outcome, Reader, Wire},
+    gateway::Admitted,
+    limits::Bucket,
+    metrics::Transport,
+};
+
+/// How long before its end a client hears that its token runs out.
+const EXPIRY_WARNING: Duration = Duration::from_secs(10);
+
+/// Serves a connection whose socket the gateway owns; the answer to the upgrade has been queued or sent.
+pub(crate) async fn serve_direct(
+    gateway: Arc<Gateway>,
+    stream: Arc<TcpStream>,
+    admitted: Box<Admitted>,
+    address: IpAddr,
+) {
+    let wire = Wire::Direct(Arc::clone(&stream));
+    let reader = gateway.open_reader(Transport::WebSocket, &admitted, address, wire);
+    let mut session = Session::new(Arc::clone(&gateway), Arc::clone(&reader), admitted.principal);
+    drive(&gateway, &reader, &stream, &mut session).await;
+    gateway.close_reader(&reader);
+}
+
+/// Serves a connection over any stream: TLS, or another server's.
+pub(crate) async fn serve_woken<S>(
+    gateway: Arc<Gateway>,
+    mut stream: S,
+    admitted: Box<Admitted>,
+    address: IpAddr,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let reader = gateway.open_reader(Transport::WebSocket, &admitted, address, Wire::Woken);
+    let mut session = Session::new(Arc::clone(&gateway), Arc::clone(&reader), admitted.principal);
+    let mut buffer = vec![0; 16 << 10];
+    let mut sink = BufferSink::new(gateway.config.limits.drain_bytes_max);
+    let mut fetched = None;
+    loop {
+        let ended = reader.mode() == Mode::Ended;
+        let outcome = reader.drain(&gateway.delivery, &mut sink, fetched.take());
+        let mut bytes = sink.take();
+        if ended {
+            bytes = reader.take_unsent().into_iter().flatten().collect();
+        }
+        if stream.write_all(&bytes).await.is_err() || stream.flush().await.is_err() || ended {
+            break;
+        }
+        match outcome {
+            Outcome::Behind(request) => fetched = fetch(&gateway, request).await,
+            Outcome::Full | Outcome::More => {}
+            _ => {
+                let flow = tokio::select! {
+                    count = stream.read(&mut buffer) => match count {
+                        Ok(0) | Err(_) => break,
+                        Ok(count) => match session.receive(&mut buffer[..count]) {
+                            Flow::End => { session.act().await; Flow::End }
+                            Flow::Go => session.act().await,
+                        },
+                    },
+                    () = reader.woken() => Flow::Go,
+                    flow = session.timer() => flow,
+                };
+                if flow == Flow::End {
+                    reader.abort_after_words();
+                }
+            }
+        }
+    }
+    let _gone = stream.shutdown().await;
+    gateway.close_reader(&reader);
+}
+
+/// What came in one read.
+enum Arrived {
+    Frame(Result<ClientFrame, FrameError>),
+    Ping(Bytes),
+    Close(Bytes),
+}
+
+struct Session {
+    gateway: Arc<Gateway>,
+    reader: Arc<Reader>,
+    principal: Principal,
+    receiver: Receiver,
+    bucket: Bucket,
+    arrived: Vec<Arrived>,
+    expiry: Option<Pin<Box<Sleep>>>,
+    warned: bool,
+}
+
+impl Input for Session {
+    fn receive(&mut self, bytes: &mut [u8]) -> Flow {
+        self.reader.note_heard(self.gateway.delivery.now_ms());
+        let limits = self.gateway.publish_limits();
+        // A frame is a publication and some words around it; a batch may hold several.
+        let message_bytes_max = self.gateway.config.limits.request_bytes_max;
+        let arrived = &mut self.arrived;
+        let received = self.receiver.receive(bytes, &Limits { message_bytes_max }, &mut |received| {
+            arrived.extend(match received {
+                Received::Text(text) => Some(Arrived::Frame(parse_frame(text, &limits))),
+                Received::Binary(_) => Some(Arrived::Close(close_frame(1003, "frames are text"))),
+                Received::Ping(payload) => Some(Arrived::Ping(pong_frame(payload))),
+                Received::Pong(_) => None,
+                Received::Close { code, .. } => Some(Arrived::Close(close_reply_frame(code))),
+            });
+        });
+        if let Err(violation) = received {
+            arrived.push(Arrived::Close(close_frame(violation.close_code, violation.reason)));
+        }
+        Flow::Go
+    }
+
+    async fn act(&mut self) -> Flow {
+        for arrived in std::mem::take(&mut self.arrived) {
+            let flow = match arrived {
+                Arrived::Frame(Ok(frame)) => Box::pin(self.command(frame)).await,
+                Arrived::Frame(Err(error)) => self.refuse(error.id, &error.refusal),
+                Arrived::Ping(pong) => self.send(pong),
+                Arrived::Close(frame) => {
+                    self.send(frame);
+                    Flow::End
+                }
+            };
+            if flow == Flow::End {
+                return Flow::End;
+            }
+        }
+        Flow::Go
+    }
+
+    async fn timer(&mut self) -> Flow {
+        match &mut self.expiry {
+            Some(sleep) => sleep.as_mut().await,
+            None => std::future::pending().await,
+        }
+        self.token_runs_out()
+    }
+}
+
+impl Session {
+    fn new(gateway: Arc<Gateway>, reader: Arc<Reader>, principal: Principal) -> Self {
+        let burst = gateway.config.limits.publish_burst;
+        let bucket = Bucket::full(burst, gateway.delivery.now_ms());
+        let mut session = Self {
+            gateway,
+            reader,
+            principal,
+            receiver: Receiver::new(),
+            bucket,
+            arrived: Vec::new(),
+            expiry: None,
+            warned: false,
+        };
+        session.set_expiry();
+        session
+    }
+
+    fn send(&self, frame: Bytes) -> Flow {
+        if self.reader.send(&self.gateway.delivery, frame) { Flow::Go } else { Flow::End }
+    }
+
+    fn refuse(&self, id: Option<u64>, refusal: &Refusal) -> Flow {
+        self.gateway.metrics.refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.send(ServerFrame::Error { id, refusal }.encode());
+        match refusal.code.close_code() {
+            // A wrong publication is the client's mistake, not the connection's end; only authorization ends it.
+            Some(code) if matches!(refusal.code, Code::Unauthorized | Code::TokenExpired) => {
+                self.send(close_frame(code, refusal.code.as_str()));
+                Flow::End
+            }
+            _ => Flow::Go,
+        }
+    }
+
+    async fn command(&mut self, frame: ClientFrame) -> Flow {
+        let id = frame.id;
+        let done = match frame.command {
+            Command::Subscribe { channels, position, presence } => {
+                self.subscribe(id, channels, position, presence)
+            }
+            Command::Unsubscribe(channels) => {
+                self.unsubscribe(id, &channels);
+                Ok(Flow::Go)
+            }
+            Command::Publish(batch) => self.publish(id, batch).await,
+            Command::Presence(channel) => self.presence(id, &channel),
+            Command::Auth(token) => self.authorize(id, &token),
+            Command::Ack(cursor) => {
+                self.reader.note_ack(cursor);
+                Ok(Flow::Go)
+            }
+            Command::Ping => Ok(self.send(ServerFrame::Pong { id }.encode())),
+        };
+        done.unwrap_or_else(|refusal| self.refuse(id, &refusal))
+    }
+
+    fn subscribe(
+        &self,
+        id: Option<u64>,
+        mut channels: Vec<Channel>,
+        position: Position,
+        presence: bool,
+    ) -> Result<Flow, Refusal> {
+        let mut seen = std::collections::HashSet::new();
+        channels.retain(|channel| seen.insert(channel.clone()));
+        self.principal.may_subscribe(&channels)?;
+        let tail = self.gateway.log.tail_offset();
+        let known = self.reader.stats(tail).channels;
+        let fresh: Vec<Channel> =
+            channels.iter().filter(|channel| !known.contains(channel)).cloned().collect();
+        check_channels(known.len() + fresh.len(), self.gateway.config.limits.channels_max)?;
+        let gateway = &self.gateway;
+        let mut gap = false;
+        self.reader.change(|subscription| {
+            let started = gateway.log.subscribe(subscription, &channels, position);
+            let cursor = gateway.log.cursor(started.after);
+            let heartbeat_ms = gateway.config.heartbeat_ms;
+            let mut frames =
+                smallvec![ServerFrame::Subscribed { id, channels: &channels, cursor, heartbeat_ms }.encode()];
+            if let Some(found) = &started.gap {
+                frames.push(ServerFrame::Gap(found).encode());
+                gap = true;
+            }
+            frames
+        });
+        gateway.note_start(&self.reader, position, gap);
+        gateway.watch(&self.reader, &fresh);
+        if presence {
+            gateway.presence.join(self.reader.info(), &fresh);
+        }
+        Ok(Flow::Go)
+    }
+
+    fn unsubscribe(&self, id: Option<u64>, channels: &[Channel]) {
+        self.reader.change(|subscription| {
+            for channel in channels {
+                subscription.remove(channel);
+            }
+            smallvec![ServerFrame::Unsubscribed { id, channels }.encode()]
+        });
+        for channel in channels {
+            self.gateway.fanout.unwatch_reader(&self.reader, channel);
+        }
+        self.gateway.presence.leave(self.reader.info(), channels);
+    }
+
+    async fn publish(&mut self, id: Option<u64>, batch: Batch) -> Result<Flow, Refusal> {
+        self.principal.may_publish(batch.publications.iter().map(|publication| &publication.channel))?;
+        let limits = &self.gateway.config.limits;
+        let now_ms = self.gateway.delivery.now_ms();
+        let count = batch.publications.len();
+        self.bucket.take(count, limits.publish_per_second, limits.publish_burst, now_ms).map_err(
+            |retry_ms| {
+                self.gateway.metrics.rate_limited.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let rate = limits.publish_per_second;
+                let message = format!(
+                    "more than {rate} events a second (limits.publish_per_second); wait {retry_ms} ms"
+                );
+                Refusal::new(Code::RateLimited, message).retry_after_ms(retry_ms)
+            },
+        )?;
+        let appended = self.gateway.append(batch).await?;
+        let offsets: Vec<u64> = appended.offsets().map(anywire_log::Offset::get).collect();
+        let cursor = self.gateway.log.cursor(appended.last());
+        let duplicate = appended.duplicate;
+        Ok(self.send(ServerFrame::Published { id, cursor, offsets: &offsets, duplicate }.encode()))
+    }
+
+    fn presence(&self, id: Option<u64>, channel: &Channel) -> Result<Flow, Refusal> {
+        self.principal.may_subscribe(std::slice::from_ref(channel))?;
+        let (cursor, members) = self.gateway.presence.members(channel);
+        Ok(self.send(ServerFrame::Presence { id, channel, cursor, members: &members }.encode()))
+    }
+
+    fn authorize(&mut self, id: Option<u64>, token: &str) -> Result<Flow, Refusal> {
+        let principal = self.gateway.gate.principal_of(token)?;
+        let channels = self.reader.stats(self.gateway.log.tail_offset()).channels;
+        principal.may_subscribe(&channels)?;
+        self.principal = principal;
+        self.set_expiry();
+        let expires_at = self.principal.expires_at();
+        Ok(self.send(ServerFrame::Authorized { id, expires_at }.encode()))
+    }
+
+    fn set_expiry(&mut self) {
+        self.warned = false;
+        self.expiry = self.principal.expires_at().map(|at| {
+            let left = Duration::from_millis(at.millis_since(self.gateway.clock.now()));
+            Box::pin(tokio::time::sleep(left.saturating_sub(EXPIRY_WARNING)))
+        });
+    }
+
+    fn token_runs_out(&mut self) -> Flow {
+        let refusal = Refusal::new(Code::TokenExpired, "the token runs out; send \"auth\" with a new one");
+        if std::mem::replace(&mut self.warned, true) {
+            return self.refuse(None, &refusal);
+        }
+        self.expiry = Some(Box::pin(tokio::time::sleep(EXPIRY_WARNING)));
+        self.send(ServerFrame::Error { id: None, refusal: &refusal }.encode())
+    }
+}
+
+impl Gateway {
+    /// Appends what somebody published.
+    pub(crate) async fn append(&self, batch: Batch) -> Result<anywire_log::Appended, Refusal> {
+        if self.closing.is_cancelled() {
+            return Err(self.shutting_down());
+        }
+        let started = std::time::Instant::now();
+        let appended = self.log.append(batch).await.map_err(|error| refusal_of(&error));
+        if appended.is_ok() {
+            self.metrics.commit_latency.observe(started.elapsed(), 1);
+        }
+        appended
+    }
+}
+
+fn refusal_of(error: &AppendError) -> Refusal {
+    let message = error.to_string();
+    match error {
+        AppendError::Empty => Refusal::new(Code::InvalidRequest, message),
+        AppendError::Conflict { .. } => Refusal::new(Code::IdempotencyConflict, message),
+        AppendError::Busy { .. } => Refusal::new(Code::Busy, message).retry_after_ms(1000),
+        AppendError::Full { .. } => Refusal::new(Code::StorageFull, message).retry_after_ms(5000),
+        AppendError::Failed { .. } => Refusal::new(Code::StorageFailed, message).retry_after_ms(5000),
+        AppendError::Closed => Refusal::new(Code::ShuttingDown, message).retry_after_ms(1000),
+    }
+}

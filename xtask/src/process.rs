@@ -138,6 +138,8 @@ impl Drop for Group {
 pub(crate) struct Finished {
     /// Whether it ended with zero.
     pub(crate) success: bool,
+    /// What it ended with; nothing if a signal ended it.
+    pub(crate) code: Option<i32>,
     /// What it wrote, both streams in the order in which lines arrived.
     pub(crate) output: String,
 }
@@ -161,7 +163,7 @@ pub(crate) fn tee(command: &mut Command) -> Result<Finished, Failure> {
         let _panicked = copier.join();
     }
     let output = std::mem::take(&mut *kept.lock().expect("no copier panics while it holds the text"));
-    Ok(Finished { success: status.success(), output })
+    Ok(Finished { success: status.success(), code: status.code(), output })
 }
 
 fn copy_lines(stream: Box<dyn Read + Send>, kept: Arc<Mutex<String>>) -> JoinHandle<()> {
@@ -232,7 +234,7 @@ mod tests {
     fn output_of_both_streams_is_kept_and_the_exit_is_told() {
         let done = tee(Command::new("sh").args(["-c", "echo one; echo two >&2; exit 3"]));
         let done = done.expect("sh starts");
-        assert!(!done.success);
+        assert_eq!((done.success, done.code), (false, Some(3)));
         let mut lines: Vec<_> = done.output.lines().collect();
         lines.sort_unstable();
         assert_eq!(lines, ["one", "two"]);

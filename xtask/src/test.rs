@@ -13,9 +13,10 @@ use std::{
 use crate::{
     Failure,
     process::{self, elapsed},
+    tools,
 };
 pub(crate) use stages::npm_ci;
-use stages::{Stage, stages};
+use stages::{Stage, Trouble, stages};
 use tally::Tally;
 
 /// How a stage went.
@@ -97,23 +98,18 @@ fn parse(arguments: &[String]) -> Result<Options, Failure> {
     Ok(options)
 }
 
+/// What may be missing: what the user says, and what nobody has to have.
 fn allowed() -> BTreeSet<String> {
-    let names = std::env::var("ANYWIRE_ALLOW_MISSING").unwrap_or_default();
+    let names = std::env::var("ANYWIRE_ALLOW_MISSING").unwrap_or_default() + "," + tools::CARGO_DENY;
     names.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
 }
 
 fn run_stage(stage: &Stage, allowed: &BTreeSet<String>) -> Outcome {
     let started = Instant::now();
     let missing: Vec<&str> = stage.needs.iter().filter(|tool| !stages::present(tool)).copied().collect();
-    if !missing.is_empty() {
-        let what = format!("{} is missing", missing.join(", "));
-        let excused = allowed.contains(stage.name) || missing.iter().all(|tool| allowed.contains(*tool));
-        let verdict = if excused { Verdict::Missing(what) } else { Verdict::Failed(what) };
-        let tally = Tally { passed: 0, failed: u64::from(!excused) };
-        return Outcome { name: stage.name, verdict, tally, time: started.elapsed() };
-    }
     let mut tally = Tally::default();
-    let done = (stage.run)(&mut tally);
+    let done =
+        if missing.is_empty() { (stage.run)(&mut tally) } else { Err(Trouble::Missing(missing.join(", "))) };
     // A stage that counts nothing is one test; one that failed beside its tests is one more.
     let verdict = match done {
         Ok(()) if tally.failed == 0 => {
@@ -121,19 +117,28 @@ fn run_stage(stage: &Stage, allowed: &BTreeSet<String>) -> Outcome {
             Verdict::Passed
         }
         Ok(()) => Verdict::Failed("tests failed".to_owned()),
-        Err(message) => {
+        Err(Trouble::Missing(what)) if excused(stage.name, &what, allowed) => Verdict::Missing(what),
+        Err(trouble) => {
             tally.failed = tally.failed.max(1);
-            Verdict::Failed(message)
+            Verdict::Failed(match trouble {
+                Trouble::Failed(message) => message,
+                Trouble::Missing(what) => format!("missing: {what}"),
+            })
         }
     };
     Outcome { name: stage.name, verdict, tally, time: started.elapsed() }
+}
+
+/// Whether the user accepts that a stage does not run: its own name, or all that is missing, is allowed.
+fn excused(stage: &str, missing: &str, allowed: &BTreeSet<String>) -> bool {
+    allowed.contains(stage) || missing.split(", ").all(|tool| allowed.contains(tool))
 }
 
 fn describe(outcome: &Outcome) -> String {
     match &outcome.verdict {
         Verdict::Passed => format!("ok, {} passed", outcome.tally.passed),
         Verdict::Failed(message) => format!("FAILED, {} failed: {message}", outcome.tally.failed),
-        Verdict::Missing(message) => format!("not run: {message} (allowed by ANYWIRE_ALLOW_MISSING)"),
+        Verdict::Missing(message) => format!("NOT RUN, missing: {message}"),
     }
 }
 
@@ -159,7 +164,7 @@ mod tests {
         text.split_whitespace().map(str::to_owned).collect()
     }
 
-    fn stage(run: fn(&mut Tally) -> Result<(), Failure>, needs: &'static [&'static str]) -> Stage {
+    fn stage(run: fn(&mut Tally) -> Result<(), Trouble>, needs: &'static [&'static str]) -> Stage {
         Stage { name: "a", what: "", needs, run }
     }
 
@@ -175,7 +180,7 @@ mod tests {
     fn a_stage_that_counts_nothing_is_one_test() {
         let outcome = run_stage(&stage(|_| Ok(()), &[]), &BTreeSet::new());
         assert_eq!(outcome.tally, Tally { passed: 1, failed: 0 });
-        let outcome = run_stage(&stage(|_| Err("no".to_owned()), &[]), &BTreeSet::new());
+        let outcome = run_stage(&stage(|_| Err(Trouble::Failed("no".to_owned())), &[]), &BTreeSet::new());
         assert_eq!(outcome.tally, Tally { passed: 0, failed: 1 });
     }
 

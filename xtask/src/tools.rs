@@ -18,6 +18,9 @@ pub(crate) struct Tool {
     elsewhere: &'static str,
 }
 
+/// Checked with where it is installed; nobody has to have it.
+pub(crate) const CARGO_DENY: &str = "cargo-deny";
+
 /// Everything `test` needs.
 pub(crate) const TOOLS: &[Tool] = &[
     Tool {
@@ -84,14 +87,14 @@ pub(crate) fn ensure() -> Vec<String> {
     }
     missing.extend(["rustfmt", "clippy"].into_iter().filter(|name| !component(name)).map(str::to_owned));
     if !deny() {
-        println!("  cargo-deny absent: licences and advisories are not checked (cargo install cargo-deny)");
+        println!("  {CARGO_DENY} absent: licences and advisories are not checked (cargo install cargo-deny)");
     }
     missing
 }
 
 /// Whether cargo-deny is installed.
 pub(crate) fn deny() -> bool {
-    process::find("cargo-deny").is_some()
+    process::find(CARGO_DENY).is_some()
         || succeeds(Command::new(workspace::cargo()).args(["deny", "--version"]))
 }
 

@@ -10,13 +10,32 @@ use std::{path::PathBuf, process::Command};
 use super::tally::Tally;
 use crate::{Failure, bench, process, tidy, tools, workspace};
 
+/// Why a stage did not pass.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    Failed(Failure),
+    /// It could not run for want of something.
+    Missing(Failure),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+type Done = Result<(), Trouble>;
+
+/// What `conformance/autobahn/run.mjs` ends with when it cannot run the suite.
+const AUTOBAHN_ABSENT: i32 = 2;
+
 /// One stage.
 pub(super) struct Stage {
     pub(super) name: &'static str,
     pub(super) what: &'static str,
     /// Names of tools, or of programs in the search path.
     pub(super) needs: &'static [&'static str],
-    pub(super) run: fn(&mut Tally) -> Result<(), Failure>,
+    pub(super) run: fn(&mut Tally) -> Done,
 }
 
 /// Whether something a stage needs is there.
@@ -36,7 +55,7 @@ pub(super) fn stages() -> Vec<Stage> {
         stage("clippy", "cargo clippy, warnings are errors", &[], |tally| {
             cargo(tally, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
         }),
-        stage("tidy", "the house rules", &[], |_| tidy::run(&[])),
+        stage("tidy", "the house rules", &[], |_| Ok(tidy::run(&[])?)),
         stage("rust", "cargo test --workspace", &[], |tally| {
             cargo(tally, &["test", "--workspace", "--no-fail-fast"])
         }),
@@ -53,75 +72,87 @@ pub(super) fn stages() -> Vec<Stage> {
             client_live,
         ),
         stage("conformance", "the protocol's cases against the real server", &["npm"], conformance),
+        stage("autobahn", "WebSocket framing judged by the Autobahn suite", &["npm"], autobahn),
         stage(
             "e2e",
             "real browser, real proxies, real clients",
             &["npm", "chromium", "nginx", "python3", "curl"],
             e2e,
         ),
-        stage("bench", "the benchmarks run and print their tables", &[], |_| bench::smoke()),
+        stage("bench", "the benchmarks run and print their tables", &[], |_| Ok(bench::smoke()?)),
     ]
 }
 
-fn ensure_tools(_tally: &mut Tally) -> Result<(), Failure> {
+fn ensure_tools(_tally: &mut Tally) -> Done {
     let allowed = super::allowed();
     let missing = tools::ensure();
     let missing: Vec<String> = missing.into_iter().filter(|tool| !allowed.contains(tool)).collect();
-    if missing.is_empty() { Ok(()) } else { Err(format!("missing: {}", missing.join(", "))) }
+    if missing.is_empty() { Ok(()) } else { Err(Trouble::Missing(missing.join(", "))) }
 }
 
-fn deny(tally: &mut Tally) -> Result<(), Failure> {
+fn deny(tally: &mut Tally) -> Done {
     if tools::deny() {
-        return cargo(tally, &["deny", "check"]);
+        cargo(tally, &["deny", "check"])
+    } else {
+        Err(Trouble::Missing(tools::CARGO_DENY.to_owned()))
     }
-    println!(
-        "  cargo-deny is not installed: licences and advisories are NOT checked (cargo install cargo-deny)"
-    );
-    Ok(())
 }
 
-fn client(tally: &mut Tally) -> Result<(), Failure> {
+fn client(tally: &mut Tally) -> Done {
     let folder = "clients/typescript";
     npm_ci(folder)?;
     each(tally, folder, &["lint", "test", "build", "size"])
 }
 
-fn client_live(tally: &mut Tally) -> Result<(), Failure> {
+fn client_live(tally: &mut Tally) -> Done {
     npm_ready("clients/typescript")?;
     each(tally, "clients/typescript", &["test:server"])
 }
 
-fn console(tally: &mut Tally) -> Result<(), Failure> {
+fn console(tally: &mut Tally) -> Done {
     npm_ci("console")?;
     each(tally, "console", &["lint", "test", "build"])
 }
 
-fn conformance(tally: &mut Tally) -> Result<(), Failure> {
+fn conformance(tally: &mut Tally) -> Done {
     npm_ci("conformance")?;
-    each(tally, "conformance", &["test"])
+    each(tally, "conformance", &["test:runner", "test:server"])
 }
 
-fn e2e(tally: &mut Tally) -> Result<(), Failure> {
+fn autobahn(tally: &mut Tally) -> Done {
+    let mut command = Command::new("npm");
+    command.args(["run", "--silent", "test:autobahn"]).current_dir(workspace::root().join("conformance"));
+    let done = run(tally, &mut command)?;
+    match done.code {
+        Some(0) => Ok(()),
+        Some(AUTOBAHN_ABSENT) => {
+            Err(Trouble::Missing("Python 2.7 with pip, or docker, for the Autobahn suite".to_owned()))
+        }
+        _ => Err(Trouble::Failed("the Autobahn suite found broken framing".to_owned())),
+    }
+}
+
+fn e2e(tally: &mut Tally) -> Done {
     npm_ready("clients/typescript")?;
     npm_ci("e2e")?;
     each(tally, "e2e", &["check", "test"])
 }
 
 /// Runs npm scripts one after the other; the rest runs also when one fails.
-fn each(tally: &mut Tally, folder: &str, scripts: &[&str]) -> Result<(), Failure> {
+fn each(tally: &mut Tally, folder: &str, scripts: &[&str]) -> Done {
     let mut failed = Vec::new();
     for script in scripts {
         println!("  ── {folder}: npm run {script}");
         let mut command = Command::new("npm");
         command.args(["run", "--silent", script]).current_dir(workspace::root().join(folder));
-        if let Err(error) = counted(tally, &mut command) {
-            failed.push(format!("npm run {script} in {folder} {error}"));
+        if !run(tally, &mut command)?.success {
+            failed.push(*script);
         }
         if process::interrupted() {
             break;
         }
     }
-    if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
+    if failed.is_empty() { Ok(()) } else { Err(format!("npm run {} in {folder}", failed.join(", ")).into()) }
 }
 
 /// Installs exactly what the lock file names.
@@ -137,14 +168,14 @@ fn npm_ready(folder: &str) -> Result<(), Failure> {
     if workspace::root().join(folder).join("node_modules").is_dir() { Ok(()) } else { npm_ci(folder) }
 }
 
-fn cargo(tally: &mut Tally, arguments: &[&str]) -> Result<(), Failure> {
+fn cargo(tally: &mut Tally, arguments: &[&str]) -> Done {
     let mut command = Command::new(workspace::cargo());
     command.args(arguments).current_dir(workspace::root());
-    counted(tally, &mut command).map_err(|error| format!("cargo {} {error}", arguments[0]))
+    if run(tally, &mut command)?.success { Ok(()) } else { Err(format!("cargo {}", arguments[0]).into()) }
 }
 
 /// Runs a command and adds what it counted.
-fn counted(tally: &mut Tally, command: &mut Command) -> Result<(), Failure> {
+fn run(tally: &mut Tally, command: &mut Command) -> Result<process::Finished, Failure> {
     let server: PathBuf = workspace::release("anywire");
     command
         .env("ANYWIRE_BIN", server)
@@ -152,7 +183,6 @@ fn counted(tally: &mut Tally, command: &mut Command) -> Result<(), Failure> {
         .env("NO_COLOR", "1")
         .env("CI", "true");
     let done = process::tee(command)?;
-    let counted = Tally::read(&done.output);
-    *tally = *tally + counted;
-    if done.success { Ok(()) } else { Err("failed".to_owned()) }
+    *tally = *tally + Tally::read(&done.output);
+    Ok(done)
 }

@@ -1,0 +1,410 @@
+//! One channel: which events of it are kept, in which segments, and what is gone.
+//!
+//! A channel is a list of runs, one a segment that holds events of it. The runs of the newest segments have their entries in memory;
+//! those of sealed segments have a few numbers in memory and their entries in the segment's index file. Retention takes events from the
+//! front, so a run also knows how many of its entries are gone.
+//!
+//! Knows: retention, entries. Does not know: other channels, how entries get into files.
+//!
+//! Invariants:
+//! - `events` and `bytes` are exactly what the runs hold behind their `skip`.
+//! - Everything up to `trimmed_through` is skipped, nothing after it is.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use anywire_log::{Channel, ChannelState, Offset, Retention, Timestamp};
+
+use super::{
+    layout::RECORD_HEADER_BYTES,
+    segment::{FileError, Files, Segment},
+    sidecar::{ChannelSummary, Entry},
+};
+
+/// What [`anywire_log::Event::weight_bytes`] counts for an event beside its content, less what a record has beside it.
+const WEIGHT_BESIDE_RECORD: u64 = 64 - RECORD_HEADER_BYTES as u64;
+
+/// What events weigh for retention whose records take `record_bytes`.
+pub(super) fn weight_bytes(events: u64, record_bytes: u64) -> u64 {
+    record_bytes + events * WEIGHT_BESIDE_RECORD
+}
+
+/// Where a run has its entries.
+#[derive(Debug, Clone)]
+pub(super) enum Entries {
+    /// In memory: the segment has no index yet.
+    Memory(Vec<Entry>),
+    /// In the segment's index, from this entry on.
+    Index(u32),
+}
+
+/// A channel's part of one segment.
+#[derive(Debug, Clone)]
+pub(super) struct Run {
+    pub(super) segment: Arc<Segment>,
+    pub(super) entries: Entries,
+    pub(super) count: u32,
+    /// How many entries at the front are gone.
+    pub(super) skip: u32,
+    skip_bytes: u32,
+    first: Entry,
+    pub(super) last: Entry,
+}
+
+impl Run {
+    fn new(segment: &Arc<Segment>) -> Self {
+        Self {
+            segment: Arc::clone(segment),
+            entries: Entries::Memory(Vec::new()),
+            count: 0,
+            skip: 0,
+            skip_bytes: 0,
+            first: Entry::default(),
+            last: Entry::default(),
+        }
+    }
+
+    /// A run of a segment whose index is not written yet.
+    pub(super) fn in_memory(segment: &Arc<Segment>, entries: Vec<Entry>) -> Self {
+        let (first, last) = (entries.first().copied(), entries.last().copied());
+        Self {
+            count: super::sidecar::size(entries.len()),
+            first: first.unwrap_or_default(),
+            last: last.unwrap_or_default(),
+            entries: Entries::Memory(entries),
+            ..Self::new(segment)
+        }
+    }
+
+    /// A run whose entries stand in its segment's index.
+    pub(super) fn indexed(segment: &Arc<Segment>, start: u32, summary: &ChannelSummary) -> Self {
+        let ChannelSummary { count, first, last, .. } = *summary;
+        Self { entries: Entries::Index(start), count, first, last, ..Self::new(segment) }
+    }
+
+    pub(super) fn offset(&self, entry: &Entry) -> Offset {
+        Offset::new(self.segment.header.base + u64::from(entry.offset))
+    }
+
+    /// The offset of its first entry, kept or not.
+    pub(super) fn first_offset(&self) -> Offset {
+        self.offset(&self.first)
+    }
+
+    /// Some of its entries, which are in memory, as a run of their own.
+    pub(super) fn piece(&self, entries: &[Entry]) -> Self {
+        Self::in_memory(&self.segment, entries.to_vec())
+    }
+
+    pub(super) fn last_offset(&self) -> Offset {
+        self.offset(&self.last)
+    }
+
+    pub(super) fn time(&self, entry: &Entry) -> Timestamp {
+        Timestamp::from_millis(self.segment.header.base_time + i64::from(entry.time))
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if let Entries::Memory(entries) = &mut self.entries {
+            if self.count == 0 {
+                self.first = entry;
+            }
+            self.last = entry;
+            self.count += 1;
+            entries.push(entry);
+        }
+    }
+
+    pub(super) fn live_events(&self) -> u64 {
+        u64::from(self.count - self.skip)
+    }
+
+    fn live_bytes(&self) -> u64 {
+        u64::from(self.last.end_bytes - self.skip_bytes)
+    }
+
+    pub(super) fn entry(&self, at: u32, files: &Files) -> Result<Entry, FileError> {
+        match &self.entries {
+            _ if at == 0 => Ok(self.first),
+            _ if at + 1 == self.count => Ok(self.last),
+            Entries::Memory(entries) => Ok(entries[at as usize]),
+            Entries::Index(start) => files.entry(&self.segment, start + at),
+        }
+    }
+
+    /// The first place from `from` on whose entry does not satisfy `before`, which holds for a first part of them.
+    pub(super) fn partition(
+        &self,
+        from: u32,
+        files: &Files,
+        before: impl Fn(&Entry) -> bool,
+    ) -> Result<u32, FileError> {
+        let (mut low, mut high) = (from, self.count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if before(&self.entry(middle, files)?) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+}
+
+/// One channel.
+#[derive(Debug)]
+pub(super) struct ChannelIndex {
+    pub(super) name: Channel,
+    retention: Retention,
+    pub(super) events: u64,
+    /// What the kept events weigh.
+    bytes: u64,
+    pub(super) last: Offset,
+    pub(super) trimmed_through: Offset,
+    /// The time of the oldest kept event.
+    oldest: Timestamp,
+    pub(super) runs: VecDeque<Run>,
+}
+
+impl ChannelIndex {
+    pub(super) fn new(name: Channel, retention: Retention, trimmed_through: Offset) -> Self {
+        Self {
+            name,
+            retention,
+            events: 0,
+            bytes: 0,
+            last: trimmed_through,
+            trimmed_through,
+            oldest: Timestamp::default(),
+            runs: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn state(&self) -> ChannelState {
+        ChannelState { last: self.last, trimmed_through: self.trimmed_through, events: self.events }
+    }
+
+    /// Adds an event of the newest segment; returns whether it is the channel's first there.
+    pub(super) fn push(
+        &mut self,
+        segment: &Arc<Segment>,
+        offset: Offset,
+        time: Timestamp,
+        place: super::layout::Place,
+    ) -> bool {
+        let fresh = self.runs.back().is_none_or(|run| run.segment.id != segment.id);
+        if fresh {
+            self.runs.push_back(Run::new(segment));
+        }
+        let run = self.runs.back_mut().expect("it was just put there");
+        run.push(Entry {
+            offset: step(offset.get() - segment.header.base),
+            position: place.position,
+            end_bytes: run.last.end_bytes + place.bytes,
+            time: step(time.millis_since(Timestamp::from_millis(segment.header.base_time))),
+        });
+        if self.events == 0 {
+            self.oldest = time;
+        }
+        self.last = offset;
+        self.gained(1, u64::from(place.bytes), segment);
+        fresh
+    }
+
+    /// Adds the newest run, of an index file.
+    pub(super) fn push_run(&mut self, run: Run) {
+        if self.events == 0 {
+            self.oldest = run.time(&run.first);
+        }
+        self.last = self.last.max(run.last_offset());
+        self.gained(run.live_events(), run.live_bytes(), &Arc::clone(&run.segment));
+        self.runs.push_back(run);
+    }
+
+    fn gained(&mut self, events: u64, record_bytes: u64, segment: &Segment) {
+        self.events += events;
+        self.bytes += weight_bytes(events, record_bytes);
+        segment.gained(events, record_bytes);
+    }
+
+    fn lost(&mut self, events: u64, record_bytes: u64, segment: &Segment) {
+        self.events -= events;
+        self.bytes -= weight_bytes(events, record_bytes);
+        segment.lost(events, record_bytes);
+    }
+
+    /// Takes what retention does not keep; returns whether that was anything.
+    pub(super) fn enforce(&mut self, now: Timestamp, files: &Files) -> Result<bool, FileError> {
+        let before = self.trimmed_through;
+        let limit = self.retention.events_limit();
+        self.take_oldest(self.events.saturating_sub(limit), files)?;
+        while self.bytes > self.retention.bytes_max && self.events > 1 {
+            self.take_heaviest(files)?;
+        }
+        while self.events > 0 && self.is_expired(self.oldest, now) {
+            self.take_expired(now, files)?;
+        }
+        Ok(self.trimmed_through != before)
+    }
+
+    /// Whether retention would take something now. Cost: O(1), no file.
+    pub(super) fn is_exceeded(&self, now: Timestamp) -> bool {
+        self.retention.exceeded(self.events, self.bytes, self.oldest, now)
+    }
+
+    fn is_expired(&self, time: Timestamp, now: Timestamp) -> bool {
+        now.millis_since(time) > self.retention.age_max_ms
+    }
+
+    /// Takes the `count` oldest events.
+    fn take_oldest(&mut self, mut count: u64, files: &Files) -> Result<(), FileError> {
+        while count > 0 {
+            let Some(run) = self.runs.front() else { return Ok(()) };
+            if run.live_events() <= count {
+                count -= run.live_events();
+                self.take_front_run();
+            } else {
+                let skip = run.skip + u32::try_from(count).expect("less than the run has");
+                return self.skip_to(skip, files);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes from the front run as little as brings the channel below its bytes, but never the last event.
+    fn take_heaviest(&mut self, files: &Files) -> Result<(), FileError> {
+        let Some(run) = self.runs.front() else { return Ok(()) };
+        let excess = self.bytes - self.retention.bytes_max;
+        if weight_bytes(run.live_events(), run.live_bytes()) <= excess && self.events > run.live_events() {
+            self.take_front_run();
+            return Ok(());
+        }
+        let (mut low, mut high) = (run.skip + 1, run.count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let bytes = run.entry(middle - 1, files)?.end_bytes - run.skip_bytes;
+            if weight_bytes(u64::from(middle - run.skip), u64::from(bytes)) < excess {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        if low < run.count {
+            self.skip_to(low, files)
+        } else if self.events > run.live_events() {
+            self.take_front_run();
+            Ok(())
+        } else {
+            let all_but_one = run.count - 1;
+            self.skip_to(all_but_one, files)
+        }
+    }
+
+    fn take_expired(&mut self, now: Timestamp, files: &Files) -> Result<(), FileError> {
+        let Some(run) = self.runs.front() else { return Ok(()) };
+        let first_kept = run.partition(run.skip, files, |entry| self.is_expired(run.time(entry), now))?;
+        if first_kept == run.count {
+            self.take_front_run();
+            Ok(())
+        } else {
+            self.skip_to(first_kept, files)
+        }
+    }
+
+    /// Takes everything up to an offset; returns whether that was anything.
+    pub(super) fn trim(&mut self, through: Offset, files: &Files) -> Result<bool, FileError> {
+        let before = self.trimmed_through;
+        while let Some(run) = self.runs.front() {
+            if run.last_offset() <= through {
+                self.take_front_run();
+            } else {
+                let skip = run.partition(run.skip, files, |entry| run.offset(entry) <= through)?;
+                self.skip_to(skip, files)?;
+                break;
+            }
+        }
+        Ok(self.trimmed_through != before)
+    }
+
+    /// What [`ChannelIndex::trim`] would leave as `trimmed_through`.
+    pub(super) fn trim_target(&self, through: Offset, files: &Files) -> Result<Offset, FileError> {
+        let mut target = self.trimmed_through;
+        for run in &self.runs {
+            if run.last_offset() <= through {
+                target = run.last_offset();
+                continue;
+            }
+            let skip = run.partition(run.skip, files, |entry| run.offset(entry) <= through)?;
+            if skip > run.skip {
+                target = run.offset(&run.entry(skip - 1, files)?);
+            }
+            break;
+        }
+        Ok(target)
+    }
+
+    /// At start: everything up to an offset was gone before, whether or not its events are still in a file.
+    pub(super) fn set_trimmed(&mut self, through: Offset, files: &Files) -> Result<(), FileError> {
+        self.trim(through, files)?;
+        self.trimmed_through = self.trimmed_through.max(through);
+        self.last = self.last.max(self.trimmed_through);
+        Ok(())
+    }
+
+    fn take_front_run(&mut self) {
+        if let Some(run) = self.runs.pop_front() {
+            self.lost(run.live_events(), run.live_bytes(), &run.segment);
+            self.trimmed_through = self.trimmed_through.max(run.last_offset());
+            if let Some(next) = self.runs.front() {
+                // Only the oldest run can have lost a part; the next one begins with its first event.
+                self.oldest = next.time(&next.first);
+            }
+        }
+    }
+
+    /// Moves the front run's `skip` forward to a place before its end.
+    fn skip_to(&mut self, skip: u32, files: &Files) -> Result<(), FileError> {
+        let Some(run) = self.runs.front_mut() else { return Ok(()) };
+        if skip <= run.skip {
+            return Ok(());
+        }
+        let (gone, oldest) = (run.entry(skip - 1, files)?, run.entry(skip, files)?);
+        let (events, bytes) = (u64::from(skip - run.skip), u64::from(gone.end_bytes - run.skip_bytes));
+        run.skip = skip;
+        run.skip_bytes = gone.end_bytes;
+        self.oldest = run.time(&oldest);
+        let (through, segment) = (run.offset(&gone), Arc::clone(&run.segment));
+        self.trimmed_through = self.trimmed_through.max(through);
+        self.lost(events, bytes, &segment);
+        Ok(())
+    }
+
+    /// Puts a run in the place of those of the segments `old`, which it was made from. What was taken from them meanwhile is
+    /// taken from it too.
+    pub(super) fn replace(&mut self, old: &[u64], mut new: Run, files: &Files) -> Result<(), FileError> {
+        let replaced = |run: &Run| old.contains(&run.segment.id);
+        let Some(at) = self.runs.iter().position(replaced) else { return Ok(()) };
+        new.skip = new.partition(0, files, |entry| new.offset(entry) <= self.trimmed_through)?;
+        new.skip_bytes = if new.skip == 0 { 0 } else { new.entry(new.skip - 1, files)?.end_bytes };
+        while self.runs.get(at).is_some_and(replaced) {
+            let run = self.runs.remove(at).expect("it is there");
+            self.lost(run.live_events(), run.live_bytes(), &run.segment);
+        }
+        if new.skip < new.count {
+            self.gained(new.live_events(), new.live_bytes(), &Arc::clone(&new.segment));
+            self.runs.insert(at, new);
+        }
+        Ok(())
+    }
+
+    /// The entries of a sealed segment stand in its index now.
+    pub(super) fn entries_moved(&mut self, segment: u64, start: u32) {
+        if let Some(run) = self.runs.iter_mut().find(|run| run.segment.id == segment) {
+            run.entries = Entries::Index(start);
+        }
+    }
+}
+
+fn step(distance: u64) -> u32 {
+    u32::try_from(distance).expect("a segment is sealed long before it spans 2^32 offsets or milliseconds")
+}

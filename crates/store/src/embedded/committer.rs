@@ -1,0 +1,464 @@
+//! The committer: the one thread that writes the log.
+//!
+//! It takes everything that waits, gives it offsets, encodes it into one buffer, writes and syncs that once, puts the events into the index, tells
+//! the follower, and answers. While it syncs, the next group gathers. Batches of ephemeral events alone need no sync: the offsets they get
+//! were reserved by a record that is synced already.
+//!
+//! Knows: the newest segment, the idempotency window. Does not know: readers, retention's rules.
+//!
+//! Invariants:
+//! - Offsets are given out only up to what a synced record reserves, or a record in the same write.
+//! - After a failed sync nothing more is written until the restart: what the disk holds then is unknown.
+//! - A group that failed is cut off before it is answered.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+use anywire_log::{
+    AppendError, Appended, Batch, Channel, Durability, Event, IdempotencyWindow, Lookup, Offset, Publication,
+    Timestamp, TrimError,
+};
+use tokio::sync::oneshot;
+
+use super::{
+    disk,
+    layout::{self, Encoder, FrameHeader, FrameKind, Place, Record},
+    newest::Newest,
+    queue::{Order, Pending},
+    shared::Shared,
+    sidecar::KeyRecord,
+};
+
+/// How many offsets one record reserves.
+pub(super) const RESERVED_AT_ONCE: u64 = 65_536;
+/// How much goes into one write: a limit on how long its sync, and so everybody in it, takes.
+const GROUP_BYTES_MAX: u64 = 8 << 20;
+/// How large the buffer may stay between groups.
+const BUFFER_BYTES_KEPT: usize = 16 << 20;
+/// How many channels' durability is remembered.
+const ROUTES_MAX: usize = 65_536;
+
+/// Writes the log.
+pub(super) struct Committer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) newest: Newest,
+    pub(super) window: IdempotencyWindow,
+    /// The next offset.
+    pub(super) next: u64,
+    pub(super) last_time: Timestamp,
+    /// Why nothing more is written.
+    pub(super) broken: Option<AppendError>,
+    /// Which channels are durable, as the rules say.
+    pub(super) routes: HashMap<Channel, bool, foldhash::fast::RandomState>,
+    pub(super) group: Group,
+}
+
+/// Batches that are committed together.
+#[derive(Default)]
+pub(super) struct Group {
+    buffer: Vec<u8>,
+    events: Vec<Arc<Event>>,
+    /// Where each event stands; none for ephemeral ones.
+    places: Vec<Option<Place>>,
+    members: Vec<Member>,
+    /// Keys of its members: a second batch with one of them has to wait for the first.
+    keys: HashSet<String>,
+    reserved: Option<u64>,
+}
+
+struct Member {
+    answer: oneshot::Sender<Result<Appended, AppendError>>,
+    appended: Appended,
+    durable: bool,
+    key: Option<(anywire_log::IdempotencyKey, u64)>,
+}
+
+impl Group {
+    fn clear(&mut self) {
+        self.buffer.clear();
+        self.buffer.shrink_to(BUFFER_BYTES_KEPT);
+        self.events.clear();
+        self.places.clear();
+        self.members.clear();
+        self.keys.clear();
+        self.reserved = None;
+    }
+}
+
+impl Committer {
+    /// Commits until the queue is closed and empty, then notes that the log was closed.
+    pub(super) fn run(mut self) {
+        let mut orders = Vec::new();
+        let mut deferred = Vec::new();
+        loop {
+            let oldest = if deferred.is_empty() {
+                self.shared.queue.take(&mut orders)
+            } else {
+                orders.append(&mut deferred);
+                Some(Instant::now())
+            };
+            let Some(oldest) = oldest else { break };
+            self.work_off(&mut orders, &mut deferred, oldest);
+        }
+        self.note_closed();
+    }
+
+    fn work_off(&mut self, orders: &mut Vec<Order>, deferred: &mut Vec<Order>, oldest: Instant) {
+        let mut waiting = Vec::new();
+        let mut bytes = 0;
+        for order in orders.drain(..) {
+            match order {
+                Order::Append(pending) => {
+                    if bytes > 0 && bytes + pending.bytes > GROUP_BYTES_MAX {
+                        self.commit(&mut waiting, deferred, std::mem::take(&mut bytes), oldest);
+                    }
+                    bytes += pending.bytes;
+                    waiting.push(pending);
+                }
+                Order::Trim { channel, through, answer } => {
+                    self.commit(&mut waiting, deferred, std::mem::take(&mut bytes), oldest);
+                    // Who asked may have gone; the trim counts all the same.
+                    let _gone = answer.send(self.trim(&channel, through));
+                }
+            }
+        }
+        self.commit(&mut waiting, deferred, bytes, oldest);
+    }
+
+    /// Commits one group.
+    fn commit(&mut self, waiting: &mut Vec<Pending>, deferred: &mut Vec<Order>, bytes: u64, oldest: Instant) {
+        if waiting.is_empty() {
+            return;
+        }
+        let now = self.now();
+        let mut group = std::mem::take(&mut self.group);
+        let room = self.make_room(bytes);
+        let first = self.next;
+        self.reserve(waiting, &mut group, now);
+        for pending in waiting.drain(..) {
+            self.add(pending, &mut group, deferred, now);
+        }
+        let result = room.and_then(|()| self.write(&mut group));
+        self.note_trouble(&group, result.as_ref().err());
+        if let Err(error) = &result {
+            Self::drop_durable(&mut group, error, self.shared.reserved.load(Ordering::Relaxed));
+            if group.members.is_empty() && self.broken.is_none() {
+                self.next = first;
+            }
+        }
+        self.publish(&mut group, now);
+        self.shared.queue.done(bytes);
+        if let (Some(observer), false) = (&self.shared.config.observer, group.events.is_empty()) {
+            let written = if result.is_ok() { group.buffer.len() } else { 0 };
+            observer.committed(group.events.len(), written, oldest.elapsed());
+        }
+        group.clear();
+        self.group = group;
+    }
+
+    /// The time of the next events; it never goes back, whatever the clock does.
+    fn now(&mut self) -> Timestamp {
+        self.last_time = self.last_time.max(self.shared.clock.now());
+        self.last_time
+    }
+
+    /// Begins a new segment if the newest has no room for so many bytes.
+    fn make_room(&mut self, bytes: u64) -> Result<(), AppendError> {
+        if self.broken.is_some() || !self.newest.is_full_with(bytes, self.next, self.last_time, &self.shared)
+        {
+            return Ok(());
+        }
+        if self.newest.segment.header.base == self.next {
+            // It holds control records only; two segments cannot have one name.
+            self.next += 1;
+        }
+        self.newest.begin_another(self.next, self.last_time, &self.shared).map_err(|error| self.error(&error))
+    }
+
+    /// Reserves offsets when the group needs more than are left, or when half of them are gone and a write happens anyway.
+    fn reserve(&mut self, waiting: &[Pending], group: &mut Group, now: Timestamp) {
+        let count: usize = waiting.iter().map(|pending| pending.batch.publications.len()).sum();
+        let last = self.next + count as u64 - 1;
+        let reserved = self.shared.reserved.load(Ordering::Relaxed);
+        let soon = last + RESERVED_AT_ONCE / 2 > reserved;
+        let writes = || waiting.iter().any(|pending| self.routes_durable(&pending.batch));
+        if last > reserved || (soon && writes()) {
+            let through = last + RESERVED_AT_ONCE;
+            let encoder = self.newest.encoder();
+            encoder.control(&mut group.buffer, FrameKind::Reserve, through, now.as_millis(), "");
+            group.reserved = Some(through);
+        }
+    }
+
+    /// Whether a batch is known to hold a durable event; a guess that costs nothing.
+    fn routes_durable(&self, batch: &Batch) -> bool {
+        batch.publications.iter().any(|publication| self.routes.get(&publication.channel) == Some(&true))
+    }
+
+    fn is_durable(&mut self, channel: &Channel) -> bool {
+        if let Some(durable) = self.routes.get(channel) {
+            return *durable;
+        }
+        if self.routes.len() >= ROUTES_MAX {
+            self.routes.clear();
+        }
+        let durable = self.shared.rules.of(channel).durability == Durability::Durable;
+        self.routes.insert(channel.clone(), durable);
+        durable
+    }
+
+    /// Adds a batch to the group, unless it is answered otherwise.
+    fn add(&mut self, pending: Pending, group: &mut Group, deferred: &mut Vec<Order>, now: Timestamp) {
+        if let Some(key) = &pending.batch.idempotency_key {
+            if group.keys.contains(key.as_str()) {
+                // Its bytes were counted with this group.
+                deferred.push(Order::Append(Pending { bytes: 0, ..pending }));
+                return;
+            }
+            let known = match self.window.lookup(key, pending.fingerprint, now) {
+                Lookup::New => None,
+                Lookup::Duplicate { first, count } => Some(Ok(Appended { first, count, duplicate: true })),
+                Lookup::Conflict => Some(Err(AppendError::Conflict { key: key.as_str().to_owned() })),
+            };
+            if let Some(known) = known {
+                let _gone = pending.answer.send(known);
+                return;
+            }
+            group.keys.insert(key.as_str().to_owned());
+        }
+        let Pending { batch, fingerprint, answer, .. } = pending;
+        let key = batch.idempotency_key.map(|key| (key, fingerprint));
+        let first = Offset::new(self.next);
+        let count = u32::try_from(batch.publications.len()).unwrap_or(u32::MAX);
+        let key_text = key.as_ref().map(|(key, fingerprint)| (key.as_str(), *fingerprint));
+        let durable = self.encode(batch.publications, key_text, group, now);
+        let appended = Appended { first, count, duplicate: false };
+        group.members.push(Member { answer, appended, durable, key });
+    }
+
+    /// Gives a batch its offsets and encodes what of it is durable; returns whether anything is.
+    fn encode(
+        &mut self,
+        publications: Vec<Publication>,
+        key: Option<(&str, u64)>,
+        group: &mut Group,
+        now: Timestamp,
+    ) -> bool {
+        let encoder = self.newest.encoder();
+        let first = self.next;
+        let events = u32::try_from(publications.len()).unwrap_or(u32::MAX);
+        let begin = group.buffer.len();
+        let frame = encoder.begin(&mut group.buffer, key);
+        let mut records = 0;
+        let mut held: Option<(Channel, bool)> = None;
+        for publication in publications {
+            let durable = match &held {
+                Some((channel, durable)) if *channel == publication.channel => *durable,
+                _ => self.is_durable(&publication.channel),
+            };
+            if held.as_ref().is_none_or(|(channel, _)| *channel != publication.channel) {
+                held = Some((publication.channel.clone(), durable));
+            }
+            let place = durable.then(|| {
+                records += 1;
+                encode_record(encoder, &mut group.buffer, first, self.next, &publication)
+            });
+            group.places.push(place);
+            group.events.push(Arc::new(Event::new(Offset::new(self.next), now, publication)));
+            self.next += 1;
+        }
+        if records == 0 {
+            group.buffer.truncate(begin);
+            return false;
+        }
+        let kind = FrameKind::Batch;
+        let header = FrameHeader { kind, offset: first, time: now.as_millis(), events, records };
+        encoder.finish(&mut group.buffer, &frame, &header);
+        true
+    }
+
+    /// Writes and syncs the group, if anything of it needs that.
+    fn write(&mut self, group: &mut Group) -> Result<(), AppendError> {
+        if group.buffer.is_empty() {
+            return Ok(());
+        }
+        self.write_bytes(&group.buffer)?;
+        if let Some(reserved) = group.reserved {
+            self.shared.reserved.store(reserved, Ordering::Relaxed);
+            self.newest.notes.reserved = reserved;
+        }
+        Ok(())
+    }
+
+    fn write_bytes(&mut self, bytes: &[u8]) -> Result<(), AppendError> {
+        if let Some(broken) = &self.broken {
+            return Err(broken.clone());
+        }
+        let Err(error) = self.newest.write(bytes) else {
+            return self.newest.sync(bytes.len()).map_err(|error| self.break_down(&error));
+        };
+        // What was written in part must not come back after a crash: nobody was told of it.
+        if let Err(error) = self.newest.cut() {
+            return Err(self.break_down(&error));
+        }
+        Err(self.error(&error))
+    }
+
+    /// After this nothing is known of what the disk holds: only a restart reads it anew.
+    fn break_down(&mut self, error: &std::io::Error) -> AppendError {
+        let _best_effort = self.newest.cut();
+        let detail = format!("syncing failed ({error}); nothing is written until a restart, reading goes on");
+        tracing::error!(directory = %self.shared.place(), %error, "syncing failed: no more writes until a restart");
+        let broken = AppendError::Failed { place: self.shared.place(), detail };
+        self.broken = Some(broken.clone());
+        broken
+    }
+
+    fn error(&self, error: &std::io::Error) -> AppendError {
+        let (place, detail) = (self.shared.place(), error.to_string());
+        if disk::is_full(error) {
+            AppendError::Full { place, detail }
+        } else {
+            AppendError::Failed { place, detail }
+        }
+    }
+
+    fn note_trouble(&self, group: &Group, error: Option<&AppendError>) {
+        let mut trouble = self.shared.trouble.lock();
+        if error.is_some() {
+            *trouble = error.cloned();
+        } else if !group.buffer.is_empty() && trouble.is_some() {
+            *trouble = None;
+        }
+    }
+
+    /// Answers those whose events could not be written; what is left is ephemeral, within what is reserved.
+    fn drop_durable(group: &mut Group, error: &AppendError, reserved: u64) {
+        let events = std::mem::take(&mut group.events);
+        group.places.clear();
+        let mut from = 0;
+        for member in std::mem::take(&mut group.members) {
+            let to = from + member.appended.count as usize;
+            if member.durable || member.appended.last().get() > reserved {
+                let _gone = member.answer.send(Err(error.clone()));
+            } else {
+                group.events.extend_from_slice(&events[from..to]);
+                group.places.resize(group.events.len(), None);
+                group.members.push(member);
+            }
+            from = to;
+        }
+    }
+
+    /// Puts what is committed into the index, tells the follower, answers.
+    fn publish(&mut self, group: &mut Group, now: Timestamp) {
+        if group.members.is_empty() {
+            return;
+        }
+        let through = Offset::new(self.next - 1);
+        self.note(group, now);
+        let follower = self.shared.follower.lock();
+        let mut index = self.shared.index.write();
+        let mut trimmed = index.commit(&self.newest.segment, &group.events, &group.places, now);
+        index.through = through;
+        trimmed.extend(index.enforce_changed(now, &self.shared.files));
+        drop(index);
+        if let Some(follower) = &*follower {
+            follower.committed(&group.events, through);
+        }
+        Shared::tell_trimmed(follower.as_ref(), &trimmed);
+        drop(follower);
+        for member in group.members.drain(..) {
+            let _gone = member.answer.send(Ok(member.appended));
+        }
+    }
+
+    /// Remembers keys, and what the segment's index will say of this group.
+    fn note(&mut self, group: &mut Group, now: Timestamp) {
+        let notes = &mut self.newest.notes;
+        notes.used = self.next - 1;
+        notes.last_time = now.as_millis();
+        self.newest.segment.last_time.store(now.as_millis(), Ordering::Relaxed);
+        for member in &mut group.members {
+            let Appended { first, count, .. } = member.appended;
+            let Some((key, fingerprint)) = member.key.take() else { continue };
+            if member.durable {
+                let (key, first) = (key.as_str().to_owned(), first.get());
+                self.newest.note_key(KeyRecord { key, fingerprint, first, count, time: now.as_millis() });
+            }
+            self.window.remember(key, fingerprint, first, count, now);
+        }
+    }
+
+    fn trim(&mut self, channel: &Channel, through: Offset) -> Result<(), TrimError> {
+        let shared = Arc::clone(&self.shared);
+        let failed = |detail: String| TrimError::Failed {
+            channel: channel.to_string(),
+            place: shared.place(),
+            detail,
+        };
+        let through = through.min(Offset::new(self.next - 1));
+        if self.is_durable(channel) {
+            let target = shared.mending(|| {
+                let index = shared.index.read();
+                index
+                    .channel(channel)
+                    .map_or(Ok(Offset::ZERO), |found| found.trim_target(through, &shared.files))
+            });
+            let target = target.map_err(|error| failed(error.to_string()))?;
+            if target > shared.index.read().state(channel).trimmed_through {
+                self.write_trim(channel, target).map_err(|error| failed(error.to_string()))?;
+            }
+        }
+        let follower = shared.follower.lock();
+        let trimmed = shared.index.write().trim(channel, through, &shared.files);
+        let trimmed = trimmed.map_err(|error| failed(error.to_string()))?;
+        let trimmed: Vec<_> = trimmed.map(|through| (channel.clone(), through)).into_iter().collect();
+        Shared::tell_trimmed(follower.as_ref(), &trimmed);
+        Ok(())
+    }
+
+    fn write_trim(&mut self, channel: &Channel, target: Offset) -> Result<(), AppendError> {
+        let now = self.now();
+        self.make_room((layout::FRAME_HEADER_BYTES + channel.as_str().len()) as u64)?;
+        let mut bytes = Vec::new();
+        let encoder = self.newest.encoder();
+        encoder.control(&mut bytes, FrameKind::Trim, target.get(), now.as_millis(), channel.as_str());
+        self.write_bytes(&bytes)?;
+        self.newest.notes.trims.push((channel.clone(), target.get()));
+        Ok(())
+    }
+
+    /// Without this note the next start has to skip everything that was reserved.
+    fn note_closed(&mut self) {
+        let mut bytes = Vec::new();
+        let now = self.now();
+        self.newest.encoder().control(&mut bytes, FrameKind::Closed, self.next - 1, now.as_millis(), "");
+        if let Err(error) = self.write_bytes(&bytes) {
+            tracing::warn!(%error, "the log could not be marked as closed");
+        } else if let Err(error) = self.newest.cut() {
+            tracing::debug!(%error, "what was allocated ahead could not be given back");
+        }
+        *self.shared.follower.lock() = None;
+    }
+}
+
+fn encode_record(
+    encoder: Encoder,
+    buffer: &mut Vec<u8>,
+    first: u64,
+    offset: u64,
+    publication: &Publication,
+) -> Place {
+    let record = Record {
+        offset,
+        binary: Record::is_binary(&publication.payload),
+        channel: publication.channel.as_str(),
+        name: publication.name.as_str(),
+        payload: publication.payload.as_bytes(),
+    };
+    encoder.record(buffer, first, &record)
+}

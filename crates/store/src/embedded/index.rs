@@ -1,0 +1,305 @@
+//! All channels: what is kept of each, and which segments hold it.
+//!
+//! Durable channels are a [`ChannelIndex`] each; ephemeral ones stand in a [`ChannelStore`], whose floor is the tail at start, so that readers
+//! of what a restart lost get a gap.
+//!
+//! Knows: retention rules, channels, segments. Does not know: how anything is written.
+//!
+//! Invariants:
+//! - It holds committed events only.
+//! - A channel it does not know counts as trimmed up to `floor`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use anywire_log::{
+    Channel, ChannelState, ChannelStore, Durability, Event, Offset, RetentionRules, Timestamp,
+};
+
+use super::{
+    channel::{ChannelIndex, Entries, Run},
+    layout::Place,
+    segment::{FileError, Files, Segment},
+    sidecar::EntryMap,
+};
+
+/// How many channels that hold no event are remembered with what they lost; as in [`ChannelStore`].
+const EMPTY_CHANNELS_MAX: usize = 100_000;
+
+/// All channels.
+pub(super) struct Index {
+    rules: RetentionRules,
+    places: HashMap<Channel, usize, foldhash::fast::RandomState>,
+    /// Channels by place; a place is empty after its channel was forgotten.
+    channels: Vec<Option<ChannelIndex>>,
+    free: Vec<usize>,
+    /// Durable channels that hold events, by name.
+    listed: BTreeSet<Channel>,
+    pub(super) ephemeral: ChannelStore,
+    pub(super) floor: Offset,
+    /// Everything up to here is committed.
+    pub(super) through: Offset,
+    /// The segments by base; the last one is being written.
+    pub(super) segments: BTreeMap<u64, Arc<Segment>>,
+    /// Which channels have events in the segment that is being written.
+    pub(super) newest_channels: Vec<Channel>,
+    /// Which places have changed since retention was last applied to them.
+    changed: Vec<usize>,
+}
+
+impl Index {
+    /// An index without events, for a log that begins or goes on after `through`.
+    pub(super) fn new(rules: RetentionRules, floor: Offset, through: Offset) -> Self {
+        Self {
+            ephemeral: ChannelStore::new(rules.clone(), through),
+            rules,
+            places: HashMap::default(),
+            channels: Vec::new(),
+            free: Vec::new(),
+            listed: BTreeSet::new(),
+            floor,
+            through,
+            segments: BTreeMap::new(),
+            newest_channels: Vec::new(),
+            changed: Vec::new(),
+        }
+    }
+
+    /// A durable channel, if it is known.
+    pub(super) fn channel(&self, name: &Channel) -> Option<&ChannelIndex> {
+        self.places.get(name).and_then(|place| self.channels[*place].as_ref())
+    }
+
+    /// Every durable channel.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ChannelIndex> {
+        self.channels.iter().flatten()
+    }
+
+    fn place_of(&mut self, name: &Channel) -> usize {
+        if let Some(place) = self.places.get(name) {
+            return *place;
+        }
+        let channel = ChannelIndex::new(name.clone(), self.rules.of(name).clone(), self.floor);
+        let place = if let Some(place) = self.free.pop() {
+            self.channels[place] = Some(channel);
+            place
+        } else {
+            self.channels.push(Some(channel));
+            self.channels.len() - 1
+        };
+        self.places.insert(name.clone(), place);
+        place
+    }
+
+    fn at(&mut self, place: usize) -> &mut ChannelIndex {
+        self.channels[place].as_mut().expect("a place in the map has a channel")
+    }
+
+    /// Lets a channel use a run instead of those of old segments that it was made from.
+    pub(super) fn replace_runs(
+        &mut self,
+        name: &Channel,
+        old: &[u64],
+        new: Run,
+        files: &Files,
+    ) -> Result<(), FileError> {
+        match self.places.get(name).copied() {
+            Some(place) => self.at(place).replace(old, new, files),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds committed events in offset order: those with a place are in the newest segment, the others are ephemeral. Returns what ephemeral
+    /// channels lost.
+    pub(super) fn commit(
+        &mut self,
+        segment: &Arc<Segment>,
+        events: &[Arc<Event>],
+        places: &[Option<Place>],
+        now: Timestamp,
+    ) -> Vec<(Channel, Offset)> {
+        let mut trimmed = Vec::new();
+        let mut held: Option<(usize, &Channel)> = None;
+        for (event, place) in events.iter().zip(places) {
+            let Some(place) = place else {
+                let lost = self.ephemeral.push(Arc::clone(event), now);
+                trimmed.extend(lost.map(|through| (event.channel.clone(), through)));
+                continue;
+            };
+            // Most neighbours are on one channel.
+            let at = match held {
+                Some((at, name)) if *name == event.channel => at,
+                _ => self.place_changed(&event.channel),
+            };
+            held = Some((at, &event.channel));
+            if self.at(at).push(segment, event.offset, event.time, *place) {
+                self.newest_channels.push(event.channel.clone());
+            }
+        }
+        trimmed
+    }
+
+    fn place_changed(&mut self, name: &Channel) -> usize {
+        let place = self.place_of(name);
+        if self.at(place).events == 0 {
+            self.listed.insert(name.clone());
+        }
+        self.changed.push(place);
+        place
+    }
+
+    /// At start: adds a channel's part of the newest of the segments read so far.
+    pub(super) fn restore(&mut self, name: &Channel, run: Run) {
+        let place = self.place_of(name);
+        self.listed.insert(name.clone());
+        self.at(place).push_run(run);
+    }
+
+    /// Applies retention to the channels that were committed to; returns what they lost.
+    pub(super) fn enforce_changed(&mut self, now: Timestamp, files: &Files) -> Vec<(Channel, Offset)> {
+        let mut changed = std::mem::take(&mut self.changed);
+        let mut trimmed = Vec::new();
+        for place in changed.drain(..) {
+            self.enforce_at(place, now, files, &mut trimmed);
+        }
+        self.changed = changed;
+        trimmed
+    }
+
+    /// Applies retention to `count` places from `from` on; returns what they lost and whether there are more.
+    pub(super) fn enforce_some(
+        &mut self,
+        from: usize,
+        count: usize,
+        now: Timestamp,
+        files: &Files,
+    ) -> (Vec<(Channel, Offset)>, bool) {
+        let end = (from + count).min(self.channels.len());
+        let mut trimmed = Vec::new();
+        for place in from..end {
+            self.enforce_at(place, now, files, &mut trimmed);
+        }
+        (trimmed, end < self.channels.len())
+    }
+
+    fn enforce_at(
+        &mut self,
+        place: usize,
+        now: Timestamp,
+        files: &Files,
+        trimmed: &mut Vec<(Channel, Offset)>,
+    ) {
+        let Some(channel) = self.channels[place].as_mut().filter(|channel| channel.is_exceeded(now)) else {
+            return;
+        };
+        match channel.enforce(now, files) {
+            Ok(true) => trimmed.push((channel.name.clone(), channel.trimmed_through)),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(channel = %channel.name, %error, "retention has to wait"),
+        }
+        self.unlist_empty(place);
+    }
+
+    fn unlist_empty(&mut self, place: usize) {
+        if let Some(channel) = self.channels[place].as_ref().filter(|channel| channel.events == 0) {
+            self.listed.remove(&channel.name);
+        }
+    }
+
+    /// Removes everything on a channel up to `through`; returns what it has lost, if that grew.
+    pub(super) fn trim(
+        &mut self,
+        name: &Channel,
+        through: Offset,
+        files: &Files,
+    ) -> Result<Option<Offset>, FileError> {
+        let Some(place) = self.places.get(name).copied() else {
+            return Ok(self.ephemeral.trim(name, through));
+        };
+        let channel = self.at(place);
+        let grew = channel.trim(through, files)?;
+        let trimmed = channel.trimmed_through;
+        self.unlist_empty(place);
+        Ok(grew.then_some(trimmed))
+    }
+
+    /// At start: what a channel had lost before.
+    pub(super) fn set_trimmed(
+        &mut self,
+        name: &Channel,
+        through: Offset,
+        files: &Files,
+    ) -> Result<(), FileError> {
+        let place = self.place_of(name);
+        self.at(place).set_trimmed(through, files)?;
+        self.unlist_empty(place);
+        Ok(())
+    }
+
+    /// Forgets a channel, with everything that is kept of it.
+    pub(super) fn forget(&mut self, name: &Channel) {
+        if let Some(place) = self.places.remove(name) {
+            self.channels[place] = None;
+            self.free.push(place);
+            self.listed.remove(name);
+        }
+    }
+
+    /// Forgets those channels without events that lost theirs first, when there are too many of them.
+    pub(super) fn forget_empty(&mut self) {
+        let empty = self.places.len() - self.listed.len();
+        if empty <= EMPTY_CHANNELS_MAX {
+            return;
+        }
+        let mut gone: Vec<_> =
+            self.iter().filter(|c| c.events == 0).map(|c| (c.last, c.name.clone())).collect();
+        gone.sort_unstable();
+        gone.truncate(gone.len() - EMPTY_CHANNELS_MAX / 2);
+        for (last, name) in gone {
+            self.floor = self.floor.max(last);
+            self.forget(&name);
+        }
+    }
+
+    /// What is known of a channel.
+    pub(super) fn state(&self, name: &Channel) -> ChannelState {
+        match self.channel(name) {
+            Some(channel) => channel.state(),
+            None if self.rules.of(name).durability == Durability::Ephemeral => self.ephemeral.state(name),
+            None => ChannelState { last: self.floor, trimmed_through: self.floor, events: 0 },
+        }
+    }
+
+    /// Up to `limit` channels that hold events, by name, beginning with `prefix`.
+    pub(super) fn list(&self, prefix: &str, limit: usize) -> Vec<(Channel, ChannelState)> {
+        let from = (std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded);
+        let durable = self.listed.range::<str, _>(from).take_while(|name| name.as_str().starts_with(prefix));
+        let durable = durable.map(|name| (name.clone(), self.state(name)));
+        let mut listed: Vec<_> = durable.take(limit).chain(self.ephemeral.list(prefix).take(limit)).collect();
+        listed.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        listed.truncate(limit);
+        listed
+    }
+
+    /// The entries that channels hold in memory for a segment.
+    pub(super) fn entries_in_memory(&self, names: &[Channel], segment: u64, entries: &mut EntryMap) {
+        for name in names {
+            let runs = self.channel(name).map(|channel| &channel.runs);
+            let run = runs.and_then(|runs| runs.iter().find(|run| run.segment.id == segment));
+            if let Some(Run { entries: Entries::Memory(held), .. }) = run {
+                entries.insert(name.clone(), held.clone());
+            }
+        }
+    }
+
+    /// Tells channels that their entries for a segment stand in its index now; `starts` says where.
+    pub(super) fn entries_moved(&mut self, segment: u64, starts: &[(Channel, u32)]) {
+        for (name, start) in starts {
+            if let Some(place) = self.places.get(name).copied() {
+                self.at(place).entries_moved(segment, *start);
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The newest segment: the one that is being written.
+//!
+//! Knows: its file and how far it is synced. Does not know: what the frames say.
+
+use std::{
+    fs::OpenOptions,
+    io,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
+
+use anywire_log::Timestamp;
+
+use super::{
+    config::EmbeddedConfig,
+    disk::{self, AppendFile},
+    layout::{Encoder, SEGMENT_HEADER_BYTES, Seed, SegmentHeader},
+    segment::{self, Segment},
+    shared::Shared,
+    sidecar::{KeyRecord, Notes},
+    upkeep::Sealed,
+};
+
+/// A segment is sealed before it spans so many offsets or milliseconds: entries count both in 32 bits.
+pub(super) const SPAN_MAX: u64 = 1 << 31;
+/// How many keys of a segment are noted; the window remembers no more.
+const KEYS_MAX: usize = 100_000;
+
+/// The segment that is being written.
+pub(super) struct Newest {
+    pub(super) segment: Arc<Segment>,
+    /// What its index will say beside the entries.
+    pub(super) notes: Notes,
+    file: AppendFile,
+    /// Everything up to here is synced.
+    length: u64,
+    seed: Seed,
+}
+
+impl Newest {
+    /// Goes on with a segment that ends at `length`; `file_bytes` is how long the file is with what is allocated ahead.
+    pub(super) fn open(
+        segment: Arc<Segment>,
+        notes: Notes,
+        file_bytes: u64,
+        config: &EmbeddedConfig,
+    ) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).open(&segment.path)?;
+        let mut file = AppendFile::new(file, file_bytes, config.preallocate(), config.faults.clone());
+        let length = segment.log_bytes.load(Ordering::Relaxed);
+        if file_bytes < length {
+            file.cut(length)?;
+        }
+        Ok(Self { seed: segment.header.seed(), segment, notes, file, length })
+    }
+
+    /// Makes an empty segment.
+    pub(super) fn create(header: SegmentHeader, config: &EmbeddedConfig) -> io::Result<Self> {
+        let path = config.directory.join(segment::file_name(header.base, header.generation));
+        disk::replace(&path, &header.encode())?;
+        let length = SEGMENT_HEADER_BYTES as u64;
+        let notes = Notes { last_time: header.base_time, ..Notes::default() };
+        Self::open(Arc::new(Segment::new(header, path, length)), notes, length, config)
+    }
+
+    pub(super) fn encoder(&self) -> Encoder {
+        let position = u32::try_from(self.length).expect("a segment is smaller than 4 GiB");
+        Encoder { seed: self.seed, position }
+    }
+
+    /// Whether another segment should take so many bytes.
+    pub(super) fn is_full_with(&self, bytes: u64, next: u64, now: Timestamp, shared: &Shared) -> bool {
+        let header = &self.segment.header;
+        let base_time = Timestamp::from_millis(header.base_time);
+        let holds_any = self.length > SEGMENT_HEADER_BYTES as u64;
+        let too_long = self.length + bytes > shared.config.segment_bytes();
+        let too_wide = next - header.base > SPAN_MAX || now.millis_since(base_time) > SPAN_MAX;
+        (holds_any && too_long) || too_wide
+    }
+
+    /// Seals this segment and begins another, whose first offset is `base`.
+    pub(super) fn begin_another(&mut self, base: u64, now: Timestamp, shared: &Shared) -> io::Result<()> {
+        let header = new_header(shared.epoch.get(), base, now)?;
+        let another = Self::create(header, &shared.config)?;
+        let mut sealed = std::mem::replace(self, another);
+        if let Err(error) = sealed.file.cut(sealed.length) {
+            tracing::debug!(%error, "what was allocated ahead could not be given back");
+        }
+        let mut index = shared.index.write();
+        index.segments.insert(base, Arc::clone(&self.segment));
+        let channels = std::mem::take(&mut index.newest_channels);
+        drop(index);
+        shared.jobs.seal(Sealed { segment: sealed.segment, notes: sealed.notes, channels });
+        Ok(())
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_at(bytes, self.length)
+    }
+
+    /// Syncs what was written last.
+    pub(super) fn sync(&mut self, bytes: usize) -> io::Result<()> {
+        self.file.sync()?;
+        self.length += bytes as u64;
+        self.segment.log_bytes.store(self.length, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Cuts off everything that is not synced, for good.
+    pub(super) fn cut(&mut self) -> io::Result<()> {
+        self.file.cut(self.length)?;
+        self.file.sync()
+    }
+
+    pub(super) fn note_key(&mut self, key: KeyRecord) {
+        let keys = &mut self.notes.keys;
+        keys.push(key);
+        if keys.len() > 2 * KEYS_MAX {
+            keys.drain(..KEYS_MAX);
+        }
+    }
+}
+
+/// The header of a segment that begins now.
+pub(super) fn new_header(epoch: u32, base: u64, now: Timestamp) -> io::Result<SegmentHeader> {
+    let salt = getrandom::u64().map_err(io::Error::other)?;
+    Ok(SegmentHeader { epoch, salt, base, covers: 0, base_time: now.as_millis(), generation: 0 })
+}
+
+/// Reads the header of a segment file.
+pub(super) fn read_header(path: &Path) -> io::Result<Option<SegmentHeader>> {
+    use std::io::Read;
+    let mut bytes = Vec::with_capacity(SEGMENT_HEADER_BYTES);
+    std::fs::File::open(path)?.take(SEGMENT_HEADER_BYTES as u64).read_to_end(&mut bytes)?;
+    Ok(SegmentHeader::decode(&bytes))
+}

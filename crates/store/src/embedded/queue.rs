@@ -1,0 +1,90 @@
+//! What waits for the committer.
+//!
+//! Knows: how much waits. Does not know: how it is committed.
+//!
+//! Invariants:
+//! - What waits, with what is being committed, never exceeds the limit by more than one batch.
+
+use std::time::Instant;
+
+use anywire_log::{AppendError, Appended, Batch, Channel, Offset, TrimError};
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
+
+/// A batch that waits for its commit.
+pub(super) struct Pending {
+    pub(super) batch: Batch,
+    pub(super) fingerprint: u64,
+    /// What it takes in the log at most.
+    pub(super) bytes: u64,
+    pub(super) answer: oneshot::Sender<Result<Appended, AppendError>>,
+}
+
+/// Something for the committer to do.
+pub(super) enum Order {
+    Append(Pending),
+    Trim { channel: Channel, through: Offset, answer: oneshot::Sender<Result<(), TrimError>> },
+}
+
+/// Orders in the order in which they came.
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    filled: Condvar,
+    bytes_max: u64,
+}
+
+#[derive(Default)]
+struct Waiting {
+    orders: Vec<Order>,
+    /// With what was taken and is not done yet.
+    bytes: u64,
+    oldest: Option<Instant>,
+    closed: bool,
+}
+
+impl Queue {
+    pub(super) fn new(bytes_max: u64) -> Self {
+        Self { waiting: Mutex::default(), filled: Condvar::new(), bytes_max }
+    }
+
+    /// Puts an order at the end; gives it back with the reason if that is not possible.
+    pub(super) fn push(&self, order: Order) -> Result<(), (Order, AppendError)> {
+        let bytes = if let Order::Append(pending) = &order { pending.bytes } else { 0 };
+        let mut waiting = self.waiting.lock();
+        if waiting.closed {
+            return Err((order, AppendError::Closed));
+        }
+        if bytes > 0 && waiting.bytes > 0 && waiting.bytes + bytes > self.bytes_max {
+            let waiting_bytes = waiting.bytes;
+            return Err((order, AppendError::Busy { waiting_bytes }));
+        }
+        waiting.bytes += bytes;
+        waiting.oldest.get_or_insert_with(Instant::now);
+        waiting.orders.push(order);
+        drop(waiting);
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    /// Waits until there is something and takes all of it; returns since when the oldest waited, `None` after the end.
+    pub(super) fn take(&self, into: &mut Vec<Order>) -> Option<Instant> {
+        let mut waiting = self.waiting.lock();
+        while waiting.orders.is_empty() && !waiting.closed {
+            self.filled.wait(&mut waiting);
+        }
+        std::mem::swap(&mut waiting.orders, into);
+        waiting.oldest.take()
+    }
+
+    /// Orders of so many bytes are done.
+    pub(super) fn done(&self, bytes: u64) {
+        let mut waiting = self.waiting.lock();
+        waiting.bytes = waiting.bytes.saturating_sub(bytes);
+    }
+
+    /// Takes no more orders; those that wait are still committed.
+    pub(super) fn close(&self) {
+        self.waiting.lock().closed = true;
+        self.filled.notify_one();
+    }
+}

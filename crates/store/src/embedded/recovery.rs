@@ -1,0 +1,481 @@
+//! Opening a directory: what was written becomes an index again.
+//!
+//! Of sealed segments only the start of their index file is read; the newest segment is read whole, and a torn last write is cut
+//! off. Where something is missing that was once synced, opening fails and names the place: a log with a hole would be served as if it were whole.
+//!
+//! Knows: the order in which a directory changes. Does not know: appending, reading.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File, OpenOptions},
+    hash::BuildHasher,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::Ordering},
+};
+
+use anywire_log::{
+    Channel, Clock, Durability, Epoch, IdempotencyKey, IdempotencyWindow, Offset, RetentionRules, Timestamp,
+};
+
+use super::{
+    CHECKPOINT_FILE, LOCK_FILE, META_FILE,
+    channel::Run,
+    checkpoint::{self, Checkpoint},
+    committer::{Committer, Group},
+    compaction,
+    config::EmbeddedConfig,
+    disk,
+    index::Index,
+    layout::SEGMENT_HEADER_BYTES,
+    newest::{self, Newest},
+    queue::Queue,
+    scan,
+    segment::{self, FileError, Files, Segment},
+    shared::{Carried, Shared},
+    sidecar::{KeyRecord, Notes},
+    upkeep::{self, Jobs, Sealed},
+};
+
+/// Why a directory could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error(
+        "the data directory {} is in use{holder}; stop that process, or choose another directory",
+        directory.display()
+    )]
+    Locked {
+        /// The directory.
+        directory: PathBuf,
+        /// ` by process <id>`, if it is known.
+        holder: String,
+    },
+    /// The system refused something.
+    #[error("opening the log failed at {}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file does not hold what was written to it.
+    #[error(
+        "{} is damaged at byte {at}: {detail}; restore the directory from a backup, or move it away to begin an empty log (readers are told that history was lost)",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        at: u64,
+        /// What is wrong there.
+        detail: &'static str,
+    },
+}
+
+impl From<FileError> for OpenError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Io { path, source } => Self::Io { path, source },
+            FileError::Damaged { path, at, detail } => Self::Damaged { path, at, detail },
+        }
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError + use<'_> {
+    move |source| OpenError::Io { path: path.to_owned(), source }
+}
+
+/// A directory that was opened.
+pub(super) struct Opened {
+    pub(super) shared: Arc<Shared>,
+    pub(super) committer: Committer,
+    /// Held as long as the directory is in use.
+    pub(super) lock: File,
+}
+
+/// Opens a directory; makes it if it is missing.
+pub(super) fn open(
+    config: EmbeddedConfig,
+    rules: RetentionRules,
+    clock: Arc<dyn Clock>,
+) -> Result<Opened, OpenError> {
+    let directory = config.directory.clone();
+    fs::create_dir_all(&directory).map_err(at(&directory))?;
+    let lock = lock(&directory)?;
+    let files = list(&directory)?;
+    let epoch = epoch(&directory, files.is_empty())?;
+    let checkpoint_path = directory.join(CHECKPOINT_FILE);
+    let before = Checkpoint::read(&checkpoint_path, epoch)?;
+    let mut recovery = Recovery::read(&files, epoch, before.clone().unwrap_or_default())?;
+    let now = clock.now().max(Timestamp::from_millis(recovery.last_time));
+    let newest = recovery.newest(&config, epoch, now)?;
+    let (index, files, carried, jobs) = recovery.index(&rules, before.is_some(), &newest, now)?;
+    let (next, reserved) = (index.through.get() + 1, recovery.reserved_after_start());
+    let window = window(&carried, recovery.keys, now);
+    let shared = Arc::new(Shared {
+        queue: Queue::new(config.queue_bytes_max),
+        config,
+        rules,
+        clock,
+        epoch,
+        follower: Default::default(),
+        index: index.into(),
+        files,
+        jobs: Jobs::default(),
+        trouble: Default::default(),
+        reserved: reserved.into(),
+        carried: carried.into(),
+    });
+    for job in jobs {
+        shared.jobs.seal(job);
+    }
+    write_first_checkpoint(&shared, before.map(|before| before.rules))?;
+    let committer = Committer {
+        shared: Arc::clone(&shared),
+        newest,
+        window,
+        next,
+        last_time: now,
+        broken: None,
+        routes: HashMap::default(),
+        group: Group::default(),
+    };
+    Ok(Opened { shared, committer, lock })
+}
+
+/// Takes the directory for this process.
+fn lock(directory: &Path) -> Result<File, OpenError> {
+    let path = directory.join(LOCK_FILE);
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+    let mut file = file.map_err(at(&path))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut holder = String::new();
+            let known = file.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
+            let holder = if known { format!(" by process {}", holder.trim()) } else { String::new() };
+            return Err(OpenError::Locked { directory: directory.to_owned(), holder });
+        }
+        Err(error) => return Err(at(&path)(error.into())),
+    }
+    // Only for the message to others; the lock itself is the system's.
+    let _informative = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    Ok(file)
+}
+
+/// The segments of a directory by base, without those that a rewritten one stands for. What was written half is removed.
+fn list(directory: &Path) -> Result<Vec<(PathBuf, u64)>, OpenError> {
+    let mut segments = Vec::new();
+    let mut indexes = Vec::new();
+    for entry in fs::read_dir(directory).map_err(at(directory))? {
+        let path = entry.map_err(at(directory))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.ends_with(".tmp") {
+            fs::remove_file(&path).map_err(at(&path))?;
+        } else if let Some((base, generation)) = segment::parse_name(name) {
+            segments.push((base, generation, path));
+        } else if name.ends_with(".idx") {
+            indexes.push(path);
+        }
+    }
+    let kept = without_replaced(segments)?;
+    for index in indexes {
+        if !kept.iter().any(|(path, _)| path.with_extension("idx") == index) {
+            fs::remove_file(&index).map_err(at(&index))?;
+        }
+    }
+    Ok(kept)
+}
+
+/// Removes segments that a rewritten one stands for.
+fn without_replaced(mut segments: Vec<(u64, u32, PathBuf)>) -> Result<Vec<(PathBuf, u64)>, OpenError> {
+    segments.sort_unstable();
+    let mut covering = Vec::new();
+    for (base, generation, path) in &segments {
+        if *generation > 0
+            && let Some(header) = newest::read_header(path).map_err(at(path))?
+        {
+            covering.push((*base, header.covers, *generation));
+        }
+    }
+    let mut kept = Vec::new();
+    for (base, generation, path) in segments {
+        let replaced = covering
+            .iter()
+            .any(|(from, through, newer)| (*from..=*through).contains(&base) && *newer > generation);
+        if replaced {
+            fs::remove_file(&path).map_err(at(&path))?;
+        } else {
+            kept.push((path, base));
+        }
+    }
+    Ok(kept)
+}
+
+fn epoch(directory: &Path, is_new: bool) -> Result<Epoch, OpenError> {
+    let path = directory.join(META_FILE);
+    if let Some(epoch) = checkpoint::read_epoch(&path)? {
+        return Ok(epoch);
+    }
+    if !is_new {
+        let detail = "it is missing, but there are segments";
+        return Err(OpenError::Damaged { path, at: 0, detail });
+    }
+    let epoch = Epoch::random().map_err(at(&path))?;
+    checkpoint::write_epoch(&path, epoch).map_err(at(&path))?;
+    Ok(epoch)
+}
+
+/// What the files say.
+struct Recovery {
+    checkpoint: Checkpoint,
+    segments: Vec<Found>,
+    keys: Vec<KeyRecord>,
+    trims: Vec<(Channel, u64)>,
+    reserved: u64,
+    used: u64,
+    closed: Option<u64>,
+    last_time: i64,
+}
+
+/// A segment and its channels' runs.
+struct Found {
+    segment: Arc<Segment>,
+    runs: Vec<(Channel, Run)>,
+    /// There is no index yet.
+    unindexed: Option<Notes>,
+    file_bytes: u64,
+}
+
+impl Recovery {
+    fn read(files: &[(PathBuf, u64)], epoch: Epoch, checkpoint: Checkpoint) -> Result<Self, OpenError> {
+        let (reserved, keys) = (checkpoint.reserved, checkpoint.keys.clone());
+        let mut recovery = Self {
+            checkpoint,
+            segments: Vec::new(),
+            keys,
+            trims: Vec::new(),
+            reserved,
+            used: 0,
+            closed: None,
+            last_time: i64::MIN,
+        };
+        for (at, (path, base)) in files.iter().enumerate() {
+            recovery.read_segment(path, *base, epoch, at + 1 == files.len())?;
+        }
+        Ok(recovery)
+    }
+
+    fn read_segment(&mut self, path: &Path, base: u64, epoch: Epoch, newest: bool) -> Result<(), OpenError> {
+        self.used = self.used.max(base.saturating_sub(1));
+        let damaged = |detail| OpenError::Damaged { path: path.to_owned(), at: 0, detail };
+        let file_bytes = fs::metadata(path).map_err(at(path))?.len();
+        let header = match newest::read_header(path).map_err(at(path))? {
+            Some(header) => header,
+            None if newest && file_bytes < SEGMENT_HEADER_BYTES as u64 => {
+                tracing::warn!(segment = %path.display(), "it was cut off before its first event; it is removed");
+                return fs::remove_file(path).map_err(at(path));
+            }
+            None => return Err(damaged("its header is not readable by this version")),
+        };
+        if header.epoch != epoch.get() || header.base != base {
+            return Err(damaged("it belongs to another log"));
+        }
+        let segment = Segment::new(header, path.to_owned(), file_bytes);
+        let found = match compaction::read_summary(&segment, file_bytes) {
+            Ok(Some(summary)) if !newest => self.read_indexed(segment, summary),
+            Ok(_) | Err(_) => self.read_whole(segment, newest)?,
+        };
+        self.segments.push(found);
+        Ok(())
+    }
+
+    fn read_indexed(&mut self, segment: Segment, summary: super::sidecar::Summary) -> Found {
+        let file_bytes = segment.log_bytes.load(Ordering::Relaxed);
+        segment.blocks_at.store(summary.blocks_at, Ordering::Relaxed);
+        self.learn(&segment, &summary.notes);
+        let segment = Arc::new(segment);
+        let mut start = 0;
+        let mut runs = Vec::with_capacity(summary.channels.len());
+        for channel in summary.channels {
+            runs.push((channel.channel.clone(), Run::indexed(&segment, start, &channel)));
+            start += channel.count;
+        }
+        Found { segment, runs, unindexed: None, file_bytes }
+    }
+
+    fn read_whole(&mut self, segment: Segment, newest: bool) -> Result<Found, OpenError> {
+        let bytes = fs::read(&segment.path).map_err(at(&segment.path))?;
+        let contents = scan::scan(&segment.path, &bytes, &segment.header, newest)?;
+        let mut file_bytes = bytes.len() as u64;
+        if contents.torn_bytes > 0 {
+            let (path, at_byte, bytes) = (segment.path.display(), contents.length, contents.torn_bytes);
+            tracing::warn!(segment = %path, at_byte, bytes, "a write that was never finished is cut off");
+            cut(&segment.path, contents.length).map_err(at(&segment.path))?;
+            file_bytes = contents.length;
+        }
+        segment.log_bytes.store(contents.length, Ordering::Relaxed);
+        self.learn(&segment, &contents.notes);
+        self.closed = if newest { contents.closed } else { None };
+        let segment = Arc::new(segment);
+        let runs = contents.entries.into_iter().map(|(channel, entries)| {
+            let run = Run::in_memory(&segment, entries);
+            (channel, run)
+        });
+        let runs = runs.collect();
+        Ok(Found { segment, runs, unindexed: Some(contents.notes), file_bytes })
+    }
+
+    fn learn(&mut self, segment: &Segment, notes: &Notes) {
+        segment.last_time.store(notes.last_time, Ordering::Relaxed);
+        self.last_time = self.last_time.max(notes.last_time);
+        self.reserved = self.reserved.max(notes.reserved);
+        self.used = self.used.max(notes.used);
+        self.trims.extend(notes.trims.iter().cloned());
+        self.keys.extend(notes.keys.iter().cloned());
+    }
+
+    /// Up to where offsets may have been used.
+    fn through(&self) -> u64 {
+        self.closed.unwrap_or(self.reserved).max(self.used)
+    }
+
+    /// After a start everything reserved before is behind the tail.
+    fn reserved_after_start(&self) -> u64 {
+        self.through()
+    }
+
+    /// The segment to go on with.
+    fn newest(&mut self, config: &EmbeddedConfig, epoch: Epoch, now: Timestamp) -> Result<Newest, OpenError> {
+        if let Some(found) = self.segments.last_mut()
+            && let Some(notes) = found.unindexed.take()
+        {
+            let segment = Arc::clone(&found.segment);
+            let path = segment.path.clone();
+            return Newest::open(segment, notes, found.file_bytes, config).map_err(at(&path));
+        }
+        let header = newest::new_header(epoch.get(), self.through() + 1, now);
+        let newest =
+            header.and_then(|header| Newest::create(header, config)).map_err(at(&config.directory))?;
+        let segment = Arc::clone(&newest.segment);
+        self.segments.push(Found { segment, runs: Vec::new(), unindexed: None, file_bytes: 0 });
+        Ok(newest)
+    }
+
+    /// The index, and segments whose index has to be written.
+    fn index(
+        &mut self,
+        rules: &RetentionRules,
+        had_checkpoint: bool,
+        newest: &Newest,
+        now: Timestamp,
+    ) -> Result<(Index, Files, Carried, Vec<Sealed>), OpenError> {
+        let through = Offset::new(self.through());
+        let files = Files::new();
+        let mut index = Index::new(rules.clone(), self.checkpoint.floor, through);
+        let mut carried = Carried { rules: hash(rules), ..Carried::default() };
+        std::mem::swap(&mut carried.keys, &mut self.checkpoint.keys);
+        let mut jobs = Vec::new();
+        for found in self.segments.drain(..) {
+            let is_newest = found.segment.id == newest.segment.id;
+            let mut channels = Vec::new();
+            for (name, run) in found.runs {
+                if is_ephemeral(rules, &name) {
+                    carried.once_durable.push((name, through));
+                    continue;
+                }
+                channels.push(name.clone());
+                index.restore(&name, run);
+            }
+            if is_newest {
+                index.newest_channels = channels;
+            } else if let Some(notes) = found.unindexed {
+                jobs.push(Sealed { segment: Arc::clone(&found.segment), notes, channels });
+            }
+            index.segments.insert(found.segment.header.base, found.segment);
+        }
+        self.restore_trims(rules, through, &mut index, &mut carried, &files)?;
+        if had_checkpoint && self.checkpoint.rules != carried.rules {
+            // A channel that is durable now may have been ephemeral before: what it had then is lost.
+            index.floor = through;
+        }
+        let (_, more) = index.enforce_some(0, usize::MAX / 2, now, &files);
+        debug_assert!(!more, "all channels were looked at");
+        Ok((index, files, carried, jobs))
+    }
+
+    fn restore_trims(
+        &self,
+        rules: &RetentionRules,
+        through: Offset,
+        index: &mut Index,
+        carried: &mut Carried,
+        files: &Files,
+    ) -> Result<(), OpenError> {
+        for trimmed in &self.checkpoint.channels {
+            if is_ephemeral(rules, &trimmed.channel) {
+                carried.once_durable.push((trimmed.channel.clone(), through));
+            } else {
+                let gone = if trimmed.was_ephemeral { through } else { trimmed.through };
+                index.set_trimmed(&trimmed.channel, gone, files)?;
+            }
+        }
+        carried.once_durable.sort_unstable();
+        carried.once_durable.dedup();
+        for (channel, through) in &self.trims {
+            index.trim(channel, Offset::new(*through), files)?;
+        }
+        Ok(())
+    }
+}
+
+fn is_ephemeral(rules: &RetentionRules, channel: &Channel) -> bool {
+    rules.of(channel).durability == Durability::Ephemeral
+}
+
+/// Cuts a file, for good.
+fn cut(path: &Path, length: u64) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    file.set_len(length)?;
+    file.sync_all()
+}
+
+/// The idempotency window as it was.
+fn window(carried: &Carried, mut keys: Vec<KeyRecord>, now: Timestamp) -> IdempotencyWindow {
+    let mut window = IdempotencyWindow::standard();
+    let age_max_ms = window.age_max_ms();
+    keys.extend(carried.keys.iter().cloned());
+    keys.retain(|key| now.millis_since(Timestamp::from_millis(key.time)) <= age_max_ms);
+    keys.sort_by_key(|key| (key.time, key.first));
+    for record in keys {
+        if let Ok(key) = IdempotencyKey::new(&record.key) {
+            let (first, time) = (Offset::new(record.first), Timestamp::from_millis(record.time));
+            window.remember(key, record.fingerprint, first, record.count, time);
+        }
+    }
+    window
+}
+
+/// Notes the rules in force, if they are others than before.
+fn write_first_checkpoint(shared: &Shared, rules_before: Option<u64>) -> Result<(), OpenError> {
+    let carried = shared.carried.lock();
+    if rules_before == Some(carried.rules) {
+        return Ok(());
+    }
+    let path = shared.path(CHECKPOINT_FILE);
+    match upkeep::write_checkpoint(shared, &carried) {
+        // A full disk must not keep a log from being read.
+        Err(error) if disk::is_full(&error) => {
+            tracing::warn!(path = %path.display(), %error, "the rules could not be noted");
+            Ok(())
+        }
+        result => result.map_err(at(&path)),
+    }
+}
+
+/// A hash of rules by which it is noticed that they changed.
+fn hash(rules: &RetentionRules) -> u64 {
+    foldhash::fast::FixedState::with_seed(0x616e_7977).hash_one(format!("{rules:?}"))
+}

@@ -1,0 +1,98 @@
+//! Reading a whole segment: at start the newest one, and any other whose index is missing.
+//!
+//! Knows: where a torn last write ends and damage begins. Does not know: channels' states, retention.
+//!
+//! Invariants:
+//! - Bytes that were ever synced are never cut off: what cannot be read there is an error that names the place. (Of the last write nobody can tell
+//!   whether its sync had returned; it is cut off if it is not whole.)
+
+use std::path::Path;
+
+use anywire_log::Channel;
+
+use super::{
+    layout::{self, Frame, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader},
+    segment::FileError,
+    sidecar::{Entry, EntryMap, KeyRecord, Notes},
+};
+
+/// What a segment holds.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) entries: EntryMap,
+    pub(super) notes: Notes,
+    /// Where the last sound frame ends.
+    pub(super) length: u64,
+    /// How many bytes after it are a torn write.
+    pub(super) torn_bytes: u64,
+    /// The offset in the last frame, if that says that the engine was closed.
+    pub(super) closed: Option<u64>,
+}
+
+/// Reads a segment of which the whole file is given. `newest` says that a torn write may stand at its end.
+pub(super) fn scan(
+    path: &Path,
+    file: &[u8],
+    header: &SegmentHeader,
+    newest: bool,
+) -> Result<Contents, FileError> {
+    let mut contents = Contents::default();
+    contents.notes.last_time = header.base_time;
+    let seed = header.seed();
+    let mut at = SEGMENT_HEADER_BYTES;
+    while let Some(frame) = Frame::read(file, at, seed) {
+        contents.add(header, &frame);
+        at = frame.end;
+    }
+    contents.length = at as u64;
+    let written = file.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    if written > at {
+        if !newest || layout::is_proof_of_damage(file, at, seed) {
+            let detail = "what was written there was synced and cannot be read any more";
+            return Err(FileError::Damaged { path: path.to_owned(), at: at as u64, detail });
+        }
+        contents.torn_bytes = (written - at) as u64;
+    }
+    Ok(contents)
+}
+
+impl Contents {
+    fn add(&mut self, header: &SegmentHeader, frame: &Frame<'_>) {
+        let (offset, time) = (frame.header.offset, frame.header.time);
+        self.closed = None;
+        self.notes.last_time = self.notes.last_time.max(time);
+        match frame.header.kind {
+            FrameKind::Batch => self.add_batch(header, frame),
+            FrameKind::Reserve => self.notes.reserved = self.notes.reserved.max(offset),
+            FrameKind::Closed => self.closed = Some(offset),
+            FrameKind::Trim => {
+                let channel = frame.channel.and_then(|name| Channel::new(name).ok());
+                self.notes.trims.extend(channel.map(|channel| (channel, offset)));
+            }
+        }
+    }
+
+    fn add_batch(&mut self, header: &SegmentHeader, frame: &Frame<'_>) {
+        let (first, count, time) = (frame.header.offset, frame.header.events, frame.header.time);
+        self.notes.used = self.notes.used.max(first + u64::from(count.max(1)) - 1);
+        if let Some((key, fingerprint)) = frame.key {
+            self.notes.keys.push(KeyRecord { key: key.to_owned(), fingerprint, first, count, time });
+        }
+        for (record, place) in frame.records() {
+            let entries = match self.entries.get_mut(record.channel) {
+                Some(entries) => entries,
+                None => {
+                    let Ok(channel) = Channel::new(record.channel) else { continue };
+                    self.entries.entry(channel).or_default()
+                }
+            };
+            let before = entries.last().map_or(0, |entry: &Entry| entry.end_bytes);
+            entries.push(Entry {
+                offset: u32::try_from(record.offset - header.base).unwrap_or(u32::MAX),
+                position: place.position,
+                end_bytes: before + place.bytes,
+                time: u32::try_from(time - header.base_time).unwrap_or_default(),
+            });
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! The index of a sealed segment: where each channel's events stand in it.
+//!
+//! ```text
+//! | header 80 | summary (one checksum) | zeros up to a multiple of 4096 | block 4096 | block 4096 | …
+//!
+//! header   0        8         12      16     24          32           40          48       56      64       68         72      76   80
+//!          | ANYWIDX1 | version | epoch | salt | log bytes | last time | reserved | used  | count  | channels | summary | crc | crc |
+//!            8 bytes    u32       u32     u64    u64         i64         u64        u64     u64 …
+//!
+//! block    255 entries of 16 bytes, in the order of the summary's channels, crc, 12 zeros
+//! entry    | offset − base u32 | position u32 | record bytes up to its end, in this channel u32 | time − base time u32 |
+//! ```
+//!
+//! The file holds nothing that the segment does not: when it is missing or damaged it is made again by reading the segment. Blocks are
+//! read one at a time, when a reader needs them.
+//!
+//! Knows: bytes. Does not know: files, retention.
+
+use std::collections::BTreeMap;
+
+use anywire_log::Channel;
+
+use super::layout::{SegmentHeader, VERSION, i64_at, u32_at, u64_at};
+
+const MAGIC: &[u8; 8] = b"ANYWIDX1";
+pub(super) const HEADER_BYTES: usize = 80;
+pub(super) const BLOCK_BYTES: usize = 4096;
+pub(super) const BLOCK_ENTRIES: u32 = 255;
+const ENTRY_BYTES: usize = 16;
+const BLOCK_CRC_AT: usize = BLOCK_ENTRIES as usize * ENTRY_BYTES;
+
+/// One event in a channel's part of a segment; offset and time count from the segment's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Entry {
+    pub(super) offset: u32,
+    pub(super) position: u32,
+    /// Record bytes of the channel in this segment up to the end of this one.
+    pub(super) end_bytes: u32,
+    pub(super) time: u32,
+}
+
+/// A key under which a batch was appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeyRecord {
+    pub(super) key: String,
+    pub(super) fingerprint: u64,
+    pub(super) first: u64,
+    pub(super) count: u32,
+    pub(super) time: i64,
+}
+
+/// What a segment holds beside its events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Notes {
+    pub(super) keys: Vec<KeyRecord>,
+    /// Trims that were asked for: the channel and the offset as asked.
+    pub(super) trims: Vec<(Channel, u64)>,
+    /// Offsets up to here may be in use.
+    pub(super) reserved: u64,
+    /// The greatest offset that a frame took.
+    pub(super) used: u64,
+    pub(super) last_time: i64,
+}
+
+/// One channel's part of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ChannelSummary {
+    pub(super) channel: Channel,
+    pub(super) count: u32,
+    /// The first and the last entry: what is needed of a channel nearly always.
+    pub(super) first: Entry,
+    pub(super) last: Entry,
+}
+
+/// An index file without its blocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Summary {
+    pub(super) notes: Notes,
+    /// In the order of their entries.
+    pub(super) channels: Vec<ChannelSummary>,
+    pub(super) blocks_at: u64,
+}
+
+/// The entries of a segment, by channel, in the order in which the file has them.
+pub(super) type EntryMap = BTreeMap<Channel, Vec<Entry>>;
+
+/// The whole index file.
+pub(super) fn encode(header: &SegmentHeader, log_bytes: u64, entries: &EntryMap, notes: &Notes) -> Vec<u8> {
+    let summary = encode_summary(entries, notes);
+    let mut out = encode_header(header, log_bytes, entries, notes, &summary);
+    out.extend_from_slice(&summary);
+    out.resize(out.len().next_multiple_of(BLOCK_BYTES), 0);
+    let mut block = Vec::with_capacity(BLOCK_BYTES);
+    for entry in entries.values().flatten() {
+        for number in [entry.offset, entry.position, entry.end_bytes, entry.time] {
+            block.extend_from_slice(&number.to_le_bytes());
+        }
+        if block.len() == BLOCK_CRC_AT {
+            seal_block(&mut block, &mut out);
+        }
+    }
+    if !block.is_empty() {
+        seal_block(&mut block, &mut out);
+    }
+    out
+}
+
+fn seal_block(block: &mut Vec<u8>, out: &mut Vec<u8>) {
+    block.resize(BLOCK_CRC_AT, 0);
+    let crc = crc32c::crc32c(block);
+    block.extend_from_slice(&crc.to_le_bytes());
+    block.resize(BLOCK_BYTES, 0);
+    out.append(block);
+}
+
+fn encode_header(
+    header: &SegmentHeader,
+    log_bytes: u64,
+    entries: &EntryMap,
+    notes: &Notes,
+    summary: &[u8],
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(BLOCK_BYTES + summary.len());
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&header.epoch.to_le_bytes());
+    out.extend_from_slice(&header.salt.to_le_bytes());
+    out.extend_from_slice(&log_bytes.to_le_bytes());
+    out.extend_from_slice(&notes.last_time.to_le_bytes());
+    out.extend_from_slice(&notes.reserved.to_le_bytes());
+    out.extend_from_slice(&notes.used.to_le_bytes());
+    let count: usize = entries.values().map(Vec::len).sum();
+    out.extend_from_slice(&(count as u64).to_le_bytes());
+    out.extend_from_slice(&size(entries.len()).to_le_bytes());
+    out.extend_from_slice(&size(summary.len()).to_le_bytes());
+    out.extend_from_slice(&crc32c::crc32c(summary).to_le_bytes());
+    let crc = crc32c::crc32c(&out);
+    out.extend_from_slice(&crc.to_le_bytes());
+    out
+}
+
+fn encode_summary(entries: &EntryMap, notes: &Notes) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (channel, entries) in entries {
+        put_text(&mut out, channel.as_str());
+        out.extend_from_slice(&size(entries.len()).to_le_bytes());
+        for entry in [entries.first(), entries.last()] {
+            let entry = entry.copied().unwrap_or_default();
+            for number in [entry.offset, entry.position, entry.end_bytes, entry.time] {
+                out.extend_from_slice(&number.to_le_bytes());
+            }
+        }
+    }
+    out.extend_from_slice(&size(notes.trims.len()).to_le_bytes());
+    for (channel, through) in &notes.trims {
+        put_text(&mut out, channel.as_str());
+        out.extend_from_slice(&through.to_le_bytes());
+    }
+    put_keys(&mut out, &notes.keys);
+    out
+}
+
+/// Reads the start of an index file; the answer is how many bytes of it the summary needs. `None` if the file does not belong to
+/// this state of the segment.
+pub(super) fn summary_end(head: &[u8], header: &SegmentHeader, log_bytes: u64) -> Option<usize> {
+    let head = head.get(..HEADER_BYTES)?;
+    let sound = head.starts_with(MAGIC) && crc32c::crc32c(&head[..76]) == u32_at(head, 76);
+    let ours = u32_at(head, 8) == VERSION && u64_at(head, 16) == header.salt && u64_at(head, 24) == log_bytes;
+    (sound && ours).then(|| HEADER_BYTES + u32_at(head, 68) as usize)
+}
+
+/// Reads header and summary; `None` if they are damaged.
+pub(super) fn decode(bytes: &[u8], file_bytes: u64) -> Option<Summary> {
+    let summary = bytes.get(HEADER_BYTES..)?;
+    if crc32c::crc32c(summary) != u32_at(bytes, 72) {
+        return None;
+    }
+    let count = u64_at(bytes, 56);
+    let blocks_at = bytes.len().next_multiple_of(BLOCK_BYTES) as u64;
+    if file_bytes != blocks_at + count.div_ceil(u64::from(BLOCK_ENTRIES)) * BLOCK_BYTES as u64 {
+        return None;
+    }
+    let mut input = Input(summary);
+    let mut channels = Vec::new();
+    for _ in 0..u32_at(bytes, 64) {
+        let channel = input.channel()?;
+        let count = input.u32()?;
+        channels.push(ChannelSummary { channel, count, first: input.entry()?, last: input.entry()? });
+    }
+    let mut notes = Notes {
+        last_time: i64_at(bytes, 32),
+        reserved: u64_at(bytes, 40),
+        used: u64_at(bytes, 48),
+        ..Notes::default()
+    };
+    for _ in 0..input.u32()? {
+        notes.trims.push((input.channel()?, input.u64()?));
+    }
+    notes.keys = input.keys()?;
+    Some(Summary { notes, channels, blocks_at })
+}
+
+/// Reads a block; `None` if its checksum is wrong. Places behind the last entry hold zeros.
+pub(super) fn decode_block(bytes: &[u8; BLOCK_BYTES]) -> Option<Vec<Entry>> {
+    if crc32c::crc32c(&bytes[..BLOCK_CRC_AT]) != u32_at(bytes, BLOCK_CRC_AT) {
+        return None;
+    }
+    Some(bytes[..BLOCK_CRC_AT].chunks_exact(ENTRY_BYTES).map(entry_of).collect())
+}
+
+fn entry_of(bytes: &[u8]) -> Entry {
+    Entry {
+        offset: u32_at(bytes, 0),
+        position: u32_at(bytes, 4),
+        end_bytes: u32_at(bytes, 8),
+        time: u32_at(bytes, 12),
+    }
+}
+
+pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
+    out.push(u8::try_from(text.len()).expect("names and keys have at most 255 bytes"));
+    out.extend_from_slice(text.as_bytes());
+}
+
+pub(super) fn put_keys(out: &mut Vec<u8>, keys: &[KeyRecord]) {
+    out.extend_from_slice(&size(keys.len()).to_le_bytes());
+    for key in keys {
+        put_text(out, &key.key);
+        out.extend_from_slice(&key.fingerprint.to_le_bytes());
+        out.extend_from_slice(&key.first.to_le_bytes());
+        out.extend_from_slice(&key.count.to_le_bytes());
+        out.extend_from_slice(&key.time.to_le_bytes());
+    }
+}
+
+pub(super) fn size(count: usize) -> u32 {
+    u32::try_from(count).expect("a segment is smaller than 4 GiB, so are its parts")
+}
+
+/// Bytes that are read from the front.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Input<'a>(pub(super) &'a [u8]);
+
+impl<'a> Input<'a> {
+    fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(bytes)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    pub(super) fn u8(&mut self) -> Option<u8> {
+        self.take(1).map(|bytes| bytes[0])
+    }
+
+    pub(super) fn u32(&mut self) -> Option<u32> {
+        self.take(4).map(|bytes| u32_at(bytes, 0))
+    }
+
+    pub(super) fn u64(&mut self) -> Option<u64> {
+        self.take(8).map(|bytes| u64_at(bytes, 0))
+    }
+
+    fn entry(&mut self) -> Option<Entry> {
+        self.take(ENTRY_BYTES).map(entry_of)
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        let length = self.u8()?;
+        std::str::from_utf8(self.take(length as usize)?).ok()
+    }
+
+    pub(super) fn channel(&mut self) -> Option<Channel> {
+        Channel::new(self.text()?).ok()
+    }
+
+    pub(super) fn keys(&mut self) -> Option<Vec<KeyRecord>> {
+        let mut keys = Vec::new();
+        for _ in 0..self.u32()? {
+            keys.push(KeyRecord {
+                key: self.text()?.to_owned(),
+                fingerprint: self.u64()?,
+                first: self.u64()?,
+                count: self.u32()?,
+                time: self.take(8).map(|bytes| i64_at(bytes, 0))?,
+            });
+        }
+        Some(keys)
+    }
+}

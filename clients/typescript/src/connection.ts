@@ -27,7 +27,8 @@ export type ChannelMap = object;
 /** Without a map every channel may be named, and data is `unknown`. */
 export type UntypedChannels = Record<string, Record<string, unknown>>;
 export type ChannelName<Channels extends ChannelMap> = keyof Channels & string;
-type EventsOf<Channels extends ChannelMap, Name extends ChannelName<Channels>> = Channels[Name] & EventMap;
+export type EventsOf<Channels extends ChannelMap, Name extends ChannelName<Channels>> = Channels[Name] &
+  EventMap;
 
 export interface ConnectOptions {
   /** A JWT or API key, or a function that gets a fresh one whenever the server asks. */

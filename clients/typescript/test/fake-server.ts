@@ -11,6 +11,7 @@ import type {
   SocketLike,
 } from "../src/environment.js";
 import { Clock, seeded } from "./clock.js";
+import type { FakeBrowser } from "./fake-browser.js";
 import { FakeLog, type Stored } from "./fake-log.js";
 
 type Path = "ws" | "sse" | "poll" | "long-poll" | "publish";
@@ -115,7 +116,7 @@ export class FakeServer {
       },
       online: () => page.isOnline,
       onLifecycle: (listener) => page.listen(listener),
-      locks: page.browser?.locks,
+      locks: page.browser?.locksOf(page),
       broadcast: page.browser ? (name) => page.browser?.channel(name, page) as BroadcastLike : undefined,
     };
   }
@@ -527,93 +528,5 @@ export class FakePage {
   fire(event: LifecycleEvent): void {
     if (event === "online" || event === "offline") this.isOnline = event === "online";
     for (const listener of [...this.#listeners]) listener(event);
-  }
-}
-
-interface Lock {
-  readonly page: object;
-  release(error?: Error): void;
-}
-
-/** Locks and broadcast channels that the tabs of one browser share. */
-export class FakeBrowser {
-  readonly #clock: Clock;
-  readonly #channels = new Set<{ name: string; page: FakePage; deliver(message: unknown): void }>();
-  readonly #dead = new Set<FakePage>();
-  #held: Lock | null = null;
-  #queue: { run(): void }[] = [];
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  /** Locks are asked for without saying who asks, so a dying tab's lock is the one held by its leader: see `crash`. */
-  readonly locks: NonNullable<Environment["locks"]> = {
-    request: (_name, options, held) =>
-      new Promise((resolve, reject) => {
-        const run = () => {
-          const lock: Lock = {
-            page: {},
-            release: (error) => {
-              if (this.#held !== lock) return;
-              this.#held = null;
-              if (error) reject(error);
-              else resolve(undefined);
-              this.#next();
-            },
-          };
-          this.#held = lock;
-          void held().then(() => lock.release());
-        };
-        if (options.steal) {
-          const old = this.#held;
-          this.#queue.unshift({ run });
-          if (old) old.release(new DOMException("stolen", "AbortError"));
-          else this.#next();
-          return;
-        }
-        const entry = { run };
-        options.signal?.addEventListener("abort", () => {
-          this.#queue = this.#queue.filter((other) => other !== entry);
-          reject(new DOMException("aborted", "AbortError"));
-        });
-        this.#queue.push(entry);
-        if (!this.#held) this.#next();
-      }),
-  };
-
-  #next(): void {
-    if (!this.#held) this.#queue.shift()?.run();
-  }
-
-  channel(name: string, page: FakePage): BroadcastLike {
-    const channel: BroadcastLike = {
-      onmessage: null,
-      postMessage: (message) => {
-        if (this.#dead.has(page)) return;
-        const copy = structuredClone(message);
-        for (const other of this.#channels) {
-          if (other !== entry && other.name === name) this.#clock.setTimeout(() => other.deliver(copy), 1);
-        }
-      },
-      close: () => this.#channels.delete(entry),
-    };
-    const entry = {
-      name,
-      page,
-      deliver: (data: unknown) => {
-        if (this.#channels.has(entry) && !this.#dead.has(page)) channel.onmessage?.({ data });
-      },
-    };
-    this.#channels.add(entry);
-    return channel;
-  }
-
-  /** The leader's tab is killed: it says nothing more, and the browser gives its lock to the next one. */
-  crash(page: FakePage): void {
-    this.#dead.add(page);
-    const lock = this.#held;
-    this.#held = null;
-    if (lock) this.#next();
   }
 }

@@ -27,12 +27,21 @@ export class Token {
    * Throws `token_unavailable` if a refused token cannot be replaced, `unreachable` if the source failed this time.
    */
   get(): Promise<string | null> {
-    this.#held ??= this.#ask();
+    this.#held ??= this.#ask().catch((error) => {
+      this.#held = null;
+      throw error;
+    });
     return this.#held;
   }
 
   accepted(): void {
     this.#refusals = 0;
+  }
+
+  /** Forgets everything: the next one is as good as the first. */
+  reset(): void {
+    this.#refusals = 0;
+    this.#held = null;
   }
 
   /** The server does not take the token. Throws `token_unavailable` if asking again is pointless. */
@@ -51,7 +60,6 @@ export class Token {
     try {
       token = await source();
     } catch (cause) {
-      this.#held = null;
       throw new AnywireError("unreachable", `token function: ${cause}`);
     }
     if (token) return token;

@@ -41,6 +41,8 @@ interface Connection {
   /** The peer sees the end; `half` leaves it waiting in silence. */
   kill(half: boolean): void;
   append(event: Stored): void;
+  /** The token runs out in ten seconds. */
+  warn?(): void;
   goodbye(retryMs: number): void;
 }
 
@@ -93,6 +95,10 @@ export class FakeServer {
 
   goodbye(retryMs: number): void {
     for (const connection of [...this.connections]) connection.goodbye(retryMs);
+  }
+
+  warn(): void {
+    for (const connection of this.connections) connection.warn?.();
   }
 
   open(path: Path): number {
@@ -384,6 +390,7 @@ class FakeSocket implements SocketLike {
       append: (event) => {
         if (this.#channels.has(event.channel)) this.#push({ op: "event", ...event });
       },
+      warn: () => this.#push({ op: "error", code: "token_expired", message: "10 s left" }),
       goodbye: (retryMs) => {
         this.#push({ op: "goodbye", retry_ms: retryMs });
         this.#arrive(() => this.#cut(1012));
@@ -482,11 +489,6 @@ class FakeSocket implements SocketLike {
   #expel(): void {
     this.#push({ op: "error", code: "unauthorized", message: "no" });
     this.#arrive(() => this.#cut(4001));
-  }
-
-  /** The server notices that the token runs out. */
-  warn(): void {
-    this.#push({ op: "error", code: "token_expired", message: "10 s left" });
   }
 
   #subscribe(frame: Record<string, unknown>): void {

@@ -6,6 +6,7 @@
 //! Knows: the command line. Does not know: how anything is measured.
 
 mod child;
+mod churn;
 mod failure;
 mod fanout;
 mod floor;
@@ -14,6 +15,7 @@ mod load;
 mod machine;
 mod peers;
 mod process;
+mod publish;
 mod stats;
 mod table;
 mod wire;
@@ -35,6 +37,12 @@ enum Command {
     Fanout(fanout::Options),
     /// Whether everybody gets everything while connections are killed all the time, and how fast they catch up.
     Jitter(jitter::Options),
+    /// Durable events a second over HTTP, and how long their publishers wait.
+    Publish(publish::Options),
+    /// How fast clients can connect, subscribe and go.
+    Churn(churn::Options),
+    /// Everything, one after the other.
+    All(Everything),
     /// The floor alone: a server that only writes ready bytes.
     Floor(floor::Options),
     #[command(hide = true)]
@@ -42,6 +50,22 @@ enum Command {
     #[command(hide = true)]
     Launch(child::Launch),
 }
+
+#[derive(Debug, clap::Args)]
+struct Everything {
+    /// Small numbers, for a few seconds each: only shows that everything works.
+    #[arg(long)]
+    smoke: bool,
+}
+
+/// What `all` runs, as one would type it.
+const EVERYTHING: [&[&str]; 5] = [
+    &["fanout", "--all", "--transport", "all"],
+    &["jitter", "--switch"],
+    &["jitter", "--switch", "--restart"],
+    &["publish"],
+    &["churn"],
+];
 
 fn main() -> ExitCode {
     match run(CommandLine::parse().command) {
@@ -75,6 +99,9 @@ fn run(command: Command) -> Outcome<Verdict> {
         Command::Launch(options) => child::launch(&options).map(sound),
         Command::Fanout(options) => measured(|| fanout::run(&options)),
         Command::Jitter(options) => measured(|| jitter::run(&options)),
+        Command::Publish(options) => measured(|| publish::run(&options)),
+        Command::Churn(options) => measured(|| churn::run(&options)),
+        Command::All(everything) => run_everything(&everything),
     }
 }
 
@@ -82,4 +109,17 @@ fn run(command: Command) -> Outcome<Verdict> {
 fn measured(bench: impl FnOnce() -> Outcome<Verdict>) -> Outcome<Verdict> {
     child::stop_all_on_interrupt()?;
     bench()
+}
+
+fn run_everything(everything: &Everything) -> Outcome<Verdict> {
+    let mut verdict = Verdict::Sound;
+    for words in EVERYTHING {
+        let smoke = everything.smoke.then_some("--smoke");
+        let typed = ["anywire-bench"].iter().chain(words).copied().chain(smoke);
+        println!();
+        if run(CommandLine::parse_from(typed).command)? == Verdict::Unsound {
+            verdict = Verdict::Unsound;
+        }
+    }
+    Ok(verdict)
 }

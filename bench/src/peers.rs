@@ -82,8 +82,6 @@ pub(crate) struct Setting {
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 5] = [Self::Floor, Self::Anywire, Self::Nchan, Self::Ws, Self::Socketio];
-
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor",

@@ -62,7 +62,7 @@ pub(crate) struct Options {
     #[arg(long)]
     no_pin: bool,
     /// The server to measure. Default: `anywire` beside this binary.
-    #[arg(long)]
+    #[arg(long, env = "ANYWIRE_BIN")]
     anywire: Option<PathBuf>,
     /// More arguments for `anywire serve`; repeat for several.
     #[arg(long, allow_hyphen_values = true)]

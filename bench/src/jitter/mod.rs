@@ -9,7 +9,7 @@
 //! Knows: the schedule. Does not know: bytes.
 
 mod client;
-mod connection;
+pub(crate) mod connection;
 mod publishing;
 mod tally;
 
@@ -68,12 +68,12 @@ pub(crate) struct Options {
     #[arg(long)]
     no_pin: bool,
     /// The server to measure. Default: `anywire` beside this binary.
-    #[arg(long)]
+    #[arg(long, env = "ANYWIRE_BIN")]
     anywire: Option<PathBuf>,
     /// More arguments for `anywire serve`; repeat for several.
     #[arg(long, allow_hyphen_values = true)]
     anywire_argument: Vec<String>,
-    /// Where the JSON goes. Default target/bench/jitter.json.
+    /// Where the JSON goes. Default target/bench/jitter.json, with a restart jitter-restart.json.
     #[arg(long)]
     json: Option<PathBuf>,
 }
@@ -188,31 +188,7 @@ fn wait_until(within: Duration, done: impl Fn() -> bool) -> Option<()> {
 }
 
 fn report(options: &Options, totals: &Totals, cpu_ns: u64) -> Outcome<Verdict> {
-    let how = if options.switch { "another transport each time" } else { options.transport.name() };
-    let restart = if options.restart { ", server killed and restarted in the middle" } else { "" };
-    println!(
-        "\n{} clients, {} messages at {}/s, killed about every {} s, away about {} s, {how}{restart}",
-        thousands(options.clients as i64),
-        options.messages(),
-        options.rate,
-        options.lives,
-        options.away
-    );
-    println!(
-        "delivered {:.4} % ({} of {}) · repeated {} · out of order {} · gaps {}",
-        totals.delivered_percent(),
-        thousands(totals.delivered as i64),
-        thousands(totals.expected as i64),
-        totals.repeated,
-        totals.out_of_order,
-        totals.gaps
-    );
-    println!(
-        "killed {} · ended by the server {} · server CPU {} ms",
-        thousands(totals.killed as i64),
-        totals.lost,
-        thousands((cpu_ns / 1_000_000) as i64)
-    );
+    print_totals(options, totals, cpu_ns);
     print!("\n{}", replay_table(totals).render());
     println!(
         "\nreplay: from the start of reconnecting until everything published by then has come (goal: p99 < 500 ms)"
@@ -223,8 +199,31 @@ fn report(options: &Options, totals: &Totals, cpu_ns: u64) -> Outcome<Verdict> {
     result["messages"] = options.messages().into();
     result["switch"] = options.switch.into();
     result["restart"] = options.restart.into();
-    write_json("jitter", options.json.as_deref(), &result)?;
+    let name = if options.restart { "jitter-restart" } else { "jitter" };
+    write_json(name, options.json.as_deref(), &result)?;
     Ok(Verdict::of(totals.is_sound()))
+}
+
+fn print_totals(options: &Options, totals: &Totals, cpu_ns: u64) {
+    let how = if options.switch { "another transport each time" } else { options.transport.name() };
+    let restart = if options.restart { ", server killed and restarted in the middle" } else { "" };
+    let (clients, messages) = (thousands(options.clients as i64), options.messages());
+    let Options { rate, lives, away, .. } = options;
+    println!(
+        "\n{clients} clients, {messages} messages at {rate}/s, killed about every {lives} s, away about {away} s, {how}{restart}"
+    );
+    let (delivered, expected) = (thousands(totals.delivered as i64), thousands(totals.expected as i64));
+    let (repeated, out_of_order, gaps) = (totals.repeated, totals.out_of_order, totals.gaps);
+    println!(
+        "delivered {:.4} % ({delivered} of {expected}) · repeated {repeated} · out of order {out_of_order} · gaps {gaps}",
+        totals.delivered_percent()
+    );
+    println!(
+        "killed {} · ended by the server {} · server CPU {} ms",
+        thousands(totals.killed as i64),
+        totals.lost,
+        thousands((cpu_ns / 1_000_000) as i64)
+    );
 }
 
 fn replay_table(totals: &Totals) -> Table {

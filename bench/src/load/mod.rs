@@ -103,7 +103,7 @@ impl Load {
             watch(&epoll, subscriber.stream(), index as u64)?;
             subscribers.push(subscriber);
         }
-        watch(&epoll, &std::io::stdin(), STDIN)?;
+        watch(&epoll, std::io::stdin(), STDIN)?;
         say(&Report::Ready { seconds: started.elapsed().as_secs_f64() })?;
         Ok(Self {
             dialect,

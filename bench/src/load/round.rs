@@ -189,25 +189,28 @@ mod tests {
         assert_eq!((result.deliveries, result.missed, result.misplaced), (4, 0, 0));
     }
 
+    /// The result of a round of `count` messages, all in flight at once, with these deliveries.
+    fn round_with(count: usize, subscribers: usize, deliveries: &[(u64, usize)]) -> RoundResult {
+        let mut round = Round::new(1, count, count, subscribers, 0);
+        for slot in 0..count {
+            round.take(slot);
+        }
+        for (number, position) in deliveries {
+            round.delivered(delivery(*number, *position));
+        }
+        round.result(0, 0)
+    }
+
     #[test]
     fn any_order_is_right_as_long_as_all_get_the_same() {
-        let mut round = Round::new(1, 2, 2, 2, 0);
-        (0..2).for_each(|slot| drop(round.take(slot)));
-        [(2, 0), (1, 1), (2, 0), (1, 1)]
-            .map(|(number, position)| round.delivered(delivery(number, position)));
-        assert_eq!(round.result(0, 0).misplaced, 0);
+        assert_eq!(round_with(2, 2, &[(2, 0), (1, 1), (2, 0), (1, 1)]).misplaced, 0);
+        assert_eq!(round_with(2, 2, &[(2, 0), (1, 1), (1, 0), (2, 1)]).misplaced, 2);
     }
 
     #[test]
     fn what_comes_twice_or_not_at_all_is_counted() {
-        let mut round = Round::new(1, 3, 3, 1, 0);
-        (0..3).for_each(|slot| drop(round.take(slot)));
-        [(1, 0), (1, 1), (3, 2)].map(|(number, position)| round.delivered(delivery(number, position)));
-        assert_eq!(round.result(0, 0).misplaced, 1);
-        let mut round = Round::new(1, 3, 3, 1, 0);
-        (0..3).for_each(|slot| drop(round.take(slot)));
-        round.delivered(delivery(2, 0));
-        let result = round.result(0, 0);
+        assert_eq!(round_with(3, 1, &[(1, 0), (1, 1), (3, 2)]).misplaced, 1);
+        let result = round_with(3, 1, &[(2, 0)]);
         assert_eq!((result.deliveries, result.missed, result.misplaced), (1, 2, 0));
     }
 }

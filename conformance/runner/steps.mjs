@@ -1,0 +1,223 @@
+/**
+ * The steps of a case, one function each. README.md describes them.
+ *
+ * Knows: what a step does and what it compares. Does not know: which cases there are, how the server is started.
+ */
+
+import { exchange, stream } from "./http.mjs";
+import { fill, matchJson, matchText } from "./template.mjs";
+import { connect } from "./websocket.mjs";
+
+const WAIT_MS = 5_000;
+
+/** What one case has open and knows. */
+export class Scene {
+  names = new Map();
+  #base;
+  #open = new Map();
+
+  constructor(base) {
+    this.#base = base;
+  }
+
+  /** Runs one step; throws if something is not as expected. */
+  async run(step) {
+    const kind = Object.keys(STEPS).find((name) => name in step);
+    if (kind === undefined) {
+      throw new Error(`unknown step ${JSON.stringify(step)}`);
+    }
+    await STEPS[kind](this, step);
+  }
+
+  get base() {
+    return this.#base;
+  }
+
+  keep(name, thing) {
+    this.#open.set(name, thing);
+  }
+
+  find(name) {
+    const thing = this.#open.get(name);
+    if (thing === undefined) {
+      throw new Error(`nothing is open under the name ${name}`);
+    }
+    return thing;
+  }
+
+  /** Ends what is still open. */
+  leave() {
+    this.#open.forEach((thing) => thing.leave?.());
+  }
+}
+
+const STEPS = { request, start, answer, stream: openStream, blocks, ended, connect: openSocket, send, frames, pongs, closed, close, leave, wait_ms: wait };
+
+/** `{"request": {method, path, headers, json | text}, "expect": …}` */
+async function request(scene, step) {
+  expectAnswer(scene, step.expect, await exchange(scene.base, prepare(scene, step.request)));
+}
+
+/** `{"start": name, …}` sends the same and does not wait; `answer` does. */
+async function start(scene, step) {
+  const sent = exchange(scene.base, prepare(scene, step));
+  // Who waits is told; until then a failure is nobody's.
+  sent.catch(() => {});
+  scene.keep(step.start, { sent });
+}
+
+/** `{"answer": name, "expect": …}` */
+async function answer(scene, step) {
+  const { sent } = scene.find(step.answer);
+  expectAnswer(scene, step.expect, await withLimit(sent, `no answer to ${step.answer}`));
+}
+
+/** `{"stream": name, "path", "headers", "expect": {status, headers}}` */
+async function openStream(scene, step) {
+  const opened = await stream(scene.base, prepare(scene, step));
+  scene.keep(step.stream, opened);
+  expectAnswer(scene, step.expect ?? { status: 200 }, opened);
+}
+
+/** `{"blocks": name, "expect": [{id, data, event, retry, comment}]}`: the next blocks, field for field. */
+async function blocks(scene, step) {
+  const { blocks: queue } = scene.find(step.blocks);
+  for (const [index, expected] of step.expect.entries()) {
+    const block = await queue.next(WAIT_MS).catch((error) => {
+      throw new Error(`block ${index} ${JSON.stringify(expected)}: ${error.message}`);
+    });
+    const actual = typeof expected.data === "object" && "data" in block ? { ...block, data: JSON.parse(block.data) } : block;
+    matchJson(expected, actual, scene.names, `block ${index}`);
+  }
+}
+
+/** `{"ended": name}`: the stream ends, and nothing else comes before. */
+async function ended(scene, step) {
+  const { blocks: queue } = scene.find(step.ended);
+  await queue.untilEnd(WAIT_MS);
+  matchJson([], queue.drain(), scene.names, "blocks before the end");
+}
+
+/** `{"connect": name, "path", "headers", "protocols", "expect": {status, headers}}` */
+async function openSocket(scene, step) {
+  const { path = "/anywire/ws", headers, protocols = ["anywire.v1"] } = fill(step, scene.names);
+  const opened = await withLimit(connect(scene.base, { path, headers, protocols }), "no answer to the handshake");
+  if (opened.socket !== undefined) {
+    scene.keep(step.connect, opened.socket);
+  }
+  expectAnswer(scene, step.expect ?? { status: 101 }, opened);
+}
+
+/** `{"send": name, "json" | "text" | "bytes"}`: bytes are hexadecimal digits of a whole or broken frame. */
+async function send(scene, step) {
+  const socket = scene.find(step.send);
+  if (step.bytes !== undefined) {
+    socket.send(Buffer.from(step.bytes, "hex"));
+  } else {
+    socket.text(step.text !== undefined ? fill(step.text, scene.names) : JSON.stringify(fill(step.json, scene.names)));
+  }
+}
+
+/** `{"frames": name, "expect": [json | text], "any_order"?: true, "within_ms"?: n}`: the next frames. */
+async function frames(scene, step) {
+  const { texts } = scene.find(step.frames);
+  const waitMs = step.within_ms ?? WAIT_MS;
+  const pending = [...step.expect];
+  for (let index = 0; pending.length > 0; index += 1) {
+    const text = await texts.next(waitMs).catch((error) => {
+      throw new Error(`frame ${index} ${JSON.stringify(pending[0])}: ${error.message}`);
+    });
+    const at = step.any_order ? pending.findIndex((expected) => fits(expected, text, scene.names)) : 0;
+    if (at < 0) {
+      throw new Error(`frame ${index} is none of those expected: ${text}`);
+    }
+    matchFrame(pending.splice(at, 1)[0], text, scene.names, `frame ${index}`);
+  }
+}
+
+function fits(expected, text, names) {
+  try {
+    matchFrame(expected, text, new Map(names), "");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function matchFrame(expected, text, names, path) {
+  if (typeof expected === "string") {
+    matchText(expected, text, names, path);
+  } else {
+    matchJson(expected, JSON.parse(text), names, path);
+  }
+}
+
+/** `{"pongs": name, "expect": [hex]}` */
+async function pongs(scene, step) {
+  for (const expected of step.expect) {
+    matchJson(expected, await scene.find(step.pongs).pongs.next(WAIT_MS), scene.names, "pong");
+  }
+}
+
+/** `{"closed": name, "code", "reason"?}`: the server closes, and sends nothing else before. */
+async function closed(scene, step) {
+  const socket = scene.find(step.closed);
+  const { code, reason } = await socket.untilClosed(WAIT_MS);
+  matchJson([], socket.texts.drain(), scene.names, "frames before the close");
+  matchJson(step.code, code, scene.names, "close code");
+  matchText(step.reason ?? "<any>", reason, scene.names, "close reason");
+}
+
+/** `{"close": name, "code"?}`: says goodbye. */
+async function close(scene, step) {
+  scene.find(step.close).close(step.code);
+}
+
+/** `{"leave": name}`: drops the connection without a word. */
+async function leave(scene, step) {
+  scene.find(step.leave).leave();
+}
+
+/** `{"wait_ms": n}`: only where time itself is the subject. */
+function wait(_scene, step) {
+  return new Promise((resolve) => setTimeout(resolve, step.wait_ms));
+}
+
+function prepare(scene, { method, path, headers, json, text }) {
+  const body = json !== undefined ? JSON.stringify(fill(json, scene.names)) : text;
+  const typed = body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+  const sent = { ...typed, ...fill(headers ?? {}, scene.names) };
+  return { method, path: fill(path, scene.names), headers: sent, body };
+}
+
+function expectAnswer(scene, expected, actual) {
+  if (expected.status !== actual.status) {
+    throw new Error(`status: expected ${expected.status}, got ${actual.status} ${actual.body ?? ""}`);
+  }
+  for (const [name, value] of Object.entries(expected.headers ?? {})) {
+    const found = actual.headers[name.toLowerCase()] ?? null;
+    matchJson(value, Array.isArray(found) ? found.join(", ") : found, scene.names, `header ${name}`);
+  }
+  if (expected.text !== undefined) {
+    matchText(expected.text, actual.body, scene.names, "body");
+  }
+  if (expected.json !== undefined) {
+    matchJson(expected.json, parseBody(actual.body), scene.names, "body");
+  }
+}
+
+function parseBody(body) {
+  try {
+    return JSON.parse(body);
+  } catch {
+    throw new Error(`the body is no JSON: ${body}`);
+  }
+}
+
+function withLimit(promise, message) {
+  let timer;
+  const limit = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${message} for ${WAIT_MS} ms`)), WAIT_MS);
+  });
+  return Promise.race([promise, limit]).finally(() => clearTimeout(timer));
+}

@@ -39,7 +39,7 @@ class FakeLog {
 
   deliver(n: number): void {
     if (this.drops.has(n)) return;
-    this.follower?.onEvent({ channel: "lab_x", event: "number", offset: n, time: "", data: { n } });
+    this.follower?.onEvent({ channel: "lab_x", event: "number", offset: n, time: "", data: { n }, cursor: "" });
   }
 }
 

@@ -11,6 +11,8 @@ export interface LiveEvent {
   offset: number;
   time: string;
   data: unknown;
+  /** "I have seen everything up to this event." */
+  cursor: string;
 }
 
 export type LiveState = State;

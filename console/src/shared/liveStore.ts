@@ -45,6 +45,8 @@ export const useLive = defineStore("live", () => {
 
   function note(next: LiveStatus): void {
     const last = changes.value[0];
+    const idle = next.state === "idle" && last === undefined;
+    if (idle) return;
     if (!last || last.transport !== next.transport || last.state !== next.state) {
       changes.value.unshift({ id: (last?.id ?? 0) + 1, at: Date.now(), transport: next.transport, state: next.state });
       changes.value.length = Math.min(changes.value.length, CHANGES_MAX);

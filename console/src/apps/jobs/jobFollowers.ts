@@ -3,6 +3,7 @@
  */
 import type { Follow } from "@/shared/live";
 import { isFinal, type JobState } from "@/shared/types";
+import { stateOfEvent } from "./progress";
 
 /** Channels one page follows at most; the server allows 128 a connection. */
 const FOLLOWED_MAX = 40;
@@ -38,7 +39,8 @@ export class JobFollowers {
       channel: `progress_${id}`,
       after: job.cursor,
       onEvent: (event) => {
-        if (event.event === "progress_update") this.#onState(event.data as JobState);
+        const state = stateOfEvent(event);
+        if (state) this.#onState(state);
       },
       onGap: () => this.#onGap(id),
     });

@@ -78,7 +78,8 @@ function serve(answers: Record<string, unknown>): void {
 
 function publish(channel: string, event: string, data: unknown): void {
   for (const follow of wire.follows) {
-    if (follow.channel === channel) follow.onEvent({ channel, event, offset: 11, time: NOW, data });
+    if (follow.channel === channel)
+      follow.onEvent({ channel, event, offset: 11, time: NOW, data, cursor: "1f0c93ab-88" });
   }
 }
 

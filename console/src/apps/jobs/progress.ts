@@ -4,6 +4,7 @@
  * Pure: no clock, no network. The server's percentage is over the whole (bytes 0 to 50, steps 50 to 100); while this
  * page itself sends the bytes it knows more than the server's last event, so the larger of the two wins.
  */
+import type { LiveEvent } from "@/shared/live";
 import type { JobState, JobStatus, JobStep } from "@/shared/types";
 
 /** The steps of a report, in order; the first one is the upload. */
@@ -118,6 +119,12 @@ export function isNewer(next: JobState, shown: JobState | null): boolean {
   const b = parseCursor(shown.cursor);
   if (!a || !b || a.epoch !== b.epoch) return true;
   return a.offset >= b.offset;
+}
+
+/** The state that an event carries. Its cursor is the event's: inside the event it can't be known. */
+export function stateOfEvent(event: LiveEvent): JobState | null {
+  if (event.event !== "progress_update") return null;
+  return { ...(event.data as JobState), cursor: event.cursor };
 }
 
 function parseCursor(cursor: string | undefined): { epoch: string; offset: number } | null {

@@ -9,7 +9,9 @@
  *   the file's fingerprint);
  * - only a refusal that would be the same next time, or a person, ends it.
  */
+
 import type { DetailedError, Upload, UploadOptions } from "tus-js-client";
+import { newId } from "@/shared/ids";
 import {
   CHUNK_BYTES,
   mayPass,
@@ -31,6 +33,11 @@ export interface UploadView {
   message: string | null;
 }
 
+export interface BegunUpload {
+  sessionId: string;
+  url: string;
+}
+
 export class UploadTask {
   view: UploadView;
   readonly #file: File;
@@ -39,9 +46,15 @@ export class UploadTask {
   #slowTimer: ReturnType<typeof setTimeout> | null = null;
   #stallTimer: ReturnType<typeof setTimeout> | null = null;
   #previousKey: string | null = null;
+  /** The next accepted chunk is the first one since the upload began or went on. */
+  #isFresh = true;
+  readonly #begun: BegunUpload | null;
 
-  constructor(file: File, sessionId: string, changed: (view: UploadView) => void) {
+  /** `begun` is an upload that the server already has a part of; without it tus looks whether this browser began one. */
+  constructor(file: File, begun: BegunUpload | null, changed: (view: UploadView) => void) {
+    const sessionId = begun?.sessionId ?? newId();
     this.#file = file;
+    this.#begun = begun;
     this.#changed = changed;
     this.view = {
       sessionId,
@@ -59,22 +72,25 @@ export class UploadTask {
     const tus = await import("tus-js-client");
     const upload = new tus.Upload(this.#file, this.#options());
     this.#upload = upload;
-    const previous = (await upload.findPreviousUploads()).filter((candidate) => candidate.uploadUrl).at(-1);
-    if (previous) {
-      upload.resumeFromPreviousUpload(previous);
-      this.#previousKey = previous.urlStorageKey;
-      const sessionId = previous.metadata.session_id;
-      if (sessionId) {
-        upload.options.metadata = { ...upload.options.metadata, session_id: sessionId };
-        this.view = { ...this.view, sessionId };
-      }
-    }
+    if (this.#begun) upload.url = this.#begun.url;
+    else await this.#goOnFromPrevious(upload);
     window.addEventListener("online", this.#onOnline);
     window.addEventListener("offline", this.#onOffline);
     upload.start();
     this.#armStall();
     this.#apply({ kind: "resumed" });
     return this.view.sessionId;
+  }
+
+  async #goOnFromPrevious(upload: Upload): Promise<void> {
+    const previous = (await upload.findPreviousUploads()).filter((candidate) => candidate.uploadUrl).at(-1);
+    if (!previous) return;
+    upload.resumeFromPreviousUpload(previous);
+    this.#previousKey = previous.urlStorageKey;
+    const sessionId = previous.metadata.session_id;
+    if (!sessionId) return;
+    upload.options.metadata = { ...upload.options.metadata, session_id: sessionId };
+    this.view = { ...this.view, sessionId };
   }
 
   /** Tries again now. */
@@ -111,15 +127,16 @@ export class UploadTask {
       removeFingerprintOnSuccess: true,
       metadata: { filename: this.#file.name, filetype: this.#file.type || "text/csv", session_id: this.view.sessionId },
       onShouldRetry: (error) => {
-        const retry = mayPass(statusOf(error));
+        const retry = isWorthARetry(error);
+        this.#isFresh = true;
         if (retry) this.#apply({ kind: "interrupted" }, { message: error.message });
         return retry;
       },
       onUploadUrlAvailable: () => this.#armStall(),
       onProgress: (sent) => this.#moved(sent),
       onChunkComplete: (size, accepted) => {
-        if (this.view.resumedFrom === null && accepted > size)
-          this.view = { ...this.view, resumedFrom: accepted - size };
+        if (this.#isFresh && accepted > size) this.view = { ...this.view, resumedFrom: accepted - size };
+        this.#isFresh = false;
         this.#moved(accepted);
       },
       onAfterResponse: (_request, response) => this.#noteSession(response.getHeader("Anywire-Session")),
@@ -145,17 +162,20 @@ export class UploadTask {
 
   #failed(error: Error | DetailedError): void {
     if (this.view.phase === "stopped") return;
-    if (mayPass(statusOf(error))) {
+    if (isWorthARetry(error)) {
       this.#apply({ kind: "interrupted" }, { message: error.message });
       this.#armSlow();
     } else {
       this.#release();
+      // Else the same file would be refused for ever.
+      void this.#forget();
       this.#apply({ kind: "refused" }, { message: bodyOf(error) ?? error.message });
     }
   }
 
   #restart(): void {
     this.#clearTimers();
+    this.#isFresh = true;
     const upload = this.#upload;
     if (!upload) return;
     // `abort` leaves the address in place, so `start` asks the server how far it got.
@@ -213,6 +233,13 @@ export class UploadTask {
 
 function statusOf(error: Error | DetailedError): number {
   return "originalResponse" in error ? (error.originalResponse?.getStatus() ?? 0) : 0;
+}
+
+function isWorthARetry(error: Error | DetailedError): boolean {
+  const status = statusOf(error);
+  // A chunk at the wrong offset passes after a look at the server; a job that exists already does not.
+  if (status === 409 && "originalRequest" in error && error.originalRequest.getMethod() === "POST") return false;
+  return mayPass(status);
 }
 
 function bodyOf(error: Error | DetailedError): string | null {

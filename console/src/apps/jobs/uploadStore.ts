@@ -3,16 +3,15 @@
  */
 import { defineStore } from "pinia";
 import { ref } from "vue";
-import { newId } from "@/shared/ids";
-import { UploadTask, type UploadView } from "./upload";
+import { type BegunUpload, UploadTask, type UploadView } from "./upload";
 
 export const useUploads = defineStore("uploads", () => {
   const views = ref<Record<string, UploadView>>({});
   const tasks = new Map<string, UploadTask>();
 
-  /** Begins to send a file, or goes on with it; answers with the id of its job. */
-  async function send(file: File): Promise<string> {
-    const task: UploadTask = new UploadTask(file, newId(), (view) => show(task, view));
+  /** Begins to send a file, or goes on with it (with `begun`, or what this browser remembers); answers with the id of its job. */
+  async function send(file: File, begun: BegunUpload | null = null): Promise<string> {
+    const task: UploadTask = new UploadTask(file, begun, (view) => show(task, view));
     const id = await task.start();
     tasks.set(id, task);
     return id;

@@ -5,7 +5,7 @@ import { onScopeDispose, type Ref, ref, shallowRef, watch } from "vue";
 import { ApiError, api } from "@/shared/api";
 import { useLive } from "@/shared/liveStore";
 import type { JobState } from "@/shared/types";
-import { isNewer } from "./progress";
+import { isNewer, stateOfEvent } from "./progress";
 
 const RETRY_MS = 2000;
 
@@ -52,7 +52,8 @@ export function useJob(id: Ref<string>) {
       channel: `progress_${state.session_id}`,
       after: state.cursor,
       onEvent: (event) => {
-        if (event.event === "progress_update") take(event.data as JobState);
+        const next = stateOfEvent(event);
+        if (next) take(next);
       },
       onGap: () => void load(),
     });

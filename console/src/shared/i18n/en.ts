@@ -182,6 +182,7 @@ export const messages = {
     uploadRefused: "The server refused the upload: {message}",
     uploadOther:
       "This job's file is not here yet ({received} of {total}). If it is not being sent from another tab, choose the same file again: it goes on from there.",
+    differentFile: "That is another file: this job began with {name}, {size}.",
     chooseSame: "Choose the same file",
     retry: "Run again",
     cancel: "Cancel",

@@ -183,6 +183,7 @@ export const messages: Messages = {
     uploadRefused: "Máy chủ từ chối tệp tải lên: {message}",
     uploadOther:
       "Tệp của công việc này chưa đến đủ ({received} trên {total}). Nếu không có thẻ nào khác đang gửi, hãy chọn lại đúng tệp đó để tiếp tục.",
+    differentFile: "Đó là tệp khác: công việc này bắt đầu với {name}, {size}.",
     chooseSame: "Chọn lại đúng tệp đó",
     retry: "Chạy lại",
     cancel: "Hủy",

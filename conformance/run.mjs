@@ -6,7 +6,7 @@
  *   ANYWIRE_BIN=… node run.mjs --case poll_without_after       the cases whose name holds this
  *
  * A file names the configuration it needs (servers/*.toml); each configuration is started once, on a free port and a fresh
- * directory. Ends with `N passed, N failed`.
+ * directory, once for each way of asking. Ends with `N passed, N failed`.
  *
  * Knows: files, servers, the order of things. Does not know: what a step does.
  */
@@ -21,6 +21,11 @@ import { Scene } from "./runner/steps.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const CASE_MS_MAX = 30_000;
+/** Everything is asked twice: a server may treat a request without anything unusual in a way of its own. */
+const PASSES = [
+  { how: "plain requests", headers: {} },
+  { how: "requests with a Content-Length of 0", headers: { "content-length": "0" } },
+];
 
 async function main(args) {
   if (!process.env.ANYWIRE_BIN) {
@@ -29,8 +34,10 @@ async function main(args) {
   }
   const files = load(args);
   const tally = { passed: 0, failed: 0 };
-  for (const server of new Set(files.map((file) => file.server))) {
-    await runServer(server, files.filter((file) => file.server === server), tally);
+  for (const pass of PASSES) {
+    for (const server of new Set(files.map((file) => file.server))) {
+      await runServer(server, pass, files.filter((file) => file.server === server), tally);
+    }
   }
   console.log(`\n${tally.passed} passed, ${tally.failed} failed`);
   return tally.failed === 0 && tally.passed > 0 ? 0 : 1;
@@ -49,7 +56,8 @@ function load(args) {
     .filter((file) => file.cases.length > 0);
 }
 
-async function runServer(name, files, tally) {
+async function runServer(name, pass, files, tally) {
+  console.log(`\n━━ ${name}.toml, ${pass.how}`);
   const data = mkdtempSync(join(tmpdir(), "anywire-conformance-"));
   const config = join(HERE, "servers", `${name}.toml`);
   const args = ["serve", "--listen", "127.0.0.1:0", "--data", data, "--config", config];
@@ -58,7 +66,7 @@ async function runServer(name, files, tally) {
   try {
     const epoch = await epochOf(server.url);
     for (const file of files) {
-      await runFile(file, server.url, epoch, tally);
+      await runFile(file, () => newScene(server.url, pass, epoch), tally);
     }
   } finally {
     await server.stop();
@@ -79,12 +87,16 @@ async function epochOf(url) {
   return JSON.parse(body).cursor.split("-")[0];
 }
 
-async function runFile(file, url, epoch, tally) {
+function newScene(url, pass, epoch) {
+  const scene = new Scene(url, pass.headers);
+  scene.names.set("epoch", epoch);
+  return scene;
+}
+
+async function runFile(file, newScene, tally) {
   console.log(`\n${file.name}: ${file.about}`);
   for (const one of file.cases) {
-    const scene = new Scene(url);
-    scene.names.set("epoch", epoch);
-    const failure = await runCase(scene, one);
+    const failure = await runCase(newScene(), one);
     tally[failure === undefined ? "passed" : "failed"] += 1;
     console.log(failure === undefined ? `  ok      ${one.name}` : `  FAILED  ${one.name}\n          ${failure}`);
   }

@@ -13,11 +13,14 @@ const WAIT_MS = 5_000;
 /** What one case has open and knows. */
 export class Scene {
   names = new Map();
+  /** Headers of every request without a body. */
+  headers;
   #base;
   #open = new Map();
 
-  constructor(base) {
+  constructor(base, headers = {}) {
     this.#base = base;
+    this.headers = headers;
   }
 
   /** Runs one step; throws if something is not as expected. */
@@ -101,7 +104,7 @@ async function ended(scene, step) {
 /** `{"connect": name, "path", "headers", "protocols", "expect": {status, headers}}` */
 async function openSocket(scene, step) {
   const { path = "/anywire/ws", headers, protocols = ["anywire.v1"] } = fill(step, scene.names);
-  const opened = await withLimit(connect(scene.base, { path, headers, protocols }), "no answer to the handshake");
+  const opened = await withLimit(connect(scene.base, { path, headers: { ...scene.headers, ...headers }, protocols }), "no answer to the handshake");
   if (opened.socket !== undefined) {
     scene.keep(step.connect, opened.socket);
   }
@@ -185,7 +188,7 @@ function wait(_scene, step) {
 
 function prepare(scene, { method, path, headers, json, text }) {
   const body = json !== undefined ? JSON.stringify(fill(json, scene.names)) : text;
-  const typed = body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+  const typed = body === undefined ? scene.headers : { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
   const sent = { ...typed, ...fill(headers ?? {}, scene.names) };
   return { method, path: fill(path, scene.names), headers: sent, body };
 }
@@ -196,7 +199,11 @@ function expectAnswer(scene, expected, actual) {
   }
   for (const [name, value] of Object.entries(expected.headers ?? {})) {
     const found = actual.headers[name.toLowerCase()] ?? null;
-    matchJson(value, Array.isArray(found) ? found.join(", ") : found, scene.names, `header ${name}`);
+    if (value?.tokens !== undefined) {
+      matchJson(value.tokens, tokens(found ?? ""), scene.names, `header ${name}`);
+    } else {
+      matchJson(value, found, scene.names, `header ${name}`);
+    }
   }
   if (expected.text !== undefined) {
     matchText(expected.text, actual.body, scene.names, "body");
@@ -204,6 +211,11 @@ function expectAnswer(scene, expected, actual) {
   if (expected.json !== undefined) {
     matchJson(expected.json, parseBody(actual.body), scene.names, "body");
   }
+}
+
+/** The members of a list header, whatever their order and case. */
+function tokens(value) {
+  return value.toLowerCase().split(",").map((token) => token.trim()).sort();
 }
 
 function parseBody(body) {

@@ -46,7 +46,13 @@ fn main() -> ExitCode {
     process::watch_signals();
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let command = if arguments.is_empty() { "help".to_owned() } else { arguments.remove(0) };
+    let asks =
+        command != "bench" && arguments.iter().any(|argument| argument == "--help" || argument == "-h");
     let done = match command.as_str() {
+        _ if asks => {
+            print!("{HELP}");
+            Ok(())
+        }
         "demo" => demo::run(&arguments),
         "test" => test::run(&arguments),
         "tidy" => tidy::run(&arguments),

@@ -1,4 +1,4 @@
-//! How fast the embedded engine commits: `cargo run --release -p anywire-store --example commit [DIRECTORY]`.
+//! How fast the embedded engine commits: `cargo run --release -p anywire-store --example commit [DIRECTORY [ALLOCATED AHEAD, MiB]]`.
 //!
 //! Two loads with 256-byte payloads: single events from 100 publishers, and batches of 100 from 8. Each prints events a second,
 //! the time of one append (p50, p99, maximum), and the processor time an event cost this process in everything: publishing, committing, telling the follower.
@@ -44,7 +44,11 @@ fn main() {
     );
     for (batch, publishers) in [(1, 100), (100, 8), (100, 32), (2000, 4)] {
         let _absent = std::fs::remove_dir_all(&directory);
-        runtime.block_on(measure(EmbeddedConfig::new(&directory), batch, publishers));
+        let mut config = EmbeddedConfig::new(&directory);
+        if let Some(mebibytes) = arguments.get(1).and_then(|text| text.parse::<u64>().ok()) {
+            config.preallocate_bytes = mebibytes << 20;
+        }
+        runtime.block_on(measure(config, batch, publishers));
     }
     let _absent = std::fs::remove_dir_all(&directory);
 }

@@ -39,6 +39,11 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
+/** Ours without the variables of the tests: the server takes every `ANYWIRE_…` for a setting, and refuses those it does not know. */
+function environment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("ANYWIRE_")));
+}
+
 export class Server {
   readonly dir: string;
   readonly port: number;

@@ -21,7 +21,7 @@ const GROWTH_MAX = 48 << 20;
 let server: Server;
 
 beforeAll(async () => {
-  server = await Server.start({ config: `[[retention]]\nchannels = "slow*"\nevents_max = ${KEPT}\n` });
+  server = await Server.start({ config: `[[retention]]\npattern = "slow*"\nevents_max = ${KEPT}\n` });
 });
 
 afterAll(async () => {

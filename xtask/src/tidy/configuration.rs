@@ -33,8 +33,10 @@ pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
                     format!("`{structure}::{name}` has no doc comment"),
                 ));
             }
+            // What requests hold is described by the API, not by the reference.
+            let is_key = ["Config", "Section"].iter().any(|ending| structure.ends_with(ending));
             let named = reference.is_none_or(|text| mentions(text, &name));
-            if structure.ends_with("Config") && !named {
+            if is_key && !named {
                 findings.push(Finding::new(
                     &source.path,
                     line,

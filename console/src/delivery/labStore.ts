@@ -29,7 +29,12 @@ export const useLab = defineStore("lab", () => {
   const restartAskedAt = ref<number | null>(null);
   let timer: ReturnType<typeof setInterval> | null = null;
 
-  const cutLeft = computed(() => secondsLeft(state.value?.cut_until ?? null, serverSkew.ms, now.value));
+  /** On our clock. The cut begins just after its answer, and during it the server can't be asked. */
+  const cutAskedUntil = ref(0);
+  const cutLeft = computed(() => {
+    const asked = Math.max(0, Math.ceil((cutAskedUntil.value - now.value) / 1000));
+    return Math.max(asked, secondsLeft(state.value?.cut_until ?? null, serverSkew.ms, now.value));
+  });
   const restarting = computed(() => restartAskedAt.value !== null || state.value?.restarting === true);
 
   async function load(): Promise<void> {
@@ -51,6 +56,7 @@ export const useLab = defineStore("lab", () => {
     busy.value = name;
     try {
       state.value = await api.setLab(body);
+      if (body.cut_ms !== undefined) cutAskedUntil.value = Date.now() + body.cut_ms;
       error.value = null;
     } finally {
       busy.value = null;

@@ -1,4 +1,4 @@
-/** What a chart needs besides uPlot: times relative to now, and a calm vertical range. Pure. */
+/** What a chart needs besides uPlot: times relative to now, a calm vertical range, and dots for what no line can show. Pure. */
 
 type Columns = [number[], ...(number | null)[][]];
 
@@ -7,6 +7,12 @@ export function relativeColumns(columns: Columns, nowSeconds: number): Columns {
   const [times, ...values] = columns;
   const end = Math.max(nowSeconds, times.at(-1) ?? nowSeconds);
   return [times.map((time) => time - end), ...values];
+}
+
+/** Where a value stands alone between holes: a line can't show it, a dot can. */
+export function isolated(values: readonly (number | null | undefined)[]): number[] {
+  const known = (index: number) => values[index] !== null && values[index] !== undefined;
+  return values.flatMap((_, index) => (known(index) && !known(index - 1) && !known(index + 1) ? [index] : []));
 }
 
 /** From zero to a round number above `high`, so that the axis does not twitch with each sample. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { OverviewSample } from "@/shared/types";
-import { relativeColumns, yRange } from "./chart";
+import { isolated, relativeColumns, yRange } from "./chart";
 import { isStale, STALE_MS } from "./overviewStore";
 import { HOLE_MS, Series, WINDOW_MS } from "./series";
 
@@ -76,6 +76,11 @@ describe("a chart's axes", () => {
         99.5,
       )[0],
     ).toEqual([-10, 0]);
+  });
+
+  it("show a value between two holes as a dot", () => {
+    expect(isolated([1, null, 2, null, null, 3, 4, null, 5])).toEqual([0, 2, 8]);
+    expect(isolated([null, null])).toEqual([]);
   });
 
   it("reach from zero to a round number above the highest value", () => {

@@ -89,6 +89,7 @@ export class Server {
     }
     const child = spawn(binary(), [...args, ...(this.#options.args ?? [])], {
       stdio: ["ignore", "pipe", "pipe"],
+      env: environment(),
     });
     this.#child = child;
     started.add(child);

@@ -33,10 +33,7 @@ pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
                     format!("`{structure}::{name}` has no doc comment"),
                 ));
             }
-            // What requests hold is described by the API, not by the reference.
-            let is_key = ["Config", "Section"].iter().any(|ending| structure.ends_with(ending));
-            let named = reference.is_none_or(|text| mentions(text, &name));
-            if is_key && !named {
+            if reference.is_some_and(|text| !mentions(text, &name)) {
                 findings.push(Finding::new(
                     &source.path,
                     line,
@@ -52,7 +49,7 @@ fn is_guarded(source: &Source) -> bool {
     source.language == Language::Rust && FOLDERS.iter().any(|folder| source.path.starts_with(folder))
 }
 
-/// The fields of every struct that refuses unknown ones.
+/// The fields of every configuration struct: one called `…Config` or `…Section` that refuses unknown ones.
 fn fields(source: &Source) -> Vec<Field> {
     let code = &source.lexed.code;
     let mut found = Vec::new();
@@ -64,6 +61,10 @@ fn fields(source: &Source) -> Vec<Field> {
         }
         let structure: String =
             code[start..].chars().take_while(|sign| sign.is_alphanumeric() || *sign == '_').collect();
+        // Requests are described by the API, not by the reference.
+        if !["Config", "Section"].iter().any(|ending| structure.ends_with(ending)) {
+            continue;
+        }
         let Some(open) = code[start..].find(['{', ';']).map(|index| start + index) else { continue };
         let Some(close) = closing_brace(code, open) else { continue };
         for (name, at) in names(&code[open + 1..close]) {

@@ -4,7 +4,7 @@ export class Random {
   readonly seed: number;
   #state: number;
 
-  constructor(seed = Number(process.env.ANYWIRE_SEED) || Date.now() % 1_000_000) {
+  constructor(seed = Number(process.env.E2E_SEED) || Date.now() % 1_000_000) {
     this.seed = seed;
     this.#state = seed;
   }

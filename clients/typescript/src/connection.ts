@@ -194,7 +194,7 @@ function makePolicy({ policy, transports }: ConnectOptions, { WebSocket }: Envir
   const made = { ...defaultPolicy, ...policy, ...(transports && { transports }) };
   const usable = made.transports.filter((name) => name !== "websocket" || WebSocket);
   if (usable.length === 0)
-    throw new AnywireError("invalid_request", `no usable transport in "${made.transports}"`);
+    throw new AnywireError("invalid_request", `no WebSocket here: "${made.transports}"`);
   return { ...made, transports: usable };
 }
 
@@ -202,5 +202,5 @@ function makePolicy({ policy, transports }: ConnectOptions, { WebSocket }: Envir
 function checkChannel(name: string): void {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   if (/^[^\s,\u0000-\u001f\u007f-\u009f]+$/.test(name)) return;
-  throw new AnywireError("invalid_channel", `channel "${name}": no spaces, control characters or ","`);
+  throw new AnywireError("invalid_channel", `channel "${name}" has spaces, control characters or ","`);
 }

@@ -38,10 +38,6 @@ export class Http {
     return `${this.#base}${path}${parameters.length > 0 ? `?${parameters.join("&")}` : ""}`;
   }
 
-  socketUrl(query: HttpRequest["query"]): string {
-    return this.url("ws", query).replace(/^http/, "ws");
-  }
-
   /** The answer if its status is 2xx. Every other outcome is an {@link AnywireError}. */
   async request(request: HttpRequest): Promise<ResponseLike> {
     const { environment } = this;

@@ -105,7 +105,7 @@ export class LadderLink implements Link, TransportOwner {
   reconnect(): void {
     if (this.#phase === "closed") return;
     this.#drop();
-    this.#host.http.token.reset();
+    this.#host.http.token.accepted();
     this.#ladder = firstLadder();
     this.#phase = "idle";
     this.update();

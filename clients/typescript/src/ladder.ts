@@ -60,7 +60,7 @@ const STEADY_MS = 60_000;
 export const bottom = (policy: Policy): number => policy.transports.length - 1;
 
 export function firstLadder(): Ladder {
-  return { rung: 0, strikes: 0, attempts: 0, outages: 0, trusted: false, probes: 0 };
+  return { ...standing(0, 0, 0), trusted: false };
 }
 
 /** The transport delivers. */
@@ -109,16 +109,8 @@ export function failed(
 }
 
 /** A better transport delivers. One strike is left: if it breaks early, the way back down is short. */
-export function climbed(ladder: Ladder, rung: number): Ladder {
-  return {
-    ...ladder,
-    rung,
-    strikes: STRIKES_MAX - 1,
-    attempts: 0,
-    outages: 0,
-    trusted: true,
-    probes: ladder.probes + 1,
-  };
+export function climbed({ probes }: Ladder, rung: number): Ladder {
+  return standing(rung, STRIKES_MAX - 1, probes + 1);
 }
 
 /** No better transport delivered. */
@@ -140,8 +132,13 @@ export function probeMs(ladder: Ladder, policy: Policy): number | null {
   return ladder.rung === 0 ? null : step(policy.probeMs, ladder.probes);
 }
 
-function fall(ladder: Ladder): Ladder {
-  return { ...ladder, rung: ladder.rung + 1, strikes: 0, attempts: 0, outages: 0, trusted: true };
+function fall({ rung, probes }: Ladder): Ladder {
+  return standing(rung + 1, 0, probes);
+}
+
+/** On a new rung, with a server that has just answered. */
+function standing(rung: number, strikes: number, probes: number): Ladder {
+  return { rung, strikes, attempts: 0, outages: 0, trusted: true, probes };
 }
 
 function outage(ladder: Ladder): Ladder {

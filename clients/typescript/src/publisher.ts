@@ -47,7 +47,7 @@ export class Publisher {
         abort.abort();
         reject(error);
       };
-      alarm.set(timeoutMs, () => end(new AnywireError("timeout", `not acknowledged within ${timeoutMs} ms`)));
+      alarm.set(timeoutMs, () => end(new AnywireError("timeout", `no answer in ${timeoutMs} ms`)));
       this.#open.add(end);
       this.#run(frame, key, abort.signal)
         .then(resolve, reject)

@@ -34,14 +34,9 @@ export class Token {
     return this.#held;
   }
 
+  /** A token was taken, or somebody asked for a new start: refusals until now count no more. */
   accepted(): void {
     this.#refusals = 0;
-  }
-
-  /** Forgets everything: the next one is as good as the first. */
-  reset(): void {
-    this.#refusals = 0;
-    this.#held = null;
   }
 
   /** The server does not take the token. Throws `token_unavailable` if asking again is pointless. */

@@ -80,9 +80,8 @@ export class FakeServer {
 
   append(publications: { channel: string; event?: string; data?: unknown; encoding?: "base64" }[]): number[] {
     const offsets = this.log.append(publications, this.clock.now);
-    for (const offset of offsets) {
-      const event = this.log.events.find((stored) => stored.offset === offset);
-      if (event) for (const connection of [...this.connections]) connection.append(event);
+    for (const event of this.log.events.slice(-offsets.length)) {
+      for (const connection of [...this.connections]) connection.append(event);
     }
     return offsets;
   }

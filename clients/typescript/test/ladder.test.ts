@@ -167,7 +167,7 @@ describe("an outage is no evidence", () => {
   test("a server that comes back between the attempt and the plain request is not mistaken for a blocked transport", async () => {
     const at = world();
     follow(at.connection, "a");
-    await at.server.clock.advance(1000);
+    await at.server.clock.advance(10_000);
     at.server.faults.down = true;
     at.server.kill();
     while (!at.server.requests.at(-1)?.includes("poll")) {
@@ -308,6 +308,29 @@ describe("up by probing", () => {
     at.server.faults.blocked.clear();
     await at.server.clock.advance(61_000);
     expect(at.connection.status().transport).toBe("websocket");
+  });
+
+  test("a channel that begins at the tail while old and new overlap has no hole", async () => {
+    for (const seed of range(1, 150)) {
+      const at = world({ transports: ["websocket", seed % 2 ? "sse" : "long-poll"] }, seed);
+      at.server.faults.refused.add("ws");
+      follow(at.connection, "a");
+      await at.server.clock.advance(5000);
+      expect(at.connection.status().state).toBe("live");
+      at.server.faults.refused.clear();
+      const { random } = at.server;
+      at.server.faults.latencyMs = () => 1 + random() ** 4 * 600;
+      at.page.fire("online"); // the probe begins
+      await at.server.clock.advance(random() * 60);
+      const received = follow(at.connection, "b");
+      for (const number of range(1, 100)) {
+        at.server.publish("b", number);
+        await at.server.clock.advance(5);
+      }
+      await at.server.clock.advance(2000);
+      expect(at.connection.status().transport).toBe("websocket");
+      expect(received.data).toEqual(range(Number(received.data[0]), 100));
+    }
   });
 
   test("the browser's online event probes at once", async () => {

@@ -83,7 +83,7 @@ export async function seed(
 /** The readers as one group; to be called after {@link seed}. */
 export function single(readers: readonly Reader[]): Group {
   const [first, ...rest] = group(readers);
-  if (!first || rest.length > 0) throw new AnywireError("unreachable", "the epoch changed");
+  if (!first || rest.length > 0) throw new AnywireError("unreachable", "epoch");
   return first;
 }
 

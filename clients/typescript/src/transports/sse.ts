@@ -62,7 +62,7 @@ export class SseTransport extends Transport {
       isAnswered = true;
       host.report({ latency: this.environment.now() - startedAt });
       await this.#read(body.getReader(), abort.signal);
-      if (!abort.signal.aborted) throw new AnywireError("unreachable", "stream ended");
+      if (!abort.signal.aborted) throw new AnywireError("unreachable", "ended");
     } catch (error) {
       if (!abort.signal.aborted) this.failFor(error, isAnswered ? "early" : "refused");
     }
@@ -83,7 +83,7 @@ export class SseTransport extends Transport {
       abort,
     });
     const isStream = (answer.headers.get("Content-Type") ?? "").startsWith("text/event-stream");
-    if (!answer.body || !isStream) throw new AnywireError("bad_answer", "no event stream");
+    if (!answer.body || !isStream) throw new AnywireError("bad_answer", "no stream");
     return answer.body;
   }
 

@@ -144,7 +144,7 @@ export abstract class Transport {
       const leftMs = limitMs - this.silentMs;
       if (leftMs > 0) return this.#watch.set(leftMs, look);
       // One that has delivered may just have lost its network; whether it is held back shows when it is opened again.
-      this.fail(this.#isOpened ? "lost" : "silent", new AnywireError("unreachable", "nothing arrives"));
+      this.fail(this.#isOpened ? "lost" : "silent", new AnywireError("unreachable", "silent"));
     };
     look();
   }

@@ -340,7 +340,8 @@ pub(super) fn read(shared: &Shared, request: &ReadRequest, first: Plan) -> Resul
                 super::compaction::index_again(shared, &error).map_err(failed)?;
             }
             Err(error) if are_current(shared, &segments) && !error.is_gone() => return Err(failed(error)),
-            Ok(_) | Err(_) => {}
+            Ok(_) => eprintln!("DBG stale {:?} known {:?}", segments.iter().map(|s| (s.header.base, s.id, s.path.clone())).collect::<Vec<_>>(), shared.index.read().segments),
+            Err(e) => eprintln!("DBG {e} {:?}", are_current(shared, &segments)),
         }
     }
     let detail = "its segments changed again and again while they were read".to_owned();

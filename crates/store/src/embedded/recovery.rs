@@ -425,7 +425,9 @@ impl Recovery {
         carried.once_durable.sort_unstable();
         carried.once_durable.dedup();
         for (channel, through) in &self.trims {
-            index.trim(channel, Offset::new(*through), files)?;
+            if !is_ephemeral(rules, channel) {
+                index.set_trimmed(channel, Offset::new(*through), files)?;
+            }
         }
         Ok(())
     }

@@ -53,7 +53,7 @@ pub(super) struct KeyRecord {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Notes {
     pub(super) keys: Vec<KeyRecord>,
-    /// Trims that were asked for: the channel and the offset as asked.
+    /// Channels and the greatest offset each had lost: by a trim that was asked for, or by the time the index was written.
     pub(super) trims: Vec<(Channel, u64)>,
     /// Offsets up to here may be in use.
     pub(super) reserved: u64,

@@ -121,10 +121,15 @@ fn write_index(shared: &Shared, job: &Sealed) -> io::Result<()> {
     channels.sort_unstable();
     channels.dedup();
     let mut entries = EntryMap::new();
+    let mut notes = job.notes.clone();
     for names in channels.chunks(CHANNELS_AT_ONCE) {
-        shared.index.read().entries_in_memory(names, job.segment.id, &mut entries);
+        let index = shared.index.read();
+        index.entries_in_memory(names, job.segment.id, &mut entries);
+        // Of what is gone already there may be no entries any more, so the index file has to say that it was there.
+        let gone = names.iter().map(|name| (name.clone(), index.state(name).trimmed_through.get()));
+        notes.trims.extend(gone.filter(|(_, through)| *through >= job.segment.header.base));
     }
-    install_index(shared, &job.segment, &entries, &job.notes)
+    install_index(shared, &job.segment, &entries, &notes)
 }
 
 /// Writes a segment's index and lets the channels use it instead of their memory.

@@ -1,0 +1,366 @@
+//! What is written to the log, and on which channel.
+//!
+//! Every change of a job is one batch, all or none of it:
+//!
+//! ```text
+//! offset n      jobs              the change itself: the single source of truth, see [`Record`]
+//! offset n + 1  progress_<id>     `progress_update`: the whole state after the change
+//! offset n + 2  system_status     `job_changed`, when the status changed; `job_forgotten`, when the job is gone
+//! ```
+//!
+//! So the cursor of a job's state is always the offset after its record: who reads the state and subscribes to `progress_<id>` after it gets
+//! every later update and no earlier one. In the event's own data there is no `cursor`: the event's cursor is its place in the log,
+//! which every transport gives.
+//!
+//! Knows: the payloads and their names. Does not know: how they get into the log.
+
+use anywire_log::{Batch, Channel, EventName, Offset, Payload, Publication, Timestamp};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    domain::{Job, JobError, JobId, Percent, REPORT_STEPS, Status, Step, Upload},
+    time::{iso, millis},
+};
+
+/// The channel of the application's own events.
+pub const JOBS_CHANNEL: &str = "jobs";
+/// The channel of the service as a whole.
+pub const STATUS_CHANNEL: &str = "system_status";
+/// What the name of a job's own channel begins with.
+pub const PROGRESS_PREFIX: &str = "progress_";
+
+/// One thing that happened to a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Change {
+    /// It began; with an upload its first step began too.
+    Started {
+        /// What people call it.
+        title: String,
+        /// How many steps it has.
+        total_steps: u32,
+        /// The file it makes a report of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        upload: Option<Upload>,
+    },
+    /// The next step began.
+    StepBegan {
+        /// Its name.
+        name: String,
+        /// What to show.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+        /// How much of the whole is done.
+        percent: Percent,
+        /// Members to set; null removes one.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        metadata: Map<String, Value>,
+    },
+    /// The current step told more.
+    StepChanged {
+        /// What to show, if it changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+        /// How much of the whole is done, if it changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        percent: Option<Percent>,
+        /// Members to set; null removes one.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        metadata: Map<String, Value>,
+        /// How much of the upload is here, if it changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        received_bytes: Option<u64>,
+    },
+    /// Every byte is here and the job waits for its turn.
+    Queued,
+    /// It is done.
+    Succeeded {
+        /// What came out of it.
+        result: Option<Value>,
+    },
+    /// It cannot go on.
+    Failed {
+        /// Why.
+        error: JobError,
+    },
+    /// Somebody did not want it any more.
+    Cancelled,
+    /// The server stopped in the middle of it.
+    Interrupted,
+    /// It begins again.
+    Retried {
+        /// How much of its upload is here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        received_bytes: Option<u64>,
+    },
+    /// The bytes of its upload are gone.
+    UploadRemoved,
+    /// It is gone, with its files.
+    Forgotten,
+    /// Everything before this is contained in it: earlier records may be trimmed.
+    Snapshot {
+        /// The whole job.
+        job: Box<Job>,
+    },
+}
+
+impl Change {
+    /// The name of the event on `jobs`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "started",
+            Self::StepBegan { .. } => "step_began",
+            Self::StepChanged { .. } => "step_changed",
+            Self::Queued => "queued",
+            Self::Succeeded { .. } => "succeeded",
+            Self::Failed { .. } => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+            Self::Retried { .. } => "retried",
+            Self::UploadRemoved => "upload_removed",
+            Self::Forgotten => "forgotten",
+            Self::Snapshot { .. } => "snapshot",
+        }
+    }
+
+    /// The job after this change; `None` when there is none: it is forgotten, or what went before was lost.
+    #[must_use]
+    pub fn apply(&self, job: Option<&Job>, record: &Record, offset: Offset) -> Option<Job> {
+        let mut job = match self {
+            Self::Started { title, total_steps, upload } => {
+                return Some(started(title, *total_steps, upload.as_ref(), record, offset));
+            }
+            Self::Snapshot { job } => return Some(Job::clone(job)),
+            Self::Forgotten => return None,
+            _ => job?.clone(),
+        };
+        self.change(&mut job, record.at);
+        job.updated_at = record.at;
+        Some(job)
+    }
+
+    fn change(&self, job: &mut Job, at: Timestamp) {
+        match self {
+            Self::StepBegan { name, message, percent, metadata } => {
+                job.end_step(at);
+                job.steps.push(Step { name: name.clone(), started_at: at, duration_ms: None });
+                job.status = Status::Running;
+                job.message.clone_from(message);
+                job.percent = *percent;
+                merge(&mut job.metadata, metadata);
+            }
+            Self::StepChanged { message, percent, metadata, received_bytes } => {
+                job.status = Status::Running;
+                job.message = message.clone().or_else(|| job.message.take());
+                job.percent = percent.unwrap_or(job.percent);
+                merge(&mut job.metadata, metadata);
+                receive(job, *received_bytes, at);
+            }
+            Self::Queued => queue(job, at),
+            Self::Succeeded { result } => {
+                end(job, Status::Succeeded, at);
+                job.percent = Percent::WHOLE;
+                job.result.clone_from(result);
+            }
+            Self::Failed { error } => {
+                end(job, Status::Failed, at);
+                job.error = Some(error.clone());
+            }
+            Self::Cancelled => end(job, Status::Cancelled, at),
+            Self::Interrupted => job.status = Status::Interrupted,
+            Self::Retried { received_bytes } => retry(job, *received_bytes, at),
+            Self::UploadRemoved => {
+                if let Some(upload) = &mut job.upload {
+                    upload.removed = true;
+                }
+            }
+            Self::Started { .. } | Self::Forgotten | Self::Snapshot { .. } => {}
+        }
+    }
+}
+
+fn started(title: &str, total_steps: u32, upload: Option<&Upload>, record: &Record, offset: Offset) -> Job {
+    let first = Step { name: REPORT_STEPS[0].to_owned(), started_at: record.at, duration_ms: None };
+    Job {
+        id: record.session_id.clone(),
+        title: title.to_owned(),
+        status: Status::Running,
+        total_steps,
+        steps: if upload.is_some() { vec![first] } else { Vec::new() },
+        percent: upload.map_or(Percent::default(), Upload::percent),
+        message: None,
+        metadata: Map::new(),
+        result: None,
+        error: None,
+        created_at: record.at,
+        updated_at: record.at,
+        attempt: 0,
+        upload: upload.cloned(),
+        number: offset.get(),
+    }
+}
+
+fn end(job: &mut Job, status: Status, at: Timestamp) {
+    job.end_step(at);
+    job.status = status;
+    job.error = None;
+}
+
+fn receive(job: &mut Job, received_bytes: Option<u64>, at: Timestamp) {
+    if let (Some(upload), Some(received_bytes)) = (&mut job.upload, received_bytes) {
+        upload.received_bytes = received_bytes;
+        upload.heard_at = at;
+    }
+}
+
+fn queue(job: &mut Job, at: Timestamp) {
+    job.end_step(at);
+    job.status = Status::Queued;
+    job.message = None;
+    if let Some(upload) = &mut job.upload {
+        upload.received_bytes = upload.size_bytes;
+        job.percent = upload.percent();
+    }
+}
+
+/// The bytes that are here stay; everything after them begins anew.
+fn retry(job: &mut Job, received_bytes: Option<u64>, at: Timestamp) {
+    job.attempt += 1;
+    job.status = Status::Running;
+    job.error = None;
+    job.result = None;
+    job.message = None;
+    receive(job, received_bytes, at);
+    let Some(upload) = &job.upload else {
+        job.steps.clear();
+        job.percent = Percent::default();
+        return;
+    };
+    job.percent = upload.percent();
+    job.steps.truncate(1);
+    if upload.is_complete() {
+        queue(job, at);
+    } else if let Some(step) = job.steps.last_mut() {
+        step.duration_ms = None;
+    }
+}
+
+fn merge(metadata: &mut Map<String, Value>, news: &Map<String, Value>) {
+    for (key, value) in news {
+        if value.is_null() {
+            metadata.remove(key);
+        } else {
+            metadata.insert(key.clone(), value.clone());
+        }
+    }
+}
+
+/// The caller's key and what it was used for, by which a repeated call is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyUse {
+    /// The key as the caller gave it.
+    pub key: String,
+    /// A hash of the call: method, path and body.
+    pub call: u64,
+}
+
+/// The data of an event on `jobs`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Whose change it is.
+    pub session_id: JobId,
+    /// When it was decided.
+    #[serde(with = "millis")]
+    pub at: Timestamp,
+    /// The call it came by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyUse>,
+    /// What happened.
+    #[serde(flatten)]
+    pub change: Change,
+}
+
+/// The channel of a job.
+#[must_use]
+pub(crate) fn progress_channel(id: &JobId) -> Channel {
+    // A job's name is at most 128 bytes of letters, digits and . _ : -
+    Channel::new(&format!("{PROGRESS_PREFIX}{id}")).expect("a job's name fits a channel's")
+}
+
+/// The channel of the application's own events.
+#[must_use]
+pub(crate) fn jobs_channel() -> Channel {
+    Channel::new(JOBS_CHANNEL).expect("a literal name")
+}
+
+fn status_channel() -> Channel {
+    Channel::new(STATUS_CHANNEL).expect("a literal name")
+}
+
+/// What goes into the log for one change, in the order the module's head draws.
+#[must_use]
+pub(crate) fn batch(record: &Record, before: Option<&Job>, after: Option<&Job>) -> Batch {
+    let mut publications = vec![publication(jobs_channel(), record.change.name(), record)];
+    if let Some(job) = after {
+        publications.push(publication(progress_channel(&job.id), "progress_update", &job.state()));
+        if before.map(|job| job.status) != Some(job.status) {
+            publications.push(publication(status_channel(), "job_changed", &JobChanged::of(job)));
+        }
+    } else {
+        let gone = JobForgotten { session_id: &record.session_id, updated_at: iso(record.at) };
+        publications.push(publication(status_channel(), "job_forgotten", &gone));
+    }
+    Batch::new(publications)
+}
+
+/// A batch of snapshots only: nothing changes for anybody.
+#[must_use]
+pub(crate) fn snapshots(jobs: &[std::sync::Arc<Job>], at: Timestamp) -> Batch {
+    let record = |job: &std::sync::Arc<Job>| Record {
+        session_id: job.id.clone(),
+        at,
+        key: None,
+        change: Change::Snapshot { job: Box::new(Job::clone(job)) },
+    };
+    let publish = |record: Record| publication(jobs_channel(), record.change.name(), &record);
+    Batch::new(jobs.iter().map(record).map(publish).collect())
+}
+
+#[derive(Serialize)]
+struct JobChanged<'a> {
+    session_id: &'a JobId,
+    title: &'a str,
+    status: Status,
+    percent: Percent,
+    step_name: Option<&'a str>,
+    updated_at: String,
+}
+
+impl<'a> JobChanged<'a> {
+    fn of(job: &'a Job) -> Self {
+        Self {
+            session_id: &job.id,
+            title: &job.title,
+            status: job.status,
+            percent: job.percent,
+            step_name: job.step_name(),
+            updated_at: iso(job.updated_at),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct JobForgotten<'a> {
+    session_id: &'a JobId,
+    updated_at: String,
+}
+
+fn publication(channel: Channel, name: &str, data: &impl Serialize) -> Publication {
+    // Only texts, numbers and maps with text keys are in there: writing them cannot fail.
+    let json = serde_json::to_vec(data).expect("plain data");
+    let name = EventName::new(name).expect("a literal name");
+    Publication { channel, name, payload: Payload::Json(Bytes::from(json)) }
+}

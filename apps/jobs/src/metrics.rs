@@ -1,0 +1,34 @@
+//! Figures for the metrics page, in the Prometheus text format.
+//!
+//! Knows: names and help texts. Does not know: who asks.
+
+use std::{fmt::Write, sync::atomic::Ordering};
+
+use crate::{board::by_status, desk::Desk, schedule::is_unfinished_upload};
+
+/// All figures of the application.
+pub(crate) fn text(desk: &Desk) -> String {
+    let (statuses, open) = {
+        let board = desk.board.read();
+        (by_status(&board), board.count(is_unfinished_upload))
+    };
+    let mut text = String::new();
+    head(&mut text, "anywire_jobs", "gauge", "Jobs by status.");
+    for (status, count) in statuses {
+        line(&mut text, &format!("anywire_jobs{{status=\"{}\"}}", status.as_str()), count as u64);
+    }
+    head(&mut text, "anywire_jobs_uploads_open", "gauge", "Uploads of which bytes are missing.");
+    line(&mut text, "anywire_jobs_uploads_open", open as u64);
+    head(&mut text, "anywire_jobs_upload_bytes_total", "counter", "Bytes received by uploads.");
+    line(&mut text, "anywire_jobs_upload_bytes_total", desk.received_bytes.load(Ordering::Relaxed));
+    text
+}
+
+fn head(text: &mut String, name: &str, kind: &str, help: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+fn line(text: &mut String, name: &str, value: u64) {
+    let _ = writeln!(text, "{name} {value}");
+}

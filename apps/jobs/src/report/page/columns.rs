@@ -1,0 +1,260 @@
+//! The columns on the page: one table of all, then a tile for each with its chart.
+//!
+//! Knows: kinds and their figures. Does not know: the file.
+
+use std::fmt::Write;
+
+use super::super::{
+    Charts, Shape, Statistics,
+    kinds::Kind,
+    numbers::Summary,
+    statistics::{Detail, Found},
+    tally::Distinct,
+    words::{Escaped, Words, count, exact, moment, percent},
+};
+
+/// Columns with a tile of their own; the table has all.
+const TILES_MAX: usize = 60;
+
+/// Writes the table and the tiles.
+pub(super) fn write(out: &mut String, shape: &Shape, statistics: &Statistics, charts: &Charts) {
+    let _ = write!(out, "<section><h2>{}</h2>", Words("Columns", "Các cột"));
+    table(out, shape, statistics);
+    if shape.rows > 0 {
+        out.push_str("<div class=\"grid\">");
+        let columns = shape.names.iter().zip(&statistics.columns).zip(&charts.columns);
+        for ((name, found), chart) in columns.take(TILES_MAX) {
+            tile(out, shape, name, found, chart.as_deref());
+        }
+        out.push_str("</div>");
+    }
+    if shape.names.len() > TILES_MAX {
+        let words =
+            Words("More columns are in the table above.", "Các cột còn lại nằm trong bảng phía trên.");
+        let _ = write!(out, "<p class=\"note\">{words}</p>");
+    }
+    out.push_str("</section>");
+}
+
+fn table(out: &mut String, shape: &Shape, statistics: &Statistics) {
+    let heads = [
+        Words("Column", "Cột"),
+        Words("Type", "Kiểu"),
+        Words("Missing", "Trống"),
+        Words("Invalid", "Sai kiểu"),
+        Words("Distinct", "Khác nhau"),
+        Words("Least", "Nhỏ nhất"),
+        Words("Median", "Trung vị"),
+        Words("Mean", "Trung bình"),
+        Words("Greatest", "Lớn nhất"),
+    ];
+    out.push_str("<div class=\"scroll\"><table class=\"columns\"><thead><tr>");
+    for head in heads {
+        let _ = write!(out, "<th scope=\"col\">{head}</th>");
+    }
+    out.push_str("</tr></thead><tbody>");
+    for (name, found) in shape.names.iter().zip(&statistics.columns) {
+        row(out, shape, name, found);
+    }
+    out.push_str("</tbody></table></div>");
+}
+
+fn row(out: &mut String, shape: &Shape, name: &str, found: &Found) {
+    let (distinct, figures) = match &found.detail {
+        Detail::Number { summary, distinct } => (Some(distinct), number_figures(summary)),
+        Detail::Time { times, .. } => {
+            let ends = [
+                moment(times.from, times.clock),
+                String::new(),
+                String::new(),
+                moment(times.to, times.clock),
+            ];
+            (None, ends)
+        }
+        Detail::Text { distinct, .. } => (Some(distinct), Default::default()),
+        _ => (None, Default::default()),
+    };
+    let invalid = if found.column.invalid > 0 {
+        format!("<b class=\"fell\">{}</b>", count(found.column.invalid))
+    } else {
+        "0".to_owned()
+    };
+    let _ = write!(
+        out,
+        "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{invalid}</td><td class=\"number\">{}</td>",
+        Escaped(name),
+        kind(found.column.kind),
+        percent(found.column.missing, shape.rows),
+        distinct.map(shown).unwrap_or_default()
+    );
+    for figure in figures {
+        let _ = write!(out, "<td class=\"number\">{figure}</td>");
+    }
+    out.push_str("</tr>");
+}
+
+fn number_figures(summary: &Summary) -> [String; 4] {
+    let about = if summary.sampled.is_some() { "≈ " } else { "" };
+    let median = format!("{about}{}", exact(summary.quantiles[2]));
+    [exact(summary.min), median, exact(summary.mean), exact(summary.max)]
+}
+
+fn shown(distinct: &Distinct) -> String {
+    let about = if distinct.estimated { "≈ " } else { "" };
+    format!("{about}{}", count(distinct.count))
+}
+
+fn kind(kind: Kind) -> String {
+    let (class, words) = match kind {
+        Kind::Integer(_) => ("k-number", Words("integer", "số nguyên")),
+        Kind::Decimal(_) => ("k-number", Words("decimal", "số thực")),
+        Kind::Time(times) if times.clock => ("k-time", Words("date and time", "ngày giờ")),
+        Kind::Time(_) => ("k-time", Words("date", "ngày")),
+        Kind::Boolean => ("k-truth", Words("yes / no", "đúng / sai")),
+        Kind::Text => ("k-text", Words("text", "văn bản")),
+        Kind::Empty => ("k-empty", Words("empty", "trống")),
+    };
+    format!("<span class=\"kind {class}\">{words}</span>")
+}
+
+fn tile(out: &mut String, shape: &Shape, name: &str, found: &Found, chart: Option<&str>) {
+    let _ = write!(out, "<article class=\"tile\"><h3>{}{}</h3>", Escaped(name), kind(found.column.kind));
+    out.push_str(chart.unwrap_or_default());
+    match &found.detail {
+        Detail::Number { summary, .. } => numbers(out, summary, chart.is_some()),
+        Detail::Time { times, .. } => {
+            let rows = [
+                (Words("From", "Từ"), moment(times.from, times.clock)),
+                (Words("To", "Đến"), moment(times.to, times.clock)),
+            ];
+            figures(out, &rows);
+        }
+        Detail::Boolean { yes, no } => truths(out, *yes, *no),
+        Detail::Text { .. } if found.is_key(shape.rows) => {
+            let words = Words("Different in (nearly) every row", "(Gần như) không lặp lại");
+            let _ = write!(out, "<p class=\"note\">{words}</p>");
+            lengths(out, &found.detail);
+        }
+        Detail::Text { top, error, .. } => {
+            let filled = shape.rows.saturating_sub(found.column.missing);
+            values(out, top, filled);
+            if *error > 0 {
+                let words = Words(
+                    "At least so many: there are too many values to count each.",
+                    "Ít nhất bấy nhiêu: quá nhiều giá trị để đếm hết.",
+                );
+                let _ = write!(out, "<p class=\"note\">{words}</p>");
+            }
+            lengths(out, &found.detail);
+        }
+        Detail::Empty => {
+            let _ = write!(
+                out,
+                "<p class=\"note\">{}</p>",
+                Words("No cell is filled.", "Không có ô nào có dữ liệu.")
+            );
+        }
+    }
+    examples(out, found);
+    out.push_str("</article>");
+}
+
+fn numbers(out: &mut String, summary: &Summary, has_chart: bool) {
+    let [low, quarter, median, three_quarters, high] = summary.quantiles.map(exact);
+    let rows = [
+        (
+            Words("Mean ± deviation", "Trung bình ± độ lệch"),
+            format!("{} ± {}", exact(summary.mean), exact(summary.deviation)),
+        ),
+        (
+            Words("Median (half of all)", "Trung vị (nửa giữa)"),
+            format!("{median} ({quarter} – {three_quarters})"),
+        ),
+        (Words("5 % – 95 %", "5 % – 95 %"), format!("{low} – {high}")),
+        (
+            Words("Least – greatest", "Nhỏ nhất – lớn nhất"),
+            format!("{} – {}", exact(summary.min), exact(summary.max)),
+        ),
+        (Words("Sum", "Tổng"), exact(summary.sum)),
+    ];
+    figures(out, &rows);
+    if summary.negatives > 0 || summary.zeros > 0 {
+        let rows = [(
+            Words("Negative · zero", "Số âm · bằng 0"),
+            format!("{} · {}", count(summary.negatives), count(summary.zeros)),
+        )];
+        figures(out, &rows);
+    }
+    if has_chart && summary.histogram.cut {
+        let words = Words("The chart shows the middle 98 %.", "Biểu đồ chỉ vẽ 98 % ở giữa.");
+        let _ = write!(out, "<p class=\"note\">{words}</p>");
+    }
+    if let Some(sampled) = summary.sampled {
+        let words = Words(
+            "random values: median, percentages and chart are estimates.",
+            "giá trị ngẫu nhiên: trung vị, phân vị và biểu đồ là ước lượng.",
+        );
+        let _ = write!(out, "<p class=\"note\">{} {words}</p>", count(sampled as u64));
+    }
+}
+
+fn figures(out: &mut String, rows: &[(Words, String)]) {
+    out.push_str("<dl>");
+    for (name, value) in rows {
+        let _ = write!(out, "<div><dt>{name}</dt><dd>{value}</dd></div>");
+    }
+    out.push_str("</dl>");
+}
+
+fn truths(out: &mut String, yes: u64, no: u64) {
+    let share = percent(yes, yes + no);
+    #[expect(clippy::cast_precision_loss, reason = "a width on the page")]
+    let width = yes as f64 / (yes + no).max(1) as f64 * 100.0;
+    let _ = write!(out, "<div class=\"truth\"><i style=\"width:{width:.1}%\"></i></div>");
+    let rows = [
+        (Words("Yes", "Đúng"), format!("{} ({share})", count(yes))),
+        (Words("No", "Sai"), format!("{} ({})", count(no), percent(no, yes + no))),
+    ];
+    figures(out, &rows);
+}
+
+/// The most frequent values as bars.
+fn values(out: &mut String, top: &[(String, u64)], filled: u64) {
+    let most = top.first().map_or(1, |(_, count)| *count).max(1);
+    out.push_str("<ol class=\"values\">");
+    for (value, times) in top {
+        #[expect(clippy::cast_precision_loss, reason = "a width on the page")]
+        let width = *times as f64 / most as f64 * 100.0;
+        let _ = write!(
+            out,
+            "<li><i style=\"width:{width:.1}%\"></i><span>{}</span><em>{} · {}</em></li>",
+            Escaped(value),
+            count(*times),
+            percent(*times, filled)
+        );
+    }
+    out.push_str("</ol>");
+}
+
+fn lengths(out: &mut String, detail: &Detail) {
+    if let Detail::Text { length, distinct, .. } = detail {
+        let characters = format!("{} – {}", exact(length.min), exact(length.max));
+        let rows = [
+            (Words("Distinct", "Khác nhau"), shown(distinct)),
+            (Words("Characters", "Số ký tự"), characters),
+        ];
+        figures(out, &rows);
+    }
+}
+
+fn examples(out: &mut String, found: &Found) {
+    if found.examples.is_empty() {
+        return;
+    }
+    let _ = write!(out, "<p class=\"wrong\">{} ", Words("Invalid:", "Sai kiểu:"));
+    for (place, (line, text)) in found.examples.iter().enumerate() {
+        let comma = if place > 0 { ", " } else { "" };
+        let _ = write!(out, "{comma}<q>{}</q> ({} {line})", Escaped(text), Words("line", "dòng"));
+    }
+    out.push_str("</p>");
+}

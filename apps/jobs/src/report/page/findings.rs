@@ -1,0 +1,149 @@
+//! What a reader should notice first, in sentences.
+//!
+//! Knows: which figures are worth a word. Does not know: how they are shown elsewhere.
+
+use std::fmt::Write;
+
+use super::super::{
+    Shape, Statistics,
+    chart::range,
+    kinds::Kind,
+    statistics::Detail,
+    words::{Escaped, Words, count, percent, sentence},
+};
+
+/// The most sentences.
+const FINDINGS_MAX: usize = 8;
+
+/// Writes the sentences, the most important first.
+pub(super) fn write(out: &mut String, shape: &Shape, statistics: &Statistics) {
+    let mut found = Vec::new();
+    if shape.rows == 0 {
+        found.push(
+            Words("The file has a header but no rows.", "Tệp chỉ có dòng tiêu đề, không có dữ liệu.")
+                .to_string(),
+        );
+    } else {
+        invalid(&mut found, shape, statistics);
+        times(&mut found, shape, statistics);
+        missing(&mut found, shape, statistics);
+        correlated(&mut found, shape, statistics);
+        keys(&mut found, shape, statistics);
+        constant(&mut found, shape, statistics);
+        tails(&mut found, shape, statistics);
+    }
+    if found.is_empty() {
+        return;
+    }
+    let _ = write!(out, "<section><h2>{}</h2><ul class=\"findings\">", Words("At a glance", "Điểm chính"));
+    for line in found.into_iter().take(FINDINGS_MAX) {
+        let _ = write!(out, "<li>{line}</li>");
+    }
+    out.push_str("</ul></section>");
+}
+
+fn name(shape: &Shape, column: usize) -> String {
+    format!("<b>{}</b>", Escaped(&shape.names[column]))
+}
+
+fn invalid(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
+    for (column, detail) in
+        statistics.columns.iter().enumerate().filter(|(_, found)| found.column.invalid > 0).take(2)
+    {
+        let example = detail
+            .examples
+            .first()
+            .map(|(line, text)| (line.to_string(), format!("<q>{}</q>", Escaped(text))));
+        let (line, text) = example.unwrap_or_default();
+        let cells = count(detail.column.invalid);
+        let words = Words(
+            "{} has {} cells of another type, such as {} in line {}.",
+            "{} có {} ô sai kiểu dữ liệu, ví dụ {} ở dòng {}.",
+        );
+        found.push(sentence(words, &[&name(shape, column), &cells, &text, &line]));
+    }
+}
+
+fn times(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
+    if let Some((column, times)) = statistics.time {
+        let words = Words("{} covers {}.", "{} trải dài {}.");
+        found.push(sentence(words, &[&name(shape, column), &range(times.from, times.to)]));
+    }
+}
+
+fn missing(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
+    let mut columns: Vec<_> =
+        statistics.columns.iter().enumerate().map(|(place, found)| (found.column.missing, place)).collect();
+    columns.retain(|(missing, _)| *missing * 20 >= shape.rows && *missing > 0);
+    columns.sort_unstable_by(|a, b| b.cmp(a));
+    for (missing, column) in columns.into_iter().take(2) {
+        let words = if missing == shape.rows {
+            Words("{} is empty.", "{} hoàn toàn trống.")
+        } else {
+            Words("{} is empty in {} of the rows.", "{} trống ở {} số dòng.")
+        };
+        found.push(sentence(words, &[&name(shape, column), &percent(missing, shape.rows)]));
+    }
+}
+
+fn correlated(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
+    // Open, high, low and close of one price always move together.
+    let is_price = |column: &usize| {
+        statistics.candles.as_ref().is_some_and(|candles| {
+            let columns = candles.columns;
+            [columns.open, columns.high, columns.low, columns.close].contains(column)
+        })
+    };
+    let told = |(a, b, value): &&(usize, usize, f64)| value.abs() >= 0.7 && !(is_price(a) && is_price(b));
+    let mut pairs: Vec<_> = statistics.correlations.iter().filter(told).collect();
+    pairs.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
+    for (first, second, value) in pairs.into_iter().take(2) {
+        let words = if *value > 0.0 {
+            Words(
+                "{} and {} rise together (correlation {}).",
+                "{} và {} tăng giảm cùng chiều (tương quan {}).",
+            )
+        } else {
+            Words("{} falls when {} rises (correlation {}).", "{} giảm khi {} tăng (tương quan {}).")
+        };
+        let shown = format!("{value:.2}").replace('-', "−");
+        found.push(sentence(words, &[&name(shape, *first), &name(shape, *second), &shown]));
+    }
+}
+
+fn keys(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
+    let is_key = |place: &usize| statistics.columns[*place].is_key(shape.rows);
+    if let Some(column) = (0..statistics.columns.len()).find(is_key) {
+        let words = Words(
+            "{} is different in (nearly) every row: it names the rows.",
+            "{} (gần như) không lặp lại: có thể dùng làm mã định danh.",
+        );
+        found.push(sentence(words, &[&name(shape, column)]));
+    }
+}
+
+fn constant(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
+    let same = |detail: &Detail| match detail {
+        Detail::Number { distinct, .. } | Detail::Text { distinct, .. } => distinct.count == 1,
+        _ => false,
+    };
+    let columns =
+        statistics.columns.iter().enumerate().filter(|(_, found)| same(&found.detail) && shape.rows > 1);
+    for (column, _) in columns.take(1) {
+        found.push(sentence(
+            Words("{} has the same value everywhere.", "{} chỉ có một giá trị duy nhất."),
+            &[&name(shape, column)],
+        ));
+    }
+}
+
+fn tails(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
+    let long = |(_, found): &(usize, &super::Found)| match &found.detail {
+        Detail::Number { summary, .. } => summary.histogram.cut && !matches!(found.column.kind, Kind::Text),
+        _ => false,
+    };
+    for (column, _) in statistics.columns.iter().enumerate().filter(long).take(1) {
+        let words = Words("{} has values far from all others.", "{} có giá trị khác xa phần còn lại.");
+        found.push(sentence(words, &[&name(shape, column)]));
+    }
+}

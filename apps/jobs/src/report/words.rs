@@ -1,0 +1,192 @@
+//! How texts and numbers stand on the page: in two languages, escaped, with the same signs everywhere.
+//!
+//! Knows: HTML's rules for text. Does not know: what a report says.
+//!
+//! Invariant: nothing from the file reaches the page except through [`Escaped`].
+
+use std::fmt;
+
+/// A text from the file, as HTML: markup signs are escaped, and signs that change the direction or order of other text are shown as U+FFFD.
+pub(super) struct Escaped<'a>(pub(super) &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        for character in self.0.chars() {
+            match character {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                '\n' | '\r' | '\t' => f.write_char(' ')?,
+                '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => f.write_char('\u{fffd}')?,
+                other if other.is_control() => f.write_char('\u{fffd}')?,
+                other => f.write_char(other)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A text of ours in English and Vietnamese; the page shows one of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Words(pub(super) &'static str, pub(super) &'static str);
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<span lang=\"en\">{}</span><span lang=\"vi\">{}</span>", self.0, self.1)
+    }
+}
+
+/// A sentence of ours around parts that are HTML already; `{}` stands for each part.
+pub(super) fn sentence(words: Words, parts: &[&str]) -> String {
+    let fill = |text: &str| {
+        let mut out = String::new();
+        let mut parts = parts.iter();
+        for (place, piece) in text.split("{}").enumerate() {
+            if place > 0 {
+                out.push_str(parts.next().copied().unwrap_or_default());
+            }
+            out.push_str(piece);
+        }
+        out
+    };
+    format!("<span lang=\"en\">{}</span><span lang=\"vi\">{}</span>", fill(words.0), fill(words.1))
+}
+
+/// What stands between groups of digits: neither of the languages' signs, so that no number means something else in the other.
+const GROUP: char = '\u{202f}';
+
+/// A whole number with its digits in groups.
+pub(super) fn count(value: u64) -> String {
+    group(&value.to_string())
+}
+
+fn group(digits: &str) -> String {
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            out.push(GROUP);
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A number with about five digits that count.
+pub(super) fn exact(value: f64) -> String {
+    let size = value.abs();
+    if !value.is_finite() {
+        return "–".to_owned();
+    }
+    if size >= 1e15 || (size > 0.0 && size < 1e-4) {
+        return format!("{value:.3e}").replace('-', "−");
+    }
+    let places = match size {
+        _ if value.fract() == 0.0 => 0,
+        _ if size >= 10_000.0 => 0,
+        _ if size >= 1000.0 => 1,
+        _ if size >= 1.0 => 2,
+        _ => 4,
+    };
+    let text = format!("{size:.places$}");
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    let zero = whole == "0" && fraction.is_empty();
+    let sign = if value < 0.0 && !zero { "−" } else { "" };
+    format!("{sign}{}{point}{fraction}", group(whole))
+}
+
+/// A number for an axis: `1.2k`, `3.4M`.
+pub(super) fn compact(value: f64) -> String {
+    let size = value.abs();
+    let (scale, unit) = match size {
+        _ if size >= 1e15 => return exact(value),
+        _ if size >= 1e12 => (1e12, "T"),
+        _ if size >= 1e9 => (1e9, "B"),
+        _ if size >= 1e6 => (1e6, "M"),
+        _ if size >= 1e4 => (1e3, "k"),
+        _ => return exact(value),
+    };
+    let scaled = value / scale;
+    // Three digits that count are enough beside a grid.
+    let rounded = if scaled.abs() >= 100.0 { scaled.round() } else { (scaled * 100.0).round() / 100.0 };
+    format!("{}{unit}", exact(rounded))
+}
+
+/// A share of a whole.
+#[expect(clippy::cast_precision_loss, reason = "a share")]
+pub(super) fn percent(part: u64, whole: u64) -> String {
+    let share = part as f64 / whole.max(1) as f64 * 100.0;
+    match part {
+        0 => "0 %".to_owned(),
+        _ if share < 0.1 => "&lt; 0.1 %".to_owned(),
+        _ if share > 99.9 && part < whole => "&gt; 99.9 %".to_owned(),
+        _ => format!("{} %", exact((share * 10.0).round() / 10.0)),
+    }
+}
+
+/// A size of a file.
+#[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
+pub(super) fn bytes(value: u64) -> String {
+    let (scale, unit) = match value {
+        0..1000 => return format!("{value} B"),
+        1000..1_000_000 => (1e3, "kB"),
+        1_000_000..1_000_000_000 => (1e6, "MB"),
+        _ => (1e9, "GB"),
+    };
+    format!("{:.1} {unit}", value as f64 / scale)
+}
+
+/// A day: `2024-12-31`.
+pub(super) fn day(millis: i64) -> String {
+    form(millis, "%Y-%m-%d")
+}
+
+/// A day, or a day with its time.
+pub(super) fn moment(millis: i64, clock: bool) -> String {
+    form(millis, if clock { "%Y-%m-%d %H:%M" } else { "%Y-%m-%d" })
+}
+
+fn form(millis: i64, format: &str) -> String {
+    let time = jiff::Timestamp::from_millisecond(millis);
+    time.map(|time| time.strftime(format).to_string()).unwrap_or_else(|_| "–".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_text_whatever_it_says() {
+        let cell = Escaped("<script>alert('x')</script> \"&\" \u{202e}abc\u{7}").to_string();
+        assert_eq!(
+            cell,
+            "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &quot;&amp;&quot; \u{fffd}abc\u{fffd}"
+        );
+    }
+
+    #[test]
+    fn numbers_show_about_five_digits() {
+        let plain = |text: String| text.replace(GROUP, " ");
+        assert_eq!(plain(exact(1_234_567.0)), "1 234 567");
+        assert_eq!(plain(exact(1234.567)), "1 234.6");
+        assert_eq!(plain(exact(-0.123_456)), "−0.1235");
+        assert_eq!(plain(exact(-0.000_000_1)), "−1.000e−7");
+        assert_eq!(plain(exact(2.50)), "2.5");
+        assert_eq!(plain(compact(1_234_567.0)), "1.23M");
+        assert_eq!(plain(compact(25_000.0)), "25k");
+        assert_eq!(percent(1, 3), "33.3 %");
+        assert_eq!(percent(1, 1_000_000), "&lt; 0.1 %");
+        assert_eq!(bytes(52_428_800), "52.4 MB");
+        assert_eq!(moment(1_737_626_403_000, true), "2025-01-23 10:00");
+    }
+
+    #[test]
+    fn a_sentence_has_its_parts_in_both_languages() {
+        let both = sentence(Words("{} of {}", "{} trong {}"), &["<b>1</b>", "2"]);
+        assert_eq!(both, "<span lang=\"en\"><b>1</b> of 2</span><span lang=\"vi\"><b>1</b> trong 2</span>");
+    }
+}

@@ -1,0 +1,61 @@
+//! Who writes to which upload: one request at a time, the newest.
+//!
+//! Knows: uploads' names. Does not know: bytes, HTTP.
+
+use std::{collections::HashMap, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::sync::OwnedMutexGuard;
+use tokio_util::sync::CancellationToken;
+
+use crate::{files::UploadId, locks::NamedLocks};
+
+/// How long a newer request waits for the older one to end.
+const HANDOVER_MAX: Duration = Duration::from_secs(5);
+
+/// All writers.
+#[derive(Debug, Default)]
+pub(crate) struct Writers {
+    locks: NamedLocks,
+    current: Mutex<HashMap<UploadId, CancellationToken>>,
+}
+
+/// The right to write to an upload; it ends when this is dropped, and should be given up when `stop` is cancelled.
+pub(crate) struct Writer<'a> {
+    writers: &'a Writers,
+    upload: UploadId,
+    /// Somebody newer waits.
+    pub(crate) stop: CancellationToken,
+    _lock: OwnedMutexGuard<()>,
+}
+
+/// The older writer did not end in time.
+#[derive(Debug)]
+pub(crate) struct StillWriting;
+
+impl Writers {
+    /// Ends the writer of an upload and takes its place.
+    pub(crate) async fn enter(&self, upload: UploadId) -> Result<Writer<'_>, StillWriting> {
+        self.stop(upload);
+        let name = upload.to_string();
+        let lock =
+            tokio::time::timeout(HANDOVER_MAX, self.locks.lock(&name)).await.map_err(|_| StillWriting)?;
+        let stop = CancellationToken::new();
+        self.current.lock().insert(upload, stop.clone());
+        Ok(Writer { writers: self, upload, stop, _lock: lock })
+    }
+
+    /// Ends the writer of an upload, if there is one.
+    pub(crate) fn stop(&self, upload: UploadId) {
+        if let Some(current) = self.current.lock().get(&upload) {
+            current.cancel();
+        }
+    }
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        // Before the lock opens: nobody else has entered yet.
+        self.writers.current.lock().remove(&self.upload);
+    }
+}

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { OverviewSample } from "@/shared/types";
 import { isolated, relativeColumns, yRange } from "./chart";
-import { isStale, STALE_MS } from "./overviewStore";
-import { HOLE_MS, Series, WINDOW_MS } from "./series";
+import { isDeaf, isStale } from "./overviewStore";
+import { patienceMs, Series, WINDOW_MS } from "./series";
+
+const PATIENCE = patienceMs("websocket");
 
 const T0 = Date.parse("2026-01-23T10:00:00.000Z");
 
@@ -13,8 +15,8 @@ function sample(events: number | null): OverviewSample {
 describe("a chart's data", () => {
   it("is one row a sample", () => {
     const series = new Series([(s) => s.events_per_second]);
-    series.push(sample(1), T0);
-    series.push(sample(2), T0 + 1000);
+    series.push(sample(1), T0, PATIENCE);
+    series.push(sample(2), T0 + 1000, PATIENCE);
     expect(series.columns()).toEqual([
       [T0 / 1000, T0 / 1000 + 1],
       [1, 2],
@@ -23,29 +25,29 @@ describe("a chart's data", () => {
 
   it("has a hole where no sample came, and never a zero", () => {
     const series = new Series([(s) => s.events_per_second]);
-    series.push(sample(1), T0);
-    series.push(sample(2), T0 + HOLE_MS + 10_000);
+    series.push(sample(1), T0, PATIENCE);
+    series.push(sample(2), T0 + PATIENCE + 10_000, PATIENCE);
     expect(series.columns()[1]).toEqual([1, null, 2]);
   });
 
   it("keeps a value that the server does not know as a hole", () => {
     const series = new Series([(s) => s.events_per_second]);
-    series.push(sample(null), T0);
-    series.push(sample(Number.NaN), T0 + 1000);
+    series.push(sample(null), T0, PATIENCE);
+    series.push(sample(Number.NaN), T0 + 1000, PATIENCE);
     expect(series.columns()[1]).toEqual([null, null]);
   });
 
   it("drops a sample that is not newer", () => {
     const series = new Series([(s) => s.events_per_second]);
-    series.push(sample(1), T0);
-    series.push(sample(2), T0);
+    series.push(sample(1), T0, PATIENCE);
+    series.push(sample(2), T0, PATIENCE);
     expect(series.length).toBe(1);
   });
 
   it("forgets what is older than the window", () => {
     const series = new Series([(s) => s.events_per_second]);
-    for (let second = 0; second < 900; second += 1) series.push(sample(second), T0 + second * 1000);
-    expect(series.length).toBeLessThanOrEqual((WINDOW_MS + HOLE_MS) / 1000 + 1);
+    for (let second = 0; second < 900; second += 1) series.push(sample(second), T0 + second * 1000, PATIENCE);
+    expect(series.length).toBeLessThanOrEqual((WINDOW_MS + PATIENCE) / 1000 + 1);
     expect(series.columns()[1]?.at(-1)).toBe(899);
   });
 });
@@ -92,8 +94,29 @@ describe("a chart's axes", () => {
   });
 });
 
+describe("a connection that lives and says nothing", () => {
+  const seen = { state: "live" as const, sampleAt: T0, healthAt: T0 + 12_900, wokenAt: 0 };
+
+  it("is woken when the server answers otherwise", () => {
+    expect(isDeaf(seen, T0 + 13_000)).toBe(true);
+  });
+
+  it("is left alone while the server is away, while it reconnects, and right after it was woken", () => {
+    expect(isDeaf({ ...seen, healthAt: T0 }, T0 + 13_000)).toBe(false);
+    expect(isDeaf({ ...seen, state: "reconnecting" }, T0 + 13_000)).toBe(false);
+    expect(isDeaf({ ...seen, wokenAt: T0 + 5000 }, T0 + 13_000)).toBe(false);
+    expect(isDeaf(seen, T0 + 11_000)).toBe(false);
+  });
+});
+
+it("a client that polls every five seconds has no holes between its polls", () => {
+  const series = new Series([(s) => s.events_per_second]);
+  for (let poll = 0; poll < 4; poll += 1) series.push(sample(1), T0 + poll * 5000, patienceMs("poll"));
+  expect(series.columns()[1]).toEqual([1, 1, 1, 1]);
+});
+
 it("figures are stale some seconds after the last sample, and not before the first", () => {
-  expect(isStale(null, T0)).toBe(false);
-  expect(isStale(T0, T0 + STALE_MS)).toBe(false);
-  expect(isStale(T0, T0 + STALE_MS + 1)).toBe(true);
+  expect(isStale(null, T0, PATIENCE)).toBe(false);
+  expect(isStale(T0, T0 + PATIENCE, PATIENCE)).toBe(false);
+  expect(isStale(T0, T0 + PATIENCE + 1, PATIENCE)).toBe(true);
 });

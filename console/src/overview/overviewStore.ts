@@ -1,21 +1,42 @@
 /**
  * Samples of `$overview` while the console is open, so that the charts are full when the page is.
  *
- * Invariants: a sample is shown until a newer one comes and is called stale after {@link STALE_MS}; nothing is invented between.
+ * Invariants: a sample is shown until a newer one comes and is called stale after {@link patienceMs}; nothing is invented between.
  */
 import { defineStore } from "pinia";
-import { computed, ref, shallowRef, triggerRef } from "vue";
+import { computed, markRaw, ref, shallowRef } from "vue";
 import { ApiError, api } from "@/shared/api";
 import { serverSkew, useNow } from "@/shared/clock";
+import type { LiveState } from "@/shared/live";
 import { useLive } from "@/shared/liveStore";
-import type { Health, OverviewSample } from "@/shared/types";
-import { Series } from "./series";
+import { type Health, type OverviewSample, TRANSPORTS } from "@/shared/types";
+import { patienceMs, Series } from "./series";
 
-export const STALE_MS = 4000;
 const HEALTH_MS = 5000;
+const DEAF_MS = 12_000;
+const WAKE_PAUSE_MS = 30_000;
 
-export function isStale(lastAt: number | null, now: number): boolean {
-  return lastAt !== null && now - lastAt > STALE_MS;
+export function isStale(lastAt: number | null, now: number, patience: number): boolean {
+  return lastAt !== null && now - lastAt > patience;
+}
+
+function makeCharts() {
+  return {
+    rates: new Series([(s) => s.deliveries_per_second, (s) => s.events_per_second]),
+    delivery: new Series([(s) => s.delivery_latency_ms.p50, (s) => s.delivery_latency_ms.p99]),
+    commit: new Series([(s) => s.commit_latency_ms.p50, (s) => s.commit_latency_ms.p99]),
+    connections: new Series(TRANSPORTS.map((name) => (s: OverviewSample) => s.connections[name] ?? 0)),
+  };
+}
+
+/** Silent for {@link DEAF_MS} although the connection calls itself live and the server answered lately. */
+export function isDeaf(
+  seen: { state: LiveState; sampleAt: number | null; healthAt: number | null; wokenAt: number },
+  now: number,
+): boolean {
+  const { state, sampleAt, healthAt, wokenAt } = seen;
+  if (state !== "live" || sampleAt === null || healthAt === null) return false;
+  return now - sampleAt > DEAF_MS && now - healthAt < 2000 && now - wokenAt > WAKE_PAUSE_MS;
 }
 
 export const useOverview = defineStore("overview", () => {
@@ -26,13 +47,9 @@ export const useOverview = defineStore("overview", () => {
   const health = shallowRef<Health | null>(null);
   const healthAt = ref<number | null>(null);
   const error = shallowRef<ApiError | null>(null);
-  const rates = shallowRef(new Series([(s) => s.deliveries_per_second, (s) => s.events_per_second]));
-  const delivery = shallowRef(new Series([(s) => s.delivery_latency_ms.p50, (s) => s.delivery_latency_ms.p99]));
-  const commit = shallowRef(new Series([(s) => s.commit_latency_ms.p50, (s) => s.commit_latency_ms.p99]));
-  const connections = shallowRef(
-    new Series(["websocket", "sse", "longpoll", "poll"].map((name) => (s: OverviewSample) => s.connections[name] ?? 0)),
-  );
+  const charts = markRaw(makeCharts());
   let started = false;
+  let wokenAt = 0;
 
   function take(next: OverviewSample): void {
     const at = Date.now();
@@ -40,10 +57,7 @@ export const useOverview = defineStore("overview", () => {
     sample.value = next;
     sampleAt.value = at;
     error.value = null;
-    for (const series of [rates, delivery, commit, connections]) {
-      series.value.push(next, at);
-      triggerRef(series);
-    }
+    for (const series of Object.values(charts)) series.push(next, at, patienceMs(live.status.transport));
   }
 
   async function load(): Promise<void> {
@@ -64,6 +78,17 @@ export const useOverview = defineStore("overview", () => {
     }
   }
 
+  /**
+   * The channel speaks every second. If it is silent while the server answers, something in between holds a dead connection open; the client
+   * would believe in it for two heartbeats, we need not.
+   */
+  function wake(): void {
+    const at = Date.now();
+    if (!isDeaf({ state: live.status.state, sampleAt: sampleAt.value, healthAt: healthAt.value, wokenAt }, at)) return;
+    wokenAt = at;
+    live.reconnect();
+  }
+
   /** Begins to follow; later calls do nothing. */
   function start(): void {
     if (started) return;
@@ -76,11 +101,11 @@ export const useOverview = defineStore("overview", () => {
     });
     void load();
     setInterval(() => {
-      if (document.visibilityState === "visible") void loadHealth();
+      if (document.visibilityState === "visible") void (sample.value === null ? load() : loadHealth()).then(wake);
     }, HEALTH_MS);
   }
 
-  const stale = computed(() => isStale(sampleAt.value, now.value));
+  const stale = computed(() => isStale(sampleAt.value, now.value, patienceMs(live.status.transport)));
   const healthStale = computed(() => healthAt.value !== null && now.value - healthAt.value > 2 * HEALTH_MS + 2000);
 
   return {
@@ -91,10 +116,7 @@ export const useOverview = defineStore("overview", () => {
     healthStale,
     error,
     stale,
-    rates,
-    delivery,
-    commit,
-    connections,
+    charts,
     start,
     load,
   };

@@ -3,15 +3,17 @@
  *
  * Invariants:
  * - times rise; a sample that is not newer than the last one is dropped;
- * - between two samples more than {@link HOLE_MS} apart stands a row of nulls: a hole in the data is a hole in the chart, nothing is
+ * - between two samples more than the given patience apart stands a row of nulls: a hole in the data is a hole in the chart, nothing is
  *   interpolated;
  * - rows older than the window are forgotten.
  */
 import type { OverviewSample } from "@/shared/types";
 
 export const WINDOW_MS = 5 * 60_000;
-/** Samples come each second; this much silence is a hole. */
-export const HOLE_MS = 3500;
+/** How much silence is a hole: samples come each second, but a client that polls asks only every five. */
+export function patienceMs(transport: string | null): number {
+  return transport === "poll" ? 9000 : 4000;
+}
 
 export interface Row {
   /** Seconds since 1970, as uPlot wants it. */
@@ -29,15 +31,15 @@ export class Series {
     this.#picks = picks;
   }
 
-  push(sample: OverviewSample, receivedAt: number): void {
+  push(sample: OverviewSample, receivedAt: number, patience: number): void {
     const last = this.#rows.at(-1);
     const time = receivedAt / 1000;
     if (last && time <= last.time) return;
-    if (last && receivedAt - last.time * 1000 > HOLE_MS) {
+    if (last && receivedAt - last.time * 1000 > patience) {
       this.#rows.push({ time: last.time + 1, values: this.#picks.map(() => null) });
     }
     this.#rows.push({ time, values: this.#picks.map((pick) => finite(pick(sample))) });
-    this.#rows = this.#rows.filter((row) => row.time * 1000 >= receivedAt - WINDOW_MS - HOLE_MS);
+    this.#rows = this.#rows.filter((row) => row.time * 1000 >= receivedAt - WINDOW_MS - patience);
   }
 
   /** Times first, then a column for each pick; `[[], [], …]` without data. */

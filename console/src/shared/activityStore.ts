@@ -5,7 +5,7 @@ import { defineStore } from "pinia";
 import { computed, ref } from "vue";
 import { api } from "./api";
 import { useLive } from "./liveStore";
-import type { JobChanged, JobStatus } from "./types";
+import type { JobChanged, JobList, JobStatus } from "./types";
 
 export interface JobActivity {
   key: string;
@@ -16,6 +16,7 @@ export interface JobActivity {
 }
 
 const ITEMS_MAX = 40;
+const LOADED = 15;
 
 export const useActivity = defineStore("activity", () => {
   const live = useLive();
@@ -37,26 +38,35 @@ export const useActivity = defineStore("activity", () => {
     jobs.value = [item, ...jobs.value].sort((a, b) => b.at - a.at).slice(0, ITEMS_MAX);
   }
 
+  function tell(change: JobChanged): void {
+    add(change);
+    for (const listener of listeners) listener(change);
+  }
+
+  /** The newest jobs, and the cursor from which their changes follow. */
+  async function newest(): Promise<JobList | null> {
+    try {
+      return await api.jobs({ limit: LOADED });
+    } catch {
+      // Without the list the activity begins now.
+      return null;
+    }
+  }
+
   async function start(): Promise<void> {
     if (started) return;
     started = true;
-    let after: string | undefined;
-    try {
-      const list = await api.jobs({ limit: 15 });
-      after = list.cursor;
-      for (const job of list.jobs) add(job);
-    } catch {
-      // Without the list the activity begins now.
-    }
+    const list = await newest();
+    for (const job of list?.jobs ?? []) add(job);
     loaded.value = true;
     live.follow({
       channel: "system_status",
-      after,
+      after: list?.cursor,
       onEvent: (event) => {
-        if (event.event !== "job_changed") return;
-        const change = event.data as JobChanged;
-        add(change);
-        for (const listener of listeners) listener(change);
+        if (event.event === "job_changed") tell(event.data as JobChanged);
+      },
+      onGap: async () => {
+        for (const job of (await newest())?.jobs ?? []) tell(job);
       },
     });
   }

@@ -8,7 +8,7 @@ import { ICONS } from "./icons";
 import { newId, shortId } from "./ids";
 import { KeySequence } from "./shortcuts";
 import { nextChoice } from "./theme";
-import { toneOfState, transportColour, transportIcon } from "./transport";
+import { shownState, toneOfState, transportColour, transportIcon } from "./transport";
 
 afterEach(() => void vi.unstubAllGlobals());
 
@@ -130,6 +130,14 @@ it("only a live connection looks well, and a failed one looks bad", () => {
   expect(toneOfState("live")).toBe("ok");
   expect(toneOfState("reconnecting")).toBe("warn");
   expect(toneOfState("failed")).toBe("bad");
+});
+
+it("a connection that calls itself live and says nothing is shown as quiet", () => {
+  expect(shownState("live", 500)).toBe("live");
+  expect(shownState("live", 10_001)).toBe("quiet");
+  expect(shownState("live", null)).toBe("live");
+  expect(shownState("offline", 60_000)).toBe("offline");
+  expect(toneOfState("quiet")).toBe("warn");
 });
 
 it("ids are UUIDs, also without a secure context", () => {

@@ -26,8 +26,16 @@ export function transportColour(transport: string | null): string {
 
 export type Tone = "ok" | "warn" | "bad" | "calm";
 
-export function toneOfState(state: LiveState): Tone {
+/** `$overview` speaks every second; a connection without a word for this long is not what it says. */
+export const QUIET_MS = 10_000;
+
+/** What the badge says of a state: a live connection that has been silent is `quiet`. */
+export function shownState(state: LiveState, ageMs: number | null): LiveState | "quiet" {
+  return state === "live" && ageMs !== null && ageMs > QUIET_MS ? "quiet" : state;
+}
+
+export function toneOfState(state: LiveState | "quiet"): Tone {
   if (state === "live") return "ok";
   if (state === "idle" || state === "paused") return "calm";
-  return state === "connecting" || state === "reconnecting" ? "warn" : "bad";
+  return state === "connecting" || state === "reconnecting" || state === "quiet" ? "warn" : "bad";
 }

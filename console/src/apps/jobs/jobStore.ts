@@ -16,6 +16,7 @@ import { JobFollowers } from "./jobFollowers";
 import { isNewer } from "./progress";
 
 const PAGE = 50;
+const RETRY_MS = 3000;
 
 export const useJobs = defineStore("jobs", () => {
   const live = useLive();
@@ -27,11 +28,13 @@ export const useJobs = defineStore("jobs", () => {
   const more = ref(false);
   const error = shallowRef<ApiError | null>(null);
   const followers = new JobFollowers(live.follow, put, (id) => void refresh(id));
+  let again: ReturnType<typeof setTimeout> | undefined;
   let stopChanges: (() => void) | null = null;
 
   const jobs = computed(() => all.value.filter((job) => state.value === "" || job.status === state.value));
 
   async function load(): Promise<void> {
+    clearTimeout(again);
     loading.value = true;
     try {
       const list = await api.jobs({ state: state.value || undefined, limit: PAGE });
@@ -42,6 +45,7 @@ export const useJobs = defineStore("jobs", () => {
       follow();
     } catch (cause) {
       error.value = cause instanceof ApiError ? cause : new ApiError("internal", 0, String(cause));
+      if (error.value.transient) again = setTimeout(() => void load(), RETRY_MS);
     } finally {
       loading.value = false;
     }
@@ -93,6 +97,7 @@ export const useJobs = defineStore("jobs", () => {
   }
 
   function close(): void {
+    clearTimeout(again);
     stopChanges?.();
     stopChanges = null;
     followers.update([]);

@@ -35,6 +35,7 @@ export const messages = {
   state: {
     idle: "idle",
     live: "live",
+    quiet: "quiet",
     connecting: "connecting",
     reconnecting: "reconnecting",
     offline: "offline",

@@ -37,6 +37,7 @@ export const messages: Messages = {
   state: {
     idle: "chưa dùng",
     live: "trực tiếp",
+    quiet: "im lặng",
     connecting: "đang kết nối",
     reconnecting: "đang nối lại",
     offline: "ngoại tuyến",

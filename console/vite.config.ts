@@ -11,6 +11,11 @@ const proxy = {
   "/metrics": { target },
 };
 
+// What the server sends with the console's files, so that `npm run preview` shows what it would forbid.
+const policy =
+  "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self' ws: wss:; " +
+  "frame-src 'self' blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'";
+
 export default defineConfig({
   plugins: [vue()],
   resolve: {
@@ -21,7 +26,7 @@ export default defineConfig({
     },
   },
   server: { host: "127.0.0.1", proxy, fs: { allow: [".", path("../clients/typescript")] } },
-  preview: { host: "127.0.0.1", proxy },
+  preview: { host: "127.0.0.1", proxy, headers: { "Content-Security-Policy": policy } },
   build: { target: "es2022", chunkSizeWarningLimit: 400 },
   test: { environment: "happy-dom", include: ["src/**/*.test.ts"], maxWorkers: 1 },
 });

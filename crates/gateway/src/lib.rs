@@ -31,3 +31,6 @@ pub use gateway::{Gateway, GatewayError};
 pub use lab::Lab;
 pub use metrics::{Latency, Metrics, MetricsCollector, Transport};
 pub use tls::{Tls, TlsError};
+
+/// The source of this crate's settings: the configuration reference is made from its comments.
+pub const CONFIG_SOURCE: &str = include_str!("config.rs");

@@ -1,1 +1,20 @@
-//! Under construction.
+//! Anywire as one server: the log, its engine, the gateway, the applications and the console, put together.
+//!
+//! [`Anywire::start`] assembles everything from a [`Config`]; [`Anywire::serve`] listens; [`Anywire::router`] is the whole thing for somebody's
+//! own axum application.
+//!
+//! Knows: what is wired to what. Does not know: how any of it works.
+
+mod api;
+mod assembly;
+pub mod cli;
+pub mod config;
+mod console;
+mod limits;
+mod openapi;
+mod overview;
+pub mod reference;
+mod restart;
+
+pub use assembly::{Anywire, StartError};
+pub use config::{Config, ConfigError, Settings};

@@ -1,2 +1,14 @@
-//! Under construction.
-fn main() {}
+//! Anywire mounted in somebody's own axum application.
+
+use anywire::{Anywire, Settings};
+use axum::{Router, routing::get};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let anywire = Anywire::start(Settings::default().finish()?).await?;
+    let own = Router::new().route("/hello", get(async || "hello from the application"));
+    let app = own.merge(anywire.gateway().router());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    axum::serve(listener, app).await?;
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! What is wired to what.
+//!
+//! Knows: every part, and the order in which they start and stop. Does not know: how any of them works.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use anywire_app::{AppContext, Application};
+use anywire_gateway::{Gateway, GatewayError, MetricsCollector, ServeError, Tls, TlsError};
+use anywire_jobs::Jobs;
+use anywire_log::{
+    ChannelPattern, Clock, Durability, Engine, Keep, Log, MemoryEngine, Retention, RetentionRule,
+    RetentionRules, SystemClock, TailConfig,
+};
+use anywire_store::{EmbeddedConfig, EmbeddedEngine};
+use axum::Router;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api,
+    config::{Config, EngineKind, ServerConfig},
+    console, openapi,
+    overview::{OVERVIEW_CHANNEL, Overview},
+    restart::Restart,
+};
+
+/// How often retention is applied.
+const RETENTION_EVERY: Duration = Duration::from_secs(1);
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The engine could not open its directory.
+    #[error(transparent)]
+    Engine(#[from] anywire_store::OpenError),
+    /// A directory or an address could not be used.
+    #[error("{what}: {error}")]
+    Io {
+        /// What.
+        what: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The gateway's settings are not sound.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// The address must not be served.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The certificate files are not sound.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Half of what TLS needs.
+    #[error("tls.certificate and tls.key go together; {missing} is missing")]
+    HalfTls {
+        /// The one that is missing.
+        missing: &'static str,
+    },
+    /// The jobs application could not start.
+    #[error("jobs: {0}")]
+    Jobs(#[from] anywire_jobs::StartError),
+}
+
+/// One server, assembled.
+pub struct Anywire {
+    pub(crate) log: Arc<Log>,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) overview: Arc<Overview>,
+    pub(crate) registry: Registry,
+    pub(crate) applications: Vec<Arc<dyn Application>>,
+    pub(crate) restart: Restart,
+    config: ServerConfig,
+    shutdown: CancellationToken,
+}
+
+impl Anywire {
+    /// Opens the log and starts everything behind the listener. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`] names what is in the way.
+    pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let rules = rules(&config.server);
+        let engine = engine(&config.server, rules.clone(), Arc::clone(&clock)).await?;
+        let log = Log::start(engine, rules, TailConfig { bytes_max: config.server.tail.bytes_max });
+        let gateway = Gateway::start(Arc::clone(&log), config.gateway, Arc::clone(&clock))?;
+        if config.server.lab {
+            gateway.lab().enable();
+        }
+        let shutdown = CancellationToken::new();
+        let context = |name: &str| AppContext {
+            log: Arc::clone(&log),
+            clock: Arc::clone(&clock),
+            data_dir: config.server.data.join(name),
+            shutdown: shutdown.clone(),
+        };
+        let jobs = Jobs::start(context("jobs"), config.jobs).await?;
+        let applications: Vec<Arc<dyn Application>> = vec![jobs.clone()];
+        tokio::spawn(jobs.run());
+        let overview = Overview::start(&gateway, shutdown.clone());
+        tokio::spawn(apply_retention(Arc::clone(&log), clock, shutdown.clone()));
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(MetricsCollector(Arc::clone(gateway.metrics()))));
+        Ok(Arc::new(Self {
+            log,
+            gateway,
+            overview,
+            registry,
+            applications,
+            restart: Restart::default(),
+            config: config.server,
+            shutdown,
+        }))
+    }
+
+    /// The log, for programs that publish and read inside the process.
+    #[must_use]
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// The gateway, for programs that serve it themselves.
+    #[must_use]
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// Every route there is: transports, applications, API and console.
+    pub fn router(self: &Arc<Self>) -> Router {
+        let applications = self.applications.iter().fold(Router::new(), |all, one| all.merge(one.routes()));
+        let guarded = applications.merge(api::routes(self));
+        let open = self.gateway.routes().merge(api::open_routes(self)).merge(openapi::routes());
+        let routes = open.merge(self.gateway.for_backends(guarded)).fallback(console::serve);
+        self.gateway.protect(routes)
+    }
+
+    /// Binds the configured address.
+    ///
+    /// # Errors
+    /// [`StartError`] names the address.
+    pub async fn bind(&self, address: SocketAddr) -> Result<TcpListener, StartError> {
+        let failed = |error| StartError::Io { what: format!("cannot listen on {address}"), error };
+        self.gateway.gate().check_address(address.ip()).map_err(ServeError::from)?;
+        TcpListener::bind(address).await.map_err(failed)
+    }
+
+    /// Serves a listener until [`Anywire::stop`].
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn serve(self: &Arc<Self>, listener: TcpListener) -> Result<(), StartError> {
+        let tls = match (&self.config.tls.certificate, &self.config.tls.key) {
+            (Some(certificate), Some(key)) => Some(Tls::from_files(certificate, key)?),
+            (None, None) => None,
+            (Some(_), None) => return Err(StartError::HalfTls { missing: "tls.key" }),
+            (None, Some(_)) => return Err(StartError::HalfTls { missing: "tls.certificate" }),
+        };
+        Ok(self.gateway.serve(listener, self.router(), tls).await?)
+    }
+
+    /// Stops in order: nobody is let in, everybody is told, applications end, the log is closed.
+    pub async fn stop(&self) {
+        self.gateway.shut_down(Duration::from_millis(self.config.stop_ms)).await;
+        self.shutdown.cancel();
+        self.log.engine().close().await;
+    }
+}
+
+/// The rules of retention: the configuration's first, so that it can overrule those of the applications.
+fn rules(config: &ServerConfig) -> RetentionRules {
+    let mut rules: Vec<RetentionRule> = config.retention.iter().map(|section| section.rule()).collect();
+    rules.push(RetentionRule {
+        pattern: ChannelPattern::new(OVERVIEW_CHANNEL),
+        retention: Retention {
+            durability: Durability::Ephemeral,
+            keep: Keep::Latest,
+            ..Retention::ephemeral()
+        },
+    });
+    rules.extend(anywire_jobs::channels());
+    RetentionRules::new(rules, Retention::default())
+}
+
+/// The one place where an engine is chosen.
+async fn engine(
+    config: &ServerConfig,
+    rules: RetentionRules,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Engine>, StartError> {
+    match config.engine {
+        EngineKind::Memory => {
+            let failed =
+                |error| StartError::Io { what: "no randomness for the log's epoch".to_owned(), error };
+            Ok(Arc::new(MemoryEngine::new(rules, clock).map_err(failed)?))
+        }
+        EngineKind::Embedded => {
+            let embedded = EmbeddedConfig::new(config.data.join("log"));
+            let open = move || EmbeddedEngine::open(embedded, rules, clock);
+            match tokio::task::spawn_blocking(open).await {
+                Ok(engine) => Ok(Arc::new(engine?)),
+                Err(error) => {
+                    Err(StartError::Io { what: "opening the log".into(), error: io::Error::other(error) })
+                }
+            }
+        }
+    }
+}
+
+async fn apply_retention(log: Arc<Log>, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
+    let mut every = tokio::time::interval(RETENTION_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            () = shutdown.cancelled() => return,
+        }
+        let (log, now) = (Arc::clone(&log), clock.now());
+        // Off the async threads: an engine may delete files.
+        let _done = tokio::task::spawn_blocking(move || log.enforce_retention(now)).await;
+    }
+}

@@ -1,0 +1,128 @@
+//! The command line: `serve`, `publish`, `tail`, `config`.
+//!
+//! Knows: arguments. Does not know: what a server is made of.
+
+mod client;
+mod serve;
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{config::ConfigError, reference};
+
+/// Live updates over any wire.
+#[derive(Debug, Parser)]
+#[command(name = "anywire", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a server.
+    Serve(ServeArgs),
+    /// Publish an event to a running server.
+    Publish(PublishArgs),
+    /// Print the events of channels as they come, one JSON object a line.
+    Tail(TailArgs),
+    /// Show the settings a server would run with, or all that exist.
+    Config(ConfigArgs),
+}
+
+/// Where settings come from.
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// The address to listen on, such as 127.0.0.1:8000; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// The directory for events and files.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// A TOML file with settings.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Allow the network lab to break connections on purpose.
+    #[arg(long)]
+    lab: bool,
+    /// Any setting, such as limits.channels_max=64; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// How a running server is reached.
+#[derive(Debug, Args)]
+struct ServerArgs {
+    /// The server's address.
+    #[arg(long, default_value = "http://127.0.0.1:8000", env = "ANYWIRE_URL")]
+    url: String,
+    /// An API key or a token.
+    #[arg(long, env = "ANYWIRE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct PublishArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// The channel.
+    channel: String,
+    /// What there is to say: a JSON text, or any text, which becomes a JSON string. `-` reads it from standard input.
+    data: String,
+    /// What happened.
+    #[arg(long, default_value = "message")]
+    event: String,
+    /// The key by which a repetition is known.
+    #[arg(long)]
+    idempotency_key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct TailArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// The channels.
+    #[arg(required = true)]
+    channels: Vec<String>,
+    /// Where to start: a cursor, or 0 for the oldest kept event. Without it, at the tail.
+    #[arg(long)]
+    after: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    #[command(flatten)]
+    settings: ServeArgs,
+    /// Print every setting there is, as a Markdown page.
+    #[arg(long)]
+    reference: bool,
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Publish(args) => client::publish(&args),
+        Command::Tail(args) => client::tail(&args),
+        Command::Config(args) => show_config(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("anywire: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn show_config(args: &ConfigArgs) -> Result<(), String> {
+    if args.reference {
+        print!("{}", reference::markdown());
+        return Ok(());
+    }
+    let config = serve::config(&args.settings).map_err(|error: ConfigError| error.to_string())?;
+    println!("{:#?}", serve::without_secrets(config));
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! `anywire serve`: settings are gathered, everything starts, signals end it.
+//!
+//! Knows: the life of the process. Does not know: what a server is made of.
+
+use std::io::Write as _;
+
+use toml::Value;
+use tracing_subscriber::EnvFilter;
+
+use super::ServeArgs;
+use crate::{
+    Anywire, Config, ConfigError, Settings,
+    config::{LogFormat, LoggingSection},
+    limits::raise_open_files,
+    restart::{LISTEN_VARIABLE, replace_process},
+};
+
+pub(super) fn config(args: &ServeArgs) -> Result<Config, ConfigError> {
+    let mut settings = Settings::default();
+    if let Some(file) = &args.config {
+        settings.add_file(file.clone())?;
+    }
+    settings.add_environment(std::env::vars())?;
+    for text in &args.set {
+        settings.add_flag(text)?;
+    }
+    if let Some(listen) = args.listen {
+        settings.set("listen", Value::String(listen.to_string()), "--listen")?;
+    }
+    if let Some(data) = &args.data {
+        settings.set("data", Value::String(data.display().to_string()), "--data")?;
+    }
+    if args.lab {
+        settings.set("lab", Value::Boolean(true), "--lab")?;
+    }
+    if let Ok(listen) = std::env::var(LISTEN_VARIABLE) {
+        settings.set("listen", Value::String(listen), LISTEN_VARIABLE)?;
+    }
+    settings.finish()
+}
+
+/// The configuration without what must not be shown.
+pub(super) fn without_secrets(mut config: Config) -> Config {
+    let hidden = || "(hidden)".to_owned();
+    config.gateway.auth.api_keys.iter_mut().for_each(|key| *key = hidden());
+    config.gateway.auth.jwt_secret = config.gateway.auth.jwt_secret.map(|_| hidden());
+    config
+}
+
+pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
+    let config = config(args).map_err(|error| error.to_string())?;
+    start_logging(&config.server.logging)?;
+    raise_open_files(config.gateway.limits.connections_max);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the runtime could not start: {error}"))?;
+    let again = runtime.block_on(serve(config))?;
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match again {
+        Some(address) => Err(format!("the restart failed: {}", replace_process(address))),
+        None => Ok(()),
+    }
+}
+
+/// Serves until a signal (`None`) or until a restart is wanted (the address to listen on again).
+async fn serve(config: Config) -> Result<Option<std::net::SocketAddr>, String> {
+    let text = |error: crate::StartError| error.to_string();
+    let scheme = if config.server.tls.certificate.is_some() { "https" } else { "http" };
+    let listen = config.server.listen;
+    let anywire = Anywire::start(config).await.map_err(text)?;
+    let listener = anywire.bind(listen).await.map_err(text)?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let serving = {
+        let anywire = std::sync::Arc::clone(&anywire);
+        tokio::spawn(async move { anywire.serve(listener).await })
+    };
+    announce(scheme, address);
+    let restart = tokio::select! {
+        served = serving => return match served {
+            Ok(Err(error)) => Err(text(error)),
+            _ => Ok(None),
+        },
+        () = signal() => false,
+        () = anywire.restart.wanted() => true,
+    };
+    tracing::info!(restart, "stopping");
+    tokio::select! {
+        () = anywire.stop() => {}
+        () = signal() => tracing::warn!("a second signal: not waiting any longer"),
+    }
+    Ok(restart.then_some(address))
+}
+
+/// The one line that says the server is ready, and where.
+fn announce(scheme: &str, address: std::net::SocketAddr) {
+    let mut out = std::io::stdout().lock();
+    let version = env!("CARGO_PKG_VERSION");
+    // Nobody may be reading: that is no reason not to serve.
+    let _ok = writeln!(out, "Anywire {version} is ready at {scheme}://{address}").and_then(|()| out.flush());
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        _ => std::future::pending().await,
+    }
+}
+
+fn start_logging(section: &LoggingSection) -> Result<(), String> {
+    let filter = EnvFilter::try_new(&section.level)
+        .map_err(|error| format!("logging.level is {:?}: {error}", section.level))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match section.format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}

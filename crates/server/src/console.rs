@@ -1,0 +1,73 @@
+//! The console, embedded into the binary when it was built before it.
+//!
+//! Knows: files and their types. Does not know: what they show.
+
+use axum::{
+    extract::Request,
+    http::{HeaderValue, Method, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+};
+use rust_embed::RustEmbed;
+use serde_json::json;
+
+#[derive(RustEmbed)]
+#[folder = "../../console/dist"]
+#[allow_missing = true]
+struct Files;
+
+/// Shown where the binary was built without the console.
+const MISSING: &str = "<!doctype html><meta charset=utf-8><title>Anywire</title><body style=\"font:16px/1.5 system-ui;max-width:40rem;\
+    margin:4rem auto;padding:0 1rem\"><h1>Anywire is running</h1><p>This binary was built without the console. Install Node 20 and build it with \
+    <code>cargo xtask demo</code>, or <code>cd console &amp;&amp; npm ci &amp;&amp; npm run build</code> and build the server again.</p>\
+    <p>The API is here: <a href=\"/api/docs\">/api/docs</a> · <a href=\"/api/health\">/api/health</a></p>";
+
+/// Scripts, styles and connections of the page's own origin only; reports are shown in a sandboxed frame.
+const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self' ws: wss:; \
+    frame-src 'self' blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'";
+
+/// Answers whatever no route knows: a file of the console, its page for deep links, or `404`.
+pub(crate) async fn serve(request: Request) -> Response {
+    let path = request.uri().path().trim_start_matches('/');
+    let is_page = !path.starts_with("api/") && !path.starts_with("anywire/");
+    if !is_page || !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let message =
+            format!("there is nothing at {} {}; see /api/docs", request.method(), request.uri().path());
+        return (StatusCode::NOT_FOUND, axum::Json(json!({ "code": "not_found", "message": message })))
+            .into_response();
+    }
+    if let Some(file) = Files::get(path).filter(|_| !path.is_empty()) {
+        return answer(path, &file, &request);
+    }
+    // A path with an ending is a file that is not there; every other one is a page of the console.
+    if path.rsplit('/').next().is_some_and(|name| name.contains('.')) {
+        return (StatusCode::NOT_FOUND, "not found").into_response();
+    }
+    match Files::get("index.html") {
+        Some(file) => answer("index.html", &file, &request),
+        None => Html(MISSING).into_response(),
+    }
+}
+
+fn answer(path: &str, file: &rust_embed::EmbeddedFile, request: &Request) -> Response {
+    let hash = file.metadata.sha256_hash();
+    let tag = format!("\"{}\"", hash[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let known =
+        request.headers().get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
+    // Names under assets/ hold a hash of their content: they never change.
+    let caching =
+        if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let mut response = if known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let kind = file.metadata.mimetype().to_owned();
+        ([(header::CONTENT_TYPE, kind)], file.data.clone().into_owned()).into_response()
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    response
+}

@@ -1,0 +1,138 @@
+//! The reference of all settings, made from the comments in the code that declares them.
+//!
+//! Knows: how a settings struct looks in source. Does not know: values.
+
+use std::{fmt::Write as _, sync::LazyLock};
+
+#[cfg(test)]
+use crate::config::GATEWAY_KEYS;
+
+/// One setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The dotted key.
+    pub key: String,
+    /// What it does, its unit, default and bounds.
+    pub text: String,
+    /// Whether it holds other settings.
+    pub section: bool,
+}
+
+static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
+    let mut settings = Vec::new();
+    let server = Source::new(include_str!("config.rs"));
+    let gateway = Source::new(anywire_gateway::CONFIG_SOURCE);
+    server.add("ServerConfig", "", &mut settings);
+    gateway.add("GatewayConfig", "", &mut settings);
+    settings.push(Setting { key: "jobs".into(), text: "The jobs application.".into(), section: true });
+    Source::new(anywire_jobs::CONFIG_SOURCE).add("JobsConfig", "jobs.", &mut settings);
+    settings
+});
+
+/// All settings, in the order of their declaration.
+#[must_use]
+pub fn settings() -> &'static [Setting] {
+    &SETTINGS
+}
+
+/// Whether a key holds other settings.
+pub(crate) fn is_section(key: &str) -> bool {
+    settings().iter().any(|setting| setting.section && setting.key == key)
+}
+
+/// Whether a key is a setting with a value.
+pub(crate) fn is_key(key: &str) -> bool {
+    settings().iter().any(|setting| !setting.section && setting.key == key)
+}
+
+/// The known key that is most like an unknown one, if any is.
+pub(crate) fn nearest(key: &str) -> Option<&'static str> {
+    let likeness = |setting: &&Setting| (strsim::jaro_winkler(&setting.key, key) * 1000.0) as u32;
+    let best = settings().iter().max_by_key(likeness)?;
+    (likeness(&best) > 700).then_some(best.key.as_str())
+}
+
+/// The reference as a Markdown page.
+#[must_use]
+pub fn markdown() -> String {
+    let mut page = String::from(
+        "# Configuration\n\nMade by `anywire config --reference`; a test fails when it is stale.\n\n\
+         Settings come from a TOML file (`--config FILE`), from environment variables (`ANYWIRE_LIMITS__CHANNELS_MAX=64`: upper case, `__` for a\n\
+         dot) and from flags (`--listen`, `--data`, `--lab`, `--set limits.channels_max=64`). Flags win over the environment, the environment over\n\
+         the file. An unknown key stops the start.\n\n| setting | meaning |\n|---|---|\n",
+    );
+    for setting in settings() {
+        let name =
+            if setting.section { format!("**`[{}]`**", setting.key) } else { format!("`{}`", setting.key) };
+        // Writing to a String cannot fail.
+        let _ok = writeln!(page, "| {name} | {} |", setting.text.replace('|', "\\|"));
+    }
+    page
+}
+
+/// Source text with settings structs in it.
+struct Source<'a> {
+    lines: Vec<&'a str>,
+}
+
+impl<'a> Source<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { lines: text.lines().collect() }
+    }
+
+    /// Adds the fields of a struct, and of the structs in them.
+    fn add(&self, name: &str, prefix: &str, settings: &mut Vec<Setting>) {
+        let head = format!("pub struct {name} {{");
+        let Some(start) = self.lines.iter().position(|line| line.trim_end() == head) else { return };
+        let mut text = String::new();
+        for line in self.lines[start + 1..].iter().take_while(|line| **line != "}") {
+            let line = line.trim();
+            if let Some(comment) = line.strip_prefix("///") {
+                text.push_str(comment);
+                continue;
+            }
+            let field =
+                line.strip_prefix("pub ").and_then(|field| field.trim_end_matches(',').split_once(": "));
+            let Some((field, kind)) = field else { continue };
+            let inner = kind.trim_start_matches("Vec<").trim_start_matches("Option<").trim_end_matches('>');
+            let section = inner.ends_with("Section") || inner.ends_with("Config");
+            let key = format!("{prefix}{field}");
+            let meaning = std::mem::take(&mut text).trim().to_owned();
+            settings.push(Setting { key: key.clone(), text: meaning, section });
+            if section {
+                self.add(inner, &format!("{key}."), settings);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_explained() {
+        assert!(settings().len() > 30, "{}", settings().len());
+        for setting in settings() {
+            assert!(setting.text.len() > 15, "{} has no explanation", setting.key);
+            assert!(
+                setting.section || setting.text.contains("Default") || setting.key == "retention.pattern",
+                "{}",
+                setting.key
+            );
+        }
+        for key in GATEWAY_KEYS {
+            assert!(is_section(key) || is_key(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_reference_page_is_up_to_date() {
+        let page = include_str!("../../../docs/configuration.md");
+        assert_eq!(
+            page,
+            markdown(),
+            "run: cargo run -p anywire -- config --reference > docs/configuration.md"
+        );
+    }
+}

@@ -16,6 +16,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { exchange } from "./runner/http.mjs";
+import { framingCases } from "./runner/framing.mjs";
 import { start } from "./runner/program.mjs";
 import { Scene } from "./runner/steps.mjs";
 
@@ -51,9 +52,14 @@ function load(args) {
     .filter((name) => name.endsWith(".json"))
     .filter((name) => wantedFiles.length === 0 || wantedFiles.some((wanted) => name.includes(wanted)))
     .sort()
-    .map((name) => ({ name: basename(name, ".json"), ...JSON.parse(readFileSync(join(HERE, "cases", name), "utf8")) }))
+    .map((name) => ({ name: basename(name, ".json"), ...read("cases", name) }))
+    .map((file) => (file.vectors === undefined ? file : { ...file, cases: framingCases(read("vectors", file.vectors).vectors) }))
     .map((file) => ({ ...file, cases: file.cases.filter((one) => one.name.includes(wantedCase)) }))
     .filter((file) => file.cases.length > 0);
+}
+
+function read(folder, name) {
+  return JSON.parse(readFileSync(join(HERE, folder, name), "utf8"));
 }
 
 async function runServer(name, pass, files, tally) {

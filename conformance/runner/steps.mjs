@@ -162,11 +162,13 @@ async function pongs(scene, step) {
   }
 }
 
-/** `{"closed": name, "code", "reason"?}`: the server closes, and sends nothing else before. */
+/** `{"closed": name, "code", "reason"?, "after_frames"?: true}`: the server closes, and sends no text before it unless that is allowed. */
 async function closed(scene, step) {
   const socket = scene.find(step.closed);
   const { code, reason } = await socket.untilClosed(WAIT_MS);
-  matchJson([], socket.texts.drain(), scene.names, "frames before the close");
+  if (!step.after_frames) {
+    matchJson([], socket.texts.drain(), scene.names, "frames before the close");
+  }
   matchJson(step.code, code, scene.names, "close code");
   matchText(step.reason ?? "<any>", reason, scene.names, "close reason");
 }

@@ -1,9 +1,9 @@
 //! Whatever is done to it, the embedded engine answers as the one in memory does, through stops and crashes.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, ffi::OsString, os::unix::fs::MetadataExt, path::Path, sync::Arc};
 
 use anywire_log::{
-    AppendError, Batch, Channel, Engine, Event, Follower, IdempotencyKey, ManualClock, MemoryEngine, Offset,
+    AppendError, Batch, Channel, Engine, Event, IdempotencyKey, ManualClock, MemoryEngine, Offset,
     ReadRequest, Timestamp,
     contract::{self, Witness},
 };
@@ -246,16 +246,31 @@ fn assert_same(found: &Event, offset: Offset, expected: &Event) {
     assert_eq!(found.payload, expected.payload);
 }
 
+/// Copies a directory as a crash at one moment would leave it: anew if anything in it changed meanwhile.
 fn copy_directory(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).expect("it can be listed") {
-        let path = entry.expect("it can be listed").path();
-        match std::fs::copy(&path, to.join(path.file_name().expect("a name"))) {
-            Ok(_) => {}
-            // Removed or renamed meanwhile: a crash would have found it gone too.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => panic!("{}: {error}", path.display()),
+    loop {
+        let before = listing(from);
+        for name in before.keys() {
+            let _gone_meanwhile = std::fs::copy(from.join(name), to.join(name));
+        }
+        if listing(from) == before {
+            return;
+        }
+        for name in listing(to).keys() {
+            std::fs::remove_file(to.join(name)).expect("it can be removed");
         }
     }
+}
+
+/// The files of a directory with what tells whether they changed.
+fn listing(directory: &Path) -> BTreeMap<OsString, (u64, u64, i64, i64)> {
+    let entries =
+        std::fs::read_dir(directory).expect("it can be listed").map(|entry| entry.expect("an entry"));
+    let facts = entries.filter_map(|entry| {
+        let facts = entry.metadata().ok()?;
+        Some((entry.file_name(), (facts.ino(), facts.len(), facts.mtime(), facts.mtime_nsec())))
+    });
+    facts.collect()
 }
 
 fn run(steps: Vec<Step>) {

@@ -158,12 +158,6 @@ fn move_over(
     contents: &Contents,
 ) -> Result<(), FileError> {
     let ids: Vec<u64> = old.iter().map(|segment| segment.id).collect();
-    let mut index = shared.index.write();
-    for segment in old {
-        index.segments.remove(&segment.header.base);
-    }
-    index.segments.insert(new.header.base, Arc::clone(new));
-    drop(index);
     // Whatever is kept of the old segments is in the new one, so its channels are all there are to move.
     let moving: Vec<_> = contents.entries.iter().collect();
     for moving in moving.chunks(CHANNELS_AT_ONCE) {
@@ -173,6 +167,12 @@ fn move_over(
             index.replace_runs(name, &ids, run, &shared.files)?;
         }
     }
+    let mut index = shared.index.write();
+    for segment in old {
+        index.segments.remove(&segment.header.base);
+        segment.retired.store(true, Ordering::Release);
+    }
+    index.segments.insert(new.header.base, Arc::clone(new));
     Ok(())
 }
 

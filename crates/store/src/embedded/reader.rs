@@ -8,7 +8,11 @@
 //! Invariants:
 //! - A segment that is removed or rewritten while it is read makes the read begin anew, never a hole.
 
-use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use anywire_log::{
     Channel, Durability, Event, EventName, Offset, Payload, Publication, ReadBatch, ReadError, ReadRequest,
@@ -335,13 +339,12 @@ pub(super) fn read(shared: &Shared, request: &ReadRequest, first: Plan) -> Resul
         let plan = plan.take().unwrap_or_else(|| self::plan(shared, request.clone()));
         let segments = plan.segments();
         match plan.run(&shared.files) {
-            Ok(batch) if are_current(shared, &segments) => return Ok(batch),
-            Err(error) if are_current(shared, &segments) && error.is_damaged_index() => {
+            Ok(batch) if are_current(&segments) => return Ok(batch),
+            Err(error) if are_current(&segments) && error.is_damaged_index() => {
                 super::compaction::index_again(shared, &error).map_err(failed)?;
             }
-            Err(error) if are_current(shared, &segments) && !error.is_gone() => return Err(failed(error)),
-            Ok(_) => eprintln!("DBG stale {:?} known {:?}", segments.iter().map(|s| (s.header.base, s.id, s.path.clone())).collect::<Vec<_>>(), shared.index.read().segments),
-            Err(e) => eprintln!("DBG {e} {:?}", are_current(shared, &segments)),
+            Err(error) if are_current(&segments) && !error.is_gone() => return Err(failed(error)),
+            Ok(_) | Err(_) => {}
         }
     }
     let detail = "its segments changed again and again while they were read".to_owned();
@@ -353,11 +356,7 @@ pub(super) fn plan(shared: &Shared, request: ReadRequest) -> Plan {
     Plan::new(&shared.index.read(), request, is_durable)
 }
 
-/// Whether segments are still the ones the index knows.
-fn are_current(shared: &Shared, segments: &[Arc<Segment>]) -> bool {
-    let index = shared.index.read();
-    segments.iter().all(|segment| {
-        let known = index.segments.get(&segment.header.base);
-        known.is_some_and(|known| known.id == segment.id)
-    })
+/// Whether what was read from segments is what they held: none was removed or replaced meanwhile.
+fn are_current(segments: &[Arc<Segment>]) -> bool {
+    !segments.iter().any(|segment| segment.retired.load(Ordering::Acquire))
 }

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -67,6 +67,8 @@ pub(super) struct Segment {
     pub(super) live_bytes: AtomicU64,
     /// The time of its newest event.
     pub(super) last_time: AtomicI64,
+    /// No channel has a run in it any more, and its files go or change: what was read of them after this counts for nothing.
+    pub(super) retired: AtomicBool,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -82,6 +84,7 @@ impl Segment {
             live_events: AtomicU64::new(0),
             live_bytes: AtomicU64::new(0),
             last_time: AtomicI64::new(header.base_time),
+            retired: AtomicBool::new(false),
         }
     }
 

@@ -244,6 +244,7 @@ fn remove(shared: &Shared, dead: &[Arc<Segment>]) {
     let mut index = shared.index.write();
     for segment in dead {
         index.segments.remove(&segment.header.base);
+        segment.retired.store(true, Ordering::Release);
     }
     drop(index);
     for segment in dead {

@@ -5,23 +5,23 @@
  *   ANYWIRE_BIN=… node run.mjs cursors                         the files whose name holds "cursors"
  *   ANYWIRE_BIN=… node run.mjs --case poll_without_after       the cases whose name holds this
  *
- * A file names the configuration it needs (servers/*.toml); each configuration is started once, on a free port and a fresh
- * directory, once for each way of asking. Ends with `N passed, N failed`.
+ * A file names the configuration it needs (servers/*.toml); each configuration is started on a free port and a fresh directory,
+ * once for each way of asking; a file that is `alone` has a server for each case, which it may stop. Ends with `N passed, N failed`.
  *
  * Knows: files, servers, the order of things. Does not know: what a step does.
  */
 
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { basename, dirname, join, resolve } from "node:path";
+import { readFileSync, readdirSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { exchange } from "./runner/http.mjs";
 import { framingCases } from "./runner/framing.mjs";
-import { start } from "./runner/program.mjs";
+import { Server } from "./runner/server.mjs";
 import { Scene } from "./runner/steps.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const CASE_MS_MAX = 30_000;
+/** How much of a server's log is shown after a failure. */
+const LOG_CHARACTERS = 4_000;
 /** Everything is asked twice: a server may treat a request without anything unusual in a way of its own. */
 const PASSES = [
   { how: "plain requests", headers: {} },
@@ -64,45 +64,42 @@ function read(folder, name) {
 
 async function runServer(name, pass, files, tally) {
   console.log(`\n━━ ${name}.toml, ${pass.how}`);
-  const data = mkdtempSync(join(tmpdir(), "anywire-conformance-"));
-  const config = join(HERE, "servers", `${name}.toml`);
-  const args = ["serve", "--listen", "127.0.0.1:0", "--data", data, "--config", config];
-  const server = await start(resolve(process.env.ANYWIRE_BIN), args, { cwd: data });
+  const shared = files.filter((file) => !file.alone);
+  if (shared.length > 0) {
+    await withServer(name, tally, async (server) => {
+      for (const file of shared) {
+        console.log(`\n${file.name}: ${file.about}`);
+        await runCases(file.cases, server, pass, tally);
+      }
+    });
+  }
+  for (const file of files.filter((file) => file.alone)) {
+    console.log(`\n${file.name}: ${file.about}`);
+    for (const one of file.cases) {
+      await withServer(name, tally, (server) => runCases([one], server, pass, tally));
+    }
+  }
+}
+
+async function withServer(name, tally, use) {
+  const server = await Server.start(process.env.ANYWIRE_BIN, name);
   const failedBefore = tally.failed;
   try {
-    const epoch = await epochOf(server.url);
-    for (const file of files) {
-      await runFile(file, () => newScene(server.url, pass, epoch), tally);
+    await use(server);
+    if (tally.failed > failedBefore) {
+      console.log(`the server's log (${name}):\n${server.log.slice(-LOG_CHARACTERS)}`);
     }
   } finally {
-    await server.stop();
-    rmSync(data, { recursive: true, force: true });
-  }
-  if (tally.failed > failedBefore) {
-    console.log(`the server's log (${name}):\n${server.log.join("").slice(-4_000)}`);
+    await server.remove();
   }
 }
 
-/** The one thing no case can know beforehand. */
-async function epochOf(url) {
-  const headers = { authorization: "Bearer conformance-api-key" };
-  const { status, body } = await exchange(url, { path: "/anywire/poll?channels=conformance", headers });
-  if (status !== 200) {
-    throw new Error(`a first poll was answered ${status} ${body}`);
-  }
-  return JSON.parse(body).cursor.split("-")[0];
-}
-
-function newScene(url, pass, epoch) {
-  const scene = new Scene(url, pass.headers);
-  scene.names.set("epoch", epoch);
-  return scene;
-}
-
-async function runFile(file, newScene, tally) {
-  console.log(`\n${file.name}: ${file.about}`);
-  for (const one of file.cases) {
-    const failure = await runCase(newScene(), one);
+async function runCases(cases, server, pass, tally) {
+  const epoch = await server.epoch();
+  for (const one of cases) {
+    const scene = new Scene(server, pass.headers);
+    scene.names.set("epoch", epoch);
+    const failure = await runCase(scene, one);
     tally[failure === undefined ? "passed" : "failed"] += 1;
     console.log(failure === undefined ? `  ok      ${one.name}` : `  FAILED  ${one.name}\n          ${failure}`);
   }

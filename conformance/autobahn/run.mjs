@@ -7,7 +7,7 @@
  *
  * The suite is a Python 2.7 program. It is installed into .cache/autobahn from the package index, or, where there is no
  * Python 2.7 (AUTOBAHN_PYTHON names one), its container image is used. Ends with 0 if every case is OK, NON-STRICT or
- * INFORMATIONAL, 1 if one is not, 2 if the suite could not be run at all.
+ * INFORMATIONAL, 1 if one is not, 2 if the suite could not be run at all (0 if ANYWIRE_ALLOW_MISSING names autobahn).
  *
  * Knows: how to install and run the suite, and its report. Does not know: WebSocket.
  */
@@ -32,8 +32,9 @@ const GOOD = new Set(["OK", "NON-STRICT", "INFORMATIONAL"]);
 async function main(url) {
   const suite = findSuite();
   if (suite === undefined) {
+    const excused = (process.env.ANYWIRE_ALLOW_MISSING ?? "").split(",").includes("autobahn");
     console.error("autobahn: needs Python 2.7 with pip (set AUTOBAHN_PYTHON) or a running docker; neither is here");
-    return 2;
+    return excused ? 0 : 2;
   }
   const server = url === undefined ? await startEcho() : { url, stop: () => {} };
   try {
@@ -127,10 +128,12 @@ function judge(report) {
     console.log(`autobahn ${category}: ${Object.entries(counts).map(([name, count]) => `${count} ${name}`).join(", ")}`);
   }
   const count = Object.keys(report).length;
+  const failed = bad.length;
   if (count !== CASES) {
     bad.push(`${count} cases ran, not ${CASES}: was the server there all the time?`);
   }
   bad.forEach((line) => console.error(line));
+  console.log(`\n${count - failed} passed, ${bad.length} failed`);
   return bad.length === 0 ? 0 : 1;
 }
 

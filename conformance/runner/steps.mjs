@@ -15,11 +15,12 @@ export class Scene {
   names = new Map();
   /** Headers of every request without a body. */
   headers;
-  #base;
+  /** Where requests go: `{url}`, and for steps that stop it `{end, restart}`. */
+  server;
   #open = new Map();
 
-  constructor(base, headers = {}) {
-    this.#base = base;
+  constructor(server, headers = {}) {
+    this.server = server;
     this.headers = headers;
   }
 
@@ -33,7 +34,7 @@ export class Scene {
   }
 
   get base() {
-    return this.#base;
+    return this.server.url;
   }
 
   keep(name, thing) {
@@ -54,7 +55,7 @@ export class Scene {
   }
 }
 
-const STEPS = { request, start, answer, stream: openStream, blocks, ended, connect: openSocket, send, frames, pongs, closed, close, leave, wait_ms: wait };
+const STEPS = { request, start, answer, stream: openStream, blocks, ended, connect: openSocket, send, frames, pongs, closed, close, leave, stop, restart, wait_ms: wait };
 
 /** `{"request": {method, path, headers, json | text}, "expect": …}` */
 async function request(scene, step) {
@@ -181,6 +182,16 @@ async function close(scene, step) {
 /** `{"leave": name}`: drops the connection without a word. */
 async function leave(scene, step) {
   scene.find(step.leave).leave();
+}
+
+/** `{"stop": true}`: the server is asked to end. */
+async function stop(scene) {
+  scene.server.end();
+}
+
+/** `{"restart": true}`: the server ends, and starts again on the same directory. */
+async function restart(scene) {
+  await scene.server.restart();
 }
 
 /** `{"wait_ms": n}`: only where time itself is the subject. */

@@ -48,7 +48,7 @@ function upgrade(request, socket) {
 }
 
 async function run(steps) {
-  const scene = new Scene(base);
+  const scene = new Scene({ url: base });
   try {
     for (const step of steps) {
       await scene.run(step);

@@ -5,7 +5,7 @@
  *   <kind:name>   the same, kept under this name; if the name has a value already, that value
  *   <=name>       the value kept under this name
  *
- * A JSON leaf that is nothing but a number's hole matches numbers only. `"…": true` in an object allows other members.
+ * A JSON leaf that is nothing but a number's hole (offset, integer) matches numbers only, any other hole texts only. `"…": true` in an object allows other members.
  *
  * Knows: kinds, names. Does not know: HTTP, WebSocket.
  */
@@ -16,6 +16,7 @@ const KINDS = {
   offset: "[1-9][0-9]*",
   integer: "(?:0|[1-9][0-9]*)",
   time: "\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z",
+  digits: "[0-9]+",
   word: "[A-Za-z0-9_-]+",
   text: "[\\s\\S]+",
   any: "[\\s\\S]*",

@@ -36,6 +36,7 @@ export function sleep(environment: Environment, pauseMs: number, signal: AbortSi
     const alarm = new Alarm(environment);
     const wake = () => {
       alarm.clear();
+      signal.removeEventListener("abort", wake);
       resolve();
     };
     alarm.set(pauseMs, wake);

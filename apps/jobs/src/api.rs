@@ -20,9 +20,10 @@ use sha2::{Digest, Sha256};
 use crate::{
     board::Entry,
     desk::{Desk, Outcome},
-    domain::{JobId, Refusal},
+    domain::JobId,
     events::{Change, KeyUse},
     request,
+    rules::Refusal,
     wire::{Invalid, file_error},
 };
 

@@ -25,10 +25,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     JobsConfig, StartError,
     board::{Board, Ear, Entry, PastCall},
-    domain::{Job, JobId, Refusal},
+    domain::{Job, JobId},
     events::{Change, KeyUse, Record, batch, jobs_channel, progress_channel},
     files::Files,
     locks::NamedLocks,
+    rules::Refusal,
     tus::Writers,
 };
 

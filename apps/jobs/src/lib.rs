@@ -29,6 +29,7 @@ mod metrics;
 mod pipeline;
 mod report;
 mod request;
+mod rules;
 mod schedule;
 mod time;
 mod tus;
@@ -43,11 +44,10 @@ use desk::Desk;
 
 pub use config::{ConfigError, JobsConfig};
 pub use desk::ChangeError;
-pub use domain::{
-    Job, JobError, JobId, JobIdError, Percent, REPORT_STEPS, Refusal, STEPS_MAX, Status, Step, Upload,
-};
+pub use domain::{Job, JobError, JobId, JobIdError, Percent, REPORT_STEPS, STEPS_MAX, Status, Step, Upload};
 pub use events::{JOBS_CHANNEL, PROGRESS_PREFIX, STATUS_CHANNEL};
 pub use files::UploadId;
+pub use rules::Refusal;
 
 /// The response headers a page of another origin must be able to read.
 pub const EXPOSED_HEADERS: [&str; 12] = [

@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     desk::{ChangeError, Desk, Outcome},
-    domain::{Job, JobError, Percent, REPORT_STEPS, StepWish, Upload},
+    domain::{Job, JobError, Percent, REPORT_STEPS, Upload},
     report::{self, Limits, StepError, Ticker},
+    rules::StepWish,
 };
 
 /// Where each step begins, in percent of the whole; `receive` is the first half. The shares are about the time they take.

@@ -5,7 +5,8 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    domain::{JobError, JobId, Percent, STEPS_MAX, Status, StepWish},
+    domain::{JobError, JobId, Percent, STEPS_MAX, Status},
+    rules::StepWish,
     wire::Invalid,
 };
 

@@ -6,7 +6,7 @@ use anywire_app::{ApiError, api_error};
 use anywire_log::AppendError;
 use axum::http::StatusCode;
 
-use crate::{desk::ChangeError, domain::Refusal};
+use crate::{desk::ChangeError, rules::Refusal};
 
 /// A field or header that is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -45,18 +45,15 @@ pub(crate) fn charts(
         ticker.tick(done, total);
     }
     let clock = statistics.time.is_some_and(|(_, times)| times.clock);
-    let price = |column: usize| statistics.candles.as_ref().is_some_and(|candles| is_price(candles, column));
-    let drawn = |line: &&Line| !price(line.column) && !statistics.columns[line.column].is_key(rows);
+    let in_candles = |column: usize| {
+        let volume = statistics.candles.as_ref().and_then(|candles| candles.columns.volume);
+        statistics.is_price(column) || volume == Some(column)
+    };
+    let drawn = |line: &&Line| !in_candles(line.column) && !statistics.columns[line.column].is_key(rows);
     let lines = statistics.lines.iter().filter(drawn);
     let lines = lines.filter_map(|drawn| Some((drawn.column, line(drawn, clock)?))).collect();
     let candles = statistics.candles.as_ref().and_then(|found| candles(found, clock));
     Ok((statistics, Charts { columns, lines, candles }))
-}
-
-fn is_price(candles: &Candles, column: usize) -> bool {
-    let columns = candles.columns;
-    [columns.open, columns.high, columns.low, columns.close].contains(&column)
-        || columns.volume == Some(column)
 }
 
 /// The width of a small chart; what is drawn is scaled to its place on the page.

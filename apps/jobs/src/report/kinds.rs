@@ -64,7 +64,17 @@ pub(crate) fn validate(source: &Source, shape: &Shape, ticker: &Ticker) -> Resul
             seen.take(std::str::from_utf8(cell).unwrap_or_default().trim());
         }
     })?;
-    Ok(seen.iter().map(Seen::decide).collect())
+    let style = file_style(&seen, source.dialect.delimiter);
+    Ok(seen.iter().map(|seen| seen.decide(style)).collect())
+}
+
+/// How the file as a whole writes numbers, for columns that can be read both ways (`40.500`): as the columns do that can be read one way
+/// only. A semicolon between fields is the custom of places where the comma is the decimal sign.
+fn file_style(seen: &[Seen], delimiter: u8) -> NumberStyle {
+    let point: u64 = seen.iter().map(|seen| seen.only_point).sum();
+    let comma: u64 = seen.iter().map(|seen| seen.only_comma).sum();
+    let comma = comma > point || (comma == point && delimiter == b';');
+    if comma { NumberStyle::Comma } else { NumberStyle::Point }
 }
 
 /// What was seen in a column: how many cells fit each kind.
@@ -74,6 +84,9 @@ struct Seen {
     missing: u64,
     point: Numbers,
     comma: Numbers,
+    /// Numbers that only one style allows.
+    only_point: u64,
+    only_comma: u64,
     codes: u64,
     booleans: u64,
     dates: [Dates; 3],
@@ -115,11 +128,7 @@ impl Seen {
             return;
         }
         self.filled += 1;
-        if let Some(number) = value::number(cell, NumberStyle::Point) {
-            self.point.take(Some(number));
-            self.codes += u64::from(value::is_code(cell));
-            let same = cell.bytes().all(|c| c.is_ascii_digit());
-            self.comma.take(if same { Some(number) } else { value::number(cell, NumberStyle::Comma) });
+        if self.take_number(cell) {
             return;
         }
         if value::boolean(cell).is_some() {
@@ -129,7 +138,6 @@ impl Seen {
         if !cell.bytes().any(|c| c.is_ascii_digit()) {
             return;
         }
-        self.comma.take(value::number(cell, NumberStyle::Comma));
         for (order, dates) in DateOrder::ALL.into_iter().zip(&mut self.dates) {
             if let Some(time) = value::date(cell, order) {
                 dates.fit += 1;
@@ -140,8 +148,21 @@ impl Seen {
         }
     }
 
-    fn decide(&self) -> Column {
-        let (kind, fit) = self.best();
+    /// Whether the cell is a number in any style.
+    fn take_number(&mut self, cell: &str) -> bool {
+        let point = value::number(cell, NumberStyle::Point);
+        let digits = point.is_some() && cell.bytes().all(|c| c.is_ascii_digit());
+        let comma = if digits { point } else { value::number(cell, NumberStyle::Comma) };
+        self.point.take(point);
+        self.comma.take(comma);
+        self.only_point += u64::from(point.is_some() && comma.is_none());
+        self.only_comma += u64::from(comma.is_some() && point.is_none());
+        self.codes += u64::from(digits && value::is_code(cell));
+        point.is_some() || comma.is_some()
+    }
+
+    fn decide(&self, style: NumberStyle) -> Column {
+        let (kind, fit) = self.best(style);
         let enough = fit * SHARE_MIN.1 >= self.filled * SHARE_MIN.0;
         let (kind, fit) = match kind {
             _ if self.filled == 0 => (Kind::Empty, 0),
@@ -153,14 +174,17 @@ impl Seen {
     }
 
     /// The kind that most cells fit.
-    fn best(&self) -> (Kind, u64) {
+    fn best(&self, style: NumberStyle) -> (Kind, u64) {
         let mut best = (Kind::Boolean, self.booleans);
         let mut offer = |kind: Kind, fit: u64| {
             if fit > best.1 {
                 best = (kind, fit);
             }
         };
-        for (numbers, style) in [(self.point, NumberStyle::Point), (self.comma, NumberStyle::Comma)] {
+        let mut numbers = [(self.point, NumberStyle::Point), (self.comma, NumberStyle::Comma)];
+        // The first of equals wins.
+        numbers.sort_by_key(|(_, own)| *own != style);
+        for (numbers, style) in numbers {
             let whole = numbers.whole == numbers.fit;
             offer(if whole { Kind::Integer(style) } else { Kind::Decimal(style) }, numbers.fit);
         }
@@ -179,7 +203,26 @@ mod tests {
     fn column(cells: &[&str]) -> Column {
         let mut seen = Seen::default();
         cells.iter().for_each(|cell| seen.take(cell));
-        seen.decide()
+        seen.decide(NumberStyle::Point)
+    }
+
+    #[test]
+    fn a_column_that_can_be_read_both_ways_follows_the_others() {
+        let file = |columns: &[&[&str]], delimiter| {
+            let take = |cells: &&[&str]| {
+                let mut seen = Seen::default();
+                cells.iter().for_each(|cell| seen.take(cell));
+                seen
+            };
+            let seen: Vec<Seen> = columns.iter().map(take).collect();
+            let style = file_style(&seen, delimiter);
+            seen[0].decide(style).kind
+        };
+        let price: &[&str] = &["40.500", "18.000"];
+        assert_eq!(file(&[price, &["1.215.000"]], b','), Kind::Integer(NumberStyle::Comma));
+        assert_eq!(file(&[price, &["1.25"]], b';'), Kind::Decimal(NumberStyle::Point));
+        assert_eq!(file(&[price], b';'), Kind::Integer(NumberStyle::Comma));
+        assert_eq!(file(&[price], b','), Kind::Decimal(NumberStyle::Point));
     }
 
     #[test]

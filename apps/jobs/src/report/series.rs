@@ -5,7 +5,7 @@
 /// The most buckets of a line.
 const LINE_BUCKETS: i64 = 160;
 /// The most candles: more would touch each other.
-const CANDLES: i64 = 120;
+const CANDLES: i64 = 200;
 const DAY_MS: i64 = 86_400_000;
 
 /// Widths of buckets, in milliseconds, that people think in.

@@ -62,23 +62,57 @@ pub(crate) enum Detail {
     Number { summary: Summary, distinct: Distinct },
     Time { times: Times, timeline: Timeline },
     Boolean { yes: u64, no: u64 },
-    Text { top: Vec<(String, u64)>, error: u64, distinct: Distinct, length: Summary },
+    Text(Values),
     Empty,
 }
 
+/// What a column of texts holds.
+#[derive(Debug)]
+pub(crate) struct Values {
+    /// The most frequent ones.
+    pub(crate) top: Vec<(String, u64)>,
+    /// How much too low their counts may be.
+    pub(crate) error: u64,
+    pub(crate) distinct: Distinct,
+    /// In characters.
+    pub(crate) length: Summary,
+    /// Two that differ in capitals only.
+    pub(crate) variants: Option<(String, String)>,
+}
+
 impl Found {
-    /// Whether the column looks like names of rows: every value is there once.
+    /// Whether the column looks like names of rows: every text is there once, or whole numbers count up without great holes.
     pub(crate) fn is_key(&self, rows: u64) -> bool {
-        let once = |distinct: &Distinct| rows > 20 && !distinct.estimated && distinct.count == rows;
-        // Estimates are right to about two percent.
-        let nearly = |distinct: &Distinct| distinct.estimated && distinct.count * 20 > rows * 19;
-        let whole = matches!(self.column.kind, Kind::Integer(_) | Kind::Text);
+        let once = |distinct: &Distinct| match distinct.estimated {
+            false => rows > 20 && distinct.count == rows,
+            // Estimates are right to about two percent.
+            true => distinct.count * 20 > rows * 19,
+        };
         match &self.detail {
-            Detail::Number { distinct, .. } | Detail::Text { distinct, .. } => {
-                whole && (once(distinct) || nearly(distinct))
+            Detail::Number { summary, distinct } => {
+                let dense = (summary.max - summary.min) < 2.0 * real(summary.count);
+                matches!(self.column.kind, Kind::Integer(_)) && dense && once(distinct)
             }
+            Detail::Text(values) => once(&values.distinct),
             _ => false,
         }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn real(count: u64) -> f64 {
+    count as f64
+}
+
+impl Statistics {
+    /// Whether a column is one of the prices that candles are drawn of, or as good as one.
+    pub(crate) fn is_price(&self, column: usize) -> bool {
+        let Some(prices) = self.candles.as_ref().map(|candles| candles.columns) else { return false };
+        let close = prices.close;
+        let pair = (column.min(close), column.max(close));
+        let like_close = |(a, b, value): &(usize, usize, f64)| (*a, *b) == pair && *value > 0.98;
+        [prices.open, prices.high, prices.low, close].contains(&column)
+            || self.correlations.iter().any(like_close)
     }
 }
 
@@ -158,7 +192,7 @@ impl Collectors {
     fn take(&mut self, row: &ByteRecord) {
         let line = row.position().map_or(0, csv::Position::line);
         if self.preview.len() < PREVIEW_ROWS {
-            self.preview.push(row.iter().map(|cell| shown(cell)).collect());
+            self.preview.push(row.iter().map(shown).collect());
         }
         for ((cell, (collector, examples)), given) in row.iter().zip(&mut self.columns).zip(&mut self.given) {
             let cell = std::str::from_utf8(cell).unwrap_or_default().trim();
@@ -280,18 +314,22 @@ impl Collector {
     fn finish(self, whole: bool) -> Detail {
         match self {
             Self::Number { numbers, tally, .. } => match numbers.summary(whole) {
-                Some(summary) => Detail::Number { summary, distinct: tally.distinct() },
+                Some(summary) => {
+                    let distinct = tally.distinct(summary.count);
+                    Detail::Number { summary, distinct }
+                }
                 None => Detail::Empty,
             },
             Self::Time { times, timeline } => Detail::Time { times, timeline },
             Self::Boolean { yes, no } => Detail::Boolean { yes, no },
             Self::Text { tally, length } => match length.summary(true) {
-                Some(length) => Detail::Text {
+                Some(length) => Detail::Text(Values {
                     top: tally.top(TOP),
                     error: tally.error(),
-                    distinct: tally.distinct(),
+                    distinct: tally.distinct(length.count),
+                    variants: tally.variants(),
                     length,
-                },
+                }),
                 None => Detail::Empty,
             },
             Self::Empty => Detail::Empty,

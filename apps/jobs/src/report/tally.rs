@@ -78,12 +78,25 @@ impl Tally {
         });
     }
 
-    /// How many distinct values there are.
-    pub(super) fn distinct(&self) -> Distinct {
+    /// How many distinct values there are among `filled`.
+    pub(super) fn distinct(&self, filled: u64) -> Distinct {
         if self.error == 0 {
             return Distinct { count: self.counts.len() as u64, estimated: false };
         }
-        Distinct { count: self.registers.estimate(), estimated: true }
+        Distinct { count: self.registers.estimate().min(filled), estimated: true }
+    }
+
+    /// Two values that differ in capitals only, such as a name written in two ways; the more frequent one first.
+    pub(super) fn variants(&self) -> Option<(String, String)> {
+        let mut seen: HashMap<String, &str> = HashMap::new();
+        let mut values: Vec<_> = self.counts.iter().collect();
+        values.sort_unstable_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
+        for (value, _) in values {
+            if let Some(first) = seen.insert(value.to_lowercase(), value) {
+                return Some((first.to_owned(), value.to_string()));
+            }
+        }
+        None
     }
 
     /// How much too low the counts of [`Tally::top`] may be; zero when they are exact.
@@ -119,7 +132,7 @@ impl Default for Registers {
 impl Registers {
     fn take(&mut self, value: impl Hash) {
         // A fixed seed: the same file gives the same report.
-        let hash = FixedState::with_seed(0x7461_6c6c_79).hash_one(value);
+        let hash = FixedState::with_seed(0x0074_616c_6c79).hash_one(value);
         let index = usize::try_from(hash >> (64 - INDEX_BITS)).unwrap_or(0);
         let rank = (hash << INDEX_BITS).leading_zeros().min(64 - INDEX_BITS) + 1;
         let rank = u8::try_from(rank).unwrap_or(u8::MAX);
@@ -154,7 +167,7 @@ mod tests {
         for (value, times) in [("a", 3), ("b", 5), ("c", 1)] {
             (0..times).for_each(|_| tally.take(value));
         }
-        assert_eq!(tally.distinct(), Distinct { count: 3, estimated: false });
+        assert_eq!(tally.distinct(9), Distinct { count: 3, estimated: false });
         assert_eq!(tally.top(2), [("b".to_owned(), 5), ("a".to_owned(), 3)]);
         assert_eq!(tally.error(), 0);
     }
@@ -178,8 +191,15 @@ mod tests {
     fn many_distinct_values_are_estimated_within_five_percent() {
         let mut tally = Tally::new(64, true);
         (0..200_000).for_each(|number: u32| tally.take(&number.to_string()));
-        let distinct = tally.distinct();
+        let distinct = tally.distinct(200_000);
         assert!(distinct.estimated && (190_000..=210_000).contains(&distinct.count), "{distinct:?}");
+    }
+
+    #[test]
+    fn a_value_written_in_two_ways_is_found() {
+        let mut tally = Tally::new(100, false);
+        ["HÀ NỘI", "Hà Nội", "Hà Nội", "Huế"].into_iter().for_each(|value| tally.take(value));
+        assert_eq!(tally.variants(), Some(("Hà Nội".to_owned(), "HÀ NỘI".to_owned())));
     }
 
     #[test]

@@ -127,11 +127,11 @@ pub(super) fn boolean(cell: &str) -> Option<bool> {
         return None;
     }
     let is =
-        |word: &&str| cell.eq_ignore_ascii_case(word) || (!cell.is_ascii() && cell.to_lowercase() == **word);
-    if TRUE.iter().any(|word| is(&word)) {
+        |word: &&str| cell.eq_ignore_ascii_case(word) || (!cell.is_ascii() && cell.to_lowercase() == *word);
+    if TRUE.iter().any(is) {
         return Some(true);
     }
-    FALSE.iter().any(|word| is(&word)).then_some(false)
+    FALSE.iter().any(is).then_some(false)
 }
 
 /// A time in milliseconds since 1970, and whether it has a time of day.
@@ -189,7 +189,7 @@ fn take_number(rest: &mut &[u8]) -> Option<(u32, usize)> {
 
 /// Days since 1970 of a date that exists (after Howard Hinnant's `days_from_civil`).
 fn days(year: u32, month: u32, day: u32) -> Option<i64> {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let last = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let month_index = usize::try_from(month).ok()?.checked_sub(1)?;
     if day == 0 || day > *last.get(month_index)? {

@@ -66,7 +66,7 @@ pub(super) fn count(value: u64) -> String {
 fn group(digits: &str) -> String {
     let mut out = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             out.push(GROUP);
         }
         out.push(digit);

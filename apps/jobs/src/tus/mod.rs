@@ -29,9 +29,10 @@ use axum::{
 use crate::{
     board::Entry,
     desk::{ChangeError, Desk},
-    domain::{Job, JobId, REPORT_STEPS, Refusal, Upload},
+    domain::{Job, JobId, REPORT_STEPS, Upload},
     events::Change,
     files::UploadId,
+    rules::Refusal,
     schedule::{is_unfinished_upload, remove_upload},
     time::http_date,
     wire::file_error,

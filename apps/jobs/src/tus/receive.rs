@@ -20,8 +20,9 @@ use tokio::{fs::File, io::AsyncWriteExt};
 use super::{headers::Checksum, writers::Writer};
 use crate::{
     desk::{ChangeError, Desk},
-    domain::{Job, JobId, Refusal, Status},
+    domain::{Job, JobId, Status},
     files::UploadId,
+    rules::Refusal,
     wire::file_error,
 };
 

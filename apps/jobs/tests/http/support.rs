@@ -23,11 +23,11 @@ use tower::ServiceExt;
 /// Longer than anything takes that works.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub struct World {
-    pub log: Arc<Log>,
-    pub folder: tempfile::TempDir,
-    pub config: JobsConfig,
-    pub router: Router,
+pub(crate) struct World {
+    pub(crate) log: Arc<Log>,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) config: JobsConfig,
+    pub(crate) router: Router,
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
     run: Option<JoinHandle<()>>,
@@ -35,43 +35,43 @@ pub struct World {
 
 /// An answer.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.clone()).expect("UTF-8")
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).unwrap_or_else(|| panic!("no {name}: {self:?}")).to_str().expect("ASCII")
     }
 
     /// The status and the code of an error.
-    pub fn error(&self) -> (u16, String) {
+    pub(crate) fn error(&self) -> (u16, String) {
         (self.status.as_u16(), self.json()["code"].as_str().expect("a code").to_owned())
     }
 
     #[track_caller]
-    pub fn expect(self, status: u16) -> Self {
+    pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.body));
         self
     }
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(JobsConfig::default(), Arc::new(SystemClock)).await
     }
 
-    pub async fn with(config: JobsConfig, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) async fn with(config: JobsConfig, clock: Arc<dyn Clock>) -> Self {
         let rules = RetentionRules::new(channels(), Retention::default());
         let engine = MemoryEngine::new(rules.clone(), Arc::clone(&clock)).expect("randomness");
         let log = Log::start(Arc::new(engine), rules, TailConfig::default());
@@ -89,7 +89,7 @@ impl World {
         world
     }
 
-    pub async fn start(&mut self) {
+    pub(crate) async fn start(&mut self) {
         self.shutdown = CancellationToken::new();
         let context = AppContext {
             log: Arc::clone(&self.log),
@@ -103,26 +103,26 @@ impl World {
     }
 
     /// The server stops and starts again on the same log and directory.
-    pub async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.stop().await;
         self.start().await;
     }
 
-    pub async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.shutdown.cancel();
         if let Some(run) = self.run.take() {
             run.await.expect("ended");
         }
     }
 
-    pub async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.expect("infallible");
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("a body").to_bytes().to_vec();
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
-    pub async fn call(
+    pub(crate) async fn call(
         &self,
         method: &str,
         path: &str,
@@ -136,20 +136,20 @@ impl World {
         self.send(request.body(body.into()).expect("a request")).await
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.call("GET", path, &[], Body::empty()).await
     }
 
-    pub async fn post(&self, path: &str, body: &str) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
         self.call("POST", path, &[], body.to_owned()).await
     }
 
     /// Every event on a channel.
-    pub async fn events(&self, channel: &str) -> Vec<Arc<Event>> {
+    pub(crate) async fn events(&self, channel: &str) -> Vec<Arc<Event>> {
         self.events_after(channel, Position::Oldest).await
     }
 
-    pub async fn events_after(&self, channel: &str, position: Position) -> Vec<Arc<Event>> {
+    pub(crate) async fn events_after(&self, channel: &str, position: Position) -> Vec<Arc<Event>> {
         let mut follow = self.log.follow(&[Channel::new(channel).expect(channel)], position);
         let mut found = Vec::new();
         while let Some(next) = follow.ready().await.expect("readable") {
@@ -162,12 +162,12 @@ impl World {
     }
 
     /// The data of every `progress_update` of a job.
-    pub async fn updates(&self, id: &str) -> Vec<Value> {
+    pub(crate) async fn updates(&self, id: &str) -> Vec<Value> {
         self.events(&format!("progress_{id}")).await.iter().map(|event| data(event)).collect()
     }
 
     /// Waits for the first update of a job that fits.
-    pub async fn until(&self, id: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until(&self, id: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let channel = Channel::new(&format!("progress_{id}")).expect(id);
         let mut follow = self.log.follow(&[channel], Position::Oldest);
         let wait = async {
@@ -185,12 +185,12 @@ impl World {
         }
     }
 
-    pub async fn until_status(&self, id: &str, status: &str) -> Value {
+    pub(crate) async fn until_status(&self, id: &str, status: &str) -> Value {
         self.until(id, |state| state["status"] == status).await
     }
 
     /// Uploads a file in one request and returns its job.
-    pub async fn upload(&self, filename: &str, bytes: &[u8]) -> String {
+    pub(crate) async fn upload(&self, filename: &str, bytes: &[u8]) -> String {
         let metadata = format!("filename {}", BASE64_STANDARD.encode(filename));
         let headers = [
             ("tus-resumable", "1.0.0"),
@@ -203,13 +203,13 @@ impl World {
     }
 
     /// Makes an upload without bytes; returns its job and its path.
-    pub async fn create(&self, length: usize) -> (String, String) {
+    pub(crate) async fn create(&self, length: usize) -> (String, String) {
         let headers = [("tus-resumable", "1.0.0"), ("upload-length", &*length.to_string())];
         let answer = self.call("POST", "/api/uploads", &headers, Body::empty()).await.expect(201);
         (answer.header("anywire-session").to_owned(), answer.header("location").to_owned())
     }
 
-    pub async fn patch(
+    pub(crate) async fn patch(
         &self,
         path: &str,
         offset: usize,
@@ -226,16 +226,16 @@ impl World {
         self.call("PATCH", path, &headers, body).await
     }
 
-    pub async fn offset(&self, path: &str) -> String {
+    pub(crate) async fn offset(&self, path: &str) -> String {
         let answer = self.call("HEAD", path, &[("tus-resumable", "1.0.0")], Body::empty()).await.expect(200);
         answer.header("upload-offset").to_owned()
     }
 }
 
-pub fn data(event: &Event) -> Value {
+pub(crate) fn data(event: &Event) -> Value {
     serde_json::from_slice(event.payload.as_bytes()).expect("JSON")
 }
 
-pub fn manual_clock() -> Arc<ManualClock> {
+pub(crate) fn manual_clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(Timestamp::from_millis(1_737_626_403_000)))
 }

@@ -8,7 +8,7 @@ use super::super::{
     Charts, Shape, Statistics,
     kinds::Kind,
     numbers::Summary,
-    statistics::{Detail, Found},
+    statistics::{Detail, Found, Values},
     tally::Distinct,
     words::{Escaped, Words, count, exact, moment, percent},
 };
@@ -23,8 +23,9 @@ pub(super) fn write(out: &mut String, shape: &Shape, statistics: &Statistics, ch
     if shape.rows > 0 {
         out.push_str("<div class=\"grid\">");
         let columns = shape.names.iter().zip(&statistics.columns).zip(&charts.columns);
-        for ((name, found), chart) in columns.take(TILES_MAX) {
-            tile(out, shape, name, found, chart.as_deref());
+        for (column, ((name, found), chart)) in columns.take(TILES_MAX).enumerate() {
+            // Prices added up mean nothing.
+            tile(out, shape, name, found, chart.as_deref(), !statistics.is_price(column));
         }
         out.push_str("</div>");
     }
@@ -71,7 +72,7 @@ fn row(out: &mut String, shape: &Shape, name: &str, found: &Found) {
             ];
             (None, ends)
         }
-        Detail::Text { distinct, .. } => (Some(distinct), Default::default()),
+        Detail::Text(values) => (Some(&values.distinct), Default::default()),
         _ => (None, Default::default()),
     };
     let invalid = if found.column.invalid > 0 {
@@ -117,11 +118,11 @@ fn kind(kind: Kind) -> String {
     format!("<span class=\"kind {class}\">{words}</span>")
 }
 
-fn tile(out: &mut String, shape: &Shape, name: &str, found: &Found, chart: Option<&str>) {
+fn tile(out: &mut String, shape: &Shape, name: &str, found: &Found, chart: Option<&str>, adds_up: bool) {
     let _ = write!(out, "<article class=\"tile\"><h3>{}{}</h3>", Escaped(name), kind(found.column.kind));
     out.push_str(chart.unwrap_or_default());
     match &found.detail {
-        Detail::Number { summary, .. } => numbers(out, summary, chart.is_some()),
+        Detail::Number { summary, .. } => numbers(out, summary, chart.is_some(), adds_up),
         Detail::Time { times, .. } => {
             let rows = [
                 (Words("From", "Từ"), moment(times.from, times.clock)),
@@ -130,23 +131,7 @@ fn tile(out: &mut String, shape: &Shape, name: &str, found: &Found, chart: Optio
             figures(out, &rows);
         }
         Detail::Boolean { yes, no } => truths(out, *yes, *no),
-        Detail::Text { .. } if found.is_key(shape.rows) => {
-            let words = Words("Different in (nearly) every row", "(Gần như) không lặp lại");
-            let _ = write!(out, "<p class=\"note\">{words}</p>");
-            lengths(out, &found.detail);
-        }
-        Detail::Text { top, error, .. } => {
-            let filled = shape.rows.saturating_sub(found.column.missing);
-            values(out, top, filled);
-            if *error > 0 {
-                let words = Words(
-                    "At least so many: there are too many values to count each.",
-                    "Ít nhất bấy nhiêu: quá nhiều giá trị để đếm hết.",
-                );
-                let _ = write!(out, "<p class=\"note\">{words}</p>");
-            }
-            lengths(out, &found.detail);
-        }
+        Detail::Text(found_values) => texts(out, shape, found, found_values),
         Detail::Empty => {
             let _ = write!(
                 out,
@@ -159,7 +144,7 @@ fn tile(out: &mut String, shape: &Shape, name: &str, found: &Found, chart: Optio
     out.push_str("</article>");
 }
 
-fn numbers(out: &mut String, summary: &Summary, has_chart: bool) {
+fn numbers(out: &mut String, summary: &Summary, has_chart: bool, adds_up: bool) {
     let [low, quarter, median, three_quarters, high] = summary.quantiles.map(exact);
     let rows = [
         (
@@ -167,7 +152,7 @@ fn numbers(out: &mut String, summary: &Summary, has_chart: bool) {
             format!("{} ± {}", exact(summary.mean), exact(summary.deviation)),
         ),
         (
-            Words("Median (half of all)", "Trung vị (nửa giữa)"),
+            Words("Median (middle half)", "Trung vị (50 % giữa)"),
             format!("{median} ({quarter} – {three_quarters})"),
         ),
         (Words("5 % – 95 %", "5 % – 95 %"), format!("{low} – {high}")),
@@ -175,9 +160,11 @@ fn numbers(out: &mut String, summary: &Summary, has_chart: bool) {
             Words("Least – greatest", "Nhỏ nhất – lớn nhất"),
             format!("{} – {}", exact(summary.min), exact(summary.max)),
         ),
-        (Words("Sum", "Tổng"), exact(summary.sum)),
     ];
     figures(out, &rows);
+    if adds_up {
+        figures(out, &[(Words("Sum", "Tổng"), exact(summary.sum))]);
+    }
     if summary.negatives > 0 || summary.zeros > 0 {
         let rows = [(
             Words("Negative · zero", "Số âm · bằng 0"),
@@ -236,15 +223,33 @@ fn values(out: &mut String, top: &[(String, u64)], filled: u64) {
     out.push_str("</ol>");
 }
 
-fn lengths(out: &mut String, detail: &Detail) {
-    if let Detail::Text { length, distinct, .. } = detail {
-        let characters = format!("{} – {}", exact(length.min), exact(length.max));
-        let rows = [
-            (Words("Distinct", "Khác nhau"), shown(distinct)),
-            (Words("Characters", "Số ký tự"), characters),
-        ];
-        figures(out, &rows);
+/// The most frequent values, where some are frequent.
+fn texts(out: &mut String, shape: &Shape, found: &Found, found_values: &Values) {
+    let filled = shape.rows.saturating_sub(found.column.missing);
+    let most = found_values.top.first().map_or(0, |(_, count)| *count);
+    if found.is_key(shape.rows) {
+        let words = Words("Different in (nearly) every row", "(Gần như) không lặp lại");
+        let _ = write!(out, "<p class=\"note\">{words}</p>");
+    } else if most * 500 < filled || (most == 1 && filled > 10) {
+        let words = Words("No value is frequent.", "Không có giá trị nào phổ biến.");
+        let _ = write!(out, "<p class=\"note\">{words}</p>");
+    } else {
+        values(out, &found_values.top, filled);
+        if found_values.error > 0 {
+            let words = Words(
+                "At least so many: there are too many values to count each.",
+                "Ít nhất bấy nhiêu: quá nhiều giá trị để đếm hết.",
+            );
+            let _ = write!(out, "<p class=\"note\">{words}</p>");
+        }
     }
+    let (short, long) = (exact(found_values.length.min), exact(found_values.length.max));
+    let length = if short == long { short } else { format!("{short} – {long}") };
+    let rows = [
+        (Words("Distinct", "Khác nhau"), shown(&found_values.distinct)),
+        (Words("Characters", "Số ký tự"), length),
+    ];
+    figures(out, &rows);
 }
 
 fn examples(out: &mut String, found: &Found) {

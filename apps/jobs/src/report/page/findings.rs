@@ -7,9 +7,8 @@ use std::fmt::Write;
 use super::super::{
     Shape, Statistics,
     chart::range,
-    kinds::Kind,
     statistics::Detail,
-    words::{Escaped, Words, count, percent, sentence},
+    words::{Escaped, Words, count, exact, percent, sentence},
 };
 
 /// The most sentences.
@@ -31,6 +30,7 @@ pub(super) fn write(out: &mut String, shape: &Shape, statistics: &Statistics) {
         keys(&mut found, shape, statistics);
         constant(&mut found, shape, statistics);
         tails(&mut found, shape, statistics);
+        variants(&mut found, shape, statistics);
     }
     if found.is_empty() {
         return;
@@ -87,14 +87,9 @@ fn missing(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
 }
 
 fn correlated(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
-    // Open, high, low and close of one price always move together.
-    let is_price = |column: &usize| {
-        statistics.candles.as_ref().is_some_and(|candles| {
-            let columns = candles.columns;
-            [columns.open, columns.high, columns.low, columns.close].contains(column)
-        })
-    };
-    let told = |(a, b, value): &&(usize, usize, f64)| value.abs() >= 0.7 && !(is_price(a) && is_price(b));
+    // The prices of one thing always move together.
+    let prices = |a: &usize, b: &usize| statistics.is_price(*a) && statistics.is_price(*b);
+    let told = |(a, b, value): &&(usize, usize, f64)| value.abs() >= 0.7 && !prices(a, b);
     let mut pairs: Vec<_> = statistics.correlations.iter().filter(told).collect();
     pairs.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
     for (first, second, value) in pairs.into_iter().take(2) {
@@ -124,7 +119,8 @@ fn keys(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
 
 fn constant(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
     let same = |detail: &Detail| match detail {
-        Detail::Number { distinct, .. } | Detail::Text { distinct, .. } => distinct.count == 1,
+        Detail::Number { distinct, .. } => distinct.count == 1,
+        Detail::Text(values) => values.distinct.count == 1,
         _ => false,
     };
     let columns =
@@ -137,13 +133,45 @@ fn constant(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
     }
 }
 
+fn variants(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
+    let written = statistics.columns.iter().enumerate().filter_map(|(column, found)| match &found.detail {
+        Detail::Text(values) => values.variants.as_ref().map(|variants| (column, variants)),
+        _ => None,
+    });
+    for (column, (first, second)) in written.take(1) {
+        let words = Words(
+            "{} writes the same value in different ways: {} and {}.",
+            "{} viết cùng một giá trị theo nhiều cách: {} và {}.",
+        );
+        let quoted = |text: &str| format!("<q>{}</q>", Escaped(text));
+        found.push(sentence(words, &[&name(shape, column), &quoted(first), &quoted(second)]));
+    }
+}
+
+/// How far the greatest value is from the middle half, in widths of that half.
+fn tail(detail: &Detail) -> f64 {
+    let Detail::Number { summary, .. } = detail else { return 0.0 };
+    let [_, low, _, high, _] = summary.quantiles;
+    let far = (summary.max - high).max(low - summary.min);
+    if summary.histogram.cut { far / (high - low).max(f64::MIN_POSITIVE) } else { 0.0 }
+}
+
 fn tails(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
-    let long = |(_, found): &(usize, &super::Found)| match &found.detail {
-        Detail::Number { summary, .. } => summary.histogram.cut && !matches!(found.column.kind, Kind::Text),
-        _ => false,
-    };
-    for (column, _) in statistics.columns.iter().enumerate().filter(long).take(1) {
-        let words = Words("{} has values far from all others.", "{} có giá trị khác xa phần còn lại.");
-        found.push(sentence(words, &[&name(shape, column)]));
+    let tails = statistics
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(column, found)| (column, tail(&found.detail), &found.detail));
+    let farthest = tails.max_by(|a, b| a.1.total_cmp(&b.1));
+    if let Some((column, tail, Detail::Number { summary, .. })) = farthest
+        && tail > 0.0
+    {
+        let words = Words(
+            "{} has values far from all others: up to {}, where half of them lie between {} and {}.",
+            "{} có giá trị khác xa phần còn lại: đến {}, trong khi một nửa nằm giữa {} và {}.",
+        );
+        let [_, low, _, high, _] = summary.quantiles;
+        let end = if summary.max - high > low - summary.min { summary.max } else { summary.min };
+        found.push(sentence(words, &[&name(shape, column), &exact(end), &exact(low), &exact(high)]));
     }
 }

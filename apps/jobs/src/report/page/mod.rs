@@ -142,8 +142,8 @@ impl Page<'_> {
         let _ = write!(
             out,
             "<figure class=\"wide\"><figcaption><i class=\"key short\"></i>{} <i class=\"key long\"></i>{} {}</figcaption><div class=\"scroll\">{chart}</div></figure></section>",
-            Words("Mean of 20", "Trung bình 20"),
-            Words("Mean of 50", "Trung bình 50"),
+            Words("Mean of 20 candles", "Trung bình 20 nến"),
+            Words("Mean of 50 candles", "Trung bình 50 nến"),
             candle_width(found)
         );
     }

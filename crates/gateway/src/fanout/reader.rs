@@ -577,6 +577,9 @@ impl Reader {
     }
 
     fn heartbeat(&self, state: &mut State, delivery: &Delivery, ping: bool) {
+        if state.mode == Mode::Live {
+            state.move_to_tail(delivery);
+        }
         let cursor = delivery.log.cursor(state.subscription.cursor(delivery.log.tail_offset()));
         if self.info.transport == Transport::Sse {
             if delivery.lab.buffers_sse() {
@@ -741,6 +744,17 @@ impl State {
         self.liveness.sent(now_ms);
         tally.deliveries += events as u64;
         tally.bytes += bytes as u64;
+    }
+
+    /// Moves the cursor of a live reader over what other channels' events made of the tail.
+    fn move_to_tail(&mut self, delivery: &Delivery) {
+        let mut events = Vec::new();
+        let one = ReadLimit { events_max: 1, bytes_max: 1 };
+        if let Peek::Ready { through, .. } = self.subscription.peek(&delivery.log, one, &mut events)
+            && events.is_empty()
+        {
+            self.subscription.advance(through);
+        }
     }
 
     fn set_behind(&mut self, behind: bool, metrics: &Metrics) {

@@ -15,7 +15,8 @@ export interface SocketLike {
   close(code?: number, reason?: string): void;
 }
 
-export type SocketConstructor = new (url: string, protocols: string[]) => SocketLike;
+/** Gives a {@link SocketLike}. Not said in the type, because overloads keep the class of `ws` from fitting it. */
+export type SocketConstructor = new (url: string, protocols: string[]) => object;
 
 export interface BodyReader {
   read(): Promise<{ done: boolean; value?: Uint8Array | undefined }>;

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import type { RequestLike, SocketConstructor } from "../src/environment.js";
+import type { RequestLike } from "../src/environment.js";
 import {
   type Connection,
   type ConnectOptions,
@@ -91,7 +91,7 @@ class Network {
       }
     };
     return {
-      WebSocket: Socket as unknown as SocketConstructor,
+      WebSocket: Socket,
       fetch: (url, request) => this.#fetch(url, request),
     };
   }

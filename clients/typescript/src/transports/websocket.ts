@@ -71,7 +71,9 @@ export class WebSocketTransport extends Transport {
     const { WebSocket } = http.environment;
     const token = await http.token.get();
     if (this.isOver || !WebSocket) return; // without one the policy leaves this transport out
-    const socket = new WebSocket(http.url("ws", { client }).replace(/^http/, "ws"), [SUBPROTOCOL]);
+    const socket = new WebSocket(http.url("ws", { client }).replace(/^http/, "ws"), [
+      SUBPROTOCOL,
+    ]) as SocketLike;
     this.#socket = socket;
     socket.onopen = () => {
       this.#isConnected = true;

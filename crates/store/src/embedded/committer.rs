@@ -149,8 +149,9 @@ impl Committer {
                 self.next = first;
             }
         }
-        self.publish(&mut group, now);
+        // Before the answers: who waited for room tries again as soon as it has one.
         self.shared.queue.done(bytes);
+        self.publish(&mut group, now);
         if let (Some(observer), false) = (&self.shared.config.observer, group.events.is_empty()) {
             let written = if result.is_ok() { group.buffer.len() } else { 0 };
             observer.committed(group.events.len(), written, oldest.elapsed());

@@ -22,7 +22,9 @@ use anywire_log::{Offset, Timestamp};
 use super::{
     channel::Run,
     disk,
-    layout::{Encoder, Frame, FrameHeader, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader},
+    layout::{
+        Encoder, FRAME_HEADER_BYTES, Frame, FrameHeader, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader,
+    },
     newest::{self, SPAN_MAX},
     scan::{self, Contents},
     segment::{self, FileError, Segment},
@@ -33,6 +35,8 @@ use super::{
 
 /// A segment of which less than this part is kept is rewritten: that costs a quarter of what it frees three quarters of.
 const LIVE_PERCENT_MIN: u64 = 25;
+/// So many small neighbours are merged although that frees nothing: each costs memory for every channel in it.
+const SMALL_AT_ONCE: usize = 8;
 
 /// Rewrites the first neighbours of which little is kept, if there are any.
 pub(super) fn run(shared: &Shared, carried: &mut Carried, sealed: &[Arc<Segment>]) -> io::Result<()> {
@@ -59,25 +63,46 @@ pub(super) fn run(shared: &Shared, carried: &mut Carried, sealed: &[Arc<Segment>
     Ok(())
 }
 
-/// The first neighbours of which little is kept and that fit into one segment together.
+/// The first neighbours that are worth rewriting together: little is kept of them, or they are many and small.
 fn choose(sealed: &[Arc<Segment>], bytes_max: u64) -> &[Arc<Segment>] {
-    let live = |segment: &Segment| segment.live_bytes.load(Ordering::Relaxed);
-    let sparse = |segment: &Arc<Segment>| {
-        let whole = segment.log_bytes.load(Ordering::Relaxed);
-        live(segment) * 100 < whole * LIVE_PERCENT_MIN
-    };
-    let Some(from) = sealed.iter().position(sparse) else { return &[] };
-    let first = &sealed[from].header;
+    let mut from = 0;
+    while from < sealed.len() {
+        let group = &sealed[from..from + fitting(&sealed[from..], bytes_max)];
+        if is_worth(group) || group.len() >= SMALL_AT_ONCE {
+            return group;
+        }
+        if let Some(sparse) = group.iter().position(|segment| is_worth(std::slice::from_ref(segment))) {
+            return &group[sparse..=sparse];
+        }
+        from += group.len().max(1);
+    }
+    &[]
+}
+
+/// How many segments from the first on fit into one when they are rewritten, with room to spare.
+fn fitting(segments: &[Arc<Segment>], bytes_max: u64) -> usize {
     let mut bytes = 0;
-    let fitting = sealed[from..].iter().take_while(|segment| {
-        bytes += live(segment);
+    let fitting = segments.iter().take_while(|segment| {
+        bytes += rewritten_bytes(segment);
+        let first = &segments[0].header;
         let last_time = Timestamp::from_millis(segment.last_time.load(Ordering::Relaxed));
         let narrow = segment.header.base - first.base < SPAN_MAX / 2
             && last_time.millis_since(Timestamp::from_millis(first.base_time)) < SPAN_MAX / 2;
-        sparse(segment) && narrow && bytes * 2 <= bytes_max
+        narrow && bytes <= bytes_max / 2
     });
-    let count = fitting.count().max(1);
-    &sealed[from..from + count]
+    fitting.count()
+}
+
+fn is_worth(group: &[Arc<Segment>]) -> bool {
+    let before: u64 = group.iter().map(|segment| segment.log_bytes.load(Ordering::Relaxed)).sum();
+    let after: u64 = group.iter().map(|segment| rewritten_bytes(segment)).sum();
+    after * 100 < before * LIVE_PERCENT_MIN
+}
+
+/// How large a segment would be with nothing in it but what is kept, at most.
+fn rewritten_bytes(segment: &Segment) -> u64 {
+    let frames = segment.live_events.load(Ordering::Relaxed) * FRAME_HEADER_BYTES as u64;
+    SEGMENT_HEADER_BYTES as u64 + frames + segment.live_bytes.load(Ordering::Relaxed)
 }
 
 /// For each channel in these segments: up to where it is gone.

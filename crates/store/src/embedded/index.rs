@@ -225,6 +225,13 @@ impl Index {
         Ok(grew.then_some(trimmed))
     }
 
+    /// At start, before its events are restored: how much a channel had lost, which may be less than others did.
+    pub(super) fn know(&mut self, name: &Channel, trimmed_through: Offset) {
+        let place = self.place_of(name);
+        let retention = self.rules.of(name).clone();
+        *self.at(place) = ChannelIndex::new(name.clone(), retention, trimmed_through);
+    }
+
     /// At start: what a channel had lost before.
     pub(super) fn set_trimmed(
         &mut self,

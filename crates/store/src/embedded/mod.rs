@@ -40,6 +40,8 @@ mod scan;
 mod segment;
 mod shared;
 mod sidecar;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 
 use std::{

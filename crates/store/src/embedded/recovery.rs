@@ -377,6 +377,8 @@ impl Recovery {
         let mut index = Index::new(rules.clone(), self.checkpoint.floor, through);
         let mut carried = Carried { rules: hash(rules), ..Carried::default() };
         std::mem::swap(&mut carried.keys, &mut self.checkpoint.keys);
+        let known = self.checkpoint.channels.iter().filter(|known| !is_ephemeral(rules, &known.channel));
+        known.for_each(|known| index.know(&known.channel, known.through));
         let mut jobs = Vec::new();
         for found in self.segments.drain(..) {
             let is_newest = found.segment.id == newest.segment.id;

@@ -22,6 +22,7 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 const CASE_MS_MAX = 30_000;
 /** How much of a server's log is shown after a failure. */
 const LOG_CHARACTERS = 4_000;
+const MESSAGE_CHARACTERS = 2_000;
 /** Everything is asked twice: a server may treat a request without anything unusual in a way of its own. */
 const PASSES = [
   { how: "plain requests", headers: {} },
@@ -121,7 +122,7 @@ async function runCase(scene, one) {
     await Promise.race([steps(), limit]);
     return undefined;
   } catch (error) {
-    return `step ${at}: ${error.message}`;
+    return `step ${at}: ${error.message.slice(0, MESSAGE_CHARACTERS)}`;
   } finally {
     clearTimeout(timer);
     scene.leave();

@@ -5,7 +5,9 @@
  */
 
 import { exchange, stream } from "./http.mjs";
+import { pipeline } from "./pipeline.mjs";
 import { fill, matchJson, matchText } from "./template.mjs";
+import { sign } from "./token.mjs";
 import { connect } from "./websocket.mjs";
 
 const WAIT_MS = 5_000;
@@ -55,11 +57,37 @@ export class Scene {
   }
 }
 
-const STEPS = { request, start, answer, stream: openStream, blocks, ended, connect: openSocket, send, frames, pongs, closed, close, leave, stop, restart, wait_ms: wait };
+const STEPS = {
+  request,
+  pipeline: pipelined,
+  start,
+  answer,
+  stream: openStream,
+  blocks,
+  ended,
+  connect: openSocket,
+  send,
+  frames,
+  pongs,
+  closed,
+  close,
+  leave,
+  token,
+  stop,
+  restart,
+  wait_ms: wait,
+};
 
 /** `{"request": {method, path, headers, json | text}, "expect": …}` */
 async function request(scene, step) {
   expectAnswer(scene, step.expect, await exchange(scene.base, prepare(scene, step.request)));
+}
+
+/** `{"pipeline": [requests], "piece_bytes"?: n, "expect": […]}`: all on one connection, without waiting for answers. */
+async function pipelined(scene, step) {
+  const requests = step.pipeline.map((one) => prepare(scene, one));
+  const answers = await pipeline(scene.base, requests, { pieceBytes: step.piece_bytes, waitMs: WAIT_MS });
+  step.expect.forEach((expected, index) => expectAnswer(scene, expected, answers[index]));
 }
 
 /** `{"start": name, …}` sends the same and does not wait; `answer` does. */
@@ -95,10 +123,10 @@ async function blocks(scene, step) {
   }
 }
 
-/** `{"ended": name}`: the stream ends, and nothing else comes before. */
+/** `{"ended": name, "within_ms"?}`: the stream ends, and nothing else comes before. */
 async function ended(scene, step) {
   const { blocks: queue } = scene.find(step.ended);
-  await queue.untilEnd(WAIT_MS);
+  await queue.untilEnd(step.within_ms ?? WAIT_MS);
   matchJson([], queue.drain(), scene.names, "blocks before the end");
 }
 
@@ -163,10 +191,10 @@ async function pongs(scene, step) {
   }
 }
 
-/** `{"closed": name, "code", "reason"?, "after_frames"?: true}`: the server closes, and sends no text before it unless that is allowed. */
+/** `{"closed": name, "code", "reason"?, "after_frames"?: true, "within_ms"?}`: the server closes, and sends no text before it unless that is allowed. */
 async function closed(scene, step) {
   const socket = scene.find(step.closed);
-  const { code, reason } = await socket.untilClosed(WAIT_MS);
+  const { code, reason } = await socket.untilClosed(step.within_ms ?? WAIT_MS);
   if (!step.after_frames) {
     matchJson([], socket.texts.drain(), scene.names, "frames before the close");
   }
@@ -182,6 +210,11 @@ async function close(scene, step) {
 /** `{"leave": name}`: drops the connection without a word. */
 async function leave(scene, step) {
   scene.find(step.leave).leave();
+}
+
+/** `{"token": name, "claims", "seconds"}`: signs a token that runs out so soon. */
+async function token(scene, step) {
+  scene.names.set(step.token, sign(fill(step.claims, scene.names), step.seconds));
 }
 
 /** `{"stop": true}`: the server is asked to end. */

@@ -29,9 +29,14 @@ function serve(request, response) {
   } else if (request.url === "/slow") {
     setTimeout(() => response.end('{"late":true}'), 50);
   } else {
-    response.writeHead(200, { "x-cursor": "1f0c93ab-5" });
-    request.on("data", (chunk) => response.write(chunk)).on("end", () => response.end());
+    const chunks = [];
+    request.on("data", (chunk) => chunks.push(chunk)).on("end", () => answerWith(response, Buffer.concat(chunks)));
   }
+}
+
+function answerWith(response, body) {
+  response.writeHead(200, { "x-cursor": "1f0c93ab-5", "content-length": body.length });
+  response.end(body);
 }
 
 /** Sends a text, then what it was sent, then a close. */
@@ -68,6 +73,13 @@ test("an answer is compared in status, headers and body", async () => {
   await assert.rejects(run(echo({ status: 200, headers: { "x-cursor": null } })), /header x-cursor/);
   await assert.rejects(run(echo({ status: 200, json: { a: 2 } })), /body\.a: expected 2, got 1/);
   await assert.rejects(run(echo({ status: 200, text: "{}" })), /body/);
+});
+
+test("several requests on one connection have their answers in order", async () => {
+  const requests = [1, 2].map((n) => ({ method: "POST", path: "/", json: { n } }));
+  const expect = [1, 2].map((n) => ({ status: 200, json: { n } }));
+  await run([{ pipeline: requests, expect }, { pipeline: requests, piece_bytes: 1, expect }]);
+  await assert.rejects(run([{ pipeline: requests, expect: expect.reverse() }]), /body\.n: expected 2, got 1/);
 });
 
 test("an answer can be waited for later", async () => {

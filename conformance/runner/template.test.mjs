@@ -52,3 +52,9 @@ test("requests are filled, and an unknown name is an error", () => {
   assert.deepEqual(fill({ after: "<=e>-<=o>", list: ["<=o>", 1] }, names({ e: "ff", o: 7 })), { after: "ff-7", list: ["7", 1] });
   assert.throws(() => fill("<=missing>", names()), /before it has a value/);
 });
+
+test("a long text is written short", () => {
+  assert.deepEqual(fill({ data: { repeat: "ab", times: 3 } }, names()), { data: "ababab" });
+  matchJson({ data: { repeat: "ab", times: 3 } }, { data: "ababab" }, names());
+  assert.throws(() => matchJson({ repeat: "ab", times: 3 }, "abab", names()), /expected/);
+});

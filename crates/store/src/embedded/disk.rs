@@ -117,7 +117,7 @@ mod no_faults {
 
     /// Nothing goes wrong on purpose.
     #[derive(Debug, Clone, Default)]
-    pub(crate) struct Faults;
+    pub(crate) struct Faults(());
 
     impl Faults {
         pub(super) fn room_for(&self, bytes: usize) -> usize {

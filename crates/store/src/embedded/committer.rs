@@ -38,6 +38,8 @@ pub(super) const RESERVED_AT_ONCE: u64 = 65_536;
 const GROUP_BYTES_MAX: u64 = 8 << 20;
 /// How large the buffer may stay between groups.
 const BUFFER_BYTES_KEPT: usize = 16 << 20;
+/// How much a probe writes: less would fit where no batch does.
+const PROBE_BYTES: usize = 64 << 10;
 /// How many channels' durability is remembered.
 const ROUTES_MAX: usize = 65_536;
 
@@ -76,6 +78,14 @@ struct Member {
     key: Option<(anywire_log::IdempotencyKey, u64)>,
 }
 
+struct Abandon(Arc<Shared>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.queue.abandon();
+    }
+}
+
 impl Group {
     fn clear(&mut self) {
         self.buffer.clear();
@@ -91,6 +101,8 @@ impl Group {
 impl Committer {
     /// Commits until the queue is closed and empty, then notes that the log was closed.
     pub(super) fn run(mut self) {
+        // If this thread ever panics, publishers are told instead of waiting for it.
+        let _abandon = Abandon(Arc::clone(&self.shared));
         let mut orders = Vec::new();
         let mut deferred = Vec::new();
         loop {
@@ -122,6 +134,10 @@ impl Committer {
                     self.commit(&mut waiting, deferred, std::mem::take(&mut bytes), oldest);
                     // Who asked may have gone; the trim counts all the same.
                     let _gone = answer.send(self.trim(&channel, through));
+                }
+                Order::Probe => {
+                    self.commit(&mut waiting, deferred, std::mem::take(&mut bytes), oldest);
+                    self.probe();
                 }
             }
         }
@@ -431,6 +447,19 @@ impl Committer {
         self.write_bytes(&bytes)?;
         self.newest.notes.trims.push((channel.clone(), target.get()));
         Ok(())
+    }
+
+    /// After a failure: writes a record that means nothing new, so that the health page does not stay at the failure when nobody publishes.
+    fn probe(&mut self) {
+        if self.broken.is_some() || self.shared.trouble.lock().is_none() {
+            return;
+        }
+        let mut bytes = Vec::new();
+        let (now, reserved) = (self.now(), self.shared.reserved.load(Ordering::Relaxed));
+        let filler = " ".repeat(PROBE_BYTES);
+        self.newest.encoder().control(&mut bytes, FrameKind::Reserve, reserved, now.as_millis(), &filler);
+        let result = self.write_bytes(&bytes);
+        *self.shared.trouble.lock() = result.err();
     }
 
     /// Without this note the next start has to skip everything that was reserved.

@@ -93,6 +93,18 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_directory)
 }
 
+/// Makes a file that takes room and nothing else, if it is not there; where there is no room for it there is none.
+pub(super) fn set_aside(path: &Path, bytes: u64) {
+    if path.exists() {
+        return;
+    }
+    let none = rustix::fs::FallocateFlags::empty();
+    let made = File::create(path).and_then(|file| Ok(rustix::fs::fallocate(&file, none, 0, bytes)?));
+    if let Err(error) = made {
+        tracing::debug!(path = %path.display(), %error, "no room could be set aside");
+    }
+}
+
 /// The name under which a file is written before it is there: never read, removed at the next start.
 pub(super) fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -104,10 +116,12 @@ pub(super) fn beside(path: &Path) -> PathBuf {
 fn write_slowly(path: &Path, bytes: &[u8]) -> io::Result<()> {
     const PIECE_BYTES: usize = 1 << 20;
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-    for piece in bytes.chunks(PIECE_BYTES) {
+    let (pieces, last) = bytes.split_at(bytes.len().saturating_sub(1) / PIECE_BYTES * PIECE_BYTES);
+    for piece in pieces.chunks(PIECE_BYTES) {
         file.write_all(piece)?;
         file.sync_data()?;
     }
+    file.write_all(last)?;
     file.sync_all()
 }
 

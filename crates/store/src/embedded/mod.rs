@@ -12,7 +12,7 @@
 //!                        └─▶ follower                           │
 //! read ──▶ plan (index) ──▶ index files, segments ◀─────────────┘
 //!
-//! directory:  LOCK  meta  checkpoint  <base>.log  <base>.idx  <base>.<generation>.log …
+//! directory:  LOCK  meta  checkpoint  spare  <base>.log  <base>.idx  <base>.<generation>.log …
 //! ```
 //!
 //! Memory is bounded by segments × channels, by the newest segment's entries (16 bytes an event) and by constants, never by the
@@ -66,6 +66,8 @@ use shared::Shared;
 const LOCK_FILE: &str = "LOCK";
 const META_FILE: &str = "meta";
 const CHECKPOINT_FILE: &str = "checkpoint";
+/// Holds nothing: on a full disk it is removed, so that there is room for the checkpoint without which no segment can be removed.
+const SPARE_FILE: &str = "spare";
 /// No batch can be larger: positions in a segment are 32-bit numbers.
 const BATCH_BYTES_MAX: u64 = 1 << 30;
 
@@ -209,6 +211,10 @@ impl Engine for EmbeddedEngine {
     fn enforce_retention(&self, now: Timestamp) {
         upkeep::enforce(&self.shared, now);
         self.shared.jobs.look();
+        if self.shared.trouble.lock().is_some() {
+            // Closed is the only answer that is no.
+            let _closed = self.shared.queue.push(Order::Probe);
+        }
     }
 
     fn writable(&self) -> Result<(), AppendError> {

@@ -23,7 +23,13 @@ pub(super) struct Pending {
 /// Something for the committer to do.
 pub(super) enum Order {
     Append(Pending),
-    Trim { channel: Channel, through: Offset, answer: oneshot::Sender<Result<(), TrimError>> },
+    Trim {
+        channel: Channel,
+        through: Offset,
+        answer: oneshot::Sender<Result<(), TrimError>>,
+    },
+    /// Find out whether there is room again.
+    Probe,
 }
 
 /// Orders in the order in which they came.
@@ -80,6 +86,13 @@ impl Queue {
     pub(super) fn done(&self, bytes: u64) {
         let mut waiting = self.waiting.lock();
         waiting.bytes = waiting.bytes.saturating_sub(bytes);
+    }
+
+    /// Forgets everything that waits: nobody will come for it.
+    pub(super) fn abandon(&self) {
+        self.close();
+        let orders = std::mem::take(&mut self.waiting.lock().orders);
+        drop(orders);
     }
 
     /// Takes no more orders; those that wait are still committed.

@@ -21,6 +21,8 @@ use super::{
     sidecar::{self, EntryMap, KeyRecord, Notes},
 };
 
+/// How much room is set aside for the checkpoint: some 20 000 channels.
+const SPARE_BYTES: u64 = 1 << 20;
 /// How many channels are looked at under one lock.
 pub(super) const CHANNELS_AT_ONCE: usize = 256;
 
@@ -93,7 +95,7 @@ pub(super) fn run(shared: &Shared) {
             return;
         }
         let had_trouble = !failed.is_empty();
-        let tidied = tidy(shared);
+        let tidied = tidy_with_spare(shared);
         if let Err(error) = &tidied {
             tracing::warn!(directory = %shared.place(), %error, "giving back disk space has to wait");
         }
@@ -160,6 +162,19 @@ pub(super) fn use_index(shared: &Shared, segment: &Segment, entries: &EntryMap, 
     for starts in starts.chunks(CHANNELS_AT_ONCE) {
         shared.index.write().entries_moved(segment.id, starts);
     }
+}
+
+/// Tidies; on a full disk with the room that was set aside.
+fn tidy_with_spare(shared: &Shared) -> io::Result<()> {
+    let spare = shared.path(super::SPARE_FILE);
+    let mut tidied = tidy(shared);
+    if tidied.as_ref().is_err_and(disk::is_full) && fs::remove_file(&spare).is_ok() {
+        tidied = tidy(shared);
+    }
+    if tidied.is_ok() && shared.trouble.lock().is_none() {
+        disk::set_aside(&spare, SPARE_BYTES);
+    }
+    tidied
 }
 
 /// Removes dead segments and has one group of nearly dead ones rewritten.

@@ -2,7 +2,7 @@
 
 use anywire_log::{AppendError, Channel, IdempotencyKey};
 
-use super::*;
+use super::{super::CommitObserver, *};
 
 #[tokio::test]
 async fn a_full_disk_refuses_appends_and_serves_reads_wherever_the_write_breaks_off() {
@@ -29,6 +29,46 @@ async fn a_full_disk_refuses_appends_and_serves_reads_wherever_the_write_breaks_
         assert_eq!(texts(&open(super::config(directory.path())), "a").await, ["1", "3"], "room {room}");
         assert_eq!(texts(&open(super::config(crashed.path())), "a").await, ["1"], "room {room}");
     }
+}
+
+#[tokio::test]
+async fn the_health_page_recovers_although_nobody_publishes() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = config(directory.path());
+    let faults = config.faults.clone();
+    let engine = open(config);
+    append(&engine, "memory_a", "0").await;
+    faults.set_room(0);
+    let _full = engine.append(Batch::one(contract::publication("a", "1"))).await;
+    engine.enforce_retention(Timestamp::from_millis(1_000_000));
+    append(&engine, "memory_a", "1").await;
+    assert!(engine.writable().is_err(), "there is still no room");
+    faults.set_room(usize::MAX);
+    engine.enforce_retention(Timestamp::from_millis(1_000_000));
+    append(&engine, "memory_a", "2").await;
+    append(&engine, "memory_a", "3").await;
+    assert_eq!(engine.writable(), Ok(()));
+}
+
+#[tokio::test]
+async fn an_observer_is_told_of_every_commit() {
+    #[derive(Default)]
+    struct Sums(parking_lot::Mutex<(usize, usize, std::time::Duration)>);
+    impl CommitObserver for Sums {
+        fn committed(&self, events: usize, bytes: usize, latency: std::time::Duration) {
+            let mut sums = self.0.lock();
+            *sums = (sums.0 + events, sums.1 + bytes, sums.2.max(latency));
+        }
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let sums = Arc::new(Sums::default());
+    let engine = open(EmbeddedConfig { observer: Some(Arc::clone(&sums) as _), ..config(directory.path()) });
+    append(&engine, "a", "1").await;
+    engine.append(Batch::new(vec![contract::publication("memory_a", "2"); 4])).await.expect("it succeeds");
+    engine.close().await;
+    let (events, bytes, latency) = *sums.0.lock();
+    assert_eq!(events, 5);
+    assert!(bytes > 60 && latency > std::time::Duration::ZERO);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ const ARGUMENTS = [
   "--disable-sync",
 ];
 const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const HEIGHT_MAX = 6000;
 const SCREENSHOTS = resolve(import.meta.dirname, "../screenshots");
 
 export interface Looks {
@@ -54,12 +55,15 @@ export async function photograph(page: Page, name: string): Promise<void> {
   const before = page.viewportSize() ?? { width: 1440, height: 900 };
   for (const width of [1440, 390]) {
     await page.setViewportSize({ width, height: width < 600 ? 844 : 900 });
+    // As high as its content: bars that stick to the window's edge are then where they belong, and frames are painted.
+    const height = await page.evaluate(() => document.documentElement.scrollHeight);
+    await page.setViewportSize({ width, height: Math.min(height, HEIGHT_MAX) });
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme });
       // Transitions of the theme and charts that follow the width settle within a frame or two.
       await page.waitForTimeout(400);
       const path = join(SCREENSHOTS, `${name}-${width}-${colorScheme}.png`);
-      await page.screenshot({ path, fullPage: true, animations: "disabled" });
+      await page.screenshot({ path, animations: "disabled" });
     }
   }
   await page.setViewportSize(before);

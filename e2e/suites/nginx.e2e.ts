@@ -60,7 +60,7 @@ describe("the TypeScript client", () => {
       const channel = `client-${transport}`;
       const seen: unknown[] = [];
       const connection = connect(nginx.url, {
-        transports: [transport],
+        policy: { transports: [transport], pollIntervalMs: 100 },
         environment: { WebSocket: WebSocket as never },
       });
       connection.channel(channel, { after: "0" }).on("tick", (data) => seen.push(data));

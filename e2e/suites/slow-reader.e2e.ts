@@ -13,15 +13,18 @@ import { until, within } from "../harness/until.ts";
 const EVENTS = 100_000;
 const KEPT = 30_000;
 const BATCH = 500;
-const SLOW = 20;
+const SLOW = 50;
 const PADDING = "x".repeat(180);
-/** The slack for allocator and page cache noise: a queue of the same events would be some 500 MB. */
-const GROWTH_MAX = 48 << 20;
+/** Small, so that it is full before the slow readers come. */
+const TAIL_BYTES = 8 << 20;
+/** The slack for an allocator's noise, which is large. A queue for each slow reader would be more than 1 GB together. */
+const GROWTH_MAX = 128 << 20;
 
 let server: Server;
 
 beforeAll(async () => {
-  server = await Server.start({ config: `[[retention]]\npattern = "slow*"\nevents_max = ${KEPT}\n` });
+  const retention = `[[retention]]\npattern = "slow*"\nevents_max = ${KEPT}\n`;
+  server = await Server.start({ config: `[tail]\nbytes_max = ${TAIL_BYTES}\n\n${retention}` });
 });
 
 afterAll(async () => {
@@ -48,11 +51,11 @@ class SlowReader {
   readonly gaps: Gap[] = [];
   readonly #socket: net.Socket;
 
-  constructor(channel: string, after: string) {
+  constructor(channel: string, after: string, name: string) {
     this.#socket = net.connect(server.port, "127.0.0.1");
     // HTTP/1.0: the body comes without chunk headers, and ends with the connection.
     this.#socket.write(
-      `GET /anywire/sse?channels=${channel}&after=${after} HTTP/1.0\r\nHost: 127.0.0.1:${server.port}\r\n\r\n`,
+      `GET /anywire/sse?channels=${channel}&after=${after}&client=${name} HTTP/1.0\r\nHost: 127.0.0.1:${server.port}\r\n\r\n`,
     );
     const splitter = new SseSplitter((block) => {
       if (block.event === "gap") this.gaps.push(JSON.parse(block.data ?? "") as Gap);
@@ -70,6 +73,18 @@ class SlowReader {
   close(): void {
     this.#socket.destroy();
   }
+}
+
+interface Entry {
+  readonly client: string;
+  readonly state: string;
+  readonly lag: number;
+}
+
+/** What the server says about who reads. */
+async function entries(): Promise<readonly Entry[]> {
+  const answer = await fetch(`${server.url}/api/delivery/clients?limit=1000`);
+  return ((await answer.json()) as { clients: Entry[] }).clients;
 }
 
 /** What it got and what its gaps name is everything that was published, each exactly once. */
@@ -95,13 +110,16 @@ test("readers that stop reading cost no memory, disturb nobody, and are told exa
     peak = Math.max(peak, await server.rssBytes());
   };
   // The same load without slow readers first: what the log itself needs, it has then.
-  await fill("slow-warm", sample);
+  for (const channel of ["slow-warm", "slow-warmer", "slow-warm", "slow-warmer"]) await fill(channel, sample);
   const baseline = peak;
   peak = 0;
 
   const channel = "slow-run";
   const first = await publish(server.url, [{ channel, data: "first" }]);
-  const slow = Array.from({ length: SLOW }, () => new SlowReader(channel, first.cursor));
+  const slow = Array.from(
+    { length: SLOW },
+    (_, index) => new SlowReader(channel, first.cursor, `slow-${index}`),
+  );
   const seen: number[] = [];
   const take = ({ offset }: Event) => seen.push(offset) < EVENTS;
   const brisk = rawWebSocket({
@@ -115,6 +133,7 @@ test("readers that stop reading cost no memory, disturb nobody, and are told exa
   const offsets = await fill(channel, sample);
   const end = await publish(server.url, [{ channel, data: "end" }]);
   await sample();
+  const listed = (await entries()).filter(({ client }) => client.startsWith("slow-"));
   await within("the reader beside the slow ones", brisk);
   expect(seen, "the reader beside the slow ones").toEqual(offsets);
   console.log(`memory: ${baseline >> 20} MiB without slow readers, ${peak >> 20} MiB with ${SLOW}`);
@@ -134,4 +153,9 @@ test("readers that stop reading cost no memory, disturb nobody, and are told exa
     expect(epochOf(reader.gaps[0]?.from ?? "")).toBe(epochOf(first.cursor));
     reader.close();
   }
+  const blocked = listed.filter(({ state, lag }) => state === "blocked" && lag > KEPT);
+  expect(
+    blocked.length,
+    `the server calls them blocked and says their lag; it said ${JSON.stringify(listed[0])}`,
+  ).toBe(SLOW);
 });

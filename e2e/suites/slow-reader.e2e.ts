@@ -89,8 +89,8 @@ async function entries(): Promise<readonly Entry[]> {
 
 /** What it got and what its gaps name is everything that was published, each exactly once. */
 function account(reader: SlowReader, channel: string, offsets: readonly number[]): void {
-  const named = (offset: number) =>
-    reader.gaps.some((gap) => offset > offsetOf(gap.from) && offset <= (gap.lost[channel] ?? 0));
+  const lost = reader.gaps.map((gap) => ({ from: offsetOf(gap.from), to: gap.lost[channel] ?? 0 }));
+  const named = (offset: number) => lost.some(({ from, to }) => offset > from && offset <= to);
   const got = new Set(reader.events);
   expect(got.size, "repeated").toBe(reader.events.length);
   expect(
@@ -145,10 +145,8 @@ test("readers that stop reading cost no memory, disturb nobody, and are told exa
     reader.go();
     await until("a slow reader has caught up", () => reader.events.at(-1) === last);
     account(reader, channel, offsets);
-    expect(
-      kept.filter((offset) => !reader.events.includes(offset)).slice(0, 3),
-      "kept, and not delivered",
-    ).toEqual([]);
+    const got = new Set(reader.events);
+    expect(kept.filter((offset) => !got.has(offset)).slice(0, 3), "kept, and not delivered").toEqual([]);
     expect(reader.gaps.length, "a gap").toBeGreaterThan(0);
     expect(epochOf(reader.gaps[0]?.from ?? "")).toBe(epochOf(first.cursor));
     reader.close();

@@ -1,7 +1,8 @@
 //! How fast the embedded engine commits: `cargo run --release -p anywire-store --example commit [DIRECTORY [ALLOCATED AHEAD, MiB]]`.
 //!
 //! Two loads with 256-byte payloads: single events from 100 publishers, and batches of 100 from 8. Each prints events a second,
-//! the time of one append (p50, p99, maximum), and the processor time an event cost this process in everything: publishing, committing, telling the follower.
+//! the time of one append (p50, p99, maximum), and the processor time an event cost this process in everything: publishing, committing,
+//! telling the follower. After each, the directory is opened again and one channel is read from its beginning.
 
 use std::{
     path::PathBuf,
@@ -13,8 +14,8 @@ use std::{
 };
 
 use anywire_log::{
-    Batch, Channel, Engine, Event, EventName, Follower, Offset, Payload, Publication, RetentionRules,
-    SystemClock,
+    Batch, Channel, Engine, Event, EventName, Follower, Offset, Payload, Publication, ReadRequest,
+    RetentionRules, SystemClock,
 };
 use anywire_store::{EmbeddedConfig, EmbeddedEngine};
 use bytes::Bytes;
@@ -54,8 +55,8 @@ fn main() {
 }
 
 async fn measure(config: EmbeddedConfig, batch: usize, publishers: usize) {
-    let engine =
-        EmbeddedEngine::open(config, RetentionRules::default(), Arc::new(SystemClock)).expect("it opens");
+    let engine = EmbeddedEngine::open(config.clone(), RetentionRules::default(), Arc::new(SystemClock))
+        .expect("it opens");
     let engine = Arc::new(engine);
     let counter = Arc::new(Counter::default());
     engine.follow(Arc::clone(&counter) as Arc<dyn Follower>);
@@ -71,6 +72,7 @@ async fn measure(config: EmbeddedConfig, batch: usize, publishers: usize) {
     let (seconds, processor) = (start.elapsed().as_secs_f64(), processor_time() - processor);
     let events = counter.0.load(Ordering::Relaxed);
     engine.close().await;
+    drop(engine);
     times.sort_unstable();
     let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1000.0;
     println!(
@@ -80,6 +82,37 @@ async fn measure(config: EmbeddedConfig, batch: usize, publishers: usize) {
         at(0.99),
         at(1.0),
         processor.as_secs_f64() * 1e6 / events as f64,
+    );
+    read_back(config).await;
+}
+
+async fn read_back(config: EmbeddedConfig) {
+    let start = Instant::now();
+    let engine =
+        EmbeddedEngine::open(config, RetentionRules::default(), Arc::new(SystemClock)).expect("it opens");
+    let (opened, start) = (start.elapsed(), Instant::now());
+    let mut request = ReadRequest {
+        channels: vec![Channel::new("bench_0").expect("a name")],
+        after: Offset::ZERO,
+        through: Offset::MAX,
+        events_max: 256,
+        bytes_max: 256 << 10,
+    };
+    let mut events = 0;
+    loop {
+        let batch = engine.read(request.clone()).await.expect("a read succeeds");
+        if batch.events.is_empty() {
+            break;
+        }
+        events += batch.events.len();
+        request.after = batch.through;
+    }
+    println!(
+        "{:>8} opened {} MiB in {:.0} ms, read {events} events back at {:.0} a second",
+        "",
+        engine.stored_bytes() >> 20,
+        opened.as_secs_f64() * 1000.0,
+        events as f64 / start.elapsed().as_secs_f64(),
     );
 }
 

@@ -331,6 +331,7 @@ impl Committer {
         tracing::error!(directory = %self.shared.place(), %error, "syncing failed: no more writes until a restart");
         let broken = AppendError::Failed { place: self.shared.place(), detail };
         self.broken = Some(broken.clone());
+        *self.shared.trouble.lock() = Some(broken.clone());
         broken
     }
 

@@ -45,6 +45,8 @@ pub(super) struct Index {
     pub(super) segments: BTreeMap<u64, Arc<Segment>>,
     /// Which channels have events in the segment that is being written.
     pub(super) newest_channels: Vec<Channel>,
+    /// Damage that retention found in an index file, for the upkeep thread.
+    pub(super) damaged: Vec<FileError>,
     /// Which places have changed since retention was last applied to them.
     changed: Vec<usize>,
 }
@@ -63,6 +65,7 @@ impl Index {
             through,
             segments: BTreeMap::new(),
             newest_channels: Vec::new(),
+            damaged: Vec::new(),
             changed: Vec::new(),
         }
     }
@@ -197,6 +200,7 @@ impl Index {
         match channel.enforce(now, files) {
             Ok(true) => trimmed.push((channel.name.clone(), channel.trimmed_through)),
             Ok(false) => {}
+            Err(error) if error.is_damaged_index() && self.damaged.is_empty() => self.damaged.push(error),
             Err(error) => tracing::warn!(channel = %channel.name, %error, "retention has to wait"),
         }
         self.unlist_empty(place);

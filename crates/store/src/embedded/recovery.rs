@@ -102,7 +102,7 @@ pub(super) fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Opened, OpenError> {
     let directory = config.directory.clone();
-    fs::create_dir_all(&directory).map_err(at(&directory))?;
+    make_directory(&directory).map_err(at(&directory))?;
     let lock = lock(&directory)?;
     let files = list(&directory)?;
     let epoch = epoch(&directory, files.is_empty())?;
@@ -143,6 +143,16 @@ pub(super) fn open(
         group: Group::default(),
     };
     Ok(Opened { shared, committer, lock })
+}
+
+fn make_directory(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(directory)?;
+    // Its name must not be lost in a crash either.
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+    disk::sync_directory(parent.unwrap_or(Path::new(".")))
 }
 
 /// Takes the directory for this process.
@@ -315,6 +325,9 @@ impl Recovery {
             tracing::warn!(segment = %path, at_byte, bytes, "a write that was never finished is cut off");
             cut(&segment.path, contents.length).map_err(at(&segment.path))?;
             file_bytes = contents.length;
+        } else if !newest && file_bytes > contents.length {
+            // Sealed, but what was allocated ahead had not been given back: the index would never fit the file.
+            cut(&segment.path, contents.length).map_err(at(&segment.path))?;
         }
         segment.log_bytes.store(contents.length, Ordering::Relaxed);
         self.learn(&segment, &contents.notes);

@@ -16,6 +16,7 @@ use parking_lot::{Condvar, Mutex};
 use super::{
     checkpoint::{Checkpoint, Trimmed},
     compaction, disk,
+    index::Index,
     segment::Segment,
     shared::{Carried, Shared},
     sidecar::{self, EntryMap, KeyRecord, Notes},
@@ -94,12 +95,24 @@ pub(super) fn run(shared: &Shared) {
         if stop {
             return;
         }
+        mend(shared);
         let had_trouble = !failed.is_empty();
         let tidied = tidy_with_spare(shared);
         if let Err(error) = &tidied {
             tracing::warn!(directory = %shared.place(), %error, "giving back disk space has to wait");
         }
         wait_after_trouble(shared, failed, had_trouble);
+    }
+}
+
+/// Makes indexes again in which retention found damage.
+fn mend(shared: &Shared) {
+    let damaged = std::mem::take(&mut shared.index.write().damaged);
+    for error in damaged {
+        tracing::warn!(%error, "making the index again");
+        if let Err(error) = compaction::index_again(shared, &error) {
+            tracing::error!(%error, "an index could not be made again");
+        }
     }
 }
 
@@ -279,21 +292,24 @@ pub(super) fn remove_files(shared: &Shared, segment: &Segment) {
 
 /// Applies retention to everything at `now`.
 pub(super) fn enforce(shared: &Shared, now: anywire_log::Timestamp) {
-    let follower = shared.follower.lock();
-    let trimmed = shared.index.write().ephemeral.enforce(now);
-    Shared::tell_trimmed(follower.as_ref(), &trimmed);
+    apply(shared, |index| index.ephemeral.enforce(now));
     let mut from = 0;
-    loop {
-        // In slices, so that readers get in between.
-        let mut index = shared.index.write();
-        let (trimmed, more): (Vec<(Channel, Offset)>, bool) =
-            index.enforce_some(from, CHANNELS_AT_ONCE, now, &shared.files);
-        drop(index);
-        Shared::tell_trimmed(follower.as_ref(), &trimmed);
+    let mut more = true;
+    while more {
+        // In slices, so that commits and readers get in between.
+        apply(shared, |index| {
+            let trimmed;
+            (trimmed, more) = index.enforce_some(from, CHANNELS_AT_ONCE, now, &shared.files);
+            trimmed
+        });
         from += CHANNELS_AT_ONCE;
-        if !more {
-            break;
-        }
     }
     shared.index.write().forget_empty();
+}
+
+/// Changes the index and tells of what that trimmed.
+fn apply(shared: &Shared, change: impl FnOnce(&mut Index) -> Vec<(Channel, Offset)>) {
+    let follower = shared.follower.lock();
+    let trimmed = change(&mut shared.index.write());
+    Shared::tell_trimmed(follower.as_ref(), &trimmed);
 }

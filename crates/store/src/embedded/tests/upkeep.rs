@@ -126,6 +126,44 @@ async fn an_index_that_is_damaged_while_it_is_in_use_is_made_again() {
 }
 
 #[tokio::test]
+async fn retention_mends_an_index_it_finds_damaged() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let clock = clock();
+    let engine = open(small(directory.path()));
+    for number in 0..100 {
+        append(&engine, "short_a", &number.to_string()).await;
+    }
+    engine.close().await;
+    drop(engine);
+    clock.advance_millis(10);
+    let engine = EmbeddedEngine::open(small(directory.path()), contract::rules(), Arc::clone(&clock) as _);
+    let engine = engine.expect("it opens");
+    for number in 100..200 {
+        append(&engine, "short_a", &number.to_string()).await;
+    }
+    engine.close().await;
+    drop(engine);
+    clock.advance_millis(500);
+    let engine = EmbeddedEngine::open(small(directory.path()), contract::rules(), Arc::clone(&clock) as _);
+    let engine = engine.expect("it opens");
+    for path in files(directory.path(), ".idx") {
+        let mut bytes = std::fs::read(&path).expect("it is there");
+        bytes[4096 + 33] ^= 1;
+        std::fs::write(&path, bytes).expect("it can be written");
+    }
+    // Those of the first hundred are over a second old now, the others are not: the border is inside a segment.
+    let now = Timestamp::from_millis(1_001_005);
+    let channel = Channel::new("short_a").expect("a name");
+    let start = Instant::now();
+    while engine.channel_state(&channel).expect("it knows").events != 100 {
+        assert!(start.elapsed() < Duration::from_secs(20), "retention never gets there");
+        engine.enforce_retention(now);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(texts(&engine, "short_a").await[0], "100");
+}
+
+#[tokio::test]
 async fn rules_that_change_between_starts_leave_no_silent_hole() {
     let directory = tempfile::tempdir().expect("a directory");
     let clock = clock();

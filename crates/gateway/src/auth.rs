@@ -27,16 +27,41 @@ struct Rights {
     publish: Vec<ChannelPattern>,
     /// A back end, or anybody on an open server: everything is allowed.
     all: bool,
+    /// Nobody has said yet who this is.
+    unknown: bool,
 }
 
 impl Principal {
     fn everything() -> Self {
-        Self(Arc::new(Rights { user: None, expires_at: None, subscribe: vec![], publish: vec![], all: true }))
+        let rights = Rights {
+            user: None,
+            expires_at: None,
+            subscribe: vec![],
+            publish: vec![],
+            all: true,
+            unknown: false,
+        };
+        Self(Arc::new(rights))
     }
 
     fn anonymous(subscribe: &[ChannelPattern]) -> Self {
         let subscribe = subscribe.to_vec();
-        Self(Arc::new(Rights { user: None, expires_at: None, subscribe, publish: vec![], all: false }))
+        let rights =
+            Rights { user: None, expires_at: None, subscribe, publish: vec![], all: false, unknown: false };
+        Self(Arc::new(rights))
+    }
+
+    /// Somebody who has not said who they are yet: may do nothing until they do.
+    pub(crate) fn nobody() -> Self {
+        let rights = Rights {
+            user: None,
+            expires_at: None,
+            subscribe: vec![],
+            publish: vec![],
+            all: false,
+            unknown: true,
+        };
+        Self(Arc::new(rights))
     }
 
     /// The `sub` of the token.
@@ -55,6 +80,11 @@ impl Principal {
     #[must_use]
     pub fn is_backend(&self) -> bool {
         self.0.all
+    }
+
+    /// Whether nobody has said yet who this is.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.0.unknown
     }
 
     /// Refuses channels that may not be subscribed to.
@@ -82,6 +112,10 @@ impl Principal {
         let refused = |channel: &&Channel| !patterns.iter().any(|pattern| pattern.matches(channel.as_str()));
         match channels.find(refused).filter(|_| !self.0.all) {
             None => Ok(()),
+            Some(_) if self.0.unknown => {
+                let message = "no token was given; send \"auth\" with one first";
+                Err(Refusal::new(Code::Unauthorized, message))
+            }
             Some(channel) => {
                 let message =
                     format!("the token does not allow to {what} channel {channel}; ask for one that does");
@@ -299,6 +333,7 @@ fn principal_of_claims(claims: Claims) -> Principal {
         subscribe: patterns(claims.subscribe),
         publish: patterns(claims.publish),
         all: false,
+        unknown: false,
     }))
 }
 

@@ -3,9 +3,9 @@
 //! Knows: which requests are hot, and the heads of their answers. Does not know: everything else, which goes to the HTTP library with the bytes
 //! already read.
 
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
-use anywire_log::{Channel, Position};
+use anywire_log::Channel;
 use anywire_protocol::{
     Code, Refusal,
     head::{self, Head, Request},
@@ -15,11 +15,11 @@ use anywire_protocol::{
 };
 use bytes::{Buf, Bytes, BytesMut};
 use smallvec::smallvec;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::Sleep};
 
 use crate::{
     Gateway,
-    auth::Credentials,
+    auth::{Credentials, Principal},
     clients::Polled,
     drive::{Flow, Input, drive, read_ready},
     fanout::{Mode, Outcome, PollTerms, Reader, SocketSink, Wire, answer_head, no_content},
@@ -45,7 +45,7 @@ enum After {
 enum Route {
     WebSocket(Accepted, Box<Admitted>),
     Sse(Box<Admitted>),
-    Poll(Box<Admitted>, bool),
+    Poll(Box<Admitted>, Option<Box<str>>),
     Refused(Refusal),
     Library,
 }
@@ -101,8 +101,8 @@ async fn serve_requests(
                 Box::pin(serve_sse(gateway, stream, admitted, address)).await;
                 return After::Close;
             }
-            Route::Poll(admitted, not_modified) => {
-                let poll = PollRequest { gateway, stream, address, admitted, not_modified };
+            Route::Poll(admitted, known_tags) => {
+                let poll = PollRequest { gateway, stream, address, admitted, known_tags };
                 if Box::pin(poll.serve(poller, &mut bytes)).await.is_err() {
                     return After::Close;
                 }
@@ -191,11 +191,8 @@ fn route_poll(
 ) -> Result<Route, Refusal> {
     let admitted = gateway.admit(stream)?;
     admitted.query.require_channels()?;
-    let not_modified = match (request.header("if-none-match"), admitted.query.after) {
-        (Some(tags), Some(Position::After(cursor))) => none_match_names(tags, cursor),
-        _ => false,
-    };
-    Ok(Route::Poll(Box::new(admitted), not_modified))
+    let tags = request.header("if-none-match").map(Into::into);
+    Ok(Route::Poll(Box::new(admitted), tags))
 }
 
 impl Gateway {
@@ -204,7 +201,18 @@ impl Gateway {
             let message = "the network lab blocks WebSocket; use SSE, or lift the block";
             return Err(Refusal::new(Code::TransportBlocked, message));
         }
-        self.admit(request)
+        self.admit_for_now(request)
+    }
+
+    /// How long a token lasts, in milliseconds; `None` for ever.
+    pub(crate) fn token_left_ms(&self, principal: &Principal) -> Option<u64> {
+        principal.expires_at().map(|at| at.millis_since(self.clock.now()))
+    }
+
+    /// How long a poll waits: as it asked, but not beyond its token.
+    pub(crate) fn wait_ms(&self, admitted: &Admitted) -> u64 {
+        let asked_ms = u64::from(admitted.query.wait_s) * 1000;
+        self.token_left_ms(&admitted.principal).map_or(asked_ms, |left_ms| asked_ms.min(left_ms))
     }
 
     pub(crate) fn admit_sse(&self, request: &StreamRequest<'_>) -> Result<Admitted, Refusal> {
@@ -235,10 +243,18 @@ impl Gateway {
     }
 }
 
-/// SSE has nothing to say after its request.
-struct Silent;
+/// SSE has nothing to say after its request; it ends with its token.
+struct Silent(Option<Pin<Box<Sleep>>>);
 
 impl Input for Silent {
+    async fn timer(&mut self) -> Flow {
+        match &mut self.0 {
+            Some(sleep) => sleep.as_mut().await,
+            None => std::future::pending().await,
+        }
+        Flow::End
+    }
+
     fn receive(&mut self, _bytes: &mut [u8]) -> Flow {
         Flow::Go
     }
@@ -264,8 +280,10 @@ async fn serve_sse(
     }
     let reader = gateway.open_reader(Transport::Sse, &admitted, address, Wire::Direct(Arc::clone(stream)));
     gateway.begin_sse(&reader, &admitted);
+    let left_ms = gateway.token_left_ms(&admitted.principal);
     drop(admitted);
-    drive(gateway, &reader, stream, &mut Silent).await;
+    let expiry = left_ms.map(|left_ms| Box::pin(tokio::time::sleep(Duration::from_millis(left_ms))));
+    drive(gateway, &reader, stream, &mut Silent(expiry)).await;
     gateway.close_reader(&reader);
 }
 
@@ -275,7 +293,8 @@ struct PollRequest<'a> {
     stream: &'a Arc<TcpStream>,
     address: IpAddr,
     admitted: Box<Admitted>,
-    not_modified: bool,
+    /// `If-None-Match`.
+    known_tags: Option<Box<str>>,
 }
 
 impl PollRequest<'_> {
@@ -294,7 +313,9 @@ impl PollRequest<'_> {
         let headers = cors_headers(self.admitted.origin.as_deref());
         match query.after {
             None => self.write_answer(&poll.beginning(log)).await,
-            Some(_) if self.not_modified => write_all(self.stream, &not_modified(&headers, cursor)).await,
+            Some(_) if self.known_tags.as_deref().is_some_and(|tags| none_match_names(tags, cursor)) => {
+                write_all(self.stream, &not_modified(&headers, cursor)).await
+            }
             Some(_) => write_all(self.stream, &no_content(&headers, cursor)).await,
         }
     }
@@ -348,7 +369,7 @@ impl PollRequest<'_> {
             headers: cors_headers(self.admitted.origin.as_deref()).into(),
             credentials: self.admitted.credentials,
             limit: poll.limit(),
-            deadline_ms: now_ms + u64::from(self.admitted.query.wait_s) * 1000,
+            deadline_ms: now_ms + self.gateway.wait_ms(&self.admitted),
             cursor: poll.idle_cursor(&self.gateway.log),
         };
         reader.wake_on_answer(false);

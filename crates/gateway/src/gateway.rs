@@ -148,6 +148,22 @@ impl Gateway {
 
     /// Lets a request for a stream in, or says why not.
     pub(crate) fn admit(&self, request: &StreamRequest<'_>) -> Result<Admitted, Refusal> {
+        self.admit_as(request, |credentials| self.gate.principal(credentials))
+    }
+
+    /// The same for a WebSocket, whose token may come in its first frame: until then it may do nothing.
+    pub(crate) fn admit_for_now(&self, request: &StreamRequest<'_>) -> Result<Admitted, Refusal> {
+        self.admit_as(request, |credentials| match self.gate.principal(credentials) {
+            Err(_) if !credentials.are_given() => Ok(Principal::nobody()),
+            principal => principal,
+        })
+    }
+
+    fn admit_as(
+        &self,
+        request: &StreamRequest<'_>,
+        identify: impl Fn(&Credentials<'_>) -> Result<Principal, Refusal>,
+    ) -> Result<Admitted, Refusal> {
         if self.closing.is_cancelled() {
             return Err(self.shutting_down());
         }
@@ -155,7 +171,7 @@ impl Gateway {
         let query = query.with_last_event_id(request.last_event_id)?;
         let credentials = Credentials { token: query.token.as_deref(), ..request.credentials };
         let origin = self.gate.check_place(&credentials)?.map(str::to_owned);
-        let principal = self.gate.principal(&credentials)?;
+        let principal = identify(&credentials)?;
         principal.may_subscribe(&query.channels)?;
         let credentials = credentials.are_given();
         Ok(Admitted { principal, origin, query, credentials })

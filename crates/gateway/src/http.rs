@@ -5,7 +5,7 @@
 
 use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
-use anywire_log::{Channel, Position};
+use anywire_log::Channel;
 use anywire_protocol::{
     Code, Refusal,
     native::{write_presence, write_published},
@@ -55,6 +55,7 @@ impl Gateway {
             .route("/anywire/sse", get(sse))
             .route("/anywire/ws", any(ws))
             .route("/anywire/presence", get(presence))
+            .method_not_allowed_fallback(method_not_allowed)
             .with_state(Arc::clone(self))
     }
 
@@ -155,6 +156,11 @@ async fn check_backend(State(gateway): State<Arc<Gateway>>, request: Request, ne
     }
 }
 
+async fn method_not_allowed(request: Request) -> Response {
+    let message = format!("{} does not answer {}; see Allow", request.uri().path(), request.method());
+    Refused(Refusal::new(Code::MethodNotAllowed, message)).into_response()
+}
+
 async fn publish(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Refused> {
     let principal = gateway.gate.principal(&credentials(&request))?;
     let (parts, body) = request.into_parts();
@@ -253,12 +259,7 @@ async fn poll(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<R
     let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let Some(answer) = answer else {
         let tags = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-        let same = match (tags, query.after) {
-            (Some(tags), Some(Position::After(cursor))) => {
-                query.wait_s == 0 && none_match_names(tags, cursor)
-            }
-            _ => false,
-        };
+        let same = query.wait_s == 0 && tags.is_some_and(|tags| none_match_names(tags, cursor));
         let status = if same { StatusCode::NOT_MODIFIED } else { StatusCode::NO_CONTENT };
         return Ok((status, place, [no_store]).into_response());
     };
@@ -280,7 +281,7 @@ async fn wait(
 ) -> Result<Option<anywire_protocol::poll::Answer>, anywire_log::ReadError> {
     let reader = Open::new(gateway, Transport::LongPoll, admitted, address);
     gateway.watch(&reader.reader, &admitted.query.channels);
-    let over = tokio::time::sleep(Duration::from_secs(admitted.query.wait_s.into()));
+    let over = tokio::time::sleep(Duration::from_millis(gateway.wait_ms(admitted)));
     tokio::pin!(over);
     loop {
         // After the watch: what came between the first read and it.
@@ -325,8 +326,13 @@ async fn sse(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Re
     let open = Open::new(&gateway, Transport::Sse, &admitted, address(&request));
     gateway.begin_sse(&open.reader, &admitted);
     let sink = BufferSink::new(gateway.config.limits.drain_bytes_max);
-    let chunks = futures_util::stream::unfold((open, sink), |(open, mut sink)| async move {
-        let chunk = next_chunk(&open, &mut sink).await?;
+    let left_ms = gateway.token_left_ms(&admitted.principal);
+    let ends = left_ms.map(|left_ms| tokio::time::Instant::now() + Duration::from_millis(left_ms));
+    let chunks = futures_util::stream::unfold((open, sink), move |(open, mut sink)| async move {
+        let chunk = match ends {
+            Some(ends) => tokio::time::timeout_at(ends, next_chunk(&open, &mut sink)).await.ok()??,
+            None => next_chunk(&open, &mut sink).await?,
+        };
         Some((Ok::<_, Infallible>(chunk), (open, sink)))
     });
     let headers = [

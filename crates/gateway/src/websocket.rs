@@ -35,6 +35,8 @@ use crate::{
 
 /// How long before its end a client hears that its token runs out.
 const EXPIRY_WARNING: Duration = Duration::from_secs(10);
+/// How long a client without a token may take to send one.
+const AUTH_TIME: Duration = Duration::from_secs(10);
 
 /// Serves a connection whose socket the gateway owns; the answer to the upgrade has been queued or sent.
 pub(crate) async fn serve_direct(
@@ -180,7 +182,13 @@ impl Session {
             expiry: None,
             warned: false,
         };
-        session.set_expiry();
+        if session.principal.is_unknown() {
+            // Who does not say who they are is not kept.
+            session.warned = true;
+            session.expiry = Some(Box::pin(tokio::time::sleep(AUTH_TIME)));
+        } else {
+            session.set_expiry();
+        }
         session
     }
 
@@ -320,7 +328,10 @@ impl Session {
     }
 
     fn token_runs_out(&mut self) -> Flow {
-        let refusal = Refusal::new(Code::TokenExpired, "the token runs out; send \"auth\" with a new one");
+        let refusal = match self.principal.is_unknown() {
+            true => Refusal::new(Code::Unauthorized, "no token came in time; send \"auth\" with one first"),
+            false => Refusal::new(Code::TokenExpired, "the token runs out; send \"auth\" with a new one"),
+        };
         if std::mem::replace(&mut self.warned, true) {
             return self.refuse(None, &refusal);
         }

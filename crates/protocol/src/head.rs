@@ -50,9 +50,11 @@ pub fn parse(bytes: &[u8]) -> Head<'_> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(bytes) {
-        Ok(httparse::Status::Complete(end)) => complete(&request, end).map_or(Head::Other, Head::Complete),
+        Ok(httparse::Status::Complete(end)) if end <= HEAD_BYTES_MAX => {
+            complete(&request, end).map_or(Head::Other, Head::Complete)
+        }
         Ok(httparse::Status::Partial) if bytes.len() < HEAD_BYTES_MAX => Head::Partial,
-        Ok(httparse::Status::Partial) | Err(_) => Head::Other,
+        Ok(_) | Err(_) => Head::Other,
     }
 }
 

@@ -145,7 +145,11 @@ fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let escaped = || u8::from_str_radix(std::str::from_utf8(bytes.get(at + 1..at + 3)?).ok()?, 16).ok();
+        let escaped = || {
+            let digits =
+                bytes.get(at + 1..at + 3).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+            u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+        };
         match bytes[at] {
             b'+' => out.push(b' '),
             b'%' => match escaped() {
@@ -207,5 +211,6 @@ mod tests {
     fn broken_escapes_stay_as_they_are() {
         assert_eq!(decode("a%2"), "a%2");
         assert_eq!(decode("a%zz+b"), "a%zz b");
+        assert_eq!(decode("%+f"), "% f");
     }
 }

@@ -577,9 +577,7 @@ impl Reader {
     }
 
     fn heartbeat(&self, state: &mut State, delivery: &Delivery, ping: bool) {
-        if state.mode == Mode::Live {
-            state.move_to_tail(delivery);
-        }
+        state.move_to_tail(delivery);
         let cursor = delivery.log.cursor(state.subscription.cursor(delivery.log.tail_offset()));
         if self.info.transport == Transport::Sse {
             if delivery.lab.buffers_sse() {
@@ -746,7 +744,7 @@ impl State {
         tally.bytes += bytes as u64;
     }
 
-    /// Moves the cursor of a live reader over what other channels' events made of the tail.
+    /// Moves the cursor of a reader that has everything over what other channels' events made of the tail.
     fn move_to_tail(&mut self, delivery: &Delivery) {
         let mut events = Vec::new();
         let one = ReadLimit { events_max: 1, bytes_max: 1 };

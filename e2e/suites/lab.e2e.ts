@@ -1,11 +1,13 @@
 /** The console's network lab: four faults in turn, and a counter that proves that nothing was lost or repeated. */
+import { once } from "node:events";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import WebSocket from "ws";
 import { byId, dataOf, openBrowser, openContext, photograph } from "../harness/browser.ts";
 import * as app from "../harness/console.ts";
 import { publish } from "../harness/log.ts";
 import { Server } from "../harness/server.ts";
-import { until } from "../harness/until.ts";
+import { until, within } from "../harness/until.ts";
 
 let server: Server;
 let browser: Browser;
@@ -37,6 +39,44 @@ async function toggle(name: string, on: boolean): Promise<void> {
   await until(`${name} is ${on}`, async () => (await dataOf(page, name, "on")) === String(on));
 }
 
+interface Entry {
+  readonly client: string;
+  readonly transport: string;
+}
+
+async function entries(): Promise<readonly Entry[]> {
+  const answer = await fetch(`${server.url}/api/delivery/clients?limit=1000`);
+  return ((await answer.json()) as { clients: Entry[] }).clients;
+}
+
+/** A client that names itself is one entry, whichever way it reads. While it changes its transport there may be two. */
+async function oneEntryEach(): Promise<void> {
+  await until("every client is listed once", async () => {
+    const listed = (await entries()).map(({ client, transport }) => `${client} ${transport}`);
+    const names = new Set(listed.map((entry) => entry.split(" ")[0]));
+    if (names.size < listed.length) throw new Error(listed.join(", "));
+    return true;
+  });
+}
+
+test("the cut ends every connection, also one on which nothing happens", async () => {
+  const socket = new WebSocket(`ws://127.0.0.1:${server.port}/anywire/ws?client=idle`, "anywire.v1");
+  socket.on("error", () => socket.terminate());
+  const closed = once(socket, "close");
+  await once(socket, "open");
+  socket.send(JSON.stringify({ op: "subscribe", id: 1, channels: ["idle"] }));
+  await once(socket, "message");
+  const headers = { "Content-Type": "application/json" };
+  await fetch(`${server.url}/api/lab`, { method: "POST", headers, body: '{"cut_ms":1000}' });
+  try {
+    await within("the cut", closed, 20_000);
+    await until("the server listens again", async () => (await fetch(`${server.url}/api/health`)).ok);
+    expect((await entries()).map(({ client }) => client)).not.toContain("idle");
+  } finally {
+    socket.terminate();
+  }
+});
+
 test("four faults in turn lose nothing and repeat nothing", async () => {
   await page.goto(`${server.url}/delivery`);
   await byId(page, "lab-start").click();
@@ -52,6 +92,7 @@ test("four faults in turn lose nothing and repeat nothing", async () => {
   await app.transportIs(page, "longpoll");
   await arrivesAgain();
   await photograph(page, "delivery-longpoll");
+  await oneEntryEach();
 
   await toggle("lab-buffer-sse", false);
   await toggle("lab-block-websocket", false);

@@ -181,6 +181,11 @@ async fn cancel(
     let id = job_id(&id)?;
     let outcome = desk.change(&id, call.key, crate::domain::Job::wish_cancel).await?;
     desk.stop_run(&id);
+    if let Outcome::Now(entry) = &outcome
+        && let Some(upload) = &entry.job.upload
+    {
+        desk.writers.stop(upload.id);
+    }
     answer(&desk, StatusCode::OK, outcome)
 }
 
@@ -289,7 +294,8 @@ async fn upload(State(desk): State<Arc<Desk>>, Path(id): Path<String>) -> Answer
             format!("job {id} has no uploaded file any more, or not yet"),
         )
     };
-    let upload = entry.job.upload.as_ref().filter(|upload| !upload.removed).ok_or_else(none)?;
+    let upload = entry.job.upload.as_ref().filter(|upload| upload.is_complete() && !upload.removed);
+    let upload = upload.ok_or_else(none)?;
     let file = tokio::fs::File::open(desk.files.data(upload.id)).await.map_err(|_| none())?;
     let length = file.metadata().await.map_err(|error| file_error("reading the upload", &error))?.len();
     let headers = [

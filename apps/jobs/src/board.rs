@@ -56,6 +56,10 @@ pub(crate) struct Board {
     jobs: HashMap<JobId, Entry>,
     order: BTreeMap<u64, JobId>,
     uploads: HashMap<UploadId, JobId>,
+    /// How many jobs stand in each status, in the order of [`Status::ALL`].
+    standing: [usize; 6],
+    /// A job changed its status since somebody last looked.
+    stirred: bool,
     calls: HashMap<Box<str>, PastCall>,
     call_order: VecDeque<(Timestamp, Box<str>)>,
     /// Records up to here have been taken.
@@ -117,9 +121,25 @@ impl Board {
         self.calls.get(key)
     }
 
-    /// How many jobs stand so.
-    pub(crate) fn count(&self, of: impl Fn(&Job) -> bool) -> usize {
-        self.jobs.values().filter(|entry| of(&entry.job)).count()
+    /// How many jobs have this status.
+    pub(crate) fn count(&self, status: Status) -> usize {
+        self.standing[place(status)]
+    }
+
+    /// How many jobs are finished.
+    pub(crate) fn finished(&self) -> usize {
+        Status::ALL.into_iter().filter(|status| status.is_finished()).map(|status| self.count(status)).sum()
+    }
+
+    /// How many jobs are not.
+    pub(crate) fn open(&self) -> usize {
+        self.jobs.len() - self.finished()
+    }
+
+    /// How many uploads are so.
+    pub(crate) fn uploads(&self, of: impl Fn(&Job) -> bool) -> usize {
+        let jobs = self.uploads.values().filter_map(|id| self.jobs.get(id));
+        jobs.filter(|entry| of(&entry.job)).count()
     }
 
     /// Takes the next event of `jobs` in.
@@ -158,11 +178,24 @@ impl Board {
             self.uploads.insert(upload.id, job.id.clone());
         }
         self.seen = self.seen.max(cursor);
-        self.jobs.insert(job.id.clone(), Entry { job: Arc::new(job), cursor });
+        let (id, status) = (job.id.clone(), job.status);
+        let before = self.jobs.insert(id, Entry { job: Arc::new(job), cursor });
+        self.stand(before.map(|entry| entry.job.status), Some(status));
+    }
+
+    fn stand(&mut self, before: Option<Status>, after: Option<Status>) {
+        if let Some(before) = before {
+            self.standing[place(before)] -= 1;
+        }
+        if let Some(after) = after {
+            self.standing[place(after)] += 1;
+        }
+        self.stirred |= before != after;
     }
 
     fn remove(&mut self, id: &JobId) {
         let Some(entry) = self.jobs.remove(id) else { return };
+        self.stand(Some(entry.job.status), None);
         self.order.remove(&entry.job.number);
         if let Some(upload) = &entry.job.upload {
             self.uploads.remove(&upload.id);
@@ -237,14 +270,16 @@ impl CommitListener for Ear {
         if let Some(last) = events.last() {
             board.seen = board.seen.max(last.offset);
         }
-        drop(board);
-        self.wake.notify_one();
+        // Nobody is woken for a percent more.
+        if std::mem::take(&mut board.stirred) {
+            self.wake.notify_one();
+        }
     }
 }
 
-/// How many jobs stand in each status.
-pub(crate) fn by_status(board: &Board) -> [(Status, usize); 6] {
-    Status::ALL.map(|status| (status, board.count(|job| job.status == status)))
+/// A status's place in [`Status::ALL`].
+fn place(status: Status) -> usize {
+    Status::ALL.into_iter().position(|one| one == status).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -280,6 +315,7 @@ mod tests {
         }
         let entry = board.get(&JobId::new("a").expect("a name")).expect("a job");
         assert_eq!((entry.job.attempt, entry.cursor), (1, Offset::new(8)));
+        assert_eq!((board.count(Status::Running), board.open(), board.finished()), (1, 1, 0));
     }
 
     #[test]

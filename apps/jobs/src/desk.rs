@@ -165,7 +165,7 @@ impl Desk {
 
     /// Refuses when as many jobs as allowed are unfinished.
     pub(crate) fn room_for_a_job(&self) -> Result<(), Refusal> {
-        let open = self.board.read().count(|job| !job.status.is_finished());
+        let open = self.board.read().open();
         if open < self.config.jobs_open_max { Ok(()) } else { Err(Refusal::TooManyOpen { open }) }
     }
 

@@ -4,13 +4,13 @@
 
 use std::{fmt::Write, sync::atomic::Ordering};
 
-use crate::{board::by_status, desk::Desk, schedule::is_unfinished_upload};
+use crate::{desk::Desk, domain::Status, schedule::is_unfinished_upload};
 
 /// All figures of the application.
 pub(crate) fn text(desk: &Desk) -> String {
     let (statuses, open) = {
         let board = desk.board.read();
-        (by_status(&board), board.count(is_unfinished_upload))
+        (Status::ALL.map(|status| (status, board.count(status))), board.uploads(is_unfinished_upload))
     };
     let mut text = String::new();
     head(&mut text, "anywire_jobs", "gauge", "Jobs by status.");

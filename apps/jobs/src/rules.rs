@@ -159,7 +159,9 @@ impl Job {
     pub fn wish_bytes(&self, received_bytes: u64) -> Result<Option<Change>, Refusal> {
         let upload = self.own_upload("receiving bytes")?;
         self.open("receiving bytes", "retry it first")?;
-        if upload.received_bytes == received_bytes && self.status == Status::Running {
+        let same = upload.received_bytes == received_bytes && self.status == Status::Running;
+        let past = self.status == Status::Queued || self.step() > 1;
+        if same || past {
             return Ok(None);
         }
         let change = Change::StepChanged {

@@ -99,7 +99,8 @@ fn entries(desk: &Desk, of: impl Fn(&Job) -> bool) -> Vec<Entry> {
 
 fn start_queued(desk: &Arc<Desk>, reports: &mut JoinSet<()>) {
     let free = desk.config.reports_running_max.saturating_sub(reports.len());
-    if free == 0 || desk.context.shutdown.is_cancelled() {
+    let waiting = desk.board.read().count(Status::Queued);
+    if free == 0 || waiting == 0 || desk.context.shutdown.is_cancelled() {
         return;
     }
     // The work of an earlier attempt may still be on its way out.
@@ -116,7 +117,7 @@ fn start_queued(desk: &Arc<Desk>, reports: &mut JoinSet<()>) {
 }
 
 async fn forget_surplus(desk: &Arc<Desk>) {
-    let finished = desk.board.read().count(|job| job.status.is_finished());
+    let finished = desk.board.read().finished();
     let surplus = finished.saturating_sub(desk.config.jobs_finished_max);
     if surplus == 0 {
         return;

@@ -145,7 +145,7 @@ impl<'a> Place<'a> {
     fn take(desk: &'a Desk) -> Result<Self, ApiError> {
         let making = desk.creating.fetch_add(1, Ordering::AcqRel);
         let place = Self(desk);
-        let open = making + desk.board.read().count(is_unfinished_upload);
+        let open = making + desk.board.read().uploads(is_unfinished_upload);
         if open < desk.config.uploads_open_max {
             return Ok(place);
         }

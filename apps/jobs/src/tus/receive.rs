@@ -1,7 +1,7 @@
 //! Bytes of an upload go from a request to its file.
 //!
-//! They are written as they come, never held whole; whatever ends the request, what came is synced and stays, and the next request goes on
-//! after it.
+//! They are written as they come, never held whole; whatever ends the request, what came stays, and the next request goes on after it. The last byte
+//! comes with a sync.
 //!
 //! Knows: a body, a file, a job's progress. Does not know: headers.
 
@@ -21,6 +21,7 @@ use super::{headers::Checksum, writers::Writer};
 use crate::{
     desk::{ChangeError, Desk},
     domain::{Job, JobId, Status},
+    events::Change,
     files::UploadId,
     rules::Refusal,
     wire::file_error,
@@ -69,11 +70,12 @@ async fn receive_now(
     let received = desk.files.received(upload).await.map_err(|_| missing())?;
     check_start(&job, upload, offset, received)?;
     check_length(&body, size.saturating_sub(offset), size)?;
-    if offset < size {
+    // An interrupted job goes on with the first byte; a running one hears of bytes in its own time.
+    if offset < size && job.status != Status::Running {
         desk.change(&job.id, None, move |job| job.wish_bytes(offset)).await.map_err(stopped)?;
     }
     let mut chunk =
-        Chunk { desk, job: &job, upload, begin: offset, at: offset, size, told: desk.now(), checksum };
+        Chunk { desk, job: &job, upload, begin: offset, at: offset, size, told: job.updated_at, checksum };
     let ended = chunk.receive(&writer, body).await;
     let kept = chunk.keep(ended).await?;
     if kept == size && job.step() <= 1 {
@@ -113,6 +115,13 @@ fn past_the_end(size: u64) -> ApiError {
     api_error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
 }
 
+/// A job that stopped meanwhile is not revived by a late word.
+fn waiting_for_bytes(job: &Job, received: u64) -> Result<Option<Change>, Refusal> {
+    let waits = job.status == Status::Running
+        && job.upload.as_ref().is_some_and(|upload| received < upload.size_bytes);
+    if waits { job.wish_bytes(received) } else { Ok(None) }
+}
+
 /// A job that does not wait for bytes any more. 409 would make clients try again at once; 403 makes them stop.
 fn stopped(error: ChangeError) -> ApiError {
     match error {
@@ -145,9 +154,11 @@ impl Chunk<'_> {
         let opened = tokio::fs::OpenOptions::new().append(true).open(path).await;
         let mut file = opened.map_err(|error| file_error("opening the upload", &error))?;
         let ended = self.write_all(&mut file, writer, &mut body).await;
+        let complete = self.at == self.size;
         let synced = async {
             file.flush().await?;
-            file.sync_data().await
+            // Until then a crash costs at most bytes that the file's length does not count either: the client sends them again.
+            if complete { file.sync_all().await } else { Ok(()) }
         };
         synced.await.map_err(|error| file_error("writing the upload", &error))?;
         ended
@@ -232,18 +243,33 @@ impl Chunk<'_> {
             return Err(api_error(mismatch, "checksum_mismatch", message));
         }
         if self.at > self.begin && self.at < self.size {
-            let received = self.at;
-            let told = self.desk.change(&self.job.id, None, move |job| job.wish_bytes(received)).await;
-            // The job may have been cancelled meanwhile: the bytes stay, its state says the rest.
-            if let Err(error) = told {
-                tracing::debug!(upload = %self.upload, %error, "the progress of an upload was not told");
-            }
+            self.tell_soon();
         }
         // The last byte counts even if the connection broke right after it.
         if self.at < self.size {
             ended?;
         }
         Ok(self.at)
+    }
+
+    /// What this request brought is told when the interval allows it, also if no other request follows: clients that send small chunks
+    /// would else make more updates than anybody can see.
+    fn tell_soon(&self) {
+        let interval = self.desk.config.progress_interval_ms;
+        let wait = interval.saturating_sub(self.desk.now().millis_since(self.told));
+        if !self.desk.writers.plan_word(self.upload) {
+            return;
+        }
+        let (desk, id, upload) = (Arc::clone(self.desk), self.job.id.clone(), self.upload);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            desk.writers.word_given(upload);
+            // A job that was cancelled meanwhile refuses: its state says the rest.
+            if let Ok(received) = desk.files.received(upload).await {
+                let told = desk.change(&id, None, move |job| waiting_for_bytes(job, received)).await;
+                tracing::trace!(%upload, ?told, "the progress of an upload");
+            }
+        });
     }
 
     async fn discard(&mut self) -> Result<(), ApiError> {

@@ -2,7 +2,10 @@
 //!
 //! Knows: uploads' names. Does not know: bytes, HTTP.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
@@ -18,6 +21,8 @@ const HANDOVER_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct Writers {
     locks: NamedLocks,
     current: Mutex<HashMap<UploadId, CancellationToken>>,
+    /// Uploads whose progress will be told soon.
+    planned: Mutex<HashSet<UploadId>>,
 }
 
 /// The right to write to an upload; it ends when this is dropped, and should be given up when `stop` is cancelled.
@@ -43,6 +48,16 @@ impl Writers {
         let stop = CancellationToken::new();
         self.current.lock().insert(upload, stop.clone());
         Ok(Writer { writers: self, upload, stop, _lock: lock })
+    }
+
+    /// Whether nobody has planned to tell the progress of an upload yet; from now on somebody has.
+    pub(crate) fn plan_word(&self, upload: UploadId) -> bool {
+        self.planned.lock().insert(upload)
+    }
+
+    /// The progress is being told.
+    pub(crate) fn word_given(&self, upload: UploadId) {
+        self.planned.lock().remove(&upload);
     }
 
     /// Ends the writer of an upload, if there is one.

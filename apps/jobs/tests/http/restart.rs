@@ -80,3 +80,35 @@ async fn a_forgotten_job_stays_forgotten_and_files_without_a_job_go() {
     assert_eq!(world.get("/api/jobs").await.json()["jobs"], Value::Array(Vec::new()));
     assert_eq!(std::fs::read_dir(&uploads).expect("a folder").count(), 0);
 }
+
+#[tokio::test]
+async fn many_records_are_replaced_by_snapshots_and_nothing_is_lost() {
+    let mut world = World::new().await;
+    for id in ["busy", "quiet"] {
+        world
+            .post("/api/progress", &json!({"session_id": id, "title": id, "total_steps": 2}).to_string())
+            .await
+            .expect(201);
+    }
+    for percent in 0..20_001 {
+        let body = format!(r#"{{"name":"one","percent":{}}}"#, percent % 100);
+        world.post("/api/progress/busy/step", &body).await.expect(200);
+    }
+    world.post("/api/progress/busy/complete", "").await.expect(200);
+    let records = world.kept("jobs");
+    assert!(records > 20_000, "{records}");
+    let before = world.get("/api/jobs").await.json();
+    // The schedule looks when it begins.
+    world.restart().await;
+    world.until_kept("jobs", |kept| kept < 10).await;
+    world.restart().await;
+    let after = world.get("/api/jobs").await.json();
+    assert_eq!(after["jobs"][1]["status"], "succeeded");
+    let without = |list: &Value, place: usize| {
+        let mut job = list["jobs"][place].clone();
+        let object = job.as_object_mut().expect("an object");
+        object.retain(|key, _| !["cursor", "status", "updated_at"].contains(&key.as_str()));
+        job
+    };
+    assert_eq!([0, 1].map(|place| without(&after, place)), [0, 1].map(|place| without(&before, place)));
+}

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// Longer than anything takes that works.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct World {
     pub(crate) log: Arc<Log>,
@@ -187,6 +187,41 @@ impl World {
 
     pub(crate) async fn until_status(&self, id: &str, status: &str) -> Value {
         self.until(id, |state| state["status"] == status).await
+    }
+
+    /// Waits until the files of all uploads hold so many bytes.
+    pub(crate) async fn until_stored(&self, bytes: u64) {
+        let stored = || {
+            let uploads = std::fs::read_dir(self.folder.path().join("uploads")).expect("a folder");
+            let length = |entry: std::fs::DirEntry| {
+                std::fs::metadata(entry.path().join("data")).map_or(0, |file| file.len())
+            };
+            uploads.map(|entry| length(entry.expect("an entry"))).sum::<u64>()
+        };
+        let wait = async {
+            while stored() != bytes {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, wait).await;
+        assert!(waited.is_ok(), "{} bytes are stored, not {bytes}", stored());
+    }
+
+    /// How many events a channel holds.
+    pub(crate) fn kept(&self, channel: &str) -> u64 {
+        let channel = Channel::new(channel).expect(channel);
+        self.log.engine().channel_state(&channel).expect("known").events
+    }
+
+    /// Waits until a channel holds so many events.
+    pub(crate) async fn until_kept(&self, channel: &str, fits: impl Fn(u64) -> bool) {
+        let wait = async {
+            while !fits(self.kept(channel)) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, wait).await;
+        assert!(waited.is_ok(), "{channel} holds {}", self.kept(channel));
     }
 
     /// Uploads a file in one request and returns its job.

@@ -43,8 +43,8 @@ async fn an_upload_in_parts_is_a_job_from_its_creation_and_becomes_a_report() {
     assert_eq!(state["metadata"]["upload"]["received_bytes"], 0);
     let answer = world.patch(&path, 0, &[], &CSV[..6]).await.expect(204);
     assert_eq!((answer.header("upload-offset"), answer.header("tus-resumable")), ("6", "1.0.0"));
-    let state = world.get(&format!("/api/progress/{id}")).await.json();
-    assert_eq!((&state["percent"], &state["metadata"]["upload"]["received_bytes"]), (&json!(25), &json!(6)));
+    let state = world.until(&id, |state| state["metadata"]["upload"]["received_bytes"] == 6).await;
+    assert_eq!(state["percent"], 25);
     assert_eq!(world.offset(&path).await, "6");
     world.patch(&path, 6, &[], &CSV[6..]).await.expect(204);
     let done = world.until_status(&id, "succeeded").await;
@@ -105,12 +105,9 @@ async fn a_newer_request_ends_an_older_one_that_hangs() {
         CSV.len()
     );
     old.write_all(head.as_bytes()).await.expect("sent");
-    // Asking for the offset ends the older request, or comes before it began: then again.
-    let mut offset = 0;
-    while offset != 3 {
-        offset = world.offset(&path).await.parse().expect("a number");
-        tokio::task::yield_now().await;
-    }
+    world.until_stored(3).await;
+    // Asking for the offset ends the older request.
+    assert_eq!(world.offset(&path).await, "3");
     let mut said = vec![0; 12];
     old.read_exact(&mut said).await.expect("an answer");
     assert_eq!(&said, b"HTTP/1.1 423");
@@ -216,10 +213,23 @@ async fn progress_of_bytes_is_told_at_most_four_times_a_second() {
         Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 99]))
     });
     world.patch(&path, 0, &[], Body::from_stream(futures_util::stream::iter(parts))).await.expect(204);
-    let updates = world.updates(&id).await;
+    world.until(&id, |state| state["metadata"]["upload"]["received_bytes"] == 99_000).await;
     // Started, three within the second, and the end of the request.
-    assert!((4..=6).contains(&updates.len()), "{}", updates.len());
-    assert_eq!(updates.last().expect("one")["metadata"]["upload"]["received_bytes"], 99_000);
+    let updates = world.updates(&id).await.len();
+    assert!((4..=6).contains(&updates), "{updates}");
+}
+
+#[tokio::test]
+async fn many_small_chunks_make_few_updates() {
+    let world = World::with(JobsConfig::default(), manual_clock()).await;
+    let (id, path) = world.create(1000).await;
+    for offset in 0..200 {
+        world.patch(&path, offset, &[], "x").await.expect(204);
+    }
+    world.until(&id, |state| state["metadata"]["upload"]["received_bytes"] == 200).await;
+    // The clock stands still: started, and words given at most every quarter second of real time.
+    let updates = world.updates(&id).await.len();
+    assert!(updates < 100, "{updates}");
 }
 
 #[tokio::test]

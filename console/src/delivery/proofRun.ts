@@ -21,7 +21,7 @@ const AFTERMATH_MS = 1000;
 export interface ProofWires {
   follow: (options: Follow) => () => void;
   /** The cursor to follow from. */
-  beginning: (channel: string) => Promise<string>;
+  beginning: () => Promise<string>;
   publish: (channel: string, batch: Batch) => Promise<void>;
   newKey: () => string;
 }
@@ -111,7 +111,7 @@ export class ProofRun {
   async #beginning(): Promise<string | null> {
     while (!this.#abandoned) {
       try {
-        const cursor = await this.#wires.beginning(this.channel);
+        const cursor = await this.#wires.beginning();
         return this.#abandoned ? null : cursor;
       } catch {
         await pause(1000);

@@ -3,7 +3,7 @@
  */
 import { defineStore } from "pinia";
 import { computed, ref, shallowRef, watch } from "vue";
-import { request } from "@/shared/api";
+import { api, request } from "@/shared/api";
 import { newId, shortId } from "@/shared/ids";
 import { useLive } from "@/shared/liveStore";
 import { ProofRun } from "./proofRun";
@@ -61,9 +61,10 @@ export const useProof = defineStore("proof", () => {
   return { phase, channel, counts, queued, gaps, failure, stretches, carrier, active, start, stop };
 });
 
-async function beginning(channel: string): Promise<string> {
-  const answer = await request<{ cursor: string }>(`/anywire/poll?channels=${channel}`);
-  return answer.cursor;
+/** Any cursor of the log from before the first number will do: one cursor serves every channel. */
+async function beginning(): Promise<string> {
+  const { tail } = await api.overview();
+  return tail;
 }
 
 async function publish(channel: string, batch: Batch): Promise<void> {

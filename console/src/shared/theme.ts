@@ -99,7 +99,6 @@ export function overrides(dark: boolean): GlobalThemeOverrides {
       textColorFocusPrimary: p.onAccent,
       fontWeight: "500",
     },
-    Popover: { padding: "0" },
     Switch: { railColor: p.line },
   };
 }

@@ -115,6 +115,16 @@ describe("the page of one job", () => {
     expect(page?.missing.value).toBe(true);
   });
 
+  it("does not ask for a job that this page is still about to create", async () => {
+    serve({ "/api/progress/a": job("a") });
+    let exists = false;
+    const page = effectScope().run(() => useJob(ref("a"), () => exists));
+    await settled();
+    expect(page?.job.value).toBeNull();
+    exists = true;
+    await vi.waitFor(() => expect(page?.job.value?.session_id).toBe("a"));
+  });
+
   it("loads the state afresh when events were lost", async () => {
     serve({ "/api/progress/a": job("a") });
     const page = effectScope().run(() => useJob(ref("a")));

@@ -30,6 +30,8 @@ export interface UploadView {
   total: number;
   phase: UploadPhase;
   resumedFrom: number | null;
+  /** The server knows the upload, and so its job. A refused one never will; then it is the page's to say so. */
+  exists: boolean;
   message: string | null;
 }
 
@@ -63,6 +65,7 @@ export class UploadTask {
       total: file.size,
       phase: "sending",
       resumedFrom: null,
+      exists: begun !== null,
       message: null,
     };
   }
@@ -90,7 +93,7 @@ export class UploadTask {
     const sessionId = previous.metadata.session_id;
     if (!sessionId) return;
     upload.options.metadata = { ...upload.options.metadata, session_id: sessionId };
-    this.view = { ...this.view, sessionId };
+    this.view = { ...this.view, sessionId, exists: true };
   }
 
   /** Tries again now. */
@@ -132,7 +135,10 @@ export class UploadTask {
         if (retry) this.#apply({ kind: "interrupted" }, { message: error.message });
         return retry;
       },
-      onUploadUrlAvailable: () => this.#armStall(),
+      onUploadUrlAvailable: () => {
+        this.#armStall();
+        this.#change({ exists: true });
+      },
       onProgress: (sent) => this.#moved(sent),
       onChunkComplete: (size, accepted) => {
         if (this.#isFresh && accepted > size) this.view = { ...this.view, resumedFrom: accepted - size };
@@ -169,7 +175,7 @@ export class UploadTask {
       this.#release();
       // Else the same file would be refused for ever.
       void this.#forget();
-      this.#apply({ kind: "refused" }, { message: bodyOf(error) ?? error.message });
+      this.#apply({ kind: "refused" }, { exists: true, message: bodyOf(error) ?? error.message });
     }
   }
 

@@ -8,8 +8,10 @@ import type { JobState } from "@/shared/types";
 import { isNewer, stateOfEvent } from "./progress";
 
 const RETRY_MS = 2000;
+const SOON_MS = 100;
 
-export function useJob(id: Ref<string>) {
+/** `exists` is false while this page itself is about to create the job: asking for it then would be a 404 for nothing. */
+export function useJob(id: Ref<string>, exists: () => boolean = () => true) {
   const live = useLive();
   const job = shallowRef<JobState | null>(null);
   const error = shallowRef<ApiError | null>(null);
@@ -26,6 +28,10 @@ export function useJob(id: Ref<string>) {
   async function load(): Promise<void> {
     const wanted = id.value;
     if (timer !== null) clearTimeout(timer);
+    if (!exists()) {
+      timer = setTimeout(() => void load(), SOON_MS);
+      return;
+    }
     try {
       const state = await api.job(wanted);
       if (wanted !== id.value) return;

@@ -12,7 +12,7 @@ use anywire_log::{Clock, SystemClock, Timestamp};
 use anywire_protocol::json::iso_time;
 use axum::{
     Json, Router,
-    extract::{Query, State},
+    extract::{Query, Request, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -24,6 +24,7 @@ use crate::Anywire;
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 const LIST_MAX: usize = 1000;
+const LIST_DEFAULT: usize = 200;
 /// The longest cut of the network lab, in milliseconds.
 const CUT_MS_MAX: u64 = 60_000;
 
@@ -92,15 +93,40 @@ async fn overview(State(anywire): State<Arc<Anywire>>) -> Response {
     (NO_STORE, Json(anywire.overview.newest())).into_response()
 }
 
-#[derive(Deserialize)]
+/// What part of a list is wanted.
 struct Page {
-    limit: Option<usize>,
-    #[serde(default)]
+    limit: usize,
     prefix: String,
 }
 
-async fn clients(State(anywire): State<Arc<Anywire>>, Query(page): Query<Page>) -> Response {
-    let (total, clients) = anywire.gateway.clients(page.limit.unwrap_or(200).min(LIST_MAX));
+impl Page {
+    /// Unknown parameters are left to others: a token may come this way.
+    fn parse(query: &[(String, String)]) -> Result<Self, String> {
+        let mut page = Self { limit: LIST_DEFAULT, prefix: String::new() };
+        for (name, value) in query {
+            match name.as_str() {
+                "limit" => {
+                    let limit = value.parse().ok().filter(|limit| *limit <= LIST_MAX);
+                    page.limit = limit.ok_or_else(|| {
+                        format!("\"limit\" is {value:?}; expected a whole number from 0 to {LIST_MAX}")
+                    })?;
+                }
+                "prefix" => page.prefix.clone_from(value),
+                _ => {}
+            }
+        }
+        Ok(page)
+    }
+}
+
+type Pairs = Query<Vec<(String, String)>>;
+
+async fn clients(State(anywire): State<Arc<Anywire>>, Query(query): Pairs) -> Response {
+    let page = match Page::parse(&query) {
+        Ok(page) => page,
+        Err(message) => return invalid(&message),
+    };
+    let (total, clients) = anywire.gateway.clients(page.limit);
     let clients: Vec<Value> = clients.iter().map(client).collect();
     (NO_STORE, Json(json!({ "total": total, "clients": clients }))).into_response()
 }
@@ -124,8 +150,12 @@ fn client(client: &Client) -> Value {
     })
 }
 
-async fn channels(State(anywire): State<Arc<Anywire>>, Query(page): Query<Page>) -> Response {
-    let listed = anywire.log.engine().channels(&page.prefix, page.limit.unwrap_or(200).min(LIST_MAX));
+async fn channels(State(anywire): State<Arc<Anywire>>, Query(query): Pairs) -> Response {
+    let page = match Page::parse(&query) {
+        Ok(page) => page,
+        Err(message) => return invalid(&message),
+    };
+    let listed = anywire.log.engine().channels(&page.prefix, page.limit);
     let channels: Vec<Value> = listed
         .iter()
         .map(|(channel, state)| {
@@ -199,6 +229,13 @@ async fn restart(State(anywire): State<Arc<Anywire>>) -> Response {
     }
     anywire.restart.want();
     (StatusCode::ACCEPTED, Json(lab_state(&anywire))).into_response()
+}
+
+/// Answers a method that a route does not know; the router adds `Allow`.
+pub(crate) async fn method_not_allowed(request: Request) -> Response {
+    let message = format!("{} does not answer {}; see Allow", request.uri().path(), request.method());
+    let body = json!({ "code": "method_not_allowed", "message": message });
+    (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
 }
 
 fn lab_disabled(anywire: &Anywire) -> Option<Response> {

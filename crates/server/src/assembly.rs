@@ -131,8 +131,9 @@ impl Anywire {
         let applications = self.applications.iter().fold(Router::new(), |all, one| all.merge(one.routes()));
         let guarded = applications.merge(api::routes(self));
         let open = self.gateway.routes().merge(api::open_routes(self)).merge(openapi::routes());
-        let routes = open.merge(self.gateway.for_backends(guarded)).fallback(console::serve);
-        self.gateway.protect(routes)
+        let routes = open.merge(self.gateway.for_backends(guarded));
+        self.gateway
+            .protect(routes.method_not_allowed_fallback(api::method_not_allowed).fallback(console::serve))
     }
 
     /// Binds the configured address.

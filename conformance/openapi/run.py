@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Holds a running server to the API description it serves itself, with requests that schemathesis makes up.
+
+    python3 conformance/openapi/run.py                      ANYWIRE_BIN names the server; else target/release, target/debug
+    python3 conformance/openapi/run.py --max-examples 200   what follows goes to schemathesis
+
+The server runs on a free loopback port with a directory of its own. Checked of every answer: no 5xx, and status, content type, headers
+and body as described. SSE and WebSocket do not end by themselves and are left to the cases; a poll waits at most a second here.
+Schemathesis is installed into .cache/venv-schemathesis. Ends with 0 if nothing was found, 1 if something was, 2 if schemathesis could
+not be installed (0 if ANYWIRE_ALLOW_MISSING names schemathesis).
+
+Knows: how to start a server and schemathesis. Does not know: the API.
+"""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.request
+import venv
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+VENV = ROOT / ".cache" / "venv-schemathesis"
+PROGRAM = VENV / "bin" / "schemathesis"
+REQUIREMENTS = HERE / "requirements.txt"
+INSTALLED = VENV / "installed.txt"
+
+CHECKS = [
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "positive_data_acceptance",
+    "unsupported_method",
+    "allow_header_conformance",
+]
+# The same requests each time, so that a finding can be repeated.
+SEED = "20260123"
+EXAMPLES_MAX = "40"
+WAIT_S_MAX = 1
+INSTALL_S_MAX = 600
+RUN_S_MAX = 900
+STOP_S_MAX = 30
+
+
+def install() -> bool:
+    """Makes the environment once for each version of requirements.txt."""
+    wanted = REQUIREMENTS.read_text()
+    if PROGRAM.exists() and INSTALLED.exists() and INSTALLED.read_text() == wanted:
+        return True
+    try:
+        venv.create(VENV, with_pip=True)
+        pip = [VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "-r", REQUIREMENTS], check=True, timeout=INSTALL_S_MAX)
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"openapi: schemathesis could not be installed: {error}", file=sys.stderr)
+        return False
+    INSTALLED.write_text(wanted)
+    return True
+
+
+def binary() -> pathlib.Path:
+    named = os.environ.get("ANYWIRE_BIN")
+    candidates = [pathlib.Path(named).resolve()] if named else [ROOT / "target" / kind / "anywire" for kind in ("release", "debug")]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    sys.exit(f"openapi: there is no server at {candidates[0]}; run cargo build -p anywire, or set ANYWIRE_BIN")
+
+
+def start(directory: pathlib.Path) -> tuple[subprocess.Popen, str]:
+    """Starts a server and returns it with its URL."""
+    settings = ["--set", "stop_ms=1000", "--set", "logging.level=warn", "--set", "jobs.uploads_open_max=10000"]
+    command = [binary(), "serve", "--listen", "127.0.0.1:0", "--data", directory / "data", *settings]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANYWIRE_")}
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=inherited)
+    line = server.stdout.readline()
+    if " is ready at " not in line:
+        stop(server)
+        sys.exit(f"openapi: the server did not start; it said {line!r}")
+    return server, line.rsplit(" ", 1)[1].strip()
+
+
+def stop(server: subprocess.Popen) -> None:
+    server.send_signal(signal.SIGTERM)
+    try:
+        server.wait(STOP_S_MAX)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def description(url: str, directory: pathlib.Path) -> pathlib.Path:
+    """The description the server serves, with polls that do not wait long."""
+    with urllib.request.urlopen(f"{url}/api/openapi.json", timeout=30) as answer:
+        document = json.load(answer)
+    for parameter in document["paths"]["/anywire/poll"]["get"]["parameters"]:
+        if parameter.get("name") == "wait":
+            parameter["schema"]["maximum"] = WAIT_S_MAX
+            parameter["example"] = WAIT_S_MAX
+    path = directory / "openapi.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def judge(url: str, directory: pathlib.Path, further: list[str]) -> int:
+    command = [PROGRAM, "run", description(url, directory), "--url", url, "--checks", ",".join(CHECKS)]
+    command += ["--exclude-path", "/anywire/sse", "--exclude-path", "/anywire/ws"]
+    command += ["--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES_MAX, "--seed", SEED]
+    command += ["--workers", "2", "--request-timeout", "90", "--continue-on-failure", "--warnings", "off"]
+    command += ["--suppress-health-check", "all"]
+    # Its database of examples stays in the temporary directory.
+    return subprocess.run([*command, *further], cwd=directory, timeout=RUN_S_MAX).returncode
+
+
+def main() -> int:
+    if not install():
+        return 0 if "schemathesis" in os.environ.get("ANYWIRE_ALLOW_MISSING", "").split(",") else 2
+    with tempfile.TemporaryDirectory(prefix="anywire-openapi-") as name:
+        directory = pathlib.Path(name)
+        server, url = start(directory)
+        try:
+            found = judge(url, directory, sys.argv[1:])
+            if server.poll() is not None:
+                print(f"openapi: the server ended with {server.returncode} meanwhile", file=sys.stderr)
+                return 1
+        except subprocess.TimeoutExpired:
+            print(f"openapi: schemathesis did not end within {RUN_S_MAX} s", file=sys.stderr)
+            return 1
+        finally:
+            stop(server)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -36,7 +36,7 @@ pub struct Client {
     pub acked: Option<Cursor>,
     /// How many offsets of the log lie between it and the tail; 0 when it is live.
     pub lag: u64,
-    /// `live`, `catching_up`, `blocked` or `waiting`.
+    /// `live`, `blocked`, `waiting` (a long-poll) or `polling`.
     pub state: &'static str,
     /// Since when.
     pub connected_at: Timestamp,
@@ -104,6 +104,14 @@ impl Pollers {
         poller.gaps += u32::from(polled.gap);
         if poller.channels != polled.channels {
             poller.channels = polled.channels.to_vec();
+        }
+    }
+
+    /// A client that polled is connected otherwise now: it is listed once.
+    pub(crate) fn forget(&self, address: IpAddr, client: &str) {
+        let mut pollers = self.0.lock();
+        if !pollers.is_empty() {
+            pollers.remove(&(address, client.to_owned()));
         }
     }
 
@@ -183,7 +191,7 @@ impl Gateway {
             cursor: self.log.cursor(poller.offset),
             acked: None,
             lag: 0,
-            state: "waiting",
+            state: "polling",
             connected_at: poller.first,
             resumes: poller.polls,
             gaps: poller.gaps,

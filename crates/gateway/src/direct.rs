@@ -23,7 +23,7 @@ use crate::{
     clients::Polled,
     drive::{Flow, Input, drive, read_ready},
     fanout::{Mode, Outcome, PollTerms, Reader, SocketSink, Wire, answer_head, no_content},
-    gateway::{Admitted, StreamRequest},
+    gateway::{Admitted, OpenReader, StreamRequest},
     metrics::Transport,
     polling::Poll,
     websocket,
@@ -58,11 +58,7 @@ pub(crate) async fn serve(
     address: IpAddr,
 ) -> Option<BytesMut> {
     let mut poller = None;
-    let after = serve_requests(gateway, stream, address, &mut poller).await;
-    if let Some(reader) = poller {
-        gateway.close_reader(&reader);
-    }
-    match after {
+    match serve_requests(gateway, stream, address, &mut poller).await {
         After::Library(bytes) => Some(bytes),
         After::Close => None,
     }
@@ -72,7 +68,7 @@ async fn serve_requests(
     gateway: &Arc<Gateway>,
     stream: &Arc<TcpStream>,
     address: IpAddr,
-    poller: &mut Option<Arc<Reader>>,
+    poller: &mut Option<OpenReader>,
 ) -> After {
     let mut bytes = BytesMut::new();
     let mut patience = HEAD_TIME;
@@ -284,7 +280,6 @@ async fn serve_sse(
     drop(admitted);
     let expiry = left_ms.map(|left_ms| Box::pin(tokio::time::sleep(Duration::from_millis(left_ms))));
     drive(gateway, &reader, stream, &mut Silent(expiry)).await;
-    gateway.close_reader(&reader);
 }
 
 /// One poll on a connection that the gateway owns.
@@ -298,7 +293,7 @@ struct PollRequest<'a> {
 }
 
 impl PollRequest<'_> {
-    async fn serve(&self, poller: &mut Option<Arc<Reader>>, bytes: &mut BytesMut) -> io::Result<()> {
+    async fn serve(&self, poller: &mut Option<OpenReader>, bytes: &mut BytesMut) -> io::Result<()> {
         let query = &self.admitted.query;
         let log = &self.gateway.log;
         let mut poll = Poll::begin(log, &query.channels, query.after.unwrap_or_default(), query.limit);
@@ -360,7 +355,7 @@ impl PollRequest<'_> {
     async fn wait(
         &self,
         poll: Poll,
-        poller: &mut Option<Arc<Reader>>,
+        poller: &mut Option<OpenReader>,
         bytes: &mut BytesMut,
     ) -> io::Result<()> {
         let reader = self.poller(poller);
@@ -429,7 +424,7 @@ impl PollRequest<'_> {
     }
 
     /// The connection's reader, watching the request's channels.
-    fn poller(&self, poller: &mut Option<Arc<Reader>>) -> Arc<Reader> {
+    fn poller(&self, poller: &mut Option<OpenReader>) -> Arc<Reader> {
         let open = || {
             let wire = Wire::Direct(Arc::clone(self.stream));
             self.gateway.open_reader(Transport::LongPoll, &self.admitted, self.address, wire)
@@ -445,7 +440,7 @@ impl PollRequest<'_> {
         let missing: Vec<Channel> =
             wanted.iter().filter(|channel| !known.contains(channel)).cloned().collect();
         self.gateway.watch(reader, &missing);
-        Arc::clone(reader)
+        Arc::clone(&**reader)
     }
 }
 

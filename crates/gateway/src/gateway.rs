@@ -10,8 +10,9 @@ use std::{
     },
 };
 
-use anywire_log::{Channel, Clock, Log, Position};
+use anywire_log::{Batch, Channel, Clock, Log, Position};
 use anywire_protocol::{Code, Refusal, publish::PublishLimits, request::StreamQuery};
+use parking_lot::RwLock;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -54,6 +55,8 @@ pub struct Gateway {
     /// Every connection's task.
     pub(crate) tasks: TaskTracker,
     next_client: AtomicU64,
+    /// Channels that only the server's own applications write to.
+    kept: RwLock<Vec<Channel>>,
 }
 
 /// A request that was let in.
@@ -104,6 +107,7 @@ impl Gateway {
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
             next_client: AtomicU64::new(1),
+            kept: RwLock::default(),
             config,
             log,
             clock,
@@ -177,6 +181,26 @@ impl Gateway {
         Ok(Admitted { principal, origin, query, credentials })
     }
 
+    /// From now on nobody outside may publish to this channel: an application's state is built from it.
+    pub fn keep_for_server(&self, channel: &str) {
+        self.kept.write().extend(Channel::new(channel));
+    }
+
+    /// Refuses publications that somebody may not make.
+    pub(crate) fn check_publish(&self, principal: &Principal, batch: &Batch) -> Result<(), Refusal> {
+        principal.may_publish(batch.publications.iter().map(|publication| &publication.channel))?;
+        let kept = self.kept.read();
+        let mut channels = batch.publications.iter().map(|publication| &publication.channel);
+        match channels.find(|channel| kept.contains(channel)) {
+            None => Ok(()),
+            Some(channel) => {
+                let message =
+                    format!("channel {channel} is written by the server's own application; use another one");
+                Err(Refusal::new(Code::Forbidden, message))
+            }
+        }
+    }
+
     /// A refusal for those who come while the gateway stops.
     pub(crate) fn shutting_down(&self) -> Refusal {
         let message = "the server is restarting; come back after the time given";
@@ -192,12 +216,12 @@ impl Gateway {
 
     /// A reader for a request that was let in; it gets heartbeats from now on.
     pub(crate) fn open_reader(
-        &self,
+        self: &Arc<Self>,
         transport: Transport,
         admitted: &Admitted,
         address: IpAddr,
         wire: Wire,
-    ) -> Arc<Reader> {
+    ) -> OpenReader {
         let client = match &admitted.query.client {
             Some(name) => name.as_str().into(),
             None => format!("c-{}", self.next_client.fetch_add(1, Relaxed)).into_boxed_str(),
@@ -212,11 +236,11 @@ impl Gateway {
         let reader = Reader::new(info, self.fanout.assign_shard(), wire, self.delivery.now_ms());
         self.fanout.add(&reader);
         self.metrics.opened(transport);
-        reader
+        self.pollers.forget(address, &reader.info().client);
+        OpenReader { gateway: Arc::clone(self), reader }
     }
 
-    /// The connection has ended.
-    pub(crate) fn close_reader(&self, reader: &Arc<Reader>) {
+    fn close_reader(&self, reader: &Arc<Reader>) {
         reader.settle(&self.metrics);
         self.presence.leave_all(reader.info());
         self.fanout.remove(reader);
@@ -239,6 +263,27 @@ impl Gateway {
         if gap {
             self.metrics.gaps.fetch_add(1, Relaxed);
         }
+    }
+}
+
+/// A reader that is known to the fan-out. Dropping it ends that, however its connection's task ends: finished, cut off or
+/// cancelled. Else the fan-out would hold the socket open and go on writing to it.
+pub(crate) struct OpenReader {
+    gateway: Arc<Gateway>,
+    reader: Arc<Reader>,
+}
+
+impl std::ops::Deref for OpenReader {
+    type Target = Arc<Reader>;
+
+    fn deref(&self) -> &Arc<Reader> {
+        &self.reader
+    }
+}
+
+impl Drop for OpenReader {
+    fn drop(&mut self) {
+        self.gateway.close_reader(&self.reader);
     }
 }
 

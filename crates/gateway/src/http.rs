@@ -34,8 +34,8 @@ use crate::{
     auth::Credentials,
     clients::Polled,
     drive::fetch,
-    fanout::{BufferSink, Mode, Outcome, Reader, Wire},
-    gateway::{Admitted, StreamRequest, UNKNOWN_ADDRESS},
+    fanout::{BufferSink, Mode, Outcome, Wire},
+    gateway::{Admitted, OpenReader, StreamRequest, UNKNOWN_ADDRESS},
     metrics::Transport,
     polling::Poll,
     websocket,
@@ -111,7 +111,7 @@ fn address(request: &Request) -> IpAddr {
 const CORS_ALLOW_HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, If-None-Match, \
     Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset, Upload-Checksum, X-HTTP-Method-Override, X-Requested-With";
 const CORS_EXPOSE_HEADERS: &str = "Anywire-Cursor, Anywire-Session, ETag, Retry-After, Location, Tus-Resumable, \
-    Tus-Version, Tus-Extension, Tus-Max-Size, Upload-Offset, Upload-Length, Upload-Metadata";
+    Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Expires";
 
 async fn check_place(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
     let origin = match gateway.gate.check_place(&credentials(&request)) {
@@ -168,7 +168,7 @@ async fn publish(State(gateway): State<Arc<Gateway>>, request: Request) -> Resul
     let body = read_body(&parts.headers, body, limit).await?;
     let key = parts.headers.get("idempotency-key").map(|value| value.to_str().unwrap_or("\u{fffd}"));
     let batch = parse_publish(&body, key, &gateway.publish_limits())?;
-    principal.may_publish(batch.publications.iter().map(|publication| &publication.channel))?;
+    gateway.check_publish(&principal, &batch)?;
     let appended = gateway.append(batch).await?;
     let offsets: Vec<u64> = appended.offsets().map(anywire_log::Offset::get).collect();
     let mut out = Vec::with_capacity(64 + offsets.len() * 12);
@@ -298,10 +298,11 @@ async fn wait(
     }
 }
 
-/// A reader that is closed when its body or request is dropped.
+/// The reader of a body or a request.
 struct Open {
     gateway: Arc<Gateway>,
-    reader: Arc<Reader>,
+    reader: OpenReader,
+    /// A waiting poll keeps its subscription to itself: what its reader watches has to be ended by name.
     watched: Vec<Channel>,
 }
 
@@ -317,7 +318,6 @@ impl Drop for Open {
         for channel in &self.watched {
             self.gateway.fanout.unwatch_reader(&self.reader, channel);
         }
-        self.gateway.close_reader(&self.reader);
     }
 }
 
@@ -383,9 +383,16 @@ async fn ws(State(gateway): State<Arc<Gateway>>, mut request: Request) -> Result
     let address = address(&request);
     let upgrade = hyper::upgrade::on(&mut request);
     gateway.tasks.clone().spawn(async move {
-        match upgrade.await {
-            Ok(upgraded) => serve_upgraded(gateway, upgraded, admitted, address).await,
-            Err(error) => tracing::debug!(%error, "an upgrade broke off"),
+        let lab = Arc::clone(&gateway.lab);
+        let serve = async {
+            match upgrade.await {
+                Ok(upgraded) => serve_upgraded(gateway, upgraded, admitted, address).await,
+                Err(error) => tracing::debug!(%error, "an upgrade broke off"),
+            }
+        };
+        tokio::select! {
+            () = serve => {}
+            () = lab.next_cut() => {}
         }
     });
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();

@@ -55,11 +55,15 @@ impl Lab {
         self.buffer_sse.store(on && self.is_enabled(), Relaxed);
     }
 
+    /// Lets nobody in until then. Those who are connected are cut by [`Lab::cut_now`].
     pub(crate) fn cut_until(&self, until_ms: u64) {
         if self.is_enabled() {
             self.cut_until_ms.store(until_ms, Relaxed);
-            self.cut.notify_waiters();
         }
+    }
+
+    pub(crate) fn cut_now(&self) {
+        self.cut.notify_waiters();
     }
 
     /// Resolves at the next cut.

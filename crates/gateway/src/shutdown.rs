@@ -10,6 +10,8 @@ use crate::{Gateway, fanout::Reader, metrics::Transport};
 
 /// The close code for "come back after the restart".
 const RESTART: u16 = 1012;
+/// How long a cut leaves to the answer of its own request.
+const CUT_DELAY: Duration = Duration::from_millis(100);
 
 impl Gateway {
     /// Stops: nobody is let in any more, everybody hears when to come back (spread over the restart window), and what is under way may end
@@ -52,10 +54,18 @@ impl Gateway {
         }
     }
 
-    /// The lab: ends every connection and accepts none for a time.
-    pub fn lab_cut(&self, millis: u64) {
+    /// The lab: accepts nobody for a time and ends every connection, [`CUT_DELAY`] from now, so that the answer to
+    /// whoever asked for it can leave.
+    pub fn lab_cut(self: &Arc<Self>, millis: u64) {
         let now_ms = u64::try_from(self.clock.now().as_millis()).unwrap_or_default();
         self.lab.cut_until(now_ms + millis);
+        if self.lab.is_enabled() && millis > 0 {
+            let gateway = Arc::clone(self);
+            tokio::spawn(async move {
+                tokio::time::sleep(CUT_DELAY).await;
+                gateway.lab.cut_now();
+            });
+        }
     }
 
     fn abort_all(&self, transport: Transport) {

@@ -49,7 +49,6 @@ pub(crate) async fn serve_direct(
     let reader = gateway.open_reader(Transport::WebSocket, &admitted, address, wire);
     let mut session = Session::new(Arc::clone(&gateway), Arc::clone(&reader), admitted.principal);
     drive(&gateway, &reader, &stream, &mut session).await;
-    gateway.close_reader(&reader);
 }
 
 /// Serves a connection over any stream: TLS, or another server's.
@@ -98,7 +97,6 @@ pub(crate) async fn serve_woken<S>(
         }
     }
     let _gone = stream.shutdown().await;
-    gateway.close_reader(&reader);
 }
 
 /// What came in one read.
@@ -282,7 +280,7 @@ impl Session {
     }
 
     async fn publish(&mut self, id: Option<u64>, batch: Batch) -> Result<Flow, Refusal> {
-        self.principal.may_publish(batch.publications.iter().map(|publication| &publication.channel))?;
+        self.gateway.check_publish(&self.principal, &batch)?;
         let limits = &self.gateway.config.limits;
         let now_ms = self.gateway.delivery.now_ms();
         let count = batch.publications.len();

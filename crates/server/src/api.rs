@@ -4,7 +4,7 @@
 
 use std::{
     sync::{Arc, LazyLock},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anywire_gateway::Client;
@@ -213,12 +213,7 @@ async fn set_lab(State(anywire): State<Arc<Anywire>>, body: axum::body::Bytes) -
         anywire.gateway.lab_buffer_sse(on);
     }
     if let Some(cut_ms) = change.cut_ms {
-        let gateway = Arc::clone(&anywire.gateway);
-        // After this answer has left: the cut ends its connection too.
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            gateway.lab_cut(cut_ms);
-        });
+        anywire.gateway.lab_cut(cut_ms);
     }
     (NO_STORE, Json(lab_state(&anywire))).into_response()
 }

@@ -15,7 +15,7 @@ use anywire_store::{EmbeddedConfig, EmbeddedEngine};
 use axum::Router;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api,
@@ -72,6 +72,8 @@ pub struct Anywire {
     pub(crate) restart: Restart,
     config: ServerConfig,
     shutdown: CancellationToken,
+    /// The applications' background work: it ends before the log is closed.
+    background: TaskTracker,
 }
 
 impl Anywire {
@@ -97,7 +99,9 @@ impl Anywire {
         };
         let jobs = Jobs::start(context("jobs"), config.jobs).await?;
         let applications: Vec<Arc<dyn Application>> = vec![jobs.clone()];
-        tokio::spawn(jobs.run());
+        let background = TaskTracker::new();
+        background.spawn(jobs.run());
+        gateway.keep_for_server(anywire_jobs::JOBS_CHANNEL);
         let overview = Overview::start(&gateway, shutdown.clone());
         tokio::spawn(apply_retention(Arc::clone(&log), clock, shutdown.clone()));
         let mut registry = Registry::default();
@@ -111,6 +115,7 @@ impl Anywire {
             restart: Restart::default(),
             config: config.server,
             shutdown,
+            background,
         }))
     }
 
@@ -162,8 +167,13 @@ impl Anywire {
 
     /// Stops in order: nobody is let in, everybody is told, applications end, the log is closed.
     pub async fn stop(&self) {
-        self.gateway.shut_down(Duration::from_millis(self.config.stop_ms)).await;
+        let patience = Duration::from_millis(self.config.stop_ms);
+        self.gateway.shut_down(patience).await;
         self.shutdown.cancel();
+        self.background.close();
+        if tokio::time::timeout(patience, self.background.wait()).await.is_err() {
+            tracing::warn!("an application did not end in time");
+        }
         self.log.engine().close().await;
     }
 }

@@ -37,11 +37,8 @@ impl Restart {
 /// Replaces this process by a new one of the same program with the same arguments. Returns only if that failed.
 pub(crate) fn replace_process(address: SocketAddr) -> std::io::Error {
     use std::os::unix::process::CommandExt;
-    let program = match std::env::current_exe() {
-        Ok(program) => program,
-        Err(error) => return error,
-    };
-    std::process::Command::new(program)
+    // The program that runs, even if its file was replaced meanwhile (proc(5)).
+    std::process::Command::new("/proc/self/exe")
         .args(std::env::args_os().skip(1))
         .env(LISTEN_VARIABLE, address.to_string())
         .exec()

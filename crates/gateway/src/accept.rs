@@ -115,22 +115,26 @@ async fn serve_connection(
     app: Router,
     tls: Option<Tls>,
 ) {
+    // Boxed, here and below: what is rare must not make the future of every idle connection larger.
     if let Some(tls) = tls {
-        match tokio::time::timeout(HANDSHAKE_TIME, tls.acceptor().accept(stream)).await {
-            Ok(Ok(stream)) => {
-                let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                Box::pin(serve_http(gateway, stream, app, address, http2)).await;
-            }
-            Ok(Err(error)) => tracing::debug!(%address, %error, "a TLS handshake failed"),
-            Err(_) => tracing::debug!(%address, "a TLS handshake took too long"),
-        }
-        return;
+        return Box::pin(serve_tls(gateway, stream, address, app, tls)).await;
     }
     let stream = Arc::new(stream);
     if let Some(bytes) = direct::serve(gateway, &stream, address).await {
         let http2 = bytes.starts_with(b"PRI");
         let io = CleartextIo::new(stream, bytes.freeze());
         Box::pin(serve_http(gateway, io, app, address, http2)).await;
+    }
+}
+
+async fn serve_tls(gateway: &Arc<Gateway>, stream: TcpStream, address: IpAddr, app: Router, tls: Tls) {
+    match tokio::time::timeout(HANDSHAKE_TIME, tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            serve_http(gateway, stream, app, address, http2).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%address, %error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!(%address, "a TLS handshake took too long"),
     }
 }
 

@@ -73,21 +73,18 @@ async fn serve_requests(
     let mut bytes = BytesMut::new();
     let mut patience = HEAD_TIME;
     loop {
-        let route = tokio::select! {
-            read = tokio::time::timeout(patience, read_head(gateway, stream, &mut bytes)) => match read {
-                Ok(Ok(Some(route))) => route,
-                _ => return After::Close,
-            },
-            () = gateway.closing.cancelled() => return After::Close,
+        // Boxed, and gone when the request is known: an idle connection keeps only what comes after.
+        let Some(route) = Box::pin(next_route(gateway, stream, &mut bytes, patience)).await else {
+            return After::Close;
         };
         match route {
             Route::Library => return After::Library(bytes),
             Route::Refused(refusal) => {
-                let _gone = write_all(stream, &refusal_answer(&refusal)).await;
+                let _gone = Box::pin(write_all(stream, &refusal_answer(&refusal))).await;
                 return After::Close;
             }
             Route::WebSocket(accepted, admitted) => {
-                if write_all(stream, &accepted.response()).await.is_ok() {
+                if Box::pin(write_all(stream, &accepted.response())).await.is_ok() {
                     let (gateway, stream) = (Arc::clone(gateway), Arc::clone(stream));
                     Box::pin(websocket::serve_direct(gateway, stream, admitted, address)).await;
                 }
@@ -105,6 +102,19 @@ async fn serve_requests(
             }
         }
         patience = KEEP_ALIVE;
+    }
+}
+
+/// What the next request asks for; `None` when none comes in time, or none may come any more.
+async fn next_route(
+    gateway: &Gateway,
+    stream: &TcpStream,
+    bytes: &mut BytesMut,
+    patience: Duration,
+) -> Option<Route> {
+    tokio::select! {
+        read = tokio::time::timeout(patience, read_head(gateway, stream, bytes)) => read.ok()?.ok()?,
+        () = gateway.closing.cancelled() => None,
     }
 }
 

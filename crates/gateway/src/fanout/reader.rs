@@ -172,7 +172,7 @@ impl Tally {
     }
 }
 
-/// One read of the tail that all readers of a walk share who stand at the same place: nearly all of them.
+/// One read of the tail that neighbours in a walk share who stand at the same place: nearly all of them do.
 pub(super) struct Shared<'a> {
     tail: &'a Arc<ChannelTail>,
     read: Option<SharedRead>,
@@ -793,15 +793,22 @@ impl State {
 }
 
 impl Shared<'_> {
-    /// The shared read, if it fits this reader; made by the first one it fits.
+    /// Reads anew for the next reader: what was committed meanwhile goes into the same write. So while events keep coming, a walk that
+    /// goes round and round gives each reader everything since its last visit at once.
+    pub(super) fn refresh(&mut self) {
+        self.read = None;
+    }
+
+    /// The shared read, if it fits this reader; else one made for it, which its neighbours share.
     fn read_for(&mut self, subscription: &Subscription, delivery: &Delivery) -> Option<&mut SharedRead> {
-        if self.read.is_none() {
+        if !self.read.as_ref().is_some_and(|read| subscription.needs_only(self.tail, read.after)) {
             self.make(subscription, delivery);
         }
-        self.read.as_mut().filter(|read| subscription.needs_only(self.tail, read.after))
+        self.read.as_mut()
     }
 
     fn make(&mut self, subscription: &Subscription, delivery: &Delivery) {
+        self.read = None;
         let after = subscription.cursor(delivery.log.tail_offset());
         if !subscription.needs_only(self.tail, after) {
             return;

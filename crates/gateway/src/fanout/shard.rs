@@ -22,7 +22,7 @@ use super::{
 };
 
 /// How many readers a walk serves before other tasks have their turn.
-const WALK_TURN: usize = 128;
+const WALK_TURN: usize = 64;
 /// How often liveness is looked after.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
 
@@ -152,6 +152,7 @@ impl Shard {
         let mut shared = Shared::new(&watch.tail);
         for turn in readers.chunks(WALK_TURN) {
             let mut tally = Tally::default();
+            shared.refresh();
             for reader in turn {
                 reader.on_commit(delivery, &mut shared, &mut tally);
             }

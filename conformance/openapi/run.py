@@ -4,8 +4,8 @@
     python3 conformance/openapi/run.py                      ANYWIRE_BIN names the server; else target/release, target/debug
     python3 conformance/openapi/run.py --max-examples 200   what follows goes to schemathesis
 
-The server runs on a free loopback port with a directory of its own. Checked of every answer: no 5xx, and status, content type, headers
-and body as described. SSE and WebSocket do not end by themselves and are left to the cases; a poll waits at most a second here.
+The server runs on a free loopback port with a directory of its own. Checked of every answer: no 5xx; status, content type, headers
+and body as described; a request as described is not refused, apart from those in schemathesis.toml; another method gets 405. SSE and WebSocket do not end by themselves and are left to the cases; a poll waits at most a second here.
 Schemathesis is installed into .cache/venv-schemathesis. Ends with 0 if nothing was found, 1 if something was, 2 if schemathesis could
 not be installed (0 if ANYWIRE_ALLOW_MISSING names schemathesis).
 
@@ -29,15 +29,15 @@ PROGRAM = VENV / "bin" / "schemathesis"
 REQUIREMENTS = HERE / "requirements.txt"
 INSTALLED = VENV / "installed.txt"
 
-CHECKS = [
-    "not_a_server_error",
-    "status_code_conformance",
-    "content_type_conformance",
-    "response_headers_conformance",
-    "response_schema_conformance",
-    "positive_data_acceptance",
-    "unsupported_method",
-    "allow_header_conformance",
+# About several requests in a row, or about refusing what the description does not allow: the server is lenient in places (unknown query
+# parameters, two spellings of true), and says so. Everything else is checked.
+LEFT_OUT = [
+    "negative_data_rejection",
+    "missing_required_header",
+    "use_after_free",
+    "ensure_resource_availability",
+    "ignored_auth",
+    "object_level_authorization",
 ]
 # The same requests each time, so that a finding can be repeated.
 SEED = "20260123"
@@ -54,7 +54,7 @@ def install() -> bool:
     if PROGRAM.exists() and INSTALLED.exists() and INSTALLED.read_text() == wanted:
         return True
     try:
-        venv.create(VENV, with_pip=True)
+        venv.create(VENV, clear=True, symlinks=True, with_pip=True)
         pip = [VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "-r", REQUIREMENTS], check=True, timeout=INSTALL_S_MAX)
     except (OSError, subprocess.SubprocessError) as error:
@@ -75,7 +75,7 @@ def binary() -> pathlib.Path:
 
 def start(directory: pathlib.Path) -> tuple[subprocess.Popen, str]:
     """Starts a server and returns it with its URL."""
-    settings = ["--set", "stop_ms=1000", "--set", "logging.level=warn", "--set", "jobs.uploads_open_max=10000"]
+    settings = ["--set", "stop_ms=1000", "--set", "logging.level=error", "--set", "jobs.uploads_open_max=10000"]
     command = [binary(), "serve", "--listen", "127.0.0.1:0", "--data", directory / "data", *settings]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANYWIRE_")}
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=inherited)
@@ -109,13 +109,14 @@ def description(url: str, directory: pathlib.Path) -> pathlib.Path:
 
 
 def judge(url: str, directory: pathlib.Path, further: list[str]) -> int:
-    command = [PROGRAM, "run", description(url, directory), "--url", url, "--checks", ",".join(CHECKS)]
+    command = [PROGRAM, "--config-file", HERE / "schemathesis.toml", "run", description(url, directory), "--url", url, "--exclude-checks", ",".join(LEFT_OUT)]
     command += ["--exclude-path", "/anywire/sse", "--exclude-path", "/anywire/ws"]
     command += ["--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES_MAX, "--seed", SEED]
     command += ["--workers", "2", "--request-timeout", "90", "--continue-on-failure", "--warnings", "off"]
     command += ["--suppress-health-check", "all"]
     # Its database of examples stays in the temporary directory.
-    return subprocess.run([*command, *further], cwd=directory, timeout=RUN_S_MAX).returncode
+    paths = {"PYTHONPATH": str(HERE), "SCHEMATHESIS_HOOKS": "hooks", "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run([*command, *further], cwd=directory, env={**os.environ, **paths}, timeout=RUN_S_MAX).returncode
 
 
 def main() -> int:

@@ -51,16 +51,16 @@ class SlowReader {
   readonly gaps: Gap[] = [];
   readonly #socket: net.Socket;
 
-  constructor(channel: string, after: string, name: string) {
+  /** Over HTTP/1.1 as browsers do, or over HTTP/1.0 as a stock nginx does: the server delivers those on different paths. */
+  constructor(channel: string, after: string, name: string, version: "1.0" | "1.1") {
     this.#socket = net.connect(server.port, "127.0.0.1");
-    // HTTP/1.0: the body comes without chunk headers, and ends with the connection.
-    this.#socket.write(
-      `GET /anywire/sse?channels=${channel}&after=${after}&client=${name} HTTP/1.0\r\nHost: 127.0.0.1:${server.port}\r\n\r\n`,
-    );
+    const path = `/anywire/sse?channels=${channel}&after=${after}&client=${name}`;
+    this.#socket.write(`GET ${path} HTTP/${version}\r\nHost: 127.0.0.1:${server.port}\r\n\r\n`);
     const splitter = new SseSplitter((block) => {
       if (block.event === "gap") this.gaps.push(JSON.parse(block.data ?? "") as Gap);
       else if (block.data !== undefined) this.events.push((JSON.parse(block.data) as Event).offset);
     });
+    // The answer's head is no block, and its body is not chunked: it ends with the connection.
     this.#socket.on("data", (bytes) => splitter.push(bytes));
     this.#socket.on("error", () => this.#socket.destroy());
     this.#socket.pause();
@@ -118,7 +118,7 @@ test("readers that stop reading cost no memory, disturb nobody, and are told exa
   const first = await publish(server.url, [{ channel, data: "first" }]);
   const slow = Array.from(
     { length: SLOW },
-    (_, index) => new SlowReader(channel, first.cursor, `slow-${index}`),
+    (_, index) => new SlowReader(channel, first.cursor, `slow-${index}`, index % 2 === 0 ? "1.0" : "1.1"),
   );
   const seen: number[] = [];
   const take = ({ offset }: Event) => seen.push(offset) < EVENTS;
@@ -152,8 +152,9 @@ test("readers that stop reading cost no memory, disturb nobody, and are told exa
     reader.close();
   }
   const blocked = listed.filter(({ state, lag }) => state === "blocked" && lag > KEPT);
+  const live = listed.find(({ state }) => state !== "blocked");
   expect(
     blocked.length,
-    `the server calls them blocked and says their lag; it said ${JSON.stringify(listed[0])}`,
+    `the server calls them blocked and says their lag; it said ${JSON.stringify(live)}`,
   ).toBe(SLOW);
 });

@@ -1,5 +1,5 @@
 /** The order and the filter of the table of clients. Pure. */
-import type { DeliveryClient } from "@/shared/types";
+import type { DeliveryClient } from "@/shared/wire";
 
 /** Own page first, then by age: a row keeps its place while others come and go below it. */
 export function orderClients(clients: readonly DeliveryClient[], own: string): DeliveryClient[] {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { DeliveryClient } from "@/shared/types";
+import type { DeliveryClient } from "@/shared/wire";
 import { countByTransport, orderClients, rowKeys } from "./clients";
 import { secondsLeft } from "./labStore";
 

@@ -7,7 +7,7 @@ import { defineStore } from "pinia";
 import { computed, ref, shallowRef } from "vue";
 import { ApiError, api } from "@/shared/api";
 import { serverSkew, useNow } from "@/shared/clock";
-import type { LabState } from "@/shared/types";
+import type { LabState } from "@/shared/wire";
 
 export const CUT_MS = 10_000;
 const INTERVAL_MS = 2000;

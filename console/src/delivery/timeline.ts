@@ -4,7 +4,7 @@
  * Invariants: stretches are in order, touch each other and never overlap; only the last one is open; at most {@link STRETCHES_MAX}
  * are kept.
  */
-import type { Transport } from "@/shared/types";
+import type { Transport } from "@/shared/wire";
 
 /** `down`: no transport was carrying anything. */
 export type Carrier = Transport | "down";

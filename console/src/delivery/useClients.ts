@@ -1,7 +1,7 @@
 /** `/api/delivery/clients` every two seconds while the page is seen; one request at a time. */
 import { onScopeDispose, ref, shallowRef } from "vue";
 import { ApiError, api } from "@/shared/api";
-import type { DeliveryClients } from "@/shared/types";
+import type { DeliveryClients } from "@/shared/wire";
 
 const INTERVAL_MS = 2000;
 

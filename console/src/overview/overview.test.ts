@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { OverviewSample } from "@/shared/types";
+import type { OverviewSample } from "@/shared/wire";
 import { isolated, relativeColumns, yRange } from "./chart";
 import { isDeaf, isStale } from "./overviewStore";
 import { patienceMs, Series, WINDOW_MS } from "./series";

@@ -9,7 +9,7 @@ import { ApiError, api } from "@/shared/api";
 import { serverSkew, useNow } from "@/shared/clock";
 import type { LiveState } from "@/shared/live";
 import { useLive } from "@/shared/liveStore";
-import { type Health, type OverviewSample, TRANSPORTS } from "@/shared/types";
+import { type Health, type OverviewSample, TRANSPORTS } from "@/shared/wire";
 import { patienceMs, Series } from "./series";
 
 const HEALTH_MS = 5000;

@@ -7,7 +7,7 @@
  *   interpolated;
  * - rows older than the window are forgotten.
  */
-import type { OverviewSample } from "@/shared/types";
+import type { OverviewSample } from "@/shared/wire";
 
 export const WINDOW_MS = 5 * 60_000;
 /** How much silence is a hole: samples come each second, but a client that polls asks only every five. */

@@ -5,7 +5,7 @@ import { defineStore } from "pinia";
 import { computed, ref } from "vue";
 import { api } from "./api";
 import { useLive } from "./liveStore";
-import type { JobChanged, JobList, JobStatus } from "./types";
+import type { JobChanged, JobList, JobStatus } from "./wire";
 
 export interface JobActivity {
   key: string;

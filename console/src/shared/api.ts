@@ -7,7 +7,7 @@
  * - every failure is an {@link ApiError} with a `code`, also when nothing answered (`network`) or nothing answered in time (`timeout`);
  * - no request waits for ever.
  */
-import type { DeliveryClients, Health, JobList, JobState, LabState, OverviewSample } from "./types";
+import type { DeliveryClients, Health, JobList, JobState, LabState, OverviewSample } from "./wire";
 
 const TIMEOUT_MS = 10_000;
 

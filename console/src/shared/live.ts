@@ -3,7 +3,7 @@
  */
 import { connect, type State, type Status, type TransportName } from "anywire";
 import { shortId } from "./ids";
-import type { Transport } from "./types";
+import type { Transport } from "./wire";
 
 export interface LiveEvent {
   channel: string;

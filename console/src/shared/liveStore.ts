@@ -7,7 +7,7 @@ import { defineStore } from "pinia";
 import { computed, ref, shallowRef } from "vue";
 import { useNow } from "./clock";
 import { connectLive, type Follow, type Live, type LiveState, type LiveStatus } from "./live";
-import type { Transport } from "./types";
+import type { Transport } from "./wire";
 
 export interface StatusChange {
   id: number;

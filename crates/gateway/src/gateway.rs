@@ -211,7 +211,7 @@ impl Gateway {
     pub(crate) fn spread_ms(&self) -> u32 {
         const SOONEST_MS: u32 = 500;
         let random = getrandom::u32().unwrap_or(0);
-        SOONEST_MS + (u64::from(random) * u64::from(self.config.restart_window_ms) >> 32) as u32
+        SOONEST_MS + ((u64::from(random) * u64::from(self.config.restart_window_ms)) >> 32) as u32
     }
 
     /// A reader for a request that was let in; it gets heartbeats from now on.

@@ -2,7 +2,7 @@
  * Follows the channels of the jobs that still change, each from the cursor of the state that is shown, so no change falls between.
  */
 import type { Follow } from "@/shared/live";
-import { isFinal, type JobState } from "@/shared/types";
+import { isFinal, type JobState } from "@/shared/wire";
 import { stateOfEvent } from "./progress";
 
 /** Channels one page follows at most; the server allows 128 a connection. */

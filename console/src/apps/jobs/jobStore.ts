@@ -11,7 +11,7 @@ import { computed, ref, shallowRef } from "vue";
 import { useActivity } from "@/shared/activityStore";
 import { ApiError, api } from "@/shared/api";
 import { useLive } from "@/shared/liveStore";
-import type { JobState, JobStatus } from "@/shared/types";
+import type { JobState, JobStatus } from "@/shared/wire";
 import { JobFollowers } from "./jobFollowers";
 import { isNewer } from "./progress";
 

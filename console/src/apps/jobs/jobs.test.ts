@@ -6,7 +6,7 @@ import { i18n, setLocale } from "@/shared/i18n";
 import type { Follow, Live, LiveStatus } from "@/shared/live";
 import { useLive } from "@/shared/liveStore";
 import TransportBadge from "@/shared/TransportBadge.vue";
-import type { JobState } from "@/shared/types";
+import type { JobState } from "@/shared/wire";
 import { useJobs } from "./jobStore";
 import StepList from "./StepList.vue";
 import { useJob } from "./useJob";

@@ -4,7 +4,7 @@
 import { defineStore } from "pinia";
 import { computed, ref } from "vue";
 import { useActivity } from "@/shared/activityStore";
-import type { JobChanged } from "@/shared/types";
+import type { JobChanged } from "@/shared/wire";
 
 const KEY = "anywire-notify";
 

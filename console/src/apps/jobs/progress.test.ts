@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { JobState } from "@/shared/types";
+import type { JobState } from "@/shared/wire";
 import { awaitsBytes, combinedPercent, ForwardOnly, isNewer, REPORT_STEPS, stepRows } from "./progress";
 
 const T0 = Date.parse("2026-01-23T10:00:00.000Z");

@@ -5,7 +5,7 @@
  * page itself sends the bytes it knows more than the server's last event, so the larger of the two wins.
  */
 import type { LiveEvent } from "@/shared/live";
-import type { JobState, JobStatus, JobStep } from "@/shared/types";
+import type { JobState, JobStatus, JobStep } from "@/shared/wire";
 
 /** The steps of a report, in order; the first one is the upload. */
 export const REPORT_STEPS = [

@@ -1,6 +1,6 @@
 /** How a job's status looks: an icon and a colour token beside its word. */
 import type { IconName } from "@/shared/icons";
-import type { JobStatus } from "@/shared/types";
+import type { JobStatus } from "@/shared/wire";
 
 const LOOK: Record<JobStatus, { icon: IconName; colour: string }> = {
   queued: { icon: "clock", colour: "var(--text-3)" },

@@ -4,7 +4,7 @@
 import { onScopeDispose, type Ref, ref, shallowRef, watch } from "vue";
 import { ApiError, api } from "@/shared/api";
 import { useLive } from "@/shared/liveStore";
-import type { JobState } from "@/shared/types";
+import type { JobState } from "@/shared/wire";
 import { isNewer, stateOfEvent } from "./progress";
 
 const RETRY_MS = 2000;

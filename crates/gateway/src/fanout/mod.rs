@@ -11,9 +11,12 @@
 //! - A channel that a reader watches is marked by every commit after the reader's first drain began.
 //! - Locks are taken in one order: watches, shard, reader.
 
+mod drain;
 mod reader;
 mod shard;
+mod shared;
 mod sink;
+mod state;
 
 use std::{
     collections::HashMap,
@@ -27,11 +30,10 @@ use std::{
 use anywire_log::{Channel, ChannelTail, CommitListener, Event, Log};
 use parking_lot::RwLock;
 
-pub(crate) use reader::{
-    Fetched, Mode, Outcome, PollTerms, Reader, ReaderInfo, ReaderStats, UNSENT_BYTES_MAX, Wire, answer_head,
-    no_content,
-};
+pub(crate) use drain::{Fetched, Outcome};
+pub(crate) use reader::{Mode, PollTerms, Reader, ReaderInfo, ReaderStats, UNSENT_BYTES_MAX, Wire};
 pub(crate) use sink::{BufferSink, SocketSink};
+pub(crate) use state::{answer_head, no_content};
 
 use crate::{lab::Lab, metrics::Metrics};
 use shard::Shard;

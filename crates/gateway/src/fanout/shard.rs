@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 use super::{
     Fanout, Reader, Watch,
-    reader::{Shared, Tally},
+    shared::{Shared, Tally},
 };
 
 /// How many readers a walk serves before other tasks have their turn.

@@ -1,0 +1,285 @@
+//! The one function that delivers: *write from the cursor on until there is nothing more, or the socket is full*.
+//!
+//! The cursor moves only past what was written, so a reader whose socket is full holds at most the rest of one event.
+//!
+//! Knows: cursors, encodings, partial writes. Does not know: tasks, timers, how a connection came about.
+
+use std::{
+    io::{self, IoSlice},
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use anywire_log::{Event, Gap, Offset, Peek, ReadBatch, ReadLimit, ReadRequest};
+use anywire_protocol::{
+    native::{ServerFrame, event_frame},
+    poll, sse,
+};
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::{
+    Delivery, SocketSink,
+    reader::{Mode, Reader, Wire},
+    shared::{Shared, SharedRead, Tally},
+    sink::Sink,
+    state::{Flushed, State},
+};
+use crate::metrics::Transport;
+
+/// How many slices one write takes.
+const SLICES_MAX: usize = 64;
+
+/// Why a drain stopped.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Everything is written.
+    Live,
+    /// The socket is full.
+    Full,
+    /// The budget is used up; there is more.
+    More,
+    /// The tail does not hold what comes next: read it, and drain again with it.
+    Behind(ReadRequest),
+    /// A poll has its answer.
+    Answered,
+    /// The connection is broken.
+    Broken,
+}
+
+/// Events read from the engine for a reader that was behind the tail.
+pub(crate) struct Fetched {
+    pub(crate) batch: ReadBatch,
+    pub(crate) gap: Option<Gap>,
+}
+
+/// What [`Reader::next`] found.
+enum Next {
+    Events { through: Offset, live: bool },
+    Told,
+    Behind(ReadRequest),
+}
+
+enum Written {
+    All(usize),
+    Part,
+    Broken,
+}
+
+impl Reader {
+    /// The reader's own task drains: what it fetched from the engine, then the tail. Afterwards the reader is live if it could be.
+    pub(crate) fn drain(
+        &self,
+        delivery: &Delivery,
+        sink: &mut impl Sink,
+        fetched: Option<Fetched>,
+    ) -> Outcome {
+        let mut state = self.state.lock();
+        if state.mode == Mode::Ended {
+            return Outcome::Broken;
+        }
+        let mut tally = Tally::default();
+        let outcome = self.drain_locked(&mut state, delivery, sink, fetched, &mut tally);
+        tally.add_counts_to(&delivery.metrics);
+        let slow = matches!(outcome, Outcome::Full | Outcome::More | Outcome::Behind(_));
+        state.set_behind(slow && !matches!(self.wire, Wire::Woken), &delivery.metrics);
+        match &outcome {
+            Outcome::Live if matches!(self.wire, Wire::Direct(_)) => state.mode = Mode::Live,
+            Outcome::Answered => state.mode = Mode::Idle,
+            _ => state.mode = Mode::Driven,
+        }
+        outcome
+    }
+
+    /// The fan-out's turn: something on a channel was committed.
+    pub(super) fn on_commit(&self, delivery: &Delivery, shared: &mut Shared<'_>, tally: &mut Tally) {
+        let Wire::Direct(stream) = &self.wire else {
+            return self.wake.notify_one();
+        };
+        let mut state = self.state.lock();
+        if state.mode != Mode::Live || (self.info.transport == Transport::Sse && delivery.lab.buffers_sse()) {
+            return;
+        }
+        let mut sink = SocketSink(stream);
+        let outcome = match shared.read_for(&state.subscription, delivery) {
+            Some(read) => self.deliver_shared(&mut state, delivery, &mut sink, read, tally),
+            None => self.drain_locked(&mut state, delivery, &mut sink, None, tally),
+        };
+        match outcome {
+            Outcome::Live => {}
+            Outcome::Answered => self.wake_if_wanted(),
+            Outcome::Broken => {
+                state.mode = Mode::Driven;
+                self.wake.notify_one();
+            }
+            Outcome::Full | Outcome::More | Outcome::Behind(_) => self.hand_over(&mut state, delivery),
+        }
+    }
+
+    pub(super) fn hand_over(&self, state: &mut State, delivery: &Delivery) {
+        state.mode = Mode::Driven;
+        state.set_behind(true, &delivery.metrics);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn wake_if_wanted(&self) {
+        if self.wake_on_answer.load(Relaxed) {
+            self.wake.notify_one();
+        }
+    }
+
+    fn drain_locked(
+        &self,
+        state: &mut State,
+        delivery: &Delivery,
+        sink: &mut impl Sink,
+        mut fetched: Option<Fetched>,
+        tally: &mut Tally,
+    ) -> Outcome {
+        let mut budget = delivery.drain_bytes_max;
+        let mut events = Vec::new();
+        loop {
+            match state.flush(sink) {
+                Flushed::All => {}
+                Flushed::Full => return Outcome::Full,
+                Flushed::Broken => return Outcome::Broken,
+            }
+            if self.info.transport == Transport::LongPoll && state.poll.is_none() {
+                return Outcome::Answered;
+            }
+            if budget == 0 {
+                return Outcome::More;
+            }
+            let (through, live) = match self.next(state, delivery, fetched.take(), &mut events) {
+                Next::Events { through, live } => (through, live),
+                Next::Told => continue,
+                Next::Behind(request) => return Outcome::Behind(request),
+            };
+            if events.is_empty() {
+                state.subscription.advance(through);
+                if live {
+                    return Outcome::Live;
+                }
+                continue;
+            }
+            match self.deliver(state, delivery, sink, &events, through, tally) {
+                Written::All(bytes) => budget = budget.saturating_sub(bytes),
+                Written::Part => return Outcome::Full,
+                Written::Broken => return Outcome::Broken,
+            }
+            events.clear();
+        }
+    }
+
+    /// What comes next: what was fetched, or what the tail holds.
+    fn next(
+        &self,
+        state: &mut State,
+        delivery: &Delivery,
+        fetched: Option<Fetched>,
+        events: &mut Vec<Arc<Event>>,
+    ) -> Next {
+        if let Some(Fetched { batch, gap }) = fetched {
+            if let Some(gap) = gap {
+                state.subscription.skip(&gap);
+                self.tell_gap(state, delivery, &gap);
+                return Next::Told;
+            }
+            *events = batch.events;
+            return Next::Events { through: batch.through, live: false };
+        }
+        let limit = match &state.poll {
+            Some(terms) => ReadLimit { events_max: terms.limit, bytes_max: poll::BYTES_MAX },
+            None => ReadLimit { events_max: 256, bytes_max: delivery.drain_bytes_max },
+        };
+        match state.subscription.peek(&delivery.log, limit, events) {
+            Peek::Ready { through, live } => Next::Events { through, live },
+            Peek::Behind(request) => Next::Behind(request),
+        }
+    }
+
+    fn tell_gap(&self, state: &mut State, delivery: &Delivery, gap: &Gap) {
+        state.gaps += 1;
+        delivery.metrics.gaps.fetch_add(1, Relaxed);
+        let told = match self.info.transport {
+            Transport::Sse => sse::gap_block(gap),
+            _ => ServerFrame::Gap(gap).encode(),
+        };
+        state.unsent.push_back(told);
+    }
+
+    /// Writes events and moves the cursor past what was written.
+    fn deliver(
+        &self,
+        state: &mut State,
+        delivery: &Delivery,
+        sink: &mut impl Sink,
+        events: &[Arc<Event>],
+        through: Offset,
+        tally: &mut Tally,
+    ) -> Written {
+        if self.info.transport == Transport::LongPoll {
+            state.answer(events, delivery);
+            state.count(events.len(), 0, delivery.now_ms(), tally);
+            return Written::All(0);
+        }
+        let mut total = 0;
+        for turn in events.chunks(SLICES_MAX) {
+            let encoded: SmallVec<[&Bytes; SLICES_MAX]> =
+                turn.iter().map(|event| self.encode(event, delivery)).collect();
+            let expected: usize = encoded.iter().map(|bytes| bytes.len()).sum();
+            let slices: SmallVec<[IoSlice<'_>; SLICES_MAX]> =
+                encoded.iter().map(|b| IoSlice::new(b)).collect();
+            match sink.write(&slices) {
+                Ok(written) if written == expected => {
+                    total += written;
+                    state.count(turn.len(), written, delivery.now_ms(), tally);
+                }
+                Ok(0) => return Written::Broken,
+                Ok(written) => {
+                    let started = state.keep_rest(&encoded, written);
+                    state.subscription.advance(turn[started - 1].offset);
+                    state.count(started, written, delivery.now_ms(), tally);
+                    return Written::Part;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Written::Part,
+                Err(_) => return Written::Broken,
+            }
+            let last = turn.last().map_or(through, |event| event.offset);
+            state.subscription.advance(last);
+        }
+        state.subscription.advance(through);
+        Written::All(total)
+    }
+
+    /// The event's bytes on this transport, made once for all readers.
+    fn encode<'e>(&self, event: &'e Event, delivery: &Delivery) -> &'e Bytes {
+        match self.info.transport {
+            Transport::Sse => sse::event_block(event, delivery.log.epoch()),
+            _ => event_frame(event),
+        }
+    }
+
+    fn deliver_shared(
+        &self,
+        state: &mut State,
+        delivery: &Delivery,
+        sink: &mut impl Sink,
+        read: &mut SharedRead,
+        tally: &mut Tally,
+    ) -> Outcome {
+        if self.info.transport == Transport::LongPoll && !read.events.is_empty() {
+            state.answer_shared(read, delivery);
+            state.count(read.events.len(), 0, delivery.now_ms(), tally);
+            return match state.flush(sink) {
+                Flushed::All => Outcome::Answered,
+                Flushed::Full => Outcome::Full,
+                Flushed::Broken => Outcome::Broken,
+            };
+        }
+        match self.deliver(state, delivery, sink, &read.events, read.through, tally) {
+            Written::All(_) => Outcome::Live,
+            Written::Part => Outcome::Full,
+            Written::Broken => Outcome::Broken,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Reads that neighbours in a walk share, and what a walk counts.
+//!
+//! Knows: that most readers of a channel stand at the same place. Does not know: how they are written to.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use anywire_log::{ChannelTail, Event, Offset, Peek, ReadLimit, Subscription};
+use bytes::Bytes;
+
+use super::Delivery;
+use crate::metrics::Metrics;
+
+/// What a turn of a walk delivered; added to the metrics at its end.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) deliveries: u64,
+    pub(super) bytes: u64,
+}
+
+impl Tally {
+    pub(super) fn add_to(&self, metrics: &Metrics, latency: Duration) {
+        if self.deliveries > 0 {
+            metrics.delivery_latency.observe(latency, self.deliveries);
+        }
+        self.add_counts_to(metrics);
+    }
+
+    pub(super) fn add_counts_to(&self, metrics: &Metrics) {
+        metrics.deliveries.fetch_add(self.deliveries, Relaxed);
+        metrics.delivered_bytes.fetch_add(self.bytes, Relaxed);
+    }
+}
+
+/// One read of the tail that neighbours in a walk share who stand at the same place: nearly all of them do.
+pub(super) struct Shared<'a> {
+    tail: &'a Arc<ChannelTail>,
+    read: Option<SharedRead>,
+}
+
+pub(super) struct SharedRead {
+    pub(super) after: Offset,
+    pub(super) through: Offset,
+    pub(super) events: Vec<Arc<Event>>,
+    /// The whole answer to a poll without credentials and CORS, header and all.
+    pub(super) answer: Option<Bytes>,
+}
+
+impl<'a> Shared<'a> {
+    pub(super) fn new(tail: &'a Arc<ChannelTail>) -> Self {
+        Self { tail, read: None }
+    }
+}
+
+impl Shared<'_> {
+    /// Reads anew for the next reader: what was committed meanwhile goes into the same write. So while events keep coming, a walk that
+    /// goes round and round gives each reader everything since its last visit at once.
+    pub(super) fn refresh(&mut self) {
+        self.read = None;
+    }
+
+    /// The shared read, if it fits this reader; else one made for it, which its neighbours share.
+    pub(super) fn read_for(
+        &mut self,
+        subscription: &Subscription,
+        delivery: &Delivery,
+    ) -> Option<&mut SharedRead> {
+        if !self.read.as_ref().is_some_and(|read| subscription.needs_only(self.tail, read.after)) {
+            self.make(subscription, delivery);
+        }
+        self.read.as_mut()
+    }
+
+    fn make(&mut self, subscription: &Subscription, delivery: &Delivery) {
+        self.read = None;
+        let after = subscription.cursor(delivery.log.tail_offset());
+        if !subscription.needs_only(self.tail, after) {
+            return;
+        }
+        let mut events = Vec::new();
+        let limit = ReadLimit { events_max: 256, bytes_max: delivery.drain_bytes_max };
+        if let Peek::Ready { through, live: true } = subscription.peek(&delivery.log, limit, &mut events) {
+            self.read = Some(SharedRead { after, through, events, answer: None });
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What a reader's lock guards: its cursor, its mode, and the bytes that wait for the socket.
+//!
+//! Knows: partial writes, answers to polls. Does not know: who drives the reader.
+//!
+//! Invariants:
+//! - `unsent` holds control frames and the rest of one event, never a queue of events.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use anywire_log::{Cursor, Event, Peek, ReadLimit, Subscription};
+use anywire_protocol::{liveness::Liveness, poll};
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::{
+    Delivery,
+    reader::{Mode, PollTerms},
+    shared::{SharedRead, Tally},
+    sink::Sink,
+};
+use crate::metrics::Metrics;
+
+pub(super) struct State {
+    pub(super) subscription: Subscription,
+    pub(super) mode: Mode,
+    pub(super) unsent: VecDeque<Bytes>,
+    pub(super) liveness: Liveness,
+    pub(super) poll: Option<Box<PollTerms>>,
+    pub(super) acked: Option<Cursor>,
+    pub(super) resumes: u32,
+    pub(super) gaps: u32,
+    pub(super) delivered: u64,
+    pub(super) bytes: u64,
+    pub(super) behind: bool,
+}
+
+pub(super) enum Flushed {
+    All,
+    Full,
+    Broken,
+}
+
+impl State {
+    /// Writes what waits.
+    pub(super) fn flush(&mut self, sink: &mut impl Sink) -> Flushed {
+        while !self.unsent.is_empty() {
+            let slices: SmallVec<[IoSlice<'_>; 8]> =
+                self.unsent.iter().take(8).map(|b| IoSlice::new(b)).collect();
+            let written = sink.write(&slices);
+            drop(slices);
+            match written {
+                Ok(0) => return Flushed::Broken,
+                Ok(written) => {
+                    self.bytes += written as u64;
+                    self.forget_sent(written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Flushed::Full,
+                Err(_) => return Flushed::Broken,
+            }
+        }
+        if self.unsent.capacity() > 0 {
+            self.unsent = VecDeque::new();
+        }
+        Flushed::All
+    }
+
+    fn forget_sent(&mut self, mut written: usize) {
+        while let Some(front) = self.unsent.front_mut() {
+            if written < front.len() {
+                let _sent = front.split_to(written);
+                return;
+            }
+            written -= front.len();
+            self.unsent.pop_front();
+        }
+    }
+
+    /// Keeps the rest of the event that was written in part; returns how many events were begun.
+    pub(super) fn keep_rest(&mut self, encoded: &[&Bytes], mut written: usize) -> usize {
+        for (index, bytes) in encoded.iter().enumerate() {
+            if written < bytes.len() {
+                if written == 0 {
+                    return index;
+                }
+                self.unsent.push_back(bytes.slice(written..));
+                return index + 1;
+            }
+            written -= bytes.len();
+        }
+        encoded.len()
+    }
+
+    pub(super) fn count(&mut self, events: usize, bytes: usize, now_ms: u64, tally: &mut Tally) {
+        self.delivered += events as u64;
+        self.bytes += bytes as u64;
+        self.liveness.sent(now_ms);
+        tally.deliveries += events as u64;
+        tally.bytes += bytes as u64;
+    }
+
+    /// Moves the cursor of a reader that has everything over what other channels' events made of the tail.
+    pub(super) fn move_to_tail(&mut self, delivery: &Delivery) {
+        let mut events = Vec::new();
+        let one = ReadLimit { events_max: 1, bytes_max: 1 };
+        if let Peek::Ready { through, .. } = self.subscription.peek(&delivery.log, one, &mut events)
+            && events.is_empty()
+        {
+            self.subscription.advance(through);
+        }
+    }
+
+    pub(super) fn set_behind(&mut self, behind: bool, metrics: &Metrics) {
+        if self.behind != behind {
+            self.behind = behind;
+            metrics.slow_readers.fetch_add(if behind { 1 } else { -1 }, Relaxed);
+        }
+    }
+
+    /// Queues the answer to the waiting poll; the reader is idle then.
+    pub(super) fn answer(&mut self, events: &[Arc<Event>], delivery: &Delivery) {
+        let Some(terms) = self.poll.take() else { return };
+        let events = &events[..events.len().min(terms.limit)];
+        let cursor = events.last().map_or(terms.cursor, |event| delivery.log.cursor(event.offset));
+        let answer = poll::answer(cursor, events, None, events.len() >= terms.limit);
+        self.unsent.push_back(answer_head(&answer, &terms.headers, terms.credentials));
+        self.unsent.push_back(answer.body);
+        self.mode = Mode::Idle;
+        delivery.metrics.polls.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn answer_shared(&mut self, read: &mut SharedRead, delivery: &Delivery) {
+        let common = self.poll.as_ref().is_some_and(|terms| {
+            terms.headers.is_empty() && !terms.credentials && terms.limit > read.events.len()
+        });
+        let Some(last) = read.events.last().filter(|_| common) else {
+            return self.answer(&read.events, delivery);
+        };
+        let whole = read.answer.get_or_insert_with(|| {
+            let answer = poll::answer(delivery.log.cursor(last.offset), &read.events, None, false);
+            [answer_head(&answer, "", false), answer.body].concat().into()
+        });
+        self.unsent.push_back(whole.clone());
+        self.poll = None;
+        self.mode = Mode::Idle;
+        delivery.metrics.polls.fetch_add(1, Relaxed);
+    }
+}
+
+/// The head of a poll's answer, for answers the gateway writes itself.
+pub(crate) fn answer_head(answer: &poll::Answer, headers: &str, credentials: bool) -> Bytes {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nAnywire-Cursor: {cursor}\r\nETag: \"{cursor}\"\r\n\
+         Cache-Control: {caching}\r\nVary: Origin, Authorization\r\nContent-Length: {length}\r\n{headers}\r\n",
+        cursor = answer.cursor,
+        caching = answer.caching.header(credentials),
+        length = answer.body.len(),
+    )
+    .into()
+}
+
+/// The answer when there is nothing new.
+pub(crate) fn no_content(headers: &str, cursor: Cursor) -> Bytes {
+    format!(
+        "HTTP/1.1 204 No Content\r\nAnywire-Cursor: {cursor}\r\nETag: \"{cursor}\"\r\nCache-Control: no-store\r\n\
+         Vary: Origin, Authorization\r\n{headers}\r\n"
+    )
+    .into()
+}

@@ -14,7 +14,7 @@ pub struct GatewayConfig {
     pub restart_window_ms: u32,
     /// How many fan-out shards walk the connections; 0 takes one a core. Default 0; 0 to 64.
     pub shards: u32,
-    /// Authorization.
+    /// Who may connect, and what they may do.
     pub auth: AuthConfig,
     /// Limits. Every limit is finite.
     pub limits: LimitsConfig,

@@ -3,7 +3,13 @@
 //! Knows: which requests are hot, and the heads of their answers. Does not know: everything else, which goes to the HTTP library with the bytes
 //! already read.
 
-use std::{io, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::IpAddr,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use anywire_log::Channel;
 use anywire_protocol::{
@@ -46,7 +52,8 @@ enum Route {
     WebSocket(Accepted, Box<Admitted>),
     Sse(Box<Admitted>),
     Poll(Box<Admitted>, Option<Box<str>>),
-    Refused(Refusal),
+    /// With the origin of the page that may read why.
+    Refused(Refusal, Option<String>),
     Library,
 }
 
@@ -79,8 +86,10 @@ async fn serve_requests(
         };
         match route {
             Route::Library => return After::Library(bytes),
-            Route::Refused(refusal) => {
-                let _gone = Box::pin(write_all(stream, &refusal_answer(&refusal))).await;
+            Route::Refused(refusal, origin) => {
+                gateway.metrics.refusals.fetch_add(1, Relaxed);
+                let answer = refusal_answer(&refusal, origin.as_deref());
+                let _gone = Box::pin(write_all(stream, &answer)).await;
                 return After::Close;
             }
             Route::WebSocket(accepted, admitted) => {
@@ -173,7 +182,10 @@ fn route(gateway: &Gateway, request: &Request<'_>) -> Route {
         "/anywire/sse" => gateway.admit_sse(&stream).map(|admitted| Route::Sse(Box::new(admitted))),
         _ => route_poll(gateway, request, &stream),
     };
-    routed.unwrap_or_else(Route::Refused)
+    routed.unwrap_or_else(|refusal| {
+        let origin = gateway.gate.check_place(&stream.credentials).ok().flatten();
+        Route::Refused(refusal, origin.map(str::to_owned))
+    })
 }
 
 fn route_websocket(
@@ -333,7 +345,8 @@ impl PollRequest<'_> {
             Ok(None) => return Ok(false),
             Err(error) => {
                 let refusal = Refusal::new(Code::StorageFailed, error.to_string()).retry_after_ms(1000);
-                write_all(self.stream, &refusal_answer(&refusal)).await?;
+                let answer = refusal_answer(&refusal, self.admitted.origin.as_deref());
+                write_all(self.stream, &answer).await?;
                 return Err(io::ErrorKind::Other.into());
             }
         };
@@ -472,16 +485,17 @@ fn not_modified(headers: &str, cursor: anywire_log::Cursor) -> Bytes {
     .into()
 }
 
-fn refusal_answer(refusal: &Refusal) -> Bytes {
+fn refusal_answer(refusal: &Refusal, origin: Option<&str>) -> Bytes {
     let status = http::StatusCode::from_u16(refusal.code.http_status()).unwrap_or_default();
     let body = refusal.body();
     let retry =
         refusal.retry_ms.map_or(String::new(), |ms| format!("Retry-After: {}\r\n", ms.div_ceil(1000)));
     format!(
-        "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\n\
-         {retry}Content-Length: {}\r\n\r\n{body}",
+        "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\nVary: Origin\r\n\
+         {}{retry}Content-Length: {}\r\n\r\n{body}",
         status.as_u16(),
         status.canonical_reason().unwrap_or("Error"),
+        cors_headers(origin),
         body.len()
     )
     .into()

@@ -3,7 +3,12 @@
 //!
 //! Knows: requests and bodies as axum sees them. Does not know: sockets, apart from upgraded ones.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use anywire_log::Channel;
 use anywire_protocol::{
@@ -117,7 +122,7 @@ async fn check_place(State(gateway): State<Arc<Gateway>>, request: Request, next
     let origin = match gateway.gate.check_place(&credentials(&request)) {
         Ok(origin) => origin.and_then(|origin| HeaderValue::from_str(origin).ok()),
         Err(refusal) => {
-            gateway.metrics.refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            gateway.metrics.refusals.fetch_add(1, Relaxed);
             return Refused(refusal).into_response();
         }
     };
@@ -125,6 +130,9 @@ async fn check_place(State(gateway): State<Arc<Gateway>>, request: Request, next
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response =
         if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    if response.status().is_client_error() || response.status().is_server_error() {
+        gateway.metrics.refusals.fetch_add(1, Relaxed);
+    }
     let headers = response.headers_mut();
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = origin {

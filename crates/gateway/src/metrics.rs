@@ -104,7 +104,7 @@ impl Latency {
 impl EncodeMetric for &Latency {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         let counts = self.counts();
-        let bounds = BUCKETS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::MAX]);
+        let bounds = BUCKETS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
         let sum = self.sum_us.load(Relaxed) as f64 / 1e6;
         encoder.encode_histogram::<prometheus_client::encoding::NoLabelSet>(
@@ -269,7 +269,7 @@ mod tests {
         for name in [
             "anywire_connections{transport=\"sse\"} 0",
             "anywire_events_total 0",
-            "anywire_commit_latency_seconds_bucket",
+            "anywire_commit_latency_seconds_bucket{le=\"+Inf\"} 0",
         ] {
             assert!(page.contains(name), "{name} in {page}");
         }

@@ -48,7 +48,7 @@ function startEcho() {
   if (process.env.ECHO_BIN) {
     return start(process.env.ECHO_BIN, ["127.0.0.1:0"]);
   }
-  const args = ["run", "--release", "-p", "anywire-protocol", "--example", "echo", "--", "127.0.0.1:0"];
+  const args = ["run", "--release", "-p", "anywire-gateway", "--features", "echo", "--example", "echo", "--", "127.0.0.1:0"];
   return start("cargo", args, { cwd: ROOT, readyMs: BUILD_MS_MAX });
 }
 

@@ -11,6 +11,8 @@ mod clients;
 mod config;
 mod direct;
 mod drive;
+#[cfg(feature = "echo")]
+mod echo;
 mod fanout;
 mod gateway;
 mod http;

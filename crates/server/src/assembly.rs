@@ -19,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api,
-    config::{Config, EngineKind, ServerConfig},
+    config::{Config, EngineKind, ServerConfig, TlsSection},
     console, openapi,
     overview::{OVERVIEW_CHANNEL, Overview},
     restart::Restart,
@@ -71,6 +71,7 @@ pub struct Anywire {
     pub(crate) applications: Vec<Arc<dyn Application>>,
     pub(crate) restart: Restart,
     config: ServerConfig,
+    tls: Option<Tls>,
     shutdown: CancellationToken,
     /// The applications' background work: it ends before the log is closed.
     background: TaskTracker,
@@ -83,6 +84,7 @@ impl Anywire {
     /// [`StartError`] names what is in the way.
     pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let tls = tls(&config.server.tls)?;
         let rules = rules(&config.server);
         let engine = engine(&config.server, rules.clone(), Arc::clone(&clock)).await?;
         let log = Log::start(engine, rules, TailConfig { bytes_max: config.server.tail.bytes_max });
@@ -114,6 +116,7 @@ impl Anywire {
             applications,
             restart: Restart::default(),
             config: config.server,
+            tls,
             shutdown,
             background,
         }))
@@ -156,13 +159,7 @@ impl Anywire {
     /// # Errors
     /// [`StartError`].
     pub async fn serve(self: &Arc<Self>, listener: TcpListener) -> Result<(), StartError> {
-        let tls = match (&self.config.tls.certificate, &self.config.tls.key) {
-            (Some(certificate), Some(key)) => Some(Tls::from_files(certificate, key)?),
-            (None, None) => None,
-            (Some(_), None) => return Err(StartError::HalfTls { missing: "tls.key" }),
-            (None, Some(_)) => return Err(StartError::HalfTls { missing: "tls.certificate" }),
-        };
-        Ok(self.gateway.serve(listener, self.router(), tls).await?)
+        Ok(self.gateway.serve(listener, self.router(), self.tls.clone()).await?)
     }
 
     /// Stops in order: nobody is let in, everybody is told, applications end, the log is closed.
@@ -175,6 +172,16 @@ impl Anywire {
             tracing::warn!("an application did not end in time");
         }
         self.log.engine().close().await;
+    }
+}
+
+/// The certificate files are read before anything is made or announced: a server that cannot be reached is not ready.
+fn tls(section: &TlsSection) -> Result<Option<Tls>, StartError> {
+    match (&section.certificate, &section.key) {
+        (Some(certificate), Some(key)) => Ok(Some(Tls::from_files(certificate, key)?)),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(StartError::HalfTls { missing: "tls.key" }),
+        (None, Some(_)) => Err(StartError::HalfTls { missing: "tls.certificate" }),
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 100)]
     batch: usize,
     /// Connections that publish batches.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 16)]
     connections: usize,
     /// Publishers of single events, in the second case.
     #[arg(long, default_value_t = 100)]

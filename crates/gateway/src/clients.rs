@@ -7,11 +7,7 @@ use std::{collections::HashMap, net::IpAddr, sync::atomic::Ordering::Relaxed};
 use anywire_log::{Channel, Cursor, Offset, Timestamp};
 use parking_lot::Mutex;
 
-use crate::{
-    Gateway,
-    fanout::{Mode, ReaderStats},
-    metrics::Transport,
-};
+use crate::{Gateway, fanout::ReaderStats, metrics::Transport};
 
 /// How long a poller counts as connected after its last poll, in milliseconds.
 const POLLER_MS: u64 = 30_000;
@@ -139,7 +135,7 @@ impl Gateway {
                     transport: info.transport,
                     address: info.address,
                     user: info.user.as_deref().map(str::to_owned),
-                    cursor: self.log.cursor(if stats.mode == Mode::Live { tail } else { stats.cursor }),
+                    cursor: self.log.cursor(if stats.behind { stats.cursor } else { tail.max(stats.cursor) }),
                     acked: stats.acked,
                     lag: if stats.behind { tail.get().saturating_sub(stats.cursor.get()) } else { 0 },
                     state: state_of(info.transport, &stats),
@@ -204,7 +200,7 @@ impl Gateway {
 fn state_of(transport: Transport, stats: &ReaderStats) -> &'static str {
     match (transport, stats.mode) {
         (Transport::LongPoll, _) => "waiting",
-        (_, Mode::Driven) if stats.behind => "blocked",
+        _ if stats.behind => "blocked",
         _ => "live",
     }
 }

@@ -171,12 +171,18 @@ impl Reader {
             cursor: state.subscription.cursor(tail),
             acked: state.acked,
             mode: state.mode,
-            behind: state.behind,
+            behind: state.behind || self.is_behind_unseen(&state),
             resumes: state.resumes,
             gaps: state.gaps,
             delivered: state.delivered,
             bytes: state.bytes,
         }
+    }
+
+    /// Whether a reader that another library writes for is behind: nobody drains it while its connection takes nothing.
+    fn is_behind_unseen(&self, state: &State) -> bool {
+        let cursor = state.subscription.cursor(Offset::MAX);
+        matches!(self.wire, Wire::Woken) && state.subscription.channels().any(|tail| tail.has_after(cursor))
     }
 
     /// Changes the subscription and queues what the client must hear about it first.
@@ -258,6 +264,10 @@ impl Reader {
         if self.info.transport == Transport::LongPoll {
             self.tick_poll(&mut state, now_ms);
             return 0;
+        }
+        if matches!(self.wire, Wire::Woken) {
+            let behind = self.is_behind_unseen(&state);
+            state.set_behind(behind, &delivery.metrics);
         }
         let answers = self.info.transport == Transport::WebSocket;
         let lag = tail.get().saturating_sub(state.subscription.cursor(tail).get());

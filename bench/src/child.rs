@@ -184,6 +184,7 @@ pub(crate) struct Scratch(PathBuf);
 impl Scratch {
     /// An empty folder in `target/bench`, on the disk the project is on.
     pub(crate) fn new(name: &str) -> Outcome<Self> {
+        remove_stale();
         let path = machine::bench_folder().join(format!("data-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).context(format_args!("cannot create {}", path.display()))?;
@@ -203,6 +204,17 @@ impl Drop for Scratch {
     }
 }
 
+/// Removes folders of benchmarks that were killed and could not do it themselves.
+fn remove_stale() {
+    let Ok(entries) = std::fs::read_dir(machine::bench_folder()) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let owner = path.file_name().and_then(|name| name.to_str()?.strip_prefix("data-")?.split('-').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = std::fs::remove_dir_all(&path);
+        }
+    }
+}
+
 /// From now on Ctrl-C and SIGTERM end the children, remove their folders and end the benchmark.
 pub(crate) fn stop_all_on_interrupt() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -210,7 +222,6 @@ pub(crate) fn stop_all_on_interrupt() -> Outcome<()> {
     std::thread::spawn(move || {
         if runtime.block_on(interrupted()).is_ok() {
             stop_all();
-            std::process::exit(130);
         }
     });
     Ok(())
@@ -225,20 +236,23 @@ async fn interrupted() -> std::io::Result<()> {
     }
 }
 
-fn stop_all() {
-    let left = std::mem::take(&mut *LEFT_BEHIND.lock().expect("nothing panics while it holds the list"));
-    for leftover in &left {
+/// Ends everything and then this process. The list stays locked: whoever notices that a child is gone and lets go of it
+/// waits here for the end, instead of reporting it.
+fn stop_all() -> ! {
+    let left = LEFT_BEHIND.lock().expect("nothing panics while it holds the list");
+    for leftover in &*left {
         if let Leftover::Process(pid) = leftover {
             signal(*pid, Signal::TERM);
         }
     }
     std::thread::sleep(Duration::from_millis(200));
-    for leftover in left {
+    for leftover in &*left {
         match leftover {
-            Leftover::Process(pid) => signal(pid, Signal::KILL),
+            Leftover::Process(pid) => signal(*pid, Signal::KILL),
             Leftover::Folder(path) => drop(std::fs::remove_dir_all(path)),
         }
     }
+    std::process::exit(130)
 }
 
 /// The hidden `launch` command.

@@ -2,7 +2,7 @@
 //!
 //! Knows: the life of the process. Does not know: what a server is made of.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use toml::Value;
 use tracing_subscriber::EnvFilter;
@@ -116,7 +116,10 @@ async fn signal() {
 fn start_logging(section: &LoggingSection) -> Result<(), String> {
     let filter = EnvFilter::try_new(&section.level)
         .map_err(|error| format!("logging.level is {:?}: {error}", section.level))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for people: in a file or a journal they are noise.
+    let colours = std::io::stderr().is_terminal();
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     match section.format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),

@@ -7,7 +7,11 @@ use std::{collections::HashMap, net::IpAddr, sync::atomic::Ordering::Relaxed};
 use anywire_log::{Channel, Cursor, Offset, Timestamp};
 use parking_lot::Mutex;
 
-use crate::{Gateway, fanout::ReaderStats, metrics::Transport};
+use crate::{
+    Gateway,
+    fanout::{Reader, ReaderStats},
+    metrics::Transport,
+};
 
 /// How long a poller counts as connected after its last poll, in milliseconds.
 const POLLER_MS: u64 = 30_000;
@@ -46,7 +50,7 @@ pub struct Client {
     pub bytes: u64,
 }
 
-/// Those who poll without waiting: they have no connection that could be listed.
+/// Those who poll: between two polls they have no connection that could be listed.
 #[derive(Default)]
 pub(crate) struct Pollers(Mutex<HashMap<(IpAddr, String), Poller>>);
 
@@ -54,6 +58,7 @@ pub(crate) struct Pollers(Mutex<HashMap<(IpAddr, String), Poller>>);
 struct Poller {
     first: Timestamp,
     last: Timestamp,
+    waits: bool,
     channels: Vec<Channel>,
     offset: Offset,
     polls: u32,
@@ -69,7 +74,7 @@ pub(crate) struct Polled<'a> {
     pub(crate) offset: Offset,
     pub(crate) events: usize,
     pub(crate) gap: bool,
-    /// A poll that waits has a connection of its own, which is listed.
+    /// Whether it waited for something to come.
     pub(crate) waits: bool,
 }
 
@@ -86,6 +91,7 @@ impl Pollers {
         let fresh = Poller {
             first: now,
             last: now,
+            waits: polled.waits,
             channels: vec![],
             offset: polled.offset,
             polls: 0,
@@ -94,6 +100,7 @@ impl Pollers {
         };
         let poller = pollers.entry(key).or_insert(fresh);
         poller.last = now;
+        poller.waits = polled.waits;
         poller.offset = polled.offset;
         poller.polls += 1;
         poller.delivered += polled.events as u64;
@@ -123,36 +130,48 @@ impl Gateway {
     #[must_use]
     pub fn clients(&self, limit: usize) -> (usize, Vec<Client>) {
         let tail = self.log.tail_offset();
+        let mut pollers: HashMap<_, _> = self.pollers.list(self.clock.now()).into_iter().collect();
         let mut clients = Vec::new();
         let mut total = 0;
         self.fanout.for_each_reader(|reader| {
             total += 1;
+            let info = reader.info();
+            let polled = match info.transport {
+                Transport::LongPoll => pollers.remove(&(info.address, info.client.to_string())),
+                _ => None,
+            };
             if clients.len() < limit {
-                let stats = reader.stats(tail);
-                let info = reader.info();
-                clients.push(Client {
-                    client: info.client.to_string(),
-                    transport: info.transport,
-                    address: info.address,
-                    user: info.user.as_deref().map(str::to_owned),
-                    cursor: self.log.cursor(if stats.behind { stats.cursor } else { tail.max(stats.cursor) }),
-                    acked: stats.acked,
-                    lag: if stats.behind { tail.get().saturating_sub(stats.cursor.get()) } else { 0 },
-                    state: state_of(info.transport, &stats),
-                    connected_at: info.connected_at,
-                    resumes: stats.resumes,
-                    gaps: stats.gaps,
-                    delivered: stats.delivered,
-                    bytes: stats.bytes,
-                    channels: stats.channels,
-                });
+                clients.push(self.connected(reader, polled.as_ref(), tail));
             }
         });
-        let pollers = self.pollers.list(self.clock.now());
         total += pollers.len();
         let room = limit.saturating_sub(clients.len());
         clients.extend(pollers.into_iter().take(room).map(|(key, poller)| self.poller(key, poller)));
         (total, clients)
+    }
+
+    /// A reader, with what the same client got in polls before this one.
+    fn connected(&self, reader: &Reader, polled: Option<&Poller>, tail: Offset) -> Client {
+        let (stats, info) = (reader.stats(tail), reader.info());
+        Client {
+            client: info.client.to_string(),
+            transport: info.transport,
+            address: info.address,
+            user: info.user.as_deref().map(str::to_owned),
+            cursor: self.log.cursor(if stats.behind { stats.cursor } else { tail.max(stats.cursor) }),
+            acked: stats.acked,
+            lag: if stats.behind { tail.get().saturating_sub(stats.cursor.get()) } else { 0 },
+            state: state_of(info.transport, &stats),
+            connected_at: polled.map_or(info.connected_at, |poller| poller.first),
+            resumes: stats.resumes + polled.map_or(0, |poller| poller.polls),
+            gaps: stats.gaps + polled.map_or(0, |poller| poller.gaps),
+            delivered: stats.delivered + polled.map_or(0, |poller| poller.delivered),
+            bytes: stats.bytes,
+            channels: match polled {
+                Some(poller) if stats.channels.is_empty() => poller.channels.clone(),
+                _ => stats.channels,
+            },
+        }
     }
 
     pub(crate) fn note_poll(&self, polled: &Polled<'_>) {
@@ -160,15 +179,13 @@ impl Gateway {
         metrics.polls.fetch_add(1, Relaxed);
         metrics.deliveries.fetch_add(polled.events as u64, Relaxed);
         metrics.gaps.fetch_add(u64::from(polled.gap), Relaxed);
-        if !polled.waits {
-            self.pollers.note(polled, self.clock.now());
-        }
+        self.pollers.note(polled, self.clock.now());
     }
 
     /// How many distinct clients polled without waiting in the last 30 s.
     #[must_use]
     pub fn pollers(&self) -> usize {
-        self.pollers.list(self.clock.now()).len()
+        self.pollers.list(self.clock.now()).iter().filter(|(_, poller)| !poller.waits).count()
     }
 
     /// How many readers follow a channel.
@@ -180,14 +197,14 @@ impl Gateway {
     fn poller(&self, (address, client): (IpAddr, String), poller: Poller) -> Client {
         Client {
             client,
-            transport: Transport::Poll,
+            transport: if poller.waits { Transport::LongPoll } else { Transport::Poll },
             address,
             user: None,
             channels: poller.channels,
             cursor: self.log.cursor(poller.offset),
             acked: None,
             lag: 0,
-            state: "polling",
+            state: if poller.waits { "waiting" } else { "polling" },
             connected_at: poller.first,
             resumes: poller.polls,
             gaps: poller.gaps,

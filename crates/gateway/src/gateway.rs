@@ -236,7 +236,9 @@ impl Gateway {
         let reader = Reader::new(info, self.fanout.assign_shard(), wire, self.delivery.now_ms());
         self.fanout.add(&reader);
         self.metrics.opened(transport);
-        self.pollers.forget(address, &reader.info().client);
+        if transport != Transport::LongPoll {
+            self.pollers.forget(address, &reader.info().client);
+        }
         OpenReader { gateway: Arc::clone(self), reader }
     }
 

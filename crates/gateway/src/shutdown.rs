@@ -45,11 +45,11 @@ impl Gateway {
         }
     }
 
-    /// The lab: holds SSE answers back, as a buffering proxy does; lifting it ends those that were held.
+    /// The lab: holds SSE answers back, as a buffering proxy does. Those that are open end, as when the proxy changes.
     pub fn lab_buffer_sse(&self, on: bool) {
         let before = self.lab.buffers_sse();
         self.lab.set_buffer_sse(on);
-        if before && !self.lab.buffers_sse() {
+        if before != self.lab.buffers_sse() {
             self.abort_all(Transport::Sse);
         }
     }

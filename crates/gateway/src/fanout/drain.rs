@@ -77,7 +77,7 @@ impl Reader {
         if state.mode == Mode::Ended {
             return Outcome::Broken;
         }
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(delivery.now_ms());
         let outcome = self.drain_locked(&mut state, delivery, sink, fetched, &mut tally);
         tally.add_counts_to(&delivery.metrics);
         let slow = matches!(outcome, Outcome::Full | Outcome::More | Outcome::Behind(_));
@@ -219,7 +219,7 @@ impl Reader {
     ) -> Written {
         if self.info.transport == Transport::LongPoll {
             state.answer(events, delivery);
-            state.count(events.len(), 0, delivery.now_ms(), tally);
+            state.count(events.len(), 0, tally);
             return Written::All(0);
         }
         let mut total = 0;
@@ -232,13 +232,13 @@ impl Reader {
             match sink.write(&slices) {
                 Ok(written) if written == expected => {
                     total += written;
-                    state.count(turn.len(), written, delivery.now_ms(), tally);
+                    state.count(turn.len(), written, tally);
                 }
                 Ok(0) => return Written::Broken,
                 Ok(written) => {
                     let started = state.keep_rest(&encoded, written);
                     state.subscription.advance(turn[started - 1].offset);
-                    state.count(started, written, delivery.now_ms(), tally);
+                    state.count(started, written, tally);
                     return Written::Part;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Written::Part,
@@ -267,9 +267,14 @@ impl Reader {
         read: &mut SharedRead,
         tally: &mut Tally,
     ) -> Outcome {
-        if self.info.transport == Transport::LongPoll && !read.events.is_empty() {
+        if read.events.is_empty() {
+            // A neighbour that has everything made this read: there is nothing to write, nor to answer a poll with.
+            state.subscription.advance(read.through);
+            return Outcome::Live;
+        }
+        if self.info.transport == Transport::LongPoll {
             state.answer_shared(read, delivery);
-            state.count(read.events.len(), 0, delivery.now_ms(), tally);
+            state.count(read.events.len(), 0, tally);
             return match state.flush(sink) {
                 Flushed::All => Outcome::Answered,
                 Flushed::Full => Outcome::Full,
@@ -281,5 +286,64 @@ impl Reader {
             Written::Part => Outcome::Full,
             Written::Broken => Outcome::Broken,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anywire_log::{
+        Batch, Channel, EventName, Log, MemoryEngine, Payload, Publication, RetentionRules, Subscription,
+        SystemClock, TailConfig, Timestamp,
+    };
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::{
+        fanout::{PollTerms, ReaderInfo},
+        lab::Lab,
+        metrics::Metrics,
+    };
+
+    async fn delivery(channel: &Channel) -> Delivery {
+        let rules = RetentionRules::default();
+        let engine = MemoryEngine::new(rules.clone(), Arc::new(SystemClock)).expect("randomness");
+        let log = Log::start(Arc::new(engine), rules, TailConfig::default());
+        let name = EventName::new("x").expect("a name");
+        let publication = Publication { channel: channel.clone(), name, payload: Payload::null() };
+        log.append(Batch::one(publication)).await.expect("an append");
+        Delivery::new(log, Arc::<Metrics>::default(), Arc::<Lab>::default(), 1 << 18, 25_000)
+    }
+
+    #[tokio::test]
+    async fn a_walk_without_news_leaves_a_waiting_poll_waiting() {
+        let channel = Channel::new("a").expect("a name");
+        let delivery = delivery(&channel).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let stream =
+            TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
+        let info = ReaderInfo {
+            transport: Transport::LongPoll,
+            client: "c".into(),
+            user: None,
+            address: [127, 0, 0, 1].into(),
+            connected_at: Timestamp::default(),
+        };
+        let reader = Reader::new(info, 0, Wire::Direct(Arc::new(stream)), 0);
+        let mut subscription = Subscription::new();
+        let cursor = delivery.log.tail_cursor();
+        delivery.log.subscribe(
+            &mut subscription,
+            std::slice::from_ref(&channel),
+            anywire_log::Position::Tail,
+        );
+        let terms =
+            PollTerms { headers: "".into(), credentials: false, limit: 9, deadline_ms: 9_999, cursor };
+        reader.begin_poll(subscription, terms);
+        let Wire::Direct(socket) = &reader.wire else { panic!("a socket") };
+        assert!(matches!(reader.drain(&delivery, &mut SocketSink(socket), None), Outcome::Live));
+        let tail = delivery.log.channel(&channel);
+        reader.on_commit(&delivery, &mut Shared::new(&tail), &mut Tally::new(0));
+        assert_eq!(reader.mode(), Mode::Live, "it still waits");
+        assert!(reader.take_poll().is_some(), "it was not answered");
     }
 }

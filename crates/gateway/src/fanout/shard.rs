@@ -22,7 +22,7 @@ use super::{
 };
 
 /// How many readers a walk serves before other tasks have their turn.
-const WALK_TURN: usize = 64;
+const WALK_TURN: usize = 128;
 /// How often liveness is looked after.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
 
@@ -151,7 +151,7 @@ impl Shard {
         let delivery = fanout.delivery();
         let mut shared = Shared::new(&watch.tail);
         for turn in readers.chunks(WALK_TURN) {
-            let mut tally = Tally::default();
+            let mut tally = Tally::new(delivery.now_ms());
             shared.refresh();
             for reader in turn {
                 reader.on_commit(delivery, &mut shared, &mut tally);

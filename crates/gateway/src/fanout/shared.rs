@@ -14,13 +14,18 @@ use super::Delivery;
 use crate::metrics::Metrics;
 
 /// What a turn of a walk delivered; added to the metrics at its end.
-#[derive(Default)]
 pub(super) struct Tally {
+    /// The coarse time of the turn, read once.
+    pub(super) now_ms: u64,
     pub(super) deliveries: u64,
     pub(super) bytes: u64,
 }
 
 impl Tally {
+    pub(super) fn new(now_ms: u64) -> Self {
+        Self { now_ms, deliveries: 0, bytes: 0 }
+    }
+
     pub(super) fn add_to(&self, metrics: &Metrics, latency: Duration) {
         if self.deliveries > 0 {
             metrics.delivery_latency.observe(latency, self.deliveries);

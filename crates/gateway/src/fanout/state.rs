@@ -94,10 +94,10 @@ impl State {
         encoded.len()
     }
 
-    pub(super) fn count(&mut self, events: usize, bytes: usize, now_ms: u64, tally: &mut Tally) {
+    pub(super) fn count(&mut self, events: usize, bytes: usize, tally: &mut Tally) {
         self.delivered += events as u64;
         self.bytes += bytes as u64;
-        self.liveness.sent(now_ms);
+        self.liveness.sent(tally.now_ms);
         tally.deliveries += events as u64;
         tally.bytes += bytes as u64;
     }

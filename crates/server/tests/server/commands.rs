@@ -215,6 +215,26 @@ fn tail_ends_with_the_servers_words_when_it_is_refused() {
     assert!(words(&wrong).contains("the server answered 400: "), "{}", words(&wrong));
 }
 
+#[test]
+fn the_lab_restarts_the_server_on_the_same_address_and_data() {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut process = Process::serve("127.0.0.1:0", data.path(), &["lab=true"]);
+    assert!(publish(&process, "a", "1").status.success());
+    let mut stream = TcpStream::connect(process.address).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    let head =
+        format!("POST /api/lab/restart HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n\r\n", process.address);
+    stream.write_all(head.as_bytes()).expect("a request");
+    let mut taken = String::new();
+    BufReader::new(stream).read_line(&mut taken).expect("an answer");
+    assert!(taken.starts_with("HTTP/1.1 202"), "{taken}");
+    assert_eq!(process.next_line(), process.line, "it is ready again, at the same address");
+    assert!(get(&process, "/api/lab").contains("\"restarting\":false"));
+    assert!(get(&process, "/anywire/poll?channels=a&after=0").contains("\"data\":1"));
+    process.terminate();
+    assert_eq!(process.ended().0, Some(0));
+}
+
 /// The limit stands for a full disk: no file may grow past it, and whoever tries is told, not killed.
 #[test]
 fn a_server_that_cannot_write_says_so_keeps_reading_and_recovers() {

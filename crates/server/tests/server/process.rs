@@ -70,6 +70,13 @@ impl Process {
         format!("http://{}", self.address)
     }
 
+    /// The next line it prints.
+    pub(crate) fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("its output");
+        line
+    }
+
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }

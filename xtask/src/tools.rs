@@ -50,7 +50,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool {
         name: "python3",
         programs: &["python3"],
-        packages: &["python3"],
+        packages: &["python3", "python3-venv"],
         elsewhere: "Python 3 in the search path: https://python.org/",
     },
     Tool { name: "curl", programs: &["curl"], packages: &["curl"], elsewhere: "curl: https://curl.se/" },

@@ -241,10 +241,17 @@ impl Log {
     pub async fn read_behind(&self, request: ReadRequest) -> Result<(ReadBatch, Option<Gap>), ReadError> {
         let after = request.after;
         let mut batch = self.engine.read(request).await?;
-        // Where only the newest counts, what went before it is not missed.
-        batch.trimmed.retain(|(channel, _)| self.rules.of(channel).keep == Keep::All);
+        // Where only the newest counts, what went before it is not missed; where even that is gone, it is.
+        batch
+            .trimmed
+            .retain(|(channel, _)| self.rules.of(channel).keep == Keep::All || self.is_bare(channel));
         let gap = batch.gap(self.epoch, after);
         Ok((batch, gap))
+    }
+
+    /// Whether a channel keeps nothing at all.
+    fn is_bare(&self, channel: &Channel) -> bool {
+        self.engine.channel_state(channel).is_some_and(|state| state.events == 0)
     }
 
     /// Follows channels from a position, for readers inside the process.

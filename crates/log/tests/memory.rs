@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use anywire_log::{
-    Batch, Channel, Cursor, Engine, Epoch, Followed, GapReason, Log, ManualClock, MemoryEngine, Offset, Peek,
-    Position, ReadLimit, RetentionRules, Subscription, TailConfig, contract,
+    Batch, Channel, Clock, Cursor, Engine, Epoch, Followed, GapReason, Log, ManualClock, MemoryEngine,
+    Offset, Peek, Position, ReadLimit, RetentionRules, Subscription, TailConfig, contract,
 };
 
 struct Memory;
@@ -139,6 +139,19 @@ async fn only_the_newest_event_of_a_latest_channel_reaches_a_reader_that_is_behi
         }
         assert_eq!(drain(&log, &mut subscription).await, (vec!["4".to_owned()], vec![]));
     }
+}
+
+#[tokio::test]
+async fn a_latest_channel_whose_newest_event_is_gone_is_a_gap() {
+    let clock = Arc::new(ManualClock::default());
+    let engine = MemoryEngine::new(contract::rules(), clock.clone()).expect("randomness");
+    let log = Log::start(Arc::new(engine), contract::rules(), TailConfig::default());
+    let offset = publish(&log, "latest_a", "0").await;
+    let mut subscription = Subscription::new();
+    log.subscribe(&mut subscription, &[channel("latest_a")], Position::After(log.cursor(Offset::ZERO)));
+    clock.advance_millis(8 * 24 * 3600 * 1000);
+    log.enforce_retention(clock.now());
+    assert_eq!(drain(&log, &mut subscription).await, (vec![], vec![offset.get()]));
 }
 
 #[tokio::test]

@@ -26,8 +26,8 @@ impl From<Failure> for Trouble {
 
 type Done = Result<(), Trouble>;
 
-/// What `conformance/autobahn/run.mjs` ends with when it cannot run the suite.
-const AUTOBAHN_ABSENT: i32 = 2;
+/// What `conformance/autobahn/run.mjs` and `conformance/openapi/run.py` end with when they cannot run their suite.
+const SUITE_ABSENT: i32 = 2;
 
 /// One stage.
 pub(super) struct Stage {
@@ -72,6 +72,12 @@ pub(super) fn stages() -> Vec<Stage> {
             client_live,
         ),
         stage("conformance", "the protocol's cases against the real server", &["npm"], conformance),
+        stage(
+            "openapi",
+            "the API's description against the real server, by schemathesis",
+            &["python3"],
+            openapi,
+        ),
         stage("autobahn", "WebSocket framing judged by the Autobahn suite", &["npm"], autobahn),
         stage(
             "e2e",
@@ -119,13 +125,25 @@ fn conformance(tally: &mut Tally) -> Done {
     each(tally, "conformance", &["test:runner", "test:server"])
 }
 
+fn openapi(tally: &mut Tally) -> Done {
+    let mut command = Command::new("python3");
+    command.arg("conformance/openapi/run.py").current_dir(workspace::root());
+    command.env("ANYWIRE_BIN", workspace::root().join("target/release/anywire"));
+    let done = run(tally, &mut command)?;
+    match done.code {
+        Some(0) => Ok(()),
+        Some(SUITE_ABSENT) => Err(Trouble::Missing("schemathesis, from PyPI".to_owned())),
+        _ => Err(Trouble::Failed("the server does not do what its description says".to_owned())),
+    }
+}
+
 fn autobahn(tally: &mut Tally) -> Done {
     let mut command = Command::new("npm");
     command.args(["run", "--silent", "test:autobahn"]).current_dir(workspace::root().join("conformance"));
     let done = run(tally, &mut command)?;
     match done.code {
         Some(0) => Ok(()),
-        Some(AUTOBAHN_ABSENT) => {
+        Some(SUITE_ABSENT) => {
             Err(Trouble::Missing("Python 2.7 with pip, or docker, for the Autobahn suite".to_owned()))
         }
         _ => Err(Trouble::Failed("the Autobahn suite found broken framing".to_owned())),

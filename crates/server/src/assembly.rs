@@ -8,8 +8,8 @@ use anywire_app::{AppContext, Application};
 use anywire_gateway::{Gateway, GatewayError, MetricsCollector, ServeError, Tls, TlsError};
 use anywire_jobs::Jobs;
 use anywire_log::{
-    ChannelPattern, Clock, Durability, Engine, Keep, Log, MemoryEngine, Retention, RetentionRule,
-    RetentionRules, SystemClock, TailConfig,
+    ChannelPattern, Clock, Engine, Keep, Log, MemoryEngine, Retention, RetentionRule, RetentionRules,
+    SystemClock, TailConfig,
 };
 use anywire_store::{EmbeddedConfig, EmbeddedEngine};
 use axum::Router;
@@ -190,11 +190,8 @@ fn rules(config: &ServerConfig) -> RetentionRules {
     let mut rules: Vec<RetentionRule> = config.retention.iter().map(|section| section.rule()).collect();
     rules.push(RetentionRule {
         pattern: ChannelPattern::new(OVERVIEW_CHANNEL),
-        retention: Retention {
-            durability: Durability::Ephemeral,
-            keep: Keep::Latest,
-            ..Retention::ephemeral()
-        },
+        // It never gets too old: the newest sample is there for whoever comes.
+        retention: Retention { keep: Keep::Latest, age_max_ms: u64::MAX, ..Retention::ephemeral() },
     });
     rules.extend(anywire_jobs::channels());
     RetentionRules::new(rules, Retention::default())

@@ -54,6 +54,7 @@ async fn run(
     shutdown: CancellationToken,
 ) {
     let (Ok(channel), Ok(name)) = (Channel::new(OVERVIEW_CHANNEL), EventName::new(EVENT)) else { return };
+    let mut first = true;
     let mut every = tokio::time::interval(EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -63,8 +64,8 @@ async fn run(
         }
         let sample = sample(&gateway, &mut counted);
         *overview.newest.lock() = sample.clone();
-        // Nobody watches: an event a second would only move the log's tail.
-        if gateway.subscribers(&channel) == 0 {
+        // Nobody watches: an event a second would only move the log's tail. The first one is there for those who watched before a restart.
+        if gateway.subscribers(&channel) == 0 && !std::mem::take(&mut first) {
             continue;
         }
         let payload = Payload::Json(sample.to_string().into());

@@ -8,6 +8,7 @@ import {
   formatDuration,
   formatLatency,
   formatRate,
+  formatTick,
   MISSING,
 } from "./format";
 
@@ -73,5 +74,9 @@ describe("text for figures", () => {
     expect(formatAgo(now - 180_000, now, "en")).toBe("3 minutes ago");
     expect(formatAgo(now - 180_000, now, "vi")).toBe("3 phút trước");
     expect(formatAgo(now + 400, now, "en")).toBe("now");
+  });
+
+  it("writes an axis as the language does", () => {
+    expect([formatTick(0.4, "en"), formatTick(0.4, "vi"), formatTick(12_000, "vi")]).toEqual(["0.4", "0,4", "12.000"]);
   });
 });

@@ -26,6 +26,11 @@ export function formatCount(value: number | null | undefined, locale: string): s
   return new Intl.NumberFormat(locale, { maximumFractionDigits: 0 }).format(value);
 }
 
+/** A number beside an axis: as many digits as it has. */
+export function formatTick(value: number, locale: string): string {
+  return new Intl.NumberFormat(locale, { maximumSignificantDigits: 6 }).format(value);
+}
+
 /** A rate with one digit below 100 and none above. */
 export function formatRate(value: number | null | undefined, locale: string): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return MISSING;

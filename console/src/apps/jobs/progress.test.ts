@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { JobState } from "@/shared/wire";
-import { awaitsBytes, combinedPercent, ForwardOnly, isNewer, REPORT_STEPS, stepRows } from "./progress";
+import { awaitsBytes, combinedPercent, ForwardOnly, isNewer, REPORT_STEPS, stepRows, withoutPlace } from "./progress";
 
 const T0 = Date.parse("2026-01-23T10:00:00.000Z");
 const at = (ms: number) => new Date(T0 + ms).toISOString();
@@ -129,4 +129,15 @@ it("a job awaits bytes only while its upload lacks some", () => {
   expect(awaitsBytes(job({ metadata: null }))).toBe(false);
   const upload = { id: "u1", filename: "a.csv", size_bytes: 5, received_bytes: 5 };
   expect(awaitsBytes(job({ metadata: { upload } }))).toBe(false);
+});
+
+describe("an error", () => {
+  it("says its place once", () => {
+    const message = "line 3, column 2: the row has 1 field, the first row has 2";
+    expect(withoutPlace({ step: "parse", message, line: 3, column: 2 })).toBe(
+      "the row has 1 field, the first row has 2",
+    );
+    expect(withoutPlace({ step: "parse", message })).toBe(message);
+    expect(withoutPlace(null)).toBe("");
+  });
 });

@@ -135,3 +135,9 @@ function parseCursor(cursor: string | undefined): { epoch: string; offset: numbe
 function clamp(percent: number): number {
   return Math.min(100, Math.max(0, Number.isFinite(percent) ? percent : 0));
 }
+
+/** What went wrong, without the place that begins the server's message; the place has fields of its own. */
+export function withoutPlace(error: JobState["error"] | undefined): string {
+  const message = error?.message ?? "";
+  return error?.line == null ? message : message.replace(/^line \d+(, column \d+)?: /, "");
+}

@@ -27,7 +27,7 @@ use crate::{
     Gateway,
     auth::{Credentials, Principal},
     clients::Polled,
-    drive::{Flow, Input, drive, read_ready},
+    drive::{Flow, Input, drive, read_ready, write_all},
     fanout::{Mode, Outcome, PollTerms, Reader, SocketSink, Wire, answer_head, no_content},
     gateway::{Admitted, OpenReader, StreamRequest},
     metrics::Transport,
@@ -499,17 +499,4 @@ fn refusal_answer(refusal: &Refusal, origin: Option<&str>) -> Bytes {
         body.len()
     )
     .into()
-}
-
-async fn write_all(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(rest) {
-            Ok(count) => rest = &rest[count..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }

@@ -162,21 +162,24 @@ async fn receive(stream: &TcpStream, input: &mut impl Input) -> Flow {
 
 /// Writes what is queued and ends the sending side, so that the peer reads it before the end.
 pub(crate) async fn say_last_words(reader: &Reader, stream: &TcpStream) {
-    let words = reader.take_unsent();
-    let write = async {
-        for bytes in words {
-            let mut rest = &bytes[..];
-            while !rest.is_empty() {
-                stream.writable().await?;
-                match stream.try_write(rest) {
-                    Ok(count) => rest = &rest[count..],
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Ok(())
-    };
-    let _too_late = tokio::time::timeout(LAST_WORDS, write).await;
+    let words: Vec<u8> = reader.take_unsent().into_iter().flatten().collect();
+    let _too_late = tokio::time::timeout(LAST_WORDS, write_all(stream, &words)).await;
     let _gone = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
+}
+
+/// Writes all of it, waiting where the socket is full.
+///
+/// # Errors
+/// When the connection is broken.
+pub(crate) async fn write_all(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        stream.writable().await?;
+        match stream.try_write(rest) {
+            Ok(count) => rest = &rest[count..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

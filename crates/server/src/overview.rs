@@ -54,7 +54,8 @@ async fn run(
     shutdown: CancellationToken,
 ) {
     let (Ok(channel), Ok(name)) = (Channel::new(OVERVIEW_CHANNEL), EventName::new(EVENT)) else { return };
-    let mut first = true;
+    // A new log has nobody who watched before.
+    let mut first = gateway.log().tail_offset() > anywire_log::Offset::ZERO;
     let mut every = tokio::time::interval(EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

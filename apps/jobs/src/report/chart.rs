@@ -11,7 +11,7 @@ use super::{
     numbers::{Histogram, nice},
     series::{Candle, Candles, Line, Timeline},
     statistics::Detail,
-    words::{compact, day, exact, moment},
+    words::{compact, day, drawn, moment, plain},
 };
 
 /// The drawings of a report.
@@ -58,6 +58,8 @@ pub(crate) fn charts(
 
 /// The width of a small chart; what is drawn is scaled to its place on the page.
 const SMALL: (f64, f64) = (360.0, 140.0);
+/// A longer label in the middle of a small chart would touch those at its ends.
+const MIDDLE_CHARS: usize = 12;
 const LARGE: (f64, f64) = (960.0, 430.0);
 
 /// An SVG in the making. Writing to a String cannot fail, so results of `write!` are let go.
@@ -90,7 +92,8 @@ impl Drawing {
     }
 
     fn text(&mut self, anchor: &str, (x, y): (f64, f64), text: &str) {
-        let _ = write!(self.0, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>");
+        let _ =
+            write!(self.0, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>", drawn(text));
     }
 
     fn done(mut self) -> String {
@@ -115,7 +118,10 @@ fn bars(counts: &[u64], label: impl Fn(usize) -> String, title: impl Fn(usize) -
     drawing.line("axis", (0.0, bottom + 0.5), (width, bottom + 0.5));
     let ends = [("start", 0.0, 0), ("middle", width / 2.0, counts.len() / 2), ("end", width, counts.len())];
     for (anchor, x, place) in ends {
-        drawing.text(anchor, (x, height - 5.0), &label(place));
+        let text = label(place);
+        if anchor != "middle" || text.len() <= MIDDLE_CHARS {
+            drawing.text(anchor, (x, height - 5.0), &text);
+        }
     }
     drawing.done()
 }
@@ -125,7 +131,7 @@ fn histogram(histogram: &Histogram) -> String {
     let total = real(histogram.counts.iter().sum::<u64>().max(1));
     let title = |place: usize| {
         let share = real(histogram.counts[place]) / total * 100.0;
-        format!("{} – {}: {share:.1} %", exact(at(place)), exact(at(place + 1)))
+        format!("{} – {}: {share:.1} %", plain(at(place)), plain(at(place + 1)))
     };
     bars(&histogram.counts, |place| compact(at(place)), title)
 }
@@ -221,7 +227,7 @@ fn candles(found: &Candles, clock: bool) -> Option<String> {
         drawing.path(class, &points);
     }
     volumes(&mut drawing, &candles, x, each, right);
-    let labels = 7.min(candles.len());
+    let labels = if clock { 5 } else { 7 }.min(candles.len());
     for label in 0..labels {
         let place = label * (candles.len() - 1) / (labels - 1).max(1);
         let anchor = if label == 0 {
@@ -241,10 +247,10 @@ fn one_candle(drawing: &mut Drawing, scale: &Scale, candle: &Candle, x: f64, eac
     let class = if candle.close >= candle.open { "up" } else { "down" };
     let title = format!(
         "{when} · O {} · H {} · L {} · C {}",
-        exact(candle.open),
-        exact(candle.high),
-        exact(candle.low),
-        exact(candle.close)
+        plain(candle.open),
+        plain(candle.high),
+        plain(candle.low),
+        plain(candle.close)
     );
     drawing.line(&format!("wick {class}"), (x, scale.y(candle.high)), (x, scale.y(candle.low)));
     let (top, bottom) = (scale.y(candle.open.max(candle.close)), scale.y(candle.open.min(candle.close)));
@@ -270,7 +276,7 @@ fn volumes(
     for (place, (_, candle)) in candles.iter().enumerate() {
         let class = if candle.close >= candle.open { "volume up" } else { "volume down" };
         let tall = candle.volume.max(0.0) / most * (bottom - top);
-        drawing.rect(class, (x(place) - wide / 2.0, bottom - tall), (wide, tall), &exact(candle.volume));
+        drawing.rect(class, (x(place) - wide / 2.0, bottom - tall), (wide, tall), &plain(candle.volume));
     }
     drawing.line("axis", (4.0, bottom + 0.5), (right, bottom + 0.5));
 }

@@ -132,23 +132,35 @@ pub(crate) struct Prices {
     pub(crate) volume: Option<usize>,
 }
 
+const OPEN: &[&str] = &["open", "mở cửa", "giá mở cửa", "o"];
+const HIGH: &[&str] = &["high", "cao nhất", "giá cao nhất", "h"];
+const LOW: &[&str] = &["low", "thấp nhất", "giá thấp nhất", "l"];
+const CLOSE: &[&str] = &["close", "đóng cửa", "giá đóng cửa", "c", "adj close", "last"];
+const VOLUME: &[&str] = &["volume", "vol", "khối lượng", "kl", "v"];
+
+fn is_one_of(name: &str, wanted: &[&str]) -> bool {
+    let name = name.trim().to_lowercase();
+    wanted.iter().any(|wanted| name == *wanted)
+}
+
 impl Prices {
+    /// Whether a column's name is that of a price or a volume, even when the file lacks the others.
+    pub(super) fn is_named(name: &str) -> bool {
+        [OPEN, HIGH, LOW, CLOSE, VOLUME].iter().any(|wanted| is_one_of(name, wanted))
+    }
+
     /// Finds the columns by their names; `time` is the file's time column.
     pub(super) fn find(names: &[String], time: usize, is_number: impl Fn(usize) -> bool) -> Option<Self> {
         let named = |wanted: &[&str]| {
-            let known = |name: &String| {
-                let name = name.trim().to_lowercase();
-                wanted.iter().any(|wanted| name == *wanted)
-            };
-            names.iter().position(known).filter(|column| is_number(*column))
+            names.iter().position(|name| is_one_of(name, wanted)).filter(|column| is_number(*column))
         };
         Some(Self {
             time,
-            open: named(&["open", "mở cửa", "giá mở cửa", "o"])?,
-            high: named(&["high", "cao nhất", "giá cao nhất", "h"])?,
-            low: named(&["low", "thấp nhất", "giá thấp nhất", "l"])?,
-            close: named(&["close", "đóng cửa", "giá đóng cửa", "c", "adj close", "last"])?,
-            volume: named(&["volume", "vol", "khối lượng", "kl", "v"]),
+            open: named(OPEN)?,
+            high: named(HIGH)?,
+            low: named(LOW)?,
+            close: named(CLOSE)?,
+            volume: named(VOLUME),
         })
     }
 }

@@ -54,6 +54,8 @@ pub(crate) struct Found {
     pub(crate) detail: Detail,
     /// Cells that are not of the column's kind: their lines and texts.
     pub(crate) examples: Vec<(u64, String)>,
+    /// Its name says that it is a price or a volume.
+    pub(crate) market: bool,
 }
 
 /// What was found, by kind.
@@ -81,7 +83,8 @@ pub(crate) struct Values {
 }
 
 impl Found {
-    /// Whether the column looks like names of rows: every text is there once, or whole numbers count up without great holes.
+    /// Whether the column looks like names of rows: every text is there once, or whole numbers count up without great
+    /// holes. Prices and volumes are measured, however they come.
     pub(crate) fn is_key(&self, rows: u64) -> bool {
         let once = |distinct: &Distinct| match distinct.estimated {
             false => rows > 20 && distinct.count == rows,
@@ -91,7 +94,8 @@ impl Found {
         match &self.detail {
             Detail::Number { summary, distinct } => {
                 let dense = (summary.max - summary.min) < 2.0 * real(summary.count);
-                matches!(self.column.kind, Kind::Integer(_)) && dense && once(distinct)
+                let countable = matches!(self.column.kind, Kind::Integer(_)) && !self.market;
+                countable && dense && once(distinct)
             }
             Detail::Text(values) => once(&values.distinct),
             _ => false,
@@ -125,7 +129,7 @@ pub(crate) fn statistics(
 ) -> Result<Statistics, StepError> {
     let mut collectors = Collectors::new(shape, &kinds);
     source.rows(ticker, |row| collectors.take(row))?;
-    Ok(collectors.finish(kinds))
+    Ok(collectors.finish(shape, kinds))
 }
 
 enum Collector {
@@ -239,12 +243,12 @@ impl Collectors {
         }
     }
 
-    fn finish(self, kinds: Vec<Column>) -> Statistics {
-        let found = |((collector, examples), column): ((Collector, _), Column)| {
+    fn finish(self, shape: &Shape, kinds: Vec<Column>) -> Statistics {
+        let found = |(((collector, examples), column), name): (((Collector, _), Column), &String)| {
             let whole = matches!(column.kind, Kind::Integer(_));
-            Found { column, detail: collector.finish(whole), examples }
+            Found { column, detail: collector.finish(whole), examples, market: Prices::is_named(name) }
         };
-        let columns = self.columns.into_iter().zip(kinds).map(found).collect();
+        let columns = self.columns.into_iter().zip(kinds).zip(&shape.names).map(found).collect();
         let mut correlations = Vec::new();
         let mut pairs = self.pairs.iter();
         for (place, first) in self.correlated.iter().enumerate() {

@@ -55,12 +55,32 @@ pub(super) fn sentence(words: Words, parts: &[&str]) -> String {
     format!("<span lang=\"en\">{}</span><span lang=\"vi\">{}</span>", fill(words.0), fill(words.1))
 }
 
-/// What stands between groups of digits: neither of the languages' signs, so that no number means something else in the other.
+/// What stands between groups of digits where only one form can stand: neither of the languages' signs, so that no number means something
+/// else in the other.
 const GROUP: char = '\u{202f}';
+
+/// A plain number as both languages write it, `1,234.5` and `1.234,5`; the page shows one of them.
+pub(super) fn both(plain: &str) -> String {
+    in_both(plain, "span")
+}
+
+/// The same within a drawing.
+pub(super) fn drawn(plain: &str) -> String {
+    in_both(plain, "tspan")
+}
+
+fn in_both(plain: &str, tag: &str) -> String {
+    if !plain.contains([GROUP, '.']) {
+        return plain.to_owned();
+    }
+    let english = plain.replace(GROUP, ",");
+    let vietnamese = plain.replace('.', ",").replace(GROUP, ".");
+    format!("<{tag} lang=\"en\">{english}</{tag}><{tag} lang=\"vi\">{vietnamese}</{tag}>")
+}
 
 /// A whole number with its digits in groups.
 pub(super) fn count(value: u64) -> String {
-    group(&value.to_string())
+    both(&group(&value.to_string()))
 }
 
 fn group(digits: &str) -> String {
@@ -76,6 +96,11 @@ fn group(digits: &str) -> String {
 
 /// A number with about five digits that count.
 pub(super) fn exact(value: f64) -> String {
+    both(&plain(value))
+}
+
+/// The same where no markup can stand, such as in a tooltip.
+pub(super) fn plain(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
         return "–".to_owned();
@@ -99,21 +124,21 @@ pub(super) fn exact(value: f64) -> String {
     format!("{sign}{}{point}{fraction}", group(whole))
 }
 
-/// A number for an axis: `1.2k`, `3.4M`.
+/// A number for an axis, plain: `1.2k`, `3.4M`.
 pub(super) fn compact(value: f64) -> String {
     let size = value.abs();
     let (scale, unit) = match size {
-        _ if size >= 1e15 => return exact(value),
+        _ if size >= 1e15 => return plain(value),
         _ if size >= 1e12 => (1e12, "T"),
         _ if size >= 1e9 => (1e9, "B"),
         _ if size >= 1e6 => (1e6, "M"),
         _ if size >= 1e4 => (1e3, "k"),
-        _ => return exact(value),
+        _ => return plain(value),
     };
     let scaled = value / scale;
     // Three digits that count are enough beside a grid.
     let rounded = if scaled.abs() >= 100.0 { scaled.round() } else { (scaled * 100.0).round() / 100.0 };
-    format!("{}{unit}", exact(rounded))
+    format!("{}{unit}", plain(rounded))
 }
 
 /// A share of a whole.
@@ -122,9 +147,9 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
     let share = part as f64 / whole.max(1) as f64 * 100.0;
     match part {
         0 => "0 %".to_owned(),
-        _ if share < 0.1 => "&lt; 0.1 %".to_owned(),
-        _ if share > 99.9 && part < whole => "&gt; 99.9 %".to_owned(),
-        _ => format!("{} %", exact((share * 10.0).round() / 10.0)),
+        _ if share < 0.1 => both("&lt; 0.1 %"),
+        _ if share > 99.9 && part < whole => both("&gt; 99.9 %"),
+        _ => both(&format!("{} %", plain((share * 10.0).round() / 10.0))),
     }
 }
 
@@ -137,7 +162,7 @@ pub(super) fn bytes(value: u64) -> String {
         1_000_000..1_000_000_000 => (1e6, "MB"),
         _ => (1e9, "GB"),
     };
-    format!("{:.1} {unit}", value as f64 / scale)
+    both(&format!("{:.1} {unit}", value as f64 / scale))
 }
 
 /// A day: `2024-12-31`.
@@ -170,18 +195,26 @@ mod tests {
 
     #[test]
     fn numbers_show_about_five_digits() {
-        let plain = |text: String| text.replace(GROUP, " ");
-        assert_eq!(plain(exact(1_234_567.0)), "1 234 567");
-        assert_eq!(plain(exact(1234.567)), "1 234.6");
-        assert_eq!(plain(exact(-0.123_456)), "−0.1235");
-        assert_eq!(plain(exact(-0.000_000_1)), "−1.000e−7");
-        assert_eq!(plain(exact(2.50)), "2.5");
-        assert_eq!(plain(compact(1_234_567.0)), "1.23M");
-        assert_eq!(plain(compact(25_000.0)), "25k");
-        assert_eq!(percent(1, 3), "33.3 %");
-        assert_eq!(percent(1, 1_000_000), "&lt; 0.1 %");
-        assert_eq!(bytes(52_428_800), "52.4 MB");
+        let spaced = |text: String| text.replace(GROUP, " ");
+        assert_eq!(spaced(plain(1_234_567.0)), "1 234 567");
+        assert_eq!(spaced(plain(1234.567)), "1 234.6");
+        assert_eq!(spaced(plain(-0.123_456)), "−0.1235");
+        assert_eq!(spaced(plain(-0.000_000_1)), "−1.000e−7");
+        assert_eq!(spaced(plain(2.50)), "2.5");
+        assert_eq!(spaced(compact(1_234_567.0)), "1.23M");
+        assert_eq!(spaced(compact(25_000.0)), "25k");
+        assert_eq!(percent(1, 3), both("33.3 %"));
+        assert_eq!(percent(1, 1_000_000), both("&lt; 0.1 %"));
+        assert_eq!(bytes(52_428_800), both("52.4 MB"));
         assert_eq!(moment(1_737_626_403_000, true), "2025-01-23 10:00");
+    }
+
+    #[test]
+    fn numbers_are_written_as_each_language_does() {
+        assert_eq!(count(795_155), "<span lang=\"en\">795,155</span><span lang=\"vi\">795.155</span>");
+        assert_eq!(exact(1234.5), "<span lang=\"en\">1,234.5</span><span lang=\"vi\">1.234,5</span>");
+        assert_eq!(drawn("0.4"), "<tspan lang=\"en\">0.4</tspan><tspan lang=\"vi\">0,4</tspan>");
+        assert_eq!((count(7), drawn("2024-12-31")), ("7".to_owned(), "2024-12-31".to_owned()));
     }
 
     #[test]

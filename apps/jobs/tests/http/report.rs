@@ -187,3 +187,27 @@ async fn a_report_in_the_making_is_interrupted_when_the_server_stops_and_can_be_
     let done = world.until_status(&id, "succeeded").await;
     assert_eq!(done["result"]["rows"], 2_000_000);
 }
+
+#[tokio::test]
+async fn a_volume_that_counts_up_is_a_measure_and_a_number_that_does_is_a_name() {
+    let world = World::new().await;
+    let named = async |column: &str| {
+        let mut csv = format!("{column},city\n");
+        (0..1500).for_each(|row| csv.push_str(&format!("{},Huế\n", 10_000 + row)));
+        let page = page(&world, csv.as_bytes()).await;
+        assert!(page.contains("<span lang=\"en\">1,500</span><span lang=\"vi\">1.500</span>"), "{page}");
+        page.contains("it names the rows")
+    };
+    assert!(named("id").await);
+    assert!(!named("Volume").await && !named("Khối lượng").await);
+}
+
+#[tokio::test]
+async fn one_hour_is_not_many() {
+    let world = World::new().await;
+    let mut csv = "time,open,high,low,close\n".to_owned();
+    (0..120).for_each(|hour| {
+        csv.push_str(&format!("2024-01-{:02} {:02}:00,1,3,1,2\n", 1 + hour / 24, hour % 24))
+    });
+    assert!(page(&world, csv.as_bytes()).await.contains("hour a candle"));
+}

@@ -8,7 +8,7 @@ use super::super::{
     Shape, Statistics,
     chart::range,
     statistics::Detail,
-    words::{Escaped, Words, count, exact, percent, sentence},
+    words::{Escaped, Words, both, count, exact, percent, sentence},
 };
 
 /// The most sentences.
@@ -56,10 +56,17 @@ fn invalid(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
             .map(|(line, text)| (line.to_string(), format!("<q>{}</q>", Escaped(text))));
         let (line, text) = example.unwrap_or_default();
         let cells = count(detail.column.invalid);
-        let words = Words(
-            "{} has {} cells of another type, such as {} in line {}.",
-            "{} có {} ô sai kiểu dữ liệu, ví dụ {} ở dòng {}.",
-        );
+        let words = if detail.column.invalid == 1 {
+            Words(
+                "{} has {} cell of another type: {} in line {}.",
+                "{} có {} ô sai kiểu dữ liệu: {} ở dòng {}.",
+            )
+        } else {
+            Words(
+                "{} has {} cells of another type, such as {} in line {}.",
+                "{} có {} ô sai kiểu dữ liệu, ví dụ {} ở dòng {}.",
+            )
+        };
         found.push(sentence(words, &[&name(shape, column), &cells, &text, &line]));
     }
 }
@@ -101,7 +108,7 @@ fn correlated(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
         } else {
             Words("{} falls when {} rises (correlation {}).", "{} giảm khi {} tăng (tương quan {}).")
         };
-        let shown = format!("{value:.2}").replace('-', "−");
+        let shown = both(&format!("{value:.2}").replace('-', "−"));
         found.push(sentence(words, &[&name(shape, *first), &name(shape, *second), &shown]));
     }
 }

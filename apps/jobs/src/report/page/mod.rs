@@ -17,7 +17,7 @@ use super::{
     kinds::Kind,
     series::Candles,
     statistics::Found,
-    words::{Escaped, Words, bytes, count, exact, percent},
+    words::{Escaped, Words, both, bytes, compact, count, exact, percent},
 };
 
 const STYLE: &str = include_str!("style.css");
@@ -207,7 +207,7 @@ impl Page<'_> {
         };
         let side = if *value < 0.0 { "against" } else { "together" };
         let strength = (value.abs() * 100.0).round();
-        let shown = format!("{value:.2}").replace('-', "−");
+        let shown = both(&format!("{value:.2}").replace('-', "−"));
         let _ = write!(out, "<td class=\"{side}\" style=\"--s:{strength}%\">{shown}</td>");
     }
 
@@ -220,16 +220,14 @@ impl Page<'_> {
             "<section><h2>{}</h2><div class=\"scroll\"><table><thead><tr>",
             Words("First rows", "Những dòng đầu")
         );
-        for name in self.shape.names.iter().take(PREVIEW_COLUMNS) {
-            let _ = write!(out, "<th scope=\"col\">{}</th>", Escaped(name));
+        for (name, found) in self.shape.names.iter().zip(&self.statistics.columns).take(PREVIEW_COLUMNS) {
+            let _ = write!(out, "<th scope=\"col\"{}>{}</th>", side(found), Escaped(name));
         }
         out.push_str("</tr></thead><tbody>");
         for row in &self.statistics.preview {
             out.push_str("<tr>");
             for (cell, found) in row.iter().zip(&self.statistics.columns).take(PREVIEW_COLUMNS) {
-                let number = matches!(found.column.kind, Kind::Integer(_) | Kind::Decimal(_));
-                let class = if number { " class=\"number\"" } else { "" };
-                let _ = write!(out, "<td{class}>{}</td>", Escaped(cell));
+                let _ = write!(out, "<td{}>{}</td>", side(found), Escaped(cell));
             }
             out.push_str("</tr>");
         }
@@ -268,6 +266,14 @@ impl Page<'_> {
     }
 }
 
+/// On which side a column's cells and its name stand: numbers on the right.
+fn side(found: &Found) -> &'static str {
+    match found.column.kind {
+        Kind::Integer(_) | Kind::Decimal(_) => " class=\"number\"",
+        _ => "",
+    }
+}
+
 fn price_cards(out: &mut String, found: &Candles) {
     let candles = found.candles();
     let (Some((_, first)), Some((_, last))) = (candles.first(), candles.last()) else { return };
@@ -286,7 +292,7 @@ fn price_cards(out: &mut String, found: &Candles) {
         (Words("Lowest", "Thấp nhất"), exact(low)),
     ];
     if found.columns.volume.is_some() {
-        cards.push((Words("Volume", "Khối lượng"), super::words::compact(volume)));
+        cards.push((Words("Volume", "Khối lượng"), both(&compact(volume))));
     }
     out.push_str("<div class=\"cards\">");
     for (name, value) in cards {
@@ -300,9 +306,14 @@ fn candle_width(found: &Candles) -> String {
     let days = found.buckets.width / 86_400_000;
     let hours = found.buckets.width / 3_600_000;
     let (number, unit) = match (days, hours) {
-        (1.., _) => (days, Words("days a candle", "ngày mỗi nến")),
-        (_, 1..) => (hours, Words("hours a candle", "giờ mỗi nến")),
-        _ => (found.buckets.width / 60_000, Words("minutes a candle", "phút mỗi nến")),
+        (1, _) => (1, Words("day a candle", "ngày mỗi nến")),
+        (2.., _) => (days, Words("days a candle", "ngày mỗi nến")),
+        (_, 1) => (1, Words("hour a candle", "giờ mỗi nến")),
+        (_, 2..) => (hours, Words("hours a candle", "giờ mỗi nến")),
+        _ => match found.buckets.width / 60_000 {
+            1 => (1, Words("minute a candle", "phút mỗi nến")),
+            minutes => (minutes, Words("minutes a candle", "phút mỗi nến")),
+        },
     };
     format!("<span class=\"dim\">{} {} · {number} {unit}</span>", count(candles), Words("candles", "nến"))
 }

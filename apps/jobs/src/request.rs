@@ -99,6 +99,8 @@ pub(crate) fn list(query: &[(String, String)]) -> Result<List, Invalid> {
             "state" | "status" if value.is_empty() => {}
             "state" | "status" => list.status = Some(status(value)?),
             "limit" => list.limit = limit(value)?,
+            // Who asks is the server's business: a token may come in the query.
+            "token" => {}
             "before" => {
                 list.before = Some(JobId::new(value).map_err(|error| Invalid(format!("before: {error}")))?)
             }

@@ -254,7 +254,7 @@ export const messages = {
     bytes: "Bytes",
     since: "Connected",
     stateColumn: "State",
-    state: { live: "live", catching_up: "catching up", blocked: "socket full", waiting: "waiting", stale: "not known" },
+    state: { live: "live", blocked: "behind", waiting: "waiting", polling: "polling", stale: "not known" },
     empty: "No clients",
     emptyText: "Nobody follows the log right now. Open another tab, or follow a channel with curl.",
     stale: "The list is from {time}; the server does not answer.",

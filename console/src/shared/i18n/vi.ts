@@ -256,8 +256,8 @@ export const messages: Messages = {
     stateColumn: "Trạng thái",
     state: {
       live: "trực tiếp",
-      catching_up: "đang đuổi kịp",
-      blocked: "đầy bộ đệm",
+      polling: "đang hỏi định kỳ",
+      blocked: "đang tụt lại",
       waiting: "đang chờ",
       stale: "chưa rõ",
     },

@@ -11,6 +11,7 @@ use anywire_log::{
     ChannelPattern, Clock, Engine, Keep, Log, MemoryEngine, Retention, RetentionRule, RetentionRules,
     SystemClock, TailConfig,
 };
+use anywire_pipeline::{Pipeline, PipelineConfig};
 use anywire_store::{EmbeddedConfig, EmbeddedEngine};
 use axum::Router;
 use prometheus_client::registry::Registry;
@@ -60,6 +61,9 @@ pub enum StartError {
     /// The jobs application could not start.
     #[error("jobs: {0}")]
     Jobs(#[from] anywire_jobs::StartError),
+    /// The pipeline application could not start.
+    #[error("pipeline: {0}")]
+    Pipeline(#[from] anywire_pipeline::StartError),
 }
 
 /// One server, assembled.
@@ -85,7 +89,7 @@ impl Anywire {
     pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let tls = tls(&config.server.tls)?;
-        let rules = rules(&config.server);
+        let rules = rules(&config.server, &config.pipeline);
         let engine = engine(&config.server, rules.clone(), Arc::clone(&clock)).await?;
         let log = Log::start(engine, rules, TailConfig { bytes_max: config.server.tail.bytes_max });
         let gateway = Gateway::start(Arc::clone(&log), config.gateway, Arc::clone(&clock))?;
@@ -100,10 +104,13 @@ impl Anywire {
             shutdown: shutdown.clone(),
         };
         let jobs = Jobs::start(context("jobs"), config.jobs).await?;
-        let applications: Vec<Arc<dyn Application>> = vec![jobs.clone()];
+        let pipeline = Pipeline::start(context("pipeline"), config.pipeline, None).await?;
+        let applications: Vec<Arc<dyn Application>> = vec![jobs.clone(), pipeline.clone()];
         let background = TaskTracker::new();
         background.spawn(jobs.run());
+        background.spawn(pipeline.run());
         gateway.keep_for_server(anywire_jobs::JOBS_CHANNEL);
+        anywire_pipeline::kept_channels().into_iter().for_each(|channel| gateway.keep_for_server(channel));
         let overview = Overview::start(&gateway, shutdown.clone());
         tokio::spawn(apply_retention(Arc::clone(&log), clock, shutdown.clone()));
         let mut registry = Registry::default();
@@ -186,7 +193,7 @@ fn tls(section: &TlsSection) -> Result<Option<Tls>, StartError> {
 }
 
 /// The rules of retention: the configuration's first, so that it can overrule those of the applications.
-fn rules(config: &ServerConfig) -> RetentionRules {
+fn rules(config: &ServerConfig, pipeline: &PipelineConfig) -> RetentionRules {
     let mut rules: Vec<RetentionRule> = config.retention.iter().map(|section| section.rule()).collect();
     rules.push(RetentionRule {
         pattern: ChannelPattern::new(OVERVIEW_CHANNEL),
@@ -194,6 +201,7 @@ fn rules(config: &ServerConfig) -> RetentionRules {
         retention: Retention { keep: Keep::Latest, age_max_ms: u64::MAX, ..Retention::ephemeral() },
     });
     rules.extend(anywire_jobs::channels());
+    rules.extend(anywire_pipeline::channels(pipeline));
     RetentionRules::new(rules, Retention::default())
 }
 

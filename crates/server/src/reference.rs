@@ -26,6 +26,12 @@ static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     gateway.add("GatewayConfig", "", &mut settings);
     settings.push(Setting { key: "jobs".into(), text: "The jobs application.".into(), section: true });
     Source::new(anywire_jobs::CONFIG_SOURCE).add("JobsConfig", "jobs.", &mut settings);
+    settings.push(Setting {
+        key: "pipeline".into(),
+        text: "The pipeline application.".into(),
+        section: true,
+    });
+    Source::new(anywire_pipeline::CONFIG_SOURCE).add("PipelineConfig", "pipeline.", &mut settings);
     settings
 });
 

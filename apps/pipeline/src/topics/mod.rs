@@ -281,7 +281,8 @@ pub(crate) trait Member: Send {
     /// The partitions this member holds.
     fn holds(&self) -> Vec<Partition>;
 
-    /// The group goes on from these places.
+    /// The group goes on from these places. Where the group is about to change that happens with the next poll, before a partition is
+    /// given away.
     fn commit(&mut self, places: Vec<Place>) -> BoxFuture<'_, Result<(), TopicsError>>;
 
     /// Gives its partitions to the others, at once.

@@ -12,13 +12,13 @@ use std::{
 
 use anywire_log::BoxFuture;
 use rdkafka::{
-    ClientConfig, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, CommitMode, Consumer as _},
+    ClientConfig,
+    consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Ear, failed, number, record};
+use super::{Ear, failed, record};
 use crate::topics::{Member, Partition, Place, Record, TopicName, TopicsError};
 
 /// The longest single poll: a change of the group is noticed after it.
@@ -45,6 +45,7 @@ impl KafkaMember {
         name: &str,
         topics: &[TopicName],
     ) -> Result<Self, TopicsError> {
+        let ear = Ear::default();
         let consumer: BaseConsumer<Ear> = settings
             .clone()
             .set("group.id", group)
@@ -59,14 +60,14 @@ impl KafkaMember {
             // What is fetched ahead is memory: at most this much for a consumer.
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.wait.max.ms", "50")
-            .create_with_context(Ear)
+            .create_with_context(ear.clone())
             .map_err(failed)?;
         let names: Vec<&str> = topics.iter().map(TopicName::as_str).collect();
         consumer.subscribe(&names).map_err(failed)?;
         let (commands, waiting) = mpsc::channel(4);
         std::thread::Builder::new()
             .name(format!("kafka {name}"))
-            .spawn(move || Seat { consumer, early: VecDeque::new() }.serve(waiting))
+            .spawn(move || Seat { consumer, ear, early: VecDeque::new() }.serve(waiting))
             .map_err(|error| TopicsError::Failed { detail: format!("no thread for {name}: {error}") })?;
         Ok(Self { commands, held: Vec::new() })
     }
@@ -114,6 +115,7 @@ impl Member for KafkaMember {
 /// The consumer on its thread.
 struct Seat {
     consumer: BaseConsumer<Ear>,
+    ear: Ear,
     /// What came while the member only said that it is alive.
     early: VecDeque<Record>,
 }
@@ -158,6 +160,7 @@ impl Seat {
     }
 
     fn poll(&mut self, records_max: usize, wait: Duration) -> Result<Vec<Record>, TopicsError> {
+        self.ear.pay(&self.consumer).map_err(failed)?;
         let before = self.held();
         let deadline = Instant::now() + wait;
         let mut records: Vec<Record> = self.early.drain(..).collect();
@@ -191,16 +194,8 @@ impl Seat {
     }
 
     fn commit(&self, places: Vec<Place>) -> Result<(), TopicsError> {
-        if places.is_empty() {
-            return Ok(());
-        }
-        let mut list = TopicPartitionList::new();
-        for place in places {
-            let offset = Offset::Offset(i64::try_from(place.offset).unwrap_or(i64::MAX));
-            list.add_partition_offset(place.partition.topic.as_str(), number(&place.partition), offset)
-                .map_err(failed)?;
-        }
-        self.consumer.commit(&list, CommitMode::Sync).map_err(failed)
+        self.ear.owed.lock().extend(places.into_iter().map(|place| (place.partition, place.offset)));
+        self.ear.pay(&self.consumer).map_err(failed)
     }
 }
 

@@ -18,7 +18,7 @@ use parking_lot::{Mutex, RwLock};
 use rdkafka::{
     ClientConfig, ClientContext, Message as _, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-    consumer::{BaseConsumer, Consumer as _, ConsumerContext},
+    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
     error::{KafkaError, RDKafkaErrorCode},
     message::{BorrowedMessage, Header, Headers as _, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
@@ -65,8 +65,11 @@ struct Shared {
 }
 
 /// Hears what librdkafka says.
-#[derive(Clone)]
-struct Ear;
+#[derive(Clone, Default)]
+struct Ear {
+    /// What a member could not commit because its group was about to change. It does so before it gives anything away.
+    owed: Arc<Mutex<BTreeMap<Partition, u64>>>,
+}
 
 impl ClientContext for Ear {
     fn error(&self, error: KafkaError, reason: &str) {
@@ -75,7 +78,37 @@ impl ClientContext for Ear {
     }
 }
 
-impl ConsumerContext for Ear {}
+impl ConsumerContext for Ear {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(_) = rebalance
+            && let Err(error) = self.pay(consumer)
+        {
+            tracing::warn!(%error, "a commit before a change of the group failed; its records will be delivered again");
+        }
+    }
+}
+
+impl Ear {
+    /// Commits what is owed. It stays owed where the group is about to change.
+    fn pay(&self, consumer: &BaseConsumer<Self>) -> Result<(), KafkaError> {
+        let mut owed = self.owed.lock();
+        if owed.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        for (partition, next) in &*owed {
+            let offset = Offset::Offset(i64::try_from(*next).unwrap_or(i64::MAX));
+            list.add_partition_offset(partition.topic.as_str(), number(partition), offset)?;
+        }
+        match consumer.commit(&list, CommitMode::Sync) {
+            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::RebalanceInProgress) => Ok(()),
+            done => {
+                owed.clear();
+                done
+            }
+        }
+    }
+}
 
 impl KafkaTopics {
     /// Makes a producer, and watches the broker, which need not be there. Must be called inside a tokio runtime.
@@ -103,7 +136,7 @@ impl KafkaTopics {
             .set("linger.ms", "2")
             .set("allow.auto.create.topics", "false")
             .set("message.max.bytes", (config.record_bytes_max + 100_000).to_string())
-            .create_with_context(Ear)
+            .create_with_context(Ear::default())
             .map_err(failed)?;
         let shared = Arc::new(Shared {
             settings,
@@ -254,7 +287,7 @@ impl Shared {
     fn consumer(&self, group: &str) -> Result<BaseConsumer<Ear>, TopicsError> {
         let mut settings = self.settings.clone();
         settings.set("group.id", group).set("enable.auto.commit", "false").set("auto.offset.reset", "error");
-        settings.create_with_context(Ear).map_err(failed)
+        settings.create_with_context(Ear::default()).map_err(failed)
     }
 
     /// Reads one record by assigning its partition from its offset on.
@@ -370,7 +403,7 @@ impl Shared {
 
     /// Makes the topics that are missing. Another program may do so at the same time: that is as good.
     async fn make(&self, missing: Vec<TopicName>) -> Result<(), TopicsError> {
-        let admin: AdminClient<Ear> = self.settings.create_with_context(Ear).map_err(failed)?;
+        let admin: AdminClient<Ear> = self.settings.create_with_context(Ear::default()).map_err(failed)?;
         let new = |name: &'_ TopicName| (name.as_str().to_owned(), self.partitions_new);
         let wanted: Vec<(String, i32)> = missing.iter().map(new).collect();
         let topics: Vec<NewTopic<'_>> = wanted

@@ -1,10 +1,11 @@
 /** The console's network lab: four faults in turn, and a counter that proves that nothing was lost or repeated. */
 import { once } from "node:events";
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import WebSocket from "ws";
 import { byId, dataOf, openBrowser, openContext, photograph } from "../harness/browser.ts";
 import * as app from "../harness/console.ts";
+import { tell } from "../harness/evidence.ts";
 import { publish } from "../harness/log.ts";
 import { Server } from "../harness/server.ts";
 import { until, within } from "../harness/until.ts";
@@ -18,6 +19,8 @@ beforeAll(async () => {
   browser = await openBrowser();
   page = await (await openContext(browser)).newPage();
 });
+
+afterEach(({ task }) => tell(task, server, page));
 
 afterAll(async () => {
   await browser?.close();

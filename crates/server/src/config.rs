@@ -305,7 +305,8 @@ impl Settings {
 /// Variables that begin with `ANYWIRE_` and are no settings: of tests, and of the lab's restart.
 const INTERNAL: [&str; 6] = ["BIN", "CRASH_ROUNDS", "RESTART_LISTEN", "URL", "TOKEN", "ALLOW_MISSING"];
 /// The top-level keys that belong to the gateway.
-pub(crate) const GATEWAY_KEYS: [&str; 5] = ["heartbeat_ms", "restart_window_ms", "shards", "auth", "limits"];
+pub(crate) const GATEWAY_KEYS: [&str; 6] =
+    ["heartbeat_ms", "restart_window_ms", "shards", "auth", "limits", "socketio"];
 
 fn value_of(text: &str) -> Value {
     // `KEY=VALUE` as a TOML document: numbers, booleans and lists come out as such, everything else is a text.

@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 mod console;
 mod limits;
+mod meter;
 mod openapi;
 mod overview;
 pub mod reference;

@@ -9,8 +9,8 @@ use anywire_log::{IdempotencyKey, Offset};
 use axum::{
     Router,
     body::Body,
-    extract::{DefaultBodyLimit, Path, Query, State, rejection::BytesRejection},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
@@ -19,8 +19,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     board::Entry,
-    desk::{Desk, Outcome},
-    domain::JobId,
+    desk::{Decision, Desk, Outcome},
+    domain::{Job, JobId},
     events::{Change, KeyUse},
     request,
     rules::Refusal,
@@ -28,7 +28,6 @@ use crate::{
 };
 
 type Answer = Result<Response, ApiError>;
-type Body_ = Result<Bytes, BytesRejection>;
 
 /// The routes, with absolute paths.
 pub(crate) fn routes(desk: Arc<Desk>) -> Router {
@@ -54,9 +53,13 @@ struct Call {
     key: Option<KeyUse>,
 }
 
-impl Call {
-    fn new(method: &Method, uri: &Uri, headers: &HeaderMap, body: Body_) -> Result<Self, ApiError> {
-        let body = body.map_err(|_| {
+impl<S: Send + Sync> FromRequest<S> for Call {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let key = idempotency_key(request.headers())?;
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let body = Bytes::from_request(request, state).await.map_err(|_| {
             let limit = request::BODY_BYTES_MAX;
             api_error(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -64,8 +67,7 @@ impl Call {
                 format!("the body is larger than {limit} bytes; send less"),
             )
         })?;
-        let key = idempotency_key(headers)?;
-        let call = fingerprint(&[method.as_str().as_bytes(), uri.path().as_bytes(), &body]);
+        let call = fingerprint(&[method.as_str().as_bytes(), path.as_bytes(), &body]);
         Ok(Self { key: key.map(|key| KeyUse { key, call }), body })
     }
 }
@@ -90,14 +92,7 @@ fn fingerprint(parts: &[&[u8]]) -> u64 {
     u64::from_le_bytes(first) >> 11
 }
 
-async fn start(
-    State(desk): State<Arc<Desk>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body_,
-) -> Answer {
-    let call = Call::new(&method, &uri, &headers, body)?;
+async fn start(State(desk): State<Arc<Desk>>, call: Call) -> Answer {
     let wish = request::start(&call.body)?;
     let id = wish.session_id.unwrap_or_else(JobId::random);
     let (title, total_steps) = (wish.title, wish.total_steps);
@@ -126,60 +121,36 @@ async fn state(State(desk): State<Arc<Desk>>, Path(id): Path<String>, headers: H
     Ok((caching, json(StatusCode::OK, entry_json(&desk, &entry)?)).into_response())
 }
 
-async fn step(
-    State(desk): State<Arc<Desk>>,
-    Path(id): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body_,
+/// A backend's word on its job.
+async fn drive(
+    desk: &Arc<Desk>,
+    id: &str,
+    key: Option<KeyUse>,
+    decide: impl FnOnce(&Job) -> Decision + Send + 'static,
 ) -> Answer {
-    let call = Call::new(&method, &uri, &headers, body)?;
+    let outcome = desk.change(&job_id(id)?, key, decide).await?;
+    answer(desk, StatusCode::OK, outcome)
+}
+
+async fn step(State(desk): State<Arc<Desk>>, Path(id): Path<String>, call: Call) -> Answer {
     let wish = request::step(&call.body)?;
-    let outcome = desk.change(&job_id(&id)?, call.key, |job| job.wish_step(wish)).await?;
-    answer(&desk, StatusCode::OK, outcome)
+    drive(&desk, &id, call.key, |job| job.wish_step(wish)).await
 }
 
-async fn complete(
-    State(desk): State<Arc<Desk>>,
-    Path(id): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body_,
-) -> Answer {
-    let call = Call::new(&method, &uri, &headers, body)?;
+async fn complete(State(desk): State<Arc<Desk>>, Path(id): Path<String>, call: Call) -> Answer {
     let result = request::complete(&call.body)?;
-    let outcome = desk.change(&job_id(&id)?, call.key, |job| job.wish_complete(result)).await?;
-    answer(&desk, StatusCode::OK, outcome)
+    drive(&desk, &id, call.key, |job| job.wish_complete(result)).await
 }
 
-async fn fail(
-    State(desk): State<Arc<Desk>>,
-    Path(id): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body_,
-) -> Answer {
-    let call = Call::new(&method, &uri, &headers, body)?;
+async fn fail(State(desk): State<Arc<Desk>>, Path(id): Path<String>, call: Call) -> Answer {
     let error = request::fail(&call.body)?;
-    let outcome = desk.change(&job_id(&id)?, call.key, |job| job.wish_fail(error)).await?;
-    answer(&desk, StatusCode::OK, outcome)
+    drive(&desk, &id, call.key, |job| job.wish_fail(error)).await
 }
 
-async fn cancel(
-    State(desk): State<Arc<Desk>>,
-    Path(id): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body_,
-) -> Answer {
-    let call = Call::new(&method, &uri, &headers, body)?;
+async fn cancel(State(desk): State<Arc<Desk>>, Path(id): Path<String>, call: Call) -> Answer {
     request::nothing(&call.body)?;
     let id = job_id(&id)?;
-    let outcome = desk.change(&id, call.key, crate::domain::Job::wish_cancel).await?;
+    let outcome = desk.change(&id, call.key, Job::wish_cancel).await?;
     desk.stop_run(&id);
     if let Outcome::Now(entry) = &outcome
         && let Some(upload) = &entry.job.upload
@@ -189,15 +160,7 @@ async fn cancel(
     answer(&desk, StatusCode::OK, outcome)
 }
 
-async fn retry(
-    State(desk): State<Arc<Desk>>,
-    Path(id): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body_,
-) -> Answer {
-    let call = Call::new(&method, &uri, &headers, body)?;
+async fn retry(State(desk): State<Arc<Desk>>, Path(id): Path<String>, call: Call) -> Answer {
     request::nothing(&call.body)?;
     let id = job_id(&id)?;
     // The file is the truth about how much of it is here.
@@ -235,15 +198,7 @@ fn before_unknown(id: &JobId) -> ApiError {
     Invalid(format!("before is {id}, and there is no such job any more; begin again without before")).into()
 }
 
-async fn forget(
-    State(desk): State<Arc<Desk>>,
-    Path(id): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body_,
-) -> Answer {
-    let call = Call::new(&method, &uri, &headers, body)?;
+async fn forget(State(desk): State<Arc<Desk>>, Path(id): Path<String>, call: Call) -> Answer {
     let id = job_id(&id)?;
     crate::schedule::forget(&desk, &id, call.key).await?;
     Ok(StatusCode::NO_CONTENT.into_response())

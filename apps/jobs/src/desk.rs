@@ -79,6 +79,9 @@ pub enum ChangeError {
     Stopped,
 }
 
+/// What the rules make of a wish: a change, nothing new, or a refusal.
+pub(crate) type Decision = Result<Option<Change>, Refusal>;
+
 /// What came of a wish.
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
@@ -123,29 +126,23 @@ impl Desk {
     }
 
     /// Decides on a job that is there.
-    pub(crate) async fn change<F>(
+    pub(crate) async fn change(
         self: &Arc<Self>,
         id: &JobId,
         key: Option<KeyUse>,
-        decide: F,
-    ) -> Result<Outcome, ChangeError>
-    where
-        F: FnOnce(&Job) -> Result<Option<Change>, Refusal> + Send + 'static,
-    {
+        decide: impl FnOnce(&Job) -> Decision + Send + 'static,
+    ) -> Result<Outcome, ChangeError> {
         let missing = Refusal::NotFound { id: id.to_string() };
         self.decide(id, key, move |job| decide(job.ok_or(missing)?)).await
     }
 
     /// Decides on a job that may not be there. A repeated call is answered as the first time, and nothing is decided.
-    pub(crate) async fn decide<F>(
+    pub(crate) async fn decide(
         self: &Arc<Self>,
         id: &JobId,
         key: Option<KeyUse>,
-        decide: F,
-    ) -> Result<Outcome, ChangeError>
-    where
-        F: FnOnce(Option<&Job>) -> Result<Option<Change>, Refusal> + Send + 'static,
-    {
+        decide: impl FnOnce(Option<&Job>) -> Decision + Send + 'static,
+    ) -> Result<Outcome, ChangeError> {
         let (desk, id) = (Arc::clone(self), id.clone());
         // In a task: when the caller's connection breaks, the lock is still held until the append is done.
         let decided = tokio::spawn(async move {
@@ -198,10 +195,12 @@ impl Desk {
         self.locks.lock(&format!("job {id}")).await
     }
 
-    async fn commit<F>(&self, id: JobId, key: Option<KeyUse>, decide: F) -> Result<Outcome, ChangeError>
-    where
-        F: FnOnce(Option<&Job>) -> Result<Option<Change>, Refusal>,
-    {
+    async fn commit(
+        &self,
+        id: JobId,
+        key: Option<KeyUse>,
+        decide: impl FnOnce(Option<&Job>) -> Decision,
+    ) -> Result<Outcome, ChangeError> {
         let before = self.board.read().get(&id).cloned();
         let Some(change) = decide(before.as_ref().map(|entry| &*entry.job))? else {
             return Ok(before.map_or(Outcome::Gone, Outcome::Now));

@@ -11,6 +11,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use anywire_gateway::GatewayConfig;
 use anywire_jobs::JobsConfig;
 use anywire_log::{ChannelPattern, Durability, Keep, Retention, RetentionRule};
+use anywire_monitor::MonitorConfig;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -25,6 +26,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// The jobs application.
     pub jobs: JobsConfig,
+    /// The monitor application.
+    pub monitor: MonitorConfig,
 }
 
 /// The server itself.
@@ -289,13 +292,15 @@ impl Settings {
     /// [`ConfigError`] names the key.
     pub fn finish(self) -> Result<Config, ConfigError> {
         let mut server = self.tree;
-        let jobs = server.remove("jobs").unwrap_or_else(|| Value::Table(Table::new()));
+        let mut section = |name: &str| server.remove(name).unwrap_or_else(|| Value::Table(Table::new()));
+        let (jobs, monitor) = (section("jobs"), section("monitor"));
         let gateway: Table = GATEWAY_KEYS.iter().filter_map(|key| server.remove_entry(*key)).collect();
         let fit = |error| ConfigError::Value(Box::new(error));
         let config = Config {
             server: Value::Table(server).try_into().map_err(fit)?,
             gateway: Value::Table(gateway).try_into().map_err(fit)?,
             jobs: jobs.try_into().map_err(fit)?,
+            monitor: monitor.try_into().map_err(fit)?,
         };
         config.gateway.check().map_err(|error| ConfigError::Bounds(error.to_string()))?;
         Ok(config)

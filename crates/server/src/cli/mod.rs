@@ -27,6 +27,13 @@ enum Command {
     Publish(PublishArgs),
     /// Print the events of channels as they come, one JSON object a line.
     Tail(TailArgs),
+    /// What a server starts beside itself.
+    #[command(hide = true, disable_help_flag = true)]
+    Worker {
+        /// What it does, and with what.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Show the settings a server would run with, or all that exist.
     Config(ConfigArgs),
 }
@@ -107,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Publish(args) => client::publish(&args),
         Command::Tail(args) => client::tail(&args),
         Command::Config(args) => show_config(&args),
+        Command::Worker { arguments } => return anywire_jobs::worker(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -36,7 +36,7 @@ pub use engine::{
     ReadRequest, TrimError,
 };
 pub use event::{
-    ENCODING_SLOTS, Event, EventName, EventNameError, IdempotencyKey, IdempotencyKeyError, Payload,
+    APPLICATION_SLOT, ENCODING_SLOTS, Event, EventName, EventNameError, IdempotencyKey, IdempotencyKeyError, Payload,
     Publication,
 };
 pub use gap::{Gap, GapReason};

@@ -176,11 +176,12 @@ impl Anywire {
         Ok(self.gateway.serve(listener, self.router(), self.tls.clone()).await?)
     }
 
-    /// Stops in order: nobody is let in, everybody is told, applications end, the log is closed.
+    /// Stops in order: nobody is let in, everybody is told, applications have ended, the log is closed.
     pub async fn stop(&self) {
         let patience = Duration::from_millis(self.config.stop_ms);
-        self.gateway.shut_down(patience).await;
+        // At once, also for long answers of applications: a connection that waits for more of one would not end.
         self.shutdown.cancel();
+        self.gateway.shut_down(patience).await;
         self.background.close();
         if tokio::time::timeout(patience, self.background.wait()).await.is_err() {
             tracing::warn!("an application did not end in time");

@@ -30,6 +30,13 @@ enum Command {
     Tail(TailArgs),
     /// Report this machine's performance to a running server, until it is stopped.
     Monitor(MonitorArgs),
+    /// What a server starts beside itself.
+    #[command(hide = true, disable_help_flag = true)]
+    Worker {
+        /// What it does, and with what.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Show the settings a server would run with, or all that exist.
     Config(ConfigArgs),
 }
@@ -130,6 +137,7 @@ pub fn main() -> ExitCode {
         Command::Tail(args) => client::tail(&args),
         Command::Monitor(args) => monitor::run(&args),
         Command::Config(args) => show_config(&args),
+        Command::Worker { arguments } => return anywire_jobs::worker(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

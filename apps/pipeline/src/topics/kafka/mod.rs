@@ -95,13 +95,23 @@ impl Ear {
         if owed.is_empty() {
             return Ok(());
         }
+        // What is somebody else's now is theirs to commit.
+        let assigned = consumer.assignment()?;
+        let mine = |partition: &Partition| {
+            assigned.find_partition(partition.topic.as_str(), number(partition)).is_some()
+        };
+        owed.retain(|partition, _| mine(partition));
+        if owed.is_empty() {
+            return Ok(());
+        }
         let mut list = TopicPartitionList::new();
         for (partition, next) in &*owed {
             let offset = Offset::Offset(i64::try_from(*next).unwrap_or(i64::MAX));
             list.add_partition_offset(partition.topic.as_str(), number(partition), offset)?;
         }
+        let later = [RDKafkaErrorCode::RebalanceInProgress, RDKafkaErrorCode::IllegalGeneration];
         match consumer.commit(&list, CommitMode::Sync) {
-            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::RebalanceInProgress) => Ok(()),
+            Err(error) if error.rdkafka_error_code().is_some_and(|code| later.contains(&code)) => Ok(()),
             done => {
                 owed.clear();
                 done

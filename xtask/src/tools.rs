@@ -53,6 +53,12 @@ pub(crate) const TOOLS: &[Tool] = &[
         packages: &["python3", "python3-venv"],
         elsewhere: "Python 3 in the search path: https://python.org/",
     },
+    Tool {
+        name: "redis-server",
+        programs: &["redis-server"],
+        packages: &["redis-server"],
+        elsewhere: "Redis or Valkey in the search path as `redis-server`: https://redis.io/",
+    },
     Tool { name: "curl", programs: &["curl"], packages: &["curl"], elsewhere: "curl: https://curl.se/" },
 ];
 

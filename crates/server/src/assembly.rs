@@ -5,11 +5,12 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anywire_app::{AppContext, Application};
+use anywire_emitters::{Emitters, Rules};
 use anywire_gateway::{Gateway, GatewayError, MetricsCollector, ServeError, Tls, TlsError};
 use anywire_jobs::Jobs;
 use anywire_log::{
-    ChannelPattern, Clock, Engine, Keep, Log, MemoryEngine, Retention, RetentionRule, RetentionRules,
-    SystemClock, TailConfig,
+    Channel, ChannelPattern, Clock, Engine, Keep, Log, MemoryEngine, Retention, RetentionRule,
+    RetentionRules, SystemClock, TailConfig,
 };
 use anywire_store::{EmbeddedConfig, EmbeddedEngine};
 use axum::Router;
@@ -27,6 +28,9 @@ use crate::{
 
 /// How often retention is applied.
 const RETENTION_EVERY: Duration = Duration::from_secs(1);
+
+/// Channels that only the applications write to: their state is built from them.
+const KEPT: [&str; 1] = [anywire_jobs::JOBS_CHANNEL];
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +64,9 @@ pub enum StartError {
     /// The jobs application could not start.
     #[error("jobs: {0}")]
     Jobs(#[from] anywire_jobs::StartError),
+    /// A setting of the emitters is not sound.
+    #[error(transparent)]
+    Emitters(#[from] anywire_emitters::ConfigError),
 }
 
 /// One server, assembled.
@@ -88,6 +95,7 @@ impl Anywire {
         let rules = rules(&config.server);
         let engine = engine(&config.server, rules.clone(), Arc::clone(&clock)).await?;
         let log = Log::start(engine, rules, TailConfig { bytes_max: config.server.tail.bytes_max });
+        let message_bytes_max = config.gateway.limits.message_bytes_max;
         let gateway = Gateway::start(Arc::clone(&log), config.gateway, Arc::clone(&clock))?;
         if config.server.lab {
             gateway.lab().enable();
@@ -100,10 +108,13 @@ impl Anywire {
             shutdown: shutdown.clone(),
         };
         let jobs = Jobs::start(context("jobs"), config.jobs).await?;
-        let applications: Vec<Arc<dyn Application>> = vec![jobs.clone()];
+        KEPT.iter().for_each(|channel| gateway.keep_for_server(channel));
+        let kept = KEPT.into_iter().flat_map(Channel::new).collect();
+        let emitters =
+            Emitters::new(context("emitters"), config.emitters, Rules { message_bytes_max, kept })?;
+        let applications: Vec<Arc<dyn Application>> = vec![jobs, emitters];
         let background = TaskTracker::new();
-        background.spawn(jobs.run());
-        gateway.keep_for_server(anywire_jobs::JOBS_CHANNEL);
+        applications.iter().for_each(|one| drop(background.spawn(Arc::clone(one).run())));
         let overview = Overview::start(&gateway, shutdown.clone());
         tokio::spawn(apply_retention(Arc::clone(&log), clock, shutdown.clone()));
         let mut registry = Registry::default();

@@ -8,6 +8,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use anywire_emitters::RedisConfig;
 use anywire_gateway::GatewayConfig;
 use anywire_jobs::JobsConfig;
 use anywire_log::{ChannelPattern, Durability, Keep, Retention, RetentionRule};
@@ -25,6 +26,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// The jobs application.
     pub jobs: JobsConfig,
+    /// Emitters in other processes.
+    pub emitters: RedisConfig,
 }
 
 /// The server itself.
@@ -290,12 +293,14 @@ impl Settings {
     pub fn finish(self) -> Result<Config, ConfigError> {
         let mut server = self.tree;
         let jobs = server.remove("jobs").unwrap_or_else(|| Value::Table(Table::new()));
+        let emitters = take_nested(&mut server, "socketio", "redis");
         let gateway: Table = GATEWAY_KEYS.iter().filter_map(|key| server.remove_entry(*key)).collect();
         let fit = |error| ConfigError::Value(Box::new(error));
         let config = Config {
             server: Value::Table(server).try_into().map_err(fit)?,
             gateway: Value::Table(gateway).try_into().map_err(fit)?,
             jobs: jobs.try_into().map_err(fit)?,
+            emitters: emitters.try_into().map_err(fit)?,
         };
         config.gateway.check().map_err(|error| ConfigError::Bounds(error.to_string()))?;
         Ok(config)
@@ -306,6 +311,16 @@ impl Settings {
 const INTERNAL: [&str; 6] = ["BIN", "CRASH_ROUNDS", "RESTART_LISTEN", "URL", "TOKEN", "ALLOW_MISSING"];
 /// The top-level keys that belong to the gateway.
 pub(crate) const GATEWAY_KEYS: [&str; 5] = ["heartbeat_ms", "restart_window_ms", "shards", "auth", "limits"];
+
+/// Takes a section out of the one it stands in: the two belong to different parts. A section that is empty then goes as well.
+fn take_nested(tree: &mut Table, outer: &str, inner: &str) -> Value {
+    let Some(Value::Table(section)) = tree.get_mut(outer) else { return Value::Table(Table::new()) };
+    let taken = section.remove(inner);
+    if section.is_empty() {
+        tree.remove(outer);
+    }
+    taken.unwrap_or_else(|| Value::Table(Table::new()))
+}
 
 fn value_of(text: &str) -> Value {
     // `KEY=VALUE` as a TOML document: numbers, booleans and lists come out as such, everything else is a text.

@@ -26,6 +26,9 @@ static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     gateway.add("GatewayConfig", "", &mut settings);
     settings.push(Setting { key: "jobs".into(), text: "The jobs application.".into(), section: true });
     Source::new(anywire_jobs::CONFIG_SOURCE).add("JobsConfig", "jobs.", &mut settings);
+    let text = "Publications that Socket.IO's emitters in other processes put into Redis.".into();
+    settings.push(Setting { key: "socketio.redis".into(), text, section: true });
+    Source::new(anywire_emitters::CONFIG_SOURCE).add("RedisConfig", "socketio.redis.", &mut settings);
     settings
 });
 
@@ -37,7 +40,8 @@ pub fn settings() -> &'static [Setting] {
 
 /// Whether a key holds other settings.
 pub(crate) fn is_section(key: &str) -> bool {
-    settings().iter().any(|setting| setting.section && setting.key == key)
+    let within = |setting: &Setting| setting.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+    settings().iter().any(|setting| setting.section && (setting.key == key || within(setting)))
 }
 
 /// Whether a key is a setting with a value.

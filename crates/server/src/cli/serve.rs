@@ -44,6 +44,8 @@ pub(super) fn without_secrets(mut config: Config) -> Config {
     let hidden = || "(hidden)".to_owned();
     config.gateway.auth.api_keys.iter_mut().for_each(|key| *key = hidden());
     config.gateway.auth.jwt_secret = config.gateway.auth.jwt_secret.map(|_| hidden());
+    // It may hold a password.
+    config.emitters.url = config.emitters.url.map(|_| hidden());
     config
 }
 

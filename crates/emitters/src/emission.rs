@@ -18,7 +18,6 @@ use crate::{
 pub(crate) struct Emission<'a> {
     pub(crate) namespace: Cow<'a, str>,
     pub(crate) event: Cow<'a, str>,
-    /// One argument as it is, none as null, several as a list.
     pub(crate) payload: Payload,
     /// Empty: everybody.
     pub(crate) rooms: Vec<Cow<'a, str>>,

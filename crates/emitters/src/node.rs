@@ -17,7 +17,7 @@ use rmpv::Value;
 
 use crate::{
     emission::{Emission, Refused},
-    value::{DEPTH_MAX, write_json},
+    value::{self, DEPTH_MAX},
 };
 
 /// Socket.IO's packet types for events, without and with bytes.
@@ -57,19 +57,7 @@ pub(crate) fn read(mut bytes: &[u8]) -> Result<Emission<'static>, Refused> {
 fn event(data: &[Value]) -> Result<(String, Payload), Refused> {
     let (name, arguments) = data.split_first().ok_or_else(|| format("its data is empty"))?;
     let name = name.as_str().ok_or_else(|| format("its event has no name"))?;
-    Ok((name.to_owned(), payload(arguments)?))
-}
-
-/// The payload of an event's arguments: one as it is, none as null, several as a list; bytes only alone.
-pub(crate) fn payload(arguments: &[Value]) -> Result<Payload, Refused> {
-    let mut text = String::new();
-    match arguments {
-        [] => return Ok(Payload::null()),
-        [Value::Binary(bytes)] => return Ok(Payload::Binary(bytes.clone().into())),
-        [one] => write_json(one, &mut text, 0)?,
-        several => write_json(&Value::Array(several.to_vec()), &mut text, 0)?,
-    }
-    Ok(Payload::Json(text.into()))
+    Ok((name.to_owned(), value::payload(arguments)?))
 }
 
 fn room(value: &Value) -> Result<Cow<'static, str>, Refused> {
@@ -157,14 +145,14 @@ mod tests {
     }
 
     #[test]
-    fn no_argument_is_null_and_several_are_a_list() {
+    fn none_and_several_arguments_stand_as_those_of_clients() {
         let data = |arguments: &str| {
             let packet = format!(r#"{{"type":2,"data":["x"{arguments}],"nsp":"/"}}"#);
             message(&packet, r#"{"rooms":[7]}"#)
                 .map(|emission| (emission.payload, emission.rooms[0].to_string()))
         };
-        assert_eq!(data(""), Ok((Payload::null(), "7".into())));
-        assert_eq!(data(r#",1,"b""#), Ok((Payload::Json(r#"[1,"b"]"#.into()), "7".into())));
+        assert_eq!(data(""), Ok((Payload::Json(r#"{"$args":[]}"#.into()), "7".into())));
+        assert_eq!(data(r#",1,"b""#), Ok((Payload::Json(r#"{"$args":[1,"b"]}"#.into()), "7".into())));
     }
 
     #[test]

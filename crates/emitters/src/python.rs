@@ -4,8 +4,8 @@
 //!  {"method": "emit", "event": …, "data": …, "binary": …, "namespace": …, "room": …, "skip_sid": …, "callback": …, "host_id": …}
 //! ```
 //!
-//! Where `binary` stands (5.15 and newer), `data` is the list of arguments; with `"binary": true` it is that list with placeholders,
-//! followed by each attachment in base64. Without it, `data` is the one argument itself, or in a pickle a tuple of them.
+//! Where `binary` stands, `data` is the list of arguments; with `"binary": true` it is a list of that list with placeholders in it and of
+//! each attachment in base64. In versions that do not send it, `data` is the one argument itself, or in a pickle a tuple of them.
 //!
 //! Knows: this shape. Does not know: channels of the log.
 
@@ -19,9 +19,8 @@ use serde_json::value::RawValue;
 
 use crate::{
     emission::{Emission, Refused},
-    node, pickle,
-    pickle::Pickled,
-    value::ValueError,
+    pickle::{self, Pickled},
+    value,
 };
 
 /// What a pickle of protocol 2 and newer begins with. No JSON text does.
@@ -51,7 +50,7 @@ struct Message<'a> {
     event: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
-    /// Absent before 5.15.
+    /// Absent in older versions.
     #[serde(default)]
     binary: Option<bool>,
     #[serde(borrow, default)]
@@ -107,19 +106,60 @@ fn may_be_published(method: &str, skips: bool, calls_back: bool) -> Result<(), R
 
 /// The payload; the JSON text of one argument stays as it was written.
 fn payload(data: Option<&RawValue>, binary: Option<bool>) -> Result<Payload, Refused> {
-    let Some(data) = data else { return Ok(Payload::null()) };
+    let Some(data) = data else { return Ok(none()) };
     match binary {
         None => Ok(json(data)),
         Some(false) => match list_of(data)?.as_slice() {
-            [] => Ok(Payload::null()),
-            [one] => Ok(json(one)),
-            _ => Ok(json(data)),
+            [one] if one.get() != "null" => Ok(json(one)),
+            [] | [_] => Ok(none()),
+            _ => {
+                let Payload::Json(list) = json(data) else { return Ok(none()) };
+                Ok(Payload::Json([b"{\"$args\":", list.as_ref(), b"}"].concat().into()))
+            }
         },
-        Some(true) => match list_of(data)?.as_slice() {
-            [arguments, attachment] if is_one_placeholder(arguments) => attachment_bytes(attachment),
-            _ => Err(ValueError::Bytes.into()),
-        },
+        Some(true) => with_attachments(data),
     }
+}
+
+/// Python's `None` for data means that there is none.
+fn none() -> Payload {
+    Payload::Json("{\"$args\":[]}".into())
+}
+
+/// The list of arguments with placeholders in it, and after it what they stand for.
+fn with_attachments(data: &RawValue) -> Result<Payload, Refused> {
+    let parts = list_of(data)?;
+    let Some((arguments, attachments)) = parts.split_first() else {
+        return Err(Refused::Format("its \"data\" is empty".to_owned()));
+    };
+    let mut arguments: Vec<Value> =
+        serde_json::from_str(arguments.get()).map_err(|error| Refused::Format(error.to_string()))?;
+    let attachments: Vec<Vec<u8>> =
+        attachments.iter().map(|text| bytes_of(text)).collect::<Result<_, _>>()?;
+    arguments.iter_mut().for_each(|argument| put_back(argument, &attachments));
+    Ok(value::payload(&arguments)?)
+}
+
+/// Puts bytes where their placeholders stand. The depth is what the JSON parser lets through.
+fn put_back(value: &mut Value, attachments: &[Vec<u8>]) {
+    if let Some(bytes) = placeholder(value).and_then(|number| attachments.get(number)) {
+        *value = Value::Binary(bytes.clone());
+        return;
+    }
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| put_back(item, attachments)),
+        Value::Map(members) => members.iter_mut().for_each(|(_, item)| put_back(item, attachments)),
+        _ => {}
+    }
+}
+
+/// The number in `{"_placeholder": true, "num": N}`.
+fn placeholder(value: &Value) -> Option<usize> {
+    let members = value.as_map().filter(|members| members.len() == 2)?;
+    let member =
+        |name: &str| members.iter().find(|(key, _)| key.as_str() == Some(name)).map(|(_, value)| value);
+    member("_placeholder").filter(|mark| mark.as_bool() == Some(true))?;
+    usize::try_from(member("num")?.as_u64()?).ok()
 }
 
 fn list_of(text: &RawValue) -> Result<Vec<&RawValue>, Refused> {
@@ -133,46 +173,32 @@ fn json(text: &RawValue) -> Payload {
     Payload::Json(one_line.into())
 }
 
-/// Whether the arguments are nothing but one attachment.
-fn is_one_placeholder(arguments: &RawValue) -> bool {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Placeholder {
-        #[serde(rename = "_placeholder")]
-        placeholder: bool,
-        num: u32,
-    }
-    serde_json::from_str::<[Placeholder; 1]>(arguments.get())
-        .is_ok_and(|[one]| one.placeholder && one.num == 0)
-}
-
-fn attachment_bytes(text: &RawValue) -> Result<Payload, Refused> {
+fn bytes_of(text: &RawValue) -> Result<Vec<u8>, Refused> {
     let text: Cow<'_, str> = serde_json::from_str(text.get())
         .map_err(|_| Refused::Format("its attachment is no text".to_owned()))?;
-    let bytes = BASE64_STANDARD
+    BASE64_STANDARD
         .decode(text.as_bytes())
-        .map_err(|error| Refused::Format(format!("its attachment is no base64: {error}")))?;
-    Ok(Payload::Binary(bytes.into()))
+        .map_err(|error| Refused::Format(format!("its attachment is no base64: {error}")))
 }
 
 fn read_pickled(bytes: &[u8]) -> Result<Emission<'static>, Refused> {
     let members = pickle::read_members(bytes, bytes.len().saturating_mul(GROWTH_MAX))?;
     let member = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, one)| one);
-    let value = |name: &str| member(name).map(|one| &one.value).filter(|value| !value.is_nil());
-    let text = |name: &str| value(name).and_then(Value::as_str).map(str::to_owned);
+    let given = |name: &str| member(name).map(|one| &one.value).filter(|value| !value.is_nil());
+    let text = |name: &str| given(name).and_then(Value::as_str).map(str::to_owned);
     let missing = |name: &str| Refused::Format(format!("it has no {name:?}"));
     let method = text("method").ok_or_else(|| missing("method"))?;
-    let skips = value("skip_sid").is_some_and(|value| value.as_array().is_none_or(|list| !list.is_empty()));
-    may_be_published(&method, skips, value("callback").is_some())?;
-    let rooms = match value("room") {
+    let skips = given("skip_sid").is_some_and(|value| value.as_array().is_none_or(|list| !list.is_empty()));
+    may_be_published(&method, skips, given("callback").is_some())?;
+    let rooms = match given("room") {
         None => Vec::new(),
         Some(Value::Array(rooms)) => rooms.iter().map(pickled_room).collect::<Result<_, _>>()?,
         Some(room) => vec![pickled_room(room)?],
     };
     let payload = match member("data") {
-        None => Payload::null(),
-        Some(Pickled { value: Value::Array(arguments), tuple: true }) => node::payload(arguments)?,
-        Some(one) => node::payload(std::slice::from_ref(&one.value))?,
+        None | Some(Pickled { value: Value::Nil, .. }) => none(),
+        Some(Pickled { value: Value::Array(arguments), tuple: true }) => value::payload(arguments)?,
+        Some(one) => value::payload(std::slice::from_ref(&one.value))?,
     };
     Ok(Emission {
         namespace: text("namespace").unwrap_or_else(|| "/".to_owned()).into(),
@@ -223,9 +249,9 @@ mod tests {
             Ok((json(r#"{"b": 1.50, "a": "\u1ed1"}"#), &["a"])),
         );
         check(&message("[[1, 2]]"), Ok((json("[1, 2]"), &["a"])));
-        check(&message("[1, 2]"), Ok((json("[1, 2]"), &["a"])));
-        check(&message("[null]"), Ok((Payload::null(), &["a"])));
-        check(&message("[]"), Ok((Payload::null(), &["a"])));
+        check(&message("[1, 2]"), Ok((json(r#"{"$args":[1, 2]}"#), &["a"])));
+        check(&message("[null]"), Ok((none(), &["a"])));
+        check(&message("[]"), Ok((none(), &["a"])));
         check(&message("{}"), Err("no list"));
     }
 
@@ -244,13 +270,14 @@ mod tests {
     }
 
     #[test]
-    fn bytes_alone_stay_bytes() {
+    fn bytes_are_put_back_where_they_belong() {
         let message = |arguments: &str| {
             format!(r#"{{"method":"emit","event":"x","data":[{arguments},"AQID"],"binary":true,"room":"a"}}"#)
         };
         let alone = r#"[{"_placeholder":true,"num":0}]"#;
         check(&message(alone), Ok((Payload::Binary(vec![1, 2, 3].into()), &["a"])));
-        check(&message(r#"[{"f":{"_placeholder":true,"num":0}}]"#), Err("bytes beside other data"));
+        let within = r#"[{"z":1,"f":{"num":0,"_placeholder":true}}]"#;
+        check(&message(within), Ok((json(r#"{"z":1,"f":{"$binary":"AQID"}}"#), &["a"])));
     }
 
     #[test]
@@ -267,7 +294,7 @@ mod tests {
         // {'method': 'emit', 'event': 'e', 'data': (1, 'z'), 'namespace': '/', 'room': 'r'}
         let pickled = b"\x80\x04}(\x8c\x06method\x8c\x04emit\x8c\x05event\x8c\x01e\x8c\x04dataK\x01\x8c\x01z\x86\x8c\tnamespace\x8c\x01/\x8c\x04room\x8c\x01ru.";
         let emission = read(pickled).expect("plain values");
-        assert_eq!((&*emission.event, emission.payload), ("e", json(r#"[1,"z"]"#)));
+        assert_eq!((&*emission.event, emission.payload), ("e", json(r#"{"$args":[1,"z"]}"#)));
         assert_eq!(emission.rooms, ["r"]);
     }
 }

@@ -1,7 +1,12 @@
-//! Values out of MessagePack and pickle, as JSON text.
+//! Values out of MessagePack and pickle, as the payload of an event.
+//!
+//! What JSON has no word for stands in the log as Socket.IO's own clients' events do: bytes within other data are
+//! `{"$binary":"<base64>"}`, none or several arguments are `{"$args":[…]}`.
 //!
 //! Knows: how each kind of value looks in JSON, as `JSON.stringify` would write it. Does not know: whose values they are.
 
+use anywire_log::Payload;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rmpv::Value;
 
 /// How deep values may lie in each other. JSON parsers of browsers and back ends take at least this.
@@ -12,8 +17,6 @@ const TIMESTAMP: i8 = -1;
 /// Why a value has no JSON text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ValueError {
-    #[error("it holds bytes beside other data; send bytes as the only argument, or as base64 text")]
-    Bytes,
     #[error("it holds text that is not UTF-8")]
     Text,
     #[error("it holds an object whose key is neither a text nor a number")]
@@ -22,6 +25,21 @@ pub(crate) enum ValueError {
     Extension(i8),
     #[error("it is deeper than {DEPTH_MAX} levels")]
     Deep,
+}
+
+/// The payload of an event's arguments.
+pub(crate) fn payload(arguments: &[Value]) -> Result<Payload, ValueError> {
+    let mut text = String::new();
+    match arguments {
+        [Value::Binary(bytes)] => return Ok(Payload::Binary(bytes.clone().into())),
+        [one] => write_json(one, &mut text, 0)?,
+        several => {
+            text.push_str("{\"$args\":");
+            write_list('[', ']', several, &mut text, |one, text| write_json(one, text, 0))?;
+            text.push('}');
+        }
+    }
+    Ok(Payload::Json(text.into()))
 }
 
 /// Appends a value's JSON text.
@@ -36,7 +54,11 @@ pub(crate) fn write_json(value: &Value, out: &mut String, depth: usize) -> Resul
         Value::F32(number) => write_float(f64::from(*number), out),
         Value::F64(number) => write_float(*number, out),
         Value::String(text) => write_text(text.as_str().ok_or(ValueError::Text)?, out),
-        Value::Binary(_) => return Err(ValueError::Bytes),
+        Value::Binary(bytes) => {
+            out.push_str("{\"$binary\":\"");
+            BASE64_STANDARD.encode_string(bytes, out);
+            out.push_str("\"}");
+        }
         Value::Ext(TIMESTAMP, bytes) => {
             write_text(&time(bytes).ok_or(ValueError::Extension(TIMESTAMP))?, out)
         }
@@ -143,6 +165,7 @@ mod tests {
         let map =
             Value::Map(vec![(Value::from("b"), Value::Array(vec![true.into()])), (7.into(), Value::Nil)]);
         check(map, Ok(r#"{"b":[true],"7":null}"#));
+        check(Value::Array(vec![Value::Binary(vec![0, 1, 2])]), Ok(r#"[{"$binary":"AAEC"}]"#));
     }
 
     #[test]
@@ -158,7 +181,6 @@ mod tests {
 
     #[test]
     fn what_json_cannot_hold_is_refused() {
-        check(Value::Array(vec![Value::Binary(vec![1])]), Err(ValueError::Bytes));
         check(Value::Map(vec![(Value::Nil, Value::Nil)]), Err(ValueError::Key));
         let deep = (0..=DEPTH_MAX).fold(Value::Nil, |inner, _| Value::Array(vec![inner]));
         check(deep, Err(ValueError::Deep));

@@ -310,7 +310,8 @@ impl Settings {
 /// Variables that begin with `ANYWIRE_` and are no settings: of tests, and of the lab's restart.
 const INTERNAL: [&str; 6] = ["BIN", "CRASH_ROUNDS", "RESTART_LISTEN", "URL", "TOKEN", "ALLOW_MISSING"];
 /// The top-level keys that belong to the gateway.
-pub(crate) const GATEWAY_KEYS: [&str; 5] = ["heartbeat_ms", "restart_window_ms", "shards", "auth", "limits"];
+pub(crate) const GATEWAY_KEYS: [&str; 6] =
+    ["heartbeat_ms", "restart_window_ms", "shards", "auth", "limits", "socketio"];
 
 /// Takes a section out of the one it stands in: the two belong to different parts. A section that is empty then goes as well.
 fn take_nested(tree: &mut Table, outer: &str, inner: &str) -> Value {

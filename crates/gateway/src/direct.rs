@@ -208,6 +208,7 @@ fn route(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route 
 fn route_socketio(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route {
     let asking = socketio::Request {
         method: "GET",
+        path: request.path,
         query: request.query,
         credentials: Credentials {
             host: request.header("host"),

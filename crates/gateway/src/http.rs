@@ -55,11 +55,8 @@ impl Gateway {
     /// The routes under `/anywire/` without protection; see [`Gateway::protect`].
     pub fn routes(self: &Arc<Self>) -> Router {
         let mut routes = Router::new();
-        let path = self.socketio.config().path.as_str();
-        for path in [path, path.trim_end_matches('/')] {
-            if self.socketio.owns(path) {
-                routes = routes.route(path, any(socketio::respond));
-            }
+        for path in self.socketio.paths() {
+            routes = routes.route(&path, any(socketio::respond));
         }
         routes
             .route("/anywire/publish", post(publish))

@@ -26,6 +26,8 @@ mod socketio;
 mod tls;
 mod websocket;
 
+pub use anywire_protocol::socketio::Args as SocketArgs;
+
 pub use accept::{PeerAddress, ServeError};
 pub use auth::{AuthError, Credentials, Gate, Principal};
 pub use clients::Client;

@@ -30,7 +30,9 @@ impl Gateway {
         let retry_ms = self.spread_ms();
         match reader.info().transport {
             Transport::Sse => reader.say_goodbye(&self.delivery, [sse::goodbye_block(retry_ms)]),
-            Transport::SocketIo if reader.polls() => reader.end_polls(&self.delivery, CLOSE),
+            Transport::SocketIo if reader.polls() => {
+                reader.end_polls(&self.delivery, CLOSE);
+            }
             // Its clients come back by themselves, each after a time of its own.
             Transport::SocketIo => reader.say_goodbye(&self.delivery, [close_frame(RESTART, "restart")]),
             Transport::WebSocket => {

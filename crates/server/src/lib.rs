@@ -9,6 +9,7 @@ mod api;
 mod assembly;
 pub mod cli;
 pub mod config;
+mod conformance;
 mod console;
 mod limits;
 mod openapi;

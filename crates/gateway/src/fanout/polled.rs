@@ -185,13 +185,15 @@ impl Reader {
         }
     }
 
-    /// Ends the session; the poll that waits is answered with these last words.
-    pub(crate) fn end_polls(&self, delivery: &Delivery, word: &'static str) {
+    /// Ends the session; the poll that waits, if one does, is answered with these last words.
+    pub(crate) fn end_polls(&self, delivery: &Delivery, word: &'static str) -> bool {
         let mut state = self.state.lock();
+        let waits = state.spaces.as_ref().is_some_and(|spaces| spaces.waiting.is_some());
         self.release(&mut state, delivery, word);
         state.mode = Mode::Ended;
         drop(state);
         self.wake.notify_one();
+        waits
     }
 
     /// What another reader needs to go on where this one stops; this one ends.

@@ -86,11 +86,11 @@ pub(super) struct VoiceKey {
 }
 
 impl Spaces {
-    pub(crate) fn new(heartbeat: Heartbeat, ends_ms: u64) -> Self {
+    pub(crate) fn new(heartbeat: Heartbeat, ends_ms: Option<u64>) -> Self {
         Self {
             list: SmallVec::new(),
             heartbeat,
-            ends_ms: Some(ends_ms),
+            ends_ms,
             probing: false,
             turn: 0,
             waiting: None,

@@ -5,7 +5,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use anywire_protocol::{
-    engineio::{CLOSE, EngineError},
+    engineio::{CLOSE, EngineError, NOOP},
     websocket::Accepted,
 };
 use axum::{
@@ -16,12 +16,13 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
 
 use super::{Asked, MAIN_LISTENER, Request, inbound::Inbound, session::Session, upgrade, websocket};
 use crate::{
     Gateway,
     accept::{ListenerName, with_plain_socket},
-    drive::fetch,
+    drive::{fetch, write_all},
     fanout::{Wait, WaitError},
     http::{address, credentials},
 };
@@ -37,6 +38,7 @@ pub(crate) async fn respond(State(gateway): State<Arc<Gateway>>, mut request: Ht
         let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let asking = Request {
             method: request.method().as_str(),
+            path: request.uri().path(),
             query: request.uri().query().unwrap_or(""),
             credentials: credentials(&request),
             address,
@@ -52,6 +54,7 @@ pub(crate) async fn respond(State(gateway): State<Arc<Gateway>>, mut request: Ht
         Asked::Connect(accepted, inbound) => {
             switch(&gateway, &mut request, &accepted, Begun::New(inbound), address)
         }
+        Asked::Stray(accepted) => switch(&gateway, &mut request, &accepted, Begun::Stray, address),
         Asked::Upgrade(accepted, session) => {
             switch(&gateway, &mut request, &accepted, Begun::Session(session), address)
         }
@@ -85,6 +88,9 @@ impl Drop for GivenUp<'_> {
 }
 
 async fn poll(gateway: &Arc<Gateway>, session: &Session) -> Response {
+    if session.is_last_poll(gateway) {
+        return payload(Bytes::from_static(NOOP.as_bytes()));
+    }
     let alive = session.look_after(gateway, gateway.delivery.now_ms());
     let begun = if alive { session.reader().begin_wait(None) } else { Err(WaitError::Ended) };
     let turn = match begun {
@@ -134,6 +140,7 @@ async fn post(gateway: &Arc<Gateway>, session: &Session, body: Body) -> Response
 enum Begun {
     New(Box<Inbound>),
     Session(Arc<Session>),
+    Stray,
 }
 
 fn switch(
@@ -194,6 +201,13 @@ async fn serve_upgraded(
                 drop(session);
                 websocket::go_on_woken(gateway, stream, taken, address).await;
             }
+        }
+        (Begun::Stray, Some((stream, _)), _) => {
+            let _gone = write_all(&stream, &upgrade::stray_frame()).await;
+        }
+        (Begun::Stray, None, Some(mut stream)) => {
+            let _gone = stream.write_all(&upgrade::stray_frame()).await;
+            let _gone = stream.shutdown().await;
         }
         (_, None, None) => {}
     }

@@ -70,6 +70,7 @@ impl Inbound {
         let reader = gateway.open_named(Transport::SocketIo, client, None, self.visitor.address, wire);
         let now_ms = gateway.delivery.now_ms();
         let ends_ms = now_ms + u64::from(gateway.socketio.config.connect_timeout_ms);
+        let ends_ms = (!self.visitor.echoed).then_some(ends_ms);
         reader.set_spaces(Spaces::new(Heartbeat::new(now_ms, gateway.delivery.times), ends_ms));
         reader
     }
@@ -108,6 +109,9 @@ impl Inbound {
         reader: &Reader,
         packet: Packet<'_>,
     ) -> Result<Option<Incoming>, Flow> {
+        if self.visitor.echoed {
+            return self.echo(gateway, reader, &packet);
+        }
         let heard = match packet {
             Packet::Pong => {
                 reader.note_pong(gateway.delivery.now_ms(), gateway.delivery.times);
@@ -126,6 +130,25 @@ impl Inbound {
             gateway.metrics.refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             Flow::End
         })
+    }
+
+    /// Every message comes back.
+    fn echo(
+        &self,
+        gateway: &Gateway,
+        reader: &Reader,
+        packet: &Packet<'_>,
+    ) -> Result<Option<Incoming>, Flow> {
+        let word = match packet {
+            Packet::Message(text) => Word::Text(format!("4{text}").into()),
+            Packet::Binary(bytes) => Word::Binary(Bytes::copy_from_slice(bytes)),
+            Packet::Pong => {
+                reader.note_pong(gateway.delivery.now_ms(), gateway.delivery.times);
+                return Ok(None);
+            }
+            _ => return Err(Flow::End),
+        };
+        if reader.say(&gateway.delivery, &[word]) { Ok(None) } else { Err(Flow::End) }
     }
 
     /// Acts on what a client said.

@@ -26,7 +26,7 @@ mod websocket;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -61,6 +61,8 @@ pub(crate) struct SocketIo {
     /// Connections that have joined no namespace yet.
     handshakes: Arc<AtomicUsize>,
     handlers: RwLock<Vec<Arc<dyn SocketHandler>>>,
+    /// Where every message comes back, for tests.
+    echo_path: OnceLock<String>,
 }
 
 /// One connection that has joined no namespace yet; it is uncounted when this is dropped.
@@ -81,11 +83,8 @@ impl SocketIo {
             sessions: Mutex::default(),
             handshakes: Arc::default(),
             handlers: RwLock::default(),
+            echo_path: OnceLock::new(),
         })
-    }
-
-    pub(crate) fn config(&self) -> &SocketIoConfig {
-        &self.config
     }
 
     /// The heartbeat of all sessions.
@@ -97,8 +96,20 @@ impl SocketIo {
 
     /// Whether a path is where Socket.IO clients connect, with or without its last slash.
     pub(crate) fn owns(&self, path: &str) -> bool {
-        let own = self.config.path.as_str();
-        self.config.enabled && (path == own || own.strip_suffix('/') == Some(path))
+        let is = |own: &str| path == own || own.strip_suffix('/') == Some(path);
+        self.config.enabled && (is(&self.config.path) || self.echoes(path))
+    }
+
+    /// Whether a path is where every message comes back.
+    pub(super) fn echoes(&self, path: &str) -> bool {
+        self.echo_path.get().is_some_and(|own| path == own || own.strip_suffix('/') == Some(path))
+    }
+
+    /// Every path that is owned.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        let paths = [Some(&self.config.path), self.echo_path.get()].into_iter().flatten();
+        let both = paths.flat_map(|path| [path.clone(), path.trim_end_matches('/').to_owned()]);
+        both.filter(|path| self.owns(path)).collect()
     }
 
     pub(super) fn count_handshake(&self) -> Option<Handshake> {
@@ -135,6 +146,11 @@ impl Gateway {
     /// Lets an application answer Socket.IO clients in code; handlers are asked in the order they came.
     pub fn handle_socketio(&self, handler: Arc<dyn SocketHandler>) {
         self.socketio.handlers.write().push(handler);
+    }
+
+    /// Serves Engine.IO at this path too, with every message coming back; for the official test suite. Call it before [`Gateway::routes`].
+    pub fn echo_engineio(&self, path: &str) {
+        let _only_once = self.socketio.echo_path.set(path.to_owned());
     }
 
     /// Ends all sessions that poll; their clients come back by themselves.

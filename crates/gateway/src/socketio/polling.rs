@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use anywire_protocol::engineio::{CLOSE, EngineError};
+use anywire_protocol::engineio::{CLOSE, EngineError, NOOP};
 use bytes::{Bytes, BytesMut};
 use tokio::net::TcpStream;
 
@@ -49,6 +49,10 @@ pub(crate) async fn serve(
             }
             false
         }
+        Asked::Stray(accepted) => {
+            let _gone = write_all(stream, &[accepted.response(), upgrade::stray_frame()].concat()).await;
+            false
+        }
         Asked::Upgrade(accepted, session) => {
             if write_all(stream, &accepted.response()).await.is_ok() {
                 let io = CleartextIo::new(Arc::clone(stream), bytes.split().freeze());
@@ -84,6 +88,9 @@ struct PollRequest<'a> {
 
 impl PollRequest<'_> {
     async fn serve(&self, bytes: &mut BytesMut) -> io::Result<()> {
+        if self.session.is_last_poll(self.gateway) {
+            return self.answer(Bytes::from_static(NOOP.as_bytes())).await;
+        }
         let alive = self.session.look_after(self.gateway, self.gateway.delivery.now_ms());
         let reader = self.session.reader();
         let direct = Some((Arc::clone(self.stream), self.headers.as_str().into()));

@@ -16,6 +16,7 @@ use crate::{Gateway, auth::Credentials, limits::Counted};
 /// A request, as far as its head tells.
 pub(crate) struct Request<'a> {
     pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
     pub(crate) query: &'a str,
     pub(crate) credentials: Credentials<'a>,
     pub(crate) address: IpAddr,
@@ -30,6 +31,8 @@ pub(crate) struct Visitor {
     pub(super) authorization: Option<Box<str>>,
     pub(super) token: Option<Box<str>>,
     pub(super) client: Option<Box<str>>,
+    /// Every message comes back, for tests.
+    pub(super) echoed: bool,
 }
 
 /// What is to be done.
@@ -46,6 +49,8 @@ pub(crate) enum Asked {
     Connect(Accepted, Box<Inbound>),
     /// Try to change a session over to a WebSocket.
     Upgrade(Accepted, Arc<Session>),
+    /// Close a WebSocket for a session that is none: only so can a page's script learn why.
+    Stray(Accepted),
 }
 
 impl Gateway {
@@ -75,9 +80,14 @@ impl Gateway {
             return Err(forbidden(self.shutting_down()));
         }
         let query = Query::parse(request.query)?;
-        let session = match &query.session {
-            Some(id) => Some(self.socketio.session(id).ok_or(EngineError::UnknownSession)?),
-            None => None,
+        let session =
+            query.session.as_deref().map(|id| self.socketio.session(id).ok_or(EngineError::UnknownSession));
+        let session = match session.transpose() {
+            Err(_) if query.carrier == Carrier::WebSocket => {
+                let accepted = accept(request.method, headers, &[]);
+                return accepted.map(Asked::Stray).map_err(|_| EngineError::BadRequest);
+            }
+            session => session?,
         };
         match (query.carrier, request.method, session) {
             (Carrier::WebSocket, _, session) => {
@@ -119,6 +129,7 @@ impl Gateway {
             authorization: request.credentials.authorization.map(boxed),
             token: query.token.as_deref().map(boxed),
             client: query.client.as_deref().map(boxed),
+            echoed: self.socketio.echoes(request.path),
         };
         Ok(Box::new(Inbound::new(self, visitor, handshake)))
     }

@@ -7,7 +7,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use anywire_protocol::engineio::{CLOSE, EngineError, HeartbeatTimes, NOOP, Packet, payload};
@@ -23,6 +23,9 @@ use crate::{
     limits::Counted,
 };
 
+/// How long a poll may be on the way after its session was closed.
+const LAST_POLL_MS: u64 = 1000;
+
 pub(crate) struct Session {
     /// The Engine.IO id: a secret.
     pub(super) id: Box<str>,
@@ -30,6 +33,8 @@ pub(crate) struct Session {
     /// Away while a post is worked on, and for good when a WebSocket has taken over.
     inbound: Mutex<Option<Box<Inbound>>>,
     trying: AtomicBool,
+    /// The client has closed the session while its last poll may be on the way: until then that poll is owed an orderly answer. 0 if none is.
+    owed_until_ms: AtomicU64,
     _counted: Counted,
 }
 
@@ -52,7 +57,14 @@ impl Session {
         let id = random_id();
         let opening = inbound.opening(gateway, &id, true);
         let inbound = Mutex::new(Some(inbound));
-        let session = Self { id, reader, inbound, trying: AtomicBool::new(false), _counted: counted };
+        let session = Self {
+            id,
+            reader,
+            inbound,
+            trying: AtomicBool::new(false),
+            owed_until_ms: AtomicU64::new(0),
+            _counted: counted,
+        };
         gateway.socketio.add(Arc::new(session));
         opening
     }
@@ -67,9 +79,31 @@ impl Session {
         gateway.socketio.forget(self);
     }
 
+    /// Ends the session as its client asked. Its poll ends orderly, also if it arrives after the post that closes: they come over two connections.
+    fn close_orderly(&self, gateway: &Gateway) {
+        if self.reader.end_polls(&gateway.delivery, NOOP) {
+            gateway.socketio.forget(self);
+        } else {
+            self.owed_until_ms.store(gateway.delivery.now_ms() + LAST_POLL_MS, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether this poll is the one that is owed an answer; then it is the last.
+    pub(super) fn is_last_poll(&self, gateway: &Gateway) -> bool {
+        let owed = self.owed_until_ms.swap(0, Ordering::Relaxed) > 0;
+        if owed {
+            gateway.socketio.forget(self);
+        }
+        owed
+    }
+
     /// Pings, or ends what is over. To be called often, and before a request is served: a session never outlives its time for those who ask.
     pub(super) fn look_after(&self, gateway: &Gateway, now_ms: u64) -> bool {
         let times: HeartbeatTimes = gateway.delivery.times;
+        let owed_until_ms = self.owed_until_ms.load(Ordering::Relaxed);
+        if owed_until_ms > now_ms {
+            return false;
+        }
         let alive = self.reader.tick_session(&gateway.delivery, now_ms, times);
         if !alive {
             self.close(gateway, CLOSE);
@@ -97,7 +131,7 @@ impl Session {
             let full = self.reader.unsent_bytes() > UNSENT_BYTES_MAX;
             let flow = match packet {
                 Ok(Packet::Close) => {
-                    self.close(gateway, NOOP);
+                    self.close_orderly(gateway);
                     return Ok(());
                 }
                 Ok(packet) if !full => inbound.take_packet(gateway, &self.reader, packet).await,

@@ -18,14 +18,17 @@
 use std::{sync::Arc, time::Duration};
 
 use anywire_protocol::{
-    engineio::{PONG_PROBE, Packet, packet},
-    websocket::{Limits, Received, Receiver, close_reply_frame, pong_frame, text_frame},
+    engineio::{EngineError, PONG_PROBE, Packet, packet},
+    websocket::{Limits, Received, Receiver, close_frame, close_reply_frame, pong_frame, text_frame},
 };
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{inbound::Inbound, session::Session};
 use crate::{Gateway, fanout::HandedOn};
+
+/// The close code for what the server's rules do not allow (RFC 6455, section 7.4.1).
+const POLICY: u16 = 1008;
 
 /// A session that a WebSocket has taken over.
 pub(crate) struct Taken {
@@ -121,6 +124,11 @@ where
     }
 }
 
+/// What a WebSocket for a session that is none hears.
+pub(super) fn stray_frame() -> Bytes {
+    close_frame(POLICY, &EngineError::UnknownSession.to_string())
+}
+
 /// The messages in what was read.
 pub(super) fn receive(gateway: &Gateway, receiver: &mut Receiver, bytes: &mut [u8]) -> Vec<Message> {
     let limits = Limits { message_bytes_max: gateway.socketio.config.payload_bytes_max };
@@ -135,7 +143,7 @@ pub(super) fn receive(gateway: &Gateway, receiver: &mut Receiver, bytes: &mut [u
         });
     });
     if let Err(violation) = received {
-        let frame = anywire_protocol::websocket::close_frame(violation.close_code, violation.reason);
+        let frame = close_frame(violation.close_code, violation.reason);
         messages.push(Message::Close(frame));
     }
     messages

@@ -46,6 +46,9 @@ struct ServeArgs {
     /// Allow the network lab to break connections on purpose.
     #[arg(long)]
     lab: bool,
+    /// Answer as the official Socket.IO test suites expect; for tests only.
+    #[arg(long, hide = true)]
+    socketio_conformance: bool,
     /// Any setting, such as limits.channels_max=64; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,

@@ -11,6 +11,7 @@ use super::ServeArgs;
 use crate::{
     Anywire, Config, ConfigError, Settings,
     config::{LogFormat, LoggingSection},
+    conformance,
     limits::raise_open_files,
     restart::{LISTEN_VARIABLE, replace_process},
 };
@@ -29,6 +30,9 @@ pub(super) fn config(args: &ServeArgs) -> Result<Config, ConfigError> {
     }
     if let Some(data) = &args.data {
         settings.set("data", Value::String(data.display().to_string()), "--data")?;
+    }
+    if args.socketio_conformance {
+        conformance::configure(&mut settings)?;
     }
     if args.lab {
         settings.set("lab", Value::Boolean(true), "--lab")?;
@@ -57,7 +61,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime could not start: {error}"))?;
-    let again = runtime.block_on(serve(config))?;
+    let again = runtime.block_on(serve(config, args.socketio_conformance))?;
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match again {
         Some(address) => Err(format!("the restart failed: {}", replace_process(address))),
@@ -66,11 +70,14 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
 }
 
 /// Serves until a signal (`None`) or until a restart is wanted (the address to listen on again).
-async fn serve(config: Config) -> Result<Option<std::net::SocketAddr>, String> {
+async fn serve(config: Config, conformance: bool) -> Result<Option<std::net::SocketAddr>, String> {
     let text = |error: crate::StartError| error.to_string();
     let scheme = if config.server.tls.certificate.is_some() { "https" } else { "http" };
     let listen = config.server.listen;
     let anywire = Anywire::start(config).await.map_err(text)?;
+    if conformance {
+        conformance::install(&anywire);
+    }
     let listener = anywire.bind(listen).await.map_err(text)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let serving = {

@@ -205,6 +205,7 @@ fn rules(config: &ServerConfig) -> RetentionRules {
         retention: Retention { keep: Keep::Latest, age_max_ms: u64::MAX, ..Retention::ephemeral() },
     });
     rules.extend(anywire_jobs::channels());
+    rules.extend(anywire_gateway::socketio_channels());
     RetentionRules::new(rules, Retention::default())
 }
 

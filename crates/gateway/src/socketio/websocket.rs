@@ -149,6 +149,7 @@ impl Socket {
         let Taken { inbound, handed_on, receiver, rest } = taken;
         reader.take_over(handed_on);
         gateway.watch(reader, &Inbound::channels(reader, gateway));
+        gateway.note_moved(reader);
         let (gateway, reader) = (Arc::clone(gateway), Arc::clone(reader));
         let mut socket = Self { gateway, reader, receiver, inbound, arrived: Vec::new() };
         for message in rest {

@@ -132,6 +132,7 @@ impl Inbound {
             recovery: pid.clone(),
             channels: SmallVec::new(),
         };
+        self.joined.reserve_exact(1);
         self.joined.push(joined);
         self.handshake = None;
         let ends_ms = self.ends_ms(gateway);

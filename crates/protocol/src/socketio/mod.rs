@@ -11,6 +11,8 @@ mod encode;
 mod event;
 mod json;
 mod packet;
+#[cfg(test)]
+mod tests;
 
 pub use assemble::{Assembler, AssemblerLimits, Incoming};
 pub use auth::{ConnectAuth, recovery_name};

@@ -65,6 +65,12 @@ pub(crate) const TOOLS: &[Tool] = &[
         packages: &["espeak-ng"],
         elsewhere: "espeak-ng in the search path: https://github.com/espeak-ng/espeak-ng",
     },
+    Tool {
+        name: "redis-server",
+        programs: &["redis-server"],
+        packages: &["redis-server"],
+        elsewhere: "Redis or Valkey in the search path as `redis-server`: https://redis.io/",
+    },
     Tool { name: "curl", programs: &["curl"], packages: &["curl"], elsewhere: "curl: https://curl.se/" },
 ];
 

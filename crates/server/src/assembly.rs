@@ -5,11 +5,12 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anywire_app::{AppContext, Application};
+use anywire_emitters::{Emitters, Rules};
 use anywire_gateway::{Gateway, GatewayError, MAIN_LISTENER, MetricsCollector, ServeError, Tls, TlsError};
 use anywire_jobs::Jobs;
 use anywire_log::{
-    ChannelPattern, Clock, Engine, Keep, Log, MemoryEngine, Retention, RetentionRule, RetentionRules,
-    SystemClock, TailConfig,
+    Channel, ChannelPattern, Clock, Engine, Keep, Log, MemoryEngine, Retention, RetentionRule,
+    RetentionRules, SystemClock, TailConfig,
 };
 use anywire_monitor::{Monitor, MonitorConfig};
 use anywire_pipeline::{Pipeline, PipelineConfig};
@@ -32,6 +33,12 @@ use crate::{
 
 /// How often retention is applied.
 const RETENTION_EVERY: Duration = Duration::from_secs(1);
+
+/// Channels that only the applications write to: their state is built from them.
+fn kept() -> impl Iterator<Item = &'static str> {
+    let own = [anywire_jobs::JOBS_CHANNEL];
+    own.into_iter().chain(anywire_monitor::OWN_CHANNELS).chain(anywire_pipeline::kept_channels())
+}
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +94,9 @@ pub enum StartError {
     /// The pipeline application could not start.
     #[error("pipeline: {0}")]
     Pipeline(#[from] anywire_pipeline::StartError),
+    /// A setting of the emitters is not sound.
+    #[error(transparent)]
+    Emitters(#[from] anywire_emitters::ConfigError),
 }
 
 /// One server, assembled.
@@ -118,6 +128,7 @@ impl Anywire {
         let rules = rules(&config.server, &config.monitor, &config.pipeline);
         let engine = engine(&config.server, rules.clone(), Arc::clone(&clock)).await?;
         let log = Log::start(engine, rules, TailConfig { bytes_max: config.server.tail.bytes_max });
+        let message_bytes_max = config.gateway.limits.message_bytes_max;
         let gateway = Gateway::start(Arc::clone(&log), config.gateway, Arc::clone(&clock))?;
         if config.server.lab {
             gateway.lab().enable();
@@ -134,14 +145,13 @@ impl Anywire {
         let meter = Box::new(move || meter.figures());
         let monitor = Monitor::start(context("monitor"), config.monitor, meter).await?;
         let pipeline = Pipeline::start(context("pipeline"), config.pipeline, None).await?;
-        let applications: Vec<Arc<dyn Application>> = vec![jobs, monitor, pipeline];
+        kept().for_each(|channel| gateway.keep_for_server(channel));
+        let kept = kept().flat_map(Channel::new).collect();
+        let emitters =
+            Emitters::new(context("emitters"), config.emitters, Rules { message_bytes_max, kept })?;
+        let applications: Vec<Arc<dyn Application>> = vec![jobs, monitor, pipeline, emitters];
         let background = TaskTracker::new();
-        for application in &applications {
-            background.spawn(Arc::clone(application).run());
-        }
-        gateway.keep_for_server(anywire_jobs::JOBS_CHANNEL);
-        anywire_monitor::OWN_CHANNELS.iter().for_each(|channel| gateway.keep_for_server(channel));
-        anywire_pipeline::kept_channels().into_iter().for_each(|channel| gateway.keep_for_server(channel));
+        applications.iter().for_each(|one| drop(background.spawn(Arc::clone(one).run())));
         let overview = Overview::start(&gateway, shutdown.clone());
         tokio::spawn(apply_retention(Arc::clone(&log), clock, shutdown.clone()));
         let mut registry = Registry::default();

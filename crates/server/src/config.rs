@@ -8,6 +8,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use anywire_emitters::RedisConfig;
 use anywire_gateway::GatewayConfig;
 use anywire_jobs::JobsConfig;
 use anywire_log::{ChannelPattern, Durability, Keep, Retention, RetentionRule};
@@ -31,6 +32,8 @@ pub struct Config {
     pub monitor: MonitorConfig,
     /// The pipeline application.
     pub pipeline: PipelineConfig,
+    /// Emitters in other processes.
+    pub emitters: RedisConfig,
 }
 
 /// The server itself.
@@ -310,6 +313,7 @@ impl Settings {
         let mut server = self.tree;
         let mut section = |name: &str| server.remove(name).unwrap_or_else(|| Value::Table(Table::new()));
         let (jobs, monitor, pipeline) = (section("jobs"), section("monitor"), section("pipeline"));
+        let emitters = take_nested(&mut server, "socketio", "redis");
         let gateway: Table = GATEWAY_KEYS.iter().filter_map(|key| server.remove_entry(*key)).collect();
         let fit = |error| ConfigError::Value(Box::new(error));
         let config = Config {
@@ -318,6 +322,7 @@ impl Settings {
             jobs: jobs.try_into().map_err(fit)?,
             monitor: monitor.try_into().map_err(fit)?,
             pipeline: pipeline.try_into().map_err(fit)?,
+            emitters: emitters.try_into().map_err(fit)?,
         };
         config.gateway.check().map_err(|error| ConfigError::Bounds(error.to_string()))?;
         Ok(config)
@@ -330,6 +335,16 @@ const INTERNAL: [&str; 7] =
 /// The top-level keys that belong to the gateway.
 pub(crate) const GATEWAY_KEYS: [&str; 6] =
     ["heartbeat_ms", "restart_window_ms", "shards", "auth", "limits", "socketio"];
+
+/// Takes a section out of the one it stands in: the two belong to different parts. A section that is empty then goes as well.
+fn take_nested(tree: &mut Table, outer: &str, inner: &str) -> Value {
+    let Some(Value::Table(section)) = tree.get_mut(outer) else { return Value::Table(Table::new()) };
+    let taken = section.remove(inner);
+    if section.is_empty() {
+        tree.remove(outer);
+    }
+    taken.unwrap_or_else(|| Value::Table(Table::new()))
+}
 
 fn value_of(text: &str) -> Value {
     // `KEY=VALUE` as a TOML document: numbers, booleans and lists come out as such, everything else is a text.

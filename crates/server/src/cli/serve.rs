@@ -50,6 +50,8 @@ pub(super) fn without_secrets(mut config: Config) -> Config {
     config.gateway.auth.api_keys.iter_mut().for_each(|key| *key = hidden());
     config.gateway.auth.jwt_secret = config.gateway.auth.jwt_secret.map(|_| hidden());
     config.monitor.webhook_token = config.monitor.webhook_token.map(|_| hidden());
+    // It may hold a password.
+    config.emitters.url = config.emitters.url.map(|_| hidden());
     config
 }
 

@@ -12,6 +12,7 @@ pub mod config;
 mod conformance;
 mod console;
 mod limits;
+mod meter;
 mod openapi;
 mod overview;
 pub mod reference;

@@ -26,7 +26,7 @@ const NO_MESSAGES: usize = 0;
 /// What to measure.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
-    /// How subscribers connect: websocket, sse, longpoll or all.
+    /// How subscribers connect: websocket, sse, longpoll, socketio, socketio-polling or all.
     #[arg(long, default_value = "websocket")]
     transport: Transports,
     /// Subscribers of one channel.
@@ -66,6 +66,8 @@ enum Transports {
     Websocket,
     Sse,
     Longpoll,
+    Socketio,
+    SocketioPolling,
     All,
 }
 
@@ -98,9 +100,26 @@ pub(crate) struct Row {
     /// Server CPU per delivery over the floor's: the median of each cycle's ratio, and the least and the greatest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) over_floor: Option<[f64; 3]>,
+    /// The same over that of Socket.IO on Node, where that takes part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) over_socketio: Option<[f64; 3]>,
+    /// Memory a connection over that of Socket.IO on Node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) memory_over_socketio: Option<f64>,
 }
 
 impl Row {
+    fn without_figures(peer: Peer) -> Self {
+        Self {
+            peer,
+            note: None,
+            figures: None,
+            over_floor: None,
+            over_socketio: None,
+            memory_over_socketio: None,
+        }
+    }
+
     /// A peer that is missing is no fault; the server that is to be measured is.
     fn is_sound(&self) -> bool {
         self.figures.as_ref().map_or(self.peer != Peer::Anywire, Figures::is_sound)
@@ -157,6 +176,8 @@ impl Options {
             Transports::Websocket => vec![Transport::Websocket],
             Transports::Sse => vec![Transport::Sse],
             Transports::Longpoll => vec![Transport::Longpoll],
+            Transports::Socketio => vec![Transport::Socketio],
+            Transports::SocketioPolling => vec![Transport::SocketioPolling],
             Transports::All => Transport::ALL.to_vec(),
         }
     }
@@ -195,16 +216,20 @@ fn cycle(case: &Case, entries: &mut [Entry]) {
 }
 
 fn rows(entries: &[Entry]) -> Vec<Row> {
-    let floor =
-        entries.iter().find(|(peer, _)| *peer == Peer::Floor).and_then(|(_, entry)| entry.as_ref().ok());
+    let find =
+        |wanted| entries.iter().find(|(peer, _)| *peer == wanted).and_then(|(_, entry)| entry.as_ref().ok());
+    let (floor, socketio) = (find(Peer::Floor), find(Peer::Socketio));
+    let memory = |contestant: &Contestant| contestant.figures().memory_kib_per_connection;
     let row = |(peer, entry): &Entry| match entry {
         Ok(contestant) => Row {
             peer: *peer,
             note: None,
             over_floor: floor.and_then(|floor| ratios(contestant, floor)),
+            over_socketio: socketio.and_then(|socketio| ratios(contestant, socketio)),
+            memory_over_socketio: socketio.map(|socketio| memory(contestant) / memory(socketio)),
             figures: Some(contestant.figures()),
         },
-        Err(why) => Row { peer: *peer, note: Some(why.clone()), figures: None, over_floor: None },
+        Err(why) => Row { note: Some(why.clone()), ..Row::without_figures(*peer) },
     };
     entries.iter().map(row).collect()
 }

@@ -11,6 +11,7 @@
 mod client;
 pub(crate) mod connection;
 mod publishing;
+mod socketio;
 mod tally;
 
 use crate::Verdict;

@@ -37,12 +37,7 @@ function jobList(firstKind: JobKind | "") {
   let again: ReturnType<typeof setTimeout> | undefined;
   let stopChanges: (() => void) | null = null;
 
-  const jobs = computed(() =>
-    all.value.filter(
-      (job) =>
-        (state.value === "" || job.status === state.value) && (kind.value === "" || (job.kind ?? "") === kind.value),
-    ),
-  );
+  const jobs = computed(() => matching(all.value, state.value, kind.value));
 
   const filters = () => ({ state: state.value || undefined, kind: kind.value || undefined });
 
@@ -113,6 +108,11 @@ function jobList(firstKind: JobKind | "") {
   }
 
   return { jobs, state, kind, loading, loaded, more, error, load, loadMore, open, close, put, remove, refresh };
+}
+
+function matching(jobs: JobState[], state: JobStatus | "", kind: JobKind | ""): JobState[] {
+  const fits = (wanted: string, is: string | undefined) => wanted === "" || wanted === is;
+  return jobs.filter((job) => fits(state, job.status) && fits(kind, job.kind));
 }
 
 function sorted(jobs: JobState[]): JobState[] {

@@ -192,6 +192,8 @@ export const messages = {
     stepToCome: "Step {n}",
     kind: "Kind",
     kinds: { progress: "Driven", report: "Reports", command: "Commands", video: "Videos" },
+    kindOne: { command: "Command", video: "Video" },
+    lasted: "Took",
     filterKind: "Filter by kind",
     position: "Number {n} in the queue",
     commandLine: "Command",

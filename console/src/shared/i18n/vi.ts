@@ -192,6 +192,8 @@ export const messages: Messages = {
     stepToCome: "Bước {n}",
     kind: "Loại",
     kinds: { progress: "Điều khiển qua API", report: "Báo cáo", command: "Lệnh", video: "Video" },
+    kindOne: { command: "Lệnh", video: "Video" },
+    lasted: "Thời gian chạy",
     filterKind: "Lọc theo loại",
     position: "Thứ {n} trong hàng đợi",
     commandLine: "Lệnh",

@@ -14,17 +14,17 @@ use super::{PublishArgs, ServerArgs, TailArgs};
 /// The pauses before another try, in seconds.
 const BACK_OFF_S: [u64; 6] = [1, 2, 4, 8, 16, 30];
 
-fn agent() -> ureq::Agent {
+pub(super) fn agent() -> ureq::Agent {
     let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
     ureq::Agent::config_builder().http_status_as_error(false).build().into()
 }
 
-fn authorization(server: &ServerArgs) -> Option<String> {
+pub(super) fn authorization(server: &ServerArgs) -> Option<String> {
     server.token.as_ref().map(|token| format!("Bearer {token}"))
 }
 
 /// The words of an error answer.
-fn refusal(status: u16, body: &str) -> String {
+pub(super) fn refusal(status: u16, body: &str) -> String {
     let message = serde_json::from_str::<Value>(body).ok();
     let message = message.as_ref().and_then(|body| body["message"].as_str()).unwrap_or(body);
     format!("the server answered {status}: {message}")

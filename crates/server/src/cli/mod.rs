@@ -1,8 +1,9 @@
-//! The command line: `serve`, `publish`, `tail`, `config`.
+//! The command line: `serve`, `publish`, `tail`, `run`, `config`.
 //!
 //! Knows: arguments. Does not know: what a server is made of.
 
 mod client;
+mod run;
 mod serve;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -27,6 +28,8 @@ enum Command {
     Publish(PublishArgs),
     /// Print the events of channels as they come, one JSON object a line.
     Tail(TailArgs),
+    /// Run a command here and let others watch it on a running server: `anywire run -- make all`.
+    Run(RunArgs),
     /// What a server starts beside itself.
     #[command(hide = true, disable_help_flag = true)]
     Worker {
@@ -98,6 +101,24 @@ struct TailArgs {
 }
 
 #[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// What people call it. Default: the command line.
+    #[arg(long)]
+    title: Option<String>,
+    /// How its output becomes progress: lines, json or ffmpeg.
+    #[arg(long, default_value = "lines")]
+    parser: String,
+    /// A regular expression with groups named step, percent, message, or done and total.
+    #[arg(long, value_name = "REGEX")]
+    pattern: Option<String>,
+    /// The command and its arguments, after `--`.
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    command: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Args)]
 struct ConfigArgs {
     #[command(flatten)]
     settings: ServeArgs,
@@ -113,6 +134,10 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Publish(args) => client::publish(&args),
         Command::Tail(args) => client::tail(&args),
+        Command::Run(args) => match run::run(&args) {
+            Ok(status) => return status,
+            Err(message) => Err(message),
+        },
         Command::Config(args) => show_config(&args),
         Command::Worker { arguments } => return anywire_jobs::worker(arguments),
     };

@@ -7,5 +7,6 @@ mod commands;
 mod description;
 mod metrics;
 mod process;
+mod runs;
 mod support;
 mod tls;

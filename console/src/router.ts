@@ -14,7 +14,7 @@ export const router = createRouter({
     },
     { path: "/jobs", name: "jobs", component: () => import("./apps/jobs/JobsPage.vue"), meta: { title: "app.jobs" } },
     {
-      path: "/jobs/video",
+      path: "/jobs/video/chat",
       name: "video",
       component: () => import("./apps/jobs/VideoChatPage.vue"),
       meta: { title: "video.title" },

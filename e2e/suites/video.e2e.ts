@@ -39,7 +39,7 @@ afterEach(async () => {
 });
 
 async function ask(message: string): Promise<string> {
-  await page.goto(`${server.url}/jobs/video`);
+  await page.goto(`${server.url}/jobs/video/chat`);
   await byId(page, "video-message").fill(message);
   await byId(page, "video-message").press("Enter");
   const turn = byId(page, "video-turn").last();
@@ -68,7 +68,7 @@ const shows = (what: string) =>
   );
 
 test("a video is asked for, survives a reload and kill -9, is retried, and plays", async () => {
-  await page.goto(`${server.url}/jobs/video`);
+  await page.goto(`${server.url}/jobs/video/chat`);
   await byId(page, "video-idea").first().waitFor();
   await photograph(page, "video-empty");
   const id = await ask(MESSAGE);

@@ -8,6 +8,7 @@ import { REPORT_STEPS } from "../../console/src/apps/jobs/reportSteps.ts";
 import { byId, openBrowser, openContext, photograph } from "../harness/browser.ts";
 import * as app from "../harness/console.ts";
 import { brokenFile, priceFile, type Sample } from "../harness/csv.ts";
+import { tell } from "../harness/evidence.ts";
 import { FaultyProxy, type Patch } from "../harness/proxy.ts";
 import { Server } from "../harness/server.ts";
 import { until } from "../harness/until.ts";
@@ -38,7 +39,8 @@ beforeEach(async () => {
   page = await (await openContext(browser)).newPage();
 });
 
-afterEach(async () => {
+afterEach(async ({ task }) => {
+  await tell(task, server, page);
   await page?.context().close();
   await proxy?.stop();
   await server?.dispose();

@@ -2,14 +2,18 @@
 //!
 //! Knows: readers and pollers. Does not know: JSON.
 
-use std::{collections::HashMap, net::IpAddr, sync::atomic::Ordering::Relaxed};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    sync::atomic::Ordering::Relaxed,
+};
 
 use anywire_log::{Channel, Cursor, Offset, Timestamp};
 use parking_lot::Mutex;
 
 use crate::{
     Gateway,
-    fanout::{Reader, ReaderStats},
+    fanout::{ConnectedNamespace, Reader, ReaderStats},
     metrics::Transport,
 };
 
@@ -48,6 +52,10 @@ pub struct Client {
     pub delivered: u64,
     /// Bytes written to it.
     pub bytes: u64,
+    /// What carries a Socket.IO client's packets: `websocket` or `polling`.
+    pub carrier: Option<&'static str>,
+    /// A Socket.IO client's namespaces.
+    pub namespaces: Vec<ConnectedNamespace>,
 }
 
 /// Those who poll: between two polls they have no connection that could be listed.
@@ -130,7 +138,7 @@ impl Gateway {
     #[must_use]
     pub fn clients(&self, limit: usize) -> (usize, Vec<Client>) {
         let tail = self.log.tail_offset();
-        let mut pollers: HashMap<_, _> = self.pollers.list(self.clock.now()).into_iter().collect();
+        let mut pollers: HashMap<_, _> = self.only_pollers().into_iter().collect();
         let mut clients = Vec::new();
         let mut total = 0;
         self.fanout.for_each_reader(|reader| {
@@ -153,11 +161,15 @@ impl Gateway {
     /// A reader, with what the same client got in polls before this one.
     fn connected(&self, reader: &Reader, polled: Option<&Poller>, tail: Offset) -> Client {
         let (stats, info) = (reader.stats(tail), reader.info());
+        let socketio = info.transport == Transport::SocketIo;
+        let carrier = if reader.polls() { "polling" } else { "websocket" };
+        let token = stats.namespaces.iter().find_map(|namespace| namespace.user.clone());
         Client {
             client: info.client.to_string(),
             transport: info.transport,
             address: info.address,
-            user: info.user.as_deref().map(str::to_owned),
+            user: info.user.as_deref().map(str::to_owned).or(token),
+            carrier: socketio.then_some(carrier),
             cursor: self.log.cursor(if stats.behind { stats.cursor } else { tail.max(stats.cursor) }),
             acked: stats.acked,
             lag: if stats.behind { tail.get().saturating_sub(stats.cursor.get()) } else { 0 },
@@ -171,6 +183,7 @@ impl Gateway {
                 Some(poller) if stats.channels.is_empty() => poller.channels.clone(),
                 _ => stats.channels,
             },
+            namespaces: stats.namespaces,
         }
     }
 
@@ -185,7 +198,28 @@ impl Gateway {
     /// How many distinct clients polled without waiting in the last 30 s.
     #[must_use]
     pub fn pollers(&self) -> usize {
-        self.pollers.list(self.clock.now()).iter().filter(|(_, poller)| !poller.waits).count()
+        self.only_pollers().iter().filter(|(_, poller)| !poller.waits).count()
+    }
+
+    /// Those who poll and do nothing else. A client also polls once while its connection opens, and that poll may arrive after
+    /// the connection did: whoever has one is forgotten here. Cost: O(readers), and only while somebody polls.
+    fn only_pollers(&self) -> Vec<((IpAddr, String), Poller)> {
+        let mut pollers = self.pollers.list(self.clock.now());
+        let names: HashSet<&str> = pollers.iter().map(|((_, client), _)| client.as_str()).collect();
+        let mut connected = HashSet::new();
+        if !names.is_empty() {
+            self.fanout.for_each_reader(|reader| {
+                let info = reader.info();
+                if info.transport != Transport::LongPoll && names.contains(&*info.client) {
+                    connected.insert((info.address, info.client.to_string()));
+                }
+            });
+        }
+        for (address, client) in &connected {
+            self.pollers.forget(*address, client);
+        }
+        pollers.retain(|(key, _)| !connected.contains(key));
+        pollers
     }
 
     /// How many readers follow a channel.
@@ -210,6 +244,8 @@ impl Gateway {
             gaps: poller.gaps,
             delivered: poller.delivered,
             bytes: 0,
+            carrier: None,
+            namespaces: Vec::new(),
         }
     }
 }

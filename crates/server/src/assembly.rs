@@ -11,6 +11,8 @@ use anywire_log::{
     ChannelPattern, Clock, Engine, Keep, Log, MemoryEngine, Retention, RetentionRule, RetentionRules,
     SystemClock, TailConfig,
 };
+use anywire_monitor::{Monitor, MonitorConfig};
+use anywire_pipeline::{Pipeline, PipelineConfig};
 use anywire_store::{EmbeddedConfig, EmbeddedEngine};
 use axum::Router;
 use prometheus_client::registry::Registry;
@@ -20,7 +22,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     api,
     config::{Config, EngineKind, ServerConfig, TlsSection},
-    console, openapi,
+    console,
+    meter::Meter,
+    openapi,
     overview::{OVERVIEW_CHANNEL, Overview},
     restart::Restart,
 };
@@ -60,6 +64,12 @@ pub enum StartError {
     /// The jobs application could not start.
     #[error("jobs: {0}")]
     Jobs(#[from] anywire_jobs::StartError),
+    /// The monitor application could not start.
+    #[error("monitor: {0}")]
+    Monitor(#[from] anywire_monitor::StartError),
+    /// The pipeline application could not start.
+    #[error("pipeline: {0}")]
+    Pipeline(#[from] anywire_pipeline::StartError),
 }
 
 /// One server, assembled.
@@ -85,7 +95,9 @@ impl Anywire {
     pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let tls = tls(&config.server.tls)?;
-        let rules = rules(&config.server);
+        // For those who ask other servers; a second call finds the first one's choice.
+        let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let rules = rules(&config.server, &config.monitor, &config.pipeline);
         let engine = engine(&config.server, rules.clone(), Arc::clone(&clock)).await?;
         let log = Log::start(engine, rules, TailConfig { bytes_max: config.server.tail.bytes_max });
         let gateway = Gateway::start(Arc::clone(&log), config.gateway, Arc::clone(&clock))?;
@@ -100,10 +112,18 @@ impl Anywire {
             shutdown: shutdown.clone(),
         };
         let jobs = Jobs::start(context("jobs"), config.jobs).await?;
-        let applications: Vec<Arc<dyn Application>> = vec![jobs.clone()];
+        let mut meter = Meter::new(&gateway);
+        let meter = Box::new(move || meter.figures());
+        let monitor = Monitor::start(context("monitor"), config.monitor, meter).await?;
+        let pipeline = Pipeline::start(context("pipeline"), config.pipeline, None).await?;
+        let applications: Vec<Arc<dyn Application>> = vec![jobs, monitor, pipeline];
         let background = TaskTracker::new();
-        background.spawn(jobs.run());
+        for application in &applications {
+            background.spawn(Arc::clone(application).run());
+        }
         gateway.keep_for_server(anywire_jobs::JOBS_CHANNEL);
+        anywire_monitor::OWN_CHANNELS.iter().for_each(|channel| gateway.keep_for_server(channel));
+        anywire_pipeline::kept_channels().into_iter().for_each(|channel| gateway.keep_for_server(channel));
         let overview = Overview::start(&gateway, shutdown.clone());
         tokio::spawn(apply_retention(Arc::clone(&log), clock, shutdown.clone()));
         let mut registry = Registry::default();
@@ -187,7 +207,7 @@ fn tls(section: &TlsSection) -> Result<Option<Tls>, StartError> {
 }
 
 /// The rules of retention: the configuration's first, so that it can overrule those of the applications.
-fn rules(config: &ServerConfig) -> RetentionRules {
+fn rules(config: &ServerConfig, monitor: &MonitorConfig, pipeline: &PipelineConfig) -> RetentionRules {
     let mut rules: Vec<RetentionRule> = config.retention.iter().map(|section| section.rule()).collect();
     rules.push(RetentionRule {
         pattern: ChannelPattern::new(OVERVIEW_CHANNEL),
@@ -195,6 +215,8 @@ fn rules(config: &ServerConfig) -> RetentionRules {
         retention: Retention { keep: Keep::Latest, age_max_ms: u64::MAX, ..Retention::ephemeral() },
     });
     rules.extend(anywire_jobs::channels());
+    rules.extend(anywire_monitor::channels(monitor));
+    rules.extend(anywire_pipeline::channels(pipeline));
     RetentionRules::new(rules, Retention::default())
 }
 

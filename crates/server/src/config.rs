@@ -11,6 +11,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use anywire_gateway::GatewayConfig;
 use anywire_jobs::JobsConfig;
 use anywire_log::{ChannelPattern, Durability, Keep, Retention, RetentionRule};
+use anywire_monitor::MonitorConfig;
+use anywire_pipeline::PipelineConfig;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -25,6 +27,10 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// The jobs application.
     pub jobs: JobsConfig,
+    /// The monitor application.
+    pub monitor: MonitorConfig,
+    /// The pipeline application.
+    pub pipeline: PipelineConfig,
 }
 
 /// The server itself.
@@ -289,13 +295,16 @@ impl Settings {
     /// [`ConfigError`] names the key.
     pub fn finish(self) -> Result<Config, ConfigError> {
         let mut server = self.tree;
-        let jobs = server.remove("jobs").unwrap_or_else(|| Value::Table(Table::new()));
+        let mut section = |name: &str| server.remove(name).unwrap_or_else(|| Value::Table(Table::new()));
+        let (jobs, monitor, pipeline) = (section("jobs"), section("monitor"), section("pipeline"));
         let gateway: Table = GATEWAY_KEYS.iter().filter_map(|key| server.remove_entry(*key)).collect();
         let fit = |error| ConfigError::Value(Box::new(error));
         let config = Config {
             server: Value::Table(server).try_into().map_err(fit)?,
             gateway: Value::Table(gateway).try_into().map_err(fit)?,
             jobs: jobs.try_into().map_err(fit)?,
+            monitor: monitor.try_into().map_err(fit)?,
+            pipeline: pipeline.try_into().map_err(fit)?,
         };
         config.gateway.check().map_err(|error| ConfigError::Bounds(error.to_string()))?;
         Ok(config)
@@ -303,10 +312,21 @@ impl Settings {
 }
 
 /// Variables that begin with `ANYWIRE_` and are no settings: of tests, of the lab's restart, and what a job tells its command.
-const INTERNAL: [&str; 9] =
-    ["BIN", "CRASH_ROUNDS", "RESTART_LISTEN", "URL", "TOKEN", "ALLOW_MISSING", "JOB", "FILES", "FILES_URL"];
+const INTERNAL: [&str; 10] = [
+    "BIN",
+    "CRASH_ROUNDS",
+    "KAFKA",
+    "RESTART_LISTEN",
+    "URL",
+    "TOKEN",
+    "ALLOW_MISSING",
+    "JOB",
+    "FILES",
+    "FILES_URL",
+];
 /// The top-level keys that belong to the gateway.
-pub(crate) const GATEWAY_KEYS: [&str; 5] = ["heartbeat_ms", "restart_window_ms", "shards", "auth", "limits"];
+pub(crate) const GATEWAY_KEYS: [&str; 6] =
+    ["heartbeat_ms", "restart_window_ms", "shards", "auth", "limits", "socketio"];
 
 fn value_of(text: &str) -> Value {
     // `KEY=VALUE` as a TOML document: numbers, booleans and lists come out as such, everything else is a text.

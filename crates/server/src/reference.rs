@@ -26,6 +26,14 @@ static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     gateway.add("GatewayConfig", "", &mut settings);
     settings.push(Setting { key: "jobs".into(), text: "The jobs application.".into(), section: true });
     Source::new(anywire_jobs::CONFIG_SOURCE).add("JobsConfig", "jobs.", &mut settings);
+    settings.push(Setting { key: "monitor".into(), text: "The monitor application.".into(), section: true });
+    Source::new(anywire_monitor::CONFIG_SOURCE).add("MonitorConfig", "monitor.", &mut settings);
+    settings.push(Setting {
+        key: "pipeline".into(),
+        text: "The pipeline application.".into(),
+        section: true,
+    });
+    Source::new(anywire_pipeline::CONFIG_SOURCE).add("PipelineConfig", "pipeline.", &mut settings);
     settings
 });
 

@@ -1,8 +1,9 @@
-//! The command line: `serve`, `publish`, `tail`, `run`, `config`.
+//! The command line: `serve`, `publish`, `tail`, `run`, `monitor`, `config`.
 //!
 //! Knows: arguments. Does not know: what a server is made of.
 
 mod client;
+mod monitor;
 mod run;
 mod serve;
 
@@ -30,6 +31,8 @@ enum Command {
     Tail(TailArgs),
     /// Run a command here and let others watch it on a running server: `anywire run -- make all`.
     Run(RunArgs),
+    /// Report this machine's performance to a running server, until it is stopped.
+    Monitor(MonitorArgs),
     /// What a server starts beside itself.
     #[command(hide = true, disable_help_flag = true)]
     Worker {
@@ -56,6 +59,9 @@ struct ServeArgs {
     /// Allow the network lab to break connections on purpose.
     #[arg(long)]
     lab: bool,
+    /// Answer as the official Socket.IO test suites expect; for tests only.
+    #[arg(long, hide = true)]
+    socketio_conformance: bool,
     /// Any setting, such as limits.channels_max=64; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -119,6 +125,22 @@ struct RunArgs {
 }
 
 #[derive(Debug, Args)]
+struct MonitorArgs {
+    /// The address of the server that shows it, such as https://status.example.
+    #[arg(long, value_name = "URL")]
+    to: String,
+    /// An API key of that server.
+    #[arg(long, env = "ANYWIRE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// The name of this machine there; without it, the one the system has.
+    #[arg(long)]
+    host: Option<String>,
+    /// The time between two samples, in milliseconds, 250 to 60000.
+    #[arg(long, default_value_t = 1000)]
+    interval_ms: u32,
+}
+
+#[derive(Debug, Args)]
 struct ConfigArgs {
     #[command(flatten)]
     settings: ServeArgs,
@@ -138,6 +160,7 @@ pub fn main() -> ExitCode {
             Ok(status) => return status,
             Err(message) => Err(message),
         },
+        Command::Monitor(args) => monitor::run(&args),
         Command::Config(args) => show_config(&args),
         Command::Worker { arguments } => return anywire_jobs::worker(arguments),
     };

@@ -4,6 +4,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use toml::Value;
 use tracing_subscriber::EnvFilter;
 
@@ -11,6 +12,7 @@ use super::ServeArgs;
 use crate::{
     Anywire, Config, ConfigError, Settings,
     config::{LogFormat, LoggingSection},
+    conformance,
     limits::raise_open_files,
     restart::{LISTEN_VARIABLE, replace_process},
 };
@@ -30,6 +32,9 @@ pub(super) fn config(args: &ServeArgs) -> Result<Config, ConfigError> {
     if let Some(data) = &args.data {
         settings.set("data", Value::String(data.display().to_string()), "--data")?;
     }
+    if args.socketio_conformance {
+        conformance::configure(&mut settings)?;
+    }
     if args.lab {
         settings.set("lab", Value::Boolean(true), "--lab")?;
     }
@@ -44,6 +49,7 @@ pub(super) fn without_secrets(mut config: Config) -> Config {
     let hidden = || "(hidden)".to_owned();
     config.gateway.auth.api_keys.iter_mut().for_each(|key| *key = hidden());
     config.gateway.auth.jwt_secret = config.gateway.auth.jwt_secret.map(|_| hidden());
+    config.monitor.webhook_token = config.monitor.webhook_token.map(|_| hidden());
     config
 }
 
@@ -55,7 +61,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime could not start: {error}"))?;
-    let again = runtime.block_on(serve(config))?;
+    let again = runtime.block_on(serve(config, args.socketio_conformance))?;
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match again {
         Some(address) => Err(format!("the restart failed: {}", replace_process(address))),
@@ -64,30 +70,35 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
 }
 
 /// Serves until a signal (`None`) or until a restart is wanted (the address to listen on again).
-async fn serve(config: Config) -> Result<Option<std::net::SocketAddr>, String> {
+async fn serve(config: Config, conformance: bool) -> Result<Option<std::net::SocketAddr>, String> {
     let text = |error: crate::StartError| error.to_string();
     let scheme = if config.server.tls.certificate.is_some() { "https" } else { "http" };
     let listen = config.server.listen;
     let anywire = Anywire::start(config).await.map_err(text)?;
+    if conformance {
+        conformance::install(&anywire);
+    }
     let listener = anywire.bind(listen).await.map_err(text)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let serving = {
         let anywire = std::sync::Arc::clone(&anywire);
         tokio::spawn(async move { anywire.serve(listener).await })
     };
+    // Before anybody learns that we are here: whoever is told may end us at once.
+    let mut signals = Signals::listen();
     announce(scheme, address);
     let restart = tokio::select! {
         served = serving => return match served {
             Ok(Err(error)) => Err(text(error)),
             _ => Ok(None),
         },
-        () = signal() => false,
+        () = signals.next() => false,
         () = anywire.restart.wanted() => true,
     };
     tracing::info!(restart, "stopping");
     tokio::select! {
         () = anywire.stop() => {}
-        () = signal() => tracing::warn!("a second signal: not waiting any longer"),
+        () = signals.next() => tracing::warn!("a second signal: not waiting any longer"),
     }
     Ok(restart.then_some(address))
 }
@@ -100,16 +111,21 @@ fn announce(scheme: &str, address: std::net::SocketAddr) {
     let _ok = writeln!(out, "Anywire {version} is ready at {scheme}://{address}").and_then(|()| out.flush());
 }
 
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+/// SIGTERM and SIGINT, noted from the moment this is made.
+struct Signals(Option<(Signal, Signal)>);
+
+impl Signals {
+    fn listen() -> Self {
+        let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+        Self(terminate.ok().zip(interrupt.ok()))
+    }
+
+    async fn next(&mut self) {
+        let Some((terminate, interrupt)) = &mut self.0 else { return std::future::pending().await };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-        _ => std::future::pending().await,
     }
 }
 

@@ -1,0 +1,202 @@
+//! Joining a namespace: who is it, what do they follow from the start, where do they go on.
+//!
+//! Knows: `auth`, tokens, what is configured for a namespace. Does not know: how events are delivered.
+
+use std::sync::Arc;
+
+use anywire_log::{Channel, Position};
+use anywire_protocol::{
+    Code, Refusal,
+    json::iso_time,
+    request::check_channels,
+    socketio::{Args, ConnectAuth, Emit, Word},
+};
+use serde_json::json;
+use smallvec::{SmallVec, smallvec};
+
+use super::{
+    inbound::{Inbound, Joined, refused},
+    namespaces::Namespace,
+    random_id,
+    rooms::{channel, follow, gap_words},
+};
+use crate::{
+    Gateway,
+    auth::{Credentials, Principal},
+    drive::Flow,
+    fanout::{Reader, Space},
+};
+
+/// Somebody who may join.
+struct Admitted {
+    namespace: Arc<Namespace>,
+    principal: Principal,
+    auth: ConnectAuth,
+    channels: Vec<Channel>,
+}
+
+impl Inbound {
+    /// Joins a namespace, or says why not. Joining one twice ends the session.
+    pub(super) async fn connect(
+        &mut self,
+        gateway: &Arc<Gateway>,
+        reader: &Arc<Reader>,
+        path: &str,
+        auth: Option<&str>,
+    ) -> Flow {
+        if self.joined.iter().any(|joined| *joined.path == *path) {
+            return Flow::End;
+        }
+        let Some(namespace) = gateway.socketio.namespaces.find(&self.visitor.listener, path) else {
+            // The words every client knows.
+            return say(gateway, reader, &Word::connect_error(path, "Invalid namespace", None));
+        };
+        match self.admit(gateway, reader, Arc::clone(namespace), auth) {
+            Ok(admitted) => self.join(gateway, reader, path, auth, admitted),
+            Err(refusal) => {
+                gateway.metrics.refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                tracing::debug!(client = %reader.info().client, path, %refusal, "joining a namespace was refused");
+                say(gateway, reader, &refused(path, &refusal))
+            }
+        }
+    }
+
+    fn admit(
+        &self,
+        gateway: &Gateway,
+        reader: &Reader,
+        namespace: Arc<Namespace>,
+        auth: Option<&str>,
+    ) -> Result<Admitted, Refusal> {
+        let limit = gateway.socketio.config.namespaces_max;
+        if self.joined.len() >= limit {
+            let message = format!(
+                "{limit} namespaces on one connection, the limit (socketio.namespaces_max); open another connection"
+            );
+            return Err(Refusal::new(Code::InvalidRequest, message));
+        }
+        let auth = ConnectAuth::parse(auth);
+        let principal = self.principal(gateway, auth.token.as_deref())?;
+        let mut channels = namespace.channels(principal.user());
+        for text in &auth.channels {
+            channels.push(channel(text)?);
+        }
+        let mut seen = std::collections::HashSet::new();
+        channels.retain(|channel| seen.insert(channel.clone()));
+        principal.may_subscribe(&channels)?;
+        let known = Self::channels(reader, gateway);
+        let fresh = channels.iter().filter(|channel| !known.contains(channel)).count();
+        check_channels(known.len() + fresh, gateway.config.limits.channels_max)?;
+        Ok(Admitted { namespace, principal, auth, channels })
+    }
+
+    /// Who it is: by the token in `auth`, or else by what came with the first request.
+    fn principal(&self, gateway: &Gateway, token: Option<&str>) -> Result<Principal, Refusal> {
+        if let Some(token) = token {
+            return gateway.gate.principal_of(token);
+        }
+        let visitor = &self.visitor;
+        let credentials = Credentials {
+            authorization: visitor.authorization.as_deref(),
+            token: visitor.token.as_deref(),
+            ..Credentials::default()
+        };
+        gateway.gate.principal(&credentials)
+    }
+
+    fn join(
+        &mut self,
+        gateway: &Arc<Gateway>,
+        reader: &Arc<Reader>,
+        path: &str,
+        auth: Option<&str>,
+        admitted: Admitted,
+    ) -> Flow {
+        let Admitted { namespace, principal, auth: wishes, channels } = admitted;
+        let with_cursor = namespace.recovery || wishes.recover;
+        // A text that is no cursor is no reason to keep a client out: it starts afresh.
+        let position = wishes.after.as_deref().and_then(|text| text.parse::<Position>().ok());
+        let joined = Joined { path: path.into(), socket: random_id(), namespace, principal };
+        let mut words: SmallVec<[Word; 2]> = smallvec![Word::connected(path, &joined.socket, None)];
+        words.extend(self.welcome(gateway, &joined, auth));
+        let space = Space {
+            namespace: Arc::clone(&joined.path),
+            socket: joined.socket.clone(),
+            user: joined.principal.user().map(Into::into),
+            with_cursor,
+            channels: SmallVec::new(),
+        };
+        self.joined.push(joined);
+        self.handshake = None;
+        let ends_ms = self.ends_ms(gateway);
+        let followed = reader.change_spaces(|subscription, spaces| {
+            spaces.list.push(space);
+            spaces.ends_ms = ends_ms;
+            let followed = follow(&gateway.log, subscription, spaces, path, &channels, position);
+            words.extend(gap_words(path, &followed));
+            (followed, words)
+        });
+        let Some(followed) = followed else { return Flow::End };
+        gateway.note_start(reader, position.unwrap_or_default(), followed.gap.is_some());
+        gateway.watch(reader, &followed.fresh);
+        reader.nudge(&gateway.delivery);
+        Flow::Go
+    }
+
+    /// What everybody hears who joins.
+    fn welcome(&self, gateway: &Gateway, joined: &Joined, auth: Option<&str>) -> Vec<Word> {
+        let info = joined.info(&self.visitor);
+        let mut emits = Vec::new();
+        if let Some((name, data)) = &joined.namespace.welcome {
+            let now = format!("\"{}\"", iso_time(gateway.clock.now()));
+            let values = vec![data.replace("\"$now\"", &now)];
+            emits.push((name.as_str().to_owned(), Args { values, attachments: Vec::new() }));
+        }
+        for handler in gateway.socketio.handlers() {
+            emits.extend(handler.connected(&info, auth));
+        }
+        let words = emits
+            .iter()
+            .flat_map(|(name, args)| Emit { namespace: &joined.path, name, ack: None, args }.words());
+        words.collect()
+    }
+
+    /// When the connection's first token runs out, on the gateway's coarse clock.
+    fn ends_ms(&self, gateway: &Gateway) -> Option<u64> {
+        let ends = self.joined.iter().filter_map(|joined| joined.principal.expires_at()).min()?;
+        Some(gateway.delivery.now_ms() + ends.millis_since(gateway.clock.now()))
+    }
+
+    /// Takes a new token for a namespace.
+    pub(super) fn renew(
+        &mut self,
+        gateway: &Gateway,
+        reader: &Arc<Reader>,
+        at: usize,
+        args: &Args,
+    ) -> Result<serde_json::Value, Refusal> {
+        let first = args.values.first().map_or("null", String::as_str);
+        let value: serde_json::Value = serde_json::from_str(first).unwrap_or_default();
+        let token = value.as_str().or_else(|| value["token"].as_str());
+        let Some(token) = token else {
+            let message = "\"auth\" needs a token, such as emit(\"auth\", {token})";
+            return Err(Refusal::new(Code::InvalidRequest, message));
+        };
+        let principal = gateway.gate.principal_of(token)?;
+        let path = Arc::clone(&self.joined[at].path);
+        let rooms = reader.rooms(&path);
+        principal.may_subscribe(&rooms)?;
+        let expires_at = principal.expires_at().map(iso_time);
+        self.joined[at].principal = principal;
+        let ends_ms = self.ends_ms(gateway);
+        reader.change_spaces(|_, spaces| {
+            spaces.ends_ms = ends_ms;
+            ((), SmallVec::new())
+        });
+        Ok(json!({ "ok": true, "expires_at": expires_at }))
+    }
+}
+
+fn say(gateway: &Gateway, reader: &Reader, word: &Word) -> Flow {
+    if reader.say(&gateway.delivery, std::slice::from_ref(word)) { Flow::Go } else { Flow::End }
+}

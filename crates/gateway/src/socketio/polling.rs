@@ -1,0 +1,171 @@
+//! Engine.IO over HTTP on a socket that the gateway owns: the GETs of a session, and the beginning of WebSockets.
+//!
+//! Knows: the heads of these answers. Does not know: posts, TLS and HTTP/2, which come by the HTTP library (see `http`).
+
+use std::{
+    io,
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use anywire_protocol::engineio::{CLOSE, EngineError, NOOP};
+use bytes::{Bytes, BytesMut};
+use tokio::net::TcpStream;
+
+use super::{Asked, session::Session, upgrade, websocket};
+use crate::{
+    Gateway,
+    accept::CleartextIo,
+    direct::cors_headers,
+    drive::{Flow, fetch, read_ready, write_all},
+    fanout::{Wait, WaitError, payload_head},
+};
+
+/// Serves what was asked for; true if the connection may bring another request.
+pub(crate) async fn serve(
+    gateway: &Arc<Gateway>,
+    stream: &Arc<TcpStream>,
+    asked: Asked,
+    origin: Option<&str>,
+    address: IpAddr,
+    bytes: &mut BytesMut,
+) -> bool {
+    let headers = cors_headers(origin);
+    match asked {
+        Asked::Refused(error) => answer_error(stream, &error, &headers).await,
+        Asked::Open(inbound, counted) => {
+            let payload = Session::open(gateway, inbound, counted);
+            write_all(stream, &[payload_head(payload.len(), &headers), payload].concat()).await.is_ok()
+        }
+        Asked::Poll(session) => {
+            let poll = PollRequest { gateway, stream, session: &session, headers };
+            poll.serve(bytes).await.is_ok()
+        }
+        Asked::Post(_) => false,
+        Asked::Connect(accepted, inbound) => {
+            if write_all(stream, &accepted.response()).await.is_ok() {
+                websocket::serve_direct(Arc::clone(gateway), Arc::clone(stream), inbound, bytes.split())
+                    .await;
+            }
+            false
+        }
+        Asked::Stray(accepted) => {
+            let _gone = write_all(stream, &[accepted.response(), upgrade::stray_frame()].concat()).await;
+            false
+        }
+        Asked::Upgrade(accepted, session) => {
+            if write_all(stream, &accepted.response()).await.is_ok() {
+                let io = CleartextIo::new(Arc::clone(stream), bytes.split().freeze());
+                if let Some(taken) = upgrade::try_over(gateway, io, &session).await {
+                    drop(session);
+                    websocket::go_on_direct(Arc::clone(gateway), Arc::clone(stream), taken, address).await;
+                }
+            }
+            false
+        }
+    }
+}
+
+async fn answer_error(stream: &TcpStream, error: &EngineError, headers: &str) -> bool {
+    let body = error.body();
+    let status = http::StatusCode::from_u16(error.status()).unwrap_or(http::StatusCode::BAD_REQUEST);
+    let head = format!(
+        "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nVary: Origin\r\nContent-Length: {}\r\n{headers}\r\n",
+        status.as_u16(),
+        status.canonical_reason().unwrap_or("Error"),
+        body.len(),
+    );
+    write_all(stream, &[head.as_bytes(), body.as_bytes()].concat()).await.is_ok()
+}
+
+/// One poll.
+struct PollRequest<'a> {
+    gateway: &'a Arc<Gateway>,
+    stream: &'a Arc<TcpStream>,
+    session: &'a Arc<Session>,
+    headers: String,
+}
+
+impl PollRequest<'_> {
+    async fn serve(&self, bytes: &mut BytesMut) -> io::Result<()> {
+        if self.session.is_last_poll(self.gateway) {
+            return self.answer(Bytes::from_static(NOOP.as_bytes())).await;
+        }
+        let alive = self.session.look_after(self.gateway, self.gateway.delivery.now_ms());
+        let reader = self.session.reader();
+        let direct = Some((Arc::clone(self.stream), self.headers.as_str().into()));
+        let begun = if alive { reader.begin_wait(direct) } else { Err(WaitError::Ended) };
+        let turn = match begun {
+            Ok(turn) => turn,
+            Err(error) => return self.refuse(error).await,
+        };
+        reader.wake_on_answer(false);
+        let mut fetched = None;
+        loop {
+            match reader.advance_wait(&self.gateway.delivery, turn, fetched.take()) {
+                Wait::Answer(payload) => return self.answer(payload).await,
+                Wait::Answered(Some(rest)) => return write_all(self.stream, &rest).await,
+                Wait::Answered(None) => return Ok(()),
+                Wait::Behind(request) => fetched = fetch(self.gateway, request).await,
+                Wait::Waits => self.watch_socket(turn, bytes).await?,
+            }
+        }
+    }
+
+    async fn refuse(&self, error: WaitError) -> io::Result<()> {
+        let error = match error {
+            WaitError::Ended => EngineError::UnknownSession,
+            WaitError::Overlap => {
+                self.session.close(self.gateway, CLOSE);
+                EngineError::BadRequest
+            }
+        };
+        self.gateway.metrics.refusals.fetch_add(1, Relaxed);
+        match answer_error(self.stream, &error, &self.headers).await {
+            true => Ok(()),
+            false => Err(io::ErrorKind::ConnectionReset.into()),
+        }
+    }
+
+    async fn answer(&self, payload: Bytes) -> io::Result<()> {
+        write_all(self.stream, &[payload_head(payload.len(), &self.headers), payload].concat()).await
+    }
+
+    /// Sleeps until the poll is answered, the client sends its next request, or the connection ends: who gives a poll up has ended the session,
+    /// since nobody knows whether its answer was on the way.
+    async fn watch_socket(&self, turn: u32, bytes: &mut BytesMut) -> io::Result<()> {
+        let reader = self.session.reader();
+        if !bytes.is_empty() {
+            // The next request is already here: wake for the answer, and read no more until then.
+            reader.wake_on_answer(true);
+            if reader.waits(turn) {
+                reader.woken().await;
+            }
+            return Ok(());
+        }
+        tokio::select! {
+            ready = self.stream.readable() => ready?,
+            () = reader.woken() => {
+                if !reader.waits(turn) {
+                    // It may have been meant for a poll on another connection.
+                    reader.pass_on();
+                }
+                return Ok(());
+            }
+        }
+        if !reader.waits(turn) {
+            return Ok(());
+        }
+        let take = |fresh: &mut [u8]| {
+            bytes.extend_from_slice(fresh);
+            Flow::Go
+        };
+        match read_ready(self.stream, take) {
+            Some(Flow::End) => {
+                self.session.close(self.gateway, CLOSE);
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
+            _ => Ok(()),
+        }
+    }
+}

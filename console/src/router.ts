@@ -14,6 +14,12 @@ export const router = createRouter({
     },
     { path: "/jobs", name: "jobs", component: () => import("./apps/jobs/JobsPage.vue"), meta: { title: "app.jobs" } },
     {
+      path: "/jobs/video/chat",
+      name: "video",
+      component: () => import("./apps/jobs/VideoChatPage.vue"),
+      meta: { title: "video.title" },
+    },
+    {
       path: "/jobs/:id",
       name: "job",
       component: () => import("./apps/jobs/JobPage.vue"),

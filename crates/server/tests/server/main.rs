@@ -8,5 +8,6 @@ mod description;
 mod metrics;
 mod process;
 mod sockets;
+mod runs;
 mod support;
 mod tls;

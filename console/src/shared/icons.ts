@@ -28,6 +28,11 @@ export const ICONS = {
   cut: "M6 9a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5M6 20a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5M8 8l12 9M8 16l12-9",
   power: "M12 3v8M6.5 7a8 8 0 1 0 11 0",
   play: "M7 5l12 7-12 7z",
+  pause: "M8 5v14M16 5v14",
+  plus: "M12 5v14M5 12h14",
+  minus: "M5 12h14",
+  copy: "M9 9h11v11H9zM15 9V4H4v11h5",
+  gauge: "M4 18a9 9 0 1 1 16 0M12 15l4-5M12 15.5v.01",
   api: "M8 7l-5 5 5 5M16 7l5 5-5 5M13.5 5l-3 14",
   sparkle: "M12 4l1.8 5.2L19 11l-5.2 1.8L12 18l-1.8-5.2L5 11l5.2-1.8zM19 16v4M17 18h4",
 } as const;

@@ -65,7 +65,6 @@ const BRIEF: readonly (readonly [name: string, factor: number])[] = [
   ["load1", 0.01],
   ["received", 1000],
   ["sent", 1000],
-  ["process_cpu", 0.1],
   ["process_memory", 1e6],
   ["connections", 1],
   ["events", 1],

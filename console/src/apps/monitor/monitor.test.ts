@@ -14,7 +14,7 @@ import {
   zoom,
 } from "./modes";
 import { timeTicks } from "./ticks";
-import { type Aligned, Timeline, thin } from "./timeline";
+import { type Aligned, strips, Timeline, thin } from "./timeline";
 import type { Rows, Sample } from "./wire";
 
 const T0 = Date.parse("2026-01-23T10:00:00.000Z");
@@ -81,6 +81,8 @@ describe("a timeline", () => {
     expect(timeline.columns(["cpu"], false)).toEqual([
       [T0 / 1000, T0 / 1000 + 1, T0 / 1000 + 2],
       [1, 2, 3],
+      [null, null, null],
+      [null, null, null],
     ]);
   });
 
@@ -199,4 +201,18 @@ it("the age of data is the mean over the time it was shown", () => {
   expect(ages.mean).toBe(1000);
   ages.restart();
   expect(ages.mean).toBeNull();
+});
+
+it("a band is a strip from row to row on whole pixels, and nothing across a hole", () => {
+  const x = (row: number) => row * 10.4;
+  expect(strips([1, 2, null, 4], [5, 6, null, 8], x, 0, 1000)).toEqual([
+    { left: 0, right: 10, low: 1, high: 5 },
+    { left: 10, right: 11, low: 2, high: 6 },
+    { left: 31, right: 32, low: 4, high: 8 },
+  ]);
+});
+
+it("rows that share a pixel share a strip with the least and the greatest of all", () => {
+  const found = strips([3, 1, 2], [4, 9, 5], (row) => row * 0.2, 0, 1000);
+  expect(found).toEqual([{ left: 0, right: 1, low: 1, high: 9 }]);
 });

@@ -98,6 +98,7 @@ export const useMonitor = defineStore("monitor", () => {
   const shown = makeShown({
     spanMs: () => spanMs.value,
     patienceMs: () => holeAfterMs(mode.value, intervalMs.value),
+    isServer: () => hosts.host.value === null,
     onArrival: costs.arrived,
   });
   const { state } = shown;
@@ -121,7 +122,10 @@ export const useMonitor = defineStore("monitor", () => {
 
   const stale = computed(() => {
     const at = state.sampleAt.value;
-    return !run.paused.value && at !== null && now.value - at > staleAfterMs(mode.value, intervalMs.value);
+    if (run.paused.value || at === null) return false;
+    const patience = staleAfterMs(mode.value, intervalMs.value);
+    // The last sample of a host that fell silent long ago is old from the moment it is here.
+    return now.value - at > patience || (state.ageMs.value ?? 0) > patience + intervalMs.value;
   });
   watch([modeKey, spanMs], () => run.again());
   watch(now, () => {

@@ -20,6 +20,8 @@ export interface ShownOptions {
   spanMs: () => number;
   /** The longest distance between two samples without a hole. */
   patienceMs: () => number;
+  /** Whether samples are the server's own. */
+  isServer: () => boolean;
   onArrival: () => void;
 }
 
@@ -43,7 +45,8 @@ export function makeShown(options: ShownOptions) {
     const taken = Date.parse(time);
     if (!(taken > newest)) return;
     newest = taken;
-    serverSkew.observe(time, Date.now());
+    // Another machine's clock, or a sample of an hour ago, says nothing about the server's clock.
+    if (options.isServer()) serverSkew.observe(time, Date.now());
     figures.value = next;
     sampleAt.value = Date.now();
     takenAt.value = serverSkew.local(time);

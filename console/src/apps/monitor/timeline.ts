@@ -153,13 +153,13 @@ export class Timeline {
     return [...this.#cells.keys()].filter((name) => name.startsWith(prefix));
   }
 
-  /** Seconds first, then for each figure its mean, and with `extremes` its least and greatest. */
+  /** Seconds first, then for each figure its mean, least and greatest; without `extremes` the last two are unknown. */
   columns(names: readonly string[], extremes: boolean): Aligned {
     const seconds = this.#times.map((time) => time / 1000);
     const empty = () => new Array<number | null>(seconds.length).fill(null);
     const columns = names.flatMap((name) => {
       const cells = this.#cells.get(name);
-      if (!extremes) return [cells ? [...cells.mean] : empty()];
+      if (!extremes) return [cells ? [...cells.mean] : empty(), empty(), empty()];
       return cells ? [[...cells.mean], [...cells.least], [...cells.greatest]] : [empty(), empty(), empty()];
     });
     return [seconds, ...columns];
@@ -199,4 +199,40 @@ function chooseExtremes(column: Column, start: number, end: number, chosen: Set<
   }
   if (least >= 0) chosen.add(least);
   if (greatest >= 0) chosen.add(greatest);
+}
+
+export interface Strip {
+  left: number;
+  right: number;
+  low: number;
+  high: number;
+}
+
+/**
+ * What a band fills: from each row to the next one a strip on whole pixels; rows of one pixel share theirs. Nothing is filled across a hole, or
+ * outside of `first` to `last`.
+ */
+export function strips(
+  least: ArrayLike<number | null | undefined>,
+  greatest: ArrayLike<number | null | undefined>,
+  x: (row: number) => number,
+  first: number,
+  last: number,
+): Strip[] {
+  const found: Strip[] = [];
+  for (let row = 0; row < least.length; row += 1) {
+    const [low, high] = [least[row], greatest[row]];
+    if (low == null || high == null) continue;
+    const left = Math.max(first, Math.round(x(row)));
+    const known = row + 1 < least.length && least[row + 1] != null;
+    const right = Math.min(last, Math.max(left + 1, known ? Math.round(x(row + 1)) : left + 1));
+    if (right <= left) continue;
+    const before = found.at(-1);
+    if (before && before.right > left) {
+      before.low = Math.min(before.low, low);
+      before.high = Math.max(before.high, high);
+      before.right = Math.max(before.right, right);
+    } else found.push({ left, right, low, high });
+  }
+  return found;
 }

@@ -27,6 +27,12 @@ export const router = createRouter({
       meta: { title: "app.jobs" },
     },
     {
+      path: "/monitor",
+      name: "monitor",
+      component: () => import("./apps/monitor/MonitorPage.vue"),
+      meta: { title: "app.monitor" },
+    },
+    {
       path: "/delivery",
       name: "delivery",
       component: () => import("./delivery/DeliveryPage.vue"),

@@ -33,6 +33,11 @@ export const ICONS = {
   send: "M4 12 20 4l-5 16-3.5-6.5zM11.5 13.5 20 4",
   terminal: "M4 5h16a1 1 0 0 1 1 1v12a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1V6a1 1 0 0 1 1-1M7 9l3 3-3 3M13 15h4",
   play: "M7 5l12 7-12 7z",
+  pause: "M8 5v14M16 5v14",
+  plus: "M12 5v14M5 12h14",
+  minus: "M5 12h14",
+  copy: "M9 9h11v11H9zM15 9V4H4v11h5",
+  gauge: "M4 18a9 9 0 1 1 16 0M12 15l4-5M12 15.5v.01",
   api: "M8 7l-5 5 5 5M16 7l5 5-5 5M13.5 5l-3 14",
   sparkle: "M12 4l1.8 5.2L19 11l-5.2 1.8L12 18l-1.8-5.2L5 11l5.2-1.8zM19 16v4M17 18h4",
 } as const;

@@ -282,6 +282,7 @@ export const messages = {
     noConsumers: "Nobody consumes",
     noConsumersText: "Records wait in their topics until a consumer is started.",
     lag: "lag",
+    lagColumn: "Lag",
     lagChart: "Lag, records not committed yet",
     lagTable: "Lag of group {group}",
     partition: "Partition",

@@ -283,6 +283,7 @@ export const messages: Messages = {
     noConsumers: "Không có consumer nào",
     noConsumersText: "Bản ghi nằm chờ trong topic cho đến khi có consumer chạy.",
     lag: "độ trễ",
+    lagColumn: "Độ trễ",
     lagChart: "Độ trễ, số bản ghi chưa commit",
     lagTable: "Độ trễ của nhóm {group}",
     partition: "Phân vùng",

@@ -105,7 +105,7 @@ async fn serve_requests(
             Route::SocketIo(asked, origin) => {
                 let serve =
                     socketio::serve_direct(gateway, stream, *asked, origin.as_deref(), address, &mut bytes);
-                if !Box::pin(serve).await {
+                if !serve.await {
                     return After::Close;
                 }
             }

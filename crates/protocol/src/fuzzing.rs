@@ -19,8 +19,11 @@ use crate::{
     websocket::{self, Limits, Opcode, Received, Receiver, Violation},
 };
 
+mod socketio;
 #[cfg(test)]
 mod tests;
+
+pub use socketio::{engineio, socketio};
 
 /// Small, so that limits are met often.
 const WEBSOCKET_LIMITS: Limits = Limits { message_bytes_max: 1000 };

@@ -5,7 +5,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anywire_app::{AppContext, Application};
-use anywire_gateway::{Gateway, GatewayError, MetricsCollector, ServeError, Tls, TlsError};
+use anywire_gateway::{Gateway, GatewayError, MAIN_LISTENER, MetricsCollector, ServeError, Tls, TlsError};
 use anywire_jobs::Jobs;
 use anywire_log::{
     ChannelPattern, Clock, Engine, Keep, Log, MemoryEngine, Retention, RetentionRule, RetentionRules,
@@ -27,6 +27,7 @@ use crate::{
     openapi,
     overview::{OVERVIEW_CHANNEL, Overview},
     restart::Restart,
+    sockets,
 };
 
 /// How often retention is applied.
@@ -60,6 +61,22 @@ pub enum StartError {
     HalfTls {
         /// The one that is missing.
         missing: &'static str,
+    },
+    /// Two listeners have one name.
+    #[error(
+        "two listeners are called {name:?}; give each in `listeners` a name of its own (the main one is \"main\")"
+    )]
+    ListenerName {
+        /// The name.
+        name: String,
+    },
+    /// A namespace is for a listener that there is not.
+    #[error("namespace {namespace:?} is for listener {listener:?}, which is not in `listeners`")]
+    NoListener {
+        /// The namespace.
+        namespace: String,
+        /// The listener.
+        listener: String,
     },
     /// The jobs application could not start.
     #[error("jobs: {0}")]
@@ -95,6 +112,7 @@ impl Anywire {
     pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let tls = tls(&config.server.tls)?;
+        check_listeners(&config)?;
         // For those who ask other servers; a second call finds the first one's choice.
         let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let rules = rules(&config.server, &config.monitor, &config.pipeline);
@@ -157,7 +175,7 @@ impl Anywire {
     /// Every route there is: transports, applications, API and console.
     pub fn router(self: &Arc<Self>) -> Router {
         let applications = self.applications.iter().fold(Router::new(), |all, one| all.merge(one.routes()));
-        let guarded = applications.merge(api::routes(self));
+        let guarded = applications.merge(api::routes(self)).merge(sockets::routes(self));
         let open = self.gateway.routes().merge(api::open_routes(self)).merge(openapi::routes());
         let routes = open.merge(self.gateway.for_backends(guarded));
         self.gateway
@@ -179,7 +197,27 @@ impl Anywire {
     /// # Errors
     /// [`StartError`].
     pub async fn serve(self: &Arc<Self>, listener: TcpListener) -> Result<(), StartError> {
-        Ok(self.gateway.serve(listener, self.router(), self.tls.clone()).await?)
+        self.serve_as(MAIN_LISTENER, listener).await
+    }
+
+    /// The same under a name, by which Socket.IO namespaces can be told apart.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn serve_as(self: &Arc<Self>, name: &str, listener: TcpListener) -> Result<(), StartError> {
+        Ok(self.gateway.serve_as(name, listener, self.router(), self.tls.clone()).await?)
+    }
+
+    /// Binds every listener but the main one, as configured.
+    ///
+    /// # Errors
+    /// [`StartError`] names the address.
+    pub async fn bind_others(&self) -> Result<Vec<(String, TcpListener)>, StartError> {
+        let mut bound = Vec::new();
+        for section in &self.config.listeners {
+            bound.push((section.name.clone(), self.bind(section.listen).await?));
+        }
+        Ok(bound)
     }
 
     /// Stops in order: nobody is let in, everybody is told, applications have ended, the log is closed.
@@ -194,6 +232,26 @@ impl Anywire {
         }
         self.log.engine().close().await;
     }
+}
+
+/// Listeners have names of their own, and namespaces name those there are.
+fn check_listeners(config: &Config) -> Result<(), StartError> {
+    let mut names = vec![MAIN_LISTENER];
+    for section in &config.server.listeners {
+        if names.contains(&section.name.as_str()) {
+            return Err(StartError::ListenerName { name: section.name.clone() });
+        }
+        names.push(&section.name);
+    }
+    for section in &config.gateway.socketio.namespaces {
+        if let Some(listener) =
+            section.listener.as_ref().filter(|listener| !names.contains(&listener.as_str()))
+        {
+            let (namespace, listener) = (section.name.clone(), listener.clone());
+            return Err(StartError::NoListener { namespace, listener });
+        }
+    }
+    Ok(())
 }
 
 /// The certificate files are read before anything is made or announced: a server that cannot be reached is not ready.
@@ -217,6 +275,7 @@ fn rules(config: &ServerConfig, monitor: &MonitorConfig, pipeline: &PipelineConf
     rules.extend(anywire_jobs::channels());
     rules.extend(anywire_monitor::channels(monitor));
     rules.extend(anywire_pipeline::channels(pipeline));
+    rules.extend(anywire_gateway::socketio_channels());
     RetentionRules::new(rules, Retention::default())
 }
 

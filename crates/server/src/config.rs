@@ -39,6 +39,8 @@ pub struct Config {
 pub struct ServerConfig {
     /// The address to listen on. Default `127.0.0.1:8000`. Port 0 takes a free one. Any address but loopback needs `auth.api_keys`.
     pub listen: SocketAddr,
+    /// More addresses for the same server, each with a name by which Socket.IO namespaces can be told apart. Default none.
+    pub listeners: Vec<ListenerSection>,
     /// The directory for events and files. Default `data`. Made if it is missing; one server at a time.
     pub data: PathBuf,
     /// Where events are kept: `embedded` (files in `data`) or `memory` (nothing survives a restart). Default `embedded`.
@@ -55,6 +57,16 @@ pub struct ServerConfig {
     pub logging: LoggingSection,
     /// How long channels keep their events: rules in order, the first whose pattern matches decides.
     pub retention: Vec<RetentionSection>,
+}
+
+/// One more address.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerSection {
+    /// Its name, such as `pipeline`; `main` is taken. Default none.
+    pub name: String,
+    /// The address, such as `127.0.0.1:3001`. Default none.
+    pub listen: SocketAddr,
 }
 
 /// Where events are kept.
@@ -129,6 +141,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            listeners: Vec::new(),
             data: PathBuf::from("data"),
             engine: EngineKind::Embedded,
             lab: false,

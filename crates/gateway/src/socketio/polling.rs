@@ -5,14 +5,23 @@
 use std::{
     io,
     net::IpAddr,
+    pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use anywire_protocol::engineio::{CLOSE, EngineError, NOOP};
+use anywire_protocol::{
+    engineio::{CLOSE, EngineError, NOOP},
+    websocket::Accepted,
+};
 use bytes::{Bytes, BytesMut};
 use tokio::net::TcpStream;
 
-use super::{Asked, session::Session, upgrade, websocket};
+use super::{
+    Asked,
+    session::Session,
+    upgrade::{self, Taken},
+    websocket,
+};
 use crate::{
     Gateway,
     accept::CleartextIo,
@@ -22,48 +31,60 @@ use crate::{
 };
 
 /// Serves what was asked for; true if the connection may bring another request.
-pub(crate) async fn serve(
-    gateway: &Arc<Gateway>,
-    stream: &Arc<TcpStream>,
+///
+/// Each kind is a box of its own: a connection that stays keeps only what it needs.
+pub(crate) fn serve<'a>(
+    gateway: &'a Arc<Gateway>,
+    stream: &'a Arc<TcpStream>,
     asked: Asked,
     origin: Option<&str>,
     address: IpAddr,
-    bytes: &mut BytesMut,
-) -> bool {
+    bytes: &'a mut BytesMut,
+) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
     let headers = cors_headers(origin);
     match asked {
-        Asked::Refused(error) => answer_error(stream, &error, &headers).await,
-        Asked::Open(inbound, counted) => {
+        Asked::Refused(error) => Box::pin(async move { answer_error(stream, &error, &headers).await }),
+        Asked::Open(inbound, counted) => Box::pin(async move {
             let payload = Session::open(gateway, inbound, counted);
             write_all(stream, &[payload_head(payload.len(), &headers), payload].concat()).await.is_ok()
-        }
-        Asked::Poll(session) => {
+        }),
+        Asked::Poll(session) => Box::pin(async move {
             let poll = PollRequest { gateway, stream, session: &session, headers };
             poll.serve(bytes).await.is_ok()
-        }
-        Asked::Post(_) => false,
-        Asked::Connect(accepted, inbound) => {
-            if write_all(stream, &accepted.response()).await.is_ok() {
-                websocket::serve_direct(Arc::clone(gateway), Arc::clone(stream), inbound, bytes.split())
-                    .await;
+        }),
+        Asked::Post(_) => Box::pin(async { false }),
+        Asked::Connect(accepted, inbound) => Box::pin(async move {
+            let rest = bytes.split();
+            if Box::pin(write_all(stream, &accepted.response())).await.is_ok() {
+                websocket::serve_direct(gateway, stream, inbound, rest).await;
             }
             false
-        }
-        Asked::Stray(accepted) => {
+        }),
+        Asked::Stray(accepted) => Box::pin(async move {
             let _gone = write_all(stream, &[accepted.response(), upgrade::stray_frame()].concat()).await;
             false
-        }
-        Asked::Upgrade(accepted, session) => {
-            if write_all(stream, &accepted.response()).await.is_ok() {
-                let io = CleartextIo::new(Arc::clone(stream), bytes.split().freeze());
-                if let Some(taken) = upgrade::try_over(gateway, io, &session).await {
-                    drop(session);
-                    websocket::go_on_direct(Arc::clone(gateway), Arc::clone(stream), taken, address).await;
-                }
+        }),
+        Asked::Upgrade(accepted, session) => Box::pin(async move {
+            let rest = bytes.split().freeze();
+            if let Some(taken) = Box::pin(upgrade_on(gateway, stream, &accepted, session, rest)).await {
+                websocket::go_on_direct(gateway, stream, taken, address).await;
             }
             false
-        }
+        }),
     }
+}
+
+/// Answers a WebSocket for a session, and tries it; the session is let go of when it is taken over.
+async fn upgrade_on(
+    gateway: &Arc<Gateway>,
+    stream: &Arc<TcpStream>,
+    accepted: &Accepted,
+    session: Arc<Session>,
+    rest: Bytes,
+) -> Option<Box<Taken>> {
+    write_all(stream, &accepted.response()).await.ok()?;
+    let io = CleartextIo::new(Arc::clone(stream), rest);
+    upgrade::try_over(gateway, io, &session).await.map(Box::new)
 }
 
 async fn answer_error(stream: &TcpStream, error: &EngineError, headers: &str) -> bool {

@@ -80,6 +80,12 @@ async fn serve(config: Config, conformance: bool) -> Result<Option<std::net::Soc
     }
     let listener = anywire.bind(listen).await.map_err(text)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
+    for (name, listener) in anywire.bind_others().await.map_err(text)? {
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        tracing::info!(name, %address, "listening here too");
+        let anywire = std::sync::Arc::clone(&anywire);
+        tokio::spawn(async move { anywire.serve_as(&name, listener).await });
+    }
     let serving = {
         let anywire = std::sync::Arc::clone(&anywire);
         tokio::spawn(async move { anywire.serve(listener).await })

@@ -33,6 +33,12 @@ export const router = createRouter({
       meta: { title: "app.monitor" },
     },
     {
+      path: "/pipeline",
+      name: "pipeline",
+      component: () => import("./apps/pipeline/PipelinePage.vue"),
+      meta: { title: "app.pipeline" },
+    },
+    {
       path: "/delivery",
       name: "delivery",
       component: () => import("./delivery/DeliveryPage.vue"),

@@ -2,6 +2,10 @@
 export const ICONS = {
   overview: "M3 12h4l3-8 4 16 3-8h4",
   jobs: "M14 3H7a2 2 0 0 0-2 2v14a2 2 0 0 0 2 2h10a2 2 0 0 0 2-2V8zM14 3v5h5M9 13h6M9 17h4",
+  pipeline: "M3 6h5v4H3zM16 4h5v4h-5zM16 16h5v4h-5zM8 8h4M12 8V6h4M12 8v10h4",
+  pause: "M8 5v14M16 5v14",
+  search: "M10.5 17a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13M15.5 15.5 20 20",
+  plus: "M12 5v14M5 12h14",
   delivery: "M4 12h5M9 12c4 0 4-6 8-6h3M9 12h11M9 12c4 0 4 6 8 6h3",
   websocket: "M13 2 5 13.5h6L10 22l9-12h-6.5z",
   sse: "M5 19a1 1 0 1 0 0-2 1 1 0 0 0 0 2M4 11a9 9 0 0 1 9 9M4 4a16 16 0 0 1 16 16",

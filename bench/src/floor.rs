@@ -77,7 +77,7 @@ fn read_head(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
 
 fn greeting(transport: Transport) -> String {
     match transport {
-        Transport::Websocket => format!(
+        Transport::Websocket | Transport::Socketio => format!(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {}\r\n\r\n",
             websocket::ACCEPT
         ),
@@ -85,7 +85,7 @@ fn greeting(transport: Transport) -> String {
             "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n\r\n".into()
         }
         // The poll stays pending until something is published.
-        Transport::Longpoll => String::new(),
+        Transport::Longpoll | Transport::SocketioPolling => String::new(),
     }
 }
 
@@ -104,7 +104,7 @@ fn publish(mut publisher: TcpStream, transport: Transport, subscribers: &Subscri
 
 /// False: the subscriber is gone or did not take the whole write, and is dropped; the load generator will miss it.
 fn deliver(mut stream: &TcpStream, transport: Transport, bytes: &[u8]) -> bool {
-    if transport == Transport::Longpoll {
+    if transport.is_polled() {
         let _ = stream.read(&mut [0; HEAD_BYTES_MAX]);
     }
     stream.write(bytes).is_ok_and(|written| written == bytes.len())
@@ -126,7 +126,18 @@ pub(crate) fn ready_bytes(transport: Transport, number: u64, payload: &str) -> V
         Transport::Websocket => websocket::server_frame(format!(r#"{{"op":"event",{members}"#).as_bytes()),
         Transport::Sse => format!("id: 1f0c93ab-{offset}\ndata: {{{members}\n\n").into_bytes(),
         Transport::Longpoll => poll_answer(offset, &members),
+        Transport::Socketio => websocket::server_frame(socketio_packet(payload).as_bytes()),
+        Transport::SocketioPolling => {
+            let packet = socketio_packet(payload);
+            let length = packet.len();
+            format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=UTF-8\r\nCache-Control: no-store\r\nContent-Length: {length}\r\n\r\n{packet}").into_bytes()
+        }
     }
+}
+
+/// Socket.IO's event on the default namespace.
+fn socketio_packet(payload: &str) -> String {
+    format!(r#"42["m","{payload}"]"#)
 }
 
 fn poll_answer(offset: u64, members: &str) -> Vec<u8> {
@@ -148,7 +159,7 @@ mod tests {
 
     #[test]
     fn ready_bytes_are_whole_messages_with_their_mark() {
-        for transport in [Transport::Websocket, Transport::Sse, Transport::Longpoll] {
+        for transport in Transport::ALL {
             let mut found = Vec::new();
             mark::scan(&ready_bytes(transport, 7, &mark::payload(7, 128)), |number| found.push(number));
             assert_eq!(found, [7]);

@@ -16,6 +16,7 @@ mod machine;
 mod peers;
 mod process;
 mod publish;
+mod setup;
 mod stats;
 mod table;
 mod wire;
@@ -59,10 +60,12 @@ struct Everything {
 }
 
 /// What `all` runs, as one would type it.
-const EVERYTHING: [&[&str]; 5] = [
+const EVERYTHING: [&[&str]; 7] = [
     &["fanout", "--all", "--transport", "all"],
     &["jitter", "--switch"],
     &["jitter", "--switch", "--restart"],
+    &["jitter", "--transport", "socketio", "--restart"],
+    &["jitter", "--transport", "socketio-polling", "--restart"],
     &["publish"],
     &["churn"],
 ];

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 
 /// How long a server may take until it is ready.
 const READY_WAIT: Duration = Duration::from_secs(30);
+/// No ping falls into a round: Socket.IO on Node is set up alike (peers/socket.io.mjs).
+const RARE_PINGS: [&str; 4] =
+    ["--set", "socketio.ping_interval_ms=300000", "--set", "socketio.ping_timeout_ms=300000"];
 /// Where distributions put Nchan.
 const NCHAN_MODULES: [&str; 3] = [
     "/usr/lib/nginx/modules/ngx_nchan_module.so",
@@ -46,17 +49,36 @@ pub(crate) enum Transport {
     Sse,
     /// One pending request at a time.
     Longpoll,
+    /// Socket.IO over a WebSocket.
+    Socketio,
+    /// Socket.IO over polling.
+    #[value(name = "socketio-polling")]
+    #[serde(rename = "socketio-polling")]
+    SocketioPolling,
 }
 
 impl Transport {
-    pub(crate) const ALL: [Self; 3] = [Self::Websocket, Self::Sse, Self::Longpoll];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Websocket, Self::Sse, Self::Longpoll, Self::Socketio, Self::SocketioPolling];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Websocket => "websocket",
             Self::Sse => "sse",
             Self::Longpoll => "longpoll",
+            Self::Socketio => "socketio",
+            Self::SocketioPolling => "socketio-polling",
         }
+    }
+
+    /// Whether Socket.IO clients connect.
+    pub(crate) fn is_socketio(self) -> bool {
+        matches!(self, Self::Socketio | Self::SocketioPolling)
+    }
+
+    /// Whether a subscriber asks for each answer.
+    pub(crate) fn is_polled(self) -> bool {
+        matches!(self, Self::Longpoll | Self::SocketioPolling)
     }
 }
 
@@ -95,8 +117,10 @@ impl Peer {
     /// Whether the server has this transport.
     pub(crate) fn speaks(self, transport: Transport) -> bool {
         match self {
-            Self::Floor | Self::Anywire | Self::Nchan => true,
-            Self::Ws | Self::Socketio => transport == Transport::Websocket,
+            Self::Floor | Self::Anywire => true,
+            Self::Nchan => !transport.is_socketio(),
+            Self::Ws => transport == Transport::Websocket,
+            Self::Socketio => transport == Transport::Websocket || transport.is_socketio(),
         }
     }
 
@@ -177,6 +201,9 @@ fn anywire_command(setting: &Setting, address: &str, data: &Path) -> Outcome<(Pa
             Failure::new("not built: cargo build --release --bin anywire, or --anywire PATH")
         })?;
     let mut arguments = words(&["serve", "--listen", address, "--data", &data.display().to_string()]);
+    if setting.transport.is_socketio() {
+        arguments.extend(words(&RARE_PINGS));
+    }
     arguments.extend(setting.anywire_arguments.iter().cloned());
     Ok((program, arguments))
 }

@@ -27,6 +27,18 @@ export const router = createRouter({
       meta: { title: "app.jobs" },
     },
     {
+      path: "/monitor",
+      name: "monitor",
+      component: () => import("./apps/monitor/MonitorPage.vue"),
+      meta: { title: "app.monitor" },
+    },
+    {
+      path: "/pipeline",
+      name: "pipeline",
+      component: () => import("./apps/pipeline/PipelinePage.vue"),
+      meta: { title: "app.pipeline" },
+    },
+    {
       path: "/delivery",
       name: "delivery",
       component: () => import("./delivery/DeliveryPage.vue"),

@@ -11,13 +11,12 @@ mod report;
 
 use crate::failure::Outcome;
 use crate::machine::{self, Pins};
-use crate::peers::{Peer, Setting, Transport};
+use crate::peers::{Peer, Transport};
+use crate::setup::Setup;
 use crate::stats::median;
-use crate::table::write_json;
 use crate::{Verdict, table};
 use contestant::{Contestant, Figures};
 use serde::Serialize;
-use std::path::PathBuf;
 
 /// Deliveries in a round, unless `--messages` says otherwise: half a second to two of one processor.
 const ROUND_DELIVERIES: usize = 200_000;
@@ -27,7 +26,7 @@ const NO_MESSAGES: usize = 0;
 /// What to measure.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
-    /// How subscribers connect: websocket, sse, longpoll or all.
+    /// How subscribers connect: websocket, sse, longpoll, socketio, socketio-polling or all.
     #[arg(long, default_value = "websocket")]
     transport: Transports,
     /// Subscribers of one channel.
@@ -55,21 +54,11 @@ pub(crate) struct Options {
     /// (and long-polling with `--transport all`).
     #[arg(long)]
     all: bool,
-    /// Small numbers, for a few seconds: only shows that everything works.
-    #[arg(long)]
-    smoke: bool,
     /// Do not bind servers and load to processors of their own.
     #[arg(long)]
     no_pin: bool,
-    /// The server to measure. Default: `anywire` beside this binary.
-    #[arg(long, env = "ANYWIRE_BIN")]
-    anywire: Option<PathBuf>,
-    /// More arguments for `anywire serve`; repeat for several.
-    #[arg(long, allow_hyphen_values = true)]
-    anywire_argument: Vec<String>,
-    /// Where the JSON goes. Default target/bench/fanout.json.
-    #[arg(long)]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    setup: Setup,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -77,6 +66,8 @@ enum Transports {
     Websocket,
     Sse,
     Longpoll,
+    Socketio,
+    SocketioPolling,
     All,
 }
 
@@ -109,9 +100,26 @@ pub(crate) struct Row {
     /// Server CPU per delivery over the floor's: the median of each cycle's ratio, and the least and the greatest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) over_floor: Option<[f64; 3]>,
+    /// The same over that of Socket.IO on Node, where that takes part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) over_socketio: Option<[f64; 3]>,
+    /// Memory a connection over that of Socket.IO on Node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) memory_over_socketio: Option<f64>,
 }
 
 impl Row {
+    fn without_figures(peer: Peer) -> Self {
+        Self {
+            peer,
+            note: None,
+            figures: None,
+            over_floor: None,
+            over_socketio: None,
+            memory_over_socketio: None,
+        }
+    }
+
     /// A peer that is missing is no fault; the server that is to be measured is.
     fn is_sound(&self) -> bool {
         self.figures.as_ref().map_or(self.peer != Peer::Anywire, Figures::is_sound)
@@ -132,7 +140,7 @@ pub(crate) fn run(options: &Options) -> Outcome<Verdict> {
         results.push(serde_json::json!({ "case": case, "rows": rows }));
     }
     println!("\n{}", report::LEGEND);
-    write_json("fanout", options.json.as_deref(), &serde_json::json!(results))?;
+    options.setup.write_json("fanout", &serde_json::json!(results))?;
     Ok(Verdict::of(sound))
 }
 
@@ -142,14 +150,14 @@ impl Options {
         for transport in self.transports() {
             let case = |subscribers, in_flight| self.case(transport, subscribers, in_flight);
             if self.all {
-                let (few, many) = if self.smoke { (50, 100) } else { (1000, 10_000) };
+                let (few, many) = if self.setup.smoke { (50, 100) } else { (1000, 10_000) };
                 cases.extend([case(few, 1), case(few, 8), case(many, 1)]);
-            } else if self.smoke {
+            } else if self.setup.smoke {
                 cases.extend([case(50, 1), case(50, 8)]);
             } else {
                 cases.push(case(self.subscribers, self.in_flight));
             }
-            let idle = self.idle.or(self.all.then_some(if self.smoke { 200 } else { 10_000 }));
+            let idle = self.idle.or(self.all.then_some(if self.setup.smoke { 200 } else { 10_000 }));
             cases.extend(idle.map(|idle| Case { messages: NO_MESSAGES, ..case(idle, 0) }));
         }
         cases
@@ -157,8 +165,8 @@ impl Options {
 
     fn case(&self, transport: Transport, subscribers: usize, in_flight: usize) -> Case {
         let usual = (ROUND_DELIVERIES / subscribers.max(1)).clamp(20, 2000);
-        let messages = self.messages.unwrap_or(if self.smoke { 20 } else { usual });
-        let rounds = if self.smoke { 2 } else { self.rounds.max(1) };
+        let messages = self.messages.unwrap_or(if self.setup.smoke { 20 } else { usual });
+        let rounds = if self.setup.smoke { 2 } else { self.rounds.max(1) };
         Case { transport, subscribers, in_flight, messages, rounds, payload: self.payload }
     }
 
@@ -168,6 +176,8 @@ impl Options {
             Transports::Websocket => vec![Transport::Websocket],
             Transports::Sse => vec![Transport::Sse],
             Transports::Longpoll => vec![Transport::Longpoll],
+            Transports::Socketio => vec![Transport::Socketio],
+            Transports::SocketioPolling => vec![Transport::SocketioPolling],
             Transports::All => Transport::ALL.to_vec(),
         }
     }
@@ -178,12 +188,7 @@ type Entry = (Peer, Result<Contestant, String>);
 
 fn run_case(case: &Case, options: &Options) -> Vec<Row> {
     let pins = Pins::choose(!options.no_pin);
-    let setting = Setting {
-        transport: case.transport,
-        processor: pins.server,
-        anywire: options.anywire.clone(),
-        anywire_arguments: options.anywire_argument.clone(),
-    };
+    let setting = options.setup.setting(case.transport, pins.server);
     let speaking = options.peers.iter().filter(|peer| peer.speaks(case.transport));
     let mut entries: Vec<Entry> = speaking
         .map(|peer| {
@@ -211,16 +216,20 @@ fn cycle(case: &Case, entries: &mut [Entry]) {
 }
 
 fn rows(entries: &[Entry]) -> Vec<Row> {
-    let floor =
-        entries.iter().find(|(peer, _)| *peer == Peer::Floor).and_then(|(_, entry)| entry.as_ref().ok());
+    let find =
+        |wanted| entries.iter().find(|(peer, _)| *peer == wanted).and_then(|(_, entry)| entry.as_ref().ok());
+    let (floor, socketio) = (find(Peer::Floor), find(Peer::Socketio));
+    let memory = |contestant: &Contestant| contestant.figures().memory_kib_per_connection;
     let row = |(peer, entry): &Entry| match entry {
         Ok(contestant) => Row {
             peer: *peer,
             note: None,
             over_floor: floor.and_then(|floor| ratios(contestant, floor)),
+            over_socketio: socketio.and_then(|socketio| ratios(contestant, socketio)),
+            memory_over_socketio: socketio.map(|socketio| memory(contestant) / memory(socketio)),
             figures: Some(contestant.figures()),
         },
-        Err(why) => Row { peer: *peer, note: Some(why.clone()), figures: None, over_floor: None },
+        Err(why) => Row { note: Some(why.clone()), ..Row::without_figures(*peer) },
     };
     entries.iter().map(row).collect()
 }

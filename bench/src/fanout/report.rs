@@ -10,15 +10,17 @@ use crate::table::{Table, number};
 pub(crate) const LEGEND: &str = "\
 CPU µs      server CPU per delivery, publishing included: median of the rounds
 × floor     that over the floor's in the same cycle: median (least–greatest)
+× socketio  that over that of Socket.IO on Node in the same cycle; of waiting connections, the memory
 p50, p99    from publishing to receipt, in ms, over all rounds
 KiB/conn    growth of the server's resident memory a waiting connection (kernel's socket buffers not included)
 once        every subscriber got every message once, in order
 load µs     the load generator's own CPU per delivery, on another processor";
 
-const HEADINGS: [&str; 10] = [
+const HEADINGS: [&str; 11] = [
     "server",
     "CPU µs",
     "× floor",
+    "× socketio",
     "goal",
     "deliveries/s",
     "p50 ms",
@@ -27,7 +29,7 @@ const HEADINGS: [&str; 10] = [
     "once, in order",
     "load µs",
 ];
-const IDLE_HEADINGS: [&str; 4] = ["server", "KiB/conn", "goal", "connects/s"];
+const IDLE_HEADINGS: [&str; 5] = ["server", "KiB/conn", "× socketio", "goal", "connects/s"];
 
 pub(crate) fn title(case: &Case) -> String {
     let transport = case.transport.name();
@@ -55,7 +57,8 @@ fn cells(case: &Case, row: &Row) -> Vec<String> {
     };
     let memory = number(Some(figures.memory_kib_per_connection));
     if case.is_idle() {
-        return vec![name, memory, goal(case, row.peer), number(Some(figures.connects_per_second))];
+        let over = number(row.memory_over_socketio);
+        return vec![name, memory, over, goal(case, row.peer), number(Some(figures.connects_per_second))];
     }
     let once = if figures.is_sound() {
         "yes".into()
@@ -66,6 +69,7 @@ fn cells(case: &Case, row: &Row) -> Vec<String> {
         name,
         number(figures.cpu_us_per_delivery),
         ratio_cell(row.over_floor),
+        ratio_cell(row.over_socketio),
         goal(case, row.peer),
         number(figures.deliveries_per_second),
         number(figures.latency_p50_ms),
@@ -81,6 +85,9 @@ fn goal(case: &Case, peer: Peer) -> String {
     let (ratio_one, ratio_eight, memory_kib) = match (peer, case.transport) {
         (Peer::Anywire, Transport::Websocket) => ("≤ 1.15", "≤ 0.25", "≤ 4"),
         (Peer::Anywire, Transport::Sse) => ("≤ 1.3", "≤ 0.35", "≤ 8"),
+        (Peer::Anywire, Transport::Socketio | Transport::SocketioPolling) => {
+            ("≤ 0.5 × socketio", "≤ 0.2 × socketio", "≤ 0.33 × socketio")
+        }
         _ => return String::new(),
     };
     match (case.is_idle(), case.in_flight) {

@@ -1,7 +1,8 @@
-//! One connection of a client, on any of the four transports: opened with a cursor, read notice by notice, reset at the end.
+//! One connection of a client, on any of the transports: opened with a cursor, read notice by notice, reset at the end.
 //!
 //! Knows: PROTOCOL.md as a client does. Does not know: when connections are killed, what is counted.
 
+use super::socketio::{self, Packet};
 use crate::wire::http::{self, Answer, Body, Chunks, Head};
 use crate::wire::sse::Block;
 use crate::wire::websocket::{self, Frame};
@@ -18,7 +19,7 @@ const POLL_EVERY: Duration = Duration::from_millis(250);
 /// More than a server sends between two frames; what is larger is broken.
 const RECEIVED_MAX: usize = 16 << 20;
 
-/// A native transport.
+/// A transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Way {
     /// WebSocket.
@@ -29,10 +30,15 @@ pub(crate) enum Way {
     Longpoll,
     /// A request four times a second.
     Poll,
+    /// Socket.IO over a WebSocket.
+    Socketio,
+    /// Socket.IO over polling.
+    SocketioPolling,
 }
 
 impl Way {
-    pub(crate) const ALL: [Self; 4] = [Self::Websocket, Self::Sse, Self::Longpoll, Self::Poll];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Websocket, Self::Sse, Self::Longpoll, Self::Poll, Self::Socketio, Self::SocketioPolling];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -40,6 +46,8 @@ impl Way {
             Self::Sse => "sse",
             Self::Longpoll => "longpoll",
             Self::Poll => "poll",
+            Self::Socketio => "socketio",
+            Self::SocketioPolling => "socketio-polling",
         }
     }
 }
@@ -89,6 +97,8 @@ pub(crate) struct Connection {
     cursor: Option<String>,
     /// Plain polling waits before it asks again.
     asked: bool,
+    /// Where Socket.IO's session is polled.
+    session: String,
 }
 
 impl Connection {
@@ -101,12 +111,23 @@ impl Connection {
         let cursor = cursor.map(str::to_owned);
         let epoch = cursor.as_deref().map(epoch_of).unwrap_or_default();
         let host = host.to_owned();
-        let mut connection =
-            Self { way, stream, host, received: Vec::new(), chunks: None, epoch, cursor, asked: false };
+        let mut connection = Self {
+            way,
+            stream,
+            host,
+            received: Vec::new(),
+            chunks: None,
+            epoch,
+            cursor,
+            asked: false,
+            session: String::new(),
+        };
         match way {
             Way::Websocket => connection.open_websocket().await?,
             Way::Sse => connection.open_stream().await?,
             Way::Longpoll | Way::Poll => {}
+            Way::Socketio => connection.open_socketio().await?,
+            Way::SocketioPolling => connection.open_session().await?,
         }
         Ok(connection)
     }
@@ -132,12 +153,44 @@ impl Connection {
         Ok(())
     }
 
+    async fn open_socketio(&mut self) -> std::io::Result<()> {
+        let fields = websocket::upgrade_fields(None);
+        self.send(&http::get(&self.host, "/socket.io/?EIO=4&transport=websocket", &fields)).await?;
+        self.head(101).await?;
+        for packet in socketio::join(self.cursor.as_deref()) {
+            self.send(&websocket::client_frame(websocket::TEXT, packet.as_bytes())).await?;
+        }
+        Ok(())
+    }
+
+    async fn open_session(&mut self) -> std::io::Result<()> {
+        let target = "/socket.io/?EIO=4&transport=polling";
+        self.send(&http::get(&self.host, target, "")).await?;
+        let answer = self.answer().await?;
+        let session = std::str::from_utf8(&answer.body).ok().and_then(socketio::session);
+        self.session = format!("{target}&sid={}", session.ok_or_else(|| broken(&answer.body))?);
+        let join = socketio::join(self.cursor.as_deref()).join(&socketio::SEPARATOR.to_string());
+        self.post(&join).await
+    }
+
+    /// Sends packets to Socket.IO's session.
+    async fn post(&mut self, payload: &str) -> std::io::Result<()> {
+        let fields = "Content-Type: text/plain\r\n";
+        self.send(&http::post(&self.host, &self.session, fields, payload.as_bytes())).await?;
+        match self.answer().await? {
+            answer if answer.head.status == 200 => Ok(()),
+            answer => Err(broken(&answer.body)),
+        }
+    }
+
     /// Waits for what the server says next. May be dropped at any await: the connection is then only good for dropping.
     pub(crate) async fn next(&mut self) -> std::io::Result<Vec<Notice>> {
         match self.way {
             Way::Websocket => self.next_frame().await,
             Way::Sse => self.next_block().await,
             Way::Longpoll | Way::Poll => self.next_answer().await,
+            Way::Socketio => self.next_frame().await,
+            Way::SocketioPolling => self.next_payload().await,
         }
     }
 
@@ -152,10 +205,43 @@ impl Connection {
             match opcode {
                 websocket::PING => self.send(&websocket::client_frame(websocket::PONG, &payload)).await?,
                 websocket::CLOSE => return Err(ErrorKind::ConnectionAborted.into()),
+                websocket::TEXT if self.way == Way::Socketio => {
+                    if let Some(notices) = self.read_packet(&payload).await? {
+                        return Ok(notices);
+                    }
+                }
                 websocket::TEXT => return self.read_message(&payload),
                 _ => {}
             }
         }
+    }
+
+    /// What a packet says; nothing, if it only wanted an answer.
+    async fn read_packet(&mut self, payload: &[u8]) -> std::io::Result<Option<Vec<Notice>>> {
+        let packet = std::str::from_utf8(payload).ok().and_then(socketio::read);
+        match packet.ok_or_else(|| broken(payload))? {
+            Packet::Said(notices) => Ok(Some(notices)),
+            Packet::Ping => {
+                self.send(&websocket::client_frame(websocket::TEXT, b"3")).await?;
+                Ok(None)
+            }
+            Packet::End => Err(ErrorKind::ConnectionAborted.into()),
+        }
+    }
+
+    async fn next_payload(&mut self) -> std::io::Result<Vec<Notice>> {
+        self.send(&http::get(&self.host, &self.session, "")).await?;
+        let answer = self.answer().await?;
+        let text = std::str::from_utf8(&answer.body).ok().filter(|_| answer.head.status == 200);
+        let mut said = Vec::new();
+        for text in text.ok_or_else(|| broken(&answer.body))?.split(socketio::SEPARATOR) {
+            match socketio::read(text).ok_or_else(|| broken(&answer.body))? {
+                Packet::Said(notices) => said.extend(notices),
+                Packet::Ping => self.post("3").await?,
+                Packet::End => return Err(ErrorKind::ConnectionAborted.into()),
+            }
+        }
+        Ok(said)
     }
 
     fn read_message(&mut self, payload: &[u8]) -> std::io::Result<Vec<Notice>> {

@@ -51,22 +51,25 @@ impl Dialect {
 
     pub(crate) fn reading(&self) -> Reading {
         match self.transport {
-            Transport::Websocket => Reading::Frames,
+            Transport::Websocket | Transport::Socketio => Reading::Frames,
             Transport::Sse => Reading::Stream,
-            Transport::Longpoll => Reading::Polls,
+            Transport::Longpoll | Transport::SocketioPolling => Reading::Polls,
         }
     }
 
     /// Connects and subscribes, waiting for each step; afterwards the socket does not block.
     pub(crate) fn subscribe(&self) -> Outcome<Subscriber> {
         let mut opening = Opening::connect(&self.address)?;
+        let mut again = None;
         match self.transport {
             Transport::Websocket => self.open_websocket(&mut opening)?,
             Transport::Sse => self.open_stream(&mut opening)?,
             Transport::Longpoll => self.open_polling(&mut opening)?,
+            Transport::Socketio => self.open_socketio(&mut opening)?,
+            Transport::SocketioPolling => again = Some(self.open_socketio_polling(&mut opening)?),
         }
         opening.stream.set_nonblocking(true).context("cannot make a socket non-blocking")?;
-        Ok(Subscriber::new(opening.stream, opening.received))
+        Ok(Subscriber::new(opening.stream, opening.received, again))
     }
 
     fn open_websocket(&self, opening: &mut Opening) -> Outcome<()> {
@@ -74,7 +77,7 @@ impl Dialect {
             Peer::Anywire | Peer::Floor => ("/anywire/ws".into(), Some("anywire.v1")),
             Peer::Nchan => (format!("/sub?id={CHANNEL}"), None),
             Peer::Ws => ("/".into(), None),
-            Peer::Socketio => ("/socket.io/?EIO=4&transport=websocket".into(), None),
+            Peer::Socketio => return self.open_socketio(opening),
         };
         opening.send(&http::get(&self.address, &target, &websocket::upgrade_fields(subprotocol)))?;
         opening.expect_head(101)?;
@@ -84,12 +87,50 @@ impl Dialect {
                 opening.send(&websocket::client_frame(websocket::TEXT, subscribe.as_bytes()))?;
                 opening.expect_frame(br#""op":"subscribed""#)
             }
-            Peer::Socketio => {
-                opening.expect_frame(b"0{")?;
-                opening.send(&websocket::client_frame(websocket::TEXT, b"40"))?;
-                opening.expect_frame(b"40{")
-            }
-            Peer::Floor | Peer::Nchan | Peer::Ws => Ok(()),
+            Peer::Floor | Peer::Nchan | Peer::Ws | Peer::Socketio => Ok(()),
+        }
+    }
+
+    fn open_socketio(&self, opening: &mut Opening) -> Outcome<()> {
+        let target = "/socket.io/?EIO=4&transport=websocket";
+        opening.send(&http::get(&self.address, target, &websocket::upgrade_fields(None)))?;
+        opening.expect_head(101)?;
+        if self.peer == Peer::Floor {
+            return Ok(());
+        }
+        opening.expect_frame(b"0{")?;
+        opening.send(&websocket::client_frame(websocket::TEXT, self.socketio_join().as_bytes()))?;
+        opening.expect_frame(b"40{")
+    }
+
+    /// Leaves the connection with a poll that is pending, and answers the request that follows each answer.
+    fn open_socketio_polling(&self, opening: &mut Opening) -> Outcome<Vec<u8>> {
+        let mut target = "/socket.io/?EIO=4&transport=polling".to_owned();
+        if self.peer != Peer::Floor {
+            opening.send(&http::get(&self.address, &target, ""))?;
+            let session = session_id(&opening.expect_answer(200)?)?;
+            target = format!("{target}&sid={session}");
+            let join = self.socketio_join();
+            opening.send(&http::post(
+                &self.address,
+                &target,
+                "Content-Type: text/plain\r\n",
+                join.as_bytes(),
+            ))?;
+            opening.expect_answer(200)?;
+            opening.send(&http::get(&self.address, &target, ""))?;
+            opening.expect_answer(200)?;
+        }
+        let poll = http::get(&self.address, &target, "");
+        opening.send(&poll)?;
+        Ok(poll)
+    }
+
+    /// Joining the default namespace; at Anywire the channel is named, the peer sends everything to everybody.
+    fn socketio_join(&self) -> String {
+        match self.peer {
+            Peer::Anywire => format!(r#"40{{"channels":["{CHANNEL}"]}}"#),
+            _ => "40".to_owned(),
         }
     }
 
@@ -141,8 +182,8 @@ impl Dialect {
 
     /// What a message has to be answered with: Engine.IO's ping is one.
     pub(crate) fn reply(&self, message: &[u8]) -> Option<Vec<u8>> {
-        (self.peer == Peer::Socketio && message == b"2")
-            .then(|| websocket::client_frame(websocket::TEXT, b"3"))
+        let engine_io = self.peer == Peer::Socketio || self.transport == Transport::Socketio;
+        (engine_io && message == b"2").then(|| websocket::client_frame(websocket::TEXT, b"3"))
     }
 
     /// Connections that publish, so that `in_flight` messages can be under way without pipelining.
@@ -178,6 +219,13 @@ impl Dialect {
             }
         }
     }
+}
+
+/// The id in Engine.IO's first packet.
+fn session_id(answer: &Answer) -> Outcome<String> {
+    let text = String::from_utf8_lossy(&answer.body);
+    let id = text.split_once(r#""sid":""#).and_then(|(_, rest)| rest.split('"').next());
+    id.map(str::to_owned).ok_or_else(|| Failure::new(format!("no session in {text}")))
 }
 
 /// A connection during its handshake.

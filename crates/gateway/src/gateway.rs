@@ -266,6 +266,9 @@ impl Gateway {
 
     fn close_reader(&self, reader: &Arc<Reader>) {
         reader.settle(&self.metrics);
+        if reader.info().transport == Transport::SocketIo {
+            self.note_stopped(reader);
+        }
         self.presence.leave_all(reader.info());
         self.fanout.remove(reader);
         self.metrics.closed(reader.info().transport);

@@ -37,7 +37,8 @@ pub use gateway::{Gateway, GatewayError};
 pub use lab::Lab;
 pub use metrics::{Latency, Metrics, MetricsCollector, Transport};
 pub use socketio::{
-    Heard, MAIN_LISTENER, NamespaceSection, SocketHandler, SocketInfo, SocketIoConfig, SocketIoError,
+    AskError, Heard, MAIN_LISTENER, NamespaceSection, SocketHandler, SocketInfo, SocketIoConfig,
+    SocketIoError, socketio_channels,
 };
 pub use tls::{Tls, TlsError};
 

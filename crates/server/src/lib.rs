@@ -17,6 +17,7 @@ mod openapi;
 mod overview;
 pub mod reference;
 mod restart;
+mod sockets;
 
 pub use assembly::{Anywire, StartError};
 pub use config::{Config, ConfigError, Settings};

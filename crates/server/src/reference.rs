@@ -34,6 +34,9 @@ static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
         section: true,
     });
     Source::new(anywire_pipeline::CONFIG_SOURCE).add("PipelineConfig", "pipeline.", &mut settings);
+    let text = "Publications that Socket.IO's emitters in other processes put into Redis.".into();
+    settings.push(Setting { key: "socketio.redis".into(), text, section: true });
+    Source::new(anywire_emitters::CONFIG_SOURCE).add("RedisConfig", "socketio.redis.", &mut settings);
     settings
 });
 
@@ -48,7 +51,8 @@ const ANY_NAME: &str = "NAME";
 
 /// Whether a key holds other settings.
 pub(crate) fn is_section(key: &str) -> bool {
-    settings().iter().any(|setting| setting.section && is_named(&setting.key, key))
+    let within = |setting: &Setting| setting.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+    settings().iter().any(|setting| setting.section && (is_named(&setting.key, key) || within(setting)))
 }
 
 /// Whether a key is a setting with a value.

@@ -18,7 +18,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use anywire_log::{Channel, ReadRequest, Subscription};
+use anywire_log::{Channel, Offset, ReadRequest, Subscription};
 use anywire_protocol::{
     engineio::{Beat, CLOSE, HeartbeatTimes, NOOP, PING},
     socketio::{Word, frames, payload},
@@ -116,6 +116,7 @@ impl Reader {
             return Err(WaitError::Overlap);
         }
         spaces.turn = spaces.turn.wrapping_add(1);
+        spaces.confirmed = Some(state.subscription.cursor(Offset::MAX));
         spaces.waiting = Some(Waiting { turn: spaces.turn, direct });
         spaces.answer = None;
         state.mode = Mode::Driven;
@@ -192,8 +193,14 @@ impl Reader {
         self.release(&mut state, delivery, word);
         state.mode = Mode::Ended;
         drop(state);
-        self.wake.notify_one();
+        self.let_go();
         waits
+    }
+
+    /// Wakes every task that still watches the connection of an earlier poll: they hold what has ended.
+    fn let_go(&self) {
+        self.wake.notify_waiters();
+        self.wake.notify_one();
     }
 
     /// What another reader needs to go on where this one stops; this one ends.
@@ -204,6 +211,7 @@ impl Reader {
         }
         self.release(&mut state, delivery, NOOP);
         state.mode = Mode::Ended;
+        self.let_go();
         Some(HandedOn {
             subscription: state.subscription.clone(),
             spaces: state.spaces.take()?,
@@ -216,7 +224,8 @@ impl Reader {
     pub(crate) fn take_over(&self, from: HandedOn) {
         let mut state = self.state.lock();
         state.subscription = from.subscription;
-        state.spaces = Some(Box::new(Spaces { probing: false, answer: None, ..*from.spaces }));
+        state.spaces =
+            Some(Box::new(Spaces { probing: false, answer: None, confirmed: None, ..*from.spaces }));
         state.unsent.extend(from.unsent.iter().map(anywire_protocol::socketio::reframe));
         state.delivered = from.delivered;
         state.resumes += 1;
@@ -226,6 +235,47 @@ impl Reader {
     /// Makes this a Socket.IO reader.
     pub(crate) fn set_spaces(&self, spaces: Spaces) {
         self.state.lock().spaces = Some(Box::new(spaces));
+    }
+
+    /// Where its client stands for all that is known here: what a poll was answered with may not have arrived.
+    pub(crate) fn stopped_at(&self, tail: Offset) -> Offset {
+        let state = self.state.lock();
+        let written = state.subscription.cursor(tail);
+        let confirmed = state.spaces.as_ref().and_then(|spaces| spaces.confirmed);
+        confirmed.map_or(written, |confirmed| confirmed.min(written))
+    }
+
+    /// The private ids of its sockets.
+    pub(crate) fn private_ids(&self) -> Vec<Box<str>> {
+        let state = self.state.lock();
+        let spaces = state.spaces.iter().flat_map(|spaces| spaces.list.iter());
+        spaces.filter_map(|space| space.recovery.clone()).collect()
+    }
+
+    /// The namespace in which a socket has this public id.
+    pub(crate) fn namespace_of(&self, socket: &str) -> Option<Arc<str>> {
+        let state = self.state.lock();
+        let mut spaces = state.spaces.iter().flat_map(|spaces| spaces.list.iter());
+        spaces.find(|space| &*space.socket == socket).map(|space| Arc::clone(&space.namespace))
+    }
+
+    /// Whether something said now would leave now.
+    pub(crate) fn takes_at_once(&self) -> bool {
+        let state = self.state.lock();
+        state.mode == Mode::Live && state.unsent.is_empty()
+    }
+
+    /// Ends a namespace, and tells the client; returns the channels that no other namespace follows.
+    pub(crate) fn put_out(&self, delivery: &Delivery, namespace: &str) -> Vec<Channel> {
+        let gone = self.change_spaces(|subscription, spaces| {
+            let gone = spaces.remove(namespace);
+            for channel in &gone {
+                subscription.remove(channel);
+            }
+            (gone, [Word::disconnected(namespace)].into_iter().collect())
+        });
+        self.nudge(delivery);
+        gone.unwrap_or_default()
     }
 
     /// What a namespace follows.

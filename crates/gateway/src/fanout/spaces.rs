@@ -24,6 +24,8 @@ pub(crate) struct Space {
     pub(crate) user: Option<Box<str>>,
     /// Events carry their cursor.
     pub(crate) with_cursor: bool,
+    /// The private id, with which the client may come back.
+    pub(crate) recovery: Option<Box<str>>,
     /// What it follows, each with the place after which it does.
     pub(crate) channels: SmallVec<[(Channel, Offset); 1]>,
 }
@@ -75,6 +77,8 @@ pub(crate) struct Spaces {
     pub(super) waiting: Option<Waiting>,
     /// An answer, or what is left of one, for the task whose poll it is.
     pub(super) answer: Option<(u32, Bytes)>,
+    /// Where a session that polls surely stands: its last poll came after everything up to here was answered.
+    pub(super) confirmed: Option<Offset>,
 }
 
 /// Bytes that all readers with the same voice share.
@@ -95,11 +99,22 @@ impl Spaces {
             turn: 0,
             waiting: None,
             answer: None,
+            confirmed: None,
         }
     }
 
     pub(crate) fn find(&mut self, namespace: &str) -> Option<&mut Space> {
         self.list.iter_mut().find(|space| &*space.namespace == namespace)
+    }
+
+    /// Ends a namespace; returns the channels that no other follows.
+    pub(crate) fn remove(&mut self, namespace: &str) -> Vec<Channel> {
+        let Some(at) = self.list.iter().position(|space| &*space.namespace == namespace) else {
+            return Vec::new();
+        };
+        let gone = self.list.remove(at);
+        let channels = gone.channels.into_iter().map(|(channel, _)| channel);
+        channels.filter(|channel| !self.list.iter().any(|space| space.follows(channel))).collect()
     }
 
     pub(super) fn connected(&self) -> Vec<ConnectedNamespace> {

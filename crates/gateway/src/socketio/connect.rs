@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use anywire_log::{Channel, Position};
+use anywire_log::{Channel, Offset, Position};
 use anywire_protocol::{
     Code, Refusal,
     json::iso_time,
@@ -18,7 +18,8 @@ use super::{
     inbound::{Inbound, Joined, refused},
     namespaces::Namespace,
     random_id,
-    rooms::{channel, follow, gap_words},
+    recovery::Room,
+    rooms::{Followed, channel, follow, gap_words},
 };
 use crate::{
     Gateway,
@@ -31,9 +32,12 @@ use crate::{
 struct Admitted {
     namespace: Arc<Namespace>,
     principal: Principal,
-    auth: ConnectAuth,
+    wishes: ConnectAuth,
     channels: Vec<Channel>,
 }
+
+/// What somebody is to follow from the start.
+type Wants = Vec<(Channel, Option<Position>)>;
 
 impl Inbound {
     /// Joins a namespace, or says why not. Joining one twice ends the session.
@@ -52,7 +56,7 @@ impl Inbound {
             return say(gateway, reader, &Word::connect_error(path, "Invalid namespace", None));
         };
         match self.admit(gateway, reader, Arc::clone(namespace), auth) {
-            Ok(admitted) => self.join(gateway, reader, path, auth, admitted),
+            Ok(admitted) => self.join(gateway, reader, path, auth, admitted).await,
             Err(refusal) => {
                 gateway.metrics.refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 tracing::debug!(client = %reader.info().client, path, %refusal, "joining a namespace was refused");
@@ -75,10 +79,10 @@ impl Inbound {
             );
             return Err(Refusal::new(Code::InvalidRequest, message));
         }
-        let auth = ConnectAuth::parse(auth);
-        let principal = self.principal(gateway, auth.token.as_deref())?;
+        let wishes = ConnectAuth::parse(auth);
+        let principal = self.principal(gateway, wishes.token.as_deref())?;
         let mut channels = namespace.channels(principal.user());
-        for text in &auth.channels {
+        for text in &wishes.channels {
             channels.push(channel(text)?);
         }
         let mut seen = std::collections::HashSet::new();
@@ -87,7 +91,7 @@ impl Inbound {
         let known = Self::channels(reader, gateway);
         let fresh = channels.iter().filter(|channel| !known.contains(channel)).count();
         check_channels(known.len() + fresh, gateway.config.limits.channels_max)?;
-        Ok(Admitted { namespace, principal, auth, channels })
+        Ok(Admitted { namespace, principal, wishes, channels })
     }
 
     /// Who it is: by the token in `auth`, or else by what came with the first request.
@@ -104,7 +108,7 @@ impl Inbound {
         gateway.gate.principal(&credentials)
     }
 
-    fn join(
+    async fn join(
         &mut self,
         gateway: &Arc<Gateway>,
         reader: &Arc<Reader>,
@@ -112,35 +116,81 @@ impl Inbound {
         auth: Option<&str>,
         admitted: Admitted,
     ) -> Flow {
-        let Admitted { namespace, principal, auth: wishes, channels } = admitted;
-        let with_cursor = namespace.recovery || wishes.recover;
-        // A text that is no cursor is no reason to keep a client out: it starts afresh.
-        let position = wishes.after.as_deref().and_then(|text| text.parse::<Position>().ok());
-        let joined = Joined { path: path.into(), socket: random_id(), namespace, principal };
-        let mut words: SmallVec<[Word; 2]> = smallvec![Word::connected(path, &joined.socket, None)];
+        let with_cursor = admitted.namespace.recovery || admitted.wishes.recover;
+        if with_cursor && let Err(refusal) = self.take_tokens(gateway, 1) {
+            return say(gateway, reader, &refused(path, &refusal));
+        }
+        let (joined, wants) = match with_cursor {
+            true => self.come_back(gateway, path, admitted).await,
+            false => (first_time(path, &admitted), wants_of(&admitted)),
+        };
+        let pid = joined.recovery.as_ref().map(|recovery| recovery.0.clone());
+        let mut words: SmallVec<[Word; 2]> = smallvec![Word::connected(path, &joined.socket, pid.as_deref())];
         words.extend(self.welcome(gateway, &joined, auth));
         let space = Space {
             namespace: Arc::clone(&joined.path),
             socket: joined.socket.clone(),
             user: joined.principal.user().map(Into::into),
             with_cursor,
+            recovery: pid.clone(),
             channels: SmallVec::new(),
         };
+        self.joined.reserve_exact(1);
         self.joined.push(joined);
         self.handshake = None;
         let ends_ms = self.ends_ms(gateway);
         let followed = reader.change_spaces(|subscription, spaces| {
             spaces.list.push(space);
             spaces.ends_ms = ends_ms;
-            let followed = follow(&gateway.log, subscription, spaces, path, &channels, position);
-            words.extend(gap_words(path, &followed));
-            (followed, words)
+            let mut all = Followed::nothing(&gateway.log);
+            for (channel, position) in &wants {
+                let one = std::slice::from_ref(channel);
+                all.add(follow(&gateway.log, subscription, spaces, path, one, *position));
+            }
+            words.extend(gap_words(path, &all));
+            (all, words)
         });
         let Some(followed) = followed else { return Flow::End };
-        gateway.note_start(reader, position.unwrap_or_default(), followed.gap.is_some());
+        let begun = wants.iter().find_map(|(_, position)| *position).unwrap_or_default();
+        gateway.note_start(reader, begun, followed.gap.is_some());
         gateway.watch(reader, &followed.fresh);
+        if let Some(pid) = pid {
+            gateway.socketio.places.connected(&pid, reader, gateway.socketio.config.recoveries_max);
+        }
         reader.nudge(&gateway.delivery);
         Flow::Go
+    }
+
+    /// Somebody who wants to be able to come back, or does.
+    async fn come_back(&self, gateway: &Gateway, path: &str, admitted: Admitted) -> (Joined, Wants) {
+        let mut joined = first_time(path, &admitted);
+        let mut wants = wants_of(&admitted);
+        let mut rooms: Vec<Room> = Vec::new();
+        let mut pid = random_id();
+        let user = admitted.principal.user();
+        if let Some(known) = &admitted.wishes.pid
+            && let Some(back) = gateway.recall(known, path).await.filter(|back| back.user.as_deref() == user)
+        {
+            joined.socket.clone_from(&back.socket);
+            pid = known.as_str().into();
+            for (room, position) in back.rooms(gateway, admitted.wishes.offset.as_deref()) {
+                // What the token does not allow any more is left behind.
+                if admitted.principal.may_subscribe(std::slice::from_ref(&room.channel)).is_ok() {
+                    wants.retain(|(channel, _)| *channel != room.channel);
+                    wants.push((room.channel.clone(), Some(position)));
+                    rooms.push(room);
+                }
+            }
+            wants.truncate(gateway.config.limits.channels_max);
+        }
+        for (channel, position) in &wants {
+            if !rooms.iter().any(|room| room.channel == *channel) {
+                rooms.push(room(gateway, channel, *position));
+            }
+        }
+        gateway.remember(&pid, path, &joined.socket, user, &rooms).await;
+        joined.recovery = Some(Box::new((pid, rooms)));
+        (joined, wants)
     }
 
     /// What everybody hears who joins.
@@ -195,6 +245,27 @@ impl Inbound {
         });
         Ok(json!({ "ok": true, "expires_at": expires_at }))
     }
+}
+
+fn first_time(path: &str, admitted: &Admitted) -> Joined {
+    let (namespace, principal) = (Arc::clone(&admitted.namespace), admitted.principal.clone());
+    Joined { path: path.into(), socket: random_id(), namespace, principal, recovery: None }
+}
+
+fn wants_of(admitted: &Admitted) -> Wants {
+    // A text that is no cursor is no reason to keep a client out: it starts afresh.
+    let position = admitted.wishes.after.as_deref().and_then(|text| text.parse::<Position>().ok());
+    admitted.channels.iter().map(|channel| (channel.clone(), position)).collect()
+}
+
+/// A channel as it is remembered, that is joined now at a position.
+pub(super) fn room(gateway: &Gateway, channel: &Channel, position: Option<Position>) -> Room {
+    let from = match position {
+        Some(Position::After(cursor)) => cursor.offset,
+        Some(Position::Oldest) => Offset::ZERO,
+        Some(Position::Tail) | None => gateway.log.tail_offset(),
+    };
+    Room { channel: channel.clone(), from, named: position.is_some() }
 }
 
 fn say(gateway: &Gateway, reader: &Reader, word: &Word) -> Flow {

@@ -120,12 +120,7 @@ async fn post(gateway: &Arc<Gateway>, session: &Session, body: Body) -> Response
     let limit = gateway.socketio.config.payload_bytes_max;
     let body = match axum::body::to_bytes(body, limit).await {
         Ok(body) => body,
-        Err(_) => {
-            session.close(gateway, CLOSE);
-            let reason =
-                format!("the body has more than {limit} bytes, the limit (socketio.payload_bytes_max)");
-            return refusal(&EngineError::Forbidden { reason, status: 413 });
-        }
+        Err(_) => return refusal(&session.too_large(gateway, limit)),
     };
     match session.post(gateway, &body).await {
         Ok(()) => {
@@ -186,14 +181,14 @@ async fn serve_upgraded(
     };
     match (begun, plain, other) {
         (Begun::New(inbound), Some((stream, read)), _) => {
-            websocket::serve_direct(gateway, stream, inbound, read.as_ref().into()).await;
+            websocket::serve_direct(&gateway, &stream, inbound, read.as_ref().into()).await;
         }
         (Begun::New(inbound), None, Some(stream)) => websocket::serve_woken(gateway, stream, inbound).await,
         (Begun::Session(session), Some((stream, read)), _) => {
             let io = crate::accept::CleartextIo::new(Arc::clone(&stream), read);
             if let Some(taken) = upgrade::try_over(&gateway, io, &session).await {
                 drop(session);
-                websocket::go_on_direct(gateway, stream, taken, address).await;
+                websocket::go_on_direct(&gateway, &stream, Box::new(taken), address).await;
             }
         }
         (Begun::Session(session), None, Some(mut stream)) => {

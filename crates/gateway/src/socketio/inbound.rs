@@ -13,7 +13,7 @@ use anywire_protocol::{
 use bytes::Bytes;
 use serde_json::json;
 
-use super::{Handshake, SocketInfo, namespaces::Namespace, requests::Visitor};
+use super::{Handshake, SocketInfo, namespaces::Namespace, recovery::Room, requests::Visitor};
 use crate::{
     Gateway,
     auth::Principal,
@@ -39,6 +39,8 @@ pub(super) struct Joined {
     pub(super) socket: Box<str>,
     pub(super) namespace: Arc<Namespace>,
     pub(super) principal: Principal,
+    /// Where recovery is on: the private id, and what is kept under it.
+    pub(super) recovery: Option<Box<(Box<str>, Vec<Room>)>>,
 }
 
 impl Joined {
@@ -158,29 +160,47 @@ impl Inbound {
         reader: &Arc<Reader>,
         incoming: Incoming,
     ) -> Flow {
+        // The server may have put it out of a namespace.
+        self.joined.retain(|joined| reader.namespace_of(&joined.socket).is_some());
         match incoming {
             Incoming::Connect { namespace, auth } => {
                 self.connect(gateway, reader, &namespace, auth.as_deref()).await
             }
-            Incoming::Disconnect { namespace } => self.leave(gateway, reader, &namespace),
+            Incoming::Disconnect { namespace } => self.leave(gateway, reader, &namespace).await,
             Incoming::Event { namespace, ack, name, args } => {
                 // Who was put out of a namespace may still have had something on the way.
                 let Some(at) = self.joined.iter().position(|joined| *joined.path == *namespace) else {
-                    return if self.joined.is_empty() { Flow::End } else { Flow::Go };
+                    return if self.handshake.is_some() { Flow::End } else { Flow::Go };
                 };
                 self.event(gateway, reader, at, ack, &name, args).await
             }
-            Incoming::Ack { .. } => Flow::Go,
+            Incoming::Ack { namespace, ack, args } => {
+                if let Some(joined) = self.joined.iter().find(|joined| *joined.path == *namespace) {
+                    gateway.socketio.asks.answer(&joined.socket, ack, args);
+                }
+                Flow::Go
+            }
         }
     }
 
-    fn leave(&mut self, gateway: &Gateway, reader: &Arc<Reader>, namespace: &str) -> Flow {
-        self.joined.retain(|joined| *joined.path != *namespace);
-        self.leave_rooms(gateway, reader, namespace, None);
-        reader.change_spaces(|_, spaces| {
-            spaces.list.retain(|space| &*space.namespace != namespace);
-            ((), [].into_iter().collect())
+    async fn leave(&mut self, gateway: &Gateway, reader: &Arc<Reader>, namespace: &str) -> Flow {
+        let Some(at) = self.joined.iter().position(|joined| *joined.path == *namespace) else {
+            return Flow::Go;
+        };
+        let left = self.joined.remove(at);
+        let gone = reader.change_spaces(|subscription, spaces| {
+            let gone = spaces.remove(namespace);
+            for channel in &gone {
+                subscription.remove(channel);
+            }
+            (gone, [].into_iter().collect())
         });
+        for channel in gone.unwrap_or_default() {
+            gateway.fanout.unwatch_reader(reader, &channel);
+        }
+        if let Some(recovery) = &left.recovery {
+            gateway.forget_socket(&recovery.0).await;
+        }
         Flow::Go
     }
 
@@ -195,11 +215,11 @@ impl Inbound {
     ) -> Flow {
         let may_subscribe = self.joined[at].namespace.subscribe;
         let answer = match name {
-            "subscribe" if may_subscribe => match self.subscribe(gateway, reader, at, ack, &args) {
+            "subscribe" if may_subscribe => match self.subscribe(gateway, reader, at, ack, &args).await {
                 Ok(()) => return Flow::Go,
                 Err(refusal) => Err(refusal),
             },
-            "unsubscribe" if may_subscribe => self.unsubscribe(gateway, reader, at, &args),
+            "unsubscribe" if may_subscribe => self.unsubscribe(gateway, reader, at, &args).await,
             "auth" => self.renew(gateway, reader, at, &args),
             "publish" => self.publish(gateway, at, &args).await,
             _ => return self.other(gateway, reader, at, ack, name, &args).await,

@@ -10,6 +10,7 @@
 //! - The Engine.IO id is a secret of its client and appears nowhere else; what others see is the public id of a socket.
 //! - Every session ends by itself: no namespace in time, no pong in time, no token any more.
 
+mod asks;
 mod config;
 mod connect;
 mod handler;
@@ -17,6 +18,7 @@ mod http;
 mod inbound;
 mod namespaces;
 mod polling;
+mod recovery;
 mod requests;
 mod rooms;
 mod session;
@@ -35,9 +37,11 @@ use std::{
 use anywire_protocol::engineio::{CLOSE, HeartbeatTimes};
 use parking_lot::{Mutex, RwLock};
 
+pub use asks::AskError;
 pub use config::{NamespaceSection, SocketIoConfig};
 pub use handler::{Heard, SocketHandler, SocketInfo};
 pub use namespaces::SocketIoError;
+pub use recovery::socketio_channels;
 
 pub(crate) use http::respond;
 pub(crate) use polling::serve as serve_direct;
@@ -61,6 +65,8 @@ pub(crate) struct SocketIo {
     /// Connections that have joined no namespace yet.
     handshakes: Arc<AtomicUsize>,
     handlers: RwLock<Vec<Arc<dyn SocketHandler>>>,
+    places: recovery::Places,
+    asks: asks::Asks,
     /// Where every message comes back, for tests.
     echo_path: OnceLock<String>,
 }
@@ -83,6 +89,8 @@ impl SocketIo {
             sessions: Mutex::default(),
             handshakes: Arc::default(),
             handlers: RwLock::default(),
+            places: recovery::Places::default(),
+            asks: asks::Asks::default(),
             echo_path: OnceLock::new(),
         })
     }

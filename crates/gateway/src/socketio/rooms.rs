@@ -18,7 +18,7 @@ use anywire_protocol::{
 use serde_json::{Value, json};
 use smallvec::SmallVec;
 
-use super::inbound::Inbound;
+use super::{connect::room, inbound::Inbound, recovery::Room};
 use crate::{
     Gateway,
     fanout::{Reader, Spaces},
@@ -34,6 +34,18 @@ pub(super) struct Followed {
     pub(super) gap: Option<Gap>,
 }
 
+impl Followed {
+    pub(super) fn nothing(log: &Log) -> Self {
+        Self { after: log.tail_offset(), fresh: Vec::new(), gap: None }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.after = self.after.min(other.after);
+        self.fresh.extend(other.fresh);
+        self.gap = merge(self.gap.take(), other.gap);
+    }
+}
+
 /// Adds channels to a namespace. Without a position they start at the tail, and those it follows already stay where they are.
 pub(super) fn follow(
     log: &Log,
@@ -44,7 +56,7 @@ pub(super) fn follow(
     position: Option<Position>,
 ) -> Followed {
     let tail = log.tail_offset();
-    let mut followed = Followed { after: tail, fresh: Vec::new(), gap: None };
+    let mut followed = Followed::nothing(log);
     for channel in channels {
         let standing = subscription.position(channel);
         let shared = spaces.list.iter().any(|space| &*space.namespace != namespace && space.follows(channel));
@@ -157,8 +169,8 @@ fn wanted(args: &Args) -> Result<Wanted, Refusal> {
 
 impl Inbound {
     /// Joins channels; the answer is queued before what comes on them.
-    pub(super) fn subscribe(
-        &self,
+    pub(super) async fn subscribe(
+        &mut self,
         gateway: &Arc<Gateway>,
         reader: &Arc<Reader>,
         at: usize,
@@ -166,23 +178,23 @@ impl Inbound {
         args: &Args,
     ) -> Result<(), Refusal> {
         let Wanted { channels, position } = wanted(args)?;
-        let joined = &self.joined[at];
-        joined.principal.may_subscribe(&channels)?;
+        self.joined[at].principal.may_subscribe(&channels)?;
         let known = Self::channels(reader, gateway);
         let fresh = channels.iter().filter(|channel| !known.contains(channel)).count();
         check_channels(known.len() + fresh, gateway.config.limits.channels_max)?;
         let states = self.states(gateway, at, &channels, position);
+        let places = channels.iter().zip(&states).map(|(channel, (_, place))| room(gateway, channel, *place));
+        self.keep_rooms(gateway, at, places.collect(), &[]).await?;
+        let joined = &self.joined[at];
         let done = reader.change_spaces(|subscription, spaces| {
-            let mut followed = Followed { after: gateway.log.tail_offset(), fresh: Vec::new(), gap: None };
+            let mut followed = Followed::nothing(&gateway.log);
             let mut told: SmallVec<[Word; 2]> = SmallVec::new();
             for (channel, (words, position)) in channels.iter().zip(states) {
                 let one = std::slice::from_ref(channel);
                 let next = follow(&gateway.log, subscription, spaces, &joined.path, one, position);
                 told.extend(gap_words(&joined.path, &next));
                 told.extend(words);
-                followed.after = followed.after.min(next.after);
-                followed.fresh.extend(next.fresh);
-                followed.gap = followed.gap.or(next.gap);
+                followed.add(next);
             }
             let mut words = answer(&joined.path, ack, &channels, gateway.log.cursor(followed.after));
             words.extend(told);
@@ -193,6 +205,36 @@ impl Inbound {
             gateway.watch(reader, &followed.fresh);
             reader.nudge(&gateway.delivery);
         }
+        Ok(())
+    }
+
+    /// Where recovery is on: keeps what the socket is about to follow, before it is told so.
+    /// Each time is an event of the log, and counts as one.
+    async fn keep_rooms(
+        &mut self,
+        gateway: &Gateway,
+        at: usize,
+        joins: Vec<Room>,
+        leaves: &[Channel],
+    ) -> Result<(), Refusal> {
+        if self.joined[at].recovery.is_some() {
+            self.take_tokens(gateway, 1)?;
+        }
+        let joined = &mut self.joined[at];
+        let Some(recovery) = joined.recovery.as_deref_mut() else { return Ok(()) };
+        let (pid, rooms) = recovery;
+        rooms.retain(|room| !leaves.contains(&room.channel));
+        for join in joins {
+            let known = rooms.iter_mut().find(|room| room.channel == join.channel);
+            match known {
+                // Joining again without saying where changes nothing.
+                Some(known) if join.named => *known = join,
+                Some(_) => {}
+                None => rooms.push(join),
+            }
+        }
+        let user = joined.principal.user();
+        gateway.remember(pid, &joined.path, &joined.socket, user, rooms).await;
         Ok(())
     }
 
@@ -223,31 +265,32 @@ impl Inbound {
     }
 
     /// Leaves channels.
-    pub(super) fn unsubscribe(
-        &self,
+    pub(super) async fn unsubscribe(
+        &mut self,
         gateway: &Gateway,
         reader: &Arc<Reader>,
         at: usize,
         args: &Args,
     ) -> Result<Value, Refusal> {
         let Wanted { channels, .. } = wanted(args)?;
-        self.leave_rooms(gateway, reader, &self.joined[at].path, Some(&channels));
+        self.keep_rooms(gateway, at, Vec::new(), &channels).await?;
+        self.leave_rooms(gateway, reader, &self.joined[at].path, &channels);
         Ok(json!({ "ok": true, "channels": names(&channels) }))
     }
 
-    /// Takes channels (all, if none are given) away from a namespace.
+    /// Takes channels away from a namespace.
     pub(super) fn leave_rooms(
         &self,
         gateway: &Gateway,
         reader: &Arc<Reader>,
         namespace: &str,
-        channels: Option<&[Channel]>,
+        channels: &[Channel],
     ) {
         let left = reader.change_spaces(|subscription, spaces| {
             let mut left = Vec::new();
             if let Some(space) = spaces.find(namespace) {
                 space.channels.retain(|(channel, _)| {
-                    let stays = channels.is_some_and(|gone| !gone.contains(channel));
+                    let stays = !channels.contains(channel);
                     left.extend((!stays).then(|| channel.clone()));
                     stays
                 });

@@ -45,28 +45,28 @@ struct Socket {
 
 /// Serves a new connection whose socket the gateway owns; `bytes` were read behind its request.
 pub(super) async fn serve_direct(
-    gateway: Arc<Gateway>,
-    stream: Arc<TcpStream>,
+    gateway: &Arc<Gateway>,
+    stream: &Arc<TcpStream>,
     inbound: Box<Inbound>,
     bytes: BytesMut,
 ) {
-    let reader = inbound.open_reader(&gateway, Wire::Direct(Arc::clone(&stream)));
-    let mut socket = Socket::begin(&gateway, &reader, inbound);
-    if socket.take_rest(bytes).await == Flow::Go {
-        drive(&gateway, &reader, &stream, &mut socket).await;
+    let reader = inbound.open_reader(gateway, Wire::Direct(Arc::clone(stream)));
+    let mut socket = Socket::begin(gateway, &reader, inbound);
+    if Box::pin(socket.take_rest(bytes)).await == Flow::Go {
+        drive(gateway, &reader, stream, &mut socket).await;
     }
 }
 
 /// Goes on with a session that polled, on a socket that the gateway owns.
 pub(super) async fn go_on_direct(
-    gateway: Arc<Gateway>,
-    stream: Arc<TcpStream>,
-    taken: Taken,
+    gateway: &Arc<Gateway>,
+    stream: &Arc<TcpStream>,
+    taken: Box<Taken>,
     address: IpAddr,
 ) {
-    let reader = take_over(&gateway, &taken.inbound, Wire::Direct(Arc::clone(&stream)), address);
-    if let Some(mut socket) = Socket::go_on(&gateway, &reader, taken).await {
-        drive(&gateway, &reader, &stream, &mut socket).await;
+    let reader = take_over(gateway, &taken.inbound, Wire::Direct(Arc::clone(stream)), address);
+    if let Some(mut socket) = Box::pin(Socket::go_on(gateway, &reader, *taken)).await {
+        drive(gateway, &reader, stream, &mut socket).await;
     }
 }
 
@@ -149,6 +149,7 @@ impl Socket {
         let Taken { inbound, handed_on, receiver, rest } = taken;
         reader.take_over(handed_on);
         gateway.watch(reader, &Inbound::channels(reader, gateway));
+        gateway.note_moved(reader);
         let (gateway, reader) = (Arc::clone(gateway), Arc::clone(reader));
         let mut socket = Self { gateway, reader, receiver, inbound, arrived: Vec::new() };
         for message in rest {

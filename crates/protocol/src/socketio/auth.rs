@@ -5,6 +5,7 @@
 //! Knows: those members. Does not know: whether a token is good.
 
 use serde_json::Value;
+use sha1::Digest as _;
 
 /// The members of `auth` that mean something.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,6 +44,13 @@ impl ConnectAuth {
             channels: channels.filter_map(|channel| channel.as_str().map(str::to_owned)).collect(),
         }
     }
+}
+
+/// The name under which what belongs to a private id is kept: from it the id cannot be found out.
+#[must_use]
+pub fn recovery_name(pid: &str) -> String {
+    let digest = sha1::Sha1::digest(pid.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -11,9 +11,11 @@ mod encode;
 mod event;
 mod json;
 mod packet;
+#[cfg(test)]
+mod tests;
 
 pub use assemble::{Assembler, AssemblerLimits, Incoming};
-pub use auth::ConnectAuth;
+pub use auth::{ConnectAuth, recovery_name};
 pub use encode::{Ack, Emit, Word, frames, payload, reframe};
 pub use event::{Voice, event_frames};
 pub use json::{Args, publication_payload};

@@ -50,6 +50,8 @@ pub(super) fn without_secrets(mut config: Config) -> Config {
     config.gateway.auth.api_keys.iter_mut().for_each(|key| *key = hidden());
     config.gateway.auth.jwt_secret = config.gateway.auth.jwt_secret.map(|_| hidden());
     config.monitor.webhook_token = config.monitor.webhook_token.map(|_| hidden());
+    // It may hold a password.
+    config.emitters.url = config.emitters.url.map(|_| hidden());
     config
 }
 
@@ -80,6 +82,12 @@ async fn serve(config: Config, conformance: bool) -> Result<Option<std::net::Soc
     }
     let listener = anywire.bind(listen).await.map_err(text)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
+    for (name, listener) in anywire.bind_others().await.map_err(text)? {
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        tracing::info!(name, %address, "listening here too");
+        let anywire = std::sync::Arc::clone(&anywire);
+        tokio::spawn(async move { anywire.serve_as(&name, listener).await });
+    }
     let serving = {
         let anywire = std::sync::Arc::clone(&anywire);
         tokio::spawn(async move { anywire.serve(listener).await })

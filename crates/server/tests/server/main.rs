@@ -8,5 +8,6 @@ mod description;
 mod metrics;
 mod process;
 mod runs;
+mod sockets;
 mod support;
 mod tls;

@@ -6,11 +6,11 @@ use crate::Verdict;
 use crate::failure::{Context, Failure, Outcome};
 use crate::jitter::connection::{Connection, Notice, Way};
 use crate::machine::{self, Pins};
-use crate::peers::{Peer, Server, Setting, Transport};
+use crate::peers::{Peer, Server, Transport};
+use crate::setup::Setup;
 use crate::stats::Histogram;
-use crate::table::{Table, number, write_json};
+use crate::table::{Table, number};
 use serde_json::{Value, json};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// What to measure.
@@ -22,21 +22,11 @@ pub(crate) struct Options {
     /// Seconds a transport is measured.
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
-    /// Small numbers, for a few seconds: only shows that everything works.
-    #[arg(long)]
-    smoke: bool,
     /// Do not bind server and load to processors of their own.
     #[arg(long)]
     no_pin: bool,
-    /// The server to measure. Default: `anywire` beside this binary.
-    #[arg(long, env = "ANYWIRE_BIN")]
-    anywire: Option<PathBuf>,
-    /// More arguments for `anywire serve`; repeat for several.
-    #[arg(long, allow_hyphen_values = true)]
-    anywire_argument: Vec<String>,
-    /// Where the JSON goes. Default target/bench/churn.json.
-    #[arg(long)]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    setup: Setup,
 }
 
 /// What one transport's connections cost.
@@ -54,12 +44,7 @@ struct Figures {
 pub(crate) fn run(options: &Options) -> Outcome<Verdict> {
     println!("churn — {}", machine::headline());
     let pins = Pins::choose(!options.no_pin);
-    let setting = Setting {
-        transport: Transport::Websocket,
-        processor: pins.server,
-        anywire: options.anywire.clone(),
-        anywire_arguments: options.anywire_argument.clone(),
-    };
+    let setting = options.setup.setting(Transport::Websocket, pins.server);
     let server = Peer::Anywire.start(&setting)?;
     let measured: Vec<Figures> =
         Way::ALL.iter().map(|way| measure(*way, &server, options, pins.load)).collect::<Outcome<_>>()?;
@@ -78,12 +63,12 @@ pub(crate) fn run(options: &Options) -> Outcome<Verdict> {
         "\nfrom connecting until the client has its cursor; then the connection is reset · CPU: the server's, a connection"
     );
     let results: Vec<Value> = measured.iter().map(Figures::to_json).collect();
-    write_json("churn", options.json.as_deref(), &json!(results))?;
+    options.setup.write_json("churn", &json!(results))?;
     Ok(Verdict::of(measured.iter().all(|figures| figures.failed == 0)))
 }
 
 fn measure(way: Way, server: &Server, options: &Options, processor: Option<usize>) -> Outcome<Figures> {
-    let time = Duration::from_secs_f64(if options.smoke { 0.5 } else { options.seconds });
+    let time = Duration::from_secs_f64(if options.setup.smoke { 0.5 } else { options.seconds });
     let before = server.processes.cpu_ns();
     let (took, failed) = connect_and_go(way, &server.address, options.clients, time, processor)?;
     let cpu_us = server.processes.cpu_ns().saturating_sub(before) as f64 / 1000.0;

@@ -16,6 +16,7 @@ mod machine;
 mod peers;
 mod process;
 mod publish;
+mod setup;
 mod stats;
 mod table;
 mod wire;

@@ -8,11 +8,11 @@ import http from "node:http";
 import { Queue } from "./queue.mjs";
 
 /** Sends a request and resolves with the answer's head; the body is still to be read. */
-function send(base, { method = "GET", path, headers = {}, body }) {
+function send(base, { method = "GET", path, headers = {}, body, signal }) {
   const { hostname, port } = new URL(base);
   return new Promise((resolve, reject) => {
     // A connection each: what one case does to its connection is no other's business.
-    const request = http.request({ host: hostname, port, method, path, headers, agent: false }, resolve);
+    const request = http.request({ host: hostname, port, method, path, headers, signal, agent: false }, resolve);
     request.on("error", reject);
     request.end(body);
   });

@@ -69,6 +69,7 @@ const STEPS = {
   send,
   frames,
   pongs,
+  ended_socket: endedSocket,
   closed,
   close,
   leave,
@@ -92,10 +93,11 @@ async function pipelined(scene, step) {
 
 /** `{"start": name, …}` sends the same and does not wait; `answer` does. */
 async function start(scene, step) {
-  const sent = exchange(scene.base, prepare(scene, step));
+  const cut = new AbortController();
+  const sent = exchange(scene.base, { ...prepare(scene, step), signal: cut.signal });
   // Who waits is told; until then a failure is nobody's.
   sent.catch(() => {});
-  scene.keep(step.start, { sent });
+  scene.keep(step.start, { sent, leave: () => cut.abort() });
 }
 
 /** `{"answer": name, "expect": …}` */
@@ -140,11 +142,13 @@ async function openSocket(scene, step) {
   expectAnswer(scene, step.expect ?? { status: 101 }, opened);
 }
 
-/** `{"send": name, "json" | "text" | "bytes"}`: bytes are hexadecimal digits of a whole or broken frame. */
+/** `{"send": name, "json" | "text" | "binary" | "bytes"}`: bytes are hexadecimal digits of a whole or broken frame, binary those of a message. */
 async function send(scene, step) {
   const socket = scene.find(step.send);
   if (step.bytes !== undefined) {
     socket.send(Buffer.from(step.bytes, "hex"));
+  } else if (step.binary !== undefined) {
+    socket.binary(Buffer.from(step.binary, "hex"));
   } else {
     socket.text(step.text !== undefined ? fill(step.text, scene.names) : JSON.stringify(fill(step.json, scene.names)));
   }
@@ -200,6 +204,11 @@ async function closed(scene, step) {
   }
   matchJson(step.code, code, scene.names, "close code");
   matchText(step.reason ?? "<any>", reason, scene.names, "close reason");
+}
+
+/** `{"ended_socket": name, "within_ms"?}`: the server ends the connection, with or without a close frame; what it sent before does not count. */
+async function endedSocket(scene, step) {
+  await scene.find(step.ended_socket).texts.untilEnd(step.within_ms ?? WAIT_MS);
 }
 
 /** `{"close": name, "code"?}`: says goodbye. */

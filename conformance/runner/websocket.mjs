@@ -66,7 +66,7 @@ function length(count) {
 }
 
 class Client {
-  /** Texts the server sent. */
+  /** Texts the server sent; bytes stand among them as `binary:` and hexadecimal digits. */
   texts = new Queue();
   /** Pongs, as hexadecimal digits. */
   pongs = new Queue();
@@ -90,6 +90,10 @@ class Client {
 
   text(text) {
     this.send(frame(1, text));
+  }
+
+  binary(bytes) {
+    this.send(frame(2, bytes));
   }
 
   close(code, reason = "") {
@@ -143,7 +147,7 @@ class Client {
       }
       this.#end("the server closed");
     } else {
-      this.#end("the server sent a binary frame");
+      this.texts.push(`binary:${payload.toString("hex")}`);
     }
   }
 }

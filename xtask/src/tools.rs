@@ -53,6 +53,24 @@ pub(crate) const TOOLS: &[Tool] = &[
         packages: &["python3", "python3-venv"],
         elsewhere: "Python 3 in the search path: https://python.org/",
     },
+    Tool {
+        name: "ffmpeg",
+        programs: &["ffmpeg"],
+        packages: &["ffmpeg", "fonts-dejavu-core"],
+        elsewhere: "ffmpeg and ffprobe in the search path: https://ffmpeg.org/",
+    },
+    Tool {
+        name: "espeak-ng",
+        programs: &["espeak-ng"],
+        packages: &["espeak-ng"],
+        elsewhere: "espeak-ng in the search path: https://github.com/espeak-ng/espeak-ng",
+    },
+    Tool {
+        name: "redis-server",
+        programs: &["redis-server"],
+        packages: &["redis-server"],
+        elsewhere: "Redis or Valkey in the search path as `redis-server`: https://redis.io/",
+    },
     Tool { name: "curl", programs: &["curl"], packages: &["curl"], elsewhere: "curl: https://curl.se/" },
 ];
 

@@ -19,15 +19,16 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     board::Entry,
-    desk::{Decision, Desk, Outcome},
+    desk::{ChangeError, Decision, Desk, Outcome},
     domain::{Job, JobId},
     events::{Change, KeyUse},
+    order::Order,
     request,
     rules::Refusal,
     wire::{Invalid, file_error},
 };
 
-type Answer = Result<Response, ApiError>;
+pub(crate) type Answer = Result<Response, ApiError>;
 
 /// The routes, with absolute paths.
 pub(crate) fn routes(desk: Arc<Desk>) -> Router {
@@ -48,9 +49,9 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
 }
 
 /// A mutating call: its body, and its key with what it was used for.
-struct Call {
-    body: Bytes,
-    key: Option<KeyUse>,
+pub(crate) struct Call {
+    pub(crate) body: Bytes,
+    pub(crate) key: Option<KeyUse>,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Call {
@@ -93,20 +94,28 @@ fn fingerprint(parts: &[&[u8]]) -> u64 {
 }
 
 async fn start(State(desk): State<Arc<Desk>>, call: Call) -> Answer {
-    let wish = request::start(&call.body)?;
-    let id = wish.session_id.unwrap_or_else(JobId::random);
-    let (title, total_steps) = (wish.title, wish.total_steps);
-    let (own, name) = (Arc::clone(&desk), id.clone());
-    let outcome = desk
-        .decide(&id, call.key, move |job| match job {
-            Some(job) => Err(Refusal::Exists { id: name, status: job.status }),
-            None => {
-                own.room_for_a_job()?;
-                Ok(Some(Change::Started { title, total_steps, upload: None }))
-            }
-        })
-        .await?;
+    let request::Start { session_id, title, total_steps, argv } = request::start(&call.body)?;
+    let order = argv.map(|argv| Order::Elsewhere { argv });
+    let outcome =
+        begin(&desk, session_id, call.key, Change::Started { title, total_steps, upload: None, order })
+            .await?;
     answer(&desk, StatusCode::CREATED, outcome)
+}
+
+/// Starts a job that is not there yet.
+pub(crate) async fn begin(
+    desk: &Arc<Desk>,
+    id: Option<JobId>,
+    key: Option<KeyUse>,
+    started: Change,
+) -> Result<Outcome, ChangeError> {
+    let id = id.unwrap_or_else(JobId::random);
+    let (own, name) = (Arc::clone(desk), id.clone());
+    desk.decide(&id, key, move |job| match job {
+        Some(job) => Err(Refusal::Exists { id: name, status: job.status }),
+        None => own.room_for_a_job().map(|()| Some(started)),
+    })
+    .await
 }
 
 async fn state(State(desk): State<Arc<Desk>>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
@@ -185,7 +194,11 @@ async fn list(State(desk): State<Arc<Desk>>, Query(query): Query<Vec<(String, St
             Some(id) => board.get(id).map(|entry| entry.job.number).ok_or_else(|| before_unknown(id))?,
             None => u64::MAX,
         };
-        let wanted = |entry: &&Entry| list.status.is_none_or(|status| entry.job.status == status);
+        let wanted = |entry: &&Entry| {
+            let job = &entry.job;
+            list.status.is_none_or(|status| job.status == status)
+                && list.kind.is_none_or(|kind| job.kind() == kind)
+        };
         let entries: Vec<Entry> = board.before(number).filter(wanted).take(list.limit).cloned().collect();
         (entries, board.seen())
     };
@@ -288,12 +301,12 @@ fn attachment(filename: &str) -> HeaderValue {
     HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("attachment"))
 }
 
-fn job_id(text: &str) -> Result<JobId, ApiError> {
+pub(crate) fn job_id(text: &str) -> Result<JobId, ApiError> {
     // A text that cannot be a name is the name of no job.
     JobId::new(text).map_err(|_| Refusal::NotFound { id: text.chars().take(64).collect() }.into())
 }
 
-fn answer(desk: &Desk, status: StatusCode, outcome: Outcome) -> Answer {
+pub(crate) fn answer(desk: &Desk, status: StatusCode, outcome: Outcome) -> Answer {
     let body = match outcome {
         Outcome::Now(entry) => entry_json(desk, &entry)?,
         Outcome::Before(state, cursor) => with_cursor(desk, &state, cursor),
@@ -302,8 +315,8 @@ fn answer(desk: &Desk, status: StatusCode, outcome: Outcome) -> Answer {
     Ok(json(status, body).into_response())
 }
 
-fn entry_json(desk: &Desk, entry: &Entry) -> Result<String, ApiError> {
-    let state = serde_json::to_vec(&entry.job.state());
+pub(crate) fn entry_json(desk: &Desk, entry: &Entry) -> Result<String, ApiError> {
+    let state = serde_json::to_vec(&entry.job.state(desk.place(&entry.job)));
     let state =
         state.map_err(|error| api_error(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string()))?;
     Ok(with_cursor(desk, &state, entry.cursor))
@@ -316,6 +329,6 @@ fn with_cursor(desk: &Desk, state: &[u8], cursor: Offset) -> String {
     format!(r#"{open},"cursor":"{}"}}"#, desk.context.log.cursor(cursor))
 }
 
-fn json(status: StatusCode, body: String) -> impl IntoResponse {
+pub(crate) fn json(status: StatusCode, body: String) -> impl IntoResponse {
     (status, [(header::CONTENT_TYPE, "application/json")], body)
 }

@@ -25,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     JobsConfig, StartError,
     board::{Board, Ear, Entry, PastCall},
-    domain::{Job, JobId},
+    command::{child::Worker, files::Runs},
+    domain::{Job, JobId, Status},
     events::{Change, KeyUse, Record, batch, jobs_channel, progress_channel},
     files::Files,
     locks::NamedLocks,
@@ -41,6 +42,10 @@ pub(crate) struct Desk {
     pub(crate) config: JobsConfig,
     /// Where uploads and reports are.
     pub(crate) files: Files,
+    /// Where commands leave their files.
+    pub(crate) run_files: Runs,
+    /// The program that watches over commands.
+    pub(crate) worker: Worker,
     /// All jobs as they stand.
     pub(crate) board: Arc<RwLock<Board>>,
     /// Wakes the schedule: something changed.
@@ -96,14 +101,17 @@ pub(crate) enum Outcome {
 impl Desk {
     /// Reads the board from the log and keeps it up to date from then on.
     pub(crate) async fn open(context: AppContext, config: JobsConfig) -> Result<Arc<Self>, StartError> {
-        let files = Files::open(&context.data_dir)
-            .map_err(|source| StartError::Files { path: context.data_dir.clone(), source })?;
+        let unusable = |source| StartError::Files { path: context.data_dir.clone(), source };
+        let files = Files::open(&context.data_dir).map_err(unusable)?;
+        let run_files = Runs::open(&context.data_dir).map_err(unusable)?;
         let wake = Arc::new(Notify::new());
         let board = open_board(&context, &wake).await?;
         Ok(Arc::new(Self {
+            worker: Worker::new(config.worker.as_deref()),
             context,
             config,
             files,
+            run_files,
             board,
             wake,
             writers: Writers::default(),
@@ -166,6 +174,22 @@ impl Desk {
         if open < self.config.jobs_open_max { Ok(()) } else { Err(Refusal::TooManyOpen { open }) }
     }
 
+    /// The place of a job in its queue, from 1, while it waits there. Reports and commands wait for different things.
+    pub(crate) fn place(&self, job: &Job) -> Option<usize> {
+        if job.status != Status::Queued || self.is_run(&job.id) {
+            return None;
+        }
+        let board = self.board.read();
+        let runs = self.runs.lock();
+        let waiting = board
+            .queued()
+            .map(|entry| &entry.job)
+            .filter(|other| other.is_own_command() == job.is_own_command());
+        let before =
+            waiting.take_while(|other| other.id != job.id).filter(|other| !runs.contains_key(&other.id));
+        Some(before.count() + 1)
+    }
+
     /// Work on a job begins; the token tells it to stop.
     pub(crate) fn begin_run(&self, id: &JobId) -> CancellationToken {
         let stop = self.context.shutdown.child_token();
@@ -209,7 +233,9 @@ impl Desk {
         let before = before.as_ref().map(|entry| &*entry.job);
         // Its place is not known yet and does not show in the state.
         let after = record.change.apply(before, &record, Offset::ZERO);
-        self.context.log.append(batch(&record, before, after.as_ref())).await?;
+        // Whoever begins to wait is the last; on the board it does not wait yet.
+        let place = after.as_ref().and_then(|job| self.place(job));
+        self.context.log.append(batch(&record, before, after.as_ref(), place)).await?;
         announce(&record, after.as_ref());
         // The log told the board before it answered.
         Ok(self.board.read().get(&record.session_id).cloned().map_or(Outcome::Gone, Outcome::Now))

@@ -11,13 +11,12 @@ mod report;
 
 use crate::failure::Outcome;
 use crate::machine::{self, Pins};
-use crate::peers::{Peer, Setting, Transport};
+use crate::peers::{Peer, Transport};
+use crate::setup::Setup;
 use crate::stats::median;
-use crate::table::write_json;
 use crate::{Verdict, table};
 use contestant::{Contestant, Figures};
 use serde::Serialize;
-use std::path::PathBuf;
 
 /// Deliveries in a round, unless `--messages` says otherwise: half a second to two of one processor.
 const ROUND_DELIVERIES: usize = 200_000;
@@ -55,21 +54,11 @@ pub(crate) struct Options {
     /// (and long-polling with `--transport all`).
     #[arg(long)]
     all: bool,
-    /// Small numbers, for a few seconds: only shows that everything works.
-    #[arg(long)]
-    smoke: bool,
     /// Do not bind servers and load to processors of their own.
     #[arg(long)]
     no_pin: bool,
-    /// The server to measure. Default: `anywire` beside this binary.
-    #[arg(long, env = "ANYWIRE_BIN")]
-    anywire: Option<PathBuf>,
-    /// More arguments for `anywire serve`; repeat for several.
-    #[arg(long, allow_hyphen_values = true)]
-    anywire_argument: Vec<String>,
-    /// Where the JSON goes. Default target/bench/fanout.json.
-    #[arg(long)]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    setup: Setup,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -132,7 +121,7 @@ pub(crate) fn run(options: &Options) -> Outcome<Verdict> {
         results.push(serde_json::json!({ "case": case, "rows": rows }));
     }
     println!("\n{}", report::LEGEND);
-    write_json("fanout", options.json.as_deref(), &serde_json::json!(results))?;
+    options.setup.write_json("fanout", &serde_json::json!(results))?;
     Ok(Verdict::of(sound))
 }
 
@@ -142,14 +131,14 @@ impl Options {
         for transport in self.transports() {
             let case = |subscribers, in_flight| self.case(transport, subscribers, in_flight);
             if self.all {
-                let (few, many) = if self.smoke { (50, 100) } else { (1000, 10_000) };
+                let (few, many) = if self.setup.smoke { (50, 100) } else { (1000, 10_000) };
                 cases.extend([case(few, 1), case(few, 8), case(many, 1)]);
-            } else if self.smoke {
+            } else if self.setup.smoke {
                 cases.extend([case(50, 1), case(50, 8)]);
             } else {
                 cases.push(case(self.subscribers, self.in_flight));
             }
-            let idle = self.idle.or(self.all.then_some(if self.smoke { 200 } else { 10_000 }));
+            let idle = self.idle.or(self.all.then_some(if self.setup.smoke { 200 } else { 10_000 }));
             cases.extend(idle.map(|idle| Case { messages: NO_MESSAGES, ..case(idle, 0) }));
         }
         cases
@@ -157,8 +146,8 @@ impl Options {
 
     fn case(&self, transport: Transport, subscribers: usize, in_flight: usize) -> Case {
         let usual = (ROUND_DELIVERIES / subscribers.max(1)).clamp(20, 2000);
-        let messages = self.messages.unwrap_or(if self.smoke { 20 } else { usual });
-        let rounds = if self.smoke { 2 } else { self.rounds.max(1) };
+        let messages = self.messages.unwrap_or(if self.setup.smoke { 20 } else { usual });
+        let rounds = if self.setup.smoke { 2 } else { self.rounds.max(1) };
         Case { transport, subscribers, in_flight, messages, rounds, payload: self.payload }
     }
 
@@ -178,12 +167,7 @@ type Entry = (Peer, Result<Contestant, String>);
 
 fn run_case(case: &Case, options: &Options) -> Vec<Row> {
     let pins = Pins::choose(!options.no_pin);
-    let setting = Setting {
-        transport: case.transport,
-        processor: pins.server,
-        anywire: options.anywire.clone(),
-        anywire_arguments: options.anywire_argument.clone(),
-    };
+    let setting = options.setup.setting(case.transport, pins.server);
     let speaking = options.peers.iter().filter(|peer| peer.speaks(case.transport));
     let mut entries: Vec<Entry> = speaking
         .map(|peer| {

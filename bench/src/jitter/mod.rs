@@ -17,11 +17,11 @@ use crate::Verdict;
 use crate::failure::{Context, Failure, Outcome};
 use crate::machine::{self, Pins};
 use crate::peers::{Peer, Server, Setting, Transport};
-use crate::table::{Table, number, thousands, write_json};
+use crate::setup::Setup;
+use crate::table::{Table, number, thousands};
 use client::{Phase, Shared};
 use connection::Way;
 use publishing::Publisher;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -58,30 +58,20 @@ pub(crate) struct Options {
     /// Kill the server with SIGKILL in the middle and start it again.
     #[arg(long)]
     restart: bool,
-    /// Small numbers, for a few seconds: only shows that everything works.
-    #[arg(long)]
-    smoke: bool,
     /// Seed of the disconnections.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Do not bind server and load to processors of their own.
     #[arg(long)]
     no_pin: bool,
-    /// The server to measure. Default: `anywire` beside this binary.
-    #[arg(long, env = "ANYWIRE_BIN")]
-    anywire: Option<PathBuf>,
-    /// More arguments for `anywire serve`; repeat for several.
-    #[arg(long, allow_hyphen_values = true)]
-    anywire_argument: Vec<String>,
-    /// Where the JSON goes. Default target/bench/jitter.json, with a restart jitter-restart.json.
-    #[arg(long)]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    setup: Setup,
 }
 
 impl Options {
     fn effective(&self) -> Self {
         let mut options = self.clone();
-        if self.smoke {
+        if self.setup.smoke {
             options.clients = options.clients.min(50);
             (options.seconds, options.rate) = (6, 5);
             (options.lives, options.away) = (1.5, 0.3);
@@ -100,12 +90,7 @@ pub(crate) fn run(options: &Options) -> Outcome<Verdict> {
     machine::allow_connections(options.clients)?;
     println!("jitter — {}", machine::headline());
     let pins = Pins::choose(!options.no_pin);
-    let setting = Setting {
-        transport: Transport::Websocket,
-        processor: pins.server,
-        anywire: options.anywire.clone(),
-        anywire_arguments: options.anywire_argument.clone(),
-    };
+    let setting = options.setup.setting(Transport::Websocket, pins.server);
     let mut server = Peer::Anywire.start(&setting)?;
     let shared = Arc::new(Shared::new(&server.address));
     let clients = start_clients(&options, &shared, pins.load)?;
@@ -200,7 +185,7 @@ fn report(options: &Options, totals: &Totals, cpu_ns: u64) -> Outcome<Verdict> {
     result["switch"] = options.switch.into();
     result["restart"] = options.restart.into();
     let name = if options.restart { "jitter-restart" } else { "jitter" };
-    write_json(name, options.json.as_deref(), &result)?;
+    options.setup.write_json(name, &result)?;
     Ok(Verdict::of(totals.is_sound()))
 }
 

@@ -13,13 +13,13 @@ use crate::Verdict;
 use crate::child::Scratch;
 use crate::failure::{Context, Failure, Outcome};
 use crate::machine::{self, Pins};
-use crate::peers::{Peer, Server, Setting, Transport};
+use crate::peers::{Peer, Server, Transport};
+use crate::setup::Setup;
 use crate::stats::Histogram;
-use crate::table::{Table, number, write_json};
+use crate::table::{Table, number};
 use histogram::Buckets;
 use publishers::{Counters, Work};
 use serde_json::{Value, json};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -51,18 +51,8 @@ pub(crate) struct Options {
     /// Bind server and publishers to processors of their own. Without it they share all.
     #[arg(long)]
     pin: bool,
-    /// Small numbers, for a few seconds: only shows that everything works.
-    #[arg(long)]
-    smoke: bool,
-    /// The server to measure. Default: `anywire` beside this binary.
-    #[arg(long, env = "ANYWIRE_BIN")]
-    anywire: Option<PathBuf>,
-    /// More arguments for `anywire serve`; repeat for several.
-    #[arg(long, allow_hyphen_values = true)]
-    anywire_argument: Vec<String>,
-    /// Where the JSON goes. Default target/bench/publish.json.
-    #[arg(long)]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    setup: Setup,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -95,7 +85,7 @@ struct Measured {
 /// Runs the cases, prints the table and writes the JSON.
 pub(crate) fn run(options: &Options) -> Outcome<Verdict> {
     println!("publish — {}", machine::headline());
-    let seconds = Duration::from_secs_f64(if options.smoke { 1.0 } else { options.seconds });
+    let seconds = Duration::from_secs_f64(if options.setup.smoke { 1.0 } else { options.seconds });
     let mut results = Vec::new();
     let mut table = Table::new(&[
         "case",
@@ -120,7 +110,7 @@ pub(crate) fn run(options: &Options) -> Outcome<Verdict> {
         "\nack: from sending the request to its answer · commit: the server's own histogram, quantiles within a bucket interpolated\n\
          plain append: a program that only writes the same bytes to a file and calls fdatasync, half before and half after the case"
     );
-    write_json("publish", options.json.as_deref(), &json!(results))?;
+    options.setup.write_json("publish", &json!(results))?;
     Ok(Verdict::of(sound))
 }
 
@@ -138,12 +128,7 @@ impl Options {
 
 fn measure(case: &Case, options: &Options, seconds: Duration) -> Outcome<Measured> {
     let pins = Pins::choose(options.pin);
-    let setting = Setting {
-        transport: Transport::Websocket,
-        processor: pins.server,
-        anywire: options.anywire.clone(),
-        anywire_arguments: options.anywire_argument.clone(),
-    };
+    let setting = options.setup.setting(Transport::Websocket, pins.server);
     let request = publishers::events_body(case.batch, options.payload);
     let before = floors(case, request.len(), seconds / 10)?;
     let server = Peer::Anywire.start(&setting)?;

@@ -25,7 +25,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use crate::{Gateway, direct, tls::Tls};
+use crate::{Gateway, MAIN_LISTENER, direct, tls::Tls};
 
 /// How long a TLS handshake, or a request head for the HTTP library, may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -35,6 +35,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The address a request came from; an extension of every request.
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub IpAddr);
+
+/// The name of the listener a request came by; an extension of every request.
+#[derive(Debug, Clone)]
+pub(crate) struct ListenerName(pub(crate) Arc<str>);
 
 /// Why serving could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +63,21 @@ impl Gateway {
         app: Router,
         tls: Option<Tls>,
     ) -> Result<(), ServeError> {
+        self.serve_as(MAIN_LISTENER, listener, app, tls).await
+    }
+
+    /// The same under a name, by which Socket.IO namespaces may be told apart.
+    ///
+    /// # Errors
+    /// [`ServeError`] if this address must not be served.
+    pub async fn serve_as(
+        self: &Arc<Self>,
+        name: &str,
+        listener: TcpListener,
+        app: Router,
+        tls: Option<Tls>,
+    ) -> Result<(), ServeError> {
+        let name: Arc<str> = name.into();
         self.gate.check_address(listener.local_addr()?.ip())?;
         loop {
             let (stream, peer) = tokio::select! {
@@ -72,11 +91,18 @@ impl Gateway {
                 },
                 () = self.closing.cancelled() => return Ok(()),
             };
-            self.accept(stream, peer, app.clone(), tls.clone());
+            self.accept(stream, peer, &name, app.clone(), tls.clone());
         }
     }
 
-    fn accept(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, app: Router, tls: Option<Tls>) {
+    fn accept(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        name: &Arc<str>,
+        app: Router,
+        tls: Option<Tls>,
+    ) {
         let now_ms = u64::try_from(self.clock.now().as_millis()).unwrap_or_default();
         if self.lab.cut_until_ms(now_ms) > 0 {
             return;
@@ -95,14 +121,14 @@ impl Gateway {
         };
         // Two small writes in a row would otherwise wait for each other's acknowledgement.
         let _best_effort = stream.set_nodelay(true);
-        let gateway = Arc::clone(self);
+        let (gateway, place) = (Arc::clone(self), Place { address, listener: Arc::clone(name) });
         self.metrics.sockets.fetch_add(1, Relaxed);
         self.tasks.spawn(async move {
             tokio::select! {
                 // First, so that a connection that is cut serves nothing any more.
                 biased;
                 () = gateway.lab.next_cut() => {}
-                () = serve_connection(&gateway, stream, address, app, tls) => {}
+                () = serve_connection(&gateway, stream, &place, app, tls) => {}
             }
             gateway.metrics.sockets.fetch_sub(1, Relaxed);
             drop(counted);
@@ -110,30 +136,37 @@ impl Gateway {
     }
 }
 
+/// Where a connection came from, and by which listener.
+pub(crate) struct Place {
+    pub(crate) address: IpAddr,
+    pub(crate) listener: Arc<str>,
+}
+
 async fn serve_connection(
     gateway: &Arc<Gateway>,
     stream: TcpStream,
-    address: IpAddr,
+    place: &Place,
     app: Router,
     tls: Option<Tls>,
 ) {
     // Boxed, here and below: what is rare must not make the future of every idle connection larger.
     if let Some(tls) = tls {
-        return Box::pin(serve_tls(gateway, stream, address, app, tls)).await;
+        return Box::pin(serve_tls(gateway, stream, place, app, tls)).await;
     }
     let stream = Arc::new(stream);
-    if let Some(bytes) = direct::serve(gateway, &stream, address).await {
+    if let Some(bytes) = direct::serve(gateway, &stream, place).await {
         let http2 = bytes.starts_with(b"PRI");
         let io = CleartextIo::new(stream, bytes.freeze());
-        Box::pin(serve_http(gateway, io, app, address, http2)).await;
+        Box::pin(serve_http(gateway, io, app, place, http2)).await;
     }
 }
 
-async fn serve_tls(gateway: &Arc<Gateway>, stream: TcpStream, address: IpAddr, app: Router, tls: Tls) {
+async fn serve_tls(gateway: &Arc<Gateway>, stream: TcpStream, place: &Place, app: Router, tls: Tls) {
+    let address = place.address;
     match tokio::time::timeout(HANDSHAKE_TIME, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => {
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            serve_http(gateway, stream, app, address, http2).await;
+            serve_http(gateway, stream, app, place, http2).await;
         }
         Ok(Err(error)) => tracing::debug!(%address, %error, "a TLS handshake failed"),
         Err(_) => tracing::debug!(%address, "a TLS handshake took too long"),
@@ -141,12 +174,14 @@ async fn serve_tls(gateway: &Arc<Gateway>, stream: TcpStream, address: IpAddr, a
 }
 
 /// Serves a connection by the HTTP library.
-async fn serve_http<S>(gateway: &Arc<Gateway>, stream: S, app: Router, address: IpAddr, http2: bool)
+async fn serve_http<S>(gateway: &Arc<Gateway>, stream: S, app: Router, place: &Place, http2: bool)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let (address, listener) = (place.address, ListenerName(Arc::clone(&place.listener)));
     let with_address = move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(PeerAddress(address));
+        request.extensions_mut().insert(listener.clone());
         request.map(axum::body::Body::new)
     };
     let service = TowerToHyperService::new(app.map_request(with_address));
@@ -185,6 +220,22 @@ where
     if let Err(error) = served {
         tracing::debug!(%address, %error, "a connection broke off");
     }
+}
+
+/// The plain socket under an upgraded connection, with what was read from it already; the connection itself where there is none.
+pub(crate) fn with_plain_socket(
+    upgraded: hyper::upgrade::Upgraded,
+) -> Result<(Arc<TcpStream>, Bytes), hyper::upgrade::Upgraded> {
+    use hyper_util::server::conn::auto::upgrade::downcast;
+    let upgraded = match upgraded.downcast::<TokioIo<CleartextIo>>() {
+        Ok(parts) => return Ok((parts.io.into_inner().into_stream(), parts.read_buf)),
+        Err(upgraded) => upgraded,
+    };
+    downcast::<TokioIo<TcpStream>>(upgraded).map(|parts| {
+        let stream = parts.io.into_inner();
+        let _best_effort = stream.set_nodelay(true);
+        (Arc::new(stream), parts.read_buf)
+    })
 }
 
 /// A cleartext socket for the HTTP library, with the bytes that were read from it before.

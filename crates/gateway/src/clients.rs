@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use crate::{
     Gateway,
-    fanout::{Reader, ReaderStats},
+    fanout::{ConnectedNamespace, Reader, ReaderStats},
     metrics::Transport,
 };
 
@@ -52,6 +52,10 @@ pub struct Client {
     pub delivered: u64,
     /// Bytes written to it.
     pub bytes: u64,
+    /// What carries a Socket.IO client's packets: `websocket` or `polling`.
+    pub carrier: Option<&'static str>,
+    /// A Socket.IO client's namespaces.
+    pub namespaces: Vec<ConnectedNamespace>,
 }
 
 /// Those who poll: between two polls they have no connection that could be listed.
@@ -157,11 +161,15 @@ impl Gateway {
     /// A reader, with what the same client got in polls before this one.
     fn connected(&self, reader: &Reader, polled: Option<&Poller>, tail: Offset) -> Client {
         let (stats, info) = (reader.stats(tail), reader.info());
+        let socketio = info.transport == Transport::SocketIo;
+        let carrier = if reader.polls() { "polling" } else { "websocket" };
+        let token = stats.namespaces.iter().find_map(|namespace| namespace.user.clone());
         Client {
             client: info.client.to_string(),
             transport: info.transport,
             address: info.address,
-            user: info.user.as_deref().map(str::to_owned),
+            user: info.user.as_deref().map(str::to_owned).or(token),
+            carrier: socketio.then_some(carrier),
             cursor: self.log.cursor(if stats.behind { stats.cursor } else { tail.max(stats.cursor) }),
             acked: stats.acked,
             lag: if stats.behind { tail.get().saturating_sub(stats.cursor.get()) } else { 0 },
@@ -175,6 +183,7 @@ impl Gateway {
                 Some(poller) if stats.channels.is_empty() => poller.channels.clone(),
                 _ => stats.channels,
             },
+            namespaces: stats.namespaces,
         }
     }
 
@@ -235,6 +244,8 @@ impl Gateway {
             gaps: poller.gaps,
             delivered: poller.delivered,
             bytes: 0,
+            carrier: None,
+            namespaces: Vec::new(),
         }
     }
 }

@@ -4,6 +4,8 @@
 
 use serde::Deserialize;
 
+use crate::socketio::SocketIoConfig;
+
 /// Everything about the gateway.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -18,6 +20,8 @@ pub struct GatewayConfig {
     pub auth: AuthConfig,
     /// Limits. Every limit is finite.
     pub limits: LimitsConfig,
+    /// Socket.IO: sessions, heartbeat, namespaces.
+    pub socketio: SocketIoConfig,
 }
 
 impl Default for GatewayConfig {
@@ -28,6 +32,7 @@ impl Default for GatewayConfig {
             shards: 0,
             auth: AuthConfig::default(),
             limits: LimitsConfig::default(),
+            socketio: SocketIoConfig::default(),
         }
     }
 }
@@ -131,7 +136,8 @@ impl GatewayConfig {
             ("limits.publish_burst", limits.publish_burst.into(), 1, 1_000_000),
             ("limits.drain_bytes_max", limits.drain_bytes_max as u64, 4096, 16 << 20),
         ];
-        let outside = table.into_iter().find(|(_, value, least, most)| !(least..=most).contains(&value));
+        let mut all = table.into_iter().chain(self.socketio.bounds());
+        let outside = all.find(|(_, value, least, most)| !(least..=most).contains(&value));
         match outside {
             Some((key, value, least, most)) => Err(OutOfBounds { key, value, least, most }),
             None => Ok(()),

@@ -25,6 +25,7 @@ use tokio::{net::TcpStream, time::Sleep};
 
 use crate::{
     Gateway,
+    accept::Place,
     auth::{Credentials, Principal},
     clients::Polled,
     drive::{Flow, Input, drive, read_ready, write_all},
@@ -32,7 +33,7 @@ use crate::{
     gateway::{Admitted, OpenReader, StreamRequest},
     metrics::Transport,
     polling::Poll,
-    websocket,
+    socketio, websocket,
 };
 
 /// How long a client may take for a request head.
@@ -52,6 +53,8 @@ enum Route {
     WebSocket(Accepted, Box<Admitted>),
     Sse(Box<Admitted>),
     Poll(Box<Admitted>, Option<Box<str>>),
+    /// With the bytes of body that follow.
+    SocketIo(Box<socketio::Asked>, Option<String>, usize),
     /// With the origin of the page that may read why.
     Refused(Refusal, Option<String>),
     Library,
@@ -62,10 +65,10 @@ enum Route {
 pub(crate) async fn serve(
     gateway: &Arc<Gateway>,
     stream: &Arc<TcpStream>,
-    address: IpAddr,
+    place: &Place,
 ) -> Option<BytesMut> {
     let mut poller = None;
-    match serve_requests(gateway, stream, address, &mut poller).await {
+    match serve_requests(gateway, stream, place, &mut poller).await {
         After::Library(bytes) => Some(bytes),
         After::Close => None,
     }
@@ -74,14 +77,15 @@ pub(crate) async fn serve(
 async fn serve_requests(
     gateway: &Arc<Gateway>,
     stream: &Arc<TcpStream>,
-    address: IpAddr,
+    place: &Place,
     poller: &mut Option<OpenReader>,
 ) -> After {
+    let address = place.address;
     let mut bytes = BytesMut::new();
     let mut patience = HEAD_TIME;
     loop {
         // Boxed, and gone when the request is known: an idle connection keeps only what comes after.
-        let Some(route) = Box::pin(next_route(gateway, stream, &mut bytes, patience)).await else {
+        let Some(route) = Box::pin(next_route(gateway, stream, place, &mut bytes, patience)).await else {
             return After::Close;
         };
         match route {
@@ -98,6 +102,20 @@ async fn serve_requests(
                     Box::pin(websocket::serve_direct(gateway, stream, admitted, address)).await;
                 }
                 return After::Close;
+            }
+            Route::SocketIo(asked, origin, body_bytes) => {
+                let serve = socketio::serve_direct(
+                    gateway,
+                    stream,
+                    *asked,
+                    origin.as_deref(),
+                    address,
+                    &mut bytes,
+                    body_bytes,
+                );
+                if !serve.await {
+                    return After::Close;
+                }
             }
             Route::Sse(admitted) => {
                 Box::pin(serve_sse(gateway, stream, admitted, address)).await;
@@ -116,19 +134,25 @@ async fn serve_requests(
 
 /// What the next request asks for; `None` when none comes in time, or none may come any more.
 async fn next_route(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     stream: &TcpStream,
+    place: &Place,
     bytes: &mut BytesMut,
     patience: Duration,
 ) -> Option<Route> {
     tokio::select! {
-        read = tokio::time::timeout(patience, read_head(gateway, stream, bytes)) => read.ok()?.ok()?,
+        read = tokio::time::timeout(patience, read_head(gateway, stream, place, bytes)) => read.ok()?.ok()?,
         () = gateway.closing.cancelled() => None,
     }
 }
 
 /// Reads until a head is complete and says what it asks for; `None` at the end of the connection.
-async fn read_head(gateway: &Gateway, stream: &TcpStream, bytes: &mut BytesMut) -> io::Result<Option<Route>> {
+async fn read_head(
+    gateway: &Arc<Gateway>,
+    stream: &TcpStream,
+    place: &Place,
+    bytes: &mut BytesMut,
+) -> io::Result<Option<Route>> {
     loop {
         if !bytes.is_empty() {
             match head::parse(bytes) {
@@ -136,7 +160,7 @@ async fn read_head(gateway: &Gateway, stream: &TcpStream, bytes: &mut BytesMut) 
                 Head::Other => return Ok(Some(Route::Library)),
                 Head::Complete(request) => {
                     let length = request.bytes;
-                    let route = route(gateway, &request);
+                    let route = route(gateway, place, &request);
                     if !matches!(route, Route::Library) {
                         bytes.advance(length);
                     }
@@ -158,10 +182,12 @@ async fn read_head(gateway: &Gateway, stream: &TcpStream, bytes: &mut BytesMut) 
     }
 }
 
-fn route(gateway: &Gateway, request: &Request<'_>) -> Route {
+fn route(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route {
     let closes =
         request.header("connection").is_some_and(|value| value.to_ascii_lowercase().contains("close"));
     let last_event_id = match request.path {
+        path if gateway.socketio.owns(path) && !closes => return route_socketio(gateway, place, request),
+        _ if request.body_bytes.is_some() => return Route::Library,
         "/anywire/ws" => None,
         "/anywire/sse" => request.header("last-event-id"),
         "/anywire/poll" if !closes => None,
@@ -186,6 +212,26 @@ fn route(gateway: &Gateway, request: &Request<'_>) -> Route {
         let origin = gateway.gate.check_place(&stream.credentials).ok().flatten();
         Route::Refused(refusal, origin.map(str::to_owned))
     })
+}
+
+fn route_socketio(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route {
+    let asking = socketio::Request {
+        method: if request.body_bytes.is_some() { "POST" } else { "GET" },
+        path: request.path,
+        query: request.query,
+        credentials: Credentials {
+            host: request.header("host"),
+            origin: request.header("origin"),
+            authorization: request.header("authorization"),
+            token: None,
+        },
+        address: place.address,
+        listener: &place.listener,
+    };
+    let headers = request.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
+    let asked = gateway.ask_socketio(&asking, headers);
+    let origin = gateway.gate.check_place(&asking.credentials).ok().flatten();
+    Route::SocketIo(Box::new(asked), origin.map(str::to_owned), request.body_bytes.unwrap_or(0))
 }
 
 fn route_websocket(

@@ -24,6 +24,7 @@ use crate::{
     limits::Connections,
     metrics::{Metrics, Transport},
     presence::Presence,
+    socketio::{SocketIo, SocketIoError, look_after_sessions},
 };
 
 /// Why a gateway cannot be set up.
@@ -35,6 +36,9 @@ pub enum GatewayError {
     /// Authorization is not sound.
     #[error(transparent)]
     Auth(#[from] AuthError),
+    /// Socket.IO is not sound.
+    #[error(transparent)]
+    SocketIo(#[from] SocketIoError),
 }
 
 /// What every connection shares.
@@ -50,6 +54,7 @@ pub struct Gateway {
     pub(crate) connections: Arc<Connections>,
     pub(crate) presence: Arc<Presence>,
     pub(crate) pollers: Pollers,
+    pub(crate) socketio: SocketIo,
     /// Cancelled when the gateway stops: nobody is let in any more.
     pub(crate) closing: CancellationToken,
     /// Every connection's task.
@@ -95,12 +100,14 @@ impl Gateway {
             Arc::clone(&lab),
             config.limits.drain_bytes_max,
             u64::from(config.heartbeat_ms),
+            SocketIo::times(&config.socketio),
         ));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let shards = if config.shards == 0 { cores } else { config.shards as usize };
         let fanout = Fanout::new(Arc::clone(&delivery), shards);
         fanout.run();
-        Ok(Arc::new(Self {
+        let gateway = Arc::new(Self {
+            socketio: SocketIo::new(&config.socketio)?,
             connections: Connections::new(&config.limits),
             presence: Presence::new(Arc::clone(&log), Arc::clone(&clock)),
             pollers: Pollers::default(),
@@ -116,7 +123,9 @@ impl Gateway {
             delivery,
             metrics,
             lab,
-        }))
+        });
+        tokio::spawn(look_after_sessions(Arc::downgrade(&gateway), gateway.delivery.times));
+        Ok(gateway)
     }
 
     /// The log behind it.
@@ -222,14 +231,27 @@ impl Gateway {
         address: IpAddr,
         wire: Wire,
     ) -> OpenReader {
-        let client = match &admitted.query.client {
-            Some(name) => name.as_str().into(),
+        let (client, user) = (admitted.query.client.as_deref(), admitted.principal.user());
+        self.open_named(transport, client, user, address, wire)
+    }
+
+    /// A reader for somebody by this name, or by one of ours.
+    pub(crate) fn open_named(
+        self: &Arc<Self>,
+        transport: Transport,
+        client: Option<&str>,
+        user: Option<&str>,
+        address: IpAddr,
+        wire: Wire,
+    ) -> OpenReader {
+        let client = match client {
+            Some(name) => name.into(),
             None => format!("c-{}", self.next_client.fetch_add(1, Relaxed)).into_boxed_str(),
         };
         let info = ReaderInfo {
             transport,
             client,
-            user: admitted.principal.user().map(Into::into),
+            user: user.map(Into::into),
             address,
             connected_at: self.clock.now(),
         };
@@ -244,6 +266,9 @@ impl Gateway {
 
     fn close_reader(&self, reader: &Arc<Reader>) {
         reader.settle(&self.metrics);
+        if reader.info().transport == Transport::SocketIo {
+            self.note_stopped(reader);
+        }
         self.presence.leave_all(reader.info());
         self.fanout.remove(reader);
         self.metrics.closed(reader.info().transport);

@@ -43,7 +43,7 @@ use crate::{
     gateway::{Admitted, OpenReader, StreamRequest, UNKNOWN_ADDRESS},
     metrics::Transport,
     polling::Poll,
-    websocket,
+    socketio, websocket,
 };
 
 impl Gateway {
@@ -54,7 +54,11 @@ impl Gateway {
 
     /// The routes under `/anywire/` without protection; see [`Gateway::protect`].
     pub fn routes(self: &Arc<Self>) -> Router {
-        Router::new()
+        let mut routes = Router::new();
+        for path in self.socketio.paths() {
+            routes = routes.route(&path, any(socketio::respond));
+        }
+        routes
             .route("/anywire/publish", post(publish))
             .route("/anywire/poll", get(poll))
             .route("/anywire/sse", get(sse))
@@ -98,7 +102,7 @@ impl IntoResponse for Refused {
 }
 
 /// What a request says about who sends it.
-fn credentials(request: &Request) -> Credentials<'_> {
+pub(crate) fn credentials(request: &Request) -> Credentials<'_> {
     let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
     Credentials {
         host: text(header::HOST).or_else(|| request.uri().authority().map(http::uri::Authority::as_str)),
@@ -108,7 +112,7 @@ fn credentials(request: &Request) -> Credentials<'_> {
     }
 }
 
-fn address(request: &Request) -> IpAddr {
+pub(crate) fn address(request: &Request) -> IpAddr {
     request.extensions().get::<PeerAddress>().map_or(UNKNOWN_ADDRESS, |peer| peer.0)
 }
 

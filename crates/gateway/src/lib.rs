@@ -22,17 +22,25 @@ mod metrics;
 mod polling;
 mod presence;
 mod shutdown;
+mod socketio;
 mod tls;
 mod websocket;
+
+pub use anywire_protocol::socketio::Args as SocketArgs;
 
 pub use accept::{PeerAddress, ServeError};
 pub use auth::{AuthError, Credentials, Gate, Principal};
 pub use clients::Client;
 pub use config::{AuthConfig, GatewayConfig, LimitsConfig, OutOfBounds};
+pub use fanout::ConnectedNamespace;
 pub use gateway::{Gateway, GatewayError};
 pub use lab::Lab;
 pub use metrics::{Latency, Metrics, MetricsCollector, Transport};
+pub use socketio::{
+    AskError, Heard, MAIN_LISTENER, NamespaceSection, SocketHandler, SocketInfo, SocketIoConfig,
+    SocketIoError, socketio_channels,
+};
 pub use tls::{Tls, TlsError};
 
 /// The source of this crate's settings: the configuration reference is made from its comments.
-pub const CONFIG_SOURCE: &str = include_str!("config.rs");
+pub const CONFIG_SOURCE: &str = concat!(include_str!("config.rs"), include_str!("socketio/config.rs"));

@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anywire_protocol::{native::ServerFrame, sse, websocket::close_frame};
+use anywire_protocol::{engineio::CLOSE, native::ServerFrame, sse, websocket::close_frame};
 
 use crate::{Gateway, fanout::Reader, metrics::Transport};
 
@@ -19,6 +19,7 @@ impl Gateway {
     pub async fn shut_down(&self, patience: Duration) {
         self.closing.cancel();
         self.fanout.for_each_reader(|reader| self.dismiss(reader));
+        self.end_sessions();
         self.tasks.close();
         if tokio::time::timeout(patience, self.tasks.wait()).await.is_err() {
             tracing::warn!(left = self.tasks.len(), "connections did not end in time");
@@ -29,7 +30,12 @@ impl Gateway {
         let retry_ms = self.spread_ms();
         match reader.info().transport {
             Transport::Sse => reader.say_goodbye(&self.delivery, [sse::goodbye_block(retry_ms)]),
-            Transport::WebSocket | Transport::SocketIo => {
+            Transport::SocketIo if reader.polls() => {
+                reader.end_polls(&self.delivery, CLOSE);
+            }
+            // Its clients come back by themselves, each after a time of its own.
+            Transport::SocketIo => reader.say_goodbye(&self.delivery, [close_frame(RESTART, "restart")]),
+            Transport::WebSocket => {
                 let words = [ServerFrame::Goodbye { retry_ms }.encode(), close_frame(RESTART, "restart")];
                 reader.say_goodbye(&self.delivery, words);
             }
@@ -42,6 +48,7 @@ impl Gateway {
         self.lab.set_block_websocket(on);
         if self.lab.blocks_websocket() {
             self.abort_all(Transport::WebSocket);
+            self.abort_all(Transport::SocketIo);
         }
     }
 
@@ -70,7 +77,7 @@ impl Gateway {
 
     fn abort_all(&self, transport: Transport) {
         self.fanout.for_each_reader(|reader| {
-            if reader.info().transport == transport {
+            if reader.info().transport == transport && !reader.polls() {
                 reader.abort();
             }
         });

@@ -71,6 +71,13 @@ impl Subscription {
         self.channels().any(|tail| tail.channel() == channel)
     }
 
+    /// Where it stands on one channel; `None` if it does not follow it.
+    #[must_use]
+    pub fn position(&self, channel: &Channel) -> Option<Offset> {
+        let holds = |group: &&Group| group.channels.iter().any(|tail| tail.channel() == channel);
+        self.groups.iter().find(holds).map(|group| group.cursor)
+    }
+
     /// The cursor that holds for every channel: the lowest. `tail` where there is no channel.
     #[must_use]
     pub fn cursor(&self, tail: Offset) -> Offset {

@@ -19,8 +19,11 @@ use crate::{
     websocket::{self, Limits, Opcode, Received, Receiver, Violation},
 };
 
+mod socketio;
 #[cfg(test)]
 mod tests;
+
+pub use socketio::{engineio, socketio};
 
 /// Small, so that limits are met often.
 const WEBSOCKET_LIMITS: Limits = Limits { message_bytes_max: 1000 };
@@ -175,6 +178,7 @@ fn clone<'a>(request: &head::Request<'a>) -> head::Request<'a> {
         query: request.query,
         headers: request.headers.clone(),
         bytes: request.bytes,
+        body_bytes: request.body_bytes,
     }
 }
 

@@ -5,6 +5,7 @@
 //! Knows: how everything looks on the wire (PROTOCOL.md). Does not know: sockets, clocks, async, who is connected.
 
 pub mod codes;
+pub mod engineio;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod head;
@@ -14,6 +15,7 @@ pub mod native;
 pub mod poll;
 pub mod publish;
 pub mod request;
+pub mod socketio;
 pub mod sse;
 pub mod websocket;
 
@@ -27,6 +29,6 @@ pub mod slots {
     pub const SSE: usize = 1;
     /// The event's JSON, for polls.
     pub const POLL: usize = 2;
-    /// Reserved for Socket.IO.
+    /// Socket.IO packets on `/` as whole WebSocket frames.
     pub const SOCKETIO: usize = 3;
 }

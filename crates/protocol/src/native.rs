@@ -122,7 +122,7 @@ fn parse_command(raw: Raw<'_>, text: &str, limits: &PublishLimits) -> Result<Com
             presence: raw.presence,
         }),
         Some("unsubscribe") => channels(raw.channels.as_deref()).map(Command::Unsubscribe),
-        Some("publish") => publish(text, limits).map(Command::Publish),
+        Some("publish") => parse_publication(text, limits).map(Command::Publish),
         Some("presence") => channel(&member(raw.channel, "channel")?).map(Command::Presence),
         Some("auth") => Ok(Command::Auth(member(raw.token, "token")?.into_owned())),
         Some("ack") => cursor(&member(raw.cursor, "cursor")?).map(Command::Ack),
@@ -163,7 +163,11 @@ fn position(text: Option<&str>) -> Result<Position, Refusal> {
         .map_err(|error: anywire_log::CursorError| Refusal::new(Code::InvalidCursor, error.to_string()))
 }
 
-fn publish(text: &str, limits: &PublishLimits) -> Result<Batch, Refusal> {
+/// Reads the members of a publication from an object that may hold others too, and `idempotency_key` among them.
+///
+/// # Errors
+/// A [`Refusal`] that names the member and its value.
+pub fn parse_publication(text: &str, limits: &PublishLimits) -> Result<Batch, Refusal> {
     let raw: RawPublish<'_> = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
     // The publication's own members go through the one parser that HTTP uses too.
     let mut body = Vec::with_capacity(text.len());

@@ -132,7 +132,7 @@ fn payload(data: Option<&RawValue>, encoding: Option<&str>) -> Result<Payload, R
 
 /// The text on one line: line breaks in JSON are white space between tokens (inside strings they are escaped), and SSE could not carry
 /// them.
-fn one_line(text: &str) -> Bytes {
+pub(crate) fn one_line(text: &str) -> Bytes {
     let bytes = text.as_bytes();
     if memchr::memchr2(b'\n', b'\r', bytes).is_none() {
         return Bytes::copy_from_slice(bytes);

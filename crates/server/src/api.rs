@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use anywire_gateway::Client;
+use anywire_gateway::{Client, ConnectedNamespace};
 use anywire_log::{Clock, SystemClock, Timestamp};
 use anywire_protocol::json::iso_time;
 use axum::{
@@ -162,6 +162,17 @@ fn client(client: &Client) -> Value {
         "gaps": client.gaps,
         "delivered": client.delivered,
         "bytes": client.bytes,
+        "carrier": client.carrier,
+        "namespaces": client.namespaces.iter().map(namespace).collect::<Vec<_>>(),
+    })
+}
+
+fn namespace(connected: &ConnectedNamespace) -> Value {
+    json!({
+        "name": connected.namespace,
+        "socket": connected.socket,
+        "user": connected.user,
+        "rooms": connected.rooms.iter().map(anywire_log::Channel::as_str).collect::<Vec<_>>(),
     })
 }
 
@@ -254,6 +265,6 @@ fn lab_disabled(anywire: &Anywire) -> Option<Response> {
     (!anywire.gateway.lab().is_enabled()).then(|| (StatusCode::FORBIDDEN, Json(body)).into_response())
 }
 
-fn invalid(message: &str) -> Response {
+pub(crate) fn invalid(message: &str) -> Response {
     (StatusCode::BAD_REQUEST, Json(json!({ "code": "invalid_request", "message": message }))).into_response()
 }

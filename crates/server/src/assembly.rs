@@ -5,13 +5,15 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anywire_app::{AppContext, Application};
-use anywire_gateway::{Gateway, GatewayError, MetricsCollector, ServeError, Tls, TlsError};
+use anywire_emitters::{Emitters, Rules};
+use anywire_gateway::{Gateway, GatewayError, MAIN_LISTENER, MetricsCollector, ServeError, Tls, TlsError};
 use anywire_jobs::Jobs;
 use anywire_log::{
-    ChannelPattern, Clock, Engine, Keep, Log, MemoryEngine, Retention, RetentionRule, RetentionRules,
-    SystemClock, TailConfig,
+    Channel, ChannelPattern, Clock, Engine, Keep, Log, MemoryEngine, Retention, RetentionRule,
+    RetentionRules, SystemClock, TailConfig,
 };
 use anywire_monitor::{Monitor, MonitorConfig};
+use anywire_pipeline::{Pipeline, PipelineConfig};
 use anywire_store::{EmbeddedConfig, EmbeddedEngine};
 use axum::Router;
 use prometheus_client::registry::Registry;
@@ -26,10 +28,17 @@ use crate::{
     openapi,
     overview::{OVERVIEW_CHANNEL, Overview},
     restart::Restart,
+    sockets,
 };
 
 /// How often retention is applied.
 const RETENTION_EVERY: Duration = Duration::from_secs(1);
+
+/// Channels that only the applications write to: their state is built from them.
+fn kept() -> impl Iterator<Item = &'static str> {
+    let own = [anywire_jobs::JOBS_CHANNEL];
+    own.into_iter().chain(anywire_monitor::OWN_CHANNELS).chain(anywire_pipeline::kept_channels())
+}
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -60,12 +69,34 @@ pub enum StartError {
         /// The one that is missing.
         missing: &'static str,
     },
+    /// Two listeners have one name.
+    #[error(
+        "two listeners are called {name:?}; give each in `listeners` a name of its own (the main one is \"main\")"
+    )]
+    ListenerName {
+        /// The name.
+        name: String,
+    },
+    /// A namespace is for a listener that there is not.
+    #[error("namespace {namespace:?} is for listener {listener:?}, which is not in `listeners`")]
+    NoListener {
+        /// The namespace.
+        namespace: String,
+        /// The listener.
+        listener: String,
+    },
     /// The jobs application could not start.
     #[error("jobs: {0}")]
     Jobs(#[from] anywire_jobs::StartError),
     /// The monitor application could not start.
     #[error("monitor: {0}")]
     Monitor(#[from] anywire_monitor::StartError),
+    /// The pipeline application could not start.
+    #[error("pipeline: {0}")]
+    Pipeline(#[from] anywire_pipeline::StartError),
+    /// A setting of the emitters is not sound.
+    #[error(transparent)]
+    Emitters(#[from] anywire_emitters::ConfigError),
 }
 
 /// One server, assembled.
@@ -91,11 +122,13 @@ impl Anywire {
     pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let tls = tls(&config.server.tls)?;
+        check_listeners(&config)?;
         // For those who ask other servers; a second call finds the first one's choice.
         let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let rules = rules(&config.server, &config.monitor);
+        let rules = rules(&config.server, &config.monitor, &config.pipeline);
         let engine = engine(&config.server, rules.clone(), Arc::clone(&clock)).await?;
         let log = Log::start(engine, rules, TailConfig { bytes_max: config.server.tail.bytes_max });
+        let message_bytes_max = config.gateway.limits.message_bytes_max;
         let gateway = Gateway::start(Arc::clone(&log), config.gateway, Arc::clone(&clock))?;
         if config.server.lab {
             gateway.lab().enable();
@@ -111,13 +144,14 @@ impl Anywire {
         let mut meter = Meter::new(&gateway);
         let meter = Box::new(move || meter.figures());
         let monitor = Monitor::start(context("monitor"), config.monitor, meter).await?;
-        let applications: Vec<Arc<dyn Application>> = vec![jobs, monitor];
+        let pipeline = Pipeline::start(context("pipeline"), config.pipeline, None).await?;
+        kept().for_each(|channel| gateway.keep_for_server(channel));
+        let kept = kept().flat_map(Channel::new).collect();
+        let emitters =
+            Emitters::new(context("emitters"), config.emitters, Rules { message_bytes_max, kept })?;
+        let applications: Vec<Arc<dyn Application>> = vec![jobs, monitor, pipeline, emitters];
         let background = TaskTracker::new();
-        for application in &applications {
-            background.spawn(Arc::clone(application).run());
-        }
-        gateway.keep_for_server(anywire_jobs::JOBS_CHANNEL);
-        anywire_monitor::OWN_CHANNELS.iter().for_each(|channel| gateway.keep_for_server(channel));
+        applications.iter().for_each(|one| drop(background.spawn(Arc::clone(one).run())));
         let overview = Overview::start(&gateway, shutdown.clone());
         tokio::spawn(apply_retention(Arc::clone(&log), clock, shutdown.clone()));
         let mut registry = Registry::default();
@@ -151,7 +185,7 @@ impl Anywire {
     /// Every route there is: transports, applications, API and console.
     pub fn router(self: &Arc<Self>) -> Router {
         let applications = self.applications.iter().fold(Router::new(), |all, one| all.merge(one.routes()));
-        let guarded = applications.merge(api::routes(self));
+        let guarded = applications.merge(api::routes(self)).merge(sockets::routes(self));
         let open = self.gateway.routes().merge(api::open_routes(self)).merge(openapi::routes());
         let routes = open.merge(self.gateway.for_backends(guarded));
         self.gateway
@@ -173,20 +207,61 @@ impl Anywire {
     /// # Errors
     /// [`StartError`].
     pub async fn serve(self: &Arc<Self>, listener: TcpListener) -> Result<(), StartError> {
-        Ok(self.gateway.serve(listener, self.router(), self.tls.clone()).await?)
+        self.serve_as(MAIN_LISTENER, listener).await
     }
 
-    /// Stops in order: nobody is let in, everybody is told, applications end, the log is closed.
+    /// The same under a name, by which Socket.IO namespaces can be told apart.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn serve_as(self: &Arc<Self>, name: &str, listener: TcpListener) -> Result<(), StartError> {
+        Ok(self.gateway.serve_as(name, listener, self.router(), self.tls.clone()).await?)
+    }
+
+    /// Binds every listener but the main one, as configured.
+    ///
+    /// # Errors
+    /// [`StartError`] names the address.
+    pub async fn bind_others(&self) -> Result<Vec<(String, TcpListener)>, StartError> {
+        let mut bound = Vec::new();
+        for section in &self.config.listeners {
+            bound.push((section.name.clone(), self.bind(section.listen).await?));
+        }
+        Ok(bound)
+    }
+
+    /// Stops in order: nobody is let in, everybody is told, applications have ended, the log is closed.
     pub async fn stop(&self) {
         let patience = Duration::from_millis(self.config.stop_ms);
-        self.gateway.shut_down(patience).await;
+        // At once, also for long answers of applications: a connection that waits for more of one would not end.
         self.shutdown.cancel();
+        self.gateway.shut_down(patience).await;
         self.background.close();
         if tokio::time::timeout(patience, self.background.wait()).await.is_err() {
             tracing::warn!("an application did not end in time");
         }
         self.log.engine().close().await;
     }
+}
+
+/// Listeners have names of their own, and namespaces name those there are.
+fn check_listeners(config: &Config) -> Result<(), StartError> {
+    let mut names = vec![MAIN_LISTENER];
+    for section in &config.server.listeners {
+        if names.contains(&section.name.as_str()) {
+            return Err(StartError::ListenerName { name: section.name.clone() });
+        }
+        names.push(&section.name);
+    }
+    for section in &config.gateway.socketio.namespaces {
+        if let Some(listener) =
+            section.listener.as_ref().filter(|listener| !names.contains(&listener.as_str()))
+        {
+            let (namespace, listener) = (section.name.clone(), listener.clone());
+            return Err(StartError::NoListener { namespace, listener });
+        }
+    }
+    Ok(())
 }
 
 /// The certificate files are read before anything is made or announced: a server that cannot be reached is not ready.
@@ -200,7 +275,7 @@ fn tls(section: &TlsSection) -> Result<Option<Tls>, StartError> {
 }
 
 /// The rules of retention: the configuration's first, so that it can overrule those of the applications.
-fn rules(config: &ServerConfig, monitor: &MonitorConfig) -> RetentionRules {
+fn rules(config: &ServerConfig, monitor: &MonitorConfig, pipeline: &PipelineConfig) -> RetentionRules {
     let mut rules: Vec<RetentionRule> = config.retention.iter().map(|section| section.rule()).collect();
     rules.push(RetentionRule {
         pattern: ChannelPattern::new(OVERVIEW_CHANNEL),
@@ -209,6 +284,8 @@ fn rules(config: &ServerConfig, monitor: &MonitorConfig) -> RetentionRules {
     });
     rules.extend(anywire_jobs::channels());
     rules.extend(anywire_monitor::channels(monitor));
+    rules.extend(anywire_pipeline::channels(pipeline));
+    rules.extend(anywire_gateway::socketio_channels());
     RetentionRules::new(rules, Retention::default())
 }
 

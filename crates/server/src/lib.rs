@@ -9,6 +9,7 @@ mod api;
 mod assembly;
 pub mod cli;
 pub mod config;
+mod conformance;
 mod console;
 mod limits;
 mod meter;
@@ -16,6 +17,7 @@ mod openapi;
 mod overview;
 pub mod reference;
 mod restart;
+mod sockets;
 
 pub use assembly::{Anywire, StartError};
 pub use config::{Config, ConfigError, Settings};

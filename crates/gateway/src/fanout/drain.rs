@@ -12,7 +12,9 @@ use std::{
 use anywire_log::{Event, Gap, Offset, Peek, ReadBatch, ReadLimit, ReadRequest};
 use anywire_protocol::{
     native::{ServerFrame, event_frame},
-    poll, sse,
+    poll,
+    socketio::{event_frames, frames, payload},
+    sse,
 };
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -92,8 +94,10 @@ impl Reader {
 
     /// The fan-out's turn: something on a channel was committed.
     pub(super) fn on_commit(&self, delivery: &Delivery, shared: &mut Shared<'_>, tally: &mut Tally) {
-        let Wire::Direct(stream) = &self.wire else {
-            return self.wake.notify_one();
+        let stream = match &self.wire {
+            Wire::Direct(stream) => stream,
+            Wire::Woken => return self.wake.notify_one(),
+            Wire::Polled => return self.on_commit_polled(delivery, shared, tally),
         };
         let mut state = self.state.lock();
         if state.mode != Mode::Live || (self.info.transport == Transport::Sse && delivery.lab.buffers_sse()) {
@@ -127,7 +131,7 @@ impl Reader {
         }
     }
 
-    fn drain_locked(
+    pub(super) fn drain_locked(
         &self,
         state: &mut State,
         delivery: &Delivery,
@@ -161,7 +165,7 @@ impl Reader {
                 }
                 continue;
             }
-            match self.deliver(state, delivery, sink, &events, through, tally) {
+            match self.deliver(state, delivery, sink, &events, None, through, tally) {
                 Written::All(bytes) => budget = budget.saturating_sub(bytes),
                 Written::Part => return Outcome::Full,
                 Written::Broken => return Outcome::Broken,
@@ -200,20 +204,26 @@ impl Reader {
     fn tell_gap(&self, state: &mut State, delivery: &Delivery, gap: &Gap) {
         state.gaps += 1;
         delivery.metrics.gaps.fetch_add(1, Relaxed);
-        let told = match self.info.transport {
-            Transport::Sse => sse::gap_block(gap),
-            _ => ServerFrame::Gap(gap).encode(),
+        let told = match (self.info.transport, &state.spaces) {
+            (Transport::Sse, _) => sse::gap_block(gap),
+            (_, Some(spaces)) if matches!(self.wire, Wire::Polled) => payload(&spaces.tell_gap(gap)),
+            (_, Some(spaces)) => frames(&spaces.tell_gap(gap)),
+            (_, None) => ServerFrame::Gap(gap).encode(),
         };
-        state.unsent.push_back(told);
+        if !told.is_empty() {
+            state.unsent.push_back(told);
+        }
     }
 
-    /// Writes events and moves the cursor past what was written.
+    /// Writes events and moves the cursor past what was written. `ready` is the events' bytes where they are made already.
+    #[allow(clippy::too_many_arguments, reason = "the one function that delivers")]
     fn deliver(
         &self,
         state: &mut State,
         delivery: &Delivery,
         sink: &mut impl Sink,
         events: &[Arc<Event>],
+        ready: Option<&[Bytes]>,
         through: Offset,
         tally: &mut Tally,
     ) -> Written {
@@ -223,9 +233,13 @@ impl Reader {
             return Written::All(0);
         }
         let mut total = 0;
-        for turn in events.chunks(SLICES_MAX) {
-            let encoded: SmallVec<[&Bytes; SLICES_MAX]> =
-                turn.iter().map(|event| self.encode(event, delivery)).collect();
+        for (index, turn) in events.chunks(SLICES_MAX).enumerate() {
+            let own = self.encode_apart(state, turn, delivery, ready.is_some());
+            let ready = ready.map(|all| &all[index * SLICES_MAX..][..turn.len()]).or(own.as_deref());
+            let encoded: SmallVec<[&Bytes; SLICES_MAX]> = match ready {
+                Some(ready) => ready.iter().collect(),
+                None => turn.iter().map(|event| self.encode(event, delivery)).collect(),
+            };
             let expected: usize = encoded.iter().map(|bytes| bytes.len()).sum();
             let slices: SmallVec<[IoSlice<'_>; SLICES_MAX]> =
                 encoded.iter().map(|b| IoSlice::new(b)).collect();
@@ -255,8 +269,22 @@ impl Reader {
     fn encode<'e>(&self, event: &'e Event, delivery: &Delivery) -> &'e Bytes {
         match self.info.transport {
             Transport::Sse => sse::event_block(event, delivery.log.epoch()),
+            Transport::SocketIo => event_frames(event),
             _ => event_frame(event),
         }
+    }
+
+    /// The events' bytes for a Socket.IO reader to which they look different than to most; `None` for all others.
+    fn encode_apart(
+        &self,
+        state: &State,
+        events: &[Arc<Event>],
+        delivery: &Delivery,
+        are_ready: bool,
+    ) -> Option<Vec<Bytes>> {
+        let polling = matches!(self.wire, Wire::Polled);
+        let spaces = state.spaces.as_ref().filter(|spaces| !are_ready && (polling || !spaces.is_plain()))?;
+        Some(spaces.encode(events, delivery.log.epoch(), polling))
     }
 
     fn deliver_shared(
@@ -281,7 +309,13 @@ impl Reader {
                 Flushed::Broken => Outcome::Broken,
             };
         }
-        match self.deliver(state, delivery, sink, &read.events, read.through, tally) {
+        let spaces = state.spaces.as_ref().filter(|spaces| !spaces.is_plain());
+        let voice = spaces.and_then(|spaces| spaces.shared_voice(false));
+        let (events, through) = (std::mem::take(&mut read.events), read.through);
+        let ready = voice.map(|voice| read.voiced(&voice, &events, delivery.log.epoch()));
+        let written = self.deliver(state, delivery, sink, &events, ready, through, tally);
+        read.events = events;
+        match written {
             Written::All(_) => Outcome::Live,
             Written::Part => Outcome::Full,
             Written::Broken => Outcome::Broken,
@@ -295,6 +329,7 @@ mod tests {
         Batch, Channel, EventName, Log, MemoryEngine, Payload, Publication, RetentionRules, Subscription,
         SystemClock, TailConfig, Timestamp,
     };
+    use anywire_protocol::engineio::HeartbeatTimes;
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
@@ -311,7 +346,8 @@ mod tests {
         let name = EventName::new("x").expect("a name");
         let publication = Publication { channel: channel.clone(), name, payload: Payload::null() };
         log.append(Batch::one(publication)).await.expect("an append");
-        Delivery::new(log, Arc::<Metrics>::default(), Arc::<Lab>::default(), 1 << 18, 25_000)
+        let times = HeartbeatTimes { interval_ms: 25_000, timeout_ms: 20_000, look_ms: 500 };
+        Delivery::new(log, Arc::<Metrics>::default(), Arc::<Lab>::default(), 1 << 18, 25_000, times)
     }
 
     #[tokio::test]

@@ -12,10 +12,12 @@
 //! - Locks are taken in one order: watches, shard, reader.
 
 mod drain;
+mod polled;
 mod reader;
 mod shard;
 mod shared;
 mod sink;
+mod spaces;
 mod state;
 
 use std::{
@@ -24,15 +26,19 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anywire_log::{Channel, ChannelTail, CommitListener, Event, Log};
+use anywire_protocol::engineio::HeartbeatTimes;
 use parking_lot::RwLock;
 
 pub(crate) use drain::{Fetched, Outcome};
+pub(crate) use polled::{HandedOn, Wait, WaitError, payload_head};
 pub(crate) use reader::{Mode, PollTerms, Reader, ReaderInfo, ReaderStats, UNSENT_BYTES_MAX, Wire};
 pub(crate) use sink::{BufferSink, SocketSink};
+pub use spaces::ConnectedNamespace;
+pub(crate) use spaces::{Space, Spaces};
 pub(crate) use state::{answer_head, no_content};
 
 use crate::{lab::Lab, metrics::Metrics};
@@ -48,6 +54,8 @@ pub(crate) struct Delivery {
     pub(crate) lab: Arc<Lab>,
     pub(crate) drain_bytes_max: usize,
     pub(crate) heartbeat_ms: u64,
+    /// The heartbeat of Socket.IO clients.
+    pub(crate) times: HeartbeatTimes,
     started: Instant,
 }
 
@@ -58,8 +66,9 @@ impl Delivery {
         lab: Arc<Lab>,
         drain_bytes_max: usize,
         heartbeat_ms: u64,
+        times: HeartbeatTimes,
     ) -> Self {
-        Self { log, metrics, lab, drain_bytes_max, heartbeat_ms, started: Instant::now() }
+        Self { log, metrics, lab, drain_bytes_max, heartbeat_ms, times, started: Instant::now() }
     }
 
     /// Milliseconds since the start: the coarse clock of liveness and rates.
@@ -106,7 +115,8 @@ impl Fanout {
     /// Starts a task for each shard and listens to the log. The tasks end with the runtime.
     pub(crate) fn run(self: &Arc<Self>) {
         for shard in &self.shards {
-            tokio::spawn(Arc::clone(shard).walk_for_ever(Arc::downgrade(self)));
+            let look = Duration::from_millis(self.delivery.times.look_ms.into());
+            tokio::spawn(Arc::clone(shard).walk_for_ever(Arc::downgrade(self), look));
         }
         self.delivery.log.listen(Arc::clone(self) as Arc<dyn CommitListener>);
     }

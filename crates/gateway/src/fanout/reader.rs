@@ -20,6 +20,7 @@ use std::{
 
 use anywire_log::{Channel, Cursor, Offset, Subscription, Timestamp};
 use anywire_protocol::{
+    engineio::Beat,
     liveness::{Due, Liveness},
     native::ServerFrame,
     sse,
@@ -31,6 +32,7 @@ use tokio::{net::TcpStream, sync::Notify};
 
 use super::{
     Delivery, SocketSink,
+    spaces::ConnectedNamespace,
     state::{Flushed, State, no_content},
 };
 use crate::metrics::{Metrics, Transport};
@@ -45,6 +47,8 @@ pub(crate) enum Wire {
     Direct(Arc<TcpStream>),
     /// By the connection's own task, which is woken: TLS, HTTP/2.
     Woken,
+    /// In answers to polls (see `polled`): between two of them by nobody.
+    Polled,
 }
 
 /// Who drives a reader.
@@ -93,6 +97,8 @@ pub(crate) struct ReaderStats {
     pub(crate) gaps: u32,
     pub(crate) delivered: u64,
     pub(crate) bytes: u64,
+    /// Of a Socket.IO connection.
+    pub(crate) namespaces: Vec<ConnectedNamespace>,
 }
 
 /// One connection's place in the log.
@@ -110,13 +116,15 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn new(info: ReaderInfo, shard: usize, wire: Wire, now_ms: u64) -> Arc<Self> {
-        let mode = if info.transport == Transport::LongPoll { Mode::Idle } else { Mode::Driven };
+        let polls = info.transport == Transport::LongPoll || matches!(wire, Wire::Polled);
+        let mode = if polls { Mode::Idle } else { Mode::Driven };
         let state = State {
             subscription: Subscription::new(),
             mode,
             unsent: VecDeque::new(),
             liveness: Liveness::new(now_ms),
             poll: None,
+            spaces: None,
             acked: None,
             resumes: 0,
             gaps: 0,
@@ -160,6 +168,11 @@ impl Reader {
         self.wake.notified().await;
     }
 
+    /// Hands a wake-up on to whoever else waits.
+    pub(crate) fn pass_on(&self) {
+        self.wake.notify_one();
+    }
+
     pub(crate) fn mode(&self) -> Mode {
         self.state.lock().mode
     }
@@ -176,6 +189,7 @@ impl Reader {
             gaps: state.gaps,
             delivered: state.delivered,
             bytes: state.bytes,
+            namespaces: state.spaces.as_ref().map(|spaces| spaces.connected()).unwrap_or_default(),
         }
     }
 
@@ -227,7 +241,7 @@ impl Reader {
                 Flushed::Full => self.hand_over(&mut state, delivery),
                 Flushed::Broken => return false,
             },
-            Wire::Woken => self.wake.notify_one(),
+            Wire::Woken | Wire::Polled => self.wake.notify_one(),
         }
         true
     }
@@ -265,9 +279,16 @@ impl Reader {
             self.tick_poll(&mut state, now_ms);
             return 0;
         }
+        if matches!(self.wire, Wire::Polled) {
+            // Its session looks after it.
+            return 0;
+        }
         if matches!(self.wire, Wire::Woken) {
             let behind = self.is_behind_unseen(&state);
             state.set_behind(behind, &delivery.metrics);
+        }
+        if self.info.transport == Transport::SocketIo {
+            return self.tick_socketio(&mut state, delivery, tail, now_ms);
         }
         let answers = self.info.transport == Transport::WebSocket;
         let lag = tail.get().saturating_sub(state.subscription.cursor(tail).get());
@@ -283,6 +304,34 @@ impl Reader {
             Due::HeartbeatAndPing => self.heartbeat(&mut state, delivery, true),
         }
         if state.mode == Mode::Live { 0 } else { lag }
+    }
+
+    /// The heartbeat of Engine.IO over a WebSocket. It does not stop for a client that is behind, since the client waits for it; but who has
+    /// not read yet what was written before a ping cannot have answered it.
+    fn tick_socketio(&self, state: &mut State, delivery: &Delivery, tail: Offset, now_ms: u64) -> u64 {
+        let blocked = state.mode == Mode::Driven && matches!(self.wire, Wire::Direct(_));
+        let Some(spaces) = &mut state.spaces else { return 0 };
+        let over = spaces.ends_ms.is_some_and(|ends_ms| now_ms >= ends_ms);
+        match spaces.heartbeat.tick(now_ms, delivery.times) {
+            _ if over => self.end_silently(state),
+            Beat::Nothing => {}
+            Beat::Ping => {
+                state.unsent.push_back(Bytes::from_static(b"\x81\x012"));
+                self.push_out(state, delivery);
+            }
+            Beat::Dead if blocked => spaces.heartbeat.grant(now_ms, delivery.times),
+            Beat::Dead => self.end_silently(state),
+        }
+        if state.mode == Mode::Live {
+            0
+        } else {
+            tail.get().saturating_sub(state.subscription.cursor(tail).get())
+        }
+    }
+
+    fn end_silently(&self, state: &mut State) {
+        state.mode = Mode::Ended;
+        self.wake.notify_one();
     }
 
     fn heartbeat(&self, state: &mut State, delivery: &Delivery, ping: bool) {
@@ -308,7 +357,7 @@ impl Reader {
                 Flushed::All => {}
                 Flushed::Full | Flushed::Broken => self.hand_over(state, delivery),
             },
-            Wire::Woken => self.wake.notify_one(),
+            Wire::Woken | Wire::Polled => self.wake.notify_one(),
         }
     }
 

@@ -23,8 +23,6 @@ use super::{
 
 /// How many readers a walk serves before other tasks have their turn.
 const WALK_TURN: usize = 128;
-/// How often liveness is looked after.
-const SWEEP_EVERY: Duration = Duration::from_millis(500);
 
 pub(super) struct Shard {
     index: usize,
@@ -117,8 +115,8 @@ impl Shard {
         empty
     }
 
-    pub(super) async fn walk_for_ever(self: Arc<Self>, fanout: Weak<Fanout>) {
-        let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    pub(super) async fn walk_for_ever(self: Arc<Self>, fanout: Weak<Fanout>, sweep_every: Duration) {
+        let mut sweep = tokio::time::interval(sweep_every);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let swept = tokio::select! {

@@ -7,10 +7,12 @@ use std::{
     time::Duration,
 };
 
-use anywire_log::{ChannelTail, Event, Offset, Peek, ReadLimit, Subscription};
+use anywire_log::{ChannelTail, Epoch, Event, Offset, Peek, ReadLimit, Subscription};
+use anywire_protocol::engineio::SEPARATOR;
 use bytes::Bytes;
+use smallvec::SmallVec;
 
-use super::Delivery;
+use super::{Delivery, spaces::VoiceKey};
 use crate::metrics::Metrics;
 
 /// What a turn of a walk delivered; added to the metrics at its end.
@@ -51,6 +53,42 @@ pub(super) struct SharedRead {
     pub(super) events: Vec<Arc<Event>>,
     /// The whole answer to a poll without credentials and CORS, header and all.
     pub(super) answer: Option<Bytes>,
+    /// The events as Socket.IO clients with the same voice get them: one each over WebSocket, all joined for a poll.
+    voices: SmallVec<[(VoiceKey, Vec<Bytes>); 1]>,
+}
+
+/// How many voices a shared read keeps bytes for; more are encoded for each reader.
+const VOICES_MAX: usize = 8;
+
+impl SharedRead {
+    /// Each event in a voice.
+    pub(super) fn voiced(&mut self, voice: &VoiceKey, events: &[Arc<Event>], epoch: Epoch) -> &[Bytes] {
+        self.kept(voice, || events.iter().map(|event| voice.encode(event, epoch)).collect())
+    }
+
+    /// All events in a voice, as the payload of a poll's answer.
+    pub(super) fn payload(&mut self, voice: &VoiceKey, epoch: Epoch) -> Bytes {
+        let events = std::mem::take(&mut self.events);
+        let join = || {
+            let packets: Vec<Bytes> = events.iter().map(|event| voice.encode(event, epoch)).collect();
+            vec![packets.join(&SEPARATOR).into()]
+        };
+        let payload = self.kept(voice, join).first().cloned().unwrap_or_default();
+        self.events = events;
+        payload
+    }
+
+    fn kept(&mut self, voice: &VoiceKey, make: impl FnOnce() -> Vec<Bytes>) -> &[Bytes] {
+        let at = match self.voices.iter().position(|(known, _)| known == voice) {
+            Some(at) => at,
+            None => {
+                self.voices.truncate(VOICES_MAX - 1);
+                self.voices.push((voice.clone(), make()));
+                self.voices.len() - 1
+            }
+        };
+        &self.voices[at].1
+    }
 }
 
 impl<'a> Shared<'a> {
@@ -87,7 +125,7 @@ impl Shared<'_> {
         let mut events = Vec::new();
         let limit = ReadLimit { events_max: 256, bytes_max: delivery.drain_bytes_max };
         if let Peek::Ready { through, live: true } = subscription.peek(&delivery.log, limit, &mut events) {
-            self.read = Some(SharedRead { after, through, events, answer: None });
+            self.read = Some(SharedRead { after, through, events, answer: None, voices: SmallVec::new() });
         }
     }
 }

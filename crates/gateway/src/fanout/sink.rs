@@ -4,6 +4,7 @@
 
 use std::io::{self, IoSlice};
 
+use anywire_protocol::engineio::SEPARATOR;
 use bytes::{Bytes, BytesMut};
 use tokio::net::TcpStream;
 
@@ -53,5 +54,36 @@ impl Sink for BufferSink {
         let before = self.buffer.len();
         slices.iter().for_each(|slice| self.buffer.extend_from_slice(slice));
         Ok(self.buffer.len() - before)
+    }
+}
+
+/// The payload of one answer to an Engine.IO poll: each slice is a packet (or packets joined already).
+pub(crate) struct PayloadSink {
+    buffer: Vec<u8>,
+    bytes_max: usize,
+}
+
+impl PayloadSink {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { buffer: Vec::new(), bytes_max }
+    }
+
+    pub(crate) fn take(self) -> Bytes {
+        self.buffer.into()
+    }
+}
+
+impl Sink for PayloadSink {
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.buffer.len() >= self.bytes_max {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        for slice in slices.iter().filter(|slice| !slice.is_empty()) {
+            if !self.buffer.is_empty() {
+                self.buffer.push(SEPARATOR);
+            }
+            self.buffer.extend_from_slice(slice);
+        }
+        Ok(slices.iter().map(|slice| slice.len()).sum())
     }
 }

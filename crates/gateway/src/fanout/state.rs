@@ -21,6 +21,7 @@ use super::{
     reader::{Mode, PollTerms},
     shared::{SharedRead, Tally},
     sink::Sink,
+    spaces::Spaces,
 };
 use crate::metrics::Metrics;
 
@@ -30,6 +31,8 @@ pub(super) struct State {
     pub(super) unsent: VecDeque<Bytes>,
     pub(super) liveness: Liveness,
     pub(super) poll: Option<Box<PollTerms>>,
+    /// What only Socket.IO has.
+    pub(super) spaces: Option<Box<Spaces>>,
     pub(super) acked: Option<Cursor>,
     pub(super) resumes: u32,
     pub(super) gaps: u32,

@@ -96,3 +96,13 @@ fn a_request_head_keeps_its_promises_for_any_bytes() {
 fn names_keep_their_promises_for_any_text() {
     check("names", super::names);
 }
+
+#[test]
+fn an_engineio_request_and_payload_keep_their_promises_for_any_text() {
+    check("engineio", super::engineio);
+}
+
+#[test]
+fn a_socketio_packet_keeps_its_promises_for_any_text() {
+    check("socketio", super::socketio);
+}

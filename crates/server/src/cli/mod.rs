@@ -30,6 +30,13 @@ enum Command {
     Tail(TailArgs),
     /// Report this machine's performance to a running server, until it is stopped.
     Monitor(MonitorArgs),
+    /// What a server starts beside itself.
+    #[command(hide = true, disable_help_flag = true)]
+    Worker {
+        /// What it does, and with what.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Show the settings a server would run with, or all that exist.
     Config(ConfigArgs),
 }
@@ -49,6 +56,9 @@ struct ServeArgs {
     /// Allow the network lab to break connections on purpose.
     #[arg(long)]
     lab: bool,
+    /// Answer as the official Socket.IO test suites expect; for tests only.
+    #[arg(long, hide = true)]
+    socketio_conformance: bool,
     /// Any setting, such as limits.channels_max=64; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -127,6 +137,7 @@ pub fn main() -> ExitCode {
         Command::Tail(args) => client::tail(&args),
         Command::Monitor(args) => monitor::run(&args),
         Command::Config(args) => show_config(&args),
+        Command::Worker { arguments } => return anywire_jobs::worker(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

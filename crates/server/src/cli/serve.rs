@@ -12,6 +12,7 @@ use super::ServeArgs;
 use crate::{
     Anywire, Config, ConfigError, Settings,
     config::{LogFormat, LoggingSection},
+    conformance,
     limits::raise_open_files,
     restart::{LISTEN_VARIABLE, replace_process},
 };
@@ -31,6 +32,9 @@ pub(super) fn config(args: &ServeArgs) -> Result<Config, ConfigError> {
     if let Some(data) = &args.data {
         settings.set("data", Value::String(data.display().to_string()), "--data")?;
     }
+    if args.socketio_conformance {
+        conformance::configure(&mut settings)?;
+    }
     if args.lab {
         settings.set("lab", Value::Boolean(true), "--lab")?;
     }
@@ -46,6 +50,8 @@ pub(super) fn without_secrets(mut config: Config) -> Config {
     config.gateway.auth.api_keys.iter_mut().for_each(|key| *key = hidden());
     config.gateway.auth.jwt_secret = config.gateway.auth.jwt_secret.map(|_| hidden());
     config.monitor.webhook_token = config.monitor.webhook_token.map(|_| hidden());
+    // It may hold a password.
+    config.emitters.url = config.emitters.url.map(|_| hidden());
     config
 }
 
@@ -57,7 +63,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime could not start: {error}"))?;
-    let again = runtime.block_on(serve(config))?;
+    let again = runtime.block_on(serve(config, args.socketio_conformance))?;
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match again {
         Some(address) => Err(format!("the restart failed: {}", replace_process(address))),
@@ -66,13 +72,22 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
 }
 
 /// Serves until a signal (`None`) or until a restart is wanted (the address to listen on again).
-async fn serve(config: Config) -> Result<Option<std::net::SocketAddr>, String> {
+async fn serve(config: Config, conformance: bool) -> Result<Option<std::net::SocketAddr>, String> {
     let text = |error: crate::StartError| error.to_string();
     let scheme = if config.server.tls.certificate.is_some() { "https" } else { "http" };
     let listen = config.server.listen;
     let anywire = Anywire::start(config).await.map_err(text)?;
+    if conformance {
+        conformance::install(&anywire);
+    }
     let listener = anywire.bind(listen).await.map_err(text)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
+    for (name, listener) in anywire.bind_others().await.map_err(text)? {
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        tracing::info!(name, %address, "listening here too");
+        let anywire = std::sync::Arc::clone(&anywire);
+        tokio::spawn(async move { anywire.serve_as(&name, listener).await });
+    }
     let serving = {
         let anywire = std::sync::Arc::clone(&anywire);
         tokio::spawn(async move { anywire.serve(listener).await })

@@ -1,0 +1,134 @@
+//! From messages to the log: what waits is decoded and appended together, so that many messages share one sync.
+//!
+//! Knows: batches, when to try again. Does not know: Redis, the formats.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use anywire_log::{AppendError, Batch, Publication};
+use tokio::sync::mpsc;
+
+use crate::{
+    Emitters,
+    emission::Refused,
+    listen::{Received, Source, listen},
+    node, python,
+};
+
+/// Messages that wait for the log at most; their bytes are bounded beside this.
+const WAITING_MAX: usize = 1024;
+/// Messages that are taken together.
+const TAKEN_MAX: usize = 256;
+/// Events that are appended together.
+const BATCH_EVENTS_MAX: usize = 1000;
+const RETRY_MIN: Duration = Duration::from_millis(20);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+/// Refusals are logged at most this often; the counter has all of them.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(1);
+
+/// Listens and appends until the server stops.
+pub(crate) async fn run(emitters: Arc<Emitters>) {
+    let (sender, mut receiver) = mpsc::channel(WAITING_MAX);
+    let listener = {
+        let (emitters, runtime) = (Arc::clone(&emitters), tokio::runtime::Handle::current());
+        tokio::task::spawn_blocking(move || listen(&emitters, &sender, &runtime))
+    };
+    let mut complaints = Complaints::default();
+    let mut taken = Vec::new();
+    // Ends when the listener does, and everything it read has been dealt with.
+    while receiver.recv_many(&mut taken, TAKEN_MAX).await > 0 {
+        let publications = decode(&emitters, &taken, &mut complaints);
+        if !append(&emitters, publications).await {
+            break;
+        }
+        taken.clear();
+    }
+    drop((receiver, taken));
+    if listener.await.is_err() {
+        tracing::error!("the listener to Redis ended by a bug");
+    }
+}
+
+fn decode(emitters: &Emitters, taken: &[Received], complaints: &mut Complaints) -> Vec<Publication> {
+    let mut publications = Vec::new();
+    for message in taken {
+        match publications_of(emitters, message) {
+            Ok(new) => publications.extend(new),
+            Err(refused) => {
+                emitters.metrics.refused.fetch_add(1, Relaxed);
+                complaints.note(message.source, &refused);
+            }
+        }
+    }
+    publications
+}
+
+fn publications_of(emitters: &Emitters, message: &Received) -> Result<Vec<Publication>, Refused> {
+    let (bytes, max) = (message.bytes.len(), emitters.mapping.message_bytes_max());
+    if bytes > max {
+        return Err(Refused::TooLarge { bytes, max });
+    }
+    let emission = match message.source {
+        Source::Node => node::read(&message.bytes)?,
+        Source::Python => python::read(&message.bytes)?,
+    };
+    emitters.mapping.publications(&emission)
+}
+
+/// Appends, and tries again while the log is too busy or has no room. Answers whether to go on.
+async fn append(emitters: &Emitters, mut publications: Vec<Publication>) -> bool {
+    while !publications.is_empty() {
+        let rest = publications.split_off(publications.len().min(BATCH_EVENTS_MAX));
+        let batch = Batch::new(std::mem::replace(&mut publications, rest));
+        if !append_one(emitters, batch).await {
+            return false;
+        }
+    }
+    true
+}
+
+async fn append_one(emitters: &Emitters, batch: Batch) -> bool {
+    let mut pause = RETRY_MIN;
+    loop {
+        match emitters.context.log.append(batch.clone()).await {
+            Ok(appended) => {
+                emitters.metrics.published.fetch_add(u64::from(appended.count), Relaxed);
+                return true;
+            }
+            // Nothing else can be said of a batch without a key: only these come back.
+            Err(AppendError::Closed | AppendError::Empty | AppendError::Conflict { .. }) => return false,
+            Err(AppendError::Busy { .. }) => {}
+            Err(error) => tracing::warn!(%error, "events of emitters wait for the log"),
+        }
+        let shutdown = &emitters.context.shutdown;
+        if tokio::time::timeout(pause, shutdown.cancelled()).await.is_ok() {
+            tracing::warn!(
+                events = batch.publications.len(),
+                "the server stops; events of emitters are lost"
+            );
+            return false;
+        }
+        pause = (pause * 2).min(RETRY_MAX);
+    }
+}
+
+/// Says why messages were refused, without filling the log.
+#[derive(Default)]
+struct Complaints {
+    last: Option<Instant>,
+    unsaid: u64,
+}
+
+impl Complaints {
+    fn note(&mut self, source: Source, refused: &Refused) {
+        if self.last.is_some_and(|last| last.elapsed() < COMPLAIN_EVERY) {
+            self.unsaid += 1;
+            return;
+        }
+        let more = std::mem::take(&mut self.unsaid);
+        self.last = Some(Instant::now());
+        tracing::warn!(?source, more, "a message of an emitter was refused: {refused}");
+    }
+}

@@ -1,0 +1,95 @@
+//! Publications that Socket.IO's emitters in other processes put into Redis.
+//!
+//! A Node back end with `@socket.io/redis-emitter`, or a Flask one with python-socketio's write-only `RedisManager`, publishes its
+//! events into Redis and expects Socket.IO servers to listen there. This crate listens, reads both formats and appends what they say
+//! to the log: a room becomes a channel. From there every transport delivers it.
+//!
+//! ```text
+//!  Redis ──▶ listen (a thread that blocks) ──bounded──▶ append: decode, batch, retry ──▶ log
+//!               └ node: MessagePack  └ python: JSON, pickle without execution
+//! ```
+//!
+//! Knows: Redis' channels, the emitters' formats. Does not know: Socket.IO's wire, transports, who reads.
+//!
+//! Invariants:
+//! - What was read from Redis is appended or counted as refused; while the log cannot take it, nothing more is read.
+//! - No message can make this process run anything: pickled data is read by a reader that knows values only.
+
+// Without Redis nothing comes in, and nobody asks what it would mean.
+#![cfg_attr(not(feature = "redis"), allow(dead_code))]
+
+#[cfg(feature = "redis")]
+mod append;
+mod config;
+mod emission;
+#[cfg(feature = "redis")]
+mod listen;
+mod metrics;
+mod node;
+mod pickle;
+mod python;
+mod value;
+
+use std::sync::Arc;
+
+use anywire_app::{AppContext, Application};
+use anywire_log::{BoxFuture, Channel};
+
+pub use config::{ConfigError, RedisConfig};
+
+use emission::Mapping;
+use metrics::Metrics;
+
+/// What the rest of the server demands of publications.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Payload bytes of one event (`limits.message_bytes_max`).
+    pub message_bytes_max: usize,
+    /// Channels that only the server's own applications write to.
+    pub kept: Vec<Channel>,
+}
+
+/// The listener: one connection to Redis, and what comes over it.
+pub struct Emitters {
+    context: AppContext,
+    config: RedisConfig,
+    mapping: Mapping,
+    metrics: Arc<Metrics>,
+}
+
+impl Emitters {
+    /// Checks the settings. Nothing is connected before [`Application::run`], and nothing at all without an address.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the setting.
+    pub fn new(context: AppContext, config: RedisConfig, rules: Rules) -> Result<Arc<Self>, ConfigError> {
+        config.check()?;
+        let mapping = Mapping::new(&config, rules);
+        Ok(Arc::new(Self { context, config, mapping, metrics: Arc::default() }))
+    }
+}
+
+impl Application for Emitters {
+    fn name(&self) -> &'static str {
+        "emitters"
+    }
+
+    fn routes(&self) -> axum::Router {
+        axum::Router::new()
+    }
+
+    fn run(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        #[cfg(feature = "redis")]
+        if self.config.url.is_some() {
+            return Box::pin(append::run(self));
+        }
+        Box::pin(std::future::ready(()))
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.text()
+    }
+}
+
+/// The source of this crate's settings: the configuration reference is made from its comments.
+pub const CONFIG_SOURCE: &str = include_str!("config.rs");

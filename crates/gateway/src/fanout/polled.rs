@@ -1,0 +1,431 @@
+//! Readers whose packets leave in answers to polls (Engine.IO over HTTP), and the poll that waits.
+//!
+//! ```text
+//!           begin_wait              nothing to say                  something committed
+//!  Idle ───────────────▶ Driven ─────────────────────▶ Live ───────────────────────────▶ Idle
+//!                          │ packets waited, or events                    the answer is written by the fan-out
+//!                          └──────────────────────────▶ Idle
+//! ```
+//!
+//! Knows: payloads, answers. Does not know: requests, sessions.
+//!
+//! Invariants:
+//! - At most one poll waits; its answer is given once.
+//! - Between two polls nothing is read for the session: it costs a cursor.
+
+use std::{
+    io::IoSlice,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use anywire_log::{Channel, Offset, ReadRequest, Subscription};
+use anywire_protocol::{
+    engineio::{Beat, CLOSE, HeartbeatTimes, NOOP, PING},
+    socketio::{Word, frames, payload},
+};
+use bytes::Bytes;
+use smallvec::SmallVec;
+use tokio::net::TcpStream;
+
+use super::{
+    Delivery, Fetched, Outcome, SocketSink,
+    reader::{Mode, Reader, Wire},
+    shared::{Shared, Tally},
+    sink::{PayloadSink, Sink},
+    spaces::{Spaces, Waiting},
+    state::State,
+};
+
+/// Why a poll cannot wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WaitError {
+    /// Another one does.
+    Overlap,
+    /// The session has ended.
+    Ended,
+}
+
+/// What became of a poll.
+#[derive(Debug)]
+pub(crate) enum Wait {
+    /// Its payload: the caller answers.
+    Answer(Bytes),
+    /// There is nothing yet: the fan-out answers, or wakes the caller.
+    Waits,
+    /// What comes next is not in memory: read it and ask again.
+    Behind(ReadRequest),
+    /// It has been answered; what is left to write of it.
+    Answered(Option<Bytes>),
+}
+
+impl Reader {
+    /// Whether its packets leave in answers to polls.
+    pub(crate) fn polls(&self) -> bool {
+        matches!(self.wire, Wire::Polled)
+    }
+
+    /// Says something to the client: at once if it can be written, else before anything that follows. Returns false if the connection is broken.
+    pub(crate) fn say(&self, delivery: &Delivery, words: &[Word]) -> bool {
+        if !self.polls() {
+            return self.send(delivery, frames(words));
+        }
+        let mut state = self.state.lock();
+        if state.mode == Mode::Ended {
+            return false;
+        }
+        state.unsent.push_back(payload(words));
+        self.answer_if_waiting(&mut state, delivery);
+        true
+    }
+
+    /// Changes what the connection's namespaces follow, and queues what the client must hear about it first. Drain afterwards.
+    pub(crate) fn change_spaces<T>(
+        &self,
+        change: impl FnOnce(&mut Subscription, &mut Spaces) -> (T, SmallVec<[Word; 2]>),
+    ) -> Option<T> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let spaces = state.spaces.as_deref_mut().filter(|_| state.mode != Mode::Ended)?;
+        let (done, words) = change(&mut state.subscription, spaces);
+        let queued = words.chunk_by(|_, next| matches!(next, Word::Binary(_)));
+        if self.polls() {
+            state.unsent.extend(queued.map(payload));
+        } else {
+            state.unsent.extend(queued.map(frames));
+            state.mode = Mode::Driven;
+        }
+        Some(done)
+    }
+
+    /// After a change: answers the poll that waits, or wakes the task that drains.
+    pub(crate) fn nudge(&self, delivery: &Delivery) {
+        if self.polls() {
+            self.answer_if_waiting(&mut self.state.lock(), delivery);
+        } else {
+            self.wake.notify_one();
+        }
+    }
+
+    /// A poll has come. The second value of the answer's headers is for the fan-out to write them.
+    pub(crate) fn begin_wait(&self, direct: Option<(Arc<TcpStream>, Box<str>)>) -> Result<u32, WaitError> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let ended = state.mode == Mode::Ended;
+        let spaces = state.spaces.as_deref_mut().filter(|_| !ended).ok_or(WaitError::Ended)?;
+        if spaces.waiting.is_some() {
+            return Err(WaitError::Overlap);
+        }
+        spaces.turn = spaces.turn.wrapping_add(1);
+        spaces.confirmed = Some(state.subscription.cursor(Offset::MAX));
+        spaces.waiting = Some(Waiting { turn: spaces.turn, direct });
+        spaces.answer = None;
+        state.mode = Mode::Driven;
+        Ok(spaces.turn)
+    }
+
+    /// Answers a poll if there is anything for it; `fetched` is what was read from the engine for it.
+    pub(crate) fn advance_wait(&self, delivery: &Delivery, turn: u32, fetched: Option<Fetched>) -> Wait {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let Some(spaces) = state.spaces.as_deref_mut() else { return Wait::Answered(None) };
+        if spaces.waiting.as_ref().is_none_or(|waiting| waiting.turn != turn) {
+            let rest = spaces.answer.take_if(|(whose, _)| *whose == turn);
+            return Wait::Answered(rest.map(|(_, rest)| rest));
+        }
+        if state.mode == Mode::Ended {
+            spaces.waiting = None;
+            return Wait::Answer(Bytes::from_static(CLOSE.as_bytes()));
+        }
+        let mut tally = Tally::new(delivery.now_ms());
+        let filled = self.fill(state, delivery, fetched, &mut tally);
+        tally.add_counts_to(&delivery.metrics);
+        if let Filled::Behind(request) = filled {
+            state.mode = Mode::Driven;
+            return Wait::Behind(request);
+        }
+        let payload = match filled {
+            Filled::Payload(payload) => Some(payload),
+            _ => self.noop_while_probing(state),
+        };
+        match payload {
+            Some(payload) => {
+                if let Some(spaces) = &mut state.spaces {
+                    spaces.waiting = None;
+                }
+                state.mode = Mode::Idle;
+                delivery.metrics.polls.fetch_add(1, Relaxed);
+                Wait::Answer(payload)
+            }
+            None => {
+                state.mode = Mode::Live;
+                Wait::Waits
+            }
+        }
+    }
+
+    fn noop_while_probing(&self, state: &State) -> Option<Bytes> {
+        let probing = state.spaces.as_ref().is_some_and(|spaces| spaces.probing);
+        probing.then(|| Bytes::from_static(NOOP.as_bytes()))
+    }
+
+    /// Whether this poll still waits.
+    pub(crate) fn waits(&self, turn: u32) -> bool {
+        let state = self.state.lock();
+        let waiting = state.spaces.as_ref().and_then(|spaces| spaces.waiting.as_ref());
+        state.mode == Mode::Live && waiting.is_some_and(|waiting| waiting.turn == turn)
+    }
+
+    /// A WebSocket is tried, or has been given up. The poll that waits is released, so that the client can stop polling.
+    pub(crate) fn set_probing(&self, delivery: &Delivery, probing: bool) {
+        let mut state = self.state.lock();
+        if let Some(spaces) = &mut state.spaces {
+            spaces.probing = probing;
+        }
+        if probing {
+            self.release(&mut state, delivery, NOOP);
+        }
+    }
+
+    /// Ends the session; the poll that waits, if one does, is answered with these last words.
+    pub(crate) fn end_polls(&self, delivery: &Delivery, word: &'static str) -> bool {
+        let mut state = self.state.lock();
+        let waits = state.spaces.as_ref().is_some_and(|spaces| spaces.waiting.is_some());
+        self.release(&mut state, delivery, word);
+        state.mode = Mode::Ended;
+        drop(state);
+        self.let_go();
+        waits
+    }
+
+    /// Wakes every task that still watches the connection of an earlier poll: they hold what has ended.
+    fn let_go(&self) {
+        self.wake.notify_waiters();
+        self.wake.notify_one();
+    }
+
+    /// What another reader needs to go on where this one stops; this one ends.
+    pub(crate) fn hand_on(&self, delivery: &Delivery) -> Option<HandedOn> {
+        let mut state = self.state.lock();
+        if state.mode == Mode::Ended {
+            return None;
+        }
+        self.release(&mut state, delivery, NOOP);
+        state.mode = Mode::Ended;
+        self.let_go();
+        Some(HandedOn {
+            subscription: state.subscription.clone(),
+            spaces: state.spaces.take()?,
+            unsent: std::mem::take(&mut state.unsent).into(),
+            delivered: state.delivered,
+        })
+    }
+
+    /// Goes on where another reader stopped. Drain afterwards.
+    pub(crate) fn take_over(&self, from: HandedOn) {
+        let mut state = self.state.lock();
+        state.subscription = from.subscription;
+        state.spaces =
+            Some(Box::new(Spaces { probing: false, answer: None, confirmed: None, ..*from.spaces }));
+        state.unsent.extend(from.unsent.iter().map(anywire_protocol::socketio::reframe));
+        state.delivered = from.delivered;
+        state.resumes += 1;
+        state.mode = Mode::Driven;
+    }
+
+    /// Makes this a Socket.IO reader.
+    pub(crate) fn set_spaces(&self, spaces: Spaces) {
+        self.state.lock().spaces = Some(Box::new(spaces));
+    }
+
+    /// Where its client stands for all that is known here: what a poll was answered with may not have arrived.
+    pub(crate) fn stopped_at(&self, tail: Offset) -> Offset {
+        let state = self.state.lock();
+        let written = state.subscription.cursor(tail);
+        let confirmed = state.spaces.as_ref().and_then(|spaces| spaces.confirmed);
+        confirmed.map_or(written, |confirmed| confirmed.min(written))
+    }
+
+    /// The private ids of its sockets.
+    pub(crate) fn private_ids(&self) -> Vec<Box<str>> {
+        let state = self.state.lock();
+        let spaces = state.spaces.iter().flat_map(|spaces| spaces.list.iter());
+        spaces.filter_map(|space| space.recovery.clone()).collect()
+    }
+
+    /// The namespace in which a socket has this public id.
+    pub(crate) fn namespace_of(&self, socket: &str) -> Option<Arc<str>> {
+        let state = self.state.lock();
+        let mut spaces = state.spaces.iter().flat_map(|spaces| spaces.list.iter());
+        spaces.find(|space| &*space.socket == socket).map(|space| Arc::clone(&space.namespace))
+    }
+
+    /// Whether something said now would leave now.
+    pub(crate) fn takes_at_once(&self) -> bool {
+        let state = self.state.lock();
+        state.mode == Mode::Live && state.unsent.is_empty()
+    }
+
+    /// Ends a namespace, and tells the client; returns the channels that no other namespace follows.
+    pub(crate) fn put_out(&self, delivery: &Delivery, namespace: &str) -> Vec<Channel> {
+        let gone = self.change_spaces(|subscription, spaces| {
+            let gone = spaces.remove(namespace);
+            for channel in &gone {
+                subscription.remove(channel);
+            }
+            (gone, [Word::disconnected(namespace)].into_iter().collect())
+        });
+        self.nudge(delivery);
+        gone.unwrap_or_default()
+    }
+
+    /// What a namespace follows.
+    pub(crate) fn rooms(&self, namespace: &str) -> Vec<Channel> {
+        let mut state = self.state.lock();
+        let space = state.spaces.as_deref_mut().and_then(|spaces| spaces.find(namespace));
+        space
+            .map(|space| space.channels.iter().map(|(channel, _)| channel.clone()).collect())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn note_pong(&self, now_ms: u64, times: HeartbeatTimes) {
+        if let Some(spaces) = &mut self.state.lock().spaces {
+            spaces.heartbeat.pong(now_ms, times);
+        }
+    }
+
+    /// Looks after a session that polls; false when it has ended or has to.
+    pub(crate) fn tick_session(&self, delivery: &Delivery, now_ms: u64, times: HeartbeatTimes) -> bool {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let Some(spaces) = state.spaces.as_deref_mut().filter(|_| state.mode != Mode::Ended) else {
+            return false;
+        };
+        if spaces.ends_ms.is_some_and(|ends_ms| now_ms >= ends_ms) {
+            return false;
+        }
+        match spaces.heartbeat.tick(now_ms, times) {
+            Beat::Nothing => {}
+            Beat::Dead => return false,
+            Beat::Ping => {
+                state.unsent.push_back(Bytes::from_static(PING.as_bytes()));
+                self.answer_if_waiting(state, delivery);
+            }
+        }
+        true
+    }
+
+    /// The fan-out's turn for a poll that waits.
+    pub(super) fn on_commit_polled(&self, delivery: &Delivery, shared: &mut Shared<'_>, tally: &mut Tally) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.mode != Mode::Live {
+            return;
+        }
+        let voice = state.spaces.as_ref().and_then(|spaces| spaces.shared_voice(true));
+        if let Some(voice) = voice.filter(|_| state.unsent.is_empty())
+            && let Some(read) = shared.read_for(&state.subscription, delivery)
+        {
+            if !read.events.is_empty() {
+                let payload = read.payload(&voice, delivery.log.epoch());
+                state.count(read.events.len(), payload.len(), tally);
+                state.subscription.advance(read.through);
+                self.answer(state, delivery, payload);
+            }
+            return;
+        }
+        match self.fill(state, delivery, None, tally) {
+            Filled::Payload(payload) => self.answer(state, delivery, payload),
+            Filled::Nothing => {}
+            Filled::Behind(_) => {
+                state.mode = Mode::Driven;
+                self.wake.notify_one();
+            }
+        }
+    }
+
+    fn answer_if_waiting(&self, state: &mut State, delivery: &Delivery) {
+        if state.mode != Mode::Live {
+            return;
+        }
+        let mut tally = Tally::new(delivery.now_ms());
+        match self.fill(state, delivery, None, &mut tally) {
+            Filled::Payload(payload) => self.answer(state, delivery, payload),
+            Filled::Nothing => {}
+            Filled::Behind(_) => {
+                state.mode = Mode::Driven;
+                self.wake.notify_one();
+            }
+        }
+        tally.add_counts_to(&delivery.metrics);
+    }
+
+    /// Answers the poll that waits, if one does: with what there is, or with this word.
+    fn release(&self, state: &mut State, delivery: &Delivery, word: &'static str) {
+        let waits = state.spaces.as_ref().is_some_and(|spaces| spaces.waiting.is_some());
+        if waits && state.mode == Mode::Live {
+            self.answer(state, delivery, Bytes::from_static(word.as_bytes()));
+        }
+    }
+
+    /// Everything there is for one answer, by the one function that delivers.
+    fn fill(
+        &self,
+        state: &mut State,
+        delivery: &Delivery,
+        fetched: Option<Fetched>,
+        tally: &mut Tally,
+    ) -> Filled {
+        let mut sink = PayloadSink::new(delivery.drain_bytes_max);
+        let outcome = self.drain_locked(state, delivery, &mut sink, fetched, tally);
+        let payload = sink.take();
+        match outcome {
+            _ if !payload.is_empty() => Filled::Payload(payload),
+            Outcome::Behind(request) => Filled::Behind(request),
+            _ => Filled::Nothing,
+        }
+    }
+
+    /// Gives the waiting poll its answer: on its socket if the fan-out may write there, else through its task.
+    fn answer(&self, state: &mut State, delivery: &Delivery, payload: Bytes) {
+        let Some(spaces) = &mut state.spaces else { return };
+        let Some(waiting) = spaces.waiting.take() else { return };
+        state.mode = Mode::Idle;
+        delivery.metrics.polls.fetch_add(1, Relaxed);
+        let Some((stream, headers)) = waiting.direct else {
+            spaces.answer = Some((waiting.turn, payload));
+            return self.wake.notify_one();
+        };
+        let head = payload_head(payload.len(), &headers);
+        let slices = [IoSlice::new(&head), IoSlice::new(&payload)];
+        let written = SocketSink(&stream).write(&slices).unwrap_or(0);
+        if written < head.len() + payload.len() {
+            let rest = [head, payload].concat().split_off(written);
+            spaces.answer = Some((waiting.turn, rest.into()));
+            return self.wake.notify_one();
+        }
+        self.wake_if_wanted();
+    }
+}
+
+enum Filled {
+    Payload(Bytes),
+    Nothing,
+    Behind(ReadRequest),
+}
+
+/// A session on its way from one reader to another.
+pub(crate) struct HandedOn {
+    subscription: Subscription,
+    spaces: Box<Spaces>,
+    unsent: Vec<Bytes>,
+    delivered: u64,
+}
+
+/// The head of a poll's answer, for answers the gateway writes itself.
+pub(crate) fn payload_head(length: usize, headers: &str) -> Bytes {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=UTF-8\r\nCache-Control: no-store\r\nVary: Origin\r\n\
+         Content-Length: {length}\r\n{headers}\r\n"
+    )
+    .into()
+}

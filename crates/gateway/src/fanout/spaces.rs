@@ -1,0 +1,196 @@
+//! What a Socket.IO reader has beside its cursor: the namespaces of its connection, its heartbeat, and the poll that waits.
+//!
+//! Knows: which event goes to which namespace, and how it looks there. Does not know: who may join what.
+//!
+//! Invariants:
+//! - A namespace gets an event once, and only events after the place where it joined the channel.
+
+use std::sync::Arc;
+
+use anywire_log::{Channel, Epoch, Event, Gap, Offset};
+use anywire_protocol::{
+    engineio::Heartbeat,
+    socketio::{Args, DEFAULT_NAMESPACE, Emit, Voice, Word, event_frames},
+};
+use bytes::Bytes;
+use smallvec::SmallVec;
+use tokio::net::TcpStream;
+
+/// One namespace of a connection.
+pub(crate) struct Space {
+    pub(crate) namespace: Arc<str>,
+    /// The public id.
+    pub(crate) socket: Box<str>,
+    pub(crate) user: Option<Box<str>>,
+    /// Events carry their cursor.
+    pub(crate) with_cursor: bool,
+    /// The private id, with which the client may come back.
+    pub(crate) recovery: Option<Box<str>>,
+    /// What it follows, each with the place after which it does.
+    pub(crate) channels: SmallVec<[(Channel, Offset); 1]>,
+}
+
+impl Space {
+    pub(crate) fn follows(&self, channel: &Channel) -> bool {
+        self.channels.iter().any(|(other, _)| other == channel)
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        self.channels.iter().any(|(channel, after)| *channel == event.channel && event.offset > *after)
+    }
+
+    fn voice(&self, epoch: Epoch, polling: bool) -> Voice<'_> {
+        Voice { namespace: &self.namespace, cursor: self.with_cursor.then_some(epoch), polling }
+    }
+}
+
+/// A namespace of a connected Socket.IO client, for the console.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectedNamespace {
+    /// Its name.
+    pub namespace: String,
+    /// The client's public id there.
+    pub socket: String,
+    /// The `sub` of its token.
+    pub user: Option<String>,
+    /// The channels it has joined.
+    pub rooms: Vec<Channel>,
+}
+
+/// A poll that waits for packets.
+pub(crate) struct Waiting {
+    /// Whose it is: the count of polls of this session.
+    pub(super) turn: u32,
+    /// The socket and the headers of the answer, where the fan-out may write it itself.
+    pub(super) direct: Option<(Arc<TcpStream>, Box<str>)>,
+}
+
+/// All of it.
+pub(crate) struct Spaces {
+    pub(crate) list: SmallVec<[Space; 1]>,
+    pub(super) heartbeat: Heartbeat,
+    /// When the session ends: no namespace was joined in time, or a token has run out.
+    pub(crate) ends_ms: Option<u64>,
+    /// A WebSocket is being tried: no poll waits meanwhile.
+    pub(super) probing: bool,
+    pub(super) turn: u32,
+    pub(super) waiting: Option<Waiting>,
+    /// An answer, or what is left of one, for the task whose poll it is.
+    pub(super) answer: Option<(u32, Bytes)>,
+    /// Where a session that polls surely stands: its last poll came after everything up to here was answered.
+    pub(super) confirmed: Option<Offset>,
+}
+
+/// Bytes that all readers with the same voice share.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct VoiceKey {
+    namespace: Arc<str>,
+    with_cursor: bool,
+    polling: bool,
+}
+
+impl Spaces {
+    pub(crate) fn new(heartbeat: Heartbeat, ends_ms: Option<u64>) -> Self {
+        Self {
+            list: SmallVec::new(),
+            heartbeat,
+            ends_ms,
+            probing: false,
+            turn: 0,
+            waiting: None,
+            answer: None,
+            confirmed: None,
+        }
+    }
+
+    pub(crate) fn find(&mut self, namespace: &str) -> Option<&mut Space> {
+        self.list.iter_mut().find(|space| &*space.namespace == namespace)
+    }
+
+    /// Ends a namespace; returns the channels that no other follows.
+    pub(crate) fn remove(&mut self, namespace: &str) -> Vec<Channel> {
+        let Some(at) = self.list.iter().position(|space| &*space.namespace == namespace) else {
+            return Vec::new();
+        };
+        let gone = self.list.remove(at);
+        let channels = gone.channels.into_iter().map(|(channel, _)| channel);
+        channels.filter(|channel| !self.list.iter().any(|space| space.follows(channel))).collect()
+    }
+
+    pub(super) fn connected(&self) -> Vec<ConnectedNamespace> {
+        let connected = self.list.iter().map(|space| ConnectedNamespace {
+            namespace: space.namespace.to_string(),
+            socket: space.socket.to_string(),
+            user: space.user.as_deref().map(str::to_owned),
+            rooms: space.channels.iter().map(|(channel, _)| channel.clone()).collect(),
+        });
+        connected.collect()
+    }
+
+    /// Whether an event looks to this reader as to most: one namespace, `/`, without cursors.
+    pub(super) fn is_plain(&self) -> bool {
+        let [space] = self.list.as_slice() else { return false };
+        !space.with_cursor && &*space.namespace == DEFAULT_NAMESPACE && !space.is_partial()
+    }
+
+    /// The voice this reader shares with others: it has one namespace and gets every event its subscription has.
+    pub(super) fn shared_voice(&self, polling: bool) -> Option<VoiceKey> {
+        let [space] = self.list.as_slice() else { return None };
+        let key =
+            VoiceKey { namespace: Arc::clone(&space.namespace), with_cursor: space.with_cursor, polling };
+        (!space.is_partial()).then_some(key)
+    }
+
+    /// Each event's bytes for this reader, empty where no namespace wants it.
+    pub(super) fn encode(&self, events: &[Arc<Event>], epoch: Epoch, polling: bool) -> Vec<Bytes> {
+        events.iter().map(|event| self.encode_one(event, epoch, polling)).collect()
+    }
+
+    fn encode_one(&self, event: &Event, epoch: Epoch, polling: bool) -> Bytes {
+        let mut bytes = Bytes::new();
+        for space in self.list.iter().filter(|space| space.wants(event)) {
+            let fresh = space.voice(epoch, polling).encode(event);
+            bytes = match (bytes.is_empty(), polling) {
+                (true, _) => fresh,
+                (false, false) => [bytes, fresh].concat().into(),
+                (false, true) => [bytes.as_ref(), b"\x1e", &fresh].concat().into(),
+            };
+        }
+        bytes
+    }
+
+    /// The `gap` event for every namespace that lost something.
+    pub(super) fn tell_gap(&self, gap: &Gap) -> SmallVec<[Word; 1]> {
+        let mut words = SmallVec::new();
+        for space in &self.list {
+            let lost: Vec<_> =
+                gap.lost.iter().filter(|(channel, _)| space.follows(channel)).cloned().collect();
+            if !lost.is_empty() {
+                let mut data = Vec::new();
+                anywire_protocol::json::write_gap(&mut data, "", &Gap { lost, ..gap.clone() });
+                let value = String::from_utf8(data).unwrap_or_default();
+                let args = Args { values: vec![value], attachments: vec![] };
+                let emit = Emit { namespace: &space.namespace, name: "gap", ack: None, args: &args };
+                words.extend(emit.words());
+            }
+        }
+        words
+    }
+}
+
+impl Space {
+    /// Whether it joined a channel later than its connection's subscription stands.
+    fn is_partial(&self) -> bool {
+        self.channels.iter().any(|(_, after)| *after > Offset::ZERO)
+    }
+}
+
+impl VoiceKey {
+    pub(super) fn encode(&self, event: &Event, epoch: Epoch) -> Bytes {
+        if !self.polling && !self.with_cursor && &*self.namespace == DEFAULT_NAMESPACE {
+            return event_frames(event).clone();
+        }
+        let cursor = self.with_cursor.then_some(epoch);
+        Voice { namespace: &self.namespace, cursor, polling: self.polling }.encode(event)
+    }
+}

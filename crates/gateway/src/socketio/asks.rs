@@ -1,0 +1,154 @@
+//! Events for one socket, and the answers the server waits for.
+//!
+//! Knows: public ids, who waits for which answer, and how long. Does not know: connections.
+//!
+//! Invariants:
+//! - A socket answers only what it was asked itself, and each question once.
+//! - At most [`ASKS_MAX`] answers are waited for.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use anywire_protocol::socketio::{Args, Emit};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::{Gateway, fanout::Reader};
+
+/// The most answers that are waited for.
+const ASKS_MAX: usize = 100_000;
+
+/// Why a socket did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// No socket has this id, or not any more.
+    #[error("no socket {socket:?} is connected to this process")]
+    Unknown {
+        /// The public id.
+        socket: String,
+    },
+    /// No answer came in time.
+    #[error("socket {socket:?} did not answer within {millis} ms")]
+    TimedOut {
+        /// The public id.
+        socket: String,
+        /// How long it had.
+        millis: u64,
+    },
+    /// Too many answers are waited for already.
+    #[error("{ASKS_MAX} answers are waited for already, the limit; ask more slowly")]
+    TooMany,
+}
+
+/// A public id, and the id of a question to it.
+type Key = (Box<str>, u64);
+
+/// Which answers are waited for.
+#[derive(Default)]
+pub(super) struct Asks {
+    waiting: Mutex<HashMap<Key, oneshot::Sender<Args>>>,
+    next: AtomicU64,
+}
+
+impl Asks {
+    /// A socket has answered.
+    pub(super) fn answer(&self, socket: &str, id: u64, args: Args) {
+        let waiting = self.waiting.lock().remove(&(socket.into(), id));
+        if let Some(waiting) = waiting {
+            // Who asked may have given up.
+            let _gone = waiting.send(args);
+        }
+    }
+}
+
+/// One answer that is waited for; nobody waits any more when this is dropped.
+struct Ask<'a> {
+    asks: &'a Asks,
+    key: Key,
+}
+
+impl Drop for Ask<'_> {
+    fn drop(&mut self) {
+        self.asks.waiting.lock().remove(&self.key);
+    }
+}
+
+impl Gateway {
+    /// Emits an event to one socket of this process; false if there is none. A volatile one is dropped unless the socket can take it at once.
+    ///
+    /// Cost: O(connections) to find the socket.
+    pub fn emit_to_socket(&self, socket: &str, name: &str, args: &Args, volatile: bool) -> bool {
+        let Some((reader, namespace)) = self.find_socket(socket) else { return false };
+        let emit = Emit { namespace: &namespace, name, ack: None, args };
+        if volatile && !reader.takes_at_once() {
+            return true;
+        }
+        reader.say(&self.delivery, &emit.words())
+    }
+
+    /// Emits an event to one socket of this process and waits for its answer.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn ask_socket(
+        &self,
+        socket: &str,
+        name: &str,
+        args: &Args,
+        patience: Duration,
+    ) -> Result<Args, AskError> {
+        let unknown = || AskError::Unknown { socket: socket.to_owned() };
+        let (reader, namespace) = self.find_socket(socket).ok_or_else(unknown)?;
+        let asks = &self.socketio.asks;
+        let id = asks.next.fetch_add(1, Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        let key = (Box::from(socket), id);
+        {
+            let mut waiting = asks.waiting.lock();
+            if waiting.len() >= ASKS_MAX {
+                return Err(AskError::TooMany);
+            }
+            waiting.insert(key.clone(), sender);
+        }
+        let _ask = Ask { asks, key };
+        if !reader.say(&self.delivery, &Emit { namespace: &namespace, name, ack: Some(id), args }.words()) {
+            return Err(unknown());
+        }
+        drop(reader);
+        match tokio::time::timeout(patience, receiver).await {
+            Ok(Ok(answer)) => Ok(answer),
+            _ => {
+                let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+                Err(AskError::TimedOut { socket: socket.to_owned(), millis })
+            }
+        }
+    }
+
+    /// Puts a socket out of its namespace, as `socket.disconnect()` on a Socket.IO server does; false if there is none.
+    pub fn disconnect_socket(&self, socket: &str) -> bool {
+        let Some((reader, namespace)) = self.find_socket(socket) else { return false };
+        let gone = reader.put_out(&self.delivery, &namespace);
+        for channel in &gone {
+            self.fanout.unwatch_reader(&reader, channel);
+        }
+        true
+    }
+
+    fn find_socket(&self, socket: &str) -> Option<(Arc<Reader>, Arc<str>)> {
+        let mut found = None;
+        self.fanout.for_each_reader(|reader| {
+            if found.is_none()
+                && let Some(namespace) = reader.namespace_of(socket)
+            {
+                found = Some((Arc::clone(reader), namespace));
+            }
+        });
+        found
+    }
+}

@@ -1,0 +1,273 @@
+//! Joining a namespace: who is it, what do they follow from the start, where do they go on.
+//!
+//! Knows: `auth`, tokens, what is configured for a namespace. Does not know: how events are delivered.
+
+use std::sync::Arc;
+
+use anywire_log::{Channel, Offset, Position};
+use anywire_protocol::{
+    Code, Refusal,
+    json::iso_time,
+    request::check_channels,
+    socketio::{Args, ConnectAuth, Emit, Word},
+};
+use serde_json::json;
+use smallvec::{SmallVec, smallvec};
+
+use super::{
+    inbound::{Inbound, Joined, refused},
+    namespaces::Namespace,
+    random_id,
+    recovery::Room,
+    rooms::{Followed, channel, follow, gap_words},
+};
+use crate::{
+    Gateway,
+    auth::{Credentials, Principal},
+    drive::Flow,
+    fanout::{Reader, Space},
+};
+
+/// Somebody who may join.
+struct Admitted {
+    namespace: Arc<Namespace>,
+    principal: Principal,
+    wishes: ConnectAuth,
+    channels: Vec<Channel>,
+}
+
+/// What somebody is to follow from the start.
+type Wants = Vec<(Channel, Option<Position>)>;
+
+impl Inbound {
+    /// Joins a namespace, or says why not. Joining one twice ends the session.
+    pub(super) async fn connect(
+        &mut self,
+        gateway: &Arc<Gateway>,
+        reader: &Arc<Reader>,
+        path: &str,
+        auth: Option<&str>,
+    ) -> Flow {
+        if self.joined.iter().any(|joined| *joined.path == *path) {
+            return Flow::End;
+        }
+        let Some(namespace) = gateway.socketio.namespaces.find(&self.visitor.listener, path) else {
+            // The words every client knows.
+            return say(gateway, reader, &Word::connect_error(path, "Invalid namespace", None));
+        };
+        match self.admit(gateway, reader, Arc::clone(namespace), auth) {
+            Ok(admitted) => self.join(gateway, reader, path, auth, admitted).await,
+            Err(refusal) => {
+                gateway.metrics.refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                tracing::debug!(client = %reader.info().client, path, %refusal, "joining a namespace was refused");
+                say(gateway, reader, &refused(path, &refusal))
+            }
+        }
+    }
+
+    fn admit(
+        &self,
+        gateway: &Gateway,
+        reader: &Reader,
+        namespace: Arc<Namespace>,
+        auth: Option<&str>,
+    ) -> Result<Admitted, Refusal> {
+        let limit = gateway.socketio.config.namespaces_max;
+        if self.joined.len() >= limit {
+            let message = format!(
+                "{limit} namespaces on one connection, the limit (socketio.namespaces_max); open another connection"
+            );
+            return Err(Refusal::new(Code::InvalidRequest, message));
+        }
+        let wishes = ConnectAuth::parse(auth);
+        let principal = self.principal(gateway, wishes.token.as_deref())?;
+        let mut channels = namespace.channels(principal.user());
+        for text in &wishes.channels {
+            channels.push(channel(text)?);
+        }
+        let mut seen = std::collections::HashSet::new();
+        channels.retain(|channel| seen.insert(channel.clone()));
+        principal.may_subscribe(&channels)?;
+        let known = Self::channels(reader, gateway);
+        let fresh = channels.iter().filter(|channel| !known.contains(channel)).count();
+        check_channels(known.len() + fresh, gateway.config.limits.channels_max)?;
+        Ok(Admitted { namespace, principal, wishes, channels })
+    }
+
+    /// Who it is: by the token in `auth`, or else by what came with the first request.
+    fn principal(&self, gateway: &Gateway, token: Option<&str>) -> Result<Principal, Refusal> {
+        if let Some(token) = token {
+            return gateway.gate.principal_of(token);
+        }
+        let visitor = &self.visitor;
+        let credentials = Credentials {
+            authorization: visitor.authorization.as_deref(),
+            token: visitor.token.as_deref(),
+            ..Credentials::default()
+        };
+        gateway.gate.principal(&credentials)
+    }
+
+    async fn join(
+        &mut self,
+        gateway: &Arc<Gateway>,
+        reader: &Arc<Reader>,
+        path: &str,
+        auth: Option<&str>,
+        admitted: Admitted,
+    ) -> Flow {
+        let with_cursor = admitted.namespace.recovery || admitted.wishes.recover;
+        if with_cursor && let Err(refusal) = self.take_tokens(gateway, 1) {
+            return say(gateway, reader, &refused(path, &refusal));
+        }
+        let (joined, wants) = match with_cursor {
+            true => self.come_back(gateway, path, admitted).await,
+            false => (first_time(path, &admitted), wants_of(&admitted)),
+        };
+        let pid = joined.recovery.as_ref().map(|recovery| recovery.0.clone());
+        let mut words: SmallVec<[Word; 2]> = smallvec![Word::connected(path, &joined.socket, pid.as_deref())];
+        words.extend(self.welcome(gateway, &joined, auth));
+        let space = Space {
+            namespace: Arc::clone(&joined.path),
+            socket: joined.socket.clone(),
+            user: joined.principal.user().map(Into::into),
+            with_cursor,
+            recovery: pid.clone(),
+            channels: SmallVec::new(),
+        };
+        self.joined.reserve_exact(1);
+        self.joined.push(joined);
+        self.handshake = None;
+        let ends_ms = self.ends_ms(gateway);
+        let followed = reader.change_spaces(|subscription, spaces| {
+            spaces.list.push(space);
+            spaces.ends_ms = ends_ms;
+            let mut all = Followed::nothing(&gateway.log);
+            for (channel, position) in &wants {
+                let one = std::slice::from_ref(channel);
+                all.add(follow(&gateway.log, subscription, spaces, path, one, *position));
+            }
+            words.extend(gap_words(path, &all));
+            (all, words)
+        });
+        let Some(followed) = followed else { return Flow::End };
+        let begun = wants.iter().find_map(|(_, position)| *position).unwrap_or_default();
+        gateway.note_start(reader, begun, followed.gap.is_some());
+        gateway.watch(reader, &followed.fresh);
+        if let Some(pid) = pid {
+            gateway.socketio.places.connected(&pid, reader, gateway.socketio.config.recoveries_max);
+        }
+        reader.nudge(&gateway.delivery);
+        Flow::Go
+    }
+
+    /// Somebody who wants to be able to come back, or does.
+    async fn come_back(&self, gateway: &Gateway, path: &str, admitted: Admitted) -> (Joined, Wants) {
+        let mut joined = first_time(path, &admitted);
+        let mut wants = wants_of(&admitted);
+        let mut rooms: Vec<Room> = Vec::new();
+        let mut pid = random_id();
+        let user = admitted.principal.user();
+        if let Some(known) = &admitted.wishes.pid
+            && let Some(back) = gateway.recall(known, path).await.filter(|back| back.user.as_deref() == user)
+        {
+            joined.socket.clone_from(&back.socket);
+            pid = known.as_str().into();
+            for (room, position) in back.rooms(gateway, admitted.wishes.offset.as_deref()) {
+                // What the token does not allow any more is left behind.
+                if admitted.principal.may_subscribe(std::slice::from_ref(&room.channel)).is_ok() {
+                    wants.retain(|(channel, _)| *channel != room.channel);
+                    wants.push((room.channel.clone(), Some(position)));
+                    rooms.push(room);
+                }
+            }
+            wants.truncate(gateway.config.limits.channels_max);
+        }
+        for (channel, position) in &wants {
+            if !rooms.iter().any(|room| room.channel == *channel) {
+                rooms.push(room(gateway, channel, *position));
+            }
+        }
+        gateway.remember(&pid, path, &joined.socket, user, &rooms).await;
+        joined.recovery = Some(Box::new((pid, rooms)));
+        (joined, wants)
+    }
+
+    /// What everybody hears who joins.
+    fn welcome(&self, gateway: &Gateway, joined: &Joined, auth: Option<&str>) -> Vec<Word> {
+        let info = joined.info(&self.visitor);
+        let mut emits = Vec::new();
+        if let Some((name, data)) = &joined.namespace.welcome {
+            let now = format!("\"{}\"", iso_time(gateway.clock.now()));
+            let values = vec![data.replace("\"$now\"", &now)];
+            emits.push((name.as_str().to_owned(), Args { values, attachments: Vec::new() }));
+        }
+        for handler in gateway.socketio.handlers() {
+            emits.extend(handler.connected(&info, auth));
+        }
+        let words = emits
+            .iter()
+            .flat_map(|(name, args)| Emit { namespace: &joined.path, name, ack: None, args }.words());
+        words.collect()
+    }
+
+    /// When the connection's first token runs out, on the gateway's coarse clock.
+    fn ends_ms(&self, gateway: &Gateway) -> Option<u64> {
+        let ends = self.joined.iter().filter_map(|joined| joined.principal.expires_at()).min()?;
+        Some(gateway.delivery.now_ms() + ends.millis_since(gateway.clock.now()))
+    }
+
+    /// Takes a new token for a namespace.
+    pub(super) fn renew(
+        &mut self,
+        gateway: &Gateway,
+        reader: &Arc<Reader>,
+        at: usize,
+        args: &Args,
+    ) -> Result<serde_json::Value, Refusal> {
+        let first = args.values.first().map_or("null", String::as_str);
+        let value: serde_json::Value = serde_json::from_str(first).unwrap_or_default();
+        let token = value.as_str().or_else(|| value["token"].as_str());
+        let Some(token) = token else {
+            let message = "\"auth\" needs a token, such as emit(\"auth\", {token})";
+            return Err(Refusal::new(Code::InvalidRequest, message));
+        };
+        let principal = gateway.gate.principal_of(token)?;
+        let path = Arc::clone(&self.joined[at].path);
+        let rooms = reader.rooms(&path);
+        principal.may_subscribe(&rooms)?;
+        let expires_at = principal.expires_at().map(iso_time);
+        self.joined[at].principal = principal;
+        let ends_ms = self.ends_ms(gateway);
+        reader.change_spaces(|_, spaces| {
+            spaces.ends_ms = ends_ms;
+            ((), SmallVec::new())
+        });
+        Ok(json!({ "ok": true, "expires_at": expires_at }))
+    }
+}
+
+fn first_time(path: &str, admitted: &Admitted) -> Joined {
+    let (namespace, principal) = (Arc::clone(&admitted.namespace), admitted.principal.clone());
+    Joined { path: path.into(), socket: random_id(), namespace, principal, recovery: None }
+}
+
+fn wants_of(admitted: &Admitted) -> Wants {
+    // A text that is no cursor is no reason to keep a client out: it starts afresh.
+    let position = admitted.wishes.after.as_deref().and_then(|text| text.parse::<Position>().ok());
+    admitted.channels.iter().map(|channel| (channel.clone(), position)).collect()
+}
+
+/// A channel as it is remembered, that is joined now at a position.
+pub(super) fn room(gateway: &Gateway, channel: &Channel, position: Option<Position>) -> Room {
+    let from = match position {
+        Some(Position::After(cursor)) => cursor.offset,
+        Some(Position::Oldest) => Offset::ZERO,
+        Some(Position::Tail) | None => gateway.log.tail_offset(),
+    };
+    Room { channel: channel.clone(), from, named: position.is_some() }
+}
+
+fn say(gateway: &Gateway, reader: &Reader, word: &Word) -> Flow {
+    if reader.say(&gateway.delivery, std::slice::from_ref(word)) { Flow::Go } else { Flow::End }
+}

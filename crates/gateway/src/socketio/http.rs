@@ -1,0 +1,209 @@
+//! Engine.IO by the HTTP library: posts, and everything over TLS, HTTP/2 and other people's servers.
+//!
+//! Knows: requests and bodies as axum sees them. Does not know: sockets, apart from upgraded ones.
+
+use std::{net::IpAddr, sync::Arc};
+
+use anywire_protocol::{
+    engineio::{CLOSE, EngineError, NOOP},
+    websocket::Accepted,
+};
+use axum::{
+    body::Body,
+    extract::{Request as HttpRequest, State},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
+
+use super::{Asked, MAIN_LISTENER, Request, inbound::Inbound, session::Session, upgrade, websocket};
+use crate::{
+    Gateway,
+    accept::{ListenerName, with_plain_socket},
+    drive::{fetch, write_all},
+    fanout::{Wait, WaitError},
+    http::{address, credentials},
+};
+
+/// Answers an Engine.IO request.
+pub(crate) async fn respond(State(gateway): State<Arc<Gateway>>, mut request: HttpRequest) -> Response {
+    let address = address(&request);
+    let listener = match request.extensions().get::<ListenerName>() {
+        Some(ListenerName(name)) => Arc::clone(name),
+        None => Arc::from(MAIN_LISTENER),
+    };
+    let asked = {
+        let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let asking = Request {
+            method: request.method().as_str(),
+            path: request.uri().path(),
+            query: request.uri().query().unwrap_or(""),
+            credentials: credentials(&request),
+            address,
+            listener: &listener,
+        };
+        gateway.ask_socketio(&asking, headers)
+    };
+    match asked {
+        Asked::Refused(error) => refusal(&error),
+        Asked::Open(inbound, counted) => payload(Session::open(&gateway, inbound, counted)),
+        Asked::Poll(session) => poll(&gateway, &session).await,
+        Asked::Post(session) => post(&gateway, &session, request.into_body()).await,
+        Asked::Connect(accepted, inbound) => {
+            switch(&gateway, &mut request, &accepted, Begun::New(inbound), address)
+        }
+        Asked::Stray(accepted) => switch(&gateway, &mut request, &accepted, Begun::Stray, address),
+        Asked::Upgrade(accepted, session) => {
+            switch(&gateway, &mut request, &accepted, Begun::Session(session), address)
+        }
+    }
+}
+
+fn refusal(error: &EngineError) -> Response {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    (status, headers, error.body()).into_response()
+}
+
+fn payload(payload: Bytes) -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=UTF-8"), (header::CACHE_CONTROL, "no-store")];
+    (headers, payload).into_response()
+}
+
+/// Ends the session if its poll is given up: nobody knows then whether an answer was on the way.
+struct GivenUp<'a> {
+    gateway: &'a Gateway,
+    session: &'a Session,
+    waits: bool,
+}
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        if self.waits {
+            self.session.close(self.gateway, CLOSE);
+        }
+    }
+}
+
+async fn poll(gateway: &Arc<Gateway>, session: &Session) -> Response {
+    if session.is_last_poll(gateway) {
+        return payload(Bytes::from_static(NOOP.as_bytes()));
+    }
+    let alive = session.look_after(gateway, gateway.delivery.now_ms());
+    let begun = if alive { session.reader().begin_wait(None) } else { Err(WaitError::Ended) };
+    let turn = match begun {
+        Ok(turn) => turn,
+        Err(WaitError::Ended) => return refusal(&EngineError::UnknownSession),
+        Err(WaitError::Overlap) => {
+            session.close(gateway, CLOSE);
+            return refusal(&EngineError::BadRequest);
+        }
+    };
+    let mut guard = GivenUp { gateway, session, waits: true };
+    let mut fetched = None;
+    loop {
+        match session.reader().advance_wait(&gateway.delivery, turn, fetched.take()) {
+            Wait::Answer(bytes) | Wait::Answered(Some(bytes)) => {
+                guard.waits = false;
+                return payload(bytes);
+            }
+            Wait::Answered(None) => return refusal(&EngineError::BadRequest),
+            Wait::Behind(request) => fetched = fetch(gateway, request).await,
+            Wait::Waits => session.reader().woken().await,
+        }
+    }
+}
+
+async fn post(gateway: &Arc<Gateway>, session: &Session, body: Body) -> Response {
+    let limit = gateway.socketio.config.payload_bytes_max;
+    let body = match axum::body::to_bytes(body, limit).await {
+        Ok(body) => body,
+        Err(_) => return refusal(&session.too_large(gateway, limit)),
+    };
+    match session.post(gateway, &body).await {
+        Ok(()) => {
+            let headers = [(header::CONTENT_TYPE, "text/html"), (header::CACHE_CONTROL, "no-store")];
+            (headers, "ok").into_response()
+        }
+        Err(error) => refusal(&error),
+    }
+}
+
+/// What a WebSocket begins with.
+enum Begun {
+    New(Box<Inbound>),
+    Session(Arc<Session>),
+    Stray,
+}
+
+fn switch(
+    gateway: &Arc<Gateway>,
+    request: &mut HttpRequest,
+    accepted: &Accepted,
+    begun: Begun,
+    address: IpAddr,
+) -> Response {
+    let upgrade = hyper::upgrade::on(request);
+    let (own, lab) = (Arc::clone(gateway), Arc::clone(&gateway.lab));
+    gateway.tasks.spawn(async move {
+        let serve = async {
+            match upgrade.await {
+                Ok(upgraded) => serve_upgraded(own, upgraded, begun, address).await,
+                Err(error) => tracing::debug!(%error, "an upgrade broke off"),
+            }
+        };
+        tokio::select! {
+            () = serve => {}
+            () = lab.next_cut() => {}
+        }
+    });
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    if let Ok(key) = HeaderValue::from_str(&accepted.accept_key) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
+    }
+    response
+}
+
+async fn serve_upgraded(
+    gateway: Arc<Gateway>,
+    upgraded: hyper::upgrade::Upgraded,
+    begun: Begun,
+    address: IpAddr,
+) {
+    let (plain, other) = match with_plain_socket(upgraded) {
+        Ok((stream, read)) => (Some((stream, read)), None),
+        Err(upgraded) => (None, Some(TokioIo::new(upgraded))),
+    };
+    match (begun, plain, other) {
+        (Begun::New(inbound), Some((stream, read)), _) => {
+            websocket::serve_direct(&gateway, &stream, inbound, read.as_ref().into()).await;
+        }
+        (Begun::New(inbound), None, Some(stream)) => websocket::serve_woken(gateway, stream, inbound).await,
+        (Begun::Session(session), Some((stream, read)), _) => {
+            let io = crate::accept::CleartextIo::new(Arc::clone(&stream), read);
+            if let Some(taken) = upgrade::try_over(&gateway, io, &session).await {
+                drop(session);
+                websocket::go_on_direct(&gateway, &stream, Box::new(taken), address).await;
+            }
+        }
+        (Begun::Session(session), None, Some(mut stream)) => {
+            if let Some(taken) = upgrade::try_over(&gateway, &mut stream, &session).await {
+                drop(session);
+                websocket::go_on_woken(gateway, stream, taken, address).await;
+            }
+        }
+        (Begun::Stray, Some((stream, _)), _) => {
+            let _gone = write_all(&stream, &upgrade::stray_frame()).await;
+        }
+        (Begun::Stray, None, Some(mut stream)) => {
+            let _gone = stream.write_all(&upgrade::stray_frame()).await;
+            let _gone = stream.shutdown().await;
+        }
+        (_, None, None) => {}
+    }
+}

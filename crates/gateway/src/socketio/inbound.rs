@@ -1,0 +1,298 @@
+//! What one connection has said so far, and what to do about what it says next.
+//!
+//! Knows: the namespaces it joined, and as whom. Does not know: what carried its packets.
+
+use std::sync::Arc;
+
+use anywire_log::Channel;
+use anywire_protocol::{
+    Code, Refusal,
+    engineio::{Heartbeat, Opening, Packet},
+    socketio::{Ack, Args, Assembler, AssemblerLimits, Emit, Incoming, Word},
+};
+use bytes::Bytes;
+use serde_json::json;
+
+use super::{Handshake, SocketInfo, namespaces::Namespace, recovery::Room, requests::Visitor};
+use crate::{
+    Gateway,
+    auth::Principal,
+    drive::Flow,
+    fanout::{Reader, Spaces, Wire},
+    gateway::OpenReader,
+    limits::Bucket,
+    metrics::Transport,
+};
+
+pub(crate) struct Inbound {
+    assembler: Assembler,
+    pub(super) visitor: Visitor,
+    pub(super) joined: Vec<Joined>,
+    bucket: Bucket,
+    /// Until the first namespace is joined.
+    pub(super) handshake: Option<Handshake>,
+}
+
+/// A namespace of this connection.
+pub(super) struct Joined {
+    pub(super) path: Arc<str>,
+    pub(super) socket: Box<str>,
+    pub(super) namespace: Arc<Namespace>,
+    pub(super) principal: Principal,
+    /// Where recovery is on: the private id, and what is kept under it.
+    pub(super) recovery: Option<Box<(Box<str>, Vec<Room>)>>,
+}
+
+impl Joined {
+    pub(super) fn info<'a>(&'a self, visitor: &'a Visitor) -> SocketInfo<'a> {
+        SocketInfo {
+            listener: &visitor.listener,
+            namespace: &self.path,
+            socket: &self.socket,
+            user: self.principal.user(),
+        }
+    }
+}
+
+impl Inbound {
+    pub(super) fn new(gateway: &Gateway, visitor: Visitor, handshake: Handshake) -> Self {
+        let bucket = Bucket::full(gateway.config.limits.publish_burst, gateway.delivery.now_ms());
+        Self {
+            assembler: Assembler::default(),
+            visitor,
+            joined: Vec::new(),
+            bucket,
+            handshake: Some(handshake),
+        }
+    }
+
+    /// A reader for this connection, without a namespace yet.
+    pub(super) fn open_reader(&self, gateway: &Arc<Gateway>, wire: Wire) -> OpenReader {
+        let client = self.visitor.client.as_deref();
+        let reader = gateway.open_named(Transport::SocketIo, client, None, self.visitor.address, wire);
+        let now_ms = gateway.delivery.now_ms();
+        let ends_ms = now_ms + u64::from(gateway.socketio.config.connect_timeout_ms);
+        let ends_ms = (!self.visitor.echoed).then_some(ends_ms);
+        reader.set_spaces(Spaces::new(Heartbeat::new(now_ms, gateway.delivery.times), ends_ms));
+        reader
+    }
+
+    /// The first packet to the client.
+    pub(super) fn opening(&self, gateway: &Gateway, session: &str, upgrades: bool) -> Bytes {
+        let config = &gateway.socketio.config;
+        let opening = Opening {
+            session,
+            upgrades,
+            ping_interval_ms: config.ping_interval_ms,
+            ping_timeout_ms: config.ping_timeout_ms,
+            payload_bytes_max: config.payload_bytes_max,
+        };
+        opening.packet()
+    }
+
+    /// Takes an Engine.IO packet and acts on it.
+    pub(super) async fn take_packet(
+        &mut self,
+        gateway: &Arc<Gateway>,
+        reader: &Arc<Reader>,
+        packet: Packet<'_>,
+    ) -> Flow {
+        match self.hear(gateway, reader, packet) {
+            Ok(Some(incoming)) => Box::pin(self.act(gateway, reader, incoming)).await,
+            Ok(None) => Flow::Go,
+            Err(flow) => flow,
+        }
+    }
+
+    /// Takes a packet as far as that needs no waiting.
+    pub(super) fn hear(
+        &mut self,
+        gateway: &Gateway,
+        reader: &Reader,
+        packet: Packet<'_>,
+    ) -> Result<Option<Incoming>, Flow> {
+        if self.visitor.echoed {
+            return self.echo(gateway, reader, &packet);
+        }
+        let heard = match packet {
+            Packet::Pong => {
+                reader.note_pong(gateway.delivery.now_ms(), gateway.delivery.times);
+                return Ok(None);
+            }
+            Packet::Message(text) => self.assembler.text(text),
+            Packet::Binary(bytes) => {
+                let limits = AssemblerLimits { bytes_max: gateway.config.limits.message_bytes_max };
+                self.assembler.binary(&bytes, limits)
+            }
+            Packet::Noop => return Ok(None),
+            Packet::Close | Packet::Ping(_) | Packet::Upgrade => return Err(Flow::End),
+        };
+        heard.map_err(|error| {
+            tracing::debug!(client = %reader.info().client, %error, "a Socket.IO packet was refused");
+            gateway.metrics.refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Flow::End
+        })
+    }
+
+    /// Every message comes back.
+    fn echo(
+        &self,
+        gateway: &Gateway,
+        reader: &Reader,
+        packet: &Packet<'_>,
+    ) -> Result<Option<Incoming>, Flow> {
+        let word = match packet {
+            Packet::Message(text) => Word::Text(format!("4{text}").into()),
+            Packet::Binary(bytes) => Word::Binary(Bytes::copy_from_slice(bytes)),
+            Packet::Pong => {
+                reader.note_pong(gateway.delivery.now_ms(), gateway.delivery.times);
+                return Ok(None);
+            }
+            _ => return Err(Flow::End),
+        };
+        if reader.say(&gateway.delivery, &[word]) { Ok(None) } else { Err(Flow::End) }
+    }
+
+    /// Acts on what a client said.
+    pub(super) async fn act(
+        &mut self,
+        gateway: &Arc<Gateway>,
+        reader: &Arc<Reader>,
+        incoming: Incoming,
+    ) -> Flow {
+        // The server may have put it out of a namespace.
+        self.joined.retain(|joined| reader.namespace_of(&joined.socket).is_some());
+        match incoming {
+            Incoming::Connect { namespace, auth } => {
+                self.connect(gateway, reader, &namespace, auth.as_deref()).await
+            }
+            Incoming::Disconnect { namespace } => self.leave(gateway, reader, &namespace).await,
+            Incoming::Event { namespace, ack, name, args } => {
+                // Who was put out of a namespace may still have had something on the way.
+                let Some(at) = self.joined.iter().position(|joined| *joined.path == *namespace) else {
+                    return if self.handshake.is_some() { Flow::End } else { Flow::Go };
+                };
+                self.event(gateway, reader, at, ack, &name, args).await
+            }
+            Incoming::Ack { namespace, ack, args } => {
+                if let Some(joined) = self.joined.iter().find(|joined| *joined.path == *namespace) {
+                    gateway.socketio.asks.answer(&joined.socket, ack, args);
+                }
+                Flow::Go
+            }
+        }
+    }
+
+    async fn leave(&mut self, gateway: &Gateway, reader: &Arc<Reader>, namespace: &str) -> Flow {
+        let Some(at) = self.joined.iter().position(|joined| *joined.path == *namespace) else {
+            return Flow::Go;
+        };
+        let left = self.joined.remove(at);
+        let gone = reader.change_spaces(|subscription, spaces| {
+            let gone = spaces.remove(namespace);
+            for channel in &gone {
+                subscription.remove(channel);
+            }
+            (gone, [].into_iter().collect())
+        });
+        for channel in gone.unwrap_or_default() {
+            gateway.fanout.unwatch_reader(reader, &channel);
+        }
+        if let Some(recovery) = &left.recovery {
+            gateway.forget_socket(&recovery.0).await;
+        }
+        Flow::Go
+    }
+
+    async fn event(
+        &mut self,
+        gateway: &Arc<Gateway>,
+        reader: &Arc<Reader>,
+        at: usize,
+        ack: Option<u64>,
+        name: &str,
+        args: Args,
+    ) -> Flow {
+        let may_subscribe = self.joined[at].namespace.subscribe;
+        let answer = match name {
+            "subscribe" if may_subscribe => match self.subscribe(gateway, reader, at, ack, &args).await {
+                Ok(()) => return Flow::Go,
+                Err(refusal) => Err(refusal),
+            },
+            "unsubscribe" if may_subscribe => self.unsubscribe(gateway, reader, at, &args).await,
+            "auth" => self.renew(gateway, reader, at, &args),
+            "publish" => self.publish(gateway, at, &args).await,
+            _ => return self.other(gateway, reader, at, ack, name, &args).await,
+        };
+        self.answer(gateway, reader, at, ack, answer)
+    }
+
+    /// An event that is none of the server's own: a handler's, or a publication.
+    async fn other(
+        &mut self,
+        gateway: &Arc<Gateway>,
+        reader: &Arc<Reader>,
+        at: usize,
+        ack: Option<u64>,
+        name: &str,
+        args: &Args,
+    ) -> Flow {
+        let info = self.joined[at].info(&self.visitor);
+        let heard = gateway.socketio.handlers().iter().find_map(|handler| handler.heard(&info, name, args));
+        let Some(heard) = heard else {
+            let answer = self.emit(gateway, at, name, args).await;
+            return self.answer(gateway, reader, at, ack, answer);
+        };
+        let namespace = &*self.joined[at].path;
+        let mut sent = true;
+        for (name, args) in &heard.emits {
+            sent &= reader.say(&gateway.delivery, &Emit { namespace, name, ack: None, args }.words());
+        }
+        if let (Some(id), Some(args)) = (ack, &heard.answer) {
+            sent &= reader.say(&gateway.delivery, &Ack { namespace, id, args }.words());
+        }
+        if sent { Flow::Go } else { Flow::End }
+    }
+
+    /// Tells the client how it went, if it wants to know.
+    fn answer(
+        &self,
+        gateway: &Gateway,
+        reader: &Arc<Reader>,
+        at: usize,
+        ack: Option<u64>,
+        answer: Result<serde_json::Value, Refusal>,
+    ) -> Flow {
+        let value = answer.unwrap_or_else(|refusal| {
+            gateway.metrics.refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            tracing::debug!(client = %reader.info().client, %refusal, "a Socket.IO event was refused");
+            json!({ "ok": false, "code": refusal.code.as_str(), "message": refusal.message })
+        });
+        let Some(id) = ack else { return Flow::Go };
+        let args = Args { values: vec![value.to_string()], attachments: Vec::new() };
+        let words = Ack { namespace: &self.joined[at].path, id, args: &args }.words();
+        if reader.say(&gateway.delivery, &words) { Flow::Go } else { Flow::End }
+    }
+
+    /// Counts publications against the connection's rate.
+    pub(super) fn take_tokens(&mut self, gateway: &Gateway, count: usize) -> Result<(), Refusal> {
+        let limits = &gateway.config.limits;
+        let (rate, burst) = (limits.publish_per_second, limits.publish_burst);
+        self.bucket.take(count, rate, burst, gateway.delivery.now_ms()).map_err(|retry_ms| {
+            gateway.metrics.rate_limited.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let message =
+                format!("more than {rate} events a second (limits.publish_per_second); wait {retry_ms} ms");
+            Refusal::new(Code::RateLimited, message).retry_after_ms(retry_ms)
+        })
+    }
+
+    /// All channels this connection follows, in any namespace.
+    pub(super) fn channels(reader: &Reader, gateway: &Gateway) -> Vec<Channel> {
+        reader.stats(gateway.log.tail_offset()).channels
+    }
+}
+
+/// A word for a namespace that could not be joined.
+pub(super) fn refused(namespace: &str, refusal: &Refusal) -> Word {
+    Word::connect_error(namespace, &refusal.message, Some(refusal.code.as_str()))
+}

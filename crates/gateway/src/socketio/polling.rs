@@ -1,0 +1,268 @@
+//! Engine.IO over HTTP on a socket that the gateway owns: the polls and posts of a session, and the beginning of WebSockets.
+//!
+//! Knows: the heads of these answers. Does not know: TLS and HTTP/2, which come by the HTTP library (see `http`).
+
+use std::{
+    io,
+    net::IpAddr,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use anywire_protocol::{
+    engineio::{CLOSE, EngineError, NOOP},
+    websocket::Accepted,
+};
+use bytes::{Bytes, BytesMut};
+use tokio::net::TcpStream;
+
+use super::{
+    Asked,
+    session::Session,
+    upgrade::{self, Taken},
+    websocket,
+};
+use crate::{
+    Gateway,
+    accept::CleartextIo,
+    direct::cors_headers,
+    drive::{Flow, fetch, read_ready, write_all},
+    fanout::{Wait, WaitError, payload_head},
+};
+
+/// How long a body that is too large may go on coming.
+const LINGER_TIME: Duration = Duration::from_secs(5);
+/// How long a body may take.
+const BODY_TIME: Duration = Duration::from_secs(60);
+
+/// Serves what was asked for; true if the connection may bring another request.
+///
+/// Each kind is a box of its own: a connection that stays keeps only what it needs.
+pub(crate) fn serve<'a>(
+    gateway: &'a Arc<Gateway>,
+    stream: &'a Arc<TcpStream>,
+    asked: Asked,
+    origin: Option<&str>,
+    address: IpAddr,
+    bytes: &'a mut BytesMut,
+    body_bytes: usize,
+) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+    let headers = cors_headers(origin);
+    match asked {
+        Asked::Refused(error) => Box::pin(async move {
+            // A body that nobody reads would be taken for the next request.
+            answer_error(stream, &error, &headers).await && body_bytes == 0
+        }),
+        Asked::Open(inbound, counted) => Box::pin(async move {
+            let payload = Session::open(gateway, inbound, counted);
+            write_all(stream, &[payload_head(payload.len(), &headers), payload].concat()).await.is_ok()
+        }),
+        Asked::Poll(session) => Box::pin(async move {
+            let poll = PollRequest { gateway, stream, session: &session, headers };
+            poll.serve(bytes).await.is_ok()
+        }),
+        Asked::Post(session) => {
+            Box::pin(async move { post(gateway, stream, &session, &headers, bytes, body_bytes).await })
+        }
+        Asked::Connect(accepted, inbound) => Box::pin(async move {
+            let rest = bytes.split();
+            if Box::pin(write_all(stream, &accepted.response())).await.is_ok() {
+                websocket::serve_direct(gateway, stream, inbound, rest).await;
+            }
+            false
+        }),
+        Asked::Stray(accepted) => Box::pin(async move {
+            let _gone = write_all(stream, &[accepted.response(), upgrade::stray_frame()].concat()).await;
+            false
+        }),
+        Asked::Upgrade(accepted, session) => Box::pin(async move {
+            let rest = bytes.split().freeze();
+            if let Some(taken) = Box::pin(upgrade_on(gateway, stream, &accepted, session, rest)).await {
+                websocket::go_on_direct(gateway, stream, taken, address).await;
+            }
+            false
+        }),
+    }
+}
+
+/// Answers a WebSocket for a session, and tries it; the session is let go of when it is taken over.
+async fn upgrade_on(
+    gateway: &Arc<Gateway>,
+    stream: &Arc<TcpStream>,
+    accepted: &Accepted,
+    session: Arc<Session>,
+    rest: Bytes,
+) -> Option<Box<Taken>> {
+    write_all(stream, &accepted.response()).await.ok()?;
+    let io = CleartextIo::new(Arc::clone(stream), rest);
+    upgrade::try_over(gateway, io, &session).await.map(Box::new)
+}
+
+async fn answer_error(stream: &TcpStream, error: &EngineError, headers: &str) -> bool {
+    let body = error.body();
+    let status = http::StatusCode::from_u16(error.status()).unwrap_or(http::StatusCode::BAD_REQUEST);
+    let head = format!(
+        "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nVary: Origin\r\nContent-Length: {}\r\n{headers}\r\n",
+        status.as_u16(),
+        status.canonical_reason().unwrap_or("Error"),
+        body.len(),
+    );
+    write_all(stream, &[head.as_bytes(), body.as_bytes()].concat()).await.is_ok()
+}
+
+/// Reads a post's body and takes it.
+async fn post(
+    gateway: &Arc<Gateway>,
+    stream: &TcpStream,
+    session: &Session,
+    headers: &str,
+    bytes: &mut BytesMut,
+    body_bytes: usize,
+) -> bool {
+    let limit = gateway.socketio.config.payload_bytes_max;
+    if body_bytes > limit {
+        let rest = body_bytes.saturating_sub(bytes.len());
+        let _gone = answer_error(stream, &session.too_large(gateway, limit), headers).await;
+        // Taken and thrown away: a client that still sends would not read the answer.
+        let _late = tokio::time::timeout(LINGER_TIME, throw_away(stream, rest)).await;
+        return false;
+    }
+    let read = tokio::time::timeout(BODY_TIME, read_body(stream, bytes, body_bytes)).await;
+    if !matches!(read, Ok(Ok(()))) {
+        return false;
+    }
+    let body = bytes.split_to(body_bytes);
+    if bytes.is_empty() {
+        *bytes = BytesMut::new();
+    }
+    match session.post(gateway, &body).await {
+        Ok(()) => {
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nCache-Control: no-store\r\nVary: Origin\r\nContent-Length: 2\r\n{headers}\r\nok"
+            );
+            write_all(stream, head.as_bytes()).await.is_ok()
+        }
+        Err(error) => answer_error(stream, &error, headers).await,
+    }
+}
+
+async fn throw_away(stream: &TcpStream, mut rest: usize) -> io::Result<()> {
+    while rest > 0 {
+        stream.readable().await?;
+        let take = |fresh: &mut [u8]| {
+            rest = rest.saturating_sub(fresh.len());
+            Flow::Go
+        };
+        if read_ready(stream, take) == Some(Flow::End) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn read_body(stream: &TcpStream, bytes: &mut BytesMut, body_bytes: usize) -> io::Result<()> {
+    while bytes.len() < body_bytes {
+        stream.readable().await?;
+        let take = |fresh: &mut [u8]| {
+            bytes.extend_from_slice(fresh);
+            Flow::Go
+        };
+        if read_ready(stream, take) == Some(Flow::End) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
+}
+
+/// One poll.
+struct PollRequest<'a> {
+    gateway: &'a Arc<Gateway>,
+    stream: &'a Arc<TcpStream>,
+    session: &'a Arc<Session>,
+    headers: String,
+}
+
+impl PollRequest<'_> {
+    async fn serve(&self, bytes: &mut BytesMut) -> io::Result<()> {
+        if self.session.is_last_poll(self.gateway) {
+            return self.answer(Bytes::from_static(NOOP.as_bytes())).await;
+        }
+        let alive = self.session.look_after(self.gateway, self.gateway.delivery.now_ms());
+        let reader = self.session.reader();
+        let direct = Some((Arc::clone(self.stream), self.headers.as_str().into()));
+        let begun = if alive { reader.begin_wait(direct) } else { Err(WaitError::Ended) };
+        let turn = match begun {
+            Ok(turn) => turn,
+            Err(error) => return self.refuse(error).await,
+        };
+        reader.wake_on_answer(false);
+        let mut fetched = None;
+        loop {
+            match reader.advance_wait(&self.gateway.delivery, turn, fetched.take()) {
+                Wait::Answer(payload) => return self.answer(payload).await,
+                Wait::Answered(Some(rest)) => return write_all(self.stream, &rest).await,
+                Wait::Answered(None) => return Ok(()),
+                Wait::Behind(request) => fetched = fetch(self.gateway, request).await,
+                Wait::Waits => self.watch_socket(turn, bytes).await?,
+            }
+        }
+    }
+
+    async fn refuse(&self, error: WaitError) -> io::Result<()> {
+        let error = match error {
+            WaitError::Ended => EngineError::UnknownSession,
+            WaitError::Overlap => {
+                self.session.close(self.gateway, CLOSE);
+                EngineError::BadRequest
+            }
+        };
+        self.gateway.metrics.refusals.fetch_add(1, Relaxed);
+        match answer_error(self.stream, &error, &self.headers).await {
+            true => Ok(()),
+            false => Err(io::ErrorKind::ConnectionReset.into()),
+        }
+    }
+
+    async fn answer(&self, payload: Bytes) -> io::Result<()> {
+        write_all(self.stream, &[payload_head(payload.len(), &self.headers), payload].concat()).await
+    }
+
+    /// Sleeps until the poll is answered, the client sends its next request, or the connection ends: who gives a poll up has ended the session,
+    /// since nobody knows whether its answer was on the way.
+    async fn watch_socket(&self, turn: u32, bytes: &mut BytesMut) -> io::Result<()> {
+        let reader = self.session.reader();
+        if !bytes.is_empty() {
+            // The next request is already here: wake for the answer, and read no more until then.
+            reader.wake_on_answer(true);
+            if reader.waits(turn) {
+                reader.woken().await;
+            }
+            return Ok(());
+        }
+        tokio::select! {
+            ready = self.stream.readable() => ready?,
+            () = reader.woken() => {
+                if !reader.waits(turn) {
+                    // It may have been meant for a poll on another connection.
+                    reader.pass_on();
+                }
+                return Ok(());
+            }
+        }
+        if !reader.waits(turn) {
+            return Ok(());
+        }
+        let take = |fresh: &mut [u8]| {
+            bytes.extend_from_slice(fresh);
+            Flow::Go
+        };
+        match read_ready(self.stream, take) {
+            Some(Flow::End) => {
+                self.session.close(self.gateway, CLOSE);
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
+            _ => Ok(()),
+        }
+    }
+}

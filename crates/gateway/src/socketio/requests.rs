@@ -1,0 +1,140 @@
+//! What an Engine.IO request asks for, and whether it may.
+//!
+//! Knows: origins, sessions, limits. Does not know: sockets, and how an answer is sent.
+
+use std::{net::IpAddr, sync::Arc};
+
+use anywire_protocol::{
+    Code, Refusal,
+    engineio::{Carrier, EngineError, Query},
+    websocket::{Accepted, accept},
+};
+
+use super::{inbound::Inbound, session::Session};
+use crate::{Gateway, auth::Credentials, limits::Counted};
+
+/// A request, as far as its head tells.
+pub(crate) struct Request<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a str,
+    pub(crate) credentials: Credentials<'a>,
+    pub(crate) address: IpAddr,
+    pub(crate) listener: &'a Arc<str>,
+}
+
+/// Who asks: kept for as long as the connection lasts.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    pub(super) listener: Arc<str>,
+    pub(super) address: IpAddr,
+    pub(super) authorization: Option<Box<str>>,
+    pub(super) token: Option<Box<str>>,
+    pub(super) client: Option<Box<str>>,
+    /// Every message comes back, for tests.
+    pub(super) echoed: bool,
+}
+
+/// What is to be done.
+pub(crate) enum Asked {
+    /// Refused.
+    Refused(EngineError),
+    /// Begin a session that polls.
+    Open(Box<Inbound>, Counted),
+    /// Wait for packets.
+    Poll(Arc<Session>),
+    /// Take packets.
+    Post(Arc<Session>),
+    /// Begin a session on a WebSocket.
+    Connect(Accepted, Box<Inbound>),
+    /// Try to change a session over to a WebSocket.
+    Upgrade(Accepted, Arc<Session>),
+    /// Close a WebSocket for a session that is none: only so can a page's script learn why.
+    Stray(Accepted),
+}
+
+impl Gateway {
+    /// Judges a request. `headers` are for the WebSocket handshake.
+    pub(crate) fn ask_socketio<'h>(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+    ) -> Asked {
+        match self.ask(request, headers) {
+            Ok(asked) => asked,
+            Err(error) => {
+                self.metrics.refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                tracing::debug!(address = %request.address, %error, "a Socket.IO request was refused");
+                Asked::Refused(error)
+            }
+        }
+    }
+
+    fn ask<'h>(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+    ) -> Result<Asked, EngineError> {
+        self.gate.check_place(&request.credentials).map_err(forbidden)?;
+        if self.closing.is_cancelled() {
+            return Err(forbidden(self.shutting_down()));
+        }
+        let query = Query::parse(request.query)?;
+        let session =
+            query.session.as_deref().map(|id| self.socketio.session(id).ok_or(EngineError::UnknownSession));
+        let session = match session.transpose() {
+            Err(_) if query.carrier == Carrier::WebSocket => {
+                let accepted = accept(request.method, headers, &[]);
+                return accepted.map(Asked::Stray).map_err(|_| EngineError::BadRequest);
+            }
+            session => session?,
+        };
+        match (query.carrier, request.method, session) {
+            (Carrier::WebSocket, _, session) => {
+                if self.lab.blocks_websocket() {
+                    let message = "the network lab blocks WebSocket; use polling, or lift the block";
+                    return Err(forbidden(Refusal::new(Code::TransportBlocked, message)));
+                }
+                let accepted = accept(request.method, headers, &[]).map_err(|_| EngineError::BadRequest)?;
+                match session {
+                    Some(session) => Ok(Asked::Upgrade(accepted, session)),
+                    None => Ok(Asked::Connect(accepted, self.inbound(request, &query)?)),
+                }
+            }
+            (Carrier::Polling, "GET", Some(session)) => Ok(Asked::Poll(session)),
+            (Carrier::Polling, "POST", Some(session)) => Ok(Asked::Post(session)),
+            (Carrier::Polling, "GET", None) => {
+                // A session that polls holds no connection between its polls, but is one all the same.
+                let counted = self.connections.count(request.address).map_err(forbidden)?;
+                Ok(Asked::Open(self.inbound(request, &query)?, counted))
+            }
+            (Carrier::Polling, _, None) => Err(EngineError::BadMethod),
+            (Carrier::Polling, _, Some(_)) => Err(EngineError::BadRequest),
+        }
+    }
+
+    fn inbound(&self, request: &Request<'_>, query: &Query) -> Result<Box<Inbound>, EngineError> {
+        let Some(handshake) = self.socketio.count_handshake() else {
+            let limit = self.socketio.config.handshakes_max;
+            let message = format!(
+                "{limit} clients have connected and joined no namespace yet, the limit (socketio.handshakes_max); try again later"
+            );
+            self.metrics.connections_refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            return Err(forbidden(Refusal::new(Code::TooManyConnections, message)));
+        };
+        let boxed = |text: &str| text.to_owned().into_boxed_str();
+        let visitor = Visitor {
+            listener: Arc::clone(request.listener),
+            address: request.address,
+            authorization: request.credentials.authorization.map(boxed),
+            token: query.token.as_deref().map(boxed),
+            client: query.client.as_deref().map(boxed),
+            echoed: self.socketio.echoes(request.path),
+        };
+        Ok(Box::new(Inbound::new(self, visitor, handshake)))
+    }
+}
+
+fn forbidden(refusal: Refusal) -> EngineError {
+    EngineError::Forbidden { status: refusal.code.http_status(), reason: refusal.message }
+}

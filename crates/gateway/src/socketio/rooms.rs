@@ -1,0 +1,380 @@
+//! Rooms are channels: `subscribe`, `unsubscribe`, and emits that are publications.
+//!
+//! Knows: what the arguments of these events mean. Does not know: who is connected, how events are delivered.
+//!
+//! Invariants:
+//! - Joining a channel in one namespace never changes what another namespace of the connection gets.
+
+use std::sync::Arc;
+
+use anywire_log::{Batch, Channel, Cursor, EventName, Gap, Log, Offset, Position, Publication, Subscription};
+use anywire_protocol::{
+    Code, Refusal,
+    json::write_gap,
+    native::parse_publication,
+    request::check_channels,
+    socketio::{Ack, Args, Emit, Word, publication_payload},
+};
+use serde_json::{Value, json};
+use smallvec::SmallVec;
+
+use super::{connect::room, inbound::Inbound, recovery::Room};
+use crate::{
+    Gateway,
+    fanout::{Reader, Spaces},
+};
+
+/// What following channels came to.
+pub(super) struct Followed {
+    /// Delivery starts after this offset.
+    pub(super) after: Offset,
+    /// Channels the connection did not follow before, in any namespace.
+    pub(super) fresh: Vec<Channel>,
+    /// The gap that the position itself makes.
+    pub(super) gap: Option<Gap>,
+}
+
+impl Followed {
+    pub(super) fn nothing(log: &Log) -> Self {
+        Self { after: log.tail_offset(), fresh: Vec::new(), gap: None }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.after = self.after.min(other.after);
+        self.fresh.extend(other.fresh);
+        self.gap = merge(self.gap.take(), other.gap);
+    }
+}
+
+/// Adds channels to a namespace. Without a position they start at the tail, and those it follows already stay where they are.
+pub(super) fn follow(
+    log: &Log,
+    subscription: &mut Subscription,
+    spaces: &mut Spaces,
+    namespace: &str,
+    channels: &[Channel],
+    position: Option<Position>,
+) -> Followed {
+    let tail = log.tail_offset();
+    let mut followed = Followed::nothing(log);
+    for channel in channels {
+        let standing = subscription.position(channel);
+        let shared = spaces.list.iter().any(|space| &*space.namespace != namespace && space.follows(channel));
+        let own = spaces.find(namespace).is_some_and(|space| space.follows(channel));
+        let from = match (standing, position) {
+            (Some(_), None) if own => continue,
+            // Another namespace may be behind: this one begins now.
+            (Some(_), None) => tail,
+            (standing, position) => {
+                let position = position.unwrap_or(Position::After(log.cursor(tail)));
+                let started = log.subscribe(subscription, std::slice::from_ref(channel), position);
+                followed.after = followed.after.min(started.after);
+                followed.gap = merge(followed.gap.take(), started.gap);
+                match standing {
+                    None => {
+                        followed.fresh.push(channel.clone());
+                        Offset::ZERO
+                    }
+                    Some(before) if shared && started.after > before => {
+                        subscription.add(log.channel(channel), before);
+                        started.after
+                    }
+                    Some(before) => {
+                        hold_others(spaces, namespace, channel, before);
+                        Offset::ZERO
+                    }
+                }
+            }
+        };
+        if let Some(space) = spaces.find(namespace) {
+            space.channels.retain(|(other, _)| other != channel);
+            space.channels.push((channel.clone(), from));
+        }
+    }
+    followed
+}
+
+/// The subscription has moved back on a channel: other namespaces have had what lies between.
+fn hold_others(spaces: &mut Spaces, namespace: &str, channel: &Channel, before: Offset) {
+    for space in spaces.list.iter_mut().filter(|space| &*space.namespace != namespace) {
+        for (other, from) in space.channels.iter_mut().filter(|(other, _)| other == channel) {
+            debug_assert_eq!(other, channel);
+            *from = (*from).max(before);
+        }
+    }
+}
+
+fn merge(one: Option<Gap>, other: Option<Gap>) -> Option<Gap> {
+    match (one, other) {
+        (Some(mut one), Some(other)) => {
+            one.to.offset = one.to.offset.min(other.to.offset);
+            one.lost.extend(other.lost);
+            Some(one)
+        }
+        (one, other) => one.or(other),
+    }
+}
+
+/// The `gap` event for a namespace, if there is one to tell.
+pub(super) fn gap_words(namespace: &str, followed: &Followed) -> SmallVec<[Word; 1]> {
+    let Some(gap) = &followed.gap else { return SmallVec::new() };
+    let mut data = Vec::new();
+    write_gap(&mut data, "", gap);
+    let args = Args { values: vec![String::from_utf8(data).unwrap_or_default()], attachments: Vec::new() };
+    Emit { namespace, name: "gap", ack: None, args: &args }.words()
+}
+
+/// A text as a channel.
+pub(super) fn channel(text: &str) -> Result<Channel, Refusal> {
+    Channel::new(text).map_err(|error| Refusal::new(Code::InvalidChannel, error.to_string()))
+}
+
+/// What `subscribe` and `unsubscribe` name: a channel, a list of them, or an object with `channel`, `channels` or `room`; and where to start:
+/// `after` in that object or in a second one.
+struct Wanted {
+    channels: Vec<Channel>,
+    position: Option<Position>,
+}
+
+fn wanted(args: &Args) -> Result<Wanted, Refusal> {
+    let value = |at: usize| -> Value {
+        args.values.get(at).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    };
+    let (first, second) = (value(0), value(1));
+    let named =
+        ["channels", "channel", "room"].iter().map(|name| &first[*name]).find(|value| !value.is_null());
+    let texts = match named.unwrap_or(&first) {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(texts) => texts.iter().filter_map(|text| text.as_str().map(str::to_owned)).collect(),
+        _ => Vec::new(),
+    };
+    if texts.is_empty() {
+        let message =
+            "no channel is named; emit a name, or a list of names, such as emit(\"subscribe\", \"news\")";
+        return Err(Refusal::new(Code::InvalidRequest, message));
+    }
+    let after = first["after"].as_str().or_else(|| second["after"].as_str());
+    let position = after.map(str::parse).transpose();
+    let position = position
+        .map_err(|error: anywire_log::CursorError| Refusal::new(Code::InvalidCursor, error.to_string()))?;
+    let mut channels = Vec::with_capacity(texts.len());
+    for text in &texts {
+        let channel = channel(text)?;
+        if !channels.contains(&channel) {
+            channels.push(channel);
+        }
+    }
+    Ok(Wanted { channels, position })
+}
+
+impl Inbound {
+    /// Joins channels; the answer is queued before what comes on them.
+    pub(super) async fn subscribe(
+        &mut self,
+        gateway: &Arc<Gateway>,
+        reader: &Arc<Reader>,
+        at: usize,
+        ack: Option<u64>,
+        args: &Args,
+    ) -> Result<(), Refusal> {
+        let Wanted { channels, position } = wanted(args)?;
+        self.joined[at].principal.may_subscribe(&channels)?;
+        let known = Self::channels(reader, gateway);
+        let fresh = channels.iter().filter(|channel| !known.contains(channel)).count();
+        check_channels(known.len() + fresh, gateway.config.limits.channels_max)?;
+        let states = self.states(gateway, at, &channels, position);
+        let places = channels.iter().zip(&states).map(|(channel, (_, place))| room(gateway, channel, *place));
+        self.keep_rooms(gateway, at, places.collect(), &[]).await?;
+        let joined = &self.joined[at];
+        let done = reader.change_spaces(|subscription, spaces| {
+            let mut followed = Followed::nothing(&gateway.log);
+            let mut told: SmallVec<[Word; 2]> = SmallVec::new();
+            for (channel, (words, position)) in channels.iter().zip(states) {
+                let one = std::slice::from_ref(channel);
+                let next = follow(&gateway.log, subscription, spaces, &joined.path, one, position);
+                told.extend(gap_words(&joined.path, &next));
+                told.extend(words);
+                followed.add(next);
+            }
+            let mut words = answer(&joined.path, ack, &channels, gateway.log.cursor(followed.after));
+            words.extend(told);
+            (followed, words)
+        });
+        if let Some(followed) = done {
+            gateway.note_start(reader, position.unwrap_or_default(), followed.gap.is_some());
+            gateway.watch(reader, &followed.fresh);
+            reader.nudge(&gateway.delivery);
+        }
+        Ok(())
+    }
+
+    /// Where recovery is on: keeps what the socket is about to follow, before it is told so.
+    /// Each time is an event of the log, and counts as one.
+    async fn keep_rooms(
+        &mut self,
+        gateway: &Gateway,
+        at: usize,
+        joins: Vec<Room>,
+        leaves: &[Channel],
+    ) -> Result<(), Refusal> {
+        if self.joined[at].recovery.is_some() {
+            self.take_tokens(gateway, 1)?;
+        }
+        let joined = &mut self.joined[at];
+        let Some(recovery) = joined.recovery.as_deref_mut() else { return Ok(()) };
+        let (pid, rooms) = recovery;
+        rooms.retain(|room| !leaves.contains(&room.channel));
+        for join in joins {
+            let known = rooms.iter_mut().find(|room| room.channel == join.channel);
+            match known {
+                // Joining again without saying where changes nothing.
+                Some(known) if join.named => *known = join,
+                Some(_) => {}
+                None => rooms.push(join),
+            }
+        }
+        let user = joined.principal.user();
+        gateway.remember(pid, &joined.path, &joined.socket, user, rooms).await;
+        Ok(())
+    }
+
+    /// For each channel the state that a client gets at once, and where it goes on from.
+    fn states(
+        &self,
+        gateway: &Gateway,
+        at: usize,
+        channels: &[Channel],
+        position: Option<Position>,
+    ) -> Vec<(SmallVec<[Word; 1]>, Option<Position>)> {
+        let joined = &self.joined[at];
+        let handlers = gateway.socketio.handlers();
+        let info = joined.info(&self.visitor);
+        let state_of = |channel: &Channel| {
+            if position.is_some() {
+                return (SmallVec::new(), position);
+            }
+            if let Some((name, args, cursor)) = handlers.iter().find_map(|one| one.state_of(&info, channel)) {
+                let emit = Emit { namespace: &joined.path, name: &name, ack: None, args: &args };
+                return (emit.words(), Some(Position::After(cursor)));
+            }
+            let newest =
+                joined.namespace.newest_first(channel).then(|| newest(&gateway.log, channel)).flatten();
+            (SmallVec::new(), newest)
+        };
+        channels.iter().map(state_of).collect()
+    }
+
+    /// Leaves channels.
+    pub(super) async fn unsubscribe(
+        &mut self,
+        gateway: &Gateway,
+        reader: &Arc<Reader>,
+        at: usize,
+        args: &Args,
+    ) -> Result<Value, Refusal> {
+        let Wanted { channels, .. } = wanted(args)?;
+        self.keep_rooms(gateway, at, Vec::new(), &channels).await?;
+        self.leave_rooms(gateway, reader, &self.joined[at].path, &channels);
+        Ok(json!({ "ok": true, "channels": names(&channels) }))
+    }
+
+    /// Takes channels away from a namespace.
+    pub(super) fn leave_rooms(
+        &self,
+        gateway: &Gateway,
+        reader: &Arc<Reader>,
+        namespace: &str,
+        channels: &[Channel],
+    ) {
+        let left = reader.change_spaces(|subscription, spaces| {
+            let mut left = Vec::new();
+            if let Some(space) = spaces.find(namespace) {
+                space.channels.retain(|(channel, _)| {
+                    let stays = !channels.contains(channel);
+                    left.extend((!stays).then(|| channel.clone()));
+                    stays
+                });
+            }
+            left.retain(|channel| !spaces.list.iter().any(|space| space.follows(channel)));
+            for channel in &left {
+                subscription.remove(channel);
+            }
+            (left, SmallVec::new())
+        });
+        for channel in left.unwrap_or_default() {
+            gateway.fanout.unwatch_reader(reader, &channel);
+        }
+    }
+
+    /// `publish`: the members of a publication, as over HTTP.
+    pub(super) async fn publish(
+        &mut self,
+        gateway: &Arc<Gateway>,
+        at: usize,
+        args: &Args,
+    ) -> Result<Value, Refusal> {
+        let payload = publication_payload(args);
+        let text = std::str::from_utf8(payload.as_bytes()).unwrap_or_default();
+        let batch = parse_publication(text, &gateway.publish_limits())?;
+        self.append(gateway, at, batch).await
+    }
+
+    /// Any other event, where the namespace says to which channel it goes.
+    pub(super) async fn emit(
+        &mut self,
+        gateway: &Arc<Gateway>,
+        at: usize,
+        name: &str,
+        args: &Args,
+    ) -> Result<Value, Refusal> {
+        let joined = &self.joined[at];
+        let Some(channel) = joined.namespace.emit_to.clone() else {
+            let message = format!(
+                "event {name:?} means nothing on namespace {:?}; emit \"publish\" with {{channel, event, data}}, or set emit_to for it",
+                &*joined.path
+            );
+            return Err(Refusal::new(Code::InvalidEvent, message));
+        };
+        let name =
+            EventName::new(name).map_err(|error| Refusal::new(Code::InvalidEvent, error.to_string()))?;
+        let payload = publication_payload(args);
+        let (bytes, limit) = (payload.as_bytes().len(), gateway.config.limits.message_bytes_max);
+        if bytes > limit {
+            let message = format!(
+                "event {:?} has {bytes} bytes, the limit is {limit} (limits.message_bytes_max)",
+                name.as_str()
+            );
+            return Err(Refusal::new(Code::TooLarge, message));
+        }
+        self.append(gateway, at, Batch::one(Publication { channel, name, payload })).await
+    }
+
+    async fn append(&mut self, gateway: &Arc<Gateway>, at: usize, batch: Batch) -> Result<Value, Refusal> {
+        gateway.check_publish(&self.joined[at].principal, &batch)?;
+        self.take_tokens(gateway, batch.publications.len())?;
+        let appended = gateway.append(batch).await?;
+        let offsets: Vec<u64> = appended.offsets().map(Offset::get).collect();
+        let cursor = gateway.log.cursor(appended.last()).to_string();
+        Ok(match appended.duplicate {
+            true => json!({ "ok": true, "cursor": cursor, "offsets": offsets, "duplicate": true }),
+            false => json!({ "ok": true, "cursor": cursor, "offsets": offsets }),
+        })
+    }
+}
+
+/// Just before the newest event of a channel, if it holds one.
+fn newest(log: &Log, channel: &Channel) -> Option<Position> {
+    let state = log.engine().channel_state(channel).filter(|state| state.events > 0)?;
+    Some(Position::After(log.cursor(state.last.previous())))
+}
+
+fn answer(namespace: &str, ack: Option<u64>, channels: &[Channel], cursor: Cursor) -> SmallVec<[Word; 2]> {
+    let Some(id) = ack else { return SmallVec::new() };
+    let value = json!({ "ok": true, "channels": names(channels), "cursor": cursor.to_string() });
+    let args = Args { values: vec![value.to_string()], attachments: Vec::new() };
+    Ack { namespace, id, args: &args }.words().into_iter().collect()
+}
+
+fn names(channels: &[Channel]) -> Vec<&str> {
+    channels.iter().map(Channel::as_str).collect()
+}

@@ -1,0 +1,170 @@
+//! A session that polls: a reader, and what its requests bring.
+//!
+//! Knows: one poll at a time, one post at a time, one WebSocket that may take over. Does not know: HTTP.
+//!
+//! Invariants:
+//! - Who breaks these rules ends the session: answers to requests that overlap would be out of order.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use anywire_protocol::engineio::{CLOSE, EngineError, HeartbeatTimes, NOOP, Packet, payload};
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::{inbound::Inbound, random_id};
+use crate::{
+    Gateway,
+    drive::Flow,
+    fanout::{Reader, UNSENT_BYTES_MAX, Wire},
+    gateway::OpenReader,
+    limits::Counted,
+};
+
+/// How long a poll may be on the way after its session was closed.
+const LAST_POLL_MS: u64 = 1000;
+
+pub(crate) struct Session {
+    /// The Engine.IO id: a secret.
+    pub(super) id: Box<str>,
+    reader: OpenReader,
+    /// Away while a post is worked on, and for good when a WebSocket has taken over.
+    inbound: Mutex<Option<Box<Inbound>>>,
+    trying: AtomicBool,
+    /// The client has closed the session while its last poll may be on the way: until then that poll is owed an orderly answer. 0 if none is.
+    owed_until_ms: AtomicU64,
+    _counted: Counted,
+}
+
+/// What was borrowed from a session; it goes back even if the request is cut off.
+struct Borrowed<'a> {
+    session: &'a Session,
+    inbound: Option<Box<Inbound>>,
+}
+
+impl Drop for Borrowed<'_> {
+    fn drop(&mut self) {
+        *self.session.inbound.lock() = self.inbound.take();
+    }
+}
+
+impl Session {
+    /// Begins a session; returns its first payload.
+    pub(super) fn open(gateway: &Arc<Gateway>, inbound: Box<Inbound>, counted: Counted) -> Bytes {
+        let reader = inbound.open_reader(gateway, Wire::Polled);
+        let id = random_id();
+        let opening = inbound.opening(gateway, &id, true);
+        let inbound = Mutex::new(Some(inbound));
+        let session = Self {
+            id,
+            reader,
+            inbound,
+            trying: AtomicBool::new(false),
+            owed_until_ms: AtomicU64::new(0),
+            _counted: counted,
+        };
+        gateway.socketio.add(Arc::new(session));
+        opening
+    }
+
+    pub(super) fn reader(&self) -> &Arc<Reader> {
+        &self.reader
+    }
+
+    /// Ends the session; the poll that waits is answered with `word`.
+    pub(crate) fn close(&self, gateway: &Gateway, word: &'static str) {
+        self.reader.end_polls(&gateway.delivery, word);
+        gateway.socketio.forget(self);
+    }
+
+    /// Ends the session as its client asked. Its poll ends orderly, also if it arrives after the post that closes: they come over two connections.
+    fn close_orderly(&self, gateway: &Gateway) {
+        if self.reader.end_polls(&gateway.delivery, NOOP) {
+            gateway.socketio.forget(self);
+        } else {
+            self.owed_until_ms.store(gateway.delivery.now_ms() + LAST_POLL_MS, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether this poll is the one that is owed an answer; then it is the last.
+    pub(super) fn is_last_poll(&self, gateway: &Gateway) -> bool {
+        let owed = self.owed_until_ms.swap(0, Ordering::Relaxed) > 0;
+        if owed {
+            gateway.socketio.forget(self);
+        }
+        owed
+    }
+
+    /// Pings, or ends what is over. To be called often, and before a request is served: a session never outlives its time for those who ask.
+    pub(super) fn look_after(&self, gateway: &Gateway, now_ms: u64) -> bool {
+        let times: HeartbeatTimes = gateway.delivery.times;
+        let owed_until_ms = self.owed_until_ms.load(Ordering::Relaxed);
+        if owed_until_ms > now_ms {
+            return false;
+        }
+        let alive = self.reader.tick_session(&gateway.delivery, now_ms, times);
+        if !alive {
+            self.close(gateway, CLOSE);
+        }
+        alive
+    }
+
+    /// A body over the limit ends the session: what was in it is lost.
+    pub(super) fn too_large(&self, gateway: &Gateway, limit: usize) -> EngineError {
+        self.close(gateway, CLOSE);
+        let reason = format!("the body has more than {limit} bytes, the limit (socketio.payload_bytes_max)");
+        EngineError::Forbidden { reason, status: 413 }
+    }
+
+    /// Takes a post's body.
+    pub(super) async fn post(&self, gateway: &Arc<Gateway>, body: &[u8]) -> Result<(), EngineError> {
+        if !self.look_after(gateway, gateway.delivery.now_ms()) {
+            return Err(EngineError::UnknownSession);
+        }
+        let taken = self.inbound.lock().take();
+        let Some(inbound) = taken else {
+            self.close(gateway, CLOSE);
+            return Err(EngineError::BadRequest);
+        };
+        let mut borrowed = Borrowed { session: self, inbound: Some(inbound) };
+        let Some(inbound) = &mut borrowed.inbound else { return Err(EngineError::BadRequest) };
+        let Ok(text) = std::str::from_utf8(body) else {
+            self.close(gateway, CLOSE);
+            return Err(EngineError::BadRequest);
+        };
+        for packet in payload(text) {
+            let full = self.reader.unsent_bytes() > UNSENT_BYTES_MAX;
+            let flow = match packet {
+                Ok(Packet::Close) => {
+                    self.close_orderly(gateway);
+                    return Ok(());
+                }
+                Ok(packet) if !full => inbound.take_packet(gateway, &self.reader, packet).await,
+                _ => Flow::End,
+            };
+            if flow == Flow::End {
+                self.close(gateway, CLOSE);
+                return Err(EngineError::BadRequest);
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to try a WebSocket; false if one is being tried already.
+    pub(super) fn try_websocket(&self) -> bool {
+        !self.trying.swap(true, Ordering::SeqCst)
+    }
+
+    /// The WebSocket did not take over.
+    pub(super) fn give_up_websocket(&self, gateway: &Gateway) {
+        self.reader.set_probing(&gateway.delivery, false);
+        self.trying.store(false, Ordering::SeqCst);
+    }
+
+    /// What requests bring, for the WebSocket that takes over; `None` while a post is worked on.
+    pub(super) fn take_inbound(&self) -> Option<Box<Inbound>> {
+        self.inbound.lock().take()
+    }
+}

@@ -1,0 +1,227 @@
+//! A Socket.IO connection over a WebSocket: events are written by the fan-out, this task reads what the client says.
+//!
+//! Knows: which frame means what to Engine.IO. Does not know: what the packets mean (see `inbound`).
+
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
+
+use anywire_protocol::{
+    engineio::{Packet, packet},
+    socketio::{Incoming, Word},
+    websocket::{Limits, Received, Receiver, close_frame, close_reply_frame, pong_frame},
+};
+use bytes::{Bytes, BytesMut};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::{
+    inbound::Inbound,
+    random_id,
+    upgrade::{Message, Taken},
+};
+use crate::{
+    Gateway,
+    drive::{Flow, Input, drive, fetch},
+    fanout::{BufferSink, Mode, Outcome, Reader, Wire},
+    gateway::OpenReader,
+    metrics::Transport,
+};
+
+/// What came in one read.
+enum Arrived {
+    Incoming(Incoming),
+    Frame(Bytes),
+    Close(Option<Bytes>),
+}
+
+struct Socket {
+    gateway: Arc<Gateway>,
+    reader: Arc<Reader>,
+    receiver: Receiver,
+    inbound: Box<Inbound>,
+    arrived: Vec<Arrived>,
+}
+
+/// Serves a new connection whose socket the gateway owns; `bytes` were read behind its request.
+pub(super) async fn serve_direct(
+    gateway: &Arc<Gateway>,
+    stream: &Arc<TcpStream>,
+    inbound: Box<Inbound>,
+    bytes: BytesMut,
+) {
+    let reader = inbound.open_reader(gateway, Wire::Direct(Arc::clone(stream)));
+    let mut socket = Socket::begin(gateway, &reader, inbound);
+    if Box::pin(socket.take_rest(bytes)).await == Flow::Go {
+        drive(gateway, &reader, stream, &mut socket).await;
+    }
+}
+
+/// Goes on with a session that polled, on a socket that the gateway owns.
+pub(super) async fn go_on_direct(
+    gateway: &Arc<Gateway>,
+    stream: &Arc<TcpStream>,
+    taken: Box<Taken>,
+    address: IpAddr,
+) {
+    let reader = take_over(gateway, &taken.inbound, Wire::Direct(Arc::clone(stream)), address);
+    if let Some(mut socket) = Box::pin(Socket::go_on(gateway, &reader, *taken)).await {
+        drive(gateway, &reader, stream, &mut socket).await;
+    }
+}
+
+/// Serves a new connection over any stream: TLS, or another server's.
+pub(super) async fn serve_woken<S>(gateway: Arc<Gateway>, stream: S, inbound: Box<Inbound>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let reader = inbound.open_reader(&gateway, Wire::Woken);
+    let socket = Socket::begin(&gateway, &reader, inbound);
+    drive_woken(&gateway, &reader, stream, socket).await;
+}
+
+/// Goes on with a session that polled, over any stream.
+pub(super) async fn go_on_woken<S>(gateway: Arc<Gateway>, stream: S, taken: Taken, address: IpAddr)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let reader = take_over(&gateway, &taken.inbound, Wire::Woken, address);
+    if let Some(socket) = Socket::go_on(&gateway, &reader, taken).await {
+        drive_woken(&gateway, &reader, stream, socket).await;
+    }
+}
+
+fn take_over(gateway: &Arc<Gateway>, inbound: &Inbound, wire: Wire, address: IpAddr) -> OpenReader {
+    gateway.open_named(Transport::SocketIo, inbound.visitor.client.as_deref(), None, address, wire)
+}
+
+async fn drive_woken<S>(gateway: &Arc<Gateway>, reader: &Arc<Reader>, mut stream: S, mut socket: Socket)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let mut buffer = vec![0; 16 << 10];
+    let mut sink = BufferSink::new(gateway.config.limits.drain_bytes_max);
+    let mut fetched = None;
+    loop {
+        let ended = reader.mode() == Mode::Ended;
+        let outcome = reader.drain(&gateway.delivery, &mut sink, fetched.take());
+        let mut bytes = sink.take();
+        if ended {
+            bytes = reader.take_unsent().into_iter().flatten().collect();
+        }
+        if stream.write_all(&bytes).await.is_err() || stream.flush().await.is_err() || ended {
+            break;
+        }
+        match outcome {
+            Outcome::Behind(request) => fetched = fetch(gateway, request).await,
+            Outcome::Full | Outcome::More => {}
+            _ => {
+                let flow = tokio::select! {
+                    count = stream.read(&mut buffer) => match count {
+                        Ok(0) | Err(_) => break,
+                        Ok(count) => match socket.receive(&mut buffer[..count]) {
+                            Flow::End => { socket.act().await; Flow::End }
+                            Flow::Go => socket.act().await,
+                        },
+                    },
+                    () = reader.woken() => Flow::Go,
+                };
+                if flow == Flow::End {
+                    reader.abort_after_words();
+                }
+            }
+        }
+    }
+    let _gone = stream.shutdown().await;
+}
+
+impl Socket {
+    /// A new connection: the opening packet is queued.
+    fn begin(gateway: &Arc<Gateway>, reader: &Arc<Reader>, inbound: Box<Inbound>) -> Self {
+        let opening = inbound.opening(gateway, &random_id(), false);
+        reader.say(&gateway.delivery, &[Word::Text(opening)]);
+        let (gateway, reader) = (Arc::clone(gateway), Arc::clone(reader));
+        Self { gateway, reader, receiver: Receiver::new(), inbound, arrived: Vec::new() }
+    }
+
+    /// A session that polled before; `None` if it has ended.
+    async fn go_on(gateway: &Arc<Gateway>, reader: &Arc<Reader>, taken: Taken) -> Option<Self> {
+        let Taken { inbound, handed_on, receiver, rest } = taken;
+        reader.take_over(handed_on);
+        gateway.watch(reader, &Inbound::channels(reader, gateway));
+        gateway.note_moved(reader);
+        let (gateway, reader) = (Arc::clone(gateway), Arc::clone(reader));
+        let mut socket = Self { gateway, reader, receiver, inbound, arrived: Vec::new() };
+        for message in rest {
+            match message {
+                Message::Text(text) => socket.hear(packet(&text)),
+                Message::Binary(bytes) => socket.hear::<()>(Ok(Packet::Binary(Cow::Owned(bytes.into_vec())))),
+                Message::Pong(frame) => socket.arrived.push(Arrived::Frame(frame)),
+                Message::Close(frame) => socket.arrived.push(Arrived::Close(Some(frame))),
+            }
+        }
+        (socket.act().await == Flow::Go).then_some(socket)
+    }
+
+    async fn take_rest(&mut self, mut bytes: BytesMut) -> Flow {
+        if bytes.is_empty() {
+            return Flow::Go;
+        }
+        self.receive(&mut bytes);
+        self.act().await
+    }
+
+    fn hear<E>(&mut self, packet: Result<Packet<'_>, E>) {
+        let heard = match packet {
+            Ok(packet) => self.inbound.hear(&self.gateway, &self.reader, packet),
+            Err(_) => Err(Flow::End),
+        };
+        match heard {
+            Ok(incoming) => self.arrived.extend(incoming.map(Arrived::Incoming)),
+            Err(_) => self.arrived.push(Arrived::Close(None)),
+        }
+    }
+}
+
+impl Input for Socket {
+    fn receive(&mut self, bytes: &mut [u8]) -> Flow {
+        let limits = Limits { message_bytes_max: self.gateway.socketio.config.payload_bytes_max };
+        let mut receiver = std::mem::take(&mut self.receiver);
+        let received = receiver.receive(bytes, &limits, &mut |received| match received {
+            Received::Text(text) => self.hear(packet(text)),
+            Received::Binary(bytes) => self.hear::<()>(Ok(Packet::Binary(Cow::Borrowed(bytes)))),
+            Received::Ping(payload) => self.arrived.push(Arrived::Frame(pong_frame(payload))),
+            Received::Pong(_) => {}
+            Received::Close { code, .. } => self.arrived.push(Arrived::Close(Some(close_reply_frame(code)))),
+        });
+        self.receiver = receiver;
+        if let Err(violation) = received {
+            let frame = close_frame(violation.close_code, violation.reason);
+            self.arrived.push(Arrived::Close(Some(frame)));
+        }
+        Flow::Go
+    }
+
+    async fn act(&mut self) -> Flow {
+        for arrived in std::mem::take(&mut self.arrived) {
+            let flow = match arrived {
+                Arrived::Incoming(incoming) => {
+                    Box::pin(self.inbound.act(&self.gateway, &self.reader, incoming)).await
+                }
+                Arrived::Frame(frame) => match self.reader.send(&self.gateway.delivery, frame) {
+                    true => Flow::Go,
+                    false => Flow::End,
+                },
+                Arrived::Close(frame) => {
+                    let frame = frame.unwrap_or_else(|| close_frame(1000, ""));
+                    self.reader.send(&self.gateway.delivery, frame);
+                    Flow::End
+                }
+            };
+            if flow == Flow::End {
+                return Flow::End;
+            }
+        }
+        Flow::Go
+    }
+}

@@ -1,0 +1,18 @@
+//! Engine.IO 4: packets over HTTP polling or WebSocket, the handshake, and the heartbeat.
+//!
+//! A request is read by [`Query`] and refused with an [`EngineError`]; what a client sends is taken apart by [`packet`] (one WebSocket message) or
+//! [`payload`] (one body); when to ping and when to give up is decided by [`Heartbeat`].
+//!
+//! Knows: the Engine.IO protocol, revision 4. Does not know: sockets, clocks, what a message means (see `socketio`).
+
+mod error;
+mod heartbeat;
+mod packet;
+mod query;
+
+pub use error::EngineError;
+pub use heartbeat::{Beat, Heartbeat, HeartbeatTimes};
+pub use packet::{
+    CLOSE, NOOP, Opening, PING, PONG_PROBE, Packet, PacketError, SEPARATOR, base64_packet, packet, payload,
+};
+pub use query::{Carrier, Query};

@@ -1,0 +1,138 @@
+//! What must hold for any bytes a Socket.IO client may send.
+//!
+//! Knows: what the codecs promise. Does not know: how bytes are searched.
+
+use anywire_log::{Channel, Epoch, Event, EventName, Offset, Payload, Publication, Timestamp};
+use serde_json::value::RawValue;
+
+use crate::{
+    engineio::{Packet, Query, base64_packet, packet, payload},
+    socketio::{
+        ATTACHMENTS_MAX, Ack, Args, Assembler, AssemblerLimits, ConnectAuth, Emit, Incoming, Voice, Word,
+        event_frames, frames, payload as joined, publication_payload, reframe,
+    },
+    websocket::{Limits, Received, Receiver},
+};
+
+/// Small, so that it is met often.
+const LIMITS: AssemblerLimits = AssemblerLimits { bytes_max: 200 };
+const EPOCH: Epoch = Epoch::new(0x1f0c_93ab);
+
+/// A request's query and a payload's packets are understood or refused, and bytes survive being carried as text.
+pub fn engineio(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(query) = Query::parse(text) {
+        assert!(query.client.is_none_or(|name| (1..=64).contains(&name.len())));
+    }
+    for found in payload(text).flatten() {
+        if let Packet::Binary(bytes) = &found {
+            let again = base64_packet(bytes);
+            let again = packet(std::str::from_utf8(&again).expect("base64 is text"))
+                .map(|packet| format!("{packet:?}"));
+            assert_eq!(again, Ok(format!("{found:?}")));
+        }
+    }
+}
+
+/// What a client sends is understood or ends its session; what is understood can go through the log and come to other clients, on every
+/// carrier, as it was said.
+pub fn socketio(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut assembler = Assembler::default();
+    for found in payload(text) {
+        let heard = match found {
+            Ok(Packet::Message(text)) => assembler.text(text),
+            Ok(Packet::Binary(bytes)) => assembler.binary(&bytes, LIMITS),
+            Ok(_) => continue,
+            Err(_) => return,
+        };
+        match heard {
+            Ok(Some(incoming)) => check_incoming(incoming),
+            Ok(None) => {}
+            // Nothing after it is listened to.
+            Err(_) => return,
+        }
+    }
+}
+
+fn check_incoming(incoming: Incoming) {
+    match incoming {
+        Incoming::Connect { auth, .. } => {
+            let _taken_or_passed_over = ConnectAuth::parse(auth.as_deref());
+        }
+        Incoming::Disconnect { .. } => {}
+        Incoming::Ack { namespace, ack, args } => {
+            check_args(&args);
+            check_words(&Ack { namespace: &namespace, id: ack, args: &args }.words());
+        }
+        Incoming::Event { namespace, ack, name, args } => {
+            check_args(&args);
+            check_words(&Emit { namespace: &namespace, name: &name, ack, args: &args }.words());
+            if let Ok(name) = EventName::new(&name) {
+                check_publication(name, &args);
+            }
+        }
+    }
+}
+
+fn check_args(args: &Args) {
+    assert!(args.attachments.len() <= ATTACHMENTS_MAX && args.values.len() <= 64);
+    assert!(args.attachments.iter().map(bytes::Bytes::len).sum::<usize>() <= LIMITS.bytes_max);
+    for value in &args.values {
+        assert!(serde_json::from_str::<&RawValue>(value).is_ok(), "{value:?}");
+    }
+}
+
+/// Whatever carries words, the same arrives.
+fn check_words(words: &[Word]) {
+    assert_eq!(reframe(&joined(words)), frames(words));
+}
+
+fn check_publication(name: EventName, args: &Args) {
+    let publication =
+        Publication { channel: Channel::new("a").expect("a name"), name, payload: publication_payload(args) };
+    if let Payload::Json(text) = &publication.payload {
+        assert!(!text.contains(&b'\n') && !text.contains(&b'\r'));
+        assert!(serde_json::from_slice::<&RawValue>(text).is_ok(), "{text:?}");
+    }
+    let event = Event::new(Offset::new(42), Timestamp::from_millis(0), publication);
+    let (plain, attachments) = check_frames(event_frames(&event));
+    let polled = Voice { namespace: "/", cursor: None, polling: true }.encode(&event);
+    let polled = std::str::from_utf8(&polled).expect("a payload is text");
+    assert_eq!(polled.split('\u{1e}').next(), Some(plain.as_str()));
+    assert_eq!(polled.split('\u{1e}').count(), 1 + attachments);
+    let voice = Voice { namespace: "/n", cursor: Some(EPOCH), polling: false };
+    let (voiced, voiced_attachments) = check_frames(&voice.encode(&event));
+    assert_eq!(voiced_attachments, attachments);
+    assert!(voiced.contains("/n,[") && voiced.ends_with("\"1f0c93ab-42\"]"), "{voiced}");
+}
+
+/// Reads frames as a client does: one text packet that its own rules take, and the attachments it announces.
+fn check_frames(frames: &[u8]) -> (String, usize) {
+    let (mut text, mut attachments) = (String::new(), 0);
+    // A client's receiver wants masked frames: the mask of zeros changes nothing.
+    let mut rest = frames;
+    while !rest.is_empty() {
+        let (header, length) = match rest[1] {
+            126 => (4, usize::from(u16::from_be_bytes([rest[2], rest[3]]))),
+            127 => (10, u64::from_be_bytes(rest[2..10].try_into().expect("eight bytes")) as usize),
+            short => (2, usize::from(short)),
+        };
+        let mut masked =
+            [&rest[..1], &[rest[1] | 0x80], &rest[2..header], &[0; 4], &rest[header..header + length]]
+                .concat();
+        let limits = Limits { message_bytes_max: frames.len() };
+        let mut take = |received: Received<'_>| match received {
+            Received::Text(found) if text.is_empty() => text.push_str(found),
+            Received::Binary(_) => attachments += 1,
+            other => panic!("{other:?} in an event"),
+        };
+        Receiver::new().receive(&mut masked, &limits, &mut take).expect("a sound frame");
+        rest = &rest[header + length..];
+    }
+    let packet = text.strip_prefix('4').expect("a message");
+    let mut assembler = Assembler::default();
+    let heard = assembler.text(packet);
+    assert_eq!(heard.as_ref().is_ok_and(Option::is_none), attachments > 0, "{packet}: {heard:?}");
+    (text, attachments)
+}

@@ -1,0 +1,270 @@
+//! Bytes inside JSON, and several arguments in one payload.
+//!
+//! ```text
+//!  on Socket.IO's wire     {"_placeholder":true,"num":0}   and the bytes as attachment 0
+//!  in the log              {"$binary":"AAEC"}              the bytes as base64
+//!  several arguments       {"$args":[1,"two"]}             of one event; none at all is {"$args":[]}
+//! ```
+//!
+//! Knows: these objects, anywhere in a JSON text. Does not know: what the rest of the text means.
+
+use anywire_log::Payload;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::ATTACHMENTS_MAX;
+use crate::publish::one_line;
+
+/// What comes with an event or an acknowledgement: JSON values, and the attachments their placeholders name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Args {
+    /// The values, each a JSON text.
+    pub values: Vec<String>,
+    /// The attachments.
+    pub attachments: Vec<Bytes>,
+}
+
+/// What the log keeps of an event's arguments: bytes alone as bytes, one value as itself, anything else under `$args`.
+#[must_use]
+pub fn publication_payload(args: &Args) -> Payload {
+    if let ([value], [bytes]) = (args.values.as_slice(), args.attachments.as_slice())
+        && placeholder(value).is_some_and(|(length, _)| length == value.len())
+    {
+        return Payload::Binary(bytes.clone());
+    }
+    let text = match args.values.as_slice() {
+        [value] => value.clone(),
+        values => format!("{{\"$args\":[{}]}}", values.join(",")),
+    };
+    if args.attachments.is_empty() {
+        return Payload::Json(one_line(&text));
+    }
+    let embedded = replace_objects(&text, |rest| {
+        let (length, index) = placeholder(rest)?;
+        let bytes = args.attachments.get(index)?;
+        Some((length, format!("{{\"$binary\":\"{}\"}}", BASE64_STANDARD.encode(bytes))))
+    });
+    Payload::Json(one_line(&embedded))
+}
+
+/// A payload as the arguments of an event, joined by commas, with its attachments.
+pub(super) fn arguments(payload: &Payload) -> (Bytes, Vec<Bytes>) {
+    match payload {
+        Payload::Binary(bytes) => {
+            (Bytes::from_static(b"{\"_placeholder\":true,\"num\":0}"), vec![bytes.clone()])
+        }
+        Payload::Json(text) => {
+            let args = several(text).unwrap_or_else(|| text.clone());
+            extract(args)
+        }
+    }
+}
+
+/// The inside of `{"$args":[…]}`.
+fn several(text: &Bytes) -> Option<Bytes> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Several<'a> {
+        #[serde(borrow, rename = "$args")]
+        args: Vec<&'a RawValue>,
+    }
+    if !text.starts_with(b"{\"$args\"") {
+        return None;
+    }
+    let several: Several<'_> = serde_json::from_slice(text).ok()?;
+    let values: Vec<&str> = several.args.iter().map(|value| value.get()).collect();
+    Some(values.join(",").into())
+}
+
+fn extract(text: Bytes) -> (Bytes, Vec<Bytes>) {
+    let found = memchr::memmem::find(&text, b"\"$binary\"").is_some();
+    // A placeholder that somebody published would name an attachment that is not there.
+    let sound = |text: &&str| found && greatest_placeholder(text).is_none();
+    let Some(plain) = std::str::from_utf8(&text).ok().filter(sound) else { return (text, Vec::new()) };
+    let mut attachments = Vec::new();
+    let replaced = replace_objects(plain, |rest| {
+        let (length, encoded) = embedded(rest).filter(|_| attachments.len() < ATTACHMENTS_MAX)?;
+        attachments.push(Bytes::from(BASE64_STANDARD.decode(encoded).ok()?));
+        Some((length, format!("{{\"_placeholder\":true,\"num\":{}}}", attachments.len() - 1)))
+    });
+    (replaced.into(), attachments)
+}
+
+/// Whether every placeholder in a text names one of `count` attachments.
+pub(super) fn placeholders_fit(text: &str, count: usize) -> bool {
+    count == 0 || greatest_placeholder(text).is_none_or(|greatest| greatest < count)
+}
+
+fn greatest_placeholder(text: &str) -> Option<usize> {
+    let mut greatest = None;
+    replace_objects(text, |rest| {
+        greatest = greatest.max(placeholder(rest).map(|(_, index)| index));
+        None
+    });
+    greatest
+}
+
+/// Copies a JSON text; wherever an object begins, `replace` may give the length of what is to go and what comes instead.
+fn replace_objects(text: &str, mut replace: impl FnMut(&str) -> Option<(usize, String)>) -> String {
+    let bytes = text.as_bytes();
+    let mut out = String::with_capacity(text.len());
+    let (mut copied, mut at) = (0, 0);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => at = end_of_string(bytes, at),
+            b'{' => match replace(&text[at..]) {
+                Some((length, instead)) => {
+                    out.push_str(&text[copied..at]);
+                    out.push_str(&instead);
+                    at += length;
+                    copied = at;
+                }
+                None => at += 1,
+            },
+            _ => at += 1,
+        }
+    }
+    out.push_str(&text[copied..]);
+    out
+}
+
+/// The place after the string that begins at `at`.
+fn end_of_string(bytes: &[u8], at: usize) -> usize {
+    let mut at = at + 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 2,
+            b'"' => return at + 1,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+/// `{"_placeholder":true,"num":N}` at the front of a text, members in either order: its length and N.
+fn placeholder(text: &str) -> Option<(usize, usize)> {
+    let mut scan = Scan(text);
+    scan.eat("{")?;
+    let mut index = None;
+    let mut marked = false;
+    for member in 0..2 {
+        if member == 1 {
+            scan.eat(",")?;
+        }
+        match scan.string()? {
+            "_placeholder" => {
+                scan.eat(":")?;
+                scan.eat("true")?;
+                marked = true;
+            }
+            "num" => {
+                scan.eat(":")?;
+                index = Some(scan.number()?);
+            }
+            _ => return None,
+        }
+    }
+    scan.eat("}")?;
+    index.filter(|_| marked).map(|index| (text.len() - scan.0.len(), index))
+}
+
+/// `{"$binary":"…"}` at the front of a text: its length and the base64.
+fn embedded(text: &str) -> Option<(usize, &str)> {
+    let mut scan = Scan(text);
+    scan.eat("{")?;
+    (scan.string()? == "$binary").then_some(())?;
+    scan.eat(":")?;
+    let encoded = scan.string()?;
+    scan.eat("}")?;
+    Some((text.len() - scan.0.len(), encoded))
+}
+
+/// Reads a JSON text from the front; white space between tokens is passed over.
+struct Scan<'a>(&'a str);
+
+impl<'a> Scan<'a> {
+    fn eat(&mut self, token: &str) -> Option<()> {
+        self.0 = self.0.trim_start_matches([' ', '\t', '\n', '\r']).strip_prefix(token)?;
+        Some(())
+    }
+
+    /// A string without escapes.
+    fn string(&mut self) -> Option<&'a str> {
+        self.eat("\"")?;
+        let (text, rest) = self.0.split_once('"')?;
+        self.0 = rest;
+        (!text.contains('\\')).then_some(text)
+    }
+
+    fn number(&mut self) -> Option<usize> {
+        self.0 = self.0.trim_start_matches([' ', '\t', '\n', '\r']);
+        let digits = self.0.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, rest) = self.0.split_at(digits);
+        self.0 = rest;
+        number.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(values: &[&str], attachments: &[&'static [u8]]) -> Args {
+        Args {
+            values: values.iter().map(|value| (*value).to_owned()).collect(),
+            attachments: attachments.iter().map(|bytes| Bytes::from_static(bytes)).collect(),
+        }
+    }
+
+    fn there_and_back(args: &Args) -> (String, String, usize) {
+        let payload = publication_payload(args);
+        let (text, attachments) = arguments(&payload);
+        let stored = String::from_utf8_lossy(payload.as_bytes()).into_owned();
+        (stored, String::from_utf8_lossy(&text).into_owned(), attachments.len())
+    }
+
+    #[test]
+    fn arguments_go_through_the_log_and_come_back() {
+        let check = |args: Args, stored: &str, joined: &str, attachments| {
+            assert_eq!(there_and_back(&args), (stored.to_owned(), joined.to_owned(), attachments));
+        };
+        check(args(&["{\"a\":1}"], &[]), "{\"a\":1}", "{\"a\":1}", 0);
+        check(args(&[], &[]), "{\"$args\":[]}", "", 0);
+        check(args(&["1", "\"two\""], &[]), "{\"$args\":[1,\"two\"]}", "1,\"two\"", 0);
+        let place = "{\"_placeholder\":true,\"num\":0}";
+        check(args(&[place], &[b"\0\x01"]), "\0\x01", place, 1);
+        check(
+            args(&["{\"a\":{ \"num\": 0, \"_placeholder\": true }}", "2"], &[&[0, 1, 2]]),
+            "{\"$args\":[{\"a\":{\"$binary\":\"AAEC\"}},2]}",
+            "{\"a\":{\"_placeholder\":true,\"num\":0}},2",
+            1,
+        );
+    }
+
+    #[test]
+    fn texts_that_only_look_like_it_stay_as_they_are() {
+        for text in [
+            r#"{"$binary":"%%"}"#,
+            r#"{"$binary":"AAEC","x":1}"#,
+            r#"{"$binary":1}"#,
+            r#""{\"$binary\":\"AAEC\"}""#,
+            r#"{"$args":[1],"x":2}"#,
+            r#"{"$args":1}"#,
+        ] {
+            let (joined, attachments) = arguments(&Payload::Json(Bytes::copy_from_slice(text.as_bytes())));
+            assert_eq!((joined.as_ref(), attachments.len()), (text.as_bytes(), 0));
+        }
+        assert!(placeholders_fit(r#"["{\"_placeholder\":true,\"num\":9}"]"#, 1));
+        assert!(!placeholders_fit(r#"[{"_placeholder":true,"num":9}]"#, 1));
+    }
+
+    #[test]
+    fn more_than_ten_pieces_of_bytes_are_carried_as_text() {
+        let text = format!("[{}]", [r#"{"$binary":"AA=="}"#; 12].join(","));
+        let (joined, attachments) = arguments(&Payload::Json(text.into()));
+        assert_eq!(attachments.len(), ATTACHMENTS_MAX);
+        assert_eq!(memchr::memmem::find_iter(&joined, b"$binary").count(), 2);
+    }
+}

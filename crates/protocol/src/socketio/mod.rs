@@ -1,0 +1,27 @@
+//! Socket.IO 5 over Engine.IO 4: packets with namespaces, acknowledgements and attachments, and how events of the log look in them.
+//!
+//! [`Assembler`] makes [`Incoming`] of what a client sends; [`Word`]s are what the server says; [`event_frames`] is an event as most clients
+//! get it, and [`Voice`] as the others do.
+//!
+//! Knows: the Socket.IO protocol, revision 5. Does not know: who is connected, who may do what.
+
+mod assemble;
+mod auth;
+mod encode;
+mod event;
+mod json;
+mod packet;
+#[cfg(test)]
+mod tests;
+
+pub use assemble::{Assembler, AssemblerLimits, Incoming};
+pub use auth::{ConnectAuth, recovery_name};
+pub use encode::{Ack, Emit, Word, frames, payload, reframe};
+pub use event::{Voice, event_frames};
+pub use json::{Args, publication_payload};
+pub use packet::PacketError;
+
+/// The namespace every client can name without naming it.
+pub const DEFAULT_NAMESPACE: &str = "/";
+/// The most attachments of one packet.
+pub const ATTACHMENTS_MAX: usize = 10;

@@ -1,0 +1,227 @@
+//! One text packet of a client.
+//!
+//! ```text
+//!  | type: '0'..'6' | attachments '-' | '/namespace' ',' | ack id | JSON |
+//!                    only types 5, 6    unless it is "/"   maybe    by type
+//! ```
+//!
+//! Knows: the form, and which JSON goes with which type. Does not know: what went before, which namespaces there are.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::{ATTACHMENTS_MAX, DEFAULT_NAMESPACE};
+
+/// How deep the JSON of a packet may be nested.
+const NESTING_MAX: usize = 64;
+/// The most arguments of an event or an acknowledgement.
+const ARGUMENTS_MAX: usize = 64;
+/// The longest name of a namespace, in bytes.
+const NAMESPACE_BYTES_MAX: usize = 255;
+/// Names that the client libraries keep for themselves.
+pub(super) const RESERVED: [&str; 6] =
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
+
+/// Why a packet is none. The session ends with it: nothing after it can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PacketError {
+    /// The first character is no type a client may send.
+    #[error("unknown packet type")]
+    Type,
+    /// The number of attachments is missing, or above [`ATTACHMENTS_MAX`].
+    #[error("the number of attachments must be 1 to 10")]
+    Attachments,
+    /// The namespace is too long.
+    #[error("the namespace is longer than 255 bytes")]
+    Namespace,
+    /// What follows is not the JSON this type has.
+    #[error("the payload does not fit the packet type")]
+    Payload,
+    /// The JSON is nested too deep.
+    #[error("the payload is nested deeper than 64 levels")]
+    Nesting,
+    /// Text came where attachments were due, or bytes where none were.
+    #[error("attachments came out of turn")]
+    Turn,
+    /// The attachments of one packet are too many bytes.
+    #[error("the attachments of one packet are over the limit")]
+    TooLarge,
+}
+
+/// What a packet is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Body<'a> {
+    Connect(Option<&'a str>),
+    Disconnect,
+    Event { name: Cow<'a, str>, args: Vec<&'a str> },
+    Ack(Vec<&'a str>),
+}
+
+/// A packet's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Packet<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) ack: Option<u64>,
+    pub(super) attachments: usize,
+    pub(super) body: Body<'a>,
+}
+
+/// Takes a packet's text apart.
+pub(super) fn parse(text: &str) -> Result<Packet<'_>, PacketError> {
+    let kind = *text.as_bytes().first().ok_or(PacketError::Type)?;
+    let rest = if kind.is_ascii_digit() { &text[1..] } else { return Err(PacketError::Type) };
+    let (attachments, rest) = if matches!(kind, b'5' | b'6') { attachments(rest)? } else { (0, rest) };
+    let (namespace, rest) = match rest.starts_with('/') {
+        true => rest.split_once(',').unwrap_or((rest, "")),
+        false => (DEFAULT_NAMESPACE, rest),
+    };
+    if namespace.len() > NAMESPACE_BYTES_MAX {
+        return Err(PacketError::Namespace);
+    }
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (id, json) = rest.split_at(digits);
+    let ack = if id.is_empty() { None } else { Some(id.parse().map_err(|_| PacketError::Payload)?) };
+    check_nesting(json)?;
+    let body = match kind {
+        b'0' if ack.is_none() => Body::Connect(object(json)?),
+        b'1' if rest.is_empty() => Body::Disconnect,
+        b'2' | b'5' => event(json)?,
+        b'3' | b'6' if ack.is_some() => Body::Ack(array(json)?),
+        b'0'..=b'6' => return Err(PacketError::Payload),
+        _ => return Err(PacketError::Type),
+    };
+    Ok(Packet { namespace, ack, attachments, body })
+}
+
+fn attachments(text: &str) -> Result<(usize, &str), PacketError> {
+    let (number, rest) = text.split_once('-').ok_or(PacketError::Attachments)?;
+    let plain = (1..=2).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+    let count = number.parse().ok().filter(|count| plain && (1..=ATTACHMENTS_MAX).contains(count));
+    Ok((count.ok_or(PacketError::Attachments)?, rest))
+}
+
+fn object(json: &str) -> Result<Option<&str>, PacketError> {
+    if json.is_empty() {
+        return Ok(None);
+    }
+    let raw: &RawValue = serde_json::from_str(json).map_err(|_| PacketError::Payload)?;
+    if raw.get().starts_with('{') { Ok(Some(raw.get())) } else { Err(PacketError::Payload) }
+}
+
+fn array(json: &str) -> Result<Vec<&str>, PacketError> {
+    let values: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| PacketError::Payload)?;
+    if values.len() > ARGUMENTS_MAX {
+        return Err(PacketError::Payload);
+    }
+    Ok(values.into_iter().map(RawValue::get).collect())
+}
+
+fn event(json: &str) -> Result<Body<'_>, PacketError> {
+    let mut args = array(json)?;
+    if args.is_empty() {
+        return Err(PacketError::Payload);
+    }
+    let first = args.remove(0);
+    // Old clients may emit a number as the event's name.
+    let name: Cow<'_, str> = match first.as_bytes()[0] {
+        b'"' => serde_json::from_str(first).map_err(|_| PacketError::Payload)?,
+        b'0'..=b'9' => Cow::Borrowed(first),
+        _ => return Err(PacketError::Payload),
+    };
+    if RESERVED.contains(&&*name) {
+        return Err(PacketError::Payload);
+    }
+    Ok(Body::Event { name, args })
+}
+
+/// Refuses what would make somebody's recursive parser overflow. Cost: one pass over the text.
+fn check_nesting(json: &str) -> Result<(), PacketError> {
+    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > NESTING_MAX {
+            return Err(PacketError::Nesting);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet<'a>(namespace: &'a str, ack: Option<u64>, attachments: usize, body: Body<'a>) -> Packet<'a> {
+        Packet { namespace, ack, attachments, body }
+    }
+
+    fn event<'a>(name: &'a str, args: &[&'a str]) -> Body<'a> {
+        Body::Event { name: Cow::Borrowed(name), args: args.to_vec() }
+    }
+
+    #[test]
+    fn packets_are_read() {
+        let check = |text: &str, expected: Packet<'_>| assert_eq!(parse(text), Ok(expected), "{text}");
+        check("0", packet("/", None, 0, Body::Connect(None)));
+        check(r#"0{"token":"1"}"#, packet("/", None, 0, Body::Connect(Some(r#"{"token":"1"}"#))));
+        check("0/admin,", packet("/admin", None, 0, Body::Connect(None)));
+        check("0/admin", packet("/admin", None, 0, Body::Connect(None)));
+        check("1", packet("/", None, 0, Body::Disconnect));
+        check("1/a,", packet("/a", None, 0, Body::Disconnect));
+        check(r#"2["x",1,{"a":[]}]"#, packet("/", None, 0, event("x", &["1", r#"{"a":[]}"#])));
+        check(r#"2/a,12["x"]"#, packet("/a", Some(12), 0, event("x", &[])));
+        check(r#"2[7,"y"]"#, packet("/", None, 0, event("7", &[r#""y""#])));
+        check("3/a,0[]", packet("/a", Some(0), 0, Body::Ack(vec![])));
+        let placeholder = r#"{"_placeholder":true,"num":0}"#;
+        check(
+            r#"51-/a,3["x",{"_placeholder":true,"num":0}]"#,
+            packet("/a", Some(3), 1, event("x", &[placeholder])),
+        );
+        check(
+            r#"61-3[{"_placeholder":true,"num":0}]"#,
+            packet("/", Some(3), 1, Body::Ack(vec![placeholder])),
+        );
+    }
+
+    #[test]
+    fn what_is_no_packet_is_refused() {
+        let check = |text: &str, error| assert_eq!(parse(text), Err(error), "{text}");
+        check("", PacketError::Type);
+        check("abc", PacketError::Type);
+        check("7", PacketError::Type);
+        check("éa", PacketError::Type);
+        for text in
+            ["2", "2{}", "2[]", "2[{}]", "2[null]", "2[\"x\"", "2[\"x\"]1", "2[\"connect\"]", "2abc[\"x\"]"]
+        {
+            check(text, PacketError::Payload);
+        }
+        for text in ["0[]", "0\"x\"", "01", "1{}", "3[]", "3x[]", "30{}", "4{}", "2[\"\u{1}\"]"] {
+            check(text, PacketError::Payload);
+        }
+        check("299999999999999999999[\"x\"]", PacketError::Payload);
+        for text in
+            ["5[\"x\"]", "50-[\"x\"]", "511-[\"x\"]", "5-1-[\"x\"]", "5+1-[\"x\"]", "5999999999-[\"x\"]", "6"]
+        {
+            check(text, PacketError::Attachments);
+        }
+        check(&format!("2/{},[\"x\"]", "n".repeat(255)), PacketError::Namespace);
+    }
+
+    #[test]
+    fn deep_nesting_and_endless_arguments_are_refused_before_anything_is_built() {
+        let nested = |depth: usize| format!("2[\"x\",{}{}]", "[".repeat(depth), "]".repeat(depth));
+        assert!(parse(&nested(63)).is_ok());
+        assert_eq!(parse(&nested(64)), Err(PacketError::Nesting));
+        assert_eq!(parse(&nested(500_000)), Err(PacketError::Nesting));
+        assert_eq!(parse(&format!("2[\"x\"{}]", ",1".repeat(500_000))), Err(PacketError::Payload));
+        assert!(parse(&format!("2[\"x\",\"{}\"]", "[".repeat(1000))).is_ok(), "a text is not nesting");
+    }
+}

@@ -6,7 +6,9 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anywire_app::{AppContext, Application};
 use anywire_emitters::{Emitters, Rules};
-use anywire_gateway::{Gateway, GatewayError, MAIN_LISTENER, MetricsCollector, ServeError, Tls, TlsError};
+use anywire_gateway::{
+    Gateway, GatewayConfig, GatewayError, MAIN_LISTENER, MetricsCollector, ServeError, Tls, TlsError,
+};
 use anywire_jobs::Jobs;
 use anywire_log::{
     Channel, ChannelPattern, Clock, Engine, Keep, Log, MemoryEngine, Retention, RetentionRule,
@@ -129,7 +131,8 @@ impl Anywire {
         let engine = engine(&config.server, rules.clone(), Arc::clone(&clock)).await?;
         let log = Log::start(engine, rules, TailConfig { bytes_max: config.server.tail.bytes_max });
         let message_bytes_max = config.gateway.limits.message_bytes_max;
-        let gateway = Gateway::start(Arc::clone(&log), config.gateway, Arc::clone(&clock))?;
+        let gateway = with_states(config.gateway);
+        let gateway = Gateway::start(Arc::clone(&log), gateway, Arc::clone(&clock))?;
         if config.server.lab {
             gateway.lab().enable();
         }
@@ -242,6 +245,14 @@ impl Anywire {
         }
         self.log.engine().close().await;
     }
+}
+
+/// Each event of a job holds its whole state: a Socket.IO client that subscribes to a job gets the newest at once.
+fn with_states(mut config: GatewayConfig) -> GatewayConfig {
+    for section in &mut config.socketio.namespaces {
+        section.newest_first.push("progress_*".to_owned());
+    }
+    config
 }
 
 /// Listeners have names of their own, and namespaces name those there are.

@@ -23,8 +23,18 @@ impl Socket {
     }
 
     async fn next(&mut self) -> String {
-        let message = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("something came");
-        message.expect("open").expect("a frame").as_text().expect("text").to_owned()
+        tokio::time::timeout(PATIENCE, self.packet()).await.expect("something came")
+    }
+
+    /// The next packet that is no ping.
+    async fn packet(&mut self) -> String {
+        loop {
+            let message = self.0.next().await.expect("open").expect("a frame");
+            match message.as_text().expect("text") {
+                "2" => self.send("3").await,
+                packet => return packet.to_owned(),
+            }
+        }
     }
 
     async fn send(&mut self, packet: &str) {
@@ -68,7 +78,7 @@ async fn a_back_end_emits_to_one_socket_asks_it_and_puts_it_out() {
 async fn a_second_listener_has_namespaces_of_its_own() {
     let server = server(&[
         r#"listeners=[{name="pipeline",listen="127.0.0.1:0"}]"#,
-        r#"socketio.namespaces=[{name="/",listener="pipeline",channels=["pipeline"],welcome_event="connection-success"},{name="/"}]"#,
+        r#"socketio.namespaces=[{name="/",listener="pipeline",channels=["feed"],welcome_event="connection-success"},{name="/"}]"#,
     ])
     .await;
     let (name, listener) = server.anywire.bind_others().await.expect("a free port").remove(0);
@@ -78,8 +88,30 @@ async fn a_second_listener_has_namespaces_of_its_own() {
     let (mut other, _) = Socket::join(address).await;
     assert_eq!(other.next().await, r#"42["connection-success",null]"#);
     let (mut main, _) = Socket::join(server.address).await;
-    server.post("/anywire/publish", r#"{"channel":"pipeline","event":"stats-updated","data":{"n":1}}"#).await;
+    let body = r#"{"channel":"feed","event":"stats-updated","data":{"n":1}}"#;
+    assert_eq!(server.post("/anywire/publish", body).await.status, 200);
     assert_eq!(other.next().await, r#"42["stats-updated",{"n":1}]"#);
-    main.send(r#"421["subscribe","pipeline"]"#).await;
+    main.send(r#"421["subscribe","feed"]"#).await;
     assert!(main.next().await.starts_with("431["), "nothing of the other listener's came");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_subscribes_to_a_job_gets_its_state_at_once_and_then_every_change() {
+    let server = server(&[]).await;
+    let job = r#"{"session_id":"import-7","title":"Import","total_steps":3}"#;
+    assert_eq!(server.post("/api/progress", job).await.status, 201);
+    let (mut socket, _) = Socket::join(server.address).await;
+    socket.send(r#"421["subscribe","progress_import-7"]"#).await;
+    let answer = socket.next().await;
+    assert!(answer.starts_with(r#"431[{"#) && answer.contains(r#""ok":true"#), "{answer}");
+    let mut update = async || {
+        let packet = socket.next().await;
+        let array = packet.strip_prefix("42").unwrap_or_else(|| panic!("{packet} is no event"));
+        serde_json::from_str::<Value>(array).expect("JSON")
+    };
+    let state = update().await;
+    assert_eq!((&state[0], &state[1]["session_id"]), (&json!("progress_update"), &json!("import-7")));
+    let step = r#"{"name":"parse"}"#;
+    assert_eq!(server.post("/api/progress/import-7/step", step).await.status, 200);
+    assert_eq!(update().await[1]["step_name"], "parse");
 }

@@ -248,9 +248,18 @@ impl Socket {
     }
 
     async fn text(&mut self) -> String {
-        let message = tokio::time::timeout(PATIENCE, self.stream.next()).await.expect("a frame in time");
-        let message = message.expect("the connection is open").expect("a sound frame");
-        message.as_text().expect("text").to_owned()
+        tokio::time::timeout(PATIENCE, self.packet()).await.expect("a packet in time")
+    }
+
+    /// The next packet that is no ping of Engine.IO.
+    async fn packet(&mut self) -> String {
+        loop {
+            let message = self.stream.next().await.expect("the connection is open").expect("a sound frame");
+            match message.as_text().expect("text") {
+                "2" => self.send("3").await,
+                packet => return packet.to_owned(),
+            }
+        }
     }
 
     /// The next frame with this `op`; an event may come before the answer to its publication.

@@ -7,8 +7,6 @@ export default defineConfig({
     testTimeout: 300_000,
     hookTimeout: 120_000,
     fileParallelism: false,
-    // Real browsers and killed servers: a test that fails is run once more, and the report names it ("retry x1").
-    retry: 1,
     reporters: ["verbose"],
   },
 });

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
+import { observe } from "./evidence.ts";
 
 const ARGUMENTS = [
   "--headless",
@@ -38,6 +39,7 @@ export async function openContext(browser: Browser, looks: Looks = {}): Promise<
     acceptDownloads: false,
   });
   context.setDefaultTimeout(60_000);
+  observe(context);
   return context;
 }
 

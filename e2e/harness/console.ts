@@ -10,18 +10,6 @@ export interface StepView {
   readonly name: string | null;
 }
 
-export const NINE_STEPS = [
-  "receive",
-  "checksum",
-  "dialect",
-  "parse",
-  "validate",
-  "statistics",
-  "charts",
-  "render",
-  "publish",
-];
-
 export async function transportIs(page: Page, transport: Transport): Promise<void> {
   await until(`the page is live over ${transport}`, async () => {
     const state = await dataOf(page, "badge-transport", "state");

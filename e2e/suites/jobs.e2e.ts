@@ -4,13 +4,16 @@
  */
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { REPORT_STEPS } from "../../console/src/apps/jobs/reportSteps.ts";
 import { byId, openBrowser, openContext, photograph } from "../harness/browser.ts";
 import * as app from "../harness/console.ts";
 import { brokenFile, priceFile, type Sample } from "../harness/csv.ts";
+import { tell } from "../harness/evidence.ts";
 import { FaultyProxy, type Patch } from "../harness/proxy.ts";
 import { Server } from "../harness/server.ts";
 import { until } from "../harness/until.ts";
 
+const NINE_STEPS: readonly string[] = REPORT_STEPS;
 const LARGE = 50_000_000;
 const SMALL = 400_000;
 /** Makes the large upload last some seconds, so that it has a middle. */
@@ -36,7 +39,8 @@ beforeEach(async () => {
   page = await (await openContext(browser)).newPage();
 });
 
-afterEach(async () => {
+afterEach(async ({ task }) => {
+  await tell(task, server, page);
   await page?.context().close();
   await proxy?.stop();
   await server?.dispose();
@@ -72,8 +76,8 @@ function expectResumed(patches: readonly Patch[], size: number): void {
 }
 
 async function expectNineSteps(id: string): Promise<void> {
-  expect((await app.steps(page)).map((step) => step.name)).toEqual(app.NINE_STEPS);
-  expect((await state(id)).steps.map((step) => step.name)).toEqual(app.NINE_STEPS);
+  expect((await app.steps(page)).map((step) => step.name)).toEqual(NINE_STEPS);
+  expect((await state(id)).steps.map((step) => step.name)).toEqual(NINE_STEPS);
 }
 
 test("a 50 MB upload that is cut in the middle goes on where it stopped, and the nine steps arrive live", async () => {
@@ -94,7 +98,7 @@ test("a 50 MB upload that is cut in the middle goes on where it stopped, and the
   expect((await state(id)).result).toMatchObject({ sha256: large.sha256, rows: large.rows });
   await expectNineSteps(id);
   const seen = await app.seenRunning(page);
-  const order = seen.map((name) => app.NINE_STEPS.indexOf(name));
+  const order = seen.map((name) => NINE_STEPS.indexOf(name));
   expect(order, `${seen}`).toEqual([...order].sort((one, other) => one - other));
   expect(seen.length, `steps were seen running: ${seen}`).toBeGreaterThan(3);
   const frame = byId(page, "report-frame").contentFrame();

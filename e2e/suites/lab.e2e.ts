@@ -1,10 +1,11 @@
 /** The console's network lab: four faults in turn, and a counter that proves that nothing was lost or repeated. */
 import { once } from "node:events";
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import WebSocket from "ws";
 import { byId, dataOf, openBrowser, openContext, photograph } from "../harness/browser.ts";
 import * as app from "../harness/console.ts";
+import { tell } from "../harness/evidence.ts";
 import { publish } from "../harness/log.ts";
 import { Server } from "../harness/server.ts";
 import { until, within } from "../harness/until.ts";
@@ -18,6 +19,8 @@ beforeAll(async () => {
   browser = await openBrowser();
   page = await (await openContext(browser)).newPage();
 });
+
+afterEach(({ task }) => tell(task, server, page));
 
 afterAll(async () => {
   await browser?.close();
@@ -49,6 +52,10 @@ async function entries(): Promise<readonly Entry[]> {
   return ((await answer.json()) as { clients: Entry[] }).clients;
 }
 
+async function labState(): Promise<{ readonly cut_until: string | null }> {
+  return (await fetch(`${server.url}/api/lab`)).json() as Promise<{ cut_until: string | null }>;
+}
+
 /** A client that names itself is one entry, whichever way it reads. While it changes its transport there may be two. */
 async function oneEntryEach(): Promise<void> {
   await until("every client is listed once", async () => {
@@ -70,7 +77,7 @@ test("the cut ends every connection, also one on which nothing happens", async (
   await fetch(`${server.url}/api/lab`, { method: "POST", headers, body: '{"cut_ms":1000}' });
   try {
     await within("the cut", closed, 20_000);
-    await until("the server listens again", async () => (await fetch(`${server.url}/api/health`)).ok);
+    await until("the cut is over", async () => (await labState()).cut_until === null);
     expect((await entries()).map(({ client }) => client)).not.toContain("idle");
   } finally {
     socket.terminate();

@@ -1,5 +1,5 @@
 /**
- * Readers that stop reading while 100 000 events pass cost the server a cursor each, not a queue. Then they get what retention
+ * Readers that stop reading for a minute while 100 000 events pass cost the server a cursor each, not a queue. Then they get what retention
  * kept, and a gap for exactly what it did not.
  */
 import net from "node:net";
@@ -8,12 +8,14 @@ import { type Event, epochOf, type Gap, offsetOf, publish, readAll } from "../ha
 import { rawWebSocket } from "../harness/readers.ts";
 import { Server } from "../harness/server.ts";
 import { SseSplitter } from "../harness/sse.ts";
-import { until, within } from "../harness/until.ts";
+import { sleep, until, within } from "../harness/until.ts";
 
 const EVENTS = 100_000;
 const KEPT = 30_000;
 const BATCH = 500;
 const SLOW = 50;
+/** How long the slow readers read nothing: the run beside them is spread over it. */
+const STOPPED_MS = 60_000;
 const PADDING = "x".repeat(180);
 /** Small, so that it is full before the slow readers come. */
 const TAIL_BYTES = 8 << 20;
@@ -31,9 +33,10 @@ afterAll(async () => {
   await server?.dispose();
 });
 
-/** Fills a channel and answers the offsets. */
-async function fill(channel: string, sample: () => Promise<void>): Promise<number[]> {
+/** Fills a channel, spread over a time, and answers the offsets. */
+async function fill(channel: string, sample: () => Promise<void>, spreadMs = 0): Promise<number[]> {
   const offsets: number[] = [];
+  const start = Date.now();
   for (let first = 0; first < EVENTS; first += BATCH) {
     const batch = Array.from({ length: BATCH }, (_, index) => ({
       channel,
@@ -41,6 +44,7 @@ async function fill(channel: string, sample: () => Promise<void>): Promise<numbe
     }));
     offsets.push(...(await publish(server.url, batch)).offsets);
     if ((first / BATCH) % 10 === 0) await sample();
+    await sleep(Math.max(0, start + ((first + BATCH) / EVENTS) * spreadMs - Date.now()));
   }
   return offsets;
 }
@@ -130,7 +134,7 @@ test("readers that stop reading cost no memory, disturb nobody, and are told exa
     take,
     gap: () => seen.push(-1),
   });
-  const offsets = await fill(channel, sample);
+  const offsets = await fill(channel, sample, STOPPED_MS);
   const end = await publish(server.url, [{ channel, data: "end" }]);
   await sample();
   const listed = (await entries()).filter(({ client }) => client.startsWith("slow-"));

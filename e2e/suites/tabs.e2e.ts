@@ -2,6 +2,7 @@
 import type { Browser, BrowserContext } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { openBrowser, openContext } from "../harness/browser.ts";
+import { tell } from "../harness/evidence.ts";
 import { publish } from "../harness/log.ts";
 import { Server } from "../harness/server.ts";
 import { type Tab, TabSite } from "../harness/tabs.ts";
@@ -32,7 +33,8 @@ beforeEach(async () => {
   tabs = await Promise.all(OWN.map((own) => site.open(context, server.url, own, [COMMON, own])));
 });
 
-afterEach(async () => {
+afterEach(async ({ task }) => {
+  await tell(task, server, ...(context?.pages() ?? []));
   await publisher?.stop();
   await context?.close();
   await server?.dispose();

@@ -36,6 +36,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let options = parse(arguments)?;
     let started = Instant::now();
     build(started)?;
+    name_missing();
     step(4, "starting the server", started);
     let mut restarts = 0;
     loop {
@@ -116,6 +117,19 @@ fn build(started: Instant) -> Result<(), Failure> {
     let mut cargo = Command::new(workspace::cargo());
     cargo.args(["build", "--release", "-p", "anywire"]).current_dir(workspace::root());
     watched(&mut cargo, "cargo build")
+}
+
+/// What videos need: everything else works without.
+fn name_missing() {
+    let missing: Vec<&str> =
+        ["ffmpeg", "espeak-ng"].into_iter().filter(|program| process::find(program).is_none()).collect();
+    if !missing.is_empty() {
+        let names = missing.join(" and ");
+        println!(
+            "      {names} missing: going on without videos (Debian: apt install {} fonts-dejavu-core)",
+            missing.join(" ")
+        );
+    }
 }
 
 fn console_command(arguments: &[&str], what: &str) -> Result<(), Failure> {

@@ -59,6 +59,18 @@ pub(crate) const TOOLS: &[Tool] = &[
         packages: &["redis-server"],
         elsewhere: "Redis or Valkey in the search path as `redis-server`: https://redis.io/",
     },
+    Tool {
+        name: "ffmpeg",
+        programs: &["ffmpeg"],
+        packages: &["ffmpeg", "fonts-dejavu-core"],
+        elsewhere: "ffmpeg and ffprobe in the search path: https://ffmpeg.org/",
+    },
+    Tool {
+        name: "espeak-ng",
+        programs: &["espeak-ng"],
+        packages: &["espeak-ng"],
+        elsewhere: "espeak-ng in the search path: https://github.com/espeak-ng/espeak-ng",
+    },
     Tool { name: "curl", programs: &["curl"], packages: &["curl"], elsewhere: "curl: https://curl.se/" },
 ];
 

@@ -9,8 +9,8 @@ use anywire_log::{IdempotencyKey, Offset};
 use axum::{
     Router,
     body::Body,
-    extract::{DefaultBodyLimit, Path, Query, State, rejection::BytesRejection},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
@@ -19,16 +19,16 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     board::Entry,
-    desk::{Desk, Outcome},
-    domain::JobId,
+    desk::{ChangeError, Decision, Desk, Outcome},
+    domain::{Job, JobId},
     events::{Change, KeyUse},
+    order::Order,
     request,
     rules::Refusal,
     wire::{Invalid, file_error},
 };
 
-type Answer = Result<Response, ApiError>;
-type Body_ = Result<Bytes, BytesRejection>;
+pub(crate) type Answer = Result<Response, ApiError>;
 
 /// The routes, with absolute paths.
 pub(crate) fn routes(desk: Arc<Desk>) -> Router {
@@ -49,14 +49,18 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
 }
 
 /// A mutating call: its body, and its key with what it was used for.
-struct Call {
-    body: Bytes,
-    key: Option<KeyUse>,
+pub(crate) struct Call {
+    pub(crate) body: Bytes,
+    pub(crate) key: Option<KeyUse>,
 }
 
-impl Call {
-    fn new(method: &Method, uri: &Uri, headers: &HeaderMap, body: Body_) -> Result<Self, ApiError> {
-        let body = body.map_err(|_| {
+impl<S: Send + Sync> FromRequest<S> for Call {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let key = idempotency_key(request.headers())?;
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let body = Bytes::from_request(request, state).await.map_err(|_| {
             let limit = request::BODY_BYTES_MAX;
             api_error(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -64,8 +68,7 @@ impl Call {
                 format!("the body is larger than {limit} bytes; send less"),
             )
         })?;
-        let key = idempotency_key(headers)?;
-        let call = fingerprint(&[method.as_str().as_bytes(), uri.path().as_bytes(), &body]);
+        let call = fingerprint(&[method.as_str().as_bytes(), path.as_bytes(), &body]);
         Ok(Self { key: key.map(|key| KeyUse { key, call }), body })
     }
 }
@@ -90,28 +93,29 @@ fn fingerprint(parts: &[&[u8]]) -> u64 {
     u64::from_le_bytes(first) >> 11
 }
 
-async fn start(
-    State(desk): State<Arc<Desk>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body_,
-) -> Answer {
-    let call = Call::new(&method, &uri, &headers, body)?;
-    let wish = request::start(&call.body)?;
-    let id = wish.session_id.unwrap_or_else(JobId::random);
-    let (title, total_steps) = (wish.title, wish.total_steps);
-    let (own, name) = (Arc::clone(&desk), id.clone());
-    let outcome = desk
-        .decide(&id, call.key, move |job| match job {
-            Some(job) => Err(Refusal::Exists { id: name, status: job.status }),
-            None => {
-                own.room_for_a_job()?;
-                Ok(Some(Change::Started { title, total_steps, upload: None }))
-            }
-        })
-        .await?;
+async fn start(State(desk): State<Arc<Desk>>, call: Call) -> Answer {
+    let request::Start { session_id, title, total_steps, argv } = request::start(&call.body)?;
+    let order = argv.map(|argv| Order::Elsewhere { argv });
+    let outcome =
+        begin(&desk, session_id, call.key, Change::Started { title, total_steps, upload: None, order })
+            .await?;
     answer(&desk, StatusCode::CREATED, outcome)
+}
+
+/// Starts a job that is not there yet.
+pub(crate) async fn begin(
+    desk: &Arc<Desk>,
+    id: Option<JobId>,
+    key: Option<KeyUse>,
+    started: Change,
+) -> Result<Outcome, ChangeError> {
+    let id = id.unwrap_or_else(JobId::random);
+    let (own, name) = (Arc::clone(desk), id.clone());
+    desk.decide(&id, key, move |job| match job {
+        Some(job) => Err(Refusal::Exists { id: name, status: job.status }),
+        None => own.room_for_a_job().map(|()| Some(started)),
+    })
+    .await
 }
 
 async fn state(State(desk): State<Arc<Desk>>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
@@ -126,60 +130,36 @@ async fn state(State(desk): State<Arc<Desk>>, Path(id): Path<String>, headers: H
     Ok((caching, json(StatusCode::OK, entry_json(&desk, &entry)?)).into_response())
 }
 
-async fn step(
-    State(desk): State<Arc<Desk>>,
-    Path(id): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body_,
+/// A backend's word on its job.
+async fn drive(
+    desk: &Arc<Desk>,
+    id: &str,
+    key: Option<KeyUse>,
+    decide: impl FnOnce(&Job) -> Decision + Send + 'static,
 ) -> Answer {
-    let call = Call::new(&method, &uri, &headers, body)?;
+    let outcome = desk.change(&job_id(id)?, key, decide).await?;
+    answer(desk, StatusCode::OK, outcome)
+}
+
+async fn step(State(desk): State<Arc<Desk>>, Path(id): Path<String>, call: Call) -> Answer {
     let wish = request::step(&call.body)?;
-    let outcome = desk.change(&job_id(&id)?, call.key, |job| job.wish_step(wish)).await?;
-    answer(&desk, StatusCode::OK, outcome)
+    drive(&desk, &id, call.key, |job| job.wish_step(wish)).await
 }
 
-async fn complete(
-    State(desk): State<Arc<Desk>>,
-    Path(id): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body_,
-) -> Answer {
-    let call = Call::new(&method, &uri, &headers, body)?;
+async fn complete(State(desk): State<Arc<Desk>>, Path(id): Path<String>, call: Call) -> Answer {
     let result = request::complete(&call.body)?;
-    let outcome = desk.change(&job_id(&id)?, call.key, |job| job.wish_complete(result)).await?;
-    answer(&desk, StatusCode::OK, outcome)
+    drive(&desk, &id, call.key, |job| job.wish_complete(result)).await
 }
 
-async fn fail(
-    State(desk): State<Arc<Desk>>,
-    Path(id): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body_,
-) -> Answer {
-    let call = Call::new(&method, &uri, &headers, body)?;
+async fn fail(State(desk): State<Arc<Desk>>, Path(id): Path<String>, call: Call) -> Answer {
     let error = request::fail(&call.body)?;
-    let outcome = desk.change(&job_id(&id)?, call.key, |job| job.wish_fail(error)).await?;
-    answer(&desk, StatusCode::OK, outcome)
+    drive(&desk, &id, call.key, |job| job.wish_fail(error)).await
 }
 
-async fn cancel(
-    State(desk): State<Arc<Desk>>,
-    Path(id): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body_,
-) -> Answer {
-    let call = Call::new(&method, &uri, &headers, body)?;
+async fn cancel(State(desk): State<Arc<Desk>>, Path(id): Path<String>, call: Call) -> Answer {
     request::nothing(&call.body)?;
     let id = job_id(&id)?;
-    let outcome = desk.change(&id, call.key, crate::domain::Job::wish_cancel).await?;
+    let outcome = desk.change(&id, call.key, Job::wish_cancel).await?;
     desk.stop_run(&id);
     if let Outcome::Now(entry) = &outcome
         && let Some(upload) = &entry.job.upload
@@ -189,15 +169,7 @@ async fn cancel(
     answer(&desk, StatusCode::OK, outcome)
 }
 
-async fn retry(
-    State(desk): State<Arc<Desk>>,
-    Path(id): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body_,
-) -> Answer {
-    let call = Call::new(&method, &uri, &headers, body)?;
+async fn retry(State(desk): State<Arc<Desk>>, Path(id): Path<String>, call: Call) -> Answer {
     request::nothing(&call.body)?;
     let id = job_id(&id)?;
     // The file is the truth about how much of it is here.
@@ -222,7 +194,11 @@ async fn list(State(desk): State<Arc<Desk>>, Query(query): Query<Vec<(String, St
             Some(id) => board.get(id).map(|entry| entry.job.number).ok_or_else(|| before_unknown(id))?,
             None => u64::MAX,
         };
-        let wanted = |entry: &&Entry| list.status.is_none_or(|status| entry.job.status == status);
+        let wanted = |entry: &&Entry| {
+            let job = &entry.job;
+            list.status.is_none_or(|status| job.status == status)
+                && list.kind.is_none_or(|kind| job.kind() == kind)
+        };
         let entries: Vec<Entry> = board.before(number).filter(wanted).take(list.limit).cloned().collect();
         (entries, board.seen())
     };
@@ -235,15 +211,7 @@ fn before_unknown(id: &JobId) -> ApiError {
     Invalid(format!("before is {id}, and there is no such job any more; begin again without before")).into()
 }
 
-async fn forget(
-    State(desk): State<Arc<Desk>>,
-    Path(id): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body_,
-) -> Answer {
-    let call = Call::new(&method, &uri, &headers, body)?;
+async fn forget(State(desk): State<Arc<Desk>>, Path(id): Path<String>, call: Call) -> Answer {
     let id = job_id(&id)?;
     crate::schedule::forget(&desk, &id, call.key).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -333,12 +301,12 @@ fn attachment(filename: &str) -> HeaderValue {
     HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("attachment"))
 }
 
-fn job_id(text: &str) -> Result<JobId, ApiError> {
+pub(crate) fn job_id(text: &str) -> Result<JobId, ApiError> {
     // A text that cannot be a name is the name of no job.
     JobId::new(text).map_err(|_| Refusal::NotFound { id: text.chars().take(64).collect() }.into())
 }
 
-fn answer(desk: &Desk, status: StatusCode, outcome: Outcome) -> Answer {
+pub(crate) fn answer(desk: &Desk, status: StatusCode, outcome: Outcome) -> Answer {
     let body = match outcome {
         Outcome::Now(entry) => entry_json(desk, &entry)?,
         Outcome::Before(state, cursor) => with_cursor(desk, &state, cursor),
@@ -347,8 +315,8 @@ fn answer(desk: &Desk, status: StatusCode, outcome: Outcome) -> Answer {
     Ok(json(status, body).into_response())
 }
 
-fn entry_json(desk: &Desk, entry: &Entry) -> Result<String, ApiError> {
-    let state = serde_json::to_vec(&entry.job.state());
+pub(crate) fn entry_json(desk: &Desk, entry: &Entry) -> Result<String, ApiError> {
+    let state = serde_json::to_vec(&entry.job.state(desk.place(&entry.job)));
     let state =
         state.map_err(|error| api_error(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string()))?;
     Ok(with_cursor(desk, &state, entry.cursor))
@@ -361,6 +329,6 @@ fn with_cursor(desk: &Desk, state: &[u8], cursor: Offset) -> String {
     format!(r#"{open},"cursor":"{}"}}"#, desk.context.log.cursor(cursor))
 }
 
-fn json(status: StatusCode, body: String) -> impl IntoResponse {
+pub(crate) fn json(status: StatusCode, body: String) -> impl IntoResponse {
     (status, [(header::CONTENT_TYPE, "application/json")], body)
 }

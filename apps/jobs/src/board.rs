@@ -56,6 +56,8 @@ pub(crate) struct Board {
     jobs: HashMap<JobId, Entry>,
     order: BTreeMap<u64, JobId>,
     uploads: HashMap<UploadId, JobId>,
+    /// What waits for its turn, in order.
+    queue: BTreeMap<(Timestamp, u64), JobId>,
     /// How many jobs stand in each status, in the order of [`Status::ALL`].
     standing: [usize; 6],
     /// A job changed its status since somebody last looked.
@@ -89,6 +91,11 @@ impl Board {
     /// The jobs that were started before a job, newest first.
     pub(crate) fn before(&self, number: u64) -> impl Iterator<Item = &Entry> {
         self.order.range(..number).rev().filter_map(|(_, id)| self.jobs.get(id))
+    }
+
+    /// What waits for its turn, in order.
+    pub(crate) fn queued(&self) -> impl Iterator<Item = &Entry> {
+        self.queue.values().filter_map(|id| self.jobs.get(id))
     }
 
     /// Where a reader of the whole board goes on.
@@ -179,7 +186,14 @@ impl Board {
         }
         self.seen = self.seen.max(cursor);
         let (id, status) = (job.id.clone(), job.status);
-        let before = self.jobs.insert(id, Entry { job: Arc::new(job), cursor });
+        let place = queue_place(&job);
+        let before = self.jobs.insert(id.clone(), Entry { job: Arc::new(job), cursor });
+        if let Some(before) = before.as_ref().and_then(|before| queue_place(&before.job)) {
+            self.queue.remove(&before);
+        }
+        if let Some(place) = place {
+            self.queue.insert(place, id);
+        }
         self.stand(before.map(|entry| entry.job.status), Some(status));
     }
 
@@ -197,6 +211,9 @@ impl Board {
         let Some(entry) = self.jobs.remove(id) else { return };
         self.stand(Some(entry.job.status), None);
         self.order.remove(&entry.job.number);
+        if let Some(place) = queue_place(&entry.job) {
+            self.queue.remove(&place);
+        }
         if let Some(upload) = &entry.job.upload {
             self.uploads.remove(&upload.id);
         }
@@ -277,6 +294,11 @@ impl CommitListener for Ear {
     }
 }
 
+/// Where a job waits: first by when it began to wait.
+fn queue_place(job: &Job) -> Option<(Timestamp, u64)> {
+    (job.status == Status::Queued).then_some((job.updated_at, job.number))
+}
+
 /// A status's place in [`Status::ALL`].
 fn place(status: Status) -> usize {
     Status::ALL.into_iter().position(|one| one == status).unwrap_or(0)
@@ -302,7 +324,7 @@ mod tests {
     }
 
     fn start() -> Change {
-        Change::Started { title: "x".to_owned(), total_steps: 2, upload: None }
+        Change::Started { title: "x".to_owned(), total_steps: 2, upload: None, order: None }
     }
 
     #[test]

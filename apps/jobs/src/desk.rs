@@ -25,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     JobsConfig, StartError,
     board::{Board, Ear, Entry, PastCall},
-    domain::{Job, JobId},
+    command::{child::Worker, files::Runs},
+    domain::{Job, JobId, Status},
     events::{Change, KeyUse, Record, batch, jobs_channel, progress_channel},
     files::Files,
     locks::NamedLocks,
@@ -41,6 +42,10 @@ pub(crate) struct Desk {
     pub(crate) config: JobsConfig,
     /// Where uploads and reports are.
     pub(crate) files: Files,
+    /// Where commands leave their files.
+    pub(crate) run_files: Runs,
+    /// The program that watches over commands.
+    pub(crate) worker: Worker,
     /// All jobs as they stand.
     pub(crate) board: Arc<RwLock<Board>>,
     /// Wakes the schedule: something changed.
@@ -79,6 +84,9 @@ pub enum ChangeError {
     Stopped,
 }
 
+/// What the rules make of a wish: a change, nothing new, or a refusal.
+pub(crate) type Decision = Result<Option<Change>, Refusal>;
+
 /// What came of a wish.
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
@@ -93,14 +101,17 @@ pub(crate) enum Outcome {
 impl Desk {
     /// Reads the board from the log and keeps it up to date from then on.
     pub(crate) async fn open(context: AppContext, config: JobsConfig) -> Result<Arc<Self>, StartError> {
-        let files = Files::open(&context.data_dir)
-            .map_err(|source| StartError::Files { path: context.data_dir.clone(), source })?;
+        let unusable = |source| StartError::Files { path: context.data_dir.clone(), source };
+        let files = Files::open(&context.data_dir).map_err(unusable)?;
+        let run_files = Runs::open(&context.data_dir).map_err(unusable)?;
         let wake = Arc::new(Notify::new());
         let board = open_board(&context, &wake).await?;
         Ok(Arc::new(Self {
+            worker: Worker::new(config.worker.as_deref()),
             context,
             config,
             files,
+            run_files,
             board,
             wake,
             writers: Writers::default(),
@@ -123,29 +134,23 @@ impl Desk {
     }
 
     /// Decides on a job that is there.
-    pub(crate) async fn change<F>(
+    pub(crate) async fn change(
         self: &Arc<Self>,
         id: &JobId,
         key: Option<KeyUse>,
-        decide: F,
-    ) -> Result<Outcome, ChangeError>
-    where
-        F: FnOnce(&Job) -> Result<Option<Change>, Refusal> + Send + 'static,
-    {
+        decide: impl FnOnce(&Job) -> Decision + Send + 'static,
+    ) -> Result<Outcome, ChangeError> {
         let missing = Refusal::NotFound { id: id.to_string() };
         self.decide(id, key, move |job| decide(job.ok_or(missing)?)).await
     }
 
     /// Decides on a job that may not be there. A repeated call is answered as the first time, and nothing is decided.
-    pub(crate) async fn decide<F>(
+    pub(crate) async fn decide(
         self: &Arc<Self>,
         id: &JobId,
         key: Option<KeyUse>,
-        decide: F,
-    ) -> Result<Outcome, ChangeError>
-    where
-        F: FnOnce(Option<&Job>) -> Result<Option<Change>, Refusal> + Send + 'static,
-    {
+        decide: impl FnOnce(Option<&Job>) -> Decision + Send + 'static,
+    ) -> Result<Outcome, ChangeError> {
         let (desk, id) = (Arc::clone(self), id.clone());
         // In a task: when the caller's connection breaks, the lock is still held until the append is done.
         let decided = tokio::spawn(async move {
@@ -167,6 +172,22 @@ impl Desk {
     pub(crate) fn room_for_a_job(&self) -> Result<(), Refusal> {
         let open = self.board.read().open();
         if open < self.config.jobs_open_max { Ok(()) } else { Err(Refusal::TooManyOpen { open }) }
+    }
+
+    /// The place of a job in its queue, from 1, while it waits there. Reports and commands wait for different things.
+    pub(crate) fn place(&self, job: &Job) -> Option<usize> {
+        if job.status != Status::Queued || self.is_run(&job.id) {
+            return None;
+        }
+        let board = self.board.read();
+        let runs = self.runs.lock();
+        let waiting = board
+            .queued()
+            .map(|entry| &entry.job)
+            .filter(|other| other.is_own_command() == job.is_own_command());
+        let before =
+            waiting.take_while(|other| other.id != job.id).filter(|other| !runs.contains_key(&other.id));
+        Some(before.count() + 1)
     }
 
     /// Work on a job begins; the token tells it to stop.
@@ -198,10 +219,12 @@ impl Desk {
         self.locks.lock(&format!("job {id}")).await
     }
 
-    async fn commit<F>(&self, id: JobId, key: Option<KeyUse>, decide: F) -> Result<Outcome, ChangeError>
-    where
-        F: FnOnce(Option<&Job>) -> Result<Option<Change>, Refusal>,
-    {
+    async fn commit(
+        &self,
+        id: JobId,
+        key: Option<KeyUse>,
+        decide: impl FnOnce(Option<&Job>) -> Decision,
+    ) -> Result<Outcome, ChangeError> {
         let before = self.board.read().get(&id).cloned();
         let Some(change) = decide(before.as_ref().map(|entry| &*entry.job))? else {
             return Ok(before.map_or(Outcome::Gone, Outcome::Now));
@@ -210,7 +233,9 @@ impl Desk {
         let before = before.as_ref().map(|entry| &*entry.job);
         // Its place is not known yet and does not show in the state.
         let after = record.change.apply(before, &record, Offset::ZERO);
-        self.context.log.append(batch(&record, before, after.as_ref())).await?;
+        // Whoever begins to wait is the last; on the board it does not wait yet.
+        let place = after.as_ref().and_then(|job| self.place(job));
+        self.context.log.append(batch(&record, before, after.as_ref(), place)).await?;
         announce(&record, after.as_ref());
         // The log told the board before it answered.
         Ok(self.board.read().get(&record.session_id).cloned().map_or(Outcome::Gone, Outcome::Now))

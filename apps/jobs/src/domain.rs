@@ -8,7 +8,10 @@ use anywire_log::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::time::{iso, millis};
+use crate::{
+    order::{Artefact, Kind, Order},
+    time::{iso, millis},
+};
 
 /// The most steps a job may have.
 pub const STEPS_MAX: u32 = 1000;
@@ -281,6 +284,12 @@ pub struct Job {
     pub attempt: u32,
     /// The file it makes a report of; none for jobs that are driven over the API.
     pub upload: Option<Upload>,
+    /// The command it is, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+    /// The files its command left so far.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artefacts: Vec<Artefact>,
     /// Its place in the order of creation: the offset of its first event.
     pub number: u64,
 }
@@ -306,12 +315,34 @@ impl Job {
         }
     }
 
-    /// The whole state as the API and `progress_update` give it, without `cursor`.
+    /// What it is.
     #[must_use]
-    pub fn state(&self) -> impl Serialize + '_ {
+    pub fn kind(&self) -> Kind {
+        match &self.order {
+            Some(order) if order.is_video() => Kind::Video,
+            Some(_) => Kind::Command,
+            None if self.upload.is_some() => Kind::Report,
+            None => Kind::Progress,
+        }
+    }
+
+    /// Whether it is a command that this server runs.
+    #[must_use]
+    pub fn is_own_command(&self) -> bool {
+        self.order.as_ref().is_some_and(Order::is_own)
+    }
+
+    /// The whole state as the API and `progress_update` give it, without `cursor`. `place` is its place in the queue, from 1, while it waits there.
+    #[must_use]
+    pub fn state(&self, place: Option<usize>) -> impl Serialize + '_ {
         State {
             session_id: &self.id,
             title: &self.title,
+            kind: self.kind(),
+            attempt: self.attempt,
+            queue_position: place,
+            command: self.order.as_ref(),
+            artefacts: self.artefacts.iter().map(|file| ShownArtefact::new(&self.id, file)).collect(),
             status: self.status,
             step: self.step(),
             total_steps: self.total_steps,
@@ -347,6 +378,13 @@ impl Job {
 struct State<'a> {
     session_id: &'a JobId,
     title: &'a str,
+    kind: Kind,
+    attempt: u32,
+    queue_position: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'a Order>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    artefacts: Vec<ShownArtefact<'a>>,
     status: Status,
     step: u32,
     total_steps: u32,
@@ -359,6 +397,19 @@ struct State<'a> {
     error: Option<&'a JobError>,
     created_at: String,
     updated_at: String,
+}
+
+#[derive(Serialize)]
+struct ShownArtefact<'a> {
+    #[serde(flatten)]
+    file: &'a Artefact,
+    url: String,
+}
+
+impl<'a> ShownArtefact<'a> {
+    fn new(id: &JobId, file: &'a Artefact) -> Self {
+        Self { file, url: format!("/api/jobs/{id}/files/{}", file.name) }
+    }
 }
 
 #[derive(Serialize)]

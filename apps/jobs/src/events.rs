@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
+    command::journal::Line,
     domain::{Job, JobError, JobId, Percent, REPORT_STEPS, Status, Step, Upload},
+    order::{Artefact, Kind, Order},
     time::{iso, millis},
 };
 
@@ -30,6 +32,11 @@ pub const JOBS_CHANNEL: &str = "jobs";
 pub const STATUS_CHANNEL: &str = "system_status";
 /// What the name of a job's own channel begins with.
 pub const PROGRESS_PREFIX: &str = "progress_";
+
+/// The event that carries the whole state.
+pub(crate) const UPDATE: &str = "progress_update";
+/// The event that carries lines of a command's output.
+pub(crate) const LOG: &str = "log";
 
 /// One thing that happened to a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +51,9 @@ pub enum Change {
         /// The file it makes a report of.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         upload: Option<Upload>,
+        /// The command it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        order: Option<Order>,
     },
     /// The next step began.
     StepBegan {
@@ -57,6 +67,12 @@ pub enum Change {
         /// Members to set; null removes one.
         #[serde(default, skip_serializing_if = "Map::is_empty")]
         metadata: Map<String, Value>,
+        /// How many steps there are, if that has turned out otherwise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        total_steps: Option<u32>,
+        /// It is the step that runs already, which had no name of its own yet.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        renames: bool,
     },
     /// The current step told more.
     StepChanged {
@@ -72,6 +88,9 @@ pub enum Change {
         /// How much of the upload is here, if it changed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         received_bytes: Option<u64>,
+        /// Files that are ready, or have changed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        artefacts: Vec<Artefact>,
     },
     /// Every byte is here and the job waits for its turn.
     Queued,
@@ -130,8 +149,9 @@ impl Change {
     #[must_use]
     pub fn apply(&self, job: Option<&Job>, record: &Record, offset: Offset) -> Option<Job> {
         let mut job = match self {
-            Self::Started { title, total_steps, upload } => {
-                return Some(started(title, *total_steps, upload.as_ref(), record, offset));
+            Self::Started { title, total_steps, upload, order } => {
+                let job = started(title, *total_steps, upload.as_ref(), record, offset);
+                return Some(with_order(job, order.as_ref()));
             }
             Self::Snapshot { job } => return Some(Job::clone(job)),
             Self::Forgotten => return None,
@@ -144,20 +164,21 @@ impl Change {
 
     fn change(&self, job: &mut Job, at: Timestamp) {
         match self {
-            Self::StepBegan { name, message, percent, metadata } => {
-                job.end_step(at);
-                job.steps.push(Step { name: name.clone(), started_at: at, duration_ms: None });
+            Self::StepBegan { name, message, percent, metadata, total_steps, renames } => {
+                begin_step(job, name, *renames, at);
                 job.status = Status::Running;
                 job.message.clone_from(message);
                 job.percent = *percent;
+                job.total_steps = total_steps.unwrap_or(job.total_steps);
                 merge(&mut job.metadata, metadata);
             }
-            Self::StepChanged { message, percent, metadata, received_bytes } => {
+            Self::StepChanged { message, percent, metadata, received_bytes, artefacts } => {
                 job.status = Status::Running;
                 job.message = message.clone().or_else(|| job.message.take());
                 job.percent = percent.unwrap_or(job.percent);
                 merge(&mut job.metadata, metadata);
                 receive(job, *received_bytes, at);
+                merge_artefacts(&mut job.artefacts, artefacts);
             }
             Self::Queued => queue(job, at),
             Self::Succeeded { result } => {
@@ -199,8 +220,25 @@ fn started(title: &str, total_steps: u32, upload: Option<&Upload>, record: &Reco
         updated_at: record.at,
         attempt: 0,
         upload: upload.cloned(),
+        order: None,
+        artefacts: Vec::new(),
         number: offset.get(),
     }
+}
+
+/// A command waits for its turn.
+fn with_order(job: Job, order: Option<&Order>) -> Job {
+    let status = if order.is_some_and(Order::is_own) { Status::Queued } else { job.status };
+    Job { status, order: order.cloned(), ..job }
+}
+
+fn begin_step(job: &mut Job, name: &str, renames: bool, at: Timestamp) {
+    if let Some(step) = job.steps.last_mut().filter(|_| renames) {
+        name.clone_into(&mut step.name);
+        return;
+    }
+    job.end_step(at);
+    job.steps.push(Step { name: name.to_owned(), started_at: at, duration_ms: None });
 }
 
 fn end(job: &mut Job, status: Status, at: Timestamp) {
@@ -237,6 +275,11 @@ fn retry(job: &mut Job, received_bytes: Option<u64>, at: Timestamp) {
     let Some(upload) = &job.upload else {
         job.steps.clear();
         job.percent = Percent::default();
+        if job.is_own_command() {
+            job.status = Status::Queued;
+            job.metadata.clear();
+            job.artefacts.clear();
+        }
         return;
     };
     job.percent = upload.percent();
@@ -245,6 +288,15 @@ fn retry(job: &mut Job, received_bytes: Option<u64>, at: Timestamp) {
         queue(job, at);
     } else if let Some(step) = job.steps.last_mut() {
         step.duration_ms = None;
+    }
+}
+
+fn merge_artefacts(artefacts: &mut Vec<Artefact>, news: &[Artefact]) {
+    for file in news {
+        match artefacts.iter_mut().find(|known| known.name == file.name) {
+            Some(known) => known.clone_from(file),
+            None => artefacts.push(file.clone()),
+        }
     }
 }
 
@@ -302,10 +354,15 @@ fn status_channel() -> Channel {
 
 /// What goes into the log for one change, in the order the module's head draws.
 #[must_use]
-pub(crate) fn batch(record: &Record, before: Option<&Job>, after: Option<&Job>) -> Batch {
+pub(crate) fn batch(
+    record: &Record,
+    before: Option<&Job>,
+    after: Option<&Job>,
+    place: Option<usize>,
+) -> Batch {
     let mut publications = vec![publication(jobs_channel(), record.change.name(), record)];
     if let Some(job) = after {
-        publications.push(publication(progress_channel(&job.id), "progress_update", &job.state()));
+        publications.push(update(job, place));
         if before.map(|job| job.status) != Some(job.status) {
             publications.push(publication(status_channel(), "job_changed", &JobChanged::of(job)));
         }
@@ -314,6 +371,25 @@ pub(crate) fn batch(record: &Record, before: Option<&Job>, after: Option<&Job>) 
         publications.push(publication(status_channel(), "job_forgotten", &gone));
     }
     Batch::new(publications)
+}
+
+/// The state of a job for those who look.
+pub(crate) fn update(job: &Job, place: Option<usize>) -> Publication {
+    publication(progress_channel(&job.id), UPDATE, &job.state(place))
+}
+
+/// Lines of a command's output for those who look.
+pub(crate) fn log_lines(job: &Job, lines: &[Line], cut: u64) -> Batch {
+    let data = LogLines { attempt: job.attempt, cut, lines };
+    Batch::new(vec![publication(progress_channel(&job.id), LOG, &data)])
+}
+
+#[derive(Serialize)]
+struct LogLines<'a> {
+    attempt: u32,
+    /// How many lines before these were left out: they came too fast.
+    cut: u64,
+    lines: &'a [Line],
 }
 
 /// A batch of snapshots only: nothing changes for anybody.
@@ -333,6 +409,7 @@ pub(crate) fn snapshots(jobs: &[std::sync::Arc<Job>], at: Timestamp) -> Batch {
 struct JobChanged<'a> {
     session_id: &'a JobId,
     title: &'a str,
+    kind: Kind,
     status: Status,
     percent: Percent,
     step_name: Option<&'a str>,
@@ -344,6 +421,7 @@ impl<'a> JobChanged<'a> {
         Self {
             session_id: &job.id,
             title: &job.title,
+            kind: job.kind(),
             status: job.status,
             percent: job.percent,
             step_name: job.step_name(),

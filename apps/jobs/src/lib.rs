@@ -19,6 +19,7 @@
 
 mod api;
 mod board;
+mod command;
 mod config;
 mod desk;
 mod domain;
@@ -26,13 +27,17 @@ mod events;
 mod files;
 mod locks;
 mod metrics;
+mod order;
 mod pipeline;
 mod report;
 mod request;
 mod rules;
 mod schedule;
+mod stream;
+mod telling;
 mod time;
 mod tus;
+mod video;
 mod wire;
 
 use std::sync::Arc;
@@ -42,11 +47,13 @@ use anywire_log::{BoxFuture, ChannelPattern, ReadError, Retention, RetentionRule
 
 use desk::Desk;
 
-pub use config::{ConfigError, JobsConfig};
+pub use command::{Lines, Parser, PatternError, Told};
+pub use config::{CommandSection, ConfigError, JobsConfig, ParserKind};
 pub use desk::ChangeError;
 pub use domain::{Job, JobError, JobId, JobIdError, Percent, REPORT_STEPS, STEPS_MAX, Status, Step, Upload};
 pub use events::{JOBS_CHANNEL, PROGRESS_PREFIX, STATUS_CHANNEL};
 pub use files::UploadId;
+pub use order::{Artefact, Kind, Order, is_artefact_name};
 pub use rules::Refusal;
 
 /// The response headers a page of another origin must be able to read.
@@ -89,7 +96,7 @@ pub fn channels() -> Vec<RetentionRule> {
         bytes_max: 8 << 30,
         ..Retention::default()
     };
-    let progress = Retention { events_max: 5000, bytes_max: 8 << 20, ..Retention::default() };
+    let progress = Retention { events_max: 20_000, bytes_max: 32 << 20, ..Retention::default() };
     let status = Retention { events_max: 10_000, bytes_max: 8 << 20, ..Retention::default() };
     vec![
         // The single source of truth: the application itself trims what snapshots contain.
@@ -147,7 +154,11 @@ impl Application for Jobs {
     }
 
     fn routes(&self) -> axum::Router {
-        api::routes(Arc::clone(&self.desk)).merge(tus::routes(Arc::clone(&self.desk)))
+        let desk = || Arc::clone(&self.desk);
+        api::routes(desk())
+            .merge(tus::routes(desk()))
+            .merge(command::api::routes(desk()))
+            .merge(stream::routes(desk()))
     }
 
     /// Makes reports and keeps the limits. When the server stops, work in progress is marked as interrupted before this
@@ -158,6 +169,20 @@ impl Application for Jobs {
 
     fn metrics(&self) -> String {
         metrics::text(&self.desk)
+    }
+}
+
+/// What the program does when it is not the server: it watches over one command (`supervise`), or makes a video (`make-video`).
+#[must_use]
+pub fn worker(arguments: Vec<std::ffi::OsString>) -> std::process::ExitCode {
+    let mut arguments = arguments.into_iter();
+    match arguments.next().as_ref().and_then(|name| name.to_str()) {
+        Some("supervise") => command::supervise::supervise(arguments.collect()),
+        Some("make-video") => video::make(arguments.collect()),
+        _ => {
+            eprintln!("this is for the server's own use: supervise …, make-video …");
+            std::process::ExitCode::from(2)
+        }
     }
 }
 

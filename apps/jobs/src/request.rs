@@ -2,10 +2,14 @@
 //!
 //! Knows: fields and their limits. Does not know: HTTP, jobs' rules.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use crate::{
+    config::{ParserKind, TIMEOUT_MS},
     domain::{JobError, JobId, Percent, STEPS_MAX, Status},
+    order::{Kind, Order},
     rules::StepWish,
     wire::Invalid,
 };
@@ -18,6 +22,10 @@ const MESSAGE_CHARS_MAX: usize = 2000;
 const ERROR_CHARS_MAX: usize = 4000;
 const METADATA_BYTES_MAX: usize = 16 << 10;
 const RESULT_BYTES_MAX: usize = 64 << 10;
+const ARGUMENTS_MAX: usize = 256;
+const ARGUMENT_CHARS_MAX: usize = 4000;
+/// How many lines of output a request brings or an answer holds.
+const LOG_LINES_MAX: usize = 2000;
 /// How many jobs a list holds at most.
 const LIST_MAX: usize = 500;
 const LIST_DEFAULT: usize = 50;
@@ -28,28 +36,118 @@ pub(crate) struct Start {
     pub(crate) session_id: Option<JobId>,
     pub(crate) title: String,
     pub(crate) total_steps: u32,
+    /// The command line that the caller runs itself.
+    pub(crate) argv: Option<Vec<String>>,
 }
 
 pub(crate) fn start(body: &[u8]) -> Result<Start, Invalid> {
-    let mut fields = Fields::parse(body, &["session_id", "title", "total_steps"])?;
+    let mut fields = Fields::parse(body, &["session_id", "title", "total_steps", "argv"])?;
     Ok(Start {
-        session_id: match fields.text("session_id", 128)? {
-            Some(text) => Some(JobId::new(&text).map_err(|error| Invalid(error.to_string()))?),
-            None => None,
-        },
+        session_id: fields.session_id()?,
         title: fields.required_text("title", TITLE_CHARS_MAX)?,
         total_steps: fields.total_steps()?,
+        argv: fields.texts("argv", ARGUMENTS_MAX, ARGUMENT_CHARS_MAX)?,
     })
+}
+
+/// The body of `POST /api/commands`: the name of a configured command, or a command line.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Run {
+    pub(crate) session_id: Option<JobId>,
+    pub(crate) title: Option<String>,
+    pub(crate) order: Order,
+}
+
+pub(crate) fn run(body: &[u8]) -> Result<Run, Invalid> {
+    let known = ["session_id", "title", "command", "parameters", "argv", "parser", "pattern", "timeout_ms"];
+    let mut fields = Fields::parse(body, &known)?;
+    let (session_id, title) = (fields.session_id()?, fields.text("title", TITLE_CHARS_MAX)?);
+    let (name, argv) =
+        (fields.text("command", NAME_CHARS_MAX)?, fields.texts("argv", ARGUMENTS_MAX, ARGUMENT_CHARS_MAX)?);
+    let order = match (name, argv) {
+        (Some(name), None) => Order::Configured { name, parameters: fields.parameters()? },
+        (None, Some(argv)) => Order::AdHoc {
+            argv,
+            parser: fields.parser()?,
+            pattern: fields.text("pattern", MESSAGE_CHARS_MAX)?,
+            timeout_ms: fields.timeout_ms()?,
+        },
+        (None, None) => {
+            return Err(Invalid("command is missing; send the name of one (GET /api/commands)".to_owned()));
+        }
+        (Some(_), Some(_)) => {
+            return Err(Invalid("command and argv exclude each other; send one of them".to_owned()));
+        }
+    };
+    // What is left belongs to the other kind.
+    match fields.map.keys().next() {
+        Some(other) => {
+            Err(Invalid(format!("field {other} does not belong to this kind of command; leave it out")))
+        }
+        None => Ok(Run { session_id, title, order }),
+    }
+}
+
+/// The body of `POST /api/chat/create-video`.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Video {
+    pub(crate) session_id: Option<JobId>,
+    pub(crate) message: String,
+    pub(crate) language: String,
+}
+
+pub(crate) fn video(body: &[u8]) -> Result<Video, Invalid> {
+    let mut fields = Fields::parse(body, &["message", "language", "session_id"])?;
+    let language = fields.text("language", 16)?.unwrap_or_else(|| "auto".to_owned());
+    if !["auto", "en", "vi"].contains(&language.as_str()) {
+        return Err(Invalid(format!("language is {language:?}; use auto, en or vi")));
+    }
+    Ok(Video {
+        session_id: fields.session_id()?,
+        message: fields.required_text("message", MESSAGE_CHARS_MAX)?,
+        language,
+    })
+}
+
+/// The body of `…/log`: lines of the output of a command that runs elsewhere.
+pub(crate) fn log(body: &[u8]) -> Result<Vec<String>, Invalid> {
+    let mut fields = Fields::parse(body, &["lines"])?;
+    let lines = fields.texts("lines", LOG_LINES_MAX, crate::command::LINE_BYTES_MAX)?;
+    lines.ok_or_else(|| Invalid(format!("lines is missing; send 1 to {LOG_LINES_MAX} texts")))
+}
+
+/// The query of `…/log`.
+pub(crate) fn log_query(query: &[(String, String)]) -> Result<(u64, usize), Invalid> {
+    let (mut after, mut limit) = (0, LOG_LINES_MAX);
+    for (name, value) in query {
+        let wrong = |range: &str| Invalid(format!("{name} is {value:?}; use a whole number {range}"));
+        match name.as_str() {
+            "after" => after = value.parse().map_err(|_| wrong("from 0"))?,
+            "limit" => {
+                let number = value.parse().ok().filter(|limit| (1..=LOG_LINES_MAX).contains(limit));
+                limit = number.ok_or_else(|| wrong(&format!("from 1 to {LOG_LINES_MAX}")))?;
+            }
+            _ => {}
+        }
+    }
+    Ok((after, limit))
+}
+
+/// The body of `…/cleanup`: how old, in seconds.
+pub(crate) fn cleanup(body: &[u8]) -> Result<Option<u64>, Invalid> {
+    Fields::parse(body, &["older_than_s"])?.number("older_than_s")
 }
 
 /// The body of `…/step`.
 pub(crate) fn step(body: &[u8]) -> Result<StepWish, Invalid> {
-    let mut fields = Fields::parse(body, &["name", "message", "percent", "metadata"])?;
+    let mut fields = Fields::parse(body, &["name", "message", "percent", "metadata", "total_steps"])?;
     Ok(StepWish {
         name: fields.required_text("name", NAME_CHARS_MAX)?,
         message: fields.text("message", MESSAGE_CHARS_MAX)?,
         percent: fields.percent()?,
         metadata: fields.metadata()?,
+        total_steps: fields.has("total_steps").then(|| fields.total_steps()).transpose()?,
+        artefacts: Vec::new(),
     })
 }
 
@@ -88,6 +186,7 @@ pub(crate) fn nothing(body: &[u8]) -> Result<(), Invalid> {
 #[derive(Debug, PartialEq, Default)]
 pub(crate) struct List {
     pub(crate) status: Option<Status>,
+    pub(crate) kind: Option<Kind>,
     pub(crate) limit: usize,
     pub(crate) before: Option<JobId>,
 }
@@ -98,6 +197,8 @@ pub(crate) fn list(query: &[(String, String)]) -> Result<List, Invalid> {
         match name.as_str() {
             "state" | "status" if value.is_empty() => {}
             "state" | "status" => list.status = Some(status(value)?),
+            "kind" if value.is_empty() => {}
+            "kind" => list.kind = Some(kind(value)?),
             "limit" => list.limit = limit(value)?,
             // Who asks is the server's business: a token may come in the query.
             "token" => {}
@@ -106,7 +207,7 @@ pub(crate) fn list(query: &[(String, String)]) -> Result<List, Invalid> {
             }
             _ => {
                 return Err(Invalid(format!(
-                    "query parameter {name:?} is unknown; use state, limit and before"
+                    "query parameter {name:?} is unknown; use state, kind, limit and before"
                 )));
             }
         }
@@ -117,6 +218,11 @@ pub(crate) fn list(query: &[(String, String)]) -> Result<List, Invalid> {
 fn status(value: &str) -> Result<Status, Invalid> {
     let known = || Status::ALL.map(Status::as_str).join(", ");
     Status::parse(value).ok_or_else(|| Invalid(format!("state {value:?} is unknown; use one of {}", known())))
+}
+
+fn kind(value: &str) -> Result<Kind, Invalid> {
+    let known = || Kind::ALL.map(Kind::as_str).join(", ");
+    Kind::parse(value).ok_or_else(|| Invalid(format!("kind {value:?} is unknown; use one of {}", known())))
 }
 
 fn limit(value: &str) -> Result<usize, Invalid> {
@@ -153,6 +259,76 @@ impl Fields {
     /// A member; null counts as absent.
     fn take(&mut self, name: &str) -> Option<Value> {
         self.map.remove(name).filter(|value| !value.is_null())
+    }
+
+    fn session_id(&mut self) -> Result<Option<JobId>, Invalid> {
+        let text = self.text("session_id", 128)?;
+        text.map(|text| JobId::new(&text).map_err(|error| Invalid(error.to_string()))).transpose()
+    }
+
+    /// A list of at least one text.
+    fn texts(
+        &mut self,
+        name: &str,
+        count_max: usize,
+        chars_max: usize,
+    ) -> Result<Option<Vec<String>>, Invalid> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let expected = format!("send a list of 1 to {count_max} texts");
+        let Value::Array(items) = value else {
+            return Err(Invalid(format!("{name} is {}; {expected}", shown(&value))));
+        };
+        if items.is_empty() || items.len() > count_max {
+            return Err(Invalid(format!("{name} has {} entries; {expected}", items.len())));
+        }
+        let text = |item: Value| match item {
+            Value::String(text) if text.contains('\0') => {
+                Err(Invalid(format!("{name} holds a NUL character; leave it out")))
+            }
+            Value::String(text) if text.chars().count() <= chars_max => Ok(text),
+            Value::String(text) => Err(Invalid(format!(
+                "{name} has an entry of {} characters; at most {chars_max} are allowed",
+                text.chars().count()
+            ))),
+            other => Err(Invalid(format!("{name} holds {}; {expected}", shown(&other)))),
+        };
+        items.into_iter().map(text).collect::<Result<_, _>>().map(Some)
+    }
+
+    fn parameters(&mut self) -> Result<BTreeMap<String, String>, Invalid> {
+        let members = match self.take("parameters") {
+            None => return Ok(BTreeMap::new()),
+            Some(Value::Object(members)) => members,
+            Some(other) => {
+                return Err(Invalid(format!("parameters is {}; send an object of texts", shown(&other))));
+            }
+        };
+        let text = |(name, value): (String, Value)| match value {
+            Value::String(value) => Ok((name, value)),
+            Value::Number(value) => Ok((name, value.to_string())),
+            other => Err(Invalid(format!("parameter {name:?} is {}; send a text", shown(&other)))),
+        };
+        members.into_iter().map(text).collect()
+    }
+
+    fn parser(&mut self) -> Result<ParserKind, Invalid> {
+        let Some(value) = self.take("parser") else { return Ok(ParserKind::default()) };
+        let wrong = |_| Invalid(format!("parser is {}; use lines, json, ffmpeg or pattern", shown(&value)));
+        serde_json::from_value(value.clone()).map_err(wrong)
+    }
+
+    fn timeout_ms(&mut self) -> Result<Option<u64>, Invalid> {
+        let (least, most) = (TIMEOUT_MS.start(), TIMEOUT_MS.end());
+        match self.number("timeout_ms")? {
+            Some(timeout_ms) if !TIMEOUT_MS.contains(&timeout_ms) => {
+                Err(Invalid(format!("timeout_ms is {timeout_ms}; send {least} to {most}")))
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|value| !value.is_null())
     }
 
     fn text(&mut self, name: &str, chars_max: usize) -> Result<Option<String>, Invalid> {
@@ -249,7 +425,10 @@ mod tests {
             (r#"{"title":"x","total_steps":0}"#, "total_steps is 0; send a whole number from 1 to 1000"),
             (r#"{"title":"x","total_steps":1.5}"#, "total_steps is 1.5; send a whole number from 1 to 1000"),
             (r#"{"title":7,"total_steps":1}"#, "title is 7; send a text"),
-            (r#"{"titel":"x"}"#, "field titel is unknown; known fields: session_id, title, total_steps"),
+            (
+                r#"{"titel":"x"}"#,
+                "field titel is unknown; known fields: session_id, title, total_steps, argv",
+            ),
             ("[]", "the body is an array; send a JSON object"),
         ];
         for (body, expected) in cases {
@@ -278,7 +457,7 @@ mod tests {
 
     #[test]
     fn a_list_has_a_default_length_and_refuses_unknown_states() {
-        assert_eq!(list(&[]), Ok(List { status: None, limit: 50, before: None }));
+        assert_eq!(list(&[]), Ok(List { status: None, kind: None, limit: 50, before: None }));
         let query = |name: &str, value: &str| list(&[(name.to_owned(), value.to_owned())]);
         assert!(message(query("state", "done")).contains("queued, running, succeeded"));
         assert!(message(query("limit", "0")).contains("from 1 to 500"));

@@ -18,8 +18,9 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    domain::{Job, JobError, JobId, Percent, Status, Upload},
+    domain::{Job, JobError, JobId, Percent, STEPS_MAX, Status, Upload},
     events::Change,
+    order::Artefact,
 };
 
 /// Why a wish was not followed. Nothing changed.
@@ -71,6 +72,14 @@ pub enum Refusal {
         /// What was wanted.
         wish: &'static str,
     },
+    /// The server runs its command.
+    #[error("job {id} is driven by its command: {wish} is not possible; cancel or retry it")]
+    DrivenByCommand {
+        /// Its name.
+        id: JobId,
+        /// What was wanted.
+        wish: &'static str,
+    },
     /// The bytes of its upload are gone.
     #[error("the upload of job {id} was removed: {wish} is not possible; upload the file again")]
     UploadRemoved {
@@ -93,6 +102,9 @@ pub enum Refusal {
     },
 }
 
+/// The step of a command that has named none yet.
+pub(crate) const ONLY_STEP: &str = "run";
+
 /// What a step says of itself.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StepWish {
@@ -104,6 +116,10 @@ pub struct StepWish {
     pub percent: Option<Percent>,
     /// Members to set; null removes one.
     pub metadata: Map<String, Value>,
+    /// How many steps there are, if that has turned out otherwise.
+    pub total_steps: Option<u32>,
+    /// Files that are ready.
+    pub artefacts: Vec<Artefact>,
 }
 
 impl Job {
@@ -125,31 +141,44 @@ impl Job {
     }
 
     fn step_change(&self, wish: StepWish) -> Result<Option<Change>, Refusal> {
-        let StepWish { name, message, percent, metadata } = wish;
-        if self.step_name() != Some(name.as_str()) {
-            if self.step() >= self.total_steps {
-                return Err(Refusal::TooManySteps {
-                    id: self.id.clone(),
-                    total_steps: self.total_steps,
-                    name,
-                });
-            }
-            let begun = Percent::of(u64::from(self.step()), u64::from(self.total_steps));
-            let percent = percent.unwrap_or_else(|| begun.max(self.percent));
-            return Ok(Some(Change::StepBegan { name, message, percent, metadata }));
+        if self.step_name() != Some(wish.name.as_str()) {
+            return self.next_step(wish).map(Some);
         }
+        let StepWish { message, percent, metadata, artefacts, .. } = wish;
         let message = message.filter(|message| self.message.as_ref() != Some(message));
         let percent = percent.filter(|percent| *percent != self.percent);
         let news = |(key, value): &(String, Value)| self.metadata.get(key).unwrap_or(&Value::Null) != value;
         let metadata: Map<_, _> = metadata.into_iter().filter(news).collect();
-        let same = message.is_none() && percent.is_none() && metadata.is_empty();
+        let artefacts: Vec<_> = artefacts.into_iter().filter(|file| !self.artefacts.contains(file)).collect();
+        let same = message.is_none() && percent.is_none() && metadata.is_empty() && artefacts.is_empty();
         let revived = self.status == Status::Running;
         Ok((!(same && revived)).then_some(Change::StepChanged {
             message,
             percent,
             metadata,
             received_bytes: None,
+            artefacts,
         }))
+    }
+
+    fn next_step(&self, wish: StepWish) -> Result<Change, Refusal> {
+        let StepWish { name, message, percent, metadata, total_steps, .. } = wish;
+        let mut total = total_steps.unwrap_or(self.total_steps).clamp(1, STEPS_MAX);
+        let own = self.is_own_command();
+        // From its start a command has a step; the first name it says is the name of that.
+        let renames = own && self.step() == 1 && self.step_name() == Some(ONLY_STEP);
+        let before = self.step() - u32::from(renames);
+        // What a command will do is known only while it does it.
+        if own {
+            total = total.max(before + 1).min(STEPS_MAX);
+        }
+        if before >= total {
+            return Err(Refusal::TooManySteps { id: self.id.clone(), total_steps: total, name });
+        }
+        let begun = Percent::of(u64::from(before), u64::from(total));
+        let percent = percent.unwrap_or_else(|| begun.max(self.percent));
+        let total_steps = Some(total).filter(|total| *total != self.total_steps);
+        Ok(Change::StepBegan { name, message, percent, metadata, total_steps, renames })
     }
 
     /// Bytes of the upload arrived: `received_bytes` are here now.
@@ -169,6 +198,7 @@ impl Job {
             percent: Some(Upload { received_bytes, ..upload.clone() }.percent()),
             metadata: Map::new(),
             received_bytes: Some(received_bytes),
+            artefacts: Vec::new(),
         };
         Ok(Some(change))
     }
@@ -265,6 +295,7 @@ impl Job {
     fn driven_over_the_api(&self, wish: &'static str) -> Result<(), Refusal> {
         match self.upload {
             Some(_) => Err(Refusal::DrivenByUpload { id: self.id.clone(), wish }),
+            None if self.is_own_command() => Err(Refusal::DrivenByCommand { id: self.id.clone(), wish }),
             None => Ok(()),
         }
     }

@@ -4,17 +4,21 @@
 //!
 //! Invariants:
 //! - At most `reports_running_max` reports are made at once; others wait in the order in which their files were complete.
-//! - When the server stops, every report in the making is marked as interrupted before [`run`] ends.
+//! - At most `commands_running_max` commands run at once, likewise.
+//! - When the server stops, every report in the making and every command is marked as interrupted before [`run`] ends.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use anywire_log::Batch;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     board::Entry,
+    command::runner,
     desk::{ChangeError, Desk, Outcome},
     domain::{Job, JobError, JobId, Status, Upload},
-    events::{Change, KeyUse, jobs_channel, progress_channel, snapshots},
+    events::{Change, KeyUse, jobs_channel, progress_channel, snapshots, update},
     pipeline,
 };
 
@@ -28,19 +32,24 @@ const SNAPSHOTS_A_BATCH: usize = 100;
 
 /// Does what is to be done until the server stops.
 pub(crate) async fn run(desk: Arc<Desk>) {
-    let mut reports = JoinSet::new();
+    let (mut reports, mut commands) = (JoinSet::new(), JoinSet::new());
+    let mut places = Places::default();
     let mut round = tokio::time::interval(ROUND);
     loop {
-        start_queued(&desk, &mut reports);
+        start_reports(&desk, &mut reports);
+        start_commands(&desk, &mut commands);
+        places.tell(&desk).await;
         forget_surplus(&desk).await;
         tokio::select! {
             () = desk.context.shutdown.cancelled() => break,
             () = desk.wake.notified() => {}
             Some(_) = reports.join_next() => {}
+            Some(_) = commands.join_next() => {}
             _ = round.tick() => keep_limits(&desk).await,
         }
     }
     while reports.join_next().await.is_some() {}
+    while commands.join_next().await.is_some() {}
 }
 
 /// What ran when the server stopped without a word is interrupted; files of jobs that are gone are removed.
@@ -55,12 +64,17 @@ pub(crate) async fn after_restart(desk: &Arc<Desk>) -> Result<(), ChangeError> {
             tracing::warn!(%upload, %error, "the files of an upload without a job cannot be removed");
         }
     }
+    let known = entries(desk, |job| job.order.is_some()).iter().map(|entry| entry.job.number).collect();
+    if let Err(error) = desk.run_files.keep_only(known).await {
+        tracing::warn!(%error, "the files of commands without a job cannot be removed; the next start tries again");
+    }
     Ok(())
 }
 
 /// Forgets a finished job, its files and its events.
 pub(crate) async fn forget(desk: &Arc<Desk>, id: &JobId, key: Option<KeyUse>) -> Result<(), ChangeError> {
-    let upload = desk.find(id).ok().and_then(|entry| entry.job.upload.as_ref().map(|upload| upload.id));
+    let job = desk.find(id).ok().map(|entry| entry.job);
+    let upload = job.as_ref().and_then(|job| job.upload.as_ref().map(|upload| upload.id));
     let outcome = desk.change(id, key, Job::wish_forget).await?;
     debug_assert!(matches!(outcome, Outcome::Gone));
     if let Some(upload) = upload {
@@ -68,6 +82,11 @@ pub(crate) async fn forget(desk: &Arc<Desk>, id: &JobId, key: Option<KeyUse>) ->
         if let Err(error) = desk.files.remove(upload).await {
             tracing::warn!(session_id = %id, %error, "the files of a forgotten job cannot be removed; the next start tries again");
         }
+    }
+    if let Some(job) = job.filter(|job| job.order.is_some())
+        && let Err(error) = desk.run_files.remove(&job).await
+    {
+        tracing::warn!(session_id = %id, %error, "the files of a forgotten command cannot be removed; the next start tries again");
     }
     let channel = progress_channel(id);
     let newest = desk.context.log.newest(&channel);
@@ -97,23 +116,44 @@ fn entries(desk: &Desk, of: impl Fn(&Job) -> bool) -> Vec<Entry> {
     desk.board.read().newest_first().filter(|entry| of(&entry.job)).cloned().collect()
 }
 
-fn start_queued(desk: &Arc<Desk>, reports: &mut JoinSet<()>) {
+fn start_reports(desk: &Arc<Desk>, reports: &mut JoinSet<()>) {
     let free = desk.config.reports_running_max.saturating_sub(reports.len());
-    let waiting = desk.board.read().count(Status::Queued);
-    if free == 0 || waiting == 0 || desk.context.shutdown.is_cancelled() {
-        return;
-    }
-    // The work of an earlier attempt may still be on its way out.
-    let mut queued = entries(desk, |job| job.status == Status::Queued && !desk.is_run(&job.id));
-    queued.sort_by_key(|entry| (entry.job.updated_at, entry.job.number));
-    for entry in queued.into_iter().take(free) {
-        let stop = desk.begin_run(&entry.job.id);
+    for (job, stop) in take_queued(desk, free, |job| !job.is_own_command()) {
         let desk = Arc::clone(desk);
         reports.spawn(async move {
-            pipeline::run(&desk, &entry.job, stop).await;
-            desk.end_run(&entry.job.id);
+            pipeline::run(&desk, &job, stop).await;
+            desk.end_run(&job.id);
         });
     }
+}
+
+fn start_commands(desk: &Arc<Desk>, commands: &mut JoinSet<()>) {
+    let free = desk.config.commands_running_max.saturating_sub(commands.len());
+    for (job, stop) in take_queued(desk, free, Job::is_own_command) {
+        let desk = Arc::clone(desk);
+        commands.spawn(async move {
+            runner::run(&desk, &job, stop).await;
+            desk.end_run(&job.id);
+        });
+    }
+}
+
+/// Those whose turn it is, at most `free`.
+fn take_queued(
+    desk: &Arc<Desk>,
+    free: usize,
+    of: impl Fn(&Job) -> bool,
+) -> Vec<(Arc<Job>, CancellationToken)> {
+    if free == 0 || desk.context.shutdown.is_cancelled() {
+        return Vec::new();
+    }
+    let board = desk.board.read();
+    // The work of an earlier attempt may still be on its way out.
+    let next =
+        board.queued().map(|entry| &entry.job).filter(|job| of(job) && !desk.is_run(&job.id)).take(free);
+    let next: Vec<_> = next.cloned().collect();
+    drop(board);
+    next.into_iter().map(|job| (Arc::clone(&job), desk.begin_run(&job.id))).collect()
 }
 
 async fn forget_surplus(desk: &Arc<Desk>) {
@@ -137,12 +177,41 @@ async fn keep_limits(desk: &Arc<Desk>) {
         logged(&entry.job.id, expire(desk, &entry.job).await);
     }
     let idle = |job: &Job| now.millis_since(job.updated_at) > desk.config.job_idle_ms;
-    let abandoned = |job: &Job| job.status == Status::Running && job.upload.is_none() && idle(job);
+    let driven = |job: &Job| job.upload.is_some() || job.is_own_command();
+    let abandoned = |job: &Job| job.status == Status::Running && !driven(job) && idle(job);
     for entry in entries(desk, abandoned) {
         let interrupted = desk.change(&entry.job.id, None, |job| Ok(job.wish_interrupt())).await;
         logged(&entry.job.id, interrupted.map(|_| ()));
     }
+    clean_up(desk, desk.config.events_kept_ms).await;
     compact(desk).await;
+}
+
+/// Removes the events of jobs that ended so long ago, but for the last of each: that is what a late reader needs. How many jobs, and how many
+/// events.
+pub(crate) async fn clean_up(desk: &Arc<Desk>, kept_ms: u64) -> (usize, u64) {
+    let (now, log) = (desk.now(), &desk.context.log);
+    let (mut jobs, mut removed) = (0, 0);
+    for entry in entries(desk, |job| job.status.is_finished() && now.millis_since(job.updated_at) >= kept_ms)
+    {
+        let channel = progress_channel(&entry.job.id);
+        let kept = || log.engine().channel_state(&channel).map_or(0, |state| state.events);
+        let before = kept();
+        if before <= 1 {
+            continue;
+        }
+        // Nobody writes to it meanwhile: a retry would make what is here the past of a running job.
+        let _turn = desk.lock(&entry.job.id).await;
+        if desk.find(&entry.job.id).is_ok_and(|now| now.cursor == entry.cursor) {
+            if let Err(error) = log.trim(channel.clone(), entry.cursor.previous()).await {
+                tracing::warn!(session_id = %entry.job.id, %error, "old events stay until the next round");
+            }
+            let gone = before.saturating_sub(kept());
+            jobs += usize::from(gone > 0);
+            removed += gone;
+        }
+    }
+    (jobs, removed)
 }
 
 /// Whether a job still waits for bytes, or would when retried.
@@ -197,7 +266,58 @@ fn logged(id: &JobId, result: Result<(), ChangeError>) {
     }
 }
 
+/// How many places of each queue are told as they change; further back only who asks is told.
+const PLACES_TOLD: usize = 100;
+
+/// The places in the queue that were told.
+#[derive(Default)]
+struct Places(HashMap<JobId, usize>);
+
+impl Places {
+    /// Tells those whose place has changed. It is no change of the job: nothing of it is kept.
+    async fn tell(&mut self, desk: &Arc<Desk>) {
+        let waiting = places(desk);
+        let moved = |(id, place): &(JobId, usize)| self.0.get(id).is_some_and(|told| told != place);
+        let news: Vec<JobId> = waiting.iter().filter(|one| moved(one)).map(|(id, _)| id.clone()).collect();
+        self.0 = waiting.into_iter().collect();
+        if !news.is_empty()
+            && let Err(error) = desk.tell_places(&news).await
+        {
+            tracing::warn!(%error, "places in the queue could not be told");
+        }
+    }
+}
+
+fn places(desk: &Desk) -> Vec<(JobId, usize)> {
+    let board = desk.board.read();
+    let mut next = [1, 1];
+    let mut found = Vec::new();
+    for entry in board.queued().filter(|entry| !desk.is_run(&entry.job.id)) {
+        let place = &mut next[usize::from(entry.job.is_own_command())];
+        if *place <= PLACES_TOLD {
+            found.push((entry.job.id.clone(), *place));
+        }
+        *place += 1;
+    }
+    found
+}
+
 impl Desk {
+    /// Publishes the states of jobs that wait. No decision on them happens meanwhile, so none of them is out of date.
+    async fn tell_places(&self, ids: &[JobId]) -> Result<(), ChangeError> {
+        let mut locks = Vec::new();
+        for id in sorted(ids) {
+            locks.push(self.lock(&id).await);
+        }
+        let jobs = ids.iter().filter_map(|id| self.find(id).ok()).map(|entry| entry.job);
+        let updates: Vec<_> =
+            jobs.filter_map(|job| self.place(&job).map(|place| update(&job, Some(place)))).collect();
+        if !updates.is_empty() {
+            self.context.log.append(Batch::new(updates)).await?;
+        }
+        Ok(())
+    }
+
     /// Writes these jobs as they stand; no decision on them happens meanwhile.
     async fn snapshot(&self, ids: &[JobId]) -> Result<(), ChangeError> {
         let mut locks = Vec::new();

@@ -29,6 +29,7 @@ impl From<Refusal> for ApiError {
             }
             Refusal::TooManySteps { .. } => (StatusCode::CONFLICT, "too_many_steps"),
             Refusal::DrivenByUpload { .. } => (StatusCode::CONFLICT, "driven_by_upload"),
+            Refusal::DrivenByCommand { .. } => (StatusCode::CONFLICT, "driven_by_command"),
             Refusal::UploadRemoved { .. } => (StatusCode::CONFLICT, "upload_removed"),
             Refusal::TooManyOpen { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_jobs"),
         };

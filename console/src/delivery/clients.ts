@@ -1,5 +1,5 @@
 /** The order and the filter of the table of clients. Pure. */
-import type { DeliveryClient } from "@/shared/wire";
+import type { ConnectedNamespace, DeliveryClient } from "@/shared/wire";
 
 /** Own page first, then by age: a row keeps its place while others come and go below it. */
 export function orderClients(clients: readonly DeliveryClient[], own: string): DeliveryClient[] {
@@ -18,6 +18,12 @@ export function rowKeys(clients: readonly DeliveryClient[]): string[] {
     seen.set(client, count + 1);
     return count === 0 ? client : `${client} ${count}`;
   });
+}
+
+/** The namespaces of a Socket.IO client with their rooms, for where there is room to say all of it. */
+export function describeNamespaces(client: DeliveryClient): string {
+  const one = ({ name, socket, rooms }: ConnectedNamespace) => `${name} (${socket}): ${rooms.join(", ") || "–"}`;
+  return client.namespaces.map(one).join("\n");
 }
 
 export function countByTransport(clients: readonly DeliveryClient[]): Map<string, number> {

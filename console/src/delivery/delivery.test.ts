@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { DeliveryClient } from "@/shared/wire";
-import { countByTransport, orderClients, rowKeys } from "./clients";
+import { countByTransport, describeNamespaces, orderClients, rowKeys } from "./clients";
 import { secondsLeft } from "./labStore";
 
 function client(name: string, connectedAt: string, transport = "websocket"): DeliveryClient {
@@ -19,6 +19,8 @@ function client(name: string, connectedAt: string, transport = "websocket"): Del
     gaps: 0,
     delivered: 0,
     bytes: 0,
+    carrier: null,
+    namespaces: [],
   };
 }
 
@@ -32,6 +34,15 @@ describe("the table of clients", () => {
       "own",
     );
     expect(ordered.map((row) => row.client)).toEqual(["own", "c", "a", "b"]);
+  });
+
+  it("says of a Socket.IO client which rooms it has in which namespace", () => {
+    const namespaces = [
+      { name: "/", socket: "s1", user: null, rooms: ["a", "b"] },
+      { name: "/chat", socket: "s2", user: null, rooms: [] },
+    ];
+    const described = describeNamespaces({ ...client("a", early, "socketio"), carrier: "polling", namespaces });
+    expect(described).toBe("/ (s1): a, b\n/chat (s2): –");
   });
 
   it("tells two rows of one name apart", () => {

@@ -9,7 +9,7 @@ import { ApiError, api } from "@/shared/api";
 import { serverSkew, useNow } from "@/shared/clock";
 import type { LiveState } from "@/shared/live";
 import { useLive } from "@/shared/liveStore";
-import { type Health, type OverviewSample, TRANSPORTS } from "@/shared/wire";
+import { type Health, type OverviewSample, SERVED } from "@/shared/wire";
 import { patienceMs, Series } from "./series";
 
 const HEALTH_MS = 5000;
@@ -25,7 +25,7 @@ function makeCharts() {
     rates: new Series([(s) => s.deliveries_per_second, (s) => s.events_per_second]),
     delivery: new Series([(s) => s.delivery_latency_ms.p50, (s) => s.delivery_latency_ms.p99]),
     commit: new Series([(s) => s.commit_latency_ms.p50, (s) => s.commit_latency_ms.p99]),
-    connections: new Series(TRANSPORTS.map((name) => (s: OverviewSample) => s.connections[name] ?? 0)),
+    connections: new Series(SERVED.map((name) => (s: OverviewSample) => s.connections[name] ?? 0)),
   };
 }
 

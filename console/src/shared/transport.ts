@@ -7,6 +7,7 @@ const ICON_OF: Record<string, IconName> = {
   sse: "sse",
   longpoll: "longpoll",
   poll: "poll",
+  socketio: "socketio",
 };
 
 const COLOUR_OF: Record<string, string> = {
@@ -14,6 +15,7 @@ const COLOUR_OF: Record<string, string> = {
   sse: "var(--sse)",
   longpoll: "var(--longpoll)",
   poll: "var(--poll)",
+  socketio: "var(--sio)",
 };
 
 export function transportIcon(transport: string | null): IconName {

@@ -2,6 +2,8 @@
 
 export const TRANSPORTS = ["websocket", "sse", "longpoll", "poll"] as const;
 export type Transport = (typeof TRANSPORTS)[number];
+/** What the server serves: the console's own ladder, and clients of Socket.IO. */
+export const SERVED = [...TRANSPORTS, "socketio"] as const;
 
 export interface Percentiles {
   p50: number | null;
@@ -51,6 +53,16 @@ export interface DeliveryClient {
   gaps: number;
   delivered: number;
   bytes: number;
+  /** What a Socket.IO client's packets come by. */
+  carrier: "websocket" | "polling" | null;
+  namespaces: ConnectedNamespace[];
+}
+
+export interface ConnectedNamespace {
+  name: string;
+  socket: string;
+  user: string | null;
+  rooms: string[];
 }
 
 export interface DeliveryClients {

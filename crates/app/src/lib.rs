@@ -11,9 +11,11 @@ use anywire_log::{BoxFuture, Clock, Log, RetentionRule};
 use tokio_util::sync::CancellationToken;
 
 mod error;
+mod figures;
 mod projection;
 
 pub use error::{ApiError, api_error};
+pub use figures::{Connections, DeliveryFigures, DeliveryMeter, Quantiles};
 pub use projection::{Projection, rebuild};
 
 /// What an application is given.

@@ -125,8 +125,10 @@ impl Gateway {
         self.metrics.sockets.fetch_add(1, Relaxed);
         self.tasks.spawn(async move {
             tokio::select! {
-                () = serve_connection(&gateway, stream, &place, app, tls) => {}
+                // First, so that a connection that is cut serves nothing any more.
+                biased;
                 () = gateway.lab.next_cut() => {}
+                () = serve_connection(&gateway, stream, &place, app, tls) => {}
             }
             gateway.metrics.sockets.fetch_sub(1, Relaxed);
             drop(counted);

@@ -2,7 +2,11 @@
 //!
 //! Knows: readers and pollers. Does not know: JSON.
 
-use std::{collections::HashMap, net::IpAddr, sync::atomic::Ordering::Relaxed};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    sync::atomic::Ordering::Relaxed,
+};
 
 use anywire_log::{Channel, Cursor, Offset, Timestamp};
 use parking_lot::Mutex;
@@ -134,7 +138,7 @@ impl Gateway {
     #[must_use]
     pub fn clients(&self, limit: usize) -> (usize, Vec<Client>) {
         let tail = self.log.tail_offset();
-        let mut pollers: HashMap<_, _> = self.pollers.list(self.clock.now()).into_iter().collect();
+        let mut pollers: HashMap<_, _> = self.only_pollers().into_iter().collect();
         let mut clients = Vec::new();
         let mut total = 0;
         self.fanout.for_each_reader(|reader| {
@@ -194,7 +198,28 @@ impl Gateway {
     /// How many distinct clients polled without waiting in the last 30 s.
     #[must_use]
     pub fn pollers(&self) -> usize {
-        self.pollers.list(self.clock.now()).iter().filter(|(_, poller)| !poller.waits).count()
+        self.only_pollers().iter().filter(|(_, poller)| !poller.waits).count()
+    }
+
+    /// Those who poll and do nothing else. A client also polls once while its connection opens, and that poll may arrive after
+    /// the connection did: whoever has one is forgotten here. Cost: O(readers), and only while somebody polls.
+    fn only_pollers(&self) -> Vec<((IpAddr, String), Poller)> {
+        let mut pollers = self.pollers.list(self.clock.now());
+        let names: HashSet<&str> = pollers.iter().map(|((_, client), _)| client.as_str()).collect();
+        let mut connected = HashSet::new();
+        if !names.is_empty() {
+            self.fanout.for_each_reader(|reader| {
+                let info = reader.info();
+                if info.transport != Transport::LongPoll && names.contains(&*info.client) {
+                    connected.insert((info.address, info.client.to_string()));
+                }
+            });
+        }
+        for (address, client) in &connected {
+            self.pollers.forget(*address, client);
+        }
+        pollers.retain(|(key, _)| !connected.contains(key));
+        pollers
     }
 
     /// How many readers follow a channel.

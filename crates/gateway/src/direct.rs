@@ -53,7 +53,8 @@ enum Route {
     WebSocket(Accepted, Box<Admitted>),
     Sse(Box<Admitted>),
     Poll(Box<Admitted>, Option<Box<str>>),
-    SocketIo(Box<socketio::Asked>, Option<String>),
+    /// With the bytes of body that follow.
+    SocketIo(Box<socketio::Asked>, Option<String>, usize),
     /// With the origin of the page that may read why.
     Refused(Refusal, Option<String>),
     Library,
@@ -102,9 +103,16 @@ async fn serve_requests(
                 }
                 return After::Close;
             }
-            Route::SocketIo(asked, origin) => {
-                let serve =
-                    socketio::serve_direct(gateway, stream, *asked, origin.as_deref(), address, &mut bytes);
+            Route::SocketIo(asked, origin, body_bytes) => {
+                let serve = socketio::serve_direct(
+                    gateway,
+                    stream,
+                    *asked,
+                    origin.as_deref(),
+                    address,
+                    &mut bytes,
+                    body_bytes,
+                );
                 if !serve.await {
                     return After::Close;
                 }
@@ -178,10 +186,11 @@ fn route(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route 
     let closes =
         request.header("connection").is_some_and(|value| value.to_ascii_lowercase().contains("close"));
     let last_event_id = match request.path {
+        path if gateway.socketio.owns(path) && !closes => return route_socketio(gateway, place, request),
+        _ if request.body_bytes.is_some() => return Route::Library,
         "/anywire/ws" => None,
         "/anywire/sse" => request.header("last-event-id"),
         "/anywire/poll" if !closes => None,
-        path if gateway.socketio.owns(path) && !closes => return route_socketio(gateway, place, request),
         _ => return Route::Library,
     };
     let stream = StreamRequest {
@@ -207,7 +216,7 @@ fn route(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route 
 
 fn route_socketio(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route {
     let asking = socketio::Request {
-        method: "GET",
+        method: if request.body_bytes.is_some() { "POST" } else { "GET" },
         path: request.path,
         query: request.query,
         credentials: Credentials {
@@ -222,7 +231,7 @@ fn route_socketio(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) 
     let headers = request.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
     let asked = gateway.ask_socketio(&asking, headers);
     let origin = gateway.gate.check_place(&asking.credentials).ok().flatten();
-    Route::SocketIo(Box::new(asked), origin.map(str::to_owned))
+    Route::SocketIo(Box::new(asked), origin.map(str::to_owned), request.body_bytes.unwrap_or(0))
 }
 
 fn route_websocket(

@@ -51,6 +51,22 @@ async fn every_transport_goes_on_where_another_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_polls_while_its_connection_opens_is_listed_once() {
+    let server = server().await;
+    let mut sse = server.get("/anywire/sse?channels=a&client=page-1").await;
+    sse.until("\n\n").await;
+    for client in ["page-1", "page-2"] {
+        let mut poll = server.get(&format!("/anywire/poll?channels=a&client={client}")).await;
+        poll.until("HTTP/1.1 200").await;
+    }
+    let (total, clients) = server.gateway.clients(10);
+    let mut listed: Vec<_> = clients.iter().map(|one| (one.client.as_str(), one.transport)).collect();
+    listed.sort_by_key(|(client, _)| *client);
+    assert_eq!((total, listed), (2, vec![("page-1", Transport::Sse), ("page-2", Transport::Poll)]));
+    assert_eq!(server.gateway.pollers(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_later_subscription_with_an_older_cursor_catches_up_before_anything_else() {
     let server = server().await;
     server.publish_many("b", numbers(0..5)).await;

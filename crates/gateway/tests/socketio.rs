@@ -433,7 +433,13 @@ async fn a_client_that_comes_back_goes_on_where_it_stopped() {
     assert_eq!(socket.came().await, Came::End);
     assert_eq!(other.event().await[1], json!(1), "without an offset it has seen nothing");
     assert_eq!(other.event().await[1], json!(2));
+    // Who leaves of their own will does not come back as the same.
+    other.send("41").await;
+    other.send("40").await;
+    assert!(other.text().await.starts_with("40{"));
     drop(other);
+    let (_, gone) = Socket::join(&server, &back("")).await;
+    assert_ne!(gone["sid"], joined["sid"]);
     let (_, stranger) = Socket::join(&server, "{\"recover\":true,\"pid\":\"forged\",\"offset\":\"x\"}").await;
     assert_ne!(stranger["pid"], joined["pid"]);
 }

@@ -12,7 +12,10 @@ use bytes::Bytes;
 use crate::{Channel, Offset, Timestamp};
 
 /// How many encodings of itself an event can hold.
-pub const ENCODING_SLOTS: usize = 4;
+pub const ENCODING_SLOTS: usize = 5;
+
+/// The place for what an application makes of its own events; the others belong to the transports.
+pub const APPLICATION_SLOT: usize = 4;
 
 /// What a publication carries.
 #[derive(Debug, Clone, PartialEq, Eq)]

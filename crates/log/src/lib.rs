@@ -36,8 +36,8 @@ pub use engine::{
     ReadRequest, TrimError,
 };
 pub use event::{
-    ENCODING_SLOTS, Event, EventName, EventNameError, IdempotencyKey, IdempotencyKeyError, Payload,
-    Publication,
+    APPLICATION_SLOT, ENCODING_SLOTS, Event, EventName, EventNameError, IdempotencyKey, IdempotencyKeyError,
+    Payload, Publication,
 };
 pub use gap::{Gap, GapReason};
 pub use idempotency::{IdempotencyWindow, Lookup, fingerprint};

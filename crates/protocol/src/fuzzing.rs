@@ -178,6 +178,7 @@ fn clone<'a>(request: &head::Request<'a>) -> head::Request<'a> {
         query: request.query,
         headers: request.headers.clone(),
         bytes: request.bytes,
+        body_bytes: request.body_bytes,
     }
 }
 

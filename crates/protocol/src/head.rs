@@ -1,6 +1,6 @@
 //! The head of an HTTP/1.1 request (RFC 9112), read far enough to know whether the gateway serves it itself.
 //!
-//! Only the hot GETs of cleartext HTTP/1.1 are answered on the socket directly; everything else, and everything unusual, goes to the HTTP
+//! Only the hot requests of cleartext HTTP/1.1 (GETs, and posts whose length is given) are answered on the socket directly; everything else, and everything unusual, goes to the HTTP
 //! library with the bytes already read, which then judges it.
 //!
 //! Knows: where a head ends. Does not know: routes.
@@ -20,7 +20,7 @@ pub enum Head<'a> {
     Other,
 }
 
-/// A `GET` without a body.
+/// A `GET` without a body, or a `POST` with one of a given length.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request<'a> {
     /// The path.
@@ -31,6 +31,8 @@ pub struct Request<'a> {
     pub headers: Vec<(&'a str, &'a str)>,
     /// How many bytes the head has.
     pub bytes: usize,
+    /// How many bytes of body follow it; `None` for a `GET`.
+    pub body_bytes: Option<usize>,
 }
 
 impl<'a> Request<'a> {
@@ -44,7 +46,7 @@ impl<'a> Request<'a> {
 /// Reads a head.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Head<'_> {
-    if !could_be_get(bytes) {
+    if !could_be_known(bytes) {
         return Head::Other;
     }
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
@@ -58,24 +60,35 @@ pub fn parse(bytes: &[u8]) -> Head<'_> {
     }
 }
 
-fn could_be_get(bytes: &[u8]) -> bool {
-    let method = b"GET ";
-    let known = bytes.len().min(method.len());
-    bytes[..known] == method[..known]
+fn could_be_known(bytes: &[u8]) -> bool {
+    let begins = |method: &[u8]| {
+        let known = bytes.len().min(method.len());
+        bytes[..known] == method[..known]
+    };
+    begins(b"GET ") || begins(b"POST ")
 }
 
 fn complete<'a>(request: &httparse::Request<'_, 'a>, end: usize) -> Option<Request<'a>> {
     let target = request.path.filter(|_| request.version == Some(1))?;
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let post = request.method == Some("POST");
+    let mut body_bytes = None;
     let mut headers = Vec::with_capacity(request.headers.len());
     for header in request.headers.iter() {
-        let body = ["content-length", "transfer-encoding", "expect"];
-        if body.iter().any(|name| header.name.eq_ignore_ascii_case(name)) {
+        let value = std::str::from_utf8(header.value).ok()?;
+        if ["transfer-encoding", "expect"].iter().any(|name| header.name.eq_ignore_ascii_case(name)) {
             return None;
         }
-        headers.push((header.name, std::str::from_utf8(header.value).ok()?));
+        if header.name.eq_ignore_ascii_case("content-length") {
+            let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+            if !post || !digits || body_bytes.is_some() {
+                return None;
+            }
+            body_bytes = Some(value.parse().ok()?);
+        }
+        headers.push((header.name, value));
     }
-    Some(Request { path, query, headers, bytes: end })
+    (body_bytes.is_some() == post).then_some(Request { path, query, headers, bytes: end, body_bytes })
 }
 
 #[cfg(test)]
@@ -93,6 +106,19 @@ mod tests {
         let Head::Complete(request) = parse(GET) else { panic!("complete") };
         assert_eq!((request.path, request.query, request.bytes), ("/anywire/sse", "channels=a", GET.len()));
         assert_eq!(request.header("last-event-id"), Some("1f0c93ab-5"));
+    }
+
+    #[test]
+    fn a_post_says_how_long_its_body_is() {
+        let Head::Complete(request) = parse(b"POST /a?b HTTP/1.1\r\nContent-Length: 12\r\n\r\n4x") else {
+            panic!("complete")
+        };
+        assert_eq!((request.path, request.body_bytes, request.bytes), ("/a", Some(12), 42));
+        for length in ["", "+1", "1, 1", "0x1", "99999999999999999999", "1\r\nContent-Length: 1"] {
+            let head = format!("POST /a HTTP/1.1\r\nContent-Length: {length}\r\n\r\n");
+            assert_eq!(parse(head.as_bytes()), Head::Other, "{length}");
+        }
+        assert_eq!(parse(b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"), Head::Other);
     }
 
     #[test]

@@ -265,6 +265,6 @@ fn lab_disabled(anywire: &Anywire) -> Option<Response> {
     (!anywire.gateway.lab().is_enabled()).then(|| (StatusCode::FORBIDDEN, Json(body)).into_response())
 }
 
-fn invalid(message: &str) -> Response {
+pub(crate) fn invalid(message: &str) -> Response {
     (StatusCode::BAD_REQUEST, Json(json!({ "code": "invalid_request", "message": message }))).into_response()
 }

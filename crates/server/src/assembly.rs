@@ -6,12 +6,14 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anywire_app::{AppContext, Application};
 use anywire_emitters::{Emitters, Rules};
-use anywire_gateway::{Gateway, GatewayError, MetricsCollector, ServeError, Tls, TlsError};
+use anywire_gateway::{Gateway, GatewayError, MAIN_LISTENER, MetricsCollector, ServeError, Tls, TlsError};
 use anywire_jobs::Jobs;
 use anywire_log::{
     Channel, ChannelPattern, Clock, Engine, Keep, Log, MemoryEngine, Retention, RetentionRule,
     RetentionRules, SystemClock, TailConfig,
 };
+use anywire_monitor::{Monitor, MonitorConfig};
+use anywire_pipeline::{Pipeline, PipelineConfig};
 use anywire_store::{EmbeddedConfig, EmbeddedEngine};
 use axum::Router;
 use prometheus_client::registry::Registry;
@@ -21,16 +23,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     api,
     config::{Config, EngineKind, ServerConfig, TlsSection},
-    console, openapi,
+    console,
+    meter::Meter,
+    openapi,
     overview::{OVERVIEW_CHANNEL, Overview},
     restart::Restart,
+    sockets,
 };
 
 /// How often retention is applied.
 const RETENTION_EVERY: Duration = Duration::from_secs(1);
-
-/// Channels that only the applications write to: their state is built from them.
-const KEPT: [&str; 1] = [anywire_jobs::JOBS_CHANNEL];
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -61,9 +63,31 @@ pub enum StartError {
         /// The one that is missing.
         missing: &'static str,
     },
+    /// Two listeners have one name.
+    #[error(
+        "two listeners are called {name:?}; give each in `listeners` a name of its own (the main one is \"main\")"
+    )]
+    ListenerName {
+        /// The name.
+        name: String,
+    },
+    /// A namespace is for a listener that there is not.
+    #[error("namespace {namespace:?} is for listener {listener:?}, which is not in `listeners`")]
+    NoListener {
+        /// The namespace.
+        namespace: String,
+        /// The listener.
+        listener: String,
+    },
     /// The jobs application could not start.
     #[error("jobs: {0}")]
     Jobs(#[from] anywire_jobs::StartError),
+    /// The monitor application could not start.
+    #[error("monitor: {0}")]
+    Monitor(#[from] anywire_monitor::StartError),
+    /// The pipeline application could not start.
+    #[error("pipeline: {0}")]
+    Pipeline(#[from] anywire_pipeline::StartError),
     /// A setting of the emitters is not sound.
     #[error(transparent)]
     Emitters(#[from] anywire_emitters::ConfigError),
@@ -92,7 +116,10 @@ impl Anywire {
     pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let tls = tls(&config.server.tls)?;
-        let rules = rules(&config.server);
+        check_listeners(&config)?;
+        // For those who ask other servers; a second call finds the first one's choice.
+        let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let rules = rules(&config.server, &config.monitor, &config.pipeline);
         let engine = engine(&config.server, rules.clone(), Arc::clone(&clock)).await?;
         let log = Log::start(engine, rules, TailConfig { bytes_max: config.server.tail.bytes_max });
         let message_bytes_max = config.gateway.limits.message_bytes_max;
@@ -108,13 +135,19 @@ impl Anywire {
             shutdown: shutdown.clone(),
         };
         let jobs = Jobs::start(context("jobs"), config.jobs).await?;
-        KEPT.iter().for_each(|channel| gateway.keep_for_server(channel));
-        let kept = KEPT.into_iter().flat_map(Channel::new).collect();
-        let emitters =
-            Emitters::new(context("emitters"), config.emitters, Rules { message_bytes_max, kept })?;
-        let applications: Vec<Arc<dyn Application>> = vec![jobs, emitters];
+        let mut meter = Meter::new(&gateway);
+        let meter = Box::new(move || meter.figures());
+        let monitor = Monitor::start(context("monitor"), config.monitor, meter).await?;
+        let pipeline = Pipeline::start(context("pipeline"), config.pipeline, None).await?;
+        let kept = kept_channels();
+        kept.iter().for_each(|channel| gateway.keep_for_server(channel.as_str()));
+        let rules = Rules { message_bytes_max, kept };
+        let emitters = Emitters::new(context("emitters"), config.emitters, rules)?;
+        let applications: Vec<Arc<dyn Application>> = vec![jobs, monitor, pipeline, emitters];
         let background = TaskTracker::new();
-        applications.iter().for_each(|one| drop(background.spawn(Arc::clone(one).run())));
+        for application in &applications {
+            background.spawn(Arc::clone(application).run());
+        }
         let overview = Overview::start(&gateway, shutdown.clone());
         tokio::spawn(apply_retention(Arc::clone(&log), clock, shutdown.clone()));
         let mut registry = Registry::default();
@@ -148,7 +181,7 @@ impl Anywire {
     /// Every route there is: transports, applications, API and console.
     pub fn router(self: &Arc<Self>) -> Router {
         let applications = self.applications.iter().fold(Router::new(), |all, one| all.merge(one.routes()));
-        let guarded = applications.merge(api::routes(self));
+        let guarded = applications.merge(api::routes(self)).merge(sockets::routes(self));
         let open = self.gateway.routes().merge(api::open_routes(self)).merge(openapi::routes());
         let routes = open.merge(self.gateway.for_backends(guarded));
         self.gateway
@@ -170,20 +203,61 @@ impl Anywire {
     /// # Errors
     /// [`StartError`].
     pub async fn serve(self: &Arc<Self>, listener: TcpListener) -> Result<(), StartError> {
-        Ok(self.gateway.serve(listener, self.router(), self.tls.clone()).await?)
+        self.serve_as(MAIN_LISTENER, listener).await
     }
 
-    /// Stops in order: nobody is let in, everybody is told, applications end, the log is closed.
+    /// The same under a name, by which Socket.IO namespaces can be told apart.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn serve_as(self: &Arc<Self>, name: &str, listener: TcpListener) -> Result<(), StartError> {
+        Ok(self.gateway.serve_as(name, listener, self.router(), self.tls.clone()).await?)
+    }
+
+    /// Binds every listener but the main one, as configured.
+    ///
+    /// # Errors
+    /// [`StartError`] names the address.
+    pub async fn bind_others(&self) -> Result<Vec<(String, TcpListener)>, StartError> {
+        let mut bound = Vec::new();
+        for section in &self.config.listeners {
+            bound.push((section.name.clone(), self.bind(section.listen).await?));
+        }
+        Ok(bound)
+    }
+
+    /// Stops in order: nobody is let in, everybody is told, applications have ended, the log is closed.
     pub async fn stop(&self) {
         let patience = Duration::from_millis(self.config.stop_ms);
-        self.gateway.shut_down(patience).await;
+        // At once, also for long answers of applications: a connection that waits for more of one would not end.
         self.shutdown.cancel();
+        self.gateway.shut_down(patience).await;
         self.background.close();
         if tokio::time::timeout(patience, self.background.wait()).await.is_err() {
             tracing::warn!("an application did not end in time");
         }
         self.log.engine().close().await;
     }
+}
+
+/// Listeners have names of their own, and namespaces name those there are.
+fn check_listeners(config: &Config) -> Result<(), StartError> {
+    let mut names = vec![MAIN_LISTENER];
+    for section in &config.server.listeners {
+        if names.contains(&section.name.as_str()) {
+            return Err(StartError::ListenerName { name: section.name.clone() });
+        }
+        names.push(&section.name);
+    }
+    for section in &config.gateway.socketio.namespaces {
+        if let Some(listener) =
+            section.listener.as_ref().filter(|listener| !names.contains(&listener.as_str()))
+        {
+            let (namespace, listener) = (section.name.clone(), listener.clone());
+            return Err(StartError::NoListener { namespace, listener });
+        }
+    }
+    Ok(())
 }
 
 /// The certificate files are read before anything is made or announced: a server that cannot be reached is not ready.
@@ -197,7 +271,7 @@ fn tls(section: &TlsSection) -> Result<Option<Tls>, StartError> {
 }
 
 /// The rules of retention: the configuration's first, so that it can overrule those of the applications.
-fn rules(config: &ServerConfig) -> RetentionRules {
+fn rules(config: &ServerConfig, monitor: &MonitorConfig, pipeline: &PipelineConfig) -> RetentionRules {
     let mut rules: Vec<RetentionRule> = config.retention.iter().map(|section| section.rule()).collect();
     rules.push(RetentionRule {
         pattern: ChannelPattern::new(OVERVIEW_CHANNEL),
@@ -205,6 +279,8 @@ fn rules(config: &ServerConfig) -> RetentionRules {
         retention: Retention { keep: Keep::Latest, age_max_ms: u64::MAX, ..Retention::ephemeral() },
     });
     rules.extend(anywire_jobs::channels());
+    rules.extend(anywire_monitor::channels(monitor));
+    rules.extend(anywire_pipeline::channels(pipeline));
     rules.extend(anywire_gateway::socketio_channels());
     RetentionRules::new(rules, Retention::default())
 }
@@ -232,6 +308,14 @@ async fn engine(
             }
         }
     }
+}
+
+/// Channels that only the applications write to: their state is built from them.
+fn kept_channels() -> Vec<Channel> {
+    let monitor = anywire_monitor::OWN_CHANNELS.iter().copied();
+    let pipeline = anywire_pipeline::kept_channels();
+    let names = [anywire_jobs::JOBS_CHANNEL].into_iter().chain(monitor).chain(pipeline);
+    names.flat_map(Channel::new).collect()
 }
 
 async fn apply_retention(log: Arc<Log>, clock: Arc<dyn Clock>, shutdown: CancellationToken) {

@@ -12,6 +12,8 @@ use anywire_emitters::RedisConfig;
 use anywire_gateway::GatewayConfig;
 use anywire_jobs::JobsConfig;
 use anywire_log::{ChannelPattern, Durability, Keep, Retention, RetentionRule};
+use anywire_monitor::MonitorConfig;
+use anywire_pipeline::PipelineConfig;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -26,6 +28,10 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// The jobs application.
     pub jobs: JobsConfig,
+    /// The monitor application.
+    pub monitor: MonitorConfig,
+    /// The pipeline application.
+    pub pipeline: PipelineConfig,
     /// Emitters in other processes.
     pub emitters: RedisConfig,
 }
@@ -36,6 +42,8 @@ pub struct Config {
 pub struct ServerConfig {
     /// The address to listen on. Default `127.0.0.1:8000`. Port 0 takes a free one. Any address but loopback needs `auth.api_keys`.
     pub listen: SocketAddr,
+    /// More addresses for the same server, each with a name by which Socket.IO namespaces can be told apart. Default none.
+    pub listeners: Vec<ListenerSection>,
     /// The directory for events and files. Default `data`. Made if it is missing; one server at a time.
     pub data: PathBuf,
     /// Where events are kept: `embedded` (files in `data`) or `memory` (nothing survives a restart). Default `embedded`.
@@ -52,6 +60,16 @@ pub struct ServerConfig {
     pub logging: LoggingSection,
     /// How long channels keep their events: rules in order, the first whose pattern matches decides.
     pub retention: Vec<RetentionSection>,
+}
+
+/// One more address.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerSection {
+    /// Its name, such as `pipeline`; `main` is taken. Default none.
+    pub name: String,
+    /// The address, such as `127.0.0.1:3001`. Default none.
+    pub listen: SocketAddr,
 }
 
 /// Where events are kept.
@@ -126,6 +144,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            listeners: Vec::new(),
             data: PathBuf::from("data"),
             engine: EngineKind::Embedded,
             lab: false,
@@ -292,14 +311,17 @@ impl Settings {
     /// [`ConfigError`] names the key.
     pub fn finish(self) -> Result<Config, ConfigError> {
         let mut server = self.tree;
-        let jobs = server.remove("jobs").unwrap_or_else(|| Value::Table(Table::new()));
         let emitters = take_nested(&mut server, "socketio", "redis");
+        let mut section = |name: &str| server.remove(name).unwrap_or_else(|| Value::Table(Table::new()));
+        let (jobs, monitor, pipeline) = (section("jobs"), section("monitor"), section("pipeline"));
         let gateway: Table = GATEWAY_KEYS.iter().filter_map(|key| server.remove_entry(*key)).collect();
         let fit = |error| ConfigError::Value(Box::new(error));
         let config = Config {
             server: Value::Table(server).try_into().map_err(fit)?,
             gateway: Value::Table(gateway).try_into().map_err(fit)?,
             jobs: jobs.try_into().map_err(fit)?,
+            monitor: monitor.try_into().map_err(fit)?,
+            pipeline: pipeline.try_into().map_err(fit)?,
             emitters: emitters.try_into().map_err(fit)?,
         };
         config.gateway.check().map_err(|error| ConfigError::Bounds(error.to_string()))?;
@@ -308,7 +330,8 @@ impl Settings {
 }
 
 /// Variables that begin with `ANYWIRE_` and are no settings: of tests, and of the lab's restart.
-const INTERNAL: [&str; 6] = ["BIN", "CRASH_ROUNDS", "RESTART_LISTEN", "URL", "TOKEN", "ALLOW_MISSING"];
+const INTERNAL: [&str; 7] =
+    ["BIN", "CRASH_ROUNDS", "KAFKA", "RESTART_LISTEN", "URL", "TOKEN", "ALLOW_MISSING"];
 /// The top-level keys that belong to the gateway.
 pub(crate) const GATEWAY_KEYS: [&str; 6] =
     ["heartbeat_ms", "restart_window_ms", "shards", "auth", "limits", "socketio"];

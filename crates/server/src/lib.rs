@@ -12,10 +12,12 @@ pub mod config;
 mod conformance;
 mod console;
 mod limits;
+mod meter;
 mod openapi;
 mod overview;
 pub mod reference;
 mod restart;
+mod sockets;
 
 pub use assembly::{Anywire, StartError};
 pub use config::{Config, ConfigError, Settings};

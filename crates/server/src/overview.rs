@@ -1,18 +1,17 @@
 //! The overview: one sample a second of what the server is doing, for the console and anybody who subscribes.
 //!
-//! Knows: the gateway's figures and how they change in a second. Does not know: who looks.
+//! Knows: when a sample is due. Does not know: what is counted, who looks.
 
-use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
-use anywire_gateway::{Gateway, Latency, Transport};
+use anywire_gateway::Gateway;
 use anywire_log::{Batch, Channel, Clock, EventName, Payload, Publication, SystemClock};
 use anywire_protocol::json::iso_time;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+
+use crate::meter::Meter;
 
 /// The channel of the samples.
 pub(crate) const OVERVIEW_CHANNEL: &str = "$overview";
@@ -24,21 +23,11 @@ pub(crate) struct Overview {
     newest: Mutex<Value>,
 }
 
-/// What was counted at the last sample.
-struct Counted {
-    at: Instant,
-    events: u64,
-    bytes: u64,
-    deliveries: u64,
-    delivery: Vec<u64>,
-    commit: Vec<u64>,
-}
-
 impl Overview {
     pub(crate) fn start(gateway: &Arc<Gateway>, shutdown: CancellationToken) -> Arc<Self> {
-        let mut counted = count(gateway);
-        let overview = Arc::new(Self { newest: Mutex::new(sample(gateway, &mut counted)) });
-        tokio::spawn(run(Arc::clone(&overview), Arc::clone(gateway), counted, shutdown));
+        let mut meter = Meter::new(gateway);
+        let overview = Arc::new(Self { newest: Mutex::new(sample(gateway, &mut meter)) });
+        tokio::spawn(run(Arc::clone(&overview), Arc::clone(gateway), meter, shutdown));
         overview
     }
 
@@ -47,12 +36,7 @@ impl Overview {
     }
 }
 
-async fn run(
-    overview: Arc<Overview>,
-    gateway: Arc<Gateway>,
-    mut counted: Counted,
-    shutdown: CancellationToken,
-) {
+async fn run(overview: Arc<Overview>, gateway: Arc<Gateway>, mut meter: Meter, shutdown: CancellationToken) {
     let (Ok(channel), Ok(name)) = (Channel::new(OVERVIEW_CHANNEL), EventName::new(EVENT)) else { return };
     // A new log has nobody who watched before.
     let mut first = gateway.log().tail_offset() > anywire_log::Offset::ZERO;
@@ -63,7 +47,7 @@ async fn run(
             _ = every.tick() => {}
             () = shutdown.cancelled() => return,
         }
-        let sample = sample(&gateway, &mut counted);
+        let sample = sample(&gateway, &mut meter);
         *overview.newest.lock() = sample.clone();
         // Nobody watches: an event a second would only move the log's tail. The first one is there for those who watched before a restart.
         if gateway.subscribers(&channel) == 0 && !std::mem::take(&mut first) {
@@ -77,50 +61,13 @@ async fn run(
     }
 }
 
-fn count(gateway: &Gateway) -> Counted {
-    let metrics = gateway.metrics();
-    Counted {
-        at: Instant::now(),
-        events: metrics.events.load(Relaxed),
-        bytes: metrics.event_bytes.load(Relaxed),
-        deliveries: metrics.deliveries.load(Relaxed),
-        delivery: metrics.delivery_latency.counts().to_vec(),
-        commit: metrics.commit_latency.counts().to_vec(),
-    }
-}
-
-fn sample(gateway: &Gateway, counted: &mut Counted) -> Value {
-    let before = std::mem::replace(counted, count(gateway));
-    let seconds = counted.at.duration_since(before.at).as_secs_f64().max(0.001);
-    let rate = |now: u64, then: u64| (now.saturating_sub(then) as f64 / seconds * 10.0).round() / 10.0;
-    let metrics = gateway.metrics();
-    let connections = |transport| metrics.connections(transport);
-    let latency = |now: &[u64], then: &[u64]| {
-        let quantile = |q| Latency::quantile_ms(now, then, q).map(|ms| (ms * 1000.0).round() / 1000.0);
-        json!({ "p50": quantile(0.5), "p99": quantile(0.99) })
-    };
-    json!({
-        "time": iso_time(SystemClock.now()),
-        "connections": {
-            "websocket": connections(Transport::WebSocket),
-            "sse": connections(Transport::Sse),
-            "longpoll": connections(Transport::LongPoll),
-            "poll": gateway.pollers(),
-            "socketio": connections(Transport::SocketIo),
-        },
-        "events_total": counted.events,
-        "events_per_second": rate(counted.events, before.events),
-        "bytes_per_second": rate(counted.bytes, before.bytes),
-        "deliveries_total": counted.deliveries,
-        "deliveries_per_second": rate(counted.deliveries, before.deliveries),
-        "delivery_latency_ms": latency(&counted.delivery, &before.delivery),
-        "commit_latency_ms": latency(&counted.commit, &before.commit),
-        "resumes_total": metrics.resumes.load(Relaxed),
-        "gaps_total": metrics.gaps.load(Relaxed),
-        "slow_readers": metrics.slow_readers.load(Relaxed),
-        "memory_bytes": resident_bytes(),
-        "tail": gateway.log().tail_cursor().to_string(),
-    })
+/// The figures as JSON, with what only the server knows.
+fn sample(gateway: &Gateway, meter: &mut Meter) -> Value {
+    let mut sample = serde_json::to_value(meter.figures()).unwrap_or_default();
+    sample["time"] = json!(iso_time(SystemClock.now()));
+    sample["memory_bytes"] = json!(resident_bytes());
+    sample["tail"] = json!(gateway.log().tail_cursor().to_string());
+    sample
 }
 
 /// The process's resident memory, where the system tells it (proc(5)).

@@ -26,6 +26,14 @@ static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     gateway.add("GatewayConfig", "", &mut settings);
     settings.push(Setting { key: "jobs".into(), text: "The jobs application.".into(), section: true });
     Source::new(anywire_jobs::CONFIG_SOURCE).add("JobsConfig", "jobs.", &mut settings);
+    settings.push(Setting { key: "monitor".into(), text: "The monitor application.".into(), section: true });
+    Source::new(anywire_monitor::CONFIG_SOURCE).add("MonitorConfig", "monitor.", &mut settings);
+    settings.push(Setting {
+        key: "pipeline".into(),
+        text: "The pipeline application.".into(),
+        section: true,
+    });
+    Source::new(anywire_pipeline::CONFIG_SOURCE).add("PipelineConfig", "pipeline.", &mut settings);
     let text = "Publications that Socket.IO's emitters in other processes put into Redis.".into();
     settings.push(Setting { key: "socketio.redis".into(), text, section: true });
     Source::new(anywire_emitters::CONFIG_SOURCE).add("RedisConfig", "socketio.redis.", &mut settings);
@@ -38,15 +46,29 @@ pub fn settings() -> &'static [Setting] {
     &SETTINGS
 }
 
+/// What stands in the reference for a name that somebody chose.
+const ANY_NAME: &str = "NAME";
+
 /// Whether a key holds other settings.
 pub(crate) fn is_section(key: &str) -> bool {
-    let within = |setting: &Setting| setting.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
-    settings().iter().any(|setting| setting.section && (setting.key == key || within(setting)))
+    settings().iter().any(|setting| setting.section && is_named(&setting.key, key))
 }
 
 /// Whether a key is a setting with a value.
 pub(crate) fn is_key(key: &str) -> bool {
-    settings().iter().any(|setting| !setting.section && setting.key == key)
+    settings().iter().any(|setting| !setting.section && is_named(&setting.key, key))
+}
+
+/// Whether a key is the one of the reference, any name standing for [`ANY_NAME`].
+fn is_named(known: &str, key: &str) -> bool {
+    let (mut known, mut key) = (known.split('.'), key.split('.'));
+    loop {
+        match (known.next(), key.next()) {
+            (None, None) => return true,
+            (Some(one), Some(other)) if one == other || one == ANY_NAME => {}
+            _ => return false,
+        }
+    }
 }
 
 /// The known key that is most like an unknown one, if any is.
@@ -98,11 +120,21 @@ impl<'a> Source<'a> {
             let field =
                 line.strip_prefix("pub ").and_then(|field| field.trim_end_matches(',').split_once(": "));
             let Some((field, kind)) = field else { continue };
-            let inner = kind.trim_start_matches("Vec<").trim_start_matches("Option<").trim_end_matches('>');
+            let by_name = kind.strip_prefix("BTreeMap<String, ");
+            let inner = by_name.unwrap_or(kind).trim_start_matches("Vec<").trim_start_matches("Option<");
+            let inner = inner.trim_end_matches('>');
             let section = inner.ends_with("Section") || inner.ends_with("Config");
-            let key = format!("{prefix}{field}");
+            let mut key = format!("{prefix}{field}");
             let meaning = std::mem::take(&mut text).trim().to_owned();
             settings.push(Setting { key: key.clone(), text: meaning, section });
+            if section && by_name.is_some() {
+                key = format!("{key}.{ANY_NAME}");
+                settings.push(Setting {
+                    key: key.clone(),
+                    text: "One of them, by its name.".into(),
+                    section,
+                });
+            }
             if section {
                 self.add(inner, &format!("{key}."), settings);
             }

@@ -82,7 +82,7 @@ pub(super) fn stages() -> Vec<Stage> {
         stage(
             "e2e",
             "real browser, real proxies, real clients",
-            &["npm", "chromium", "nginx", "python3", "redis-server", "curl"],
+            &["npm", "chromium", "nginx", "python3", "redis-server", "curl", "ffmpeg", "espeak-ng"],
             e2e,
         ),
         stage("bench", "the benchmarks run and print their tables", &[], |_| Ok(bench::smoke()?)),

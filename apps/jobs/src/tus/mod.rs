@@ -128,7 +128,7 @@ async fn start_job(desk: &Arc<Desk>, id: &JobId, upload: Upload) -> Result<(), C
         None => {
             own.room_for_a_job()?;
             let (title, total_steps) = (upload.filename.clone(), steps_count());
-            Ok(Some(Change::Started { title, total_steps, upload: Some(upload) }))
+            Ok(Some(Change::Started { title, total_steps, upload: Some(upload), order: None }))
         }
     };
     desk.decide(id, None, decide).await.map(|_| ())

@@ -1,7 +1,10 @@
 //! The application as its callers see it: over its HTTP routes, on a real log.
 
+mod commands;
 mod progress;
 mod report;
 mod restart;
+mod streams;
 mod support;
 mod uploads;
+mod videos;

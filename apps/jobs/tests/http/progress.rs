@@ -17,7 +17,8 @@ async fn a_job_is_driven_from_its_start_to_its_end_and_every_change_is_one_event
     let clock = manual_clock();
     let world = World::with(JobsConfig::default(), Arc::clone(&clock) as _).await;
     let state = started(&world, "a").await;
-    let keys = "session_id title status step total_steps step_name percent message metadata steps result error created_at updated_at cursor";
+    let keys = "session_id title status step total_steps step_name percent message metadata steps result error created_at updated_at cursor \
+        kind attempt queue_position";
     assert_eq!(state.as_object().expect("an object").len(), keys.split(' ').count());
     assert!(keys.split(' ').all(|key| state.get(key).is_some()), "{state}");
     assert_eq!(
@@ -50,7 +51,7 @@ async fn a_job_is_driven_from_its_start_to_its_end_and_every_change_is_one_event
     let updates = world.updates("a").await;
     assert_eq!(updates.len(), 5);
     let statuses: Vec<Value> = world.events("system_status").await.iter().map(|event| data(event)).collect();
-    let changed = json!({"session_id":"a","title":"Nightly export","status":"succeeded","percent":100,"step_name":"write","updated_at":"2025-01-23T10:00:05.000Z"});
+    let changed = json!({"session_id":"a","title":"Nightly export","kind":"progress","status":"succeeded","percent":100,"step_name":"write","updated_at":"2025-01-23T10:00:05.000Z"});
     assert_eq!(statuses.len(), 2);
     assert_eq!(statuses[1], changed);
 }

@@ -115,6 +115,12 @@ impl World {
         }
     }
 
+    /// An answer whose body is still to come.
+    pub(crate) async fn open(&self, request: Request<Body>) -> (StatusCode, Body) {
+        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        (response.status(), response.into_body())
+    }
+
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.expect("infallible");
         let (parts, body) = response.into_parts();

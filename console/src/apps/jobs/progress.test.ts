@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { JobState } from "@/shared/wire";
-import { awaitsBytes, combinedPercent, ForwardOnly, isNewer, REPORT_STEPS, stepRows, withoutPlace } from "./progress";
+import { awaitsBytes, combinedPercent, ForwardOnly, isNewer, stepRows, withoutPlace } from "./progress";
+import { REPORT_STEPS } from "./reportSteps";
 
 const T0 = Date.parse("2026-01-23T10:00:00.000Z");
 const at = (ms: number) => new Date(T0 + ms).toISOString();

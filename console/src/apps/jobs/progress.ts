@@ -6,19 +6,7 @@
  */
 import type { LiveEvent } from "@/shared/live";
 import type { JobState, JobStatus, JobStep } from "@/shared/wire";
-
-/** The steps of a report, in order; the first one is the upload. */
-export const REPORT_STEPS = [
-  "receive",
-  "checksum",
-  "dialect",
-  "parse",
-  "validate",
-  "statistics",
-  "charts",
-  "render",
-  "publish",
-] as const;
+import { REPORT_STEPS } from "./reportSteps";
 
 export interface LocalBytes {
   sent: number;

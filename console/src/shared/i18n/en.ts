@@ -31,7 +31,7 @@ export const messages = {
     down: "No connection",
     none: "No transport",
   },
-  short: { websocket: "WS", sse: "SSE", longpoll: "Long-poll", poll: "Poll", none: "–" },
+  short: { websocket: "WS", sse: "SSE", longpoll: "Long-poll", poll: "Poll", socketio: "Socket.IO", none: "–" },
   state: {
     idle: "idle",
     live: "live",
@@ -259,6 +259,7 @@ export const messages = {
     emptyText: "Nobody follows the log right now. Open another tab, or follow a channel with curl.",
     stale: "The list is from {time}; the server does not answer.",
     moreChannels: "+{n}",
+    carrier: { websocket: "WebSocket", polling: "polling" },
     lab: "Network lab",
     labText: "Break the network on purpose and watch the counter: nothing may be missing, nothing may come twice.",
     labOff: "The network lab is off on this server",

@@ -33,7 +33,7 @@ export const messages: Messages = {
     down: "Mất kết nối",
     none: "Chưa có đường truyền",
   },
-  short: { websocket: "WS", sse: "SSE", longpoll: "Long-poll", poll: "Poll", none: "–" },
+  short: { websocket: "WS", sse: "SSE", longpoll: "Long-poll", poll: "Poll", socketio: "Socket.IO", none: "–" },
   state: {
     idle: "chưa dùng",
     live: "trực tiếp",
@@ -265,6 +265,7 @@ export const messages: Messages = {
     emptyText: "Hiện không ai theo dõi nhật ký. Hãy mở thêm một thẻ, hoặc theo dõi một kênh bằng curl.",
     stale: "Danh sách từ lúc {time}; máy chủ không trả lời.",
     moreChannels: "+{n}",
+    carrier: { websocket: "WebSocket", polling: "polling" },
     lab: "Phòng thí nghiệm mạng",
     labText: "Cố ý làm hỏng mạng rồi nhìn bộ đếm: không được thiếu sự kiện nào, cũng không được lặp sự kiện nào.",
     labOff: "Phòng thí nghiệm mạng đang tắt trên máy chủ này",

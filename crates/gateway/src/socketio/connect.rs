@@ -117,6 +117,9 @@ impl Inbound {
         admitted: Admitted,
     ) -> Flow {
         let with_cursor = admitted.namespace.recovery || admitted.wishes.recover;
+        if with_cursor && let Err(refusal) = self.take_tokens(gateway, 1) {
+            return say(gateway, reader, &refused(path, &refusal));
+        }
         let (joined, wants) = match with_cursor {
             true => self.come_back(gateway, path, admitted).await,
             false => (first_time(path, &admitted), wants_of(&admitted)),

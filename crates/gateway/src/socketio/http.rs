@@ -120,12 +120,7 @@ async fn post(gateway: &Arc<Gateway>, session: &Session, body: Body) -> Response
     let limit = gateway.socketio.config.payload_bytes_max;
     let body = match axum::body::to_bytes(body, limit).await {
         Ok(body) => body,
-        Err(_) => {
-            session.close(gateway, CLOSE);
-            let reason =
-                format!("the body has more than {limit} bytes, the limit (socketio.payload_bytes_max)");
-            return refusal(&EngineError::Forbidden { reason, status: 413 });
-        }
+        Err(_) => return refusal(&session.too_large(gateway, limit)),
     };
     match session.post(gateway, &body).await {
         Ok(()) => {

@@ -166,7 +166,7 @@ impl Inbound {
             Incoming::Connect { namespace, auth } => {
                 self.connect(gateway, reader, &namespace, auth.as_deref()).await
             }
-            Incoming::Disconnect { namespace } => self.leave(gateway, reader, &namespace),
+            Incoming::Disconnect { namespace } => self.leave(gateway, reader, &namespace).await,
             Incoming::Event { namespace, ack, name, args } => {
                 // Who was put out of a namespace may still have had something on the way.
                 let Some(at) = self.joined.iter().position(|joined| *joined.path == *namespace) else {
@@ -183,8 +183,11 @@ impl Inbound {
         }
     }
 
-    fn leave(&mut self, gateway: &Gateway, reader: &Arc<Reader>, namespace: &str) -> Flow {
-        self.joined.retain(|joined| *joined.path != *namespace);
+    async fn leave(&mut self, gateway: &Gateway, reader: &Arc<Reader>, namespace: &str) -> Flow {
+        let Some(at) = self.joined.iter().position(|joined| *joined.path == *namespace) else {
+            return Flow::Go;
+        };
+        let left = self.joined.remove(at);
         let gone = reader.change_spaces(|subscription, spaces| {
             let gone = spaces.remove(namespace);
             for channel in &gone {
@@ -194,6 +197,9 @@ impl Inbound {
         });
         for channel in gone.unwrap_or_default() {
             gateway.fanout.unwatch_reader(reader, &channel);
+        }
+        if let Some(recovery) = &left.recovery {
+            gateway.forget_socket(&recovery.0).await;
         }
         Flow::Go
     }

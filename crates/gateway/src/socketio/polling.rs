@@ -1,12 +1,13 @@
-//! Engine.IO over HTTP on a socket that the gateway owns: the GETs of a session, and the beginning of WebSockets.
+//! Engine.IO over HTTP on a socket that the gateway owns: the polls and posts of a session, and the beginning of WebSockets.
 //!
-//! Knows: the heads of these answers. Does not know: posts, TLS and HTTP/2, which come by the HTTP library (see `http`).
+//! Knows: the heads of these answers. Does not know: TLS and HTTP/2, which come by the HTTP library (see `http`).
 
 use std::{
     io,
     net::IpAddr,
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 use anywire_protocol::{
@@ -30,6 +31,11 @@ use crate::{
     fanout::{Wait, WaitError, payload_head},
 };
 
+/// How long a body that is too large may go on coming.
+const LINGER_TIME: Duration = Duration::from_secs(5);
+/// How long a body may take.
+const BODY_TIME: Duration = Duration::from_secs(60);
+
 /// Serves what was asked for; true if the connection may bring another request.
 ///
 /// Each kind is a box of its own: a connection that stays keeps only what it needs.
@@ -40,10 +46,14 @@ pub(crate) fn serve<'a>(
     origin: Option<&str>,
     address: IpAddr,
     bytes: &'a mut BytesMut,
+    body_bytes: usize,
 ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
     let headers = cors_headers(origin);
     match asked {
-        Asked::Refused(error) => Box::pin(async move { answer_error(stream, &error, &headers).await }),
+        Asked::Refused(error) => Box::pin(async move {
+            // A body that nobody reads would be taken for the next request.
+            answer_error(stream, &error, &headers).await && body_bytes == 0
+        }),
         Asked::Open(inbound, counted) => Box::pin(async move {
             let payload = Session::open(gateway, inbound, counted);
             write_all(stream, &[payload_head(payload.len(), &headers), payload].concat()).await.is_ok()
@@ -52,7 +62,9 @@ pub(crate) fn serve<'a>(
             let poll = PollRequest { gateway, stream, session: &session, headers };
             poll.serve(bytes).await.is_ok()
         }),
-        Asked::Post(_) => Box::pin(async { false }),
+        Asked::Post(session) => {
+            Box::pin(async move { post(gateway, stream, &session, &headers, bytes, body_bytes).await })
+        }
         Asked::Connect(accepted, inbound) => Box::pin(async move {
             let rest = bytes.split();
             if Box::pin(write_all(stream, &accepted.response())).await.is_ok() {
@@ -97,6 +109,70 @@ async fn answer_error(stream: &TcpStream, error: &EngineError, headers: &str) ->
         body.len(),
     );
     write_all(stream, &[head.as_bytes(), body.as_bytes()].concat()).await.is_ok()
+}
+
+/// Reads a post's body and takes it.
+async fn post(
+    gateway: &Arc<Gateway>,
+    stream: &TcpStream,
+    session: &Session,
+    headers: &str,
+    bytes: &mut BytesMut,
+    body_bytes: usize,
+) -> bool {
+    let limit = gateway.socketio.config.payload_bytes_max;
+    if body_bytes > limit {
+        let rest = body_bytes.saturating_sub(bytes.len());
+        let _gone = answer_error(stream, &session.too_large(gateway, limit), headers).await;
+        // Taken and thrown away: a client that still sends would not read the answer.
+        let _late = tokio::time::timeout(LINGER_TIME, throw_away(stream, rest)).await;
+        return false;
+    }
+    let read = tokio::time::timeout(BODY_TIME, read_body(stream, bytes, body_bytes)).await;
+    if !matches!(read, Ok(Ok(()))) {
+        return false;
+    }
+    let body = bytes.split_to(body_bytes);
+    if bytes.is_empty() {
+        *bytes = BytesMut::new();
+    }
+    match session.post(gateway, &body).await {
+        Ok(()) => {
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nCache-Control: no-store\r\nVary: Origin\r\nContent-Length: 2\r\n{headers}\r\nok"
+            );
+            write_all(stream, head.as_bytes()).await.is_ok()
+        }
+        Err(error) => answer_error(stream, &error, headers).await,
+    }
+}
+
+async fn throw_away(stream: &TcpStream, mut rest: usize) -> io::Result<()> {
+    while rest > 0 {
+        stream.readable().await?;
+        let take = |fresh: &mut [u8]| {
+            rest = rest.saturating_sub(fresh.len());
+            Flow::Go
+        };
+        if read_ready(stream, take) == Some(Flow::End) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn read_body(stream: &TcpStream, bytes: &mut BytesMut, body_bytes: usize) -> io::Result<()> {
+    while bytes.len() < body_bytes {
+        stream.readable().await?;
+        let take = |fresh: &mut [u8]| {
+            bytes.extend_from_slice(fresh);
+            Flow::Go
+        };
+        if read_ready(stream, take) == Some(Flow::End) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
 }
 
 /// One poll.

@@ -163,6 +163,15 @@ impl Gateway {
         }
     }
 
+    /// Forgets a socket that has left of its own will: nobody comes back with its private id.
+    pub(super) async fn forget_socket(&self, pid: &str) {
+        let Ok(channel) = record_channel(pid) else { return };
+        let Some(state) = self.log.engine().channel_state(&channel) else { return };
+        if let Err(error) = self.log.trim(channel, state.last).await {
+            tracing::debug!(%error, "what a Socket.IO client had joined is still kept");
+        }
+    }
+
     /// What is known of a socket with this private id, in this namespace.
     pub(super) async fn recall(&self, pid: &str, namespace: &str) -> Option<Remembered> {
         let channel = record_channel(pid).ok()?;

@@ -184,7 +184,7 @@ impl Inbound {
         check_channels(known.len() + fresh, gateway.config.limits.channels_max)?;
         let states = self.states(gateway, at, &channels, position);
         let places = channels.iter().zip(&states).map(|(channel, (_, place))| room(gateway, channel, *place));
-        self.keep_rooms(gateway, at, places.collect(), &[]).await;
+        self.keep_rooms(gateway, at, places.collect(), &[]).await?;
         let joined = &self.joined[at];
         let done = reader.change_spaces(|subscription, spaces| {
             let mut followed = Followed::nothing(&gateway.log);
@@ -209,9 +209,19 @@ impl Inbound {
     }
 
     /// Where recovery is on: keeps what the socket is about to follow, before it is told so.
-    async fn keep_rooms(&mut self, gateway: &Gateway, at: usize, joins: Vec<Room>, leaves: &[Channel]) {
+    /// Each time is an event of the log, and counts as one.
+    async fn keep_rooms(
+        &mut self,
+        gateway: &Gateway,
+        at: usize,
+        joins: Vec<Room>,
+        leaves: &[Channel],
+    ) -> Result<(), Refusal> {
+        if self.joined[at].recovery.is_some() {
+            self.take_tokens(gateway, 1)?;
+        }
         let joined = &mut self.joined[at];
-        let Some(recovery) = joined.recovery.as_deref_mut() else { return };
+        let Some(recovery) = joined.recovery.as_deref_mut() else { return Ok(()) };
         let (pid, rooms) = recovery;
         rooms.retain(|room| !leaves.contains(&room.channel));
         for join in joins {
@@ -225,6 +235,7 @@ impl Inbound {
         }
         let user = joined.principal.user();
         gateway.remember(pid, &joined.path, &joined.socket, user, rooms).await;
+        Ok(())
     }
 
     /// For each channel the state that a client gets at once, and where it goes on from.
@@ -262,7 +273,7 @@ impl Inbound {
         args: &Args,
     ) -> Result<Value, Refusal> {
         let Wanted { channels, .. } = wanted(args)?;
-        self.keep_rooms(gateway, at, Vec::new(), &channels).await;
+        self.keep_rooms(gateway, at, Vec::new(), &channels).await?;
         self.leave_rooms(gateway, reader, &self.joined[at].path, &channels);
         Ok(json!({ "ok": true, "channels": names(&channels) }))
     }

@@ -111,6 +111,13 @@ impl Session {
         alive
     }
 
+    /// A body over the limit ends the session: what was in it is lost.
+    pub(super) fn too_large(&self, gateway: &Gateway, limit: usize) -> EngineError {
+        self.close(gateway, CLOSE);
+        let reason = format!("the body has more than {limit} bytes, the limit (socketio.payload_bytes_max)");
+        EngineError::Forbidden { reason, status: 413 }
+    }
+
     /// Takes a post's body.
     pub(super) async fn post(&self, gateway: &Arc<Gateway>, body: &[u8]) -> Result<(), EngineError> {
         if !self.look_after(gateway, gateway.delivery.now_ms()) {

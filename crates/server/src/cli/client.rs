@@ -19,12 +19,12 @@ fn agent() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).build().into()
 }
 
-fn authorization(server: &ServerArgs) -> Option<String> {
+pub(super) fn authorization(server: &ServerArgs) -> Option<String> {
     server.token.as_ref().map(|token| format!("Bearer {token}"))
 }
 
 /// The words of an error answer.
-fn refusal(status: u16, body: &str) -> String {
+pub(super) fn refusal(status: u16, body: &str) -> String {
     let message = serde_json::from_str::<Value>(body).ok();
     let message = message.as_ref().and_then(|body| body["message"].as_str()).unwrap_or(body);
     format!("the server answered {status}: {message}")

@@ -1,8 +1,9 @@
-//! The command line: `serve`, `publish`, `tail`, `config`.
+//! The command line: `serve`, `publish`, `tail`, `monitor`, `config`.
 //!
 //! Knows: arguments. Does not know: what a server is made of.
 
 mod client;
+mod monitor;
 mod serve;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -27,6 +28,15 @@ enum Command {
     Publish(PublishArgs),
     /// Print the events of channels as they come, one JSON object a line.
     Tail(TailArgs),
+    /// Report this machine's performance to a running server, until it is stopped.
+    Monitor(MonitorArgs),
+    /// What a server starts beside itself.
+    #[command(hide = true, disable_help_flag = true)]
+    Worker {
+        /// What it does, and with what.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Show the settings a server would run with, or all that exist.
     Config(ConfigArgs),
 }
@@ -94,6 +104,22 @@ struct TailArgs {
 }
 
 #[derive(Debug, Args)]
+struct MonitorArgs {
+    /// The address of the server that shows it, such as https://status.example.
+    #[arg(long, value_name = "URL")]
+    to: String,
+    /// An API key of that server.
+    #[arg(long, env = "ANYWIRE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// The name of this machine there; without it, the one the system has.
+    #[arg(long)]
+    host: Option<String>,
+    /// The time between two samples, in milliseconds, 250 to 60000.
+    #[arg(long, default_value_t = 1000)]
+    interval_ms: u32,
+}
+
+#[derive(Debug, Args)]
 struct ConfigArgs {
     #[command(flatten)]
     settings: ServeArgs,
@@ -109,7 +135,9 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Publish(args) => client::publish(&args),
         Command::Tail(args) => client::tail(&args),
+        Command::Monitor(args) => monitor::run(&args),
         Command::Config(args) => show_config(&args),
+        Command::Worker { arguments } => return anywire_jobs::worker(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use toml::Value;
 use tracing_subscriber::EnvFilter;
 
@@ -48,6 +49,7 @@ pub(super) fn without_secrets(mut config: Config) -> Config {
     let hidden = || "(hidden)".to_owned();
     config.gateway.auth.api_keys.iter_mut().for_each(|key| *key = hidden());
     config.gateway.auth.jwt_secret = config.gateway.auth.jwt_secret.map(|_| hidden());
+    config.monitor.webhook_token = config.monitor.webhook_token.map(|_| hidden());
     // It may hold a password.
     config.emitters.url = config.emitters.url.map(|_| hidden());
     config
@@ -80,23 +82,31 @@ async fn serve(config: Config, conformance: bool) -> Result<Option<std::net::Soc
     }
     let listener = anywire.bind(listen).await.map_err(text)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
+    for (name, listener) in anywire.bind_others().await.map_err(text)? {
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        tracing::info!(name, %address, "listening here too");
+        let anywire = std::sync::Arc::clone(&anywire);
+        tokio::spawn(async move { anywire.serve_as(&name, listener).await });
+    }
     let serving = {
         let anywire = std::sync::Arc::clone(&anywire);
         tokio::spawn(async move { anywire.serve(listener).await })
     };
+    // Before anybody learns that we are here: whoever is told may end us at once.
+    let mut signals = Signals::listen();
     announce(scheme, address);
     let restart = tokio::select! {
         served = serving => return match served {
             Ok(Err(error)) => Err(text(error)),
             _ => Ok(None),
         },
-        () = signal() => false,
+        () = signals.next() => false,
         () = anywire.restart.wanted() => true,
     };
     tracing::info!(restart, "stopping");
     tokio::select! {
         () = anywire.stop() => {}
-        () = signal() => tracing::warn!("a second signal: not waiting any longer"),
+        () = signals.next() => tracing::warn!("a second signal: not waiting any longer"),
     }
     Ok(restart.then_some(address))
 }
@@ -109,16 +119,21 @@ fn announce(scheme: &str, address: std::net::SocketAddr) {
     let _ok = writeln!(out, "Anywire {version} is ready at {scheme}://{address}").and_then(|()| out.flush());
 }
 
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+/// SIGTERM and SIGINT, noted from the moment this is made.
+struct Signals(Option<(Signal, Signal)>);
+
+impl Signals {
+    fn listen() -> Self {
+        let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+        Self(terminate.ok().zip(interrupt.ok()))
+    }
+
+    async fn next(&mut self) {
+        let Some((terminate, interrupt)) = &mut self.0 else { return std::future::pending().await };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-        _ => std::future::pending().await,
     }
 }
 

@@ -7,5 +7,6 @@ mod commands;
 mod description;
 mod metrics;
 mod process;
+mod sockets;
 mod support;
 mod tls;

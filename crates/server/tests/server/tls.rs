@@ -197,13 +197,46 @@ async fn a_websocket_over_tls_subscribes_publishes_and_goes_on_at_its_cursor() {
     assert_eq!(other.next("event").await["data"], 2);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socketio_client_polls_over_http2_and_a_websocket_takes_over() {
+    let secure = secure().await;
+    let mut http = Http::open(&secure, Version::HTTP_2).await;
+    let path = "/socket.io/?EIO=4&transport=polling";
+    let opening = Answer::read(http.ask("GET", path, &[], "").await).await.text;
+    let opening: Value = serde_json::from_str(&opening[1..]).expect("JSON");
+    let session = opening["sid"].as_str().expect("an id");
+    let path = format!("{path}&sid={session}");
+    let subscribe = "40\u{1e}421[\"subscribe\",\"a\"]";
+    assert_eq!(Answer::read(http.ask("POST", &path, &[], subscribe).await).await.text, "ok");
+    let joined = Answer::read(http.ask("GET", &path, &[], "").await).await.text;
+    assert!(joined.starts_with("40{") && joined.contains("\u{1e}431["), "{joined}");
+    let mut poller = Http::open(&secure, Version::HTTP_2).await;
+    let poll = path.clone();
+    let waiting =
+        tokio::spawn(async move { Answer::read(poller.ask("GET", &poll, &[], "").await).await.text });
+    http.publish(1).await;
+    assert_eq!(waiting.await.expect("an answer"), "42[\"message\",1]");
+    let upgrade = format!("/socket.io/?EIO=4&transport=websocket&sid={session}");
+    let mut socket = websocket_at(&secure, &upgrade).await;
+    socket.send("2probe").await;
+    assert_eq!(socket.text().await, "3probe");
+    http.publish(2).await;
+    socket.send("5").await;
+    http.publish(3).await;
+    assert_eq!([socket.text().await, socket.text().await], ["42[\"message\",2]", "42[\"message\",3]"]);
+}
+
 struct Socket {
     stream: tokio_websockets::WebSocketStream<TlsStream<TcpStream>>,
     kept: Vec<Value>,
 }
 
 async fn websocket(secure: &Secure) -> Socket {
-    let uri = "wss://localhost/anywire/ws".parse().expect("a URI");
+    websocket_at(secure, "/anywire/ws").await
+}
+
+async fn websocket_at(secure: &Secure, path: &str) -> Socket {
+    let uri = format!("wss://localhost{path}").parse().expect("a URI");
     let builder = tokio_websockets::ClientBuilder::from_uri(uri);
     let (stream, _) = builder.connect_on(secure.connect(b"http/1.1").await).await.expect("an upgrade");
     Socket { stream, kept: Vec::new() }
@@ -212,6 +245,12 @@ async fn websocket(secure: &Secure) -> Socket {
 impl Socket {
     async fn send(&mut self, text: &str) {
         self.stream.send(Message::text(text.to_owned())).await.expect("a send");
+    }
+
+    async fn text(&mut self) -> String {
+        let message = tokio::time::timeout(PATIENCE, self.stream.next()).await.expect("a frame in time");
+        let message = message.expect("the connection is open").expect("a sound frame");
+        message.as_text().expect("text").to_owned()
     }
 
     /// The next frame with this `op`; an event may come before the answer to its publication.

@@ -1,0 +1,207 @@
+//! The HTTP API of commands: starting them, their output, their files (docs/http-api.md, section Commands).
+//!
+//! Knows: paths, statuses, headers. Does not know: how a command runs.
+
+use std::sync::Arc;
+
+use anywire_app::{ApiError, api_error};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Path, Query, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+use tower_http::services::ServeFile;
+
+use super::{
+    journal::{self, Journal, Pipe},
+    plan::{self, PlanError},
+    runner,
+};
+use crate::{
+    api::{Answer, Call, answer, begin, job_id, json},
+    desk::{ChangeError, Desk, Outcome},
+    domain::Job,
+    events::{Change, log_lines},
+    files::blocking,
+    order::{Order, VIDEO},
+    request,
+    rules::Refusal,
+    wire::{Invalid, file_error},
+};
+
+/// Lines of output may be many.
+const LOG_BODY_BYTES_MAX: usize = 4 << 20;
+
+/// The routes, with absolute paths.
+pub(crate) fn routes(desk: Arc<Desk>) -> Router {
+    Router::new()
+        .route("/api/commands", get(list).post(start))
+        .route("/api/chat/create-video", post(create_video))
+        .route("/api/jobs/{id}/files/{name}", get(file))
+        .layer(DefaultBodyLimit::max(request::BODY_BYTES_MAX))
+        .route(
+            "/api/jobs/{id}/log",
+            get(log).merge(post(add_log).layer(DefaultBodyLimit::max(LOG_BODY_BYTES_MAX))),
+        )
+        .with_state(desk)
+}
+
+async fn list(State(desk): State<Arc<Desk>>) -> Response {
+    let commands: Vec<Value> = plan::commands(&desk.config)
+        .iter()
+        .map(|(name, command)| {
+            json!({
+                "name": name,
+                "title": command.title.as_deref().unwrap_or(name),
+                "parameters": plan::parameters(command),
+                "parser": command.parser,
+                "timeout_ms": command.timeout_ms,
+            })
+        })
+        .collect();
+    let body = json!({
+        "commands": commands, "adhoc": desk.config.commands_adhoc, "running_max": desk.config.commands_running_max,
+    });
+    ([(header::CACHE_CONTROL, "no-cache")], json(StatusCode::OK, body.to_string())).into_response()
+}
+
+async fn start(State(desk): State<Arc<Desk>>, call: Call) -> Answer {
+    let request::Run { session_id, title, order } = request::run(&call.body)?;
+    if matches!(order, Order::AdHoc { .. }) && !desk.config.commands_adhoc {
+        let message = "command lines in requests are not allowed; name a configured command, or set jobs.commands_adhoc";
+        return Err(api_error(StatusCode::FORBIDDEN, "forbidden", message));
+    }
+    plan::check(&desk.config, &order)?;
+    let title = title.unwrap_or_else(|| title_of(&desk, &order));
+    let started = Change::Started { title, total_steps: 1, upload: None, order: Some(order) };
+    let outcome = begin(&desk, session_id, call.key, started).await?;
+    answer(&desk, StatusCode::CREATED, outcome)
+}
+
+fn title_of(desk: &Desk, order: &Order) -> String {
+    match order {
+        Order::Configured { name, .. } => plan::command(&desk.config, name)
+            .and_then(|command| command.title)
+            .unwrap_or_else(|| name.clone()),
+        Order::AdHoc { argv, .. } | Order::Elsewhere { argv } => super::cut(&argv.join(" "), 120),
+    }
+}
+
+async fn create_video(State(desk): State<Arc<Desk>>, call: Call) -> Answer {
+    let request::Video { session_id, message, language } = request::video(&call.body)?;
+    let title = super::cut(message.trim(), 120);
+    let parameters = [("message".to_owned(), message), ("language".to_owned(), language)].into();
+    let order = Order::Configured { name: VIDEO.to_owned(), parameters };
+    plan::check(&desk.config, &order)?;
+    let total_steps = u32::try_from(crate::video::STEPS.len()).unwrap_or(1);
+    let started = Change::Started { title, total_steps, upload: None, order: Some(order) };
+    let outcome = begin(&desk, session_id, call.key, started).await?;
+    let id = match &outcome {
+        Outcome::Now(entry) => entry.job.id.to_string(),
+        Outcome::Before(state, _) => {
+            let state: Value = serde_json::from_slice(state).unwrap_or_default();
+            state["session_id"].as_str().unwrap_or_default().to_owned()
+        }
+        Outcome::Gone => return Ok(StatusCode::NO_CONTENT.into_response()),
+    };
+    let body = json!({
+        "job_id": id,
+        "stream_url": format!("/api/video-progress/{id}"),
+        "status_url": format!("/api/video-progress/{id}/status"),
+    });
+    Ok(json(StatusCode::ACCEPTED, body.to_string()).into_response())
+}
+
+async fn log(
+    State(desk): State<Arc<Desk>>,
+    Path(id): Path<String>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Answer {
+    let (after, limit) = request::log_query(&query)?;
+    // Its cursor first: what comes while the files are read is on the channel after it.
+    let entry = desk.find(&job_id(&id)?)?;
+    let folder = desk.run_files.log(&entry.job);
+    let page = blocking(move || journal::read(&folder, after, limit)).await;
+    let page = page.map_err(|error| file_error("reading the log", &error))?;
+    let body = json!({
+        "attempt": entry.job.attempt, "lines": page.lines, "newest": page.newest, "cut": page.cut,
+        "cursor": desk.context.log.cursor(entry.cursor).to_string(),
+    });
+    Ok(([(header::CACHE_CONTROL, "no-cache")], json(StatusCode::OK, body.to_string())).into_response())
+}
+
+/// Lines of a command that runs elsewhere.
+async fn add_log(State(desk): State<Arc<Desk>>, Path(id): Path<String>, call: Call) -> Answer {
+    let texts = request::log(&call.body)?;
+    let entry = desk.find(&job_id(&id)?)?;
+    let job = Arc::clone(&entry.job);
+    if !matches!(job.order, Some(Order::Elsewhere { .. })) || job.status.is_finished() {
+        let way_out = "only a running job that was started with argv takes lines";
+        let (id, status) = (job.id.clone(), job.status);
+        return Err(Refusal::Illegal { id, status, wish: "a line of output", way_out }.into());
+    }
+    // One after the other: the numbers of lines follow each other.
+    let _turn = desk.lock(&job.id).await;
+    let (folder, bytes_max, now) = (desk.run_files.log(&job), desk.config.command_log_bytes_max, desk.now());
+    let written = blocking(move || {
+        let mut journal = Journal::open(folder, bytes_max)?;
+        let line = |text| runner::line(journal.number(), Pipe::Out, text, now);
+        let lines: Vec<_> = texts.into_iter().map(line).collect();
+        journal.write(&lines).map(|()| lines)
+    });
+    let lines = written.await.map_err(|error| file_error("writing the log", &error))?;
+    desk.context.log.append(log_lines(&job, &lines, 0)).await.map_err(ChangeError::from)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// A file that a command left, whole or in part (RFC 9110, section 14).
+async fn file(
+    State(desk): State<Arc<Desk>>,
+    Path((id, name)): Path<(String, String)>,
+    request: Request,
+) -> Answer {
+    let entry = desk.find(&job_id(&id)?)?;
+    let missing = || {
+        let name: String = name.chars().take(100).collect();
+        let message = format!("job {id} has no file {name:?}; see artefacts in its state");
+        api_error(StatusCode::NOT_FOUND, "no_file", message)
+    };
+    let path = desk.run_files.artefact(&entry.job, &name).await.ok_or_else(missing)?;
+    let served = ServeFile::new(path).try_call(request).await;
+    let served = served.map_err(|error| file_error("reading the file", &error))?;
+    let mut response = served.map(axum::body::Body::new).into_response();
+    guard(response.headers_mut(), &entry.job, &name);
+    Ok(response)
+}
+
+/// Whatever a command wrote is shown as what it is or not at all, and never as a page of ours.
+fn guard(headers: &mut HeaderMap, job: &Job, name: &str) {
+    let policy =
+        HeaderValue::from_static("sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if let Ok(attempt) = HeaderValue::from_str(&job.attempt.to_string()) {
+        headers.insert(HeaderName::from_static("anywire-attempt"), attempt);
+    }
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let shown = ["image/", "video/", "audio/", "text/plain", "application/json", "text/csv"];
+    let plain = shown.iter().any(|known| kind.starts_with(known)) && !kind.contains("svg");
+    if !plain && let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+        headers.insert(header::CONTENT_DISPOSITION, value);
+    }
+}
+
+impl From<PlanError> for ApiError {
+    fn from(error: PlanError) -> Self {
+        match &error {
+            PlanError::Unknown { .. } => {
+                api_error(StatusCode::NOT_FOUND, "unknown_command", error.to_string())
+            }
+            _ => Invalid(error.to_string()).into(),
+        }
+    }
+}

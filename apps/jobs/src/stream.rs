@@ -1,0 +1,339 @@
+//! One job over Server-Sent Events, as the front ends of the contract expect it (CONTRACTS.md, section 2).
+//!
+//! ```text
+//! retry: 1000
+//!
+//! id: 1f0c93ab-18            a cursor of the log: Last-Event-ID goes on exactly there, on any server of this log
+//! event: progress            progress · completed · failed · cancelled · heartbeat · timeout · error · gap
+//! data: {"job_id":"…","step":2,"step_name":"speech","steps":[{…,"duration_ms":812}],…}
+//! ```
+//! A stream is one more reader of `progress_<id>`: it holds a cursor and nothing else, and every event is written down once, however many watch.
+//!
+//! Knows: the events and their names. Does not know: who makes a job go on.
+//!
+//! Invariants:
+//! - Every update after the cursor is sent exactly once, in order; where retention took some, that is said, and the state of now follows.
+//! - The stream ends with the job, or with `timeout`; the job never ends with the stream.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use anywire_app::ApiError;
+use anywire_log::{APPLICATION_SLOT, Channel, Cursor, Event, Follow, Followed, Position, ReadError};
+use axum::{
+    Router,
+    body::Body,
+    extract::{DefaultBodyLimit, Path, Query, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+use tokio::time::Instant;
+
+use crate::{
+    api::{Answer, Call, entry_json, job_id, json as json_answer},
+    board::Entry,
+    desk::Desk,
+    domain::{JobId, Status},
+    events::{LOG, UPDATE, progress_channel},
+    request,
+    schedule::clean_up,
+    time::iso,
+    wire::Invalid,
+};
+
+/// What a browser is to wait before it comes again: the first pause of the contract.
+const RETRY_MS: u64 = 1000;
+/// What it is to wait where coming again will not help.
+const RETRY_HOPELESS_MS: u64 = 30_000;
+
+/// The routes, with absolute paths.
+pub(crate) fn routes(desk: Arc<Desk>) -> Router {
+    Router::new()
+        .route("/api/video-progress/cleanup", post(cleanup))
+        .route("/api/video-progress/{id}", get(stream))
+        .route("/api/video-progress/{id}/status", get(status))
+        .layer(DefaultBodyLimit::max(request::BODY_BYTES_MAX))
+        .with_state(desk)
+}
+
+async fn status(State(desk): State<Arc<Desk>>, Path(id): Path<String>) -> Answer {
+    let entry = desk.find(&job_id(&id)?)?;
+    let body = data(&id, entry_json(&desk, &entry)?.as_bytes());
+    Ok(([(header::CACHE_CONTROL, "no-cache")], json_answer(StatusCode::OK, body)).into_response())
+}
+
+async fn cleanup(State(desk): State<Arc<Desk>>, call: Call) -> Answer {
+    let older_than_s = request::cleanup(&call.body)?;
+    let kept_ms = older_than_s.map_or(desk.config.events_kept_ms, |seconds| seconds.saturating_mul(1000));
+    let (jobs, events) = clean_up(&desk, kept_ms).await;
+    let body = json!({ "jobs_cleaned": jobs, "events_removed": events });
+    Ok(json_answer(StatusCode::OK, body.to_string()).into_response())
+}
+
+async fn stream(
+    State(desk): State<Arc<Desk>>,
+    Path(id): Path<String>,
+    Query(query): Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Answer {
+    let position = position(&query, &headers)?;
+    let found = job_id(&id).and_then(|id| desk.find(&id).map_err(ApiError::from));
+    let entry = match found {
+        Ok(entry) => entry,
+        Err(error) => return refuse(&headers, error),
+    };
+    if is_over(&desk, &entry, position) {
+        // The one answer after which a browser does not come again.
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let with_log = query.iter().any(|(name, value)| name == "log" && value == "1");
+    let watch = Watch::new(desk, &entry, position, with_log);
+    let chunks = futures_util::stream::unfold(watch, |mut watch| async move {
+        let chunk = watch.next().await?;
+        Some((Ok::<_, Infallible>(chunk), watch))
+    });
+    Ok(event_stream(Body::from_stream(chunks)))
+}
+
+fn event_stream(body: Body) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    (headers, body).into_response()
+}
+
+/// A browser's `EventSource` shows nobody the body of an error: it gets an event. Everybody else gets the plain error.
+fn refuse(headers: &HeaderMap, error: ApiError) -> Answer {
+    let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !accepts.contains("text/event-stream") {
+        return Err(error);
+    }
+    let body = json!({ "code": error.code, "message": error.message });
+    Ok(event_stream(Body::from(format!("retry: {RETRY_HOPELESS_MS}\nevent: error\ndata: {body}\n\n"))))
+}
+
+fn position(query: &[(String, String)], headers: &HeaderMap) -> Result<Option<Position>, ApiError> {
+    let last =
+        headers.get("last-event-id").and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
+    let after = query.iter().find(|(name, _)| name == "after").map(|(_, value)| value.as_str());
+    let text = last.or(after);
+    text.map(|text| {
+        text.parse().map_err(|error: anywire_log::CursorError| Invalid(format!("after: {error}")).into())
+    })
+    .transpose()
+}
+
+/// Whether the job has ended and whoever asks has seen that.
+fn is_over(desk: &Desk, entry: &Entry, position: Option<Position>) -> bool {
+    let Some(Position::After(cursor)) = position else { return false };
+    has_ended(entry.job.status) && cursor.epoch == desk.context.log.epoch() && cursor.offset >= entry.cursor
+}
+
+/// An interrupted job goes on when somebody retries it.
+const fn has_ended(status: Status) -> bool {
+    matches!(status, Status::Succeeded | Status::Failed | Status::Cancelled)
+}
+
+const fn event_name(status: Status) -> &'static str {
+    match status {
+        Status::Succeeded => "completed",
+        Status::Failed => "failed",
+        Status::Cancelled => "cancelled",
+        Status::Queued | Status::Running | Status::Interrupted => "progress",
+    }
+}
+
+/// One who watches.
+struct Watch {
+    desk: Arc<Desk>,
+    id: JobId,
+    follow: Follow,
+    with_log: bool,
+    /// What is sent first.
+    first: Option<Vec<u8>>,
+    heartbeat: Instant,
+    end: Instant,
+    over: bool,
+}
+
+impl Watch {
+    /// Without a position the state of now comes first, and everything after it.
+    fn new(desk: Arc<Desk>, entry: &Entry, position: Option<Position>, with_log: bool) -> Self {
+        let channel: Channel = progress_channel(&entry.job.id);
+        let start = position.unwrap_or(Position::After(desk.context.log.cursor(entry.cursor)));
+        let follow = desk.context.log.follow(&[channel], start);
+        let mut first = format!("retry: {RETRY_MS}\n\n").into_bytes();
+        let over = position.is_none() && has_ended(entry.job.status);
+        if position.is_none() {
+            first.extend(state_block(&desk, entry));
+        }
+        let now = Instant::now();
+        let (heartbeat, end) = (desk.config.stream_heartbeat_ms, desk.config.stream_ms);
+        Self {
+            id: entry.job.id.clone(),
+            follow,
+            with_log,
+            first: Some(first),
+            heartbeat: now + Duration::from_millis(heartbeat),
+            end: now + Duration::from_millis(end),
+            over,
+            desk,
+        }
+    }
+
+    /// The next bytes; nothing at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        if let Some(first) = self.first.take() {
+            return Some(first.into());
+        }
+        loop {
+            if self.over {
+                return None;
+            }
+            let shutdown = self.desk.context.shutdown.clone();
+            tokio::select! {
+                // What is there comes before what is due.
+                biased;
+                () = shutdown.cancelled() => return None,
+                found = self.follow.next() => {
+                    let chunk = self.take(found);
+                    if !chunk.is_empty() {
+                        self.beat();
+                        return Some(chunk.into());
+                    }
+                }
+                () = tokio::time::sleep_until(self.end) => return Some(self.timeout().into()),
+                () = tokio::time::sleep_until(self.heartbeat) => return Some(self.heartbeat().into()),
+            }
+        }
+    }
+
+    fn beat(&mut self) {
+        self.heartbeat = Instant::now() + Duration::from_millis(self.desk.config.stream_heartbeat_ms);
+    }
+
+    fn take(&mut self, found: Result<Followed, ReadError>) -> Vec<u8> {
+        match found {
+            Ok(Followed::Events(events)) => self.events(&events),
+            Ok(Followed::Gap(gap)) => self.gap(&gap),
+            Err(error) => {
+                self.over = true;
+                words("error", None, &json!({ "code": "storage_failed", "message": error.to_string() }))
+            }
+        }
+    }
+
+    fn events(&mut self, events: &[Arc<Event>]) -> Vec<u8> {
+        let log = &self.desk.context.log;
+        let mut chunk = Vec::new();
+        for event in events {
+            let wanted = event.name.as_str() == UPDATE || (self.with_log && event.name.as_str() == LOG);
+            if wanted {
+                let id = log.cursor(event.offset);
+                chunk.extend_from_slice(event.encoding(APPLICATION_SLOT, |event| block(&self.id, id, event)));
+            }
+        }
+        // The last word of a job that may have been retried since is not its end.
+        let last = events.last().map(|event| event.offset);
+        let board = self.desk.board.read();
+        self.over =
+            board.get(&self.id).is_none_or(|entry| has_ended(entry.job.status) && last >= Some(entry.cursor));
+        chunk
+    }
+
+    /// What is gone is named; the state of now has all of it.
+    fn gap(&mut self, gap: &anywire_log::Gap) -> Vec<u8> {
+        let body =
+            json!({ "from": gap.from.to_string(), "to": gap.to.to_string(), "reason": gap.reason.as_str() });
+        let mut chunk = words("gap", None, &body);
+        if let Ok(entry) = self.desk.find(&self.id) {
+            chunk.extend(state_block(&self.desk, &entry));
+            self.follow = self.desk.context.log.follow(
+                &[progress_channel(&self.id)],
+                Position::After(self.desk.context.log.cursor(entry.cursor)),
+            );
+            self.over = has_ended(entry.job.status);
+        }
+        chunk
+    }
+
+    fn heartbeat(&mut self) -> Vec<u8> {
+        self.beat();
+        if self.desk.find(&self.id).is_err() {
+            self.over = true;
+            let message = format!("job {} was forgotten; there is nothing more to come", self.id);
+            return words("error", None, &json!({ "code": "not_found", "message": message }));
+        }
+        let cursor = self.follow.cursor();
+        let body = json!({ "job_id": self.id, "time": iso(self.desk.now()), "cursor": cursor.to_string() });
+        words("heartbeat", Some(cursor), &body)
+    }
+
+    fn timeout(&mut self) -> Vec<u8> {
+        self.over = true;
+        let cursor = self.follow.cursor();
+        let minutes = self.desk.config.stream_ms / 60_000;
+        let message = format!(
+            "this stream ends after {minutes} minutes; the job goes on: come again with Last-Event-ID {cursor}"
+        );
+        words(
+            "timeout",
+            Some(cursor),
+            &json!({ "job_id": self.id, "message": message, "cursor": cursor.to_string() }),
+        )
+    }
+}
+
+fn words(name: &str, id: Option<Cursor>, data: &Value) -> Vec<u8> {
+    let id = id.map_or(String::new(), |cursor| format!("id: {cursor}\n"));
+    format!("{id}event: {name}\ndata: {data}\n\n").into_bytes()
+}
+
+/// The state of now as an event.
+fn state_block(desk: &Desk, entry: &Entry) -> Vec<u8> {
+    let state = serde_json::to_vec(&entry.job.state(desk.place(&entry.job))).unwrap_or_default();
+    let (name, id) = (event_name(entry.job.status), desk.context.log.cursor(entry.cursor));
+    let data = data(entry.job.id.as_str(), &state);
+    format!("id: {id}\nevent: {name}\ndata: {data}\n\n").into_bytes()
+}
+
+/// An event of the log as it is sent to everybody.
+fn block(id: &JobId, cursor: Cursor, event: &Event) -> Bytes {
+    let payload = event.payload.as_bytes();
+    let (name, data) = if event.name.as_str() == LOG {
+        ("log", String::from_utf8_lossy(payload).into_owned())
+    } else {
+        let status = serde_json::from_slice::<Known>(payload).map_or(Status::Running, |known| known.status);
+        (event_name(status), data(id.as_str(), payload))
+    };
+    format!("id: {cursor}\nevent: {name}\ndata: {data}\n\n").into()
+}
+
+/// What has to be known of a state to send it.
+#[derive(Deserialize)]
+struct Known<'a> {
+    status: Status,
+    #[serde(borrow, default)]
+    result: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Made<'a> {
+    #[serde(borrow, default)]
+    video: Option<&'a RawValue>,
+}
+
+/// A state with the members that front ends of the contract look for: `job_id`, and the video once it is made.
+fn data(id: &str, state: &[u8]) -> String {
+    let known = serde_json::from_slice::<Known>(state).ok().and_then(|known| known.result);
+    let video = known.and_then(|result| serde_json::from_str::<Made>(result.get()).ok()?.video);
+    let video = video.map_or(String::new(), |video| format!(r#""video":{},"#, video.get()));
+    let state = String::from_utf8_lossy(state);
+    let rest = state.strip_prefix('{').unwrap_or(&state);
+    format!(r#"{{"job_id":"{id}",{video}{rest}"#)
+}

@@ -1,0 +1,222 @@
+//! What a command has to tell, gathered and told in bundles.
+//!
+//! Knows: steps, lines, when to tell. Does not know: processes, formats.
+//!
+//! Invariants:
+//! - Between two bundles at most [`WISHES_MAX`] wishes, [`WINDOW_LINES`] lines for those who look and [`JOURNAL_LINES`] for the journal are held.
+//! - What is left out is counted and said.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use anywire_log::Timestamp;
+use tokio::time::Instant;
+
+use crate::{
+    command::{
+        files::ARTEFACTS_MAX,
+        journal::{Journal, Line, Pipe},
+        runner::{due_after, line},
+    },
+    desk::{ChangeError, Desk},
+    domain::{Job, STEPS_MAX},
+    events::log_lines,
+    order::{Artefact, is_artefact_name},
+    rules::StepWish,
+};
+
+/// How many lines one bundle shows; those before them are left out and counted.
+const WINDOW_LINES: usize = 200;
+/// How many bytes of text one bundle shows.
+const WINDOW_BYTES: usize = 64 << 10;
+/// How many lines wait for the journal.
+const JOURNAL_LINES: usize = 1000;
+/// How many steps wait for their bundle; more in so short a time are passed over.
+const WISHES_MAX: usize = 32;
+/// How much metadata one run may leave, in bytes of JSON; what would be more is left out.
+const METADATA_BYTES_MAX: usize = 16 << 10;
+
+/// What is to be told of one run.
+pub(crate) struct Telling<'a> {
+    desk: &'a Arc<Desk>,
+    job: &'a Job,
+    journal: Option<Journal>,
+    /// Lines for the journal, and of these the ones that are shown.
+    unwritten: Vec<Line>,
+    shown: VecDeque<Line>,
+    shown_bytes: usize,
+    cut: u64,
+    /// Steps in their order; the last one gathers what changes.
+    wishes: VecDeque<StepWish>,
+    /// The step that was told last, and how many there were.
+    step: String,
+    steps: u32,
+    told: Instant,
+    due: Option<Instant>,
+}
+
+impl<'a> Telling<'a> {
+    pub(crate) fn new(desk: &'a Arc<Desk>, job: &'a Job, journal: Journal) -> Self {
+        let long_ago = Instant::now() - Duration::from_secs(1);
+        Self {
+            desk,
+            job,
+            journal: Some(journal),
+            unwritten: Vec::new(),
+            shown: VecDeque::new(),
+            shown_bytes: 0,
+            cut: 0,
+            wishes: VecDeque::new(),
+            step: String::new(),
+            steps: 0,
+            told: long_ago,
+            due: None,
+        }
+    }
+
+    /// When the next bundle is to be told; never while there is nothing.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    fn is_due(&mut self, step: bool) {
+        let interval = Duration::from_millis(self.desk.config.progress_interval_ms);
+        let at = due_after(self.told, step, interval);
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// A step begins.
+    pub(crate) fn step(&mut self, name: &str) {
+        self.wish(StepWish { name: name.to_owned(), ..StepWish::default() });
+    }
+
+    /// A step begins (if it has a name, and a new one) or the current one changes.
+    pub(crate) fn wish(&mut self, mut wish: StepWish) {
+        let current = self.wishes.back().map_or(self.step.clone(), |last| last.name.clone());
+        let full = self.wishes.len() >= WISHES_MAX || self.steps >= STEPS_MAX;
+        if wish.name.is_empty() || (full && wish.name != current) {
+            wish.name = current.clone();
+        }
+        let is_step = wish.name != current;
+        if !is_step && wish == (StepWish { name: current, ..StepWish::default() }) {
+            return;
+        }
+        match self.wishes.back_mut().filter(|_| !is_step) {
+            Some(last) => merge(last, wish),
+            None => self.wishes.push_back(wish),
+        }
+        self.steps += u32::from(is_step);
+        self.is_due(is_step);
+    }
+
+    /// A file that the command says is ready; nothing when it is none that can be downloaded.
+    pub(crate) async fn artefact(&self, name: &str) -> Option<Artefact> {
+        if !is_artefact_name(name) {
+            tracing::debug!(session_id = %self.job.id, name, "a command named a file that cannot be downloaded");
+            return None;
+        }
+        let path = self.desk.run_files.files(self.job).join(name);
+        let file = tokio::fs::symlink_metadata(path).await.ok().filter(std::fs::Metadata::is_file)?;
+        Some(Artefact { name: name.to_owned(), size_bytes: file.len() })
+    }
+
+    /// These files are ready.
+    pub(crate) fn artefacts(&mut self, artefacts: Vec<Artefact>) {
+        if !artefacts.is_empty() {
+            self.wish(StepWish { artefacts, ..StepWish::default() });
+        }
+    }
+
+    /// A line of the log.
+    pub(crate) async fn line(&mut self, pipe: Pipe, text: String, at: Timestamp) {
+        let Some(number) = self.journal.as_mut().map(Journal::number) else { return };
+        let line = line(number, pipe, text, at);
+        self.unwritten.push(line.clone());
+        self.shown_bytes += line.text.len();
+        self.shown.push_back(line);
+        while self.shown.len() > WINDOW_LINES || self.shown_bytes > WINDOW_BYTES {
+            self.shown_bytes -= self.shown.pop_front().map_or(0, |line| line.text.len());
+            self.cut += 1;
+        }
+        if self.unwritten.len() >= JOURNAL_LINES {
+            self.write().await;
+        }
+        self.is_due(false);
+    }
+
+    /// Tells everything there is.
+    pub(crate) async fn tell(&mut self) -> Result<(), ChangeError> {
+        self.due = None;
+        self.told = Instant::now();
+        self.write().await;
+        if !self.shown.is_empty() {
+            let (lines, cut) = (Vec::from(std::mem::take(&mut self.shown)), std::mem::take(&mut self.cut));
+            self.shown_bytes = 0;
+            self.desk.context.log.append(log_lines(self.job, &lines, cut)).await?;
+        }
+        while let Some(wish) = self.wishes.pop_front() {
+            self.step.clone_from(&wish.name);
+            // What begins a step brings no files; they come right after.
+            let files = StepWish {
+                name: wish.name.clone(),
+                artefacts: wish.artefacts.clone(),
+                ..StepWish::default()
+            };
+            self.change(wish).await?;
+            if !files.artefacts.is_empty() {
+                self.change(files).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn change(&self, wish: StepWish) -> Result<(), ChangeError> {
+        let attempt = self.job.attempt;
+        let decide = move |job: &Job| job.wish_own_step(attempt, with_room(wish, job));
+        self.desk.change(&self.job.id, None, decide).await.map(|_| ())
+    }
+
+    /// A disk that takes no line is no reason to end the command: the lines are lost to the journal, and that is said once.
+    async fn write(&mut self) {
+        let Some(mut journal) = self.journal.take() else { return };
+        let lines = std::mem::take(&mut self.unwritten);
+        let written = tokio::task::spawn_blocking(move || {
+            let done = journal.write(&lines);
+            (journal, done)
+        });
+        match written.await {
+            Ok((journal, Ok(()))) => self.journal = Some(journal),
+            Ok((_, Err(error))) => {
+                tracing::error!(session_id = %self.job.id, %error, "the log of a command cannot be written and ends here");
+            }
+            Err(error) => tracing::error!(session_id = %self.job.id, %error, "the log of a command broke"),
+        }
+    }
+}
+
+/// What is said later counts.
+fn merge(last: &mut StepWish, wish: StepWish) {
+    last.message = wish.message.or(last.message.take());
+    last.percent = wish.percent.or(last.percent);
+    last.total_steps = wish.total_steps.or(last.total_steps);
+    last.metadata.extend(wish.metadata);
+    for file in wish.artefacts {
+        last.artefacts.retain(|known| known.name != file.name);
+        last.artefacts.push(file);
+    }
+}
+
+/// No more files and metadata than allowed; files that are known already may change.
+fn with_room(mut wish: StepWish, job: &Job) -> StepWish {
+    let mut room = ARTEFACTS_MAX.saturating_sub(job.artefacts.len());
+    let bytes = |map: &serde_json::Map<_, _>| serde_json::to_vec(map).map_or(0, |json| json.len());
+    if bytes(&job.metadata) + bytes(&wish.metadata) > METADATA_BYTES_MAX {
+        wish.metadata.clear();
+    }
+    wish.artefacts.retain(|file| {
+        let known = job.artefacts.iter().any(|known| known.name == file.name);
+        let fits = known || room > 0;
+        room -= usize::from(fits && !known);
+        fits
+    });
+    wish
+}

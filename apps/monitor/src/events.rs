@@ -1,0 +1,247 @@
+//! What is written to the log, and on which channel.
+//!
+//! ```text
+//! performance              `sample`  every sample of this server, the whole of it, kept for two hours
+//! performance_<host>       `sample`  the same of another host
+//! performance:5s           `s`       every fifth second the main figures alone, packed for a stream that costs next to nothing ([`brief`])
+//! performance_<host>:5s    `s`       the same of another host
+//! performance:alerts       `alert_raised`, `alert_cleared`
+//! $performance:samples:<host>   ten minutes of samples in one event: history at full resolution, kept for a day
+//! $performance:minutes:<host>   one hour of minutes in one event, kept for a month
+//! $performance:rules            the rules of alerts, the newest counts
+//! ```
+//! A block holds the offset of the last sample in it, so what came after it is exactly what the sample channel holds after that offset: the
+//! newest blocks and a few minutes of samples rebuild everything.
+//!
+//! Knows: names and payloads. Does not know: how they get into the log.
+
+use anywire_log::{
+    Channel, ChannelError, ChannelPattern, Durability, EventName, Keep, Offset, Payload, Publication,
+    Retention, RetentionRule,
+};
+use bytes::Bytes;
+
+use crate::{
+    MonitorConfig,
+    domain::{HostName, Sample, resolution},
+    rows::{Damaged, Rows},
+};
+
+/// The channel of this server's samples.
+pub const PERFORMANCE_CHANNEL: &str = "performance";
+/// What the channel of another host's samples begins with.
+pub const PERFORMANCE_PREFIX: &str = "performance_";
+/// The channel of alerts.
+pub const ALERTS_CHANNEL: &str = "performance:alerts";
+/// The rules of alerts.
+pub(crate) const RULES_CHANNEL: &str = "$performance:rules";
+/// What the channels of history at full resolution begin with.
+pub(crate) const SAMPLES_PREFIX: &str = "$performance:samples:";
+/// What the channels of minutes begin with.
+pub(crate) const MINUTES_PREFIX: &str = "$performance:minutes:";
+/// How far apart the samples of a brief stream are, in milliseconds.
+pub(crate) const BRIEF_MS: i64 = 5000;
+
+const SAMPLE: &str = "sample";
+const BRIEF: &str = "s";
+const BLOCK: &str = "block";
+const HOUR_MS: u64 = 3_600_000;
+
+/// The channels of one host.
+#[derive(Debug, Clone)]
+pub(crate) struct HostChannels {
+    pub(crate) live: Channel,
+    pub(crate) brief: Channel,
+    pub(crate) samples: Channel,
+    pub(crate) minutes: Channel,
+}
+
+impl HostChannels {
+    /// Those of a host; `own` is the machine this server runs on.
+    pub(crate) fn new(host: &HostName, own: bool) -> Result<Self, ChannelError> {
+        let live = if own { PERFORMANCE_CHANNEL.to_owned() } else { format!("{PERFORMANCE_PREFIX}{host}") };
+        Ok(Self {
+            brief: Channel::new(&format!("{live}:5s"))?,
+            live: Channel::new(&live)?,
+            samples: Channel::new(&format!("{SAMPLES_PREFIX}{host}"))?,
+            minutes: Channel::new(&format!("{MINUTES_PREFIX}{host}"))?,
+        })
+    }
+}
+
+/// The retention its channels need.
+#[must_use]
+pub fn channels(config: &MonitorConfig) -> Vec<RetentionRule> {
+    let rule = |pattern: &str, retention| RetentionRule { pattern: ChannelPattern::new(pattern), retention };
+    let live = Retention {
+        age_max_ms: 2 * HOUR_MS,
+        events_max: 40_000,
+        bytes_max: 256 << 20,
+        ..Retention::default()
+    };
+    let blocks = |keep_ms: u64| Retention {
+        // A block goes when its newest row is too old, so its oldest is kept a little longer.
+        age_max_ms: keep_ms + HOUR_MS,
+        events_max: 1_000_000,
+        bytes_max: 8 << 30,
+        ..Retention::default()
+    };
+    let brief = Retention { keep: Keep::Latest, age_max_ms: u64::MAX, ..Retention::ephemeral() };
+    let rules = Retention { keep: Keep::Latest, age_max_ms: u64::MAX, ..Retention::default() };
+    let alerts = Retention { events_max: 1000, age_max_ms: 31 * 24 * HOUR_MS, ..Retention::default() };
+    vec![
+        rule(ALERTS_CHANNEL, alerts),
+        rule("performance:5s", brief.clone()),
+        rule("performance_*:5s", brief),
+        rule(PERFORMANCE_CHANNEL, live.clone()),
+        rule(&format!("{PERFORMANCE_PREFIX}*"), live),
+        rule(&format!("{SAMPLES_PREFIX}*"), blocks(config.keep_samples_ms)),
+        rule(&format!("{MINUTES_PREFIX}*"), blocks(config.keep_minutes_ms)),
+        rule(RULES_CHANNEL, Retention { durability: Durability::Durable, ..rules }),
+    ]
+}
+
+/// A sample as it is published and answered.
+pub(crate) fn sample_json(sample: &Sample) -> Bytes {
+    // A sample holds numbers and texts only: writing it cannot fail.
+    serde_json::to_vec(sample).unwrap_or_default().into()
+}
+
+pub(crate) fn sample_event(channel: &Channel, json: Bytes) -> Option<Publication> {
+    publication(channel, SAMPLE, Payload::Json(json))
+}
+
+/// The main figures of a sample as one JSON array, in this order, with `null` for what is not known:
+///
+/// ```text
+/// cpu, memory, fullest disk: per mille · load: hundredths · received, sent: kB/s · server's processor time: per mille of a core ·
+/// its memory: MB · connections · events/s · delivery p99: hundredths of a millisecond
+/// ```
+/// Numbers have three digits that count; with its envelope an event stays below 170 bytes.
+pub(crate) fn brief(sample: &Sample) -> String {
+    let delivery = sample.delivery.as_ref();
+    let network = sample.network.as_ref();
+    let memory = (sample.memory.total > 0).then(|| sample.memory.used as f64 / sample.memory.total as f64);
+    let connections =
+        delivery.map(|delivery| (delivery.connections.open() + delivery.connections.poll) as f64);
+    let figures = [
+        Some(sample.cpu.percent * 10.0),
+        memory.map(|part| part * 1000.0),
+        sample.fullest_disk().map(|percent| percent * 10.0),
+        Some(sample.load[0] * 100.0),
+        network.map(|network| network.received_per_second / 1000.0),
+        network.map(|network| network.sent_per_second / 1000.0),
+        Some(sample.process.cpu_percent * 10.0),
+        Some(sample.process.memory as f64 / 1e6),
+        connections,
+        delivery.map(|delivery| delivery.events_per_second),
+        delivery.and_then(|delivery| delivery.delivery_latency_ms.p99).map(|ms| ms * 100.0),
+    ];
+    let texts: Vec<String> = figures.into_iter().map(short).collect();
+    format!("[{}]", texts.join(","))
+}
+
+/// A whole number with three digits that count, as short as JSON allows.
+fn short(value: Option<f64>) -> String {
+    let Some(mut value) = value.filter(|value| value.is_finite()) else { return "null".to_owned() };
+    let mut tens = 0;
+    while value.round() >= 1000.0 {
+        value /= 10.0;
+        tens += 1;
+    }
+    match (value.round(), tens) {
+        (value, 0) => value.to_string(),
+        (value, 1) => (value * 10.0).to_string(),
+        (value, tens) => format!("{value}e{tens}"),
+    }
+}
+
+pub(crate) fn brief_event(channel: &Channel, sample: &Sample) -> Option<Publication> {
+    publication(channel, BRIEF, Payload::Json(brief(sample).into()))
+}
+
+/// What a block covers, without its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BlockHead {
+    /// The newest sample in it.
+    pub(crate) through: Offset,
+    /// The time of its first row.
+    pub(crate) first: i64,
+    /// The time of its last row.
+    pub(crate) last: i64,
+}
+
+/// Rows in one event, after a head of 24 bytes: offset of the newest sample, first time, last time, each 8 bytes, little endian.
+pub(crate) fn block_event(channel: &Channel, rows: &Rows, through: Offset) -> Option<Publication> {
+    let mut bytes = through.get().to_le_bytes().to_vec();
+    bytes.extend(rows.first()?.to_le_bytes());
+    bytes.extend(rows.last()?.to_le_bytes());
+    bytes.extend(rows.encode(resolution));
+    publication(channel, BLOCK, Payload::Binary(bytes.into()))
+}
+
+/// The head of a block.
+pub(crate) fn read_head(payload: &Payload) -> Option<BlockHead> {
+    let (through, rest) = payload.as_bytes().split_first_chunk::<8>()?;
+    let (first, rest) = rest.split_first_chunk::<8>()?;
+    let last = rest.first_chunk::<8>()?;
+    Some(BlockHead {
+        through: Offset::new(u64::from_le_bytes(*through)),
+        first: i64::from_le_bytes(*first),
+        last: i64::from_le_bytes(*last),
+    })
+}
+
+/// The rows of a block.
+pub(crate) fn read_rows(payload: &Payload) -> Result<Rows, Damaged> {
+    Rows::decode(payload.as_bytes().get(24..).unwrap_or_default())
+}
+
+pub(crate) fn publication(channel: &Channel, name: &str, payload: Payload) -> Option<Publication> {
+    // The names above are names: `None` would be a bug.
+    Some(Publication { channel: channel.clone(), name: EventName::new(name).ok()?, payload })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::tests::sample;
+
+    #[test]
+    fn the_brief_form_names_eleven_figures_and_invents_none() {
+        let text = brief(&sample(0, 23.14));
+        assert_eq!(text, "[231,250,250,50,1,0,15,31,null,null,null]");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).expect("JSON").as_array().map(Vec::len),
+            Some(11)
+        );
+    }
+
+    #[test]
+    fn numbers_are_short_and_right_to_three_digits() {
+        for (value, text) in
+            [(0.4, "0"), (999.4, "999"), (999.6, "1000"), (12_345.0, "123e2"), (125_400.0, "125e3")]
+        {
+            let found = short(Some(value));
+            let number: f64 = found.parse().expect("a number");
+            assert!((number - value).abs() <= value * 0.005 + 0.5, "{found} for {value}");
+            assert_eq!(found, text);
+        }
+        assert_eq!(short(None), "null");
+    }
+
+    #[test]
+    fn every_channel_is_kept_as_long_as_it_is_needed() {
+        use anywire_log::RetentionRules;
+        let rules = RetentionRules::new(channels(&MonitorConfig::default()), Retention::default());
+        let of = |name: &str| rules.of(&Channel::new(name).expect("a name")).clone();
+        assert_eq!(of("performance").age_max_ms, 2 * HOUR_MS);
+        assert_eq!(of("performance_web-1").durability, Durability::Durable);
+        assert_eq!(of("performance:5s").durability, Durability::Ephemeral);
+        assert_eq!(of("performance_web-1:5s").keep, Keep::Latest);
+        assert_eq!(of("$performance:samples:web-1").age_max_ms, 25 * HOUR_MS);
+        assert_eq!(of("$performance:minutes:web-1").age_max_ms, (31 * 24 + 1) * HOUR_MS);
+        assert_eq!(of("$performance:rules").durability, Durability::Durable);
+        assert_eq!(of(ALERTS_CHANNEL).events_max, 1000);
+    }
+}

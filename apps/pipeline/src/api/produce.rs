@@ -1,0 +1,192 @@
+//! Producing: one record, or a CSV file in batches.
+//!
+//! Knows: parameters and answers. Does not know: where topics are.
+
+use std::{io, sync::Arc};
+
+use anywire_app::{ApiError, api_error};
+use axum::{
+    Json,
+    body::Body,
+    extract::{Query, State, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::{
+    csv::{self, Batch},
+    plant::Plant,
+    topics::{NewRecord, Place, TopicName},
+    wire::{invalid, produce_error},
+};
+
+type Answer = Result<Response, ApiError>;
+type Pairs = Query<Vec<(String, String)>>;
+
+/// What a header's parameter begins with: `header.source=web`.
+const HEADER_PREFIX: &str = "header.";
+/// How many batches of a file are produced at once.
+const BATCHES_AT_ONCE: usize = 16;
+/// How many chunks of a file may wait for being parsed.
+const CHUNKS_WAITING: usize = 8;
+
+/// `GET /api/producers/topics`
+pub(super) async fn topics(State(plant): State<Arc<Plant>>) -> Response {
+    let topics = plant.topics.topics();
+    let topics: Vec<Value> = topics
+        .iter()
+        .map(|(name, partitions)| json!({ "topic": name.as_str(), "partitions": partitions, "consumed": plant.consumed.contains(name) }))
+        .collect();
+    Json(json!({ "kind": plant.topics.kind(), "topics": topics })).into_response()
+}
+
+/// `POST /api/producers/send/single?topic=`
+pub(super) async fn single(
+    State(plant): State<Arc<Plant>>,
+    Query(query): Pairs,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let body = body.map_err(|_| {
+        let max = plant.config.record_bytes_max;
+        let message =
+            format!("the record is larger than {max} bytes; send less, or raise pipeline.record_bytes_max");
+        api_error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    })?;
+    check_json(&headers, &body)?;
+    let topic = topic(&query)?;
+    let record = NewRecord { value: Some(body), ..attributes(&query) };
+    let places = plant.topics.produce(&topic, vec![record]).await.map_err(|error| produce_error(&error))?;
+    let place = places.first().map(shown);
+    let timestamp = crate::time::iso(plant.context.clock.now());
+    let answer = json!({ "success": true, "topic": topic.as_str(), "record": place, "timestamp": timestamp });
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// `POST /api/producers/send/csv?topic=`
+pub(super) async fn file(State(plant): State<Arc<Plant>>, Query(query): Pairs, body: Body) -> Answer {
+    let topic = topic(&query)?;
+    let attributes = attributes(&query);
+    let (chunks, arriving) = mpsc::channel(CHUNKS_WAITING);
+    let (out, batches) = mpsc::channel(BATCHES_AT_ONCE);
+    let (rows_max, bytes_max) = (plant.config.csv_rows, plant.config.record_bytes_max / 2);
+    let reading = tokio::task::spawn_blocking(move || csv::read(arriving, rows_max, bytes_max, &out));
+    let feeding = feed(body, chunks, plant.config.csv_bytes_max);
+    // When producing fails its receiver goes: then the reader ends, and with it whoever feeds it.
+    let ((), (sent, failed)) = tokio::join!(feeding, produce(&plant, &topic, &attributes, batches));
+    let read = reading.await.unwrap_or_else(|error| Err(error.to_string()));
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    if let Err(detail) = read {
+        return Err(invalid(format!("{detail}; {} rows before it were sent", sent.rows)));
+    }
+    let answer = json!({
+        "success": true, "topic": topic.as_str(), "rowCount": sent.rows, "batches": sent.batches,
+        "first": sent.first.as_ref().map(shown), "last": sent.last.as_ref().map(shown),
+        "timestamp": crate::time::iso(plant.context.clock.now()),
+    });
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// Hands the body on, chunk by chunk, and waits where the parser is slower.
+async fn feed(body: Body, chunks: mpsc::Sender<io::Result<Bytes>>, bytes_max: u64) {
+    let mut stream = body.into_data_stream();
+    let mut bytes = 0_u64;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|error| io::Error::other(format!("the file was cut off: {error}")));
+        bytes += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        let chunk = if bytes > bytes_max {
+            Err(io::Error::other(format!(
+                "the file is larger than {bytes_max} bytes, pipeline.csv_bytes_max"
+            )))
+        } else {
+            chunk
+        };
+        let last = chunk.is_err();
+        if chunks.send(chunk).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+#[derive(Default)]
+struct Sent {
+    rows: u64,
+    batches: u64,
+    first: Option<Place>,
+    last: Option<Place>,
+}
+
+async fn produce(
+    plant: &Plant,
+    topic: &TopicName,
+    attributes: &NewRecord,
+    mut batches: mpsc::Receiver<Batch>,
+) -> (Sent, Option<ApiError>) {
+    let (mut sent, mut ready) = (Sent::default(), Vec::new());
+    while batches.recv_many(&mut ready, BATCHES_AT_ONCE).await > 0 {
+        let (rows, count) = (ready.iter().map(|batch| batch.rows).sum::<u64>(), ready.len() as u64);
+        let records = ready.drain(..).map(|batch| with_attributes(batch.record, attributes)).collect();
+        match plant.topics.produce(topic, records).await {
+            Ok(places) => {
+                sent.rows += rows;
+                sent.batches += count;
+                sent.first = sent.first.or_else(|| places.first().cloned());
+                sent.last = places.last().cloned();
+            }
+            Err(error) => {
+                let mut answer = produce_error(&error);
+                answer.message.push_str(&format!("; {} rows before were sent", sent.rows));
+                return (sent, Some(answer));
+            }
+        }
+    }
+    (sent, None)
+}
+
+fn with_attributes(mut record: NewRecord, attributes: &NewRecord) -> NewRecord {
+    record.key.clone_from(&attributes.key);
+    record.headers.extend(attributes.headers.iter().cloned());
+    record
+}
+
+fn topic(query: &[(String, String)]) -> Result<TopicName, ApiError> {
+    let name = query.iter().find(|(name, _)| name == "topic").map(|(_, value)| value);
+    let name = name.ok_or_else(|| invalid("\"topic\" is missing; say ?topic=NAME"))?;
+    TopicName::new(name).map_err(|error| invalid(format!("\"topic\": {error}")))
+}
+
+/// Key and headers of a record, from the parameters.
+fn attributes(query: &[(String, String)]) -> NewRecord {
+    let bytes = |text: &String| Bytes::copy_from_slice(text.as_bytes());
+    let key = query.iter().find(|(name, _)| name == "key").map(|(_, value)| bytes(value));
+    let headers = query
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix(HEADER_PREFIX)?.to_owned(), bytes(value))));
+    NewRecord { key, headers: headers.collect(), value: None }
+}
+
+/// Who says that it is JSON must send JSON; anything else is taken byte for byte.
+fn check_json(headers: &HeaderMap, body: &[u8]) -> Result<(), ApiError> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    serde_json::from_slice::<serde::de::IgnoredAny>(body)
+        .map(drop)
+        .map_err(|error| invalid(format!("the body is no JSON: {error}")))
+}
+
+pub(super) fn shown(place: &Place) -> Value {
+    json!({
+        "topic": place.partition.topic.as_str(),
+        "partition": place.partition.number,
+        "offset": place.offset.to_string(),
+    })
+}

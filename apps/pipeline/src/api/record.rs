@@ -1,0 +1,141 @@
+//! One record: what it holds, processing it again, producing it again.
+//!
+//! Knows: parameters and answers, where a record's bytes are. Does not know: how it is processed.
+
+use std::sync::Arc;
+
+use anywire_app::{ApiError, api_error};
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use super::produce::shown;
+use crate::{
+    domain::{ConsumerId, Entry, LogId, Status},
+    plant::Plant,
+    topics::{Partition, Place, Record, TopicName},
+    wire::{closed, invalid, produce_error, topics_error},
+    worker::{DEAD_LETTER_PREFIX, Ended, failed},
+};
+
+type Answer = Result<Response, ApiError>;
+
+/// How many bytes of a value are shown.
+const SHOWN_BYTES_MAX: usize = 256 << 10;
+/// Under which name records are processed again by hand.
+const BY_HAND: &str = "retry";
+
+/// `GET /api/consumers/logs/{id}`
+pub(super) async fn show(State(plant): State<Arc<Plant>>, Path(id): Path<String>) -> Answer {
+    let entry = find(&plant, &id)?;
+    let record = original(&plant, &entry).await?;
+    Ok(Json(json!({ "log": entry, "record": record.as_ref().map(content) })).into_response())
+}
+
+/// `POST /api/consumers/logs/{id}/retry`: the same record is processed once more, under the same id.
+pub(super) async fn retry(State(plant): State<Arc<Plant>>, Path(id): Path<String>) -> Answer {
+    let done = tokio::spawn(async move { process_again(&plant, &id).await }).await;
+    done.map_err(|error| invalid(error.to_string()))?
+}
+
+async fn process_again(plant: &Plant, id: &str) -> Answer {
+    let permit = plant.retries.acquire().await.map_err(|error| invalid(error.to_string()))?;
+    let entry = find(plant, id)?;
+    if entry.status != Status::Failed {
+        let message = format!(
+            "record {id} has not failed: it is {:?}; only a failed one can be tried again",
+            entry.status
+        );
+        return Err(api_error(StatusCode::CONFLICT, "not_failed", message));
+    }
+    let record = original(plant, &entry).await?.ok_or_else(|| gone(id))?;
+    let consumer = ConsumerId::new(BY_HAND).map_err(|error| invalid(error.to_string()))?;
+    let changes = match plant.attempt(&record, &consumer, &plant.context.shutdown).await {
+        Ok(changes) => changes,
+        // It is a dead letter already.
+        Err(Ended::Failed(mut changes, reason)) => {
+            changes.push(failed(plant, &record, &reason));
+            changes
+        }
+        Err(Ended::Stopped) => return Err(closed(crate::journal::Closed)),
+    };
+    plant.journal.write(changes).await.map_err(closed)?;
+    plant.journal.barrier().await.map_err(closed)?;
+    drop(permit);
+    Ok(Json(find(plant, id)?).into_response())
+}
+
+/// `POST /api/consumers/logs/{id}/replay`: a new record with exactly these bytes comes into the same topic.
+pub(super) async fn replay(State(plant): State<Arc<Plant>>, Path(id): Path<String>) -> Answer {
+    let entry = find(&plant, &id)?;
+    let record = original(&plant, &entry).await?.ok_or_else(|| gone(&id))?;
+    let topic = TopicName::new(&entry.topic).map_err(|error| invalid(error.to_string()))?;
+    let places = plant.topics.produce(&topic, vec![record.content]).await;
+    let places = places.map_err(|error| produce_error(&error))?;
+    Ok((StatusCode::CREATED, Json(json!({ "success": true, "record": places.first().map(shown) })))
+        .into_response())
+}
+
+fn find(plant: &Plant, id: &str) -> Result<Entry, ApiError> {
+    let found = LogId::parse(id).and_then(|id| plant.board.read().get(id).cloned());
+    found.ok_or_else(|| {
+        let id: String = id.chars().take(64).collect();
+        let message = format!(
+            "there is no record {id} among the newest; GET /api/consumers/logs lists those there are"
+        );
+        api_error(StatusCode::NOT_FOUND, "not_found", message)
+    })
+}
+
+/// The record as it was produced: from its topic, or from the dead letters when the topic keeps it no more.
+async fn original(plant: &Plant, entry: &Entry) -> Result<Option<Record>, ApiError> {
+    let topic = TopicName::new(&entry.topic).map_err(|error| invalid(error.to_string()))?;
+    let place = Place { partition: Partition { topic, number: entry.partition }, offset: entry.offset };
+    let found = plant.topics.read(&place).await.map_err(|error| topics_error(&error))?;
+    // Another record at this place is one of a topic that was made anew.
+    if let Some(record) = found.filter(|record| LogId::of(record) == entry.log_id) {
+        return Ok(Some(record));
+    }
+    let Some(dead) = &entry.dead_letter else { return Ok(None) };
+    let found = plant.topics.read(dead).await.map_err(|error| topics_error(&error))?;
+    Ok(found.map(|mut letter| {
+        letter.content.headers.retain(|(name, _)| !name.starts_with(DEAD_LETTER_PREFIX));
+        Record { place, ..letter }
+    }))
+}
+
+fn gone(id: &str) -> ApiError {
+    let message = format!("record {id} is not in its topic any more, nor among the dead letters");
+    api_error(StatusCode::GONE, "record_gone", message)
+}
+
+fn content(record: &Record) -> Value {
+    let headers = record.content.headers.iter();
+    let headers: Vec<Value> =
+        headers.map(|(name, value)| json!({ "name": name, "value": bytes(value) })).collect();
+    json!({
+        "key": record.content.key.as_deref().map(bytes),
+        "headers": headers,
+        "value": record.content.value.as_deref().map(bytes),
+        "timestamp": crate::time::iso(record.time),
+    })
+}
+
+/// Bytes for people: as text where they are text.
+fn bytes(bytes: &[u8]) -> Value {
+    let shown = &bytes[..bytes.len().min(SHOWN_BYTES_MAX)];
+    let truncated = shown.len() < bytes.len();
+    match std::str::from_utf8(shown) {
+        Ok(text) => json!({ "text": text, "bytes": bytes.len(), "truncated": truncated }),
+        Err(error) if truncated && error.error_len().is_none() => {
+            let text = String::from_utf8_lossy(&shown[..error.valid_up_to()]);
+            json!({ "text": text, "bytes": bytes.len(), "truncated": true })
+        }
+        Err(_) => json!({ "base64": STANDARD.encode(shown), "bytes": bytes.len(), "truncated": truncated }),
+    }
+}

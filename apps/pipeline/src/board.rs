@@ -1,0 +1,403 @@
+//! All records on their way and the counters: the projection of channels `pipeline` and `$pipeline.ledger`.
+//!
+//! It is changed by one thing only, the events of the log in their order. The newest records are kept whole; of those before them each
+//! partition keeps how far it was received and finished, and what failed. So a record delivered again is never counted again.
+//!
+//! Knows: records, counters, consumers. Does not know: the log's reading and writing, HTTP.
+//!
+//! Invariants:
+//! - [`Board::take`] is the only writer, and takes each event once.
+//! - Nothing here calls the log: it is read and written under a lock that the committing thread needs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use anywire_app::Projection;
+use anywire_log::{CommitListener, Event, Gap, Offset, Timestamp};
+use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    domain::{ConsumerId, Entry, LogId, Status, Totals},
+    events::{
+        Activity, Change, Completed, ConsumerStatus, DeadLettered, Failed, LEDGER_CHANNEL, PIPELINE_CHANNEL,
+        Received, Started, Statistics,
+    },
+    topics::{Partition, Place, TopicName},
+};
+
+/// How many failed records are remembered beside those that are kept whole.
+const FAILED_MAX: usize = 100_000;
+/// How many stopped consumers are remembered.
+const CONSUMERS_MAX: usize = 256;
+
+/// Everything.
+#[derive(Debug)]
+pub(crate) struct Board {
+    kept_max: usize,
+    entries: HashMap<LogId, Kept>,
+    /// The entries in the order in which they came.
+    order: VecDeque<LogId>,
+    /// The entries by their last change.
+    changes: BTreeMap<Offset, LogId>,
+    totals: Totals,
+    marks: HashMap<Partition, Marks>,
+    consumers: BTreeMap<ConsumerId, bool>,
+    wanted: Option<Vec<ConsumerId>>,
+    dead: HashMap<LogId, Place>,
+    taken: Offset,
+    /// What happened up to here is in the snapshot: it is shown, not counted.
+    counted_through: Offset,
+    since_snapshot: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    entry: Entry,
+    changed: Offset,
+    /// As what this record is counted, beside among the received.
+    counted: Option<Outcome>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Processed,
+    Failed,
+}
+
+/// How far a partition is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Marks {
+    /// Records before this offset were received.
+    received: u64,
+    /// Records before this offset were finished.
+    finished: u64,
+    /// Those of them that failed and were not processed since.
+    failed: BTreeSet<u64>,
+}
+
+/// What the events before it came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Snapshot {
+    through: u64,
+    totals: Totals,
+    marks: Vec<(String, u32, Marks)>,
+    wanted: Option<Vec<ConsumerId>>,
+    dead: Vec<DeadLettered>,
+}
+
+impl Board {
+    pub(crate) fn new(kept_max: usize) -> Self {
+        Self {
+            kept_max,
+            entries: HashMap::new(),
+            order: VecDeque::new(),
+            changes: BTreeMap::new(),
+            totals: Totals::default(),
+            marks: HashMap::new(),
+            consumers: BTreeMap::new(),
+            wanted: None,
+            dead: HashMap::new(),
+            taken: Offset::ZERO,
+            counted_through: Offset::ZERO,
+            since_snapshot: 0,
+        }
+    }
+
+    /// A record.
+    pub(crate) fn get(&self, id: LogId) -> Option<&Entry> {
+        self.entries.get(&id).map(|kept| &kept.entry)
+    }
+
+    /// The newest records, newest first.
+    pub(crate) fn newest(&self, limit: usize) -> impl Iterator<Item = &Entry> {
+        self.order.iter().rev().filter_map(|id| self.get(*id)).take(limit)
+    }
+
+    /// The records that changed after a place of the log, in the order of their last change.
+    pub(crate) fn changed_after(&self, after: Offset) -> impl Iterator<Item = &Entry> {
+        self.changes.range(after.next()..).filter_map(|(_, id)| self.get(*id))
+    }
+
+    /// Everything up to here is contained.
+    pub(crate) fn taken(&self) -> Offset {
+        self.taken
+    }
+
+    /// The counters.
+    pub(crate) fn statistics(&self, timestamp: Timestamp) -> Statistics {
+        let active_consumers = self.consumers.values().filter(|active| **active).count();
+        Statistics { totals: self.totals, active_consumers, timestamp }
+    }
+
+    /// The consumers that were seen, with whether they run.
+    pub(crate) fn consumers(&self) -> &BTreeMap<ConsumerId, bool> {
+        &self.consumers
+    }
+
+    /// The consumers that shall run; none when nobody ever said.
+    pub(crate) fn wanted(&self) -> Option<&[ConsumerId]> {
+        self.wanted.as_deref()
+    }
+
+    /// How many events were taken since the last snapshot.
+    pub(crate) fn since_snapshot(&self) -> u64 {
+        self.since_snapshot
+    }
+
+    /// What has to be known after a restart beside the events that are kept.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let dead = self.dead.iter().map(|(id, place)| DeadLettered {
+            log_id: *id,
+            topic: place.partition.topic.as_str().to_owned(),
+            partition: place.partition.number,
+            offset: place.offset,
+        });
+        let marks = self.marks.iter();
+        Snapshot {
+            through: self.taken.get(),
+            totals: self.totals,
+            marks: marks
+                .map(|(of, marks)| (of.topic.as_str().to_owned(), of.number, marks.clone()))
+                .collect(),
+            wanted: self.wanted.clone(),
+            dead: dead.collect(),
+        }
+    }
+
+    /// Begins with a snapshot. To be called before anything is taken.
+    pub(crate) fn restore(&mut self, snapshot: Snapshot) {
+        self.counted_through = Offset::new(snapshot.through);
+        self.totals = snapshot.totals;
+        self.wanted = snapshot.wanted;
+        for (topic, number, marks) in snapshot.marks {
+            let Ok(topic) = TopicName::new(&topic) else { continue };
+            self.marks.insert(Partition { topic, number }, marks);
+        }
+        for dead in snapshot.dead {
+            self.dead_lettered(&dead);
+        }
+    }
+
+    /// After a restart nobody runs.
+    pub(crate) fn nobody_runs(&mut self) {
+        self.consumers.values_mut().for_each(|active| *active = false);
+    }
+
+    fn take(&mut self, event: &Event) {
+        if event.offset <= self.taken {
+            return;
+        }
+        self.taken = event.offset;
+        let Some(change) = Change::parse(event) else { return };
+        self.since_snapshot += 1;
+        match change {
+            Change::Received(change) => self.received(change, event.offset),
+            Change::Started(change) => self.started(&change, event.offset),
+            Change::Completed(change) => self.completed(change, event.offset),
+            Change::Failed(change) => self.failed(change, event.offset),
+            Change::Consumer(change) => self.consumer(change),
+            Change::DeadLettered(change) => self.dead_lettered(&change),
+            Change::Wanted(change) => self.wanted = Some(change.consumers),
+            Change::Snapshot(_) => self.since_snapshot = 0,
+            Change::Statistics(_) => {}
+        }
+    }
+
+    fn received(&mut self, change: Received, at: Offset) {
+        let (Ok(topic), Ok(offset)) = (TopicName::new(&change.topic), change.offset.parse::<u64>()) else {
+            return;
+        };
+        let marks = self.marks.entry(Partition { topic, number: change.partition }).or_default();
+        if offset >= marks.received {
+            marks.received = offset + 1;
+            self.totals.total_messages += 1;
+        }
+        let id = change.log_id;
+        if let Some(kept) = self.entries.get_mut(&id) {
+            kept.entry.received_at = change.timestamp;
+            if !kept.entry.status.is_final() {
+                kept.entry.status = Status::Received;
+            }
+            return self.touch(id, at);
+        }
+        let finished = offset < marks.finished;
+        let counted = finished
+            .then(|| if marks.failed.contains(&offset) { Outcome::Failed } else { Outcome::Processed });
+        let entry = Entry {
+            log_id: id,
+            topic: change.topic,
+            partition: change.partition,
+            offset,
+            data_type: change.data_type,
+            row_count: change.row_count,
+            status: Status::Received,
+            error: None,
+            consumer_id: None,
+            attempts: 0,
+            received_at: change.timestamp,
+            started_at: None,
+            finished_at: None,
+            dead_letter: self.dead.get(&id).cloned(),
+        };
+        self.entries.insert(id, Kept { entry, changed: at, counted });
+        self.changes.insert(at, id);
+        self.order.push_back(id);
+        self.shed();
+    }
+
+    fn started(&mut self, change: &Started, at: Offset) {
+        let Some(kept) = self.entries.get_mut(&change.log_id) else { return };
+        kept.entry.status = Status::Processing;
+        kept.entry.started_at = Some(change.timestamp);
+        kept.entry.finished_at = None;
+        kept.entry.attempts += 1;
+        self.touch(change.log_id, at);
+    }
+
+    fn completed(&mut self, change: Completed, at: Offset) {
+        let Some(kept) = self.entries.get_mut(&change.log_id) else { return };
+        kept.entry.status = Status::Processed;
+        kept.entry.error = None;
+        kept.entry.consumer_id = Some(change.consumer_id.as_str().to_owned());
+        kept.entry.finished_at = Some(change.timestamp);
+        self.count(change.log_id, Outcome::Processed, at);
+        self.touch(change.log_id, at);
+    }
+
+    fn failed(&mut self, change: Failed, at: Offset) {
+        let Some(kept) = self.entries.get_mut(&change.log_id) else { return };
+        kept.entry.status = Status::Failed;
+        kept.entry.error = Some(change.error);
+        kept.entry.finished_at = Some(change.timestamp);
+        self.count(change.log_id, Outcome::Failed, at);
+        self.touch(change.log_id, at);
+    }
+
+    /// Moves a record among the counters, once for every change of its outcome.
+    fn count(&mut self, id: LogId, outcome: Outcome, at: Offset) {
+        let Some(kept) = self.entries.get_mut(&id) else { return };
+        let before = kept.counted.replace(outcome);
+        if at <= self.counted_through || before == Some(outcome) {
+            return;
+        }
+        match before {
+            Some(Outcome::Processed) => {
+                self.totals.processed_messages = self.totals.processed_messages.saturating_sub(1)
+            }
+            Some(Outcome::Failed) => {
+                self.totals.failed_messages = self.totals.failed_messages.saturating_sub(1)
+            }
+            None => {}
+        }
+        match outcome {
+            Outcome::Processed => self.totals.processed_messages += 1,
+            Outcome::Failed => self.totals.failed_messages += 1,
+        }
+        let (offset, number) = (kept.entry.offset, kept.entry.partition);
+        let Ok(topic) = TopicName::new(&kept.entry.topic) else { return };
+        let marks = self.marks.entry(Partition { topic, number }).or_default();
+        marks.finished = marks.finished.max(offset + 1);
+        match outcome {
+            Outcome::Failed => marks.failed.insert(offset),
+            Outcome::Processed => marks.failed.remove(&offset),
+        };
+        if marks.failed.len() > FAILED_MAX {
+            marks.failed.pop_first();
+        }
+    }
+
+    fn consumer(&mut self, change: ConsumerStatus) {
+        self.consumers.insert(change.consumer_id, change.status == Activity::Active);
+        if self.consumers.len() > CONSUMERS_MAX {
+            let idle = self.consumers.iter().find(|(_, active)| !**active).map(|(id, _)| id.clone());
+            idle.and_then(|id| self.consumers.remove(&id));
+        }
+    }
+
+    fn dead_lettered(&mut self, change: &DeadLettered) {
+        let Ok(topic) = TopicName::new(&change.topic) else { return };
+        let place = Place { partition: Partition { topic, number: change.partition }, offset: change.offset };
+        if let Some(kept) = self.entries.get_mut(&change.log_id) {
+            kept.entry.dead_letter = Some(place.clone());
+        }
+        self.dead.insert(change.log_id, place);
+        if self.dead.len() > 2 * self.kept_max + FAILED_MAX {
+            self.dead.retain(|id, _| self.entries.contains_key(id));
+        }
+    }
+
+    fn touch(&mut self, id: LogId, at: Offset) {
+        let Some(kept) = self.entries.get_mut(&id) else { return };
+        self.changes.remove(&kept.changed);
+        kept.changed = at;
+        self.changes.insert(at, id);
+    }
+
+    /// Lets the oldest records go. One that is not finished may stay for as long again.
+    fn shed(&mut self) {
+        while self.order.len() > self.kept_max {
+            let Some(oldest) = self.order.front() else { return };
+            let finished = self.get(*oldest).is_none_or(|entry| entry.status.is_final());
+            if !finished && self.order.len() <= 2 * self.kept_max {
+                return;
+            }
+            if let Some(kept) = self.order.pop_front().and_then(|id| self.entries.remove(&id)) {
+                self.changes.remove(&kept.changed);
+                self.dead.remove(&kept.entry.log_id);
+            }
+        }
+    }
+}
+
+impl Projection for Board {
+    fn apply(&mut self, event: &Event) {
+        self.take(event);
+    }
+
+    fn lost(&mut self, gap: &Gap) {
+        // What was counted is in the snapshot; records before the gap are not shown any more.
+        tracing::debug!(through = %gap.to, "events of the pipeline up to here were trimmed");
+    }
+}
+
+/// Takes what the log commits to the board, in the committing thread.
+pub(crate) struct Ear {
+    board: Arc<RwLock<Board>>,
+    /// What is committed while the board is still being rebuilt; none once it is live.
+    waiting: Mutex<Option<Vec<Arc<Event>>>>,
+}
+
+impl Ear {
+    /// Listens, and keeps what it hears until [`Ear::go_live`].
+    pub(crate) fn new(board: Arc<RwLock<Board>>) -> Self {
+        Self { board, waiting: Mutex::new(Some(Vec::new())) }
+    }
+
+    /// The board has everything that was there before: from now on it is kept up to date.
+    pub(crate) fn go_live(&self) {
+        let mut waiting = self.waiting.lock();
+        let mut board = self.board.write();
+        for event in waiting.take().unwrap_or_default() {
+            board.take(&event);
+        }
+    }
+}
+
+impl CommitListener for Ear {
+    fn committed(&self, events: &[Arc<Event>]) {
+        let ours = |event: &&Arc<Event>| matches!(event.channel.as_str(), PIPELINE_CHANNEL | LEDGER_CHANNEL);
+        if !events.iter().any(|event| ours(&event)) {
+            return;
+        }
+        let mut waiting = self.waiting.lock();
+        if let Some(waiting) = &mut *waiting {
+            waiting.extend(events.iter().filter(ours).cloned());
+            return;
+        }
+        let mut board = self.board.write();
+        events.iter().filter(ours).for_each(|event| board.take(event));
+    }
+}

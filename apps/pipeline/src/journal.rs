@@ -1,0 +1,206 @@
+//! The journal: the one writer of the pipeline's channels.
+//!
+//! Consumers hand it what happened; it appends everything that waits as one batch, so a busy pipeline costs one commit for hundreds of
+//! records and a quiet one no delay. After records were finished it publishes the counters, at most every 50 ms, and always the last.
+//!
+//! Knows: the log, the board. Does not know: topics, processing, HTTP.
+//!
+//! Invariants:
+//! - What was handed in comes into the log, in order, however long that takes: consumers wait meanwhile, and commit only after it.
+//! - The counters published are those of the board after the records they speak of.
+
+use std::{sync::Arc, time::Duration};
+
+use anywire_app::AppContext;
+use anywire_log::Batch;
+use parking_lot::RwLock;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+use crate::{
+    board::Board,
+    domain::Totals,
+    events::{Change, ledger_channel},
+};
+
+/// How many hand-ins may wait.
+const WAITING_MAX: usize = 1024;
+/// How many changes one batch has at most; a hand-in is never torn.
+const BATCH_MAX: usize = 2000;
+/// The least time between two publications of the counters.
+const STATISTICS_EVERY: Duration = Duration::from_millis(50);
+/// After how many events a snapshot is written. Far below what channel `pipeline` keeps.
+const SNAPSHOT_EVERY: u64 = 50_000;
+/// How long to wait before an append that failed is tried again.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// Where to hand in what happened.
+#[derive(Clone)]
+pub(crate) struct Journal {
+    sender: mpsc::Sender<Entry>,
+}
+
+enum Entry {
+    Changes(Vec<Change>),
+    Barrier(oneshot::Sender<()>),
+    Close,
+}
+
+/// The server stops: nothing more is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the server is stopping")]
+pub(crate) struct Closed;
+
+impl Journal {
+    /// Starts the writer. The log must be open until it was closed.
+    pub(crate) fn start(context: &AppContext, board: Arc<RwLock<Board>>) -> Self {
+        let (sender, waiting) = mpsc::channel(WAITING_MAX);
+        let writer = Writer { context: context.clone(), board, last: None, due: None };
+        tokio::spawn(writer.run(waiting));
+        Self { sender }
+    }
+
+    /// Hands in what happened.
+    pub(crate) async fn write(&self, changes: Vec<Change>) -> Result<(), Closed> {
+        self.sender.send(Entry::Changes(changes)).await.map_err(|_| Closed)
+    }
+
+    /// Ends the writer after what was handed in before, with the last counters and a snapshot.
+    pub(crate) async fn close(&self) {
+        let _closed_already = self.sender.send(Entry::Close).await;
+        self.sender.closed().await;
+    }
+
+    /// Waits until everything handed in before is committed.
+    pub(crate) async fn barrier(&self) -> Result<(), Closed> {
+        let (done, waiting) = oneshot::channel();
+        self.sender.send(Entry::Barrier(done)).await.map_err(|_| Closed)?;
+        waiting.await.map_err(|_| Closed)
+    }
+}
+
+struct Writer {
+    context: AppContext,
+    board: Arc<RwLock<Board>>,
+    /// The counters that were published last, and when.
+    last: Option<(Totals, usize, Instant)>,
+    /// When the counters are to be published.
+    due: Option<Instant>,
+}
+
+impl Writer {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Entry>) {
+        let mut entries = Vec::new();
+        loop {
+            let due = self.due.unwrap_or_else(Instant::now);
+            tokio::select! {
+                count = waiting.recv_many(&mut entries, 256) => {
+                    if count == 0 {
+                        break;
+                    }
+                    let closing = entries.iter().any(|entry| matches!(entry, Entry::Close));
+                    if !self.take(entries.drain(..)).await {
+                        return;
+                    }
+                    if closing {
+                        break;
+                    }
+                }
+                () = tokio::time::sleep_until(due), if self.due.is_some() => {}
+            }
+            if !self.publish_statistics(false).await {
+                return;
+            }
+        }
+        self.publish_statistics(true).await;
+        self.snapshot().await;
+    }
+
+    /// Appends what was handed in. False when the log is closed.
+    async fn take(&mut self, entries: impl Iterator<Item = Entry>) -> bool {
+        let (mut changes, mut barriers) = (Vec::new(), Vec::new());
+        for entry in entries {
+            match entry {
+                Entry::Changes(more) => changes.extend(more),
+                Entry::Barrier(done) => barriers.push(done),
+                Entry::Close => {}
+            }
+            if changes.len() >= BATCH_MAX {
+                if !self.append(&changes).await {
+                    return false;
+                }
+                changes.clear();
+                release(barriers.drain(..));
+            }
+        }
+        if !self.append(&changes).await {
+            return false;
+        }
+        release(barriers.into_iter());
+        if self.board.read().since_snapshot() >= SNAPSHOT_EVERY {
+            self.snapshot().await;
+        }
+        true
+    }
+
+    /// Appends until it is appended: the disk may be full for a while. False when the log is closed.
+    async fn append(&self, changes: &[Change]) -> bool {
+        use anywire_log::AppendError;
+        if changes.is_empty() {
+            return true;
+        }
+        let batch = Batch::new(changes.iter().map(Change::publication).collect());
+        loop {
+            match self.context.log.append(batch.clone()).await {
+                Ok(_) => return true,
+                Err(AppendError::Closed) => return false,
+                Err(error) => tracing::warn!(%error, "the pipeline waits for the log"),
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+    }
+
+    /// Publishes the counters if they changed and it is time, or notes when it will be.
+    async fn publish_statistics(&mut self, at_once: bool) -> bool {
+        let statistics = self.board.read().statistics(self.context.clock.now());
+        let now = Instant::now();
+        let figures = (statistics.totals, statistics.active_consumers);
+        let next = match self.last {
+            Some((totals, active, _)) if (totals, active) == figures => {
+                self.due = None;
+                return true;
+            }
+            Some((_, _, at)) => at + STATISTICS_EVERY,
+            None => now,
+        };
+        if next > now && !at_once {
+            self.due = Some(next);
+            return true;
+        }
+        (self.due, self.last) = (None, Some((figures.0, figures.1, now)));
+        self.append(&[Change::Statistics(statistics)]).await
+    }
+
+    /// Writes a snapshot, and trims what it contains.
+    async fn snapshot(&self) {
+        let (snapshot, through) = {
+            let board = self.board.read();
+            (board.snapshot(), board.taken())
+        };
+        if self.append(&[Change::Snapshot(Box::new(snapshot))]).await
+            && let Err(error) = self.context.log.trim(ledger_channel(), through).await
+        {
+            tracing::warn!(%error, "what the pipeline's snapshot contains is kept for now");
+        }
+    }
+}
+
+/// Tells those who wait that everything they handed in is committed.
+fn release(barriers: impl Iterator<Item = oneshot::Sender<()>>) {
+    for done in barriers {
+        // Who waited may be gone.
+        let _gone = done.send(());
+    }
+}

@@ -1,0 +1,108 @@
+//! How a record of an embedded topic stands in the log.
+//!
+//! ```text
+//!  offset u64 │ key length u32 │ key │ headers u32 │ { name length u32 │ name │ value length u32 │ value }… │ 0 or 1 │ value
+//!             │ u32::MAX: none                                                                     │ 1: there is a value
+//! ```
+//! Numbers are little-endian. The time is the event's.
+//!
+//! Knows: bytes. Does not know: topics, the log.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::topics::NewRecord;
+
+const NO_KEY: u32 = u32::MAX;
+
+/// The bytes of a record.
+pub(super) fn encode(offset: u64, record: &NewRecord) -> Bytes {
+    let value = record.value.as_ref().map_or(0, Bytes::len);
+    let mut out = BytesMut::with_capacity(size(record) + value);
+    out.put_u64_le(offset);
+    match &record.key {
+        Some(key) => put(&mut out, key),
+        None => out.put_u32_le(NO_KEY),
+    }
+    out.put_u32_le(length(record.headers.len()));
+    for (name, value) in &record.headers {
+        put(&mut out, name.as_bytes());
+        put(&mut out, value);
+    }
+    out.put_u8(u8::from(record.value.is_some()));
+    out.put_slice(record.value.as_deref().unwrap_or_default());
+    out.freeze()
+}
+
+/// The offset and the record; none where the bytes are not ours.
+pub(super) fn decode(mut bytes: Bytes) -> Option<(u64, NewRecord)> {
+    let offset = bytes.try_get_u64_le().ok()?;
+    let key = match bytes.try_get_u32_le().ok()? {
+        NO_KEY => None,
+        length => Some(take(&mut bytes, length)?),
+    };
+    let mut headers = Vec::new();
+    for _ in 0..bytes.try_get_u32_le().ok()? {
+        let name = text(&mut bytes)?;
+        let length = bytes.try_get_u32_le().ok()?;
+        headers.push((name, take(&mut bytes, length)?));
+    }
+    let value = (bytes.try_get_u8().ok()? == 1).then_some(bytes);
+    Some((offset, NewRecord { key, headers, value }))
+}
+
+/// How many bytes a record has beside its value.
+fn size(record: &NewRecord) -> usize {
+    let headers: usize = record.headers.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+    headers + record.key.as_ref().map_or(0, Bytes::len) + 17
+}
+
+fn put(out: &mut BytesMut, bytes: &[u8]) {
+    out.put_u32_le(length(bytes.len()));
+    out.put_slice(bytes);
+}
+
+/// Records are far smaller than 4 GiB: `record_bytes_max` is checked before.
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(NO_KEY - 1)
+}
+
+fn take(bytes: &mut Bytes, length: u32) -> Option<Bytes> {
+    let length = usize::try_from(length).ok()?;
+    (length <= bytes.len()).then(|| bytes.split_to(length))
+}
+
+fn text(bytes: &mut Bytes) -> Option<String> {
+    let length = bytes.try_get_u32_le().ok()?;
+    String::from_utf8(take(bytes, length)?.to_vec()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> NewRecord {
+        let header = |name: &str, value: &'static [u8]| (name.to_owned(), Bytes::from_static(value));
+        NewRecord {
+            key: Some(Bytes::from_static(b"")),
+            headers: vec![header("a", b"\x00\xff"), header("a", b"")],
+            value: Some(Bytes::from_static(b"\r\n\x00")),
+        }
+    }
+
+    #[test]
+    fn every_kind_of_record_comes_back_as_it_was() {
+        let tombstone = NewRecord { value: None, ..full() };
+        for record in [NewRecord::default(), full(), tombstone] {
+            assert_eq!(decode(encode(7, &record)), Some((7, record)));
+        }
+    }
+
+    #[test]
+    fn bytes_that_end_too_early_are_no_record() {
+        let whole = encode(7, &full());
+        let head = whole.len() - 3;
+        for end in 0..head {
+            assert_eq!(decode(whole.slice(..end)), None, "cut at {end}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The contract of topics, kept by the embedded ones; and what only they do.
+//!
+//! Knows: the log in memory. Does not know: other topics.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use anywire_log::{Log, MemoryEngine, RetentionRules, SystemClock, TailConfig};
+use bytes::Bytes;
+
+use super::{EmbeddedTopics, channels};
+use crate::topics::{NewRecord, Place, ProduceError, TopicName, Topics, contract};
+
+fn log(records_max: u64) -> Arc<Log> {
+    let rules = RetentionRules::new(channels(records_max, 1 << 30), anywire_log::Retention::default());
+    let engine = MemoryEngine::new(rules.clone(), Arc::new(SystemClock)).expect("an epoch");
+    Log::start(Arc::new(engine), rules, TailConfig { bytes_max: 1 << 20 })
+}
+
+async fn open(log: &Arc<Log>) -> Arc<EmbeddedTopics> {
+    let topic = TopicName::new(contract::TOPIC).expect("a name");
+    let topics = BTreeMap::from([(topic, contract::PARTITIONS)]);
+    EmbeddedTopics::open(Arc::clone(log), topics, 10_000).await.expect("opened")
+}
+
+fn record(value: String) -> NewRecord {
+    NewRecord { key: Some(Bytes::from_static(b"k")), headers: Vec::new(), value: Some(Bytes::from(value)) }
+}
+
+#[tokio::test]
+async fn embedded_topics_keep_the_contract() {
+    let topics = open(&log(1_000_000)).await;
+    contract::records_keep_their_bytes_and_order(&*topics).await;
+    contract::an_unknown_topic_is_named(&*topics).await;
+    contract::what_was_not_committed_comes_again(&*topics).await;
+    contract::who_never_committed_has_no_lag(&*topics).await;
+    contract::members_share_and_hand_over(&*topics).await;
+}
+
+#[tokio::test]
+async fn offsets_and_commits_go_on_after_a_restart() {
+    let log = log(1_000_000);
+    let name = TopicName::new(contract::TOPIC).expect("a name");
+    let topics = open(&log).await;
+    let before =
+        topics.produce(&name, (0..5).map(|n| record(n.to_string())).collect()).await.expect("produced");
+    let mut member = topics.join("g", "a", std::slice::from_ref(&name)).expect("joined");
+    while member.poll(10, Duration::from_millis(10)).await.expect("polled").is_empty() {}
+    member.commit(vec![before[3].clone()]).await.expect("committed");
+    drop(member);
+    drop(topics);
+    let topics = open(&log).await;
+    let after = topics.produce(&name, vec![record("5".to_owned())]).await.expect("produced");
+    assert_eq!(after, [Place { offset: 5, ..before[0].clone() }]);
+    let mut member = topics.join("g", "a", &[name]).expect("joined");
+    let mut found = Vec::new();
+    while found.len() < 3 {
+        found.extend(member.poll(10, Duration::from_millis(10)).await.expect("polled"));
+    }
+    let offsets: Vec<u64> = found.iter().map(|record| record.place.offset).collect();
+    assert_eq!(offsets, [3, 4, 5]);
+}
+
+#[tokio::test]
+async fn a_group_behind_retention_goes_on_with_the_oldest_record() {
+    let log = log(10);
+    let name = TopicName::new(contract::TOPIC).expect("a name");
+    let topics = open(&log).await;
+    let places =
+        topics.produce(&name, (0..25).map(|n| record(n.to_string())).collect()).await.expect("produced");
+    log.enforce_retention(anywire_log::Clock::now(&SystemClock));
+    let mut member = topics.join("g", "a", std::slice::from_ref(&name)).expect("joined");
+    let mut found = Vec::new();
+    while found.len() < 10 {
+        found.extend(member.poll(100, Duration::from_millis(10)).await.expect("polled"));
+    }
+    let offsets: Vec<u64> = found.iter().map(|record| record.place.offset).collect();
+    assert_eq!(offsets, (15..25).collect::<Vec<u64>>());
+    assert_eq!(topics.read(&places[3]).await.expect("read"), None);
+    let lags = topics.lag("g", &[name]).await.expect("measured");
+    let lag = lags.iter().find(|lag| lag.partition == places[0].partition).expect("the partition");
+    assert_eq!((lag.begin, lag.end), (15, 25));
+}
+
+#[tokio::test]
+async fn a_record_that_is_too_large_is_refused_with_its_size() {
+    let topics = open(&log(100)).await;
+    let name = TopicName::new(contract::TOPIC).expect("a name");
+    let error = topics.produce(&name, vec![record("x".repeat(20_000))]).await.expect_err("too large");
+    assert_eq!(error, ProduceError::TooLarge { topic: name, bytes: 20_001, max: 10_000 });
+}

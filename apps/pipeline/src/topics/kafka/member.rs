@@ -1,0 +1,212 @@
+//! A member of a Kafka consumer group: librdkafka's consumer on a thread of its own.
+//!
+//! The group's changes are served inside of polls. Between two polls everything polled before is processed and committed, so a partition
+//! that goes to somebody else leaves nothing behind.
+//!
+//! Knows: librdkafka's consumer. Does not know: what is done with a record.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use anywire_log::BoxFuture;
+use rdkafka::{
+    ClientConfig,
+    consumer::{BaseConsumer, Consumer as _},
+    error::{KafkaError, RDKafkaErrorCode},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Ear, failed, record};
+use crate::topics::{Member, Partition, Place, Record, TopicName, TopicsError};
+
+/// The longest single poll: a change of the group is noticed after it.
+const POLL_STEP: Duration = Duration::from_millis(100);
+
+pub(super) struct KafkaMember {
+    commands: mpsc::Sender<Command>,
+    held: Vec<Partition>,
+}
+
+type Answer<T> = oneshot::Sender<(Result<T, TopicsError>, Vec<Partition>)>;
+
+enum Command {
+    Poll { records_max: usize, wait: Duration, answer: Answer<Vec<Record>> },
+    Tend { answer: Answer<()> },
+    Commit { places: Vec<Place>, answer: Answer<()> },
+    Leave { answer: Answer<()> },
+}
+
+impl KafkaMember {
+    pub(super) fn join(
+        settings: &ClientConfig,
+        group: &str,
+        name: &str,
+        topics: &[TopicName],
+    ) -> Result<Self, TopicsError> {
+        let ear = Ear::default();
+        let consumer: BaseConsumer<Ear> = settings
+            .clone()
+            .set("group.id", group)
+            .set("client.id", name)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", "10000")
+            .set("heartbeat.interval.ms", "1000")
+            .set("topic.metadata.refresh.interval.ms", "5000")
+            // What is fetched ahead is memory: at most this much for a consumer.
+            .set("queued.max.messages.kbytes", "16384")
+            .set("fetch.wait.max.ms", "50")
+            .create_with_context(ear.clone())
+            .map_err(failed)?;
+        let names: Vec<&str> = topics.iter().map(TopicName::as_str).collect();
+        consumer.subscribe(&names).map_err(failed)?;
+        let (commands, waiting) = mpsc::channel(4);
+        std::thread::Builder::new()
+            .name(format!("kafka {name}"))
+            .spawn(move || Seat { consumer, ear, early: VecDeque::new() }.serve(waiting))
+            .map_err(|error| TopicsError::Failed { detail: format!("no thread for {name}: {error}") })?;
+        Ok(Self { commands, held: Vec::new() })
+    }
+
+    async fn ask<T>(&mut self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, TopicsError> {
+        let ended = || TopicsError::Failed { detail: "the consumer's thread ended".to_owned() };
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(command(answer)).await.map_err(|_| ended())?;
+        let (result, held) = answered.await.map_err(|_| ended())?;
+        self.held = held;
+        result
+    }
+}
+
+impl Member for KafkaMember {
+    fn poll(
+        &mut self,
+        records_max: usize,
+        wait: Duration,
+    ) -> BoxFuture<'_, Result<Vec<Record>, TopicsError>> {
+        Box::pin(self.ask(move |answer| Command::Poll { records_max, wait, answer }))
+    }
+
+    fn tend(&mut self) -> BoxFuture<'_, Result<(), TopicsError>> {
+        Box::pin(self.ask(|answer| Command::Tend { answer }))
+    }
+
+    fn holds(&self) -> Vec<Partition> {
+        self.held.clone()
+    }
+
+    fn commit(&mut self, places: Vec<Place>) -> BoxFuture<'_, Result<(), TopicsError>> {
+        Box::pin(self.ask(move |answer| Command::Commit { places, answer }))
+    }
+
+    fn leave(mut self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if let Err(error) = self.ask(|answer| Command::Leave { answer }).await {
+                tracing::debug!(%error, "a consumer left without a word");
+            }
+        })
+    }
+}
+
+/// The consumer on its thread.
+struct Seat {
+    consumer: BaseConsumer<Ear>,
+    ear: Ear,
+    /// What came while the member only said that it is alive.
+    early: VecDeque<Record>,
+}
+
+impl Seat {
+    fn serve(mut self, mut commands: mpsc::Receiver<Command>) {
+        // Who asked may be gone: then what it would have got is delivered again later.
+        while let Some(command) = commands.blocking_recv() {
+            match command {
+                Command::Poll { records_max, wait, answer } => {
+                    let result = self.poll(records_max, wait);
+                    let _gone = answer.send((result, self.held()));
+                }
+                Command::Tend { answer } => {
+                    let result = self.tend();
+                    let _gone = answer.send((result, self.held()));
+                }
+                Command::Commit { places, answer } => {
+                    let result = self.commit(places);
+                    let _gone = answer.send((result, self.held()));
+                }
+                Command::Leave { answer } => {
+                    // Dropping tells the group.
+                    drop(self);
+                    let _gone = answer.send((Ok(()), Vec::new()));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn held(&self) -> Vec<Partition> {
+        let Ok(assigned) = self.consumer.assignment() else { return Vec::new() };
+        let elements = assigned.elements();
+        let partition = |topic: &str, number: i32| {
+            Some(Partition { topic: TopicName::trusted(topic), number: u32::try_from(number).ok()? })
+        };
+        let mut held: Vec<Partition> =
+            elements.iter().filter_map(|element| partition(element.topic(), element.partition())).collect();
+        held.sort();
+        held
+    }
+
+    fn poll(&mut self, records_max: usize, wait: Duration) -> Result<Vec<Record>, TopicsError> {
+        self.ear.pay(&self.consumer).map_err(failed)?;
+        let before = self.held();
+        let deadline = Instant::now() + wait;
+        let mut records: Vec<Record> = self.early.drain(..).collect();
+        while records.len() < records_max {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let step = if records.is_empty() { left.min(POLL_STEP) } else { Duration::ZERO };
+            match self.consumer.poll(step) {
+                Some(Ok(message)) => records.push(record(&message)),
+                Some(Err(error)) => check(error)?,
+                None if !records.is_empty() || left.is_zero() || self.held() != before => break,
+                None => {}
+            }
+        }
+        // What belongs to somebody else now comes to them.
+        let held = self.held();
+        records.retain(|record| held.contains(&record.place.partition));
+        Ok(records)
+    }
+
+    /// Polls without getting anything, which tells the group that this member is alive.
+    fn tend(&mut self) -> Result<(), TopicsError> {
+        let assigned = self.consumer.assignment().map_err(failed)?;
+        self.consumer.pause(&assigned).map_err(failed)?;
+        match self.consumer.poll(Duration::ZERO) {
+            Some(Ok(message)) => self.early.push_back(record(&message)),
+            Some(Err(error)) => check(error)?,
+            None => {}
+        }
+        let assigned = self.consumer.assignment().map_err(failed)?;
+        self.consumer.resume(&assigned).map_err(failed)
+    }
+
+    fn commit(&self, places: Vec<Place>) -> Result<(), TopicsError> {
+        self.ear.owed.lock().extend(places.into_iter().map(|place| (place.partition, place.offset)));
+        self.ear.pay(&self.consumer).map_err(failed)
+    }
+}
+
+/// Whether a consumer can go on after an error: librdkafka looks for its broker again by itself.
+fn check(error: KafkaError) -> Result<(), TopicsError> {
+    use RDKafkaErrorCode as Code;
+    match error.rdkafka_error_code() {
+        Some(Code::Fatal | Code::PollExceeded | Code::UnknownMemberId) => Err(failed(error)),
+        _ => {
+            tracing::debug!(%error, "a consumer waits for its broker");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,511 @@
+//! Topics of Apache Kafka, by librdkafka.
+//!
+//! Knows: librdkafka. Does not know: what is done with a record, HTTP.
+//!
+//! Invariants:
+//! - Whatever blocks in librdkafka runs on a thread of its own or one that may wait, never on one that serves others.
+//! - A broker that is away is no error of the application: producing says so, members and this module's watch wait for it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use anywire_log::{BoxFuture, Timestamp};
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+use rdkafka::{
+    ClientConfig, ClientContext, Message as _, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{BorrowedMessage, Header, Headers as _, OwnedHeaders},
+    producer::{FutureProducer, FutureRecord},
+};
+use tokio::sync::watch;
+
+use super::{
+    Broker, Member, NewRecord, Partition, PartitionLag, Place, ProduceError, Record, TopicName, Topics,
+    TopicsError,
+};
+use crate::config::PipelineConfig;
+
+mod member;
+#[cfg(test)]
+mod tests;
+
+use member::KafkaMember;
+
+/// How long a question to the broker may take.
+const ASK_MAX: Duration = Duration::from_secs(5);
+/// How often the broker is asked whether it is there.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+/// How long a record may wait for the broker.
+const DELIVERY_MS_MAX: &str = "10000";
+
+/// Topics of a Kafka cluster.
+pub(crate) struct KafkaTopics {
+    shared: Arc<Shared>,
+    producer: FutureProducer<Ear>,
+}
+
+struct Shared {
+    settings: ClientConfig,
+    names: Vec<TopicName>,
+    partitions_new: i32,
+    record_bytes_max: usize,
+    /// The topics of the broker as far as they are known.
+    topics: RwLock<BTreeMap<TopicName, u32>>,
+    broker: watch::Sender<Broker>,
+    /// Asks about groups, by the name of the group.
+    asking: Mutex<BTreeMap<String, Arc<BaseConsumer<Ear>>>>,
+    /// Reads single records. One reading at a time.
+    reading: Mutex<Option<BaseConsumer<Ear>>>,
+}
+
+/// Hears what librdkafka says.
+#[derive(Clone, Default)]
+struct Ear {
+    /// What a member could not commit because its group was about to change. It does so before it gives anything away.
+    owed: Arc<Mutex<BTreeMap<Partition, u64>>>,
+}
+
+impl ClientContext for Ear {
+    fn error(&self, error: KafkaError, reason: &str) {
+        // It says so again and again while a broker is away; our own watch says it once.
+        tracing::debug!(%error, reason, "librdkafka");
+    }
+}
+
+impl ConsumerContext for Ear {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(_) = rebalance
+            && let Err(error) = self.pay(consumer)
+        {
+            tracing::warn!(%error, "a commit before a change of the group failed; its records will be delivered again");
+        }
+    }
+}
+
+impl Ear {
+    /// Commits what is owed. It stays owed where the group is about to change.
+    fn pay(&self, consumer: &BaseConsumer<Self>) -> Result<(), KafkaError> {
+        let mut owed = self.owed.lock();
+        if owed.is_empty() {
+            return Ok(());
+        }
+        // What is somebody else's now is theirs to commit.
+        let assigned = consumer.assignment()?;
+        let mine = |partition: &Partition| {
+            assigned.find_partition(partition.topic.as_str(), number(partition)).is_some()
+        };
+        owed.retain(|partition, _| mine(partition));
+        if owed.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        for (partition, next) in &*owed {
+            let offset = Offset::Offset(i64::try_from(*next).unwrap_or(i64::MAX));
+            list.add_partition_offset(partition.topic.as_str(), number(partition), offset)?;
+        }
+        let later = [RDKafkaErrorCode::RebalanceInProgress, RDKafkaErrorCode::IllegalGeneration];
+        match consumer.commit(&list, CommitMode::Sync) {
+            Err(error) if error.rdkafka_error_code().is_some_and(|code| later.contains(&code)) => Ok(()),
+            done => {
+                owed.clear();
+                done
+            }
+        }
+    }
+}
+
+impl KafkaTopics {
+    /// Makes a producer, and watches the broker, which need not be there. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`TopicsError`] when librdkafka does not know a setting.
+    pub(crate) fn open(
+        brokers: &str,
+        config: &PipelineConfig,
+        names: Vec<TopicName>,
+    ) -> Result<Arc<Self>, TopicsError> {
+        let mut settings = ClientConfig::new();
+        settings.set("bootstrap.servers", brokers).set("client.id", "anywire");
+        settings.set("reconnect.backoff.ms", "100").set("reconnect.backoff.max.ms", "5000");
+        for option in &config.kafka_options {
+            let (name, value) = option.split_once('=').ok_or_else(|| TopicsError::Failed {
+                detail: format!("pipeline.kafka_options has {option:?}; expected name=value"),
+            })?;
+            settings.set(name.trim(), value.trim());
+        }
+        let producer = settings
+            .clone()
+            .set("message.timeout.ms", DELIVERY_MS_MAX)
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "2")
+            .set("allow.auto.create.topics", "false")
+            .set("message.max.bytes", (config.record_bytes_max + 100_000).to_string())
+            .create_with_context(Ear::default())
+            .map_err(failed)?;
+        let shared = Arc::new(Shared {
+            settings,
+            names,
+            partitions_new: i32::try_from(config.partitions).unwrap_or(1),
+            record_bytes_max: config.record_bytes_max,
+            topics: RwLock::default(),
+            broker: watch::Sender::new(Broker::Away { reason: "not asked yet".to_owned() }),
+            asking: Mutex::default(),
+            reading: Mutex::default(),
+        });
+        tokio::spawn(watch_broker(Arc::downgrade(&shared)));
+        Ok(Arc::new(Self { shared, producer }))
+    }
+}
+
+impl Topics for KafkaTopics {
+    fn kind(&self) -> &'static str {
+        "kafka"
+    }
+
+    fn topics(&self) -> Vec<(TopicName, u32)> {
+        self.shared.topics.read().iter().map(|(name, count)| (name.clone(), *count)).collect()
+    }
+
+    fn produce(
+        &self,
+        topic: &TopicName,
+        records: Vec<NewRecord>,
+    ) -> BoxFuture<'static, Result<Vec<Place>, ProduceError>> {
+        let (topic, producer, shared) = (topic.clone(), self.producer.clone(), Arc::clone(&self.shared));
+        Box::pin(async move {
+            shared.check(&topic, &records)?;
+            let mut deliveries = Vec::with_capacity(records.len());
+            for record in &records {
+                deliveries.push(
+                    enqueue(&producer, &topic, record)
+                        .await
+                        .map_err(|error| shared.refusal(&topic, &error))?,
+                );
+            }
+            let mut places = Vec::with_capacity(deliveries.len());
+            for delivery in deliveries {
+                let gone = |_| ProduceError::Away { detail: "the producer ended".to_owned() };
+                let delivered =
+                    delivery.await.map_err(gone)?.map_err(|(error, _)| shared.refusal(&topic, &error))?;
+                let number = u32::try_from(delivered.partition).unwrap_or_default();
+                let partition = Partition { topic: topic.clone(), number };
+                places.push(Place { partition, offset: u64::try_from(delivered.offset).unwrap_or_default() });
+            }
+            Ok(places)
+        })
+    }
+
+    fn join(&self, group: &str, name: &str, topics: &[TopicName]) -> Result<Box<dyn Member>, TopicsError> {
+        Ok(Box::new(KafkaMember::join(&self.shared.settings, group, name, topics)?))
+    }
+
+    fn read(&self, place: &Place) -> BoxFuture<'static, Result<Option<Record>, TopicsError>> {
+        let (shared, place) = (Arc::clone(&self.shared), place.clone());
+        Box::pin(async move { blocking(move || shared.read(&place)).await })
+    }
+
+    fn lag(
+        &self,
+        group: &str,
+        topics: &[TopicName],
+    ) -> BoxFuture<'static, Result<Vec<PartitionLag>, TopicsError>> {
+        let (shared, group, topics) = (Arc::clone(&self.shared), group.to_owned(), topics.to_vec());
+        Box::pin(async move { blocking(move || shared.lag(&group, &topics)).await })
+    }
+
+    fn broker(&self) -> watch::Receiver<Broker> {
+        self.shared.broker.subscribe()
+    }
+}
+
+/// Hands a record to the producer, and waits while its queue is full.
+async fn enqueue(
+    producer: &FutureProducer<Ear>,
+    topic: &TopicName,
+    record: &NewRecord,
+) -> Result<rdkafka::producer::DeliveryFuture, KafkaError> {
+    let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+    for (key, value) in &record.headers {
+        headers = headers.insert(Header { key, value: Some(&value[..]) });
+    }
+    let mut message = FutureRecord::to(topic.as_str()).headers(headers);
+    message.key = record.key.as_deref();
+    message.payload = record.value.as_deref();
+    let give_up = tokio::time::Instant::now() + ASK_MAX;
+    loop {
+        match producer.send_result(message) {
+            Ok(delivery) => return Ok(delivery),
+            Err((error, back)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
+                if tokio::time::Instant::now() > give_up {
+                    return Err(error);
+                }
+                message = back;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Err((error, _)) => return Err(error),
+        }
+    }
+}
+
+impl Shared {
+    fn check(&self, topic: &TopicName, records: &[NewRecord]) -> Result<(), ProduceError> {
+        let topics = self.topics.read();
+        if !topics.is_empty() && !topics.contains_key(topic) && !self.names.contains(topic) {
+            return Err(self.unknown(topic));
+        }
+        let too_large = records.iter().map(super::weight).find(|bytes| *bytes > self.record_bytes_max);
+        match too_large {
+            Some(bytes) => {
+                Err(ProduceError::TooLarge { topic: topic.clone(), bytes, max: self.record_bytes_max })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn unknown(&self, topic: &TopicName) -> ProduceError {
+        let topics = self.topics.read();
+        let known: Vec<&str> = topics.keys().map(TopicName::as_str).take(50).collect();
+        ProduceError::UnknownTopic { topic: topic.clone(), known: known.join(", ") }
+    }
+
+    /// Why the broker or the library did not take a record.
+    fn refusal(&self, topic: &TopicName, error: &KafkaError) -> ProduceError {
+        use RDKafkaErrorCode as Code;
+        let detail = error.to_string();
+        match error.rdkafka_error_code() {
+            Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
+                self.unknown(topic)
+            }
+            Some(Code::MessageSizeTooLarge) => {
+                let max = self.record_bytes_max;
+                ProduceError::TooLarge { topic: topic.clone(), bytes: max, max }
+            }
+            Some(Code::QueueFull) => ProduceError::Busy { detail },
+            Some(Code::MessageTimedOut | Code::BrokerTransportFailure | Code::AllBrokersDown) => {
+                ProduceError::Away { detail }
+            }
+            _ => ProduceError::Failed { detail },
+        }
+    }
+
+    fn consumer(&self, group: &str) -> Result<BaseConsumer<Ear>, TopicsError> {
+        let mut settings = self.settings.clone();
+        settings.set("group.id", group).set("enable.auto.commit", "false").set("auto.offset.reset", "error");
+        settings.create_with_context(Ear::default()).map_err(failed)
+    }
+
+    /// Reads one record by assigning its partition from its offset on.
+    fn read(&self, place: &Place) -> Result<Option<Record>, TopicsError> {
+        let mut reading = self.reading.lock();
+        let reader = match &mut *reading {
+            Some(reader) => reader,
+            none => none.insert(self.consumer("anywire-reader")?),
+        };
+        let (topic, number) = (place.partition.topic.as_str(), number(&place.partition));
+        let (low, high) = reader.fetch_watermarks(topic, number, ASK_MAX).map_err(failed)?;
+        let offset = i64::try_from(place.offset).unwrap_or(i64::MAX);
+        if !(low..high).contains(&offset) {
+            return Ok(None);
+        }
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, number, Offset::Offset(offset)).map_err(failed)?;
+        reader.assign(&list).map_err(failed)?;
+        let found = match reader.poll(ASK_MAX) {
+            Some(Ok(message)) => Ok(Some(record(&message)).filter(|record| record.place == *place)),
+            Some(Err(error)) => Err(failed(error)),
+            None => {
+                Err(TopicsError::Away { detail: format!("offset {offset} of {topic}/{number} did not come") })
+            }
+        };
+        reader.unassign().map_err(failed)?;
+        found
+    }
+
+    fn lag(&self, group: &str, topics: &[TopicName]) -> Result<Vec<PartitionLag>, TopicsError> {
+        let consumer = {
+            let mut asking = self.asking.lock();
+            match asking.get(group) {
+                Some(consumer) => Arc::clone(consumer),
+                None => {
+                    let consumer = Arc::new(self.consumer(group)?);
+                    asking.insert(group.to_owned(), Arc::clone(&consumer));
+                    consumer
+                }
+            }
+        };
+        let partitions = self.partitions(topics);
+        let mut list = TopicPartitionList::new();
+        for partition in &partitions {
+            list.add_partition(partition.topic.as_str(), number(partition));
+        }
+        let committed = consumer.committed_offsets(list, ASK_MAX).map_err(failed)?;
+        let mut lags = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            lags.push(self.partition_lag(&consumer, partition, &committed)?);
+        }
+        Ok(lags)
+    }
+
+    fn partition_lag(
+        &self,
+        consumer: &BaseConsumer<Ear>,
+        partition: Partition,
+        committed: &TopicPartitionList,
+    ) -> Result<PartitionLag, TopicsError> {
+        let (topic, number) = (partition.topic.as_str(), number(&partition));
+        let (low, high) = consumer.fetch_watermarks(topic, number, ASK_MAX).map_err(failed)?;
+        let found = committed.find_partition(topic, number).map(|found| found.offset());
+        let committed = match found {
+            Some(Offset::Offset(offset)) => u64::try_from(offset).ok(),
+            _ => None,
+        };
+        let (begin, end) = (u64::try_from(low).unwrap_or_default(), u64::try_from(high).unwrap_or_default());
+        let next = committed.map(|committed| committed.max(begin)).filter(|next| *next < end);
+        let oldest = match next {
+            Some(offset) => {
+                self.read(&Place { partition: partition.clone(), offset })?.map(|record| record.time)
+            }
+            None => None,
+        };
+        Ok(PartitionLag { partition, begin, end, committed, oldest })
+    }
+
+    fn partitions(&self, topics: &[TopicName]) -> Vec<Partition> {
+        let known = self.topics.read();
+        let of = |topic: &TopicName| {
+            let (topic, count) = (topic.clone(), known.get(topic).copied().unwrap_or(0));
+            (0..count).map(move |number| Partition { topic: topic.clone(), number })
+        };
+        topics.iter().flat_map(of).collect()
+    }
+
+    /// Asks the broker which topics it has.
+    fn ask(&self) -> Result<BTreeMap<TopicName, u32>, TopicsError> {
+        let consumer = {
+            let mut asking = self.asking.lock();
+            let name = "anywire-watch".to_owned();
+            match asking.get(&name) {
+                Some(consumer) => Arc::clone(consumer),
+                None => {
+                    let consumer = Arc::new(self.consumer(&name)?);
+                    asking.insert(name, Arc::clone(&consumer));
+                    consumer
+                }
+            }
+        };
+        let metadata = consumer.fetch_metadata(None, ASK_MAX).map_err(failed)?;
+        let sound = metadata
+            .topics()
+            .iter()
+            .filter(|topic| topic.error().is_none() && !topic.name().starts_with("__"));
+        let named = sound.filter_map(|topic| {
+            let count = u32::try_from(topic.partitions().len()).ok()?;
+            Some((TopicName::new(topic.name()).ok()?, count))
+        });
+        Ok(named.collect())
+    }
+
+    /// Makes the topics that are missing. Another program may do so at the same time: that is as good.
+    async fn make(&self, missing: Vec<TopicName>) -> Result<(), TopicsError> {
+        let admin: AdminClient<Ear> = self.settings.create_with_context(Ear::default()).map_err(failed)?;
+        let new = |name: &'_ TopicName| (name.as_str().to_owned(), self.partitions_new);
+        let wanted: Vec<(String, i32)> = missing.iter().map(new).collect();
+        let topics: Vec<NewTopic<'_>> = wanted
+            .iter()
+            .map(|(name, partitions)| NewTopic::new(name, *partitions, TopicReplication::Fixed(-1)))
+            .collect();
+        let options = AdminOptions::new().request_timeout(Some(ASK_MAX));
+        for result in admin.create_topics(&topics, &options).await.map_err(failed)? {
+            match result {
+                Ok(name) => tracing::info!(topic = name, "made a Kafka topic"),
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((name, code)) => tracing::warn!(topic = name, %code, "a Kafka topic could not be made"),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Asks the broker again and again whether it is there and what it has, as long as somebody uses these topics.
+async fn watch_broker(shared: Weak<Shared>) {
+    while let Some(shared) = shared.upgrade() {
+        let own = Arc::clone(&shared);
+        match blocking(move || own.ask()).await {
+            Ok(found) => {
+                let missing = shared.names.iter().filter(|name| !found.contains_key(*name));
+                let missing: Vec<TopicName> = missing.cloned().collect();
+                *shared.topics.write() = found;
+                set_broker(&shared.broker, Broker::Up);
+                if !missing.is_empty()
+                    && let Err(error) = shared.make(missing).await
+                {
+                    tracing::warn!(%error, "missing Kafka topics could not be made");
+                }
+            }
+            Err(error) => set_broker(&shared.broker, Broker::Away { reason: error.to_string() }),
+        }
+        drop(shared);
+        tokio::time::sleep(WATCH_EVERY).await;
+    }
+}
+
+fn set_broker(broker: &watch::Sender<Broker>, now: Broker) {
+    let changed = broker.send_if_modified(|before| {
+        let same = std::mem::discriminant(before) == std::mem::discriminant(&now);
+        if !same {
+            before.clone_from(&now);
+        }
+        !same
+    });
+    if changed {
+        tracing::info!(?now, "the Kafka broker's state changed");
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, TopicsError> + Send + 'static,
+) -> Result<T, TopicsError> {
+    tokio::task::spawn_blocking(call)
+        .await
+        .unwrap_or_else(|error| Err(TopicsError::Failed { detail: error.to_string() }))
+}
+
+/// A message as we know records.
+fn record(message: &BorrowedMessage<'_>) -> Record {
+    let bytes = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
+    let headers = message.headers().into_iter().flat_map(|headers| {
+        headers.iter().map(|header| (header.key.to_owned(), header.value.map(bytes).unwrap_or_default()))
+    });
+    let topic = TopicName::trusted(message.topic());
+    let partition = Partition { topic, number: u32::try_from(message.partition()).unwrap_or_default() };
+    Record {
+        place: Place { partition, offset: u64::try_from(message.offset()).unwrap_or_default() },
+        time: Timestamp::from_millis(message.timestamp().to_millis().unwrap_or_default()),
+        content: NewRecord {
+            key: message.key().map(bytes),
+            headers: headers.collect(),
+            value: message.payload().map(bytes),
+        },
+    }
+}
+
+fn number(partition: &Partition) -> i32 {
+    i32::try_from(partition.number).unwrap_or(i32::MAX)
+}
+
+fn failed(error: KafkaError) -> TopicsError {
+    use RDKafkaErrorCode as Code;
+    let detail = error.to_string();
+    match error.rdkafka_error_code() {
+        Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut) => {
+            TopicsError::Away { detail }
+        }
+        _ => TopicsError::Failed { detail },
+    }
+}

@@ -1,0 +1,149 @@
+//! What is produced comes out: events, lists, counters.
+
+use std::collections::BTreeSet;
+
+use axum::{body::Body, http::StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::{World, quick};
+
+fn keys(value: &Value) -> BTreeSet<&str> {
+    value.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn a_record_is_received_processed_and_counted_with_the_promised_payloads() {
+    let mut world = World::new(quick()).await;
+    let sent = world.send(r#"{"name":"Test","value":100}"#).await;
+    let received = world.hear("message-received", |_| true).await;
+    assert_eq!(
+        keys(&received),
+        BTreeSet::from(["logId", "topic", "partition", "offset", "dataType", "rowCount", "timestamp"])
+    );
+    let id = received["logId"].clone();
+    assert_eq!((&received["topic"], &received["offset"]), (&json!("test"), &sent["record"]["offset"]));
+    assert_eq!((&received["dataType"], &received["rowCount"]), (&json!("SINGLE_MESSAGE"), &json!(1)));
+    let started = world.hear("processing-started", |_| true).await;
+    assert_eq!(keys(&started), BTreeSet::from(["logId", "status", "timestamp"]));
+    let completed = world.hear("processing-completed", |_| true).await;
+    assert_eq!(keys(&completed), BTreeSet::from(["logId", "consumerId", "status", "timestamp"]));
+    assert_eq!(
+        (&completed["logId"], &completed["consumerId"], &completed["status"]),
+        (&id, &json!("consumer-1"), &json!("PROCESSED"))
+    );
+    world.counters(1, 1, 0).await;
+    let stats = world.hear("stats-updated", |stats| stats["processedMessages"] == 1).await;
+    assert_eq!(
+        keys(&stats),
+        BTreeSet::from([
+            "totalMessages",
+            "processedMessages",
+            "failedMessages",
+            "activeConsumers",
+            "timestamp"
+        ])
+    );
+    assert_eq!(stats["activeConsumers"], 1);
+    let listed = world.get("/api/consumers/logs").await;
+    assert_eq!((&listed["logs"][0]["logId"], &listed["logs"][0]["status"]), (&id, &json!("PROCESSED")));
+    let same = world.get("/api/consumers/statistics").await;
+    assert_eq!((&same["totalMessages"], keys(&same)), (&json!(1), keys(&stats)));
+}
+
+#[tokio::test]
+async fn the_list_after_a_cursor_has_only_what_changed() {
+    let mut world = World::new(quick()).await;
+    world.send("1").await;
+    world.counters(1, 1, 0).await;
+    let first = world.get("/api/consumers/logs").await;
+    let path = format!("/api/consumers/logs?after={}", first["cursor"].as_str().expect("a cursor"));
+    assert_eq!(world.get(&path).await["logs"], json!([]));
+    world.send("2").await;
+    world.counters(2, 2, 0).await;
+    let after = world.get(&path).await;
+    assert_eq!(after["logs"].as_array().expect("a list").len(), 1);
+    assert_ne!(after["logs"][0]["logId"], first["logs"][0]["logId"]);
+}
+
+#[tokio::test]
+async fn a_record_is_shown_with_its_key_headers_and_exact_value() {
+    let mut world = World::new(quick()).await;
+    let path = "/api/producers/send/single?topic=test&key=k1&header.source=web";
+    let (status, _) = world.call("POST", path, None, &b"\xff\x00raw"[..]).await;
+    assert_eq!(status, StatusCode::CREATED);
+    world.counters(1, 1, 0).await;
+    let listed = world.get("/api/consumers/logs").await;
+    let id = listed["logs"][0]["logId"].as_str().expect("an id").to_owned();
+    let shown = world.get(&format!("/api/consumers/logs/{id}")).await;
+    assert_eq!(shown["record"]["key"]["text"], "k1");
+    assert_eq!(
+        shown["record"]["headers"],
+        json!([{"name": "source", "value": {"text": "web", "bytes": 3, "truncated": false}}])
+    );
+    assert_eq!(shown["record"]["value"], json!({"base64": "/wByYXc=", "bytes": 5, "truncated": false}));
+    // Produced again it is another record with the same bytes.
+    let (status, again) =
+        world.call("POST", &format!("/api/consumers/logs/{id}/replay"), None, Body::empty()).await;
+    assert_eq!(status, StatusCode::CREATED, "{again}");
+    world.counters(2, 2, 0).await;
+    let listed = world.get("/api/consumers/logs").await;
+    let second = listed["logs"][0]["logId"].as_str().expect("an id");
+    assert_ne!(second, id);
+    let copy = world.get(&format!("/api/consumers/logs/{second}")).await;
+    assert_eq!(
+        (&copy["record"]["value"], &copy["record"]["key"]),
+        (&shown["record"]["value"], &shown["record"]["key"])
+    );
+}
+
+#[tokio::test]
+async fn a_csv_file_comes_in_batches_with_their_rows_counted() {
+    let mut world = World::new(anywire_pipeline::PipelineConfig { csv_rows: 100, ..quick() }).await;
+    let rows: String = (0..250).map(|n| format!("name {n},{n}\n")).collect();
+    let (status, answer) = world
+        .call("POST", "/api/producers/send/csv?topic=test", Some("text/csv"), format!("name,value\n{rows}"))
+        .await;
+    assert_eq!(
+        (status, &answer["rowCount"], &answer["batches"]),
+        (StatusCode::CREATED, &json!(250), &json!(3)),
+        "{answer}"
+    );
+    world.counters(3, 3, 0).await;
+    let mut counts: Vec<u64> = Vec::new();
+    for event in world.heard.iter().filter(|event| event.name.as_str() == "message-received") {
+        let payload: Value = serde_json::from_slice(event.payload.as_bytes()).expect("JSON");
+        assert_eq!(payload["dataType"], "CSV_BATCH");
+        counts.extend(payload["rowCount"].as_u64());
+    }
+    counts.sort_unstable();
+    assert_eq!(counts, [50, 100, 100]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_produced_is_refused_with_a_way_out() {
+    let world = World::new(quick()).await;
+    let post = async |path: &str, kind: Option<&str>, body: String| {
+        let (status, answer) = world.call("POST", path, kind, body).await;
+        (
+            status.as_u16(),
+            answer["code"].as_str().unwrap_or_default().to_owned(),
+            answer["message"].to_string(),
+        )
+    };
+    let (status, code, message) =
+        post("/api/producers/send/single?topic=nowhere", None, "1".to_owned()).await;
+    assert_eq!((status, code.as_str()), (404, "unknown_topic"));
+    assert!(message.contains("nowhere") && message.contains("test"), "{message}");
+    let (status, code, _) = post("/api/producers/send/single", None, "1".to_owned()).await;
+    assert_eq!((status, code.as_str()), (400, "invalid_request"));
+    let single = "/api/producers/send/single?topic=test";
+    let (status, code, _) = post(single, Some("application/json"), "{".to_owned()).await;
+    assert_eq!((status, code.as_str()), (400, "invalid_request"));
+    for bytes in [1_000_001, 3_000_000] {
+        let (status, code, message) = post(single, None, "x".repeat(bytes)).await;
+        assert_eq!((status, code.as_str()), (413, "too_large"), "{message}");
+    }
+    let (status, _, message) =
+        post("/api/producers/send/csv?topic=test", None, "a,b\n1,2\n3\n".to_owned()).await;
+    assert!(status == 400 && message.contains("line: 3"), "{status} {message}");
+}

@@ -1,0 +1,12 @@
+/** The steps of a report, in order; the first one is the upload. */
+export const REPORT_STEPS = [
+  "receive",
+  "checksum",
+  "dialect",
+  "parse",
+  "validate",
+  "statistics",
+  "charts",
+  "render",
+  "publish",
+] as const;

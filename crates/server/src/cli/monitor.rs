@@ -1,0 +1,150 @@
+//! `anywire monitor`: this machine's samples to a server elsewhere.
+//!
+//! One thread looks at the machine at each beat of the clock, the other sends what waits. While the server is away samples wait (an hour of them),
+//! so its restart leaves no hole in this machine's history.
+//!
+//! Knows: docs/http-api.md, "Monitor". Does not know: how a server works.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, channel},
+    },
+    time::Duration,
+};
+
+use anywire_log::{Clock as _, SystemClock};
+use anywire_monitor::{Backlog, Collector, HostName, Sample};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use super::{
+    MonitorArgs, ServerArgs,
+    client::{authorization, refusal},
+};
+
+/// The pauses before another try, in seconds.
+const BACK_OFF_S: [u64; 4] = [1, 2, 4, 8];
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) fn run(args: &MonitorArgs) -> Result<(), String> {
+    if !(250..=60_000).contains(&args.interval_ms) {
+        return Err(format!("--interval-ms is {}; set it between 250 and 60000", args.interval_ms));
+    }
+    let host = match &args.host {
+        Some(name) => HostName::new(name).map_err(|error| error.to_string())?,
+        None => Collector::host_name(),
+    };
+    let collector = Collector::new().map_err(|error| error.to_string())?;
+    let server = ServerArgs { url: args.to.trim_end_matches('/').to_owned(), token: args.token.clone() };
+    let backlog = Arc::new(Mutex::new(Backlog::default()));
+    let (beats, beat) = channel();
+    let interval_ms = args.interval_ms;
+    let shared = Arc::clone(&backlog);
+    std::thread::spawn(move || {
+        collect(collector, interval_ms, |sample| {
+            shared.lock().push(sample);
+            beats.send(()).is_ok()
+        });
+    });
+    send(&server, &host, &backlog, &beat)
+}
+
+/// Looks at each beat of the clock for as long as somebody wants it.
+fn collect(mut collector: Collector, interval_ms: u32, mut take: impl FnMut(Sample) -> bool) {
+    loop {
+        let now = SystemClock.now().as_millis();
+        let past = now.rem_euclid(i64::from(interval_ms)).unsigned_abs();
+        std::thread::sleep(Duration::from_millis(u64::from(interval_ms) - past));
+        let sample = collector.collect(SystemClock.now().as_millis(), interval_ms, None);
+        if !take(sample) {
+            return;
+        }
+    }
+}
+
+/// Sends what waits until the server refuses for good.
+fn send(
+    server: &ServerArgs,
+    host: &HostName,
+    backlog: &Mutex<Backlog>,
+    beat: &Receiver<()>,
+) -> Result<(), String> {
+    let agent = agent();
+    let mut failures = 0;
+    let mut told = None;
+    loop {
+        match beat.recv_timeout(Duration::from_secs(120)) {
+            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err("the collector ended".to_owned()),
+        }
+        while beat.try_recv().is_ok() {}
+        match flush(&agent, server, host, backlog) {
+            Ok(()) => {
+                failures = 0;
+                if told != Some(true) {
+                    eprintln!("anywire: {host} reports to {}", server.url);
+                    told = Some(true);
+                }
+            }
+            Err(Failure::Refused(message)) => return Err(message),
+            Err(Failure::Away(message)) => {
+                let pause = BACK_OFF_S[failures.min(BACK_OFF_S.len() - 1)];
+                failures += 1;
+                if told != Some(false) {
+                    eprintln!("anywire: {message}; samples wait until the server is back");
+                    told = Some(false);
+                }
+                std::thread::sleep(Duration::from_secs(pause));
+            }
+        }
+        let dropped = backlog.lock().take_dropped();
+        if dropped > 0 {
+            eprintln!("anywire: the server was away for too long: {dropped} samples are lost");
+        }
+    }
+}
+
+enum Failure {
+    /// Trying again leads nowhere.
+    Refused(String),
+    /// It may be back in a moment.
+    Away(String),
+}
+
+fn agent() -> ureq::Agent {
+    let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT)).build().into()
+}
+
+/// Sends reports until nothing waits.
+fn flush(
+    agent: &ureq::Agent,
+    server: &ServerArgs,
+    host: &HostName,
+    backlog: &Mutex<Backlog>,
+) -> Result<(), Failure> {
+    loop {
+        let next = backlog.lock().next(SystemClock.now().as_millis());
+        let Some((report, newest)) = next else { return Ok(()) };
+        post(agent, server, host, &report)?;
+        backlog.lock().sent(newest);
+    }
+}
+
+fn post(agent: &ureq::Agent, server: &ServerArgs, host: &HostName, report: &Value) -> Result<(), Failure> {
+    let mut request = agent.post(format!("{}/api/performance/hosts/{host}/samples", server.url));
+    request = request.header("Content-Type", "application/json");
+    if let Some(value) = authorization(server) {
+        request = request.header("Authorization", value);
+    }
+    let away = |error: ureq::Error| Failure::Away(format!("{}: {error}", server.url));
+    let mut response = request.send(report.to_string()).map_err(away)?;
+    let status = response.status().as_u16();
+    let answer = response.body_mut().read_to_string().map_err(away)?;
+    match status {
+        200..=299 => Ok(()),
+        408 | 429 | 500..=599 => Err(Failure::Away(refusal(status, &answer))),
+        _ => Err(Failure::Refused(refusal(status, &answer))),
+    }
+}

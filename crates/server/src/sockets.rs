@@ -1,0 +1,99 @@
+//! One Socket.IO client, from a back end: an event for it alone, its answer, its end (docs/http-api.md).
+//!
+//! Knows: JSON of these requests. Does not know: how a socket is found.
+
+use std::{sync::Arc, time::Duration};
+
+use anywire_gateway::{AskError, SocketArgs};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+
+use crate::{Anywire, api::invalid};
+
+/// The longest a request waits for an answer, in milliseconds.
+const TIMEOUT_MS_MAX: u64 = 60_000;
+
+/// Routes for back ends.
+pub(crate) fn routes(anywire: &Arc<Anywire>) -> Router {
+    Router::new()
+        .route("/api/sockets/emit", post(emit))
+        .route("/api/sockets/disconnect", post(disconnect))
+        .with_state(Arc::clone(anywire))
+}
+
+/// An event for one client.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EmitBody<'a> {
+    socket: String,
+    event: String,
+    #[serde(borrow, default)]
+    args: Vec<&'a RawValue>,
+    timeout_ms: Option<u64>,
+    #[serde(default)]
+    volatile: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DisconnectBody {
+    socket: String,
+}
+
+async fn emit(State(anywire): State<Arc<Anywire>>, body: axum::body::Bytes) -> Response {
+    let body: EmitBody<'_> = match serde_json::from_slice(&body) {
+        Ok(body) => body,
+        Err(error) => return invalid(&format!("the body is no event for a socket: {error}")),
+    };
+    let values = body.args.iter().map(|value| value.get().to_owned()).collect();
+    let args = SocketArgs { values, attachments: Vec::new() };
+    let Some(timeout_ms) = body.timeout_ms else {
+        return match anywire.gateway.emit_to_socket(&body.socket, &body.event, &args, body.volatile) {
+            true => answer(json!({ "answered": false, "answer": null })),
+            false => refused(&AskError::Unknown { socket: body.socket }),
+        };
+    };
+    if !(1..=TIMEOUT_MS_MAX).contains(&timeout_ms) {
+        return invalid(&format!("\"timeout_ms\" is {timeout_ms}; expected 1 to {TIMEOUT_MS_MAX}"));
+    }
+    let patience = Duration::from_millis(timeout_ms);
+    match anywire.gateway.ask_socket(&body.socket, &body.event, &args, patience).await {
+        Ok(said) => {
+            let said: Vec<Value> =
+                said.values.iter().map(|value| serde_json::from_str(value).unwrap_or_default()).collect();
+            answer(json!({ "answered": true, "answer": said }))
+        }
+        Err(AskError::TimedOut { .. }) => answer(json!({ "answered": false, "answer": null })),
+        Err(error) => refused(&error),
+    }
+}
+
+async fn disconnect(State(anywire): State<Arc<Anywire>>, body: axum::body::Bytes) -> Response {
+    let body: DisconnectBody = match serde_json::from_slice(&body) {
+        Ok(body) => body,
+        Err(error) => return invalid(&format!("the body names no socket: {error}")),
+    };
+    match anywire.gateway.disconnect_socket(&body.socket) {
+        true => answer(json!({ "disconnected": true })),
+        false => refused(&AskError::Unknown { socket: body.socket }),
+    }
+}
+
+fn answer(value: Value) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(value)).into_response()
+}
+
+fn refused(error: &AskError) -> Response {
+    let (status, code) = match error {
+        AskError::Unknown { .. } | AskError::TimedOut { .. } => (StatusCode::NOT_FOUND, "not_found"),
+        AskError::TooMany => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+    };
+    (status, Json(json!({ "code": code, "message": error.to_string() }))).into_response()
+}

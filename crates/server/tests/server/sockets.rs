@@ -1,0 +1,85 @@
+//! Socket.IO clients as a back end sees them over HTTP, and listeners with namespaces of their own.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_websockets::{ClientBuilder, MaybeTlsStream, Message, WebSocketStream};
+
+use crate::support::{PATIENCE, server};
+
+struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    async fn join(address: SocketAddr) -> (Self, Value) {
+        let uri = format!("ws://{address}/socket.io/?EIO=4&transport=websocket").parse().expect("a URI");
+        let (socket, _) = ClientBuilder::from_uri(uri).connect().await.expect("an upgrade");
+        let mut socket = Self(socket);
+        assert!(socket.next().await.starts_with("0{"));
+        socket.send("40").await;
+        let joined = socket.next().await;
+        (socket, serde_json::from_str(&joined[2..]).expect("JSON"))
+    }
+
+    async fn next(&mut self) -> String {
+        let message = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("something came");
+        message.expect("open").expect("a frame").as_text().expect("text").to_owned()
+    }
+
+    async fn send(&mut self, packet: &str) {
+        self.0.send(Message::text(packet.to_owned())).await.expect("a send");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_back_end_emits_to_one_socket_asks_it_and_puts_it_out() {
+    let server = server(&[]).await;
+    let (mut socket, joined) = Socket::join(server.address).await;
+    let id = &joined["sid"];
+    let emit = async |members: Value| {
+        let mut body = json!({ "socket": id, "event": "hello" });
+        body.as_object_mut().expect("an object").extend(members.as_object().expect("an object").clone());
+        server.post("/api/sockets/emit", &body.to_string()).await
+    };
+    let answer = emit(json!({ "args": [1, { "a": 2 }] })).await;
+    assert_eq!(answer.json(), json!({ "answered": false, "answer": null }));
+    assert_eq!(socket.next().await, r#"42["hello",1,{"a":2}]"#);
+    let (asked, ()) = tokio::join!(emit(json!({ "timeout_ms": 30_000 })), async {
+        assert_eq!(socket.next().await, r#"420["hello"]"#);
+        socket.send(r#"430["yes"]"#).await;
+    });
+    assert_eq!(asked.json(), json!({ "answered": true, "answer": ["yes"] }));
+    assert_eq!(emit(json!({ "timeout_ms": 1 })).await.json()["answered"], json!(false));
+    assert_eq!(socket.next().await, r#"421["hello"]"#);
+    assert_eq!(emit(json!({ "timeout_ms": 0 })).await.status, 400);
+    let clients = server.get("/api/delivery/clients").await.json();
+    let client = &clients["clients"][0];
+    assert_eq!((&client["transport"], &client["carrier"]), (&json!("socketio"), &json!("websocket")));
+    assert_eq!(client["namespaces"], json!([{ "name": "/", "socket": id, "user": null, "rooms": [] }]));
+    let body = json!({ "socket": id }).to_string();
+    assert_eq!(server.post("/api/sockets/disconnect", &body).await.json(), json!({ "disconnected": true }));
+    assert_eq!(socket.next().await, "41");
+    let gone = server.post("/api/sockets/disconnect", &body).await;
+    assert_eq!((gone.status.as_u16(), gone.json()["code"].clone()), (404, json!("not_found")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_listener_has_namespaces_of_its_own() {
+    let server = server(&[
+        r#"listeners=[{name="pipeline",listen="127.0.0.1:0"}]"#,
+        r#"socketio.namespaces=[{name="/",listener="pipeline",channels=["pipeline"],welcome_event="connection-success"},{name="/"}]"#,
+    ])
+    .await;
+    let (name, listener) = server.anywire.bind_others().await.expect("a free port").remove(0);
+    let address = listener.local_addr().expect("an address");
+    let serving = Arc::clone(&server.anywire);
+    tokio::spawn(async move { serving.serve_as(&name, listener).await });
+    let (mut other, _) = Socket::join(address).await;
+    assert_eq!(other.next().await, r#"42["connection-success",null]"#);
+    let (mut main, _) = Socket::join(server.address).await;
+    server.post("/anywire/publish", r#"{"channel":"pipeline","event":"stats-updated","data":{"n":1}}"#).await;
+    assert_eq!(other.next().await, r#"42["stats-updated",{"n":1}]"#);
+    main.send(r#"421["subscribe","pipeline"]"#).await;
+    assert!(main.next().await.starts_with("431["), "nothing of the other listener's came");
+}

@@ -14,11 +14,29 @@ export const router = createRouter({
     },
     { path: "/jobs", name: "jobs", component: () => import("./apps/jobs/JobsPage.vue"), meta: { title: "app.jobs" } },
     {
+      path: "/jobs/video/chat",
+      name: "video",
+      component: () => import("./apps/jobs/VideoChatPage.vue"),
+      meta: { title: "video.title" },
+    },
+    {
       path: "/jobs/:id",
       name: "job",
       component: () => import("./apps/jobs/JobPage.vue"),
       props: true,
       meta: { title: "app.jobs" },
+    },
+    {
+      path: "/monitor",
+      name: "monitor",
+      component: () => import("./apps/monitor/MonitorPage.vue"),
+      meta: { title: "app.monitor" },
+    },
+    {
+      path: "/pipeline",
+      name: "pipeline",
+      component: () => import("./apps/pipeline/PipelinePage.vue"),
+      meta: { title: "app.pipeline" },
     },
     {
       path: "/delivery",

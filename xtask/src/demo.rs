@@ -3,6 +3,7 @@
 //! Knows: what is built, in which order, and what a person wants to be told meanwhile. Does not know: what the server does.
 
 mod feed;
+mod kafka;
 mod prices;
 
 use std::{
@@ -29,13 +30,16 @@ struct Options {
     data: PathBuf,
     open: bool,
     feed: bool,
+    kafka: bool,
 }
 
 /// Builds, starts, feeds, and stays until Ctrl-C.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let options = parse(arguments)?;
     let started = Instant::now();
-    build(started)?;
+    build(started, options.kafka)?;
+    // Beside the server all the time, through its restarts too.
+    let _broker = if options.kafka { Some(kafka::start(&options.data)?) } else { None };
     name_missing();
     step(4, "starting the server", started);
     let mut restarts = 0;
@@ -70,6 +74,7 @@ fn parse(arguments: &[String]) -> Result<Options, Failure> {
         data: workspace::root().join("data/demo"),
         open: true,
         feed: true,
+        kafka: false,
     };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -79,9 +84,10 @@ fn parse(arguments: &[String]) -> Result<Options, Failure> {
             "--data" => options.data = PathBuf::from(value()?),
             "--no-open" => options.open = false,
             "--no-feed" => options.feed = false,
+            "--kafka" => options.kafka = true,
             other => {
                 return Err(format!(
-                    "demo does not know {other:?}; it knows --listen ADDR, --data DIR, --no-open, --no-feed"
+                    "demo does not know {other:?}; it knows --listen ADDR, --data DIR, --no-open, --no-feed, --kafka"
                 ));
             }
         }
@@ -90,7 +96,7 @@ fn parse(arguments: &[String]) -> Result<Options, Failure> {
 }
 
 /// Console and server, with a word on what is going on all the while.
-fn build(started: Instant) -> Result<(), Failure> {
+fn build(started: Instant, kafka: bool) -> Result<(), Failure> {
     let npm = process::find("node").is_some() && process::find("npm").is_some();
     if npm {
         step(1, "installing the console's packages (npm ci)", started);
@@ -116,6 +122,9 @@ fn build(started: Instant) -> Result<(), Failure> {
     step(3, "building the server (cargo build --release; a few minutes the first time)", started);
     let mut cargo = Command::new(workspace::cargo());
     cargo.args(["build", "--release", "-p", "anywire"]).current_dir(workspace::root());
+    if kafka {
+        cargo.args(["--features", "kafka"]);
+    }
     watched(&mut cargo, "cargo build")
 }
 
@@ -162,6 +171,9 @@ fn serve(options: &Options) -> Result<(Group, String), Failure> {
         .map_err(|error| format!("{} cannot be made: {error}", options.data.display()))?;
     let mut command = Command::new(workspace::release("anywire"));
     command.args(["serve", "--listen", &options.listen, "--lab", "--data"]).arg(&options.data);
+    if options.kafka {
+        command.arg("--set").arg(format!("pipeline.kafka=\"{}\"", kafka::brokers()));
+    }
     let mut server = Group::start(command.stdout(Stdio::piped()))?;
     let (heard, lines) = mpsc::channel();
     if let Some(output) = server.stdout() {

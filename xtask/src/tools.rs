@@ -54,12 +54,6 @@ pub(crate) const TOOLS: &[Tool] = &[
         elsewhere: "Python 3 in the search path: https://python.org/",
     },
     Tool {
-        name: "redis-server",
-        programs: &["redis-server"],
-        packages: &["redis-server"],
-        elsewhere: "Redis or Valkey in the search path as `redis-server`: https://redis.io/",
-    },
-    Tool {
         name: "ffmpeg",
         programs: &["ffmpeg"],
         packages: &["ffmpeg", "fonts-dejavu-core"],
@@ -70,6 +64,30 @@ pub(crate) const TOOLS: &[Tool] = &[
         programs: &["espeak-ng"],
         packages: &["espeak-ng"],
         elsewhere: "espeak-ng in the search path: https://github.com/espeak-ng/espeak-ng",
+    },
+    Tool {
+        name: "redis-server",
+        programs: &["redis-server"],
+        packages: &["redis-server"],
+        elsewhere: "Redis or Valkey in the search path as `redis-server`: https://redis.io/",
+    },
+    Tool {
+        name: "java",
+        programs: &["java"],
+        packages: &["default-jre-headless"],
+        elsewhere: "Java 17 or newer: https://adoptium.net/",
+    },
+    Tool {
+        name: "mvn",
+        programs: &["mvn"],
+        packages: &["maven"],
+        elsewhere: "Maven, which brings Kafka for the tests: https://maven.apache.org/",
+    },
+    Tool {
+        name: "kcat",
+        programs: &["kcat"],
+        packages: &["kcat"],
+        elsewhere: "kcat: https://github.com/edenhill/kcat",
     },
     Tool { name: "curl", programs: &["curl"], packages: &["curl"], elsewhere: "curl: https://curl.se/" },
 ];
@@ -169,7 +187,11 @@ fn install(apt: &mut [String], packages: &[&str]) -> Result<(), Failure> {
 }
 
 fn version(program: &str) -> String {
-    let flag = if program == "nginx" { "-v" } else { "--version" };
+    let flag = match program {
+        "nginx" => "-v",
+        "kcat" => "-V",
+        _ => "--version",
+    };
     let Some(path) = process::find(program) else { return String::new() };
     let Ok(output) = Command::new(path).arg(flag).stdin(Stdio::null()).output() else { return String::new() };
     let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };

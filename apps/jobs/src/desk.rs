@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     JobsConfig, StartError,
     board::{Board, Ear, Entry, PastCall},
-    command::{child::Worker, files::Runs},
+    command::{child::Supervisor, files::Runs},
     domain::{Job, JobId, Status},
     events::{Change, KeyUse, Record, batch, jobs_channel, progress_channel},
     files::Files,
@@ -45,7 +45,7 @@ pub(crate) struct Desk {
     /// Where commands leave their files.
     pub(crate) run_files: Runs,
     /// The program that watches over commands.
-    pub(crate) worker: Worker,
+    pub(crate) worker: Supervisor,
     /// All jobs as they stand.
     pub(crate) board: Arc<RwLock<Board>>,
     /// Wakes the schedule: something changed.
@@ -107,7 +107,7 @@ impl Desk {
         let wake = Arc::new(Notify::new());
         let board = open_board(&context, &wake).await?;
         Ok(Arc::new(Self {
-            worker: Worker::new(config.worker.as_deref()),
+            worker: Supervisor::new(config.worker.as_deref()),
             context,
             config,
             files,

@@ -47,6 +47,7 @@ use anywire_log::{BoxFuture, ChannelPattern, ReadError, Retention, RetentionRule
 
 use desk::Desk;
 
+pub use command::{Ended, Running, Start, Supervisor, read_lines, start};
 pub use command::{Lines, Parser, PatternError, Told};
 pub use config::{CommandSection, ConfigError, JobsConfig, ParserKind};
 pub use desk::ChangeError;

@@ -26,6 +26,7 @@ mod csv;
 mod domain;
 mod events;
 mod journal;
+mod metrics;
 mod plant;
 mod processing;
 mod state;
@@ -193,7 +194,7 @@ impl Application for Pipeline {
     }
 
     fn metrics(&self) -> String {
-        String::new()
+        metrics::text(&self.plant)
     }
 }
 

@@ -50,6 +50,18 @@ struct ShownLag {
     consumer_id: Option<String>,
 }
 
+impl State {
+    /// Whether the broker answers.
+    pub(crate) fn is_up(&self) -> bool {
+        self.broker.state == "UP"
+    }
+
+    /// The lag of each partition that the group ever committed.
+    pub(crate) fn lags(&self) -> impl Iterator<Item = (&str, u32, u64)> {
+        self.lag.iter().filter_map(|lag| Some((lag.topic.as_str(), lag.partition, lag.messages?)))
+    }
+}
+
 /// The newest state.
 #[derive(Default)]
 pub(crate) struct StateBoard {

@@ -7,7 +7,7 @@ import { defineStore } from "pinia";
 import { computed, markRaw, ref, shallowRef } from "vue";
 import { ApiError, api } from "@/shared/api";
 import { serverSkew, useNow } from "@/shared/clock";
-import type { LiveState } from "@/shared/live";
+import type { LiveEvent, LiveState } from "@/shared/live";
 import { useLive } from "@/shared/liveStore";
 import { type Health, type OverviewSample, SERVED } from "@/shared/wire";
 import { patienceMs, Series } from "./series";
@@ -39,6 +39,23 @@ export function isDeaf(
   return now - sampleAt > DEAF_MS && now - healthAt < 2000 && now - wokenAt > WAKE_PAUSE_MS;
 }
 
+/** Follows the samples while it is on. */
+function makeFollowing(take: (sample: OverviewSample) => void) {
+  let unfollow: (() => void) | null = null;
+  const onEvent = ({ event, data }: LiveEvent) => {
+    if (event === "overview") take(data as OverviewSample);
+  };
+  return {
+    set(on: boolean): void {
+      if (on) unfollow ??= useLive().follow({ channel: "$overview", onEvent });
+      else {
+        unfollow?.();
+        unfollow = null;
+      }
+    },
+  };
+}
+
 export const useOverview = defineStore("overview", () => {
   const live = useLive();
   const now = useNow();
@@ -48,6 +65,8 @@ export const useOverview = defineStore("overview", () => {
   const healthAt = ref<number | null>(null);
   const error = shallowRef<ApiError | null>(null);
   const charts = markRaw(makeCharts());
+  const resting = ref(false);
+  const samples = makeFollowing(take);
   let started = false;
   let wokenAt = 0;
 
@@ -89,35 +108,29 @@ export const useOverview = defineStore("overview", () => {
     live.reconnect();
   }
 
+  /** A page that measures its own traffic wants this store silent meanwhile: no samples, no requests. */
+  function rest(on: boolean): void {
+    resting.value = on;
+    if (!started) return;
+    samples.set(!on);
+    if (!on) void load();
+  }
+
   /** Begins to follow; later calls do nothing. */
   function start(): void {
     if (started) return;
     started = true;
-    live.follow({
-      channel: "$overview",
-      onEvent: (event) => {
-        if (event.event === "overview") take(event.data as OverviewSample);
-      },
-    });
+    samples.set(!resting.value);
     void load();
     setInterval(() => {
-      if (document.visibilityState === "visible") void (sample.value === null ? load() : loadHealth()).then(wake);
+      if (document.visibilityState === "visible" && !resting.value)
+        void (sample.value === null ? load() : loadHealth()).then(wake);
     }, HEALTH_MS);
   }
 
-  const stale = computed(() => isStale(sampleAt.value, now.value, patienceMs(live.status.transport)));
+  const stale = computed(() => !resting.value && isStale(sampleAt.value, now.value, patienceMs(live.status.transport)));
   const healthStale = computed(() => healthAt.value !== null && now.value - healthAt.value > 2 * HEALTH_MS + 2000);
 
-  return {
-    sample,
-    sampleAt,
-    health,
-    healthAt,
-    healthStale,
-    error,
-    stale,
-    charts,
-    start,
-    load,
-  };
+  const figures = { sample, sampleAt, health, healthAt, healthStale, error, stale, charts };
+  return { ...figures, resting, start, rest, load };
 });

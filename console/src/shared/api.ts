@@ -7,7 +7,7 @@
  * - every failure is an {@link ApiError} with a `code`, also when nothing answered (`network`) or nothing answered in time (`timeout`);
  * - no request waits for ever.
  */
-import type { DeliveryClients, Health, JobList, JobState, LabState, OverviewSample } from "./wire";
+import type { DeliveryClients, Health, JobList, JobLog, JobState, LabState, OverviewSample } from "./wire";
 
 const TIMEOUT_MS = 10_000;
 
@@ -90,11 +90,19 @@ export const api = {
     request<LabState>("/api/lab", { method: "POST", body: change, timeoutMs: 4000 }),
   restart: () => request<unknown>("/api/lab/restart", { method: "POST", timeoutMs: 4000 }),
   job: (id: string) => request<JobState>(job(id)),
-  jobs: (query: { state?: string; limit?: number; before?: string }) => {
+  jobs: (query: { state?: string; kind?: string; limit?: number; before?: string }) => {
     const parameters = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) if (value !== undefined) parameters.set(name, String(value));
     return request<JobList>(`/api/jobs?${parameters}`);
   },
+  jobLog: (id: string, after: number) =>
+    request<JobLog>(`/api/jobs/${encodeURIComponent(id)}/log?after=${after}&limit=2000`),
+  createVideo: (message: string, key: string) =>
+    request<{ job_id: string }>("/api/chat/create-video", {
+      method: "POST",
+      body: { message },
+      headers: { "Idempotency-Key": key },
+    }),
   retryJob: (id: string) => request<JobState>(`${job(id)}/retry`, { method: "POST" }),
   cancelJob: (id: string) => request<JobState>(`${job(id)}/cancel`, { method: "POST" }),
   deleteJob: (id: string) => request<unknown>(`/api/jobs/${encodeURIComponent(id)}`, { method: "DELETE" }),

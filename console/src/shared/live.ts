@@ -3,6 +3,7 @@
  */
 import { connect, type State, type Status, type TransportName } from "anywire";
 import { shortId } from "./ids";
+import { countingFetch, countingWebSocket, liveTraffic } from "./traffic";
 import type { Transport } from "./wire";
 
 export interface LiveEvent {
@@ -73,7 +74,12 @@ export function statusOf(status: Status): LiveStatus {
 
 export function connectLive(): Live {
   const clientName = `console-${shortId(6)}`;
-  const connection = connect(location.origin, { client: clientName, policy: { probeMs: PROBE_MS } });
+  const meter = () => liveTraffic;
+  const connection = connect(location.origin, {
+    client: clientName,
+    policy: { probeMs: PROBE_MS },
+    environment: { fetch: countingFetch(meter), WebSocket: countingWebSocket(meter) },
+  });
   return {
     clientName,
     get status() {

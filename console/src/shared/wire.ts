@@ -102,7 +102,18 @@ export interface UploadMetadata {
   received_bytes: number;
 }
 
+export interface VideoResult {
+  url: string;
+  duration_s: number;
+  size_bytes: number;
+  width: number;
+  height: number;
+  captions_url?: string;
+  language?: string;
+}
+
 export interface JobResult {
+  video?: VideoResult;
   report_url?: string;
   rows?: number;
   columns?: number;
@@ -111,9 +122,47 @@ export interface JobResult {
   duration_ms?: number;
 }
 
+export const JOB_KINDS = ["progress", "report", "command", "video"] as const;
+export type JobKind = (typeof JOB_KINDS)[number];
+
+export interface JobCommand {
+  order: "configured" | "ad_hoc" | "elsewhere";
+  name?: string;
+  parameters?: Record<string, string>;
+  argv?: string[];
+}
+
+/** A file that a command left. */
+export interface Artefact {
+  name: string;
+  size_bytes: number;
+  url: string;
+}
+
+export interface LogLine {
+  n: number;
+  at: string;
+  stream: "out" | "err";
+  text: string;
+}
+
+export interface JobLog {
+  attempt: number;
+  lines: LogLine[];
+  newest: number;
+  cut: number;
+  cursor: string;
+}
+
 export interface JobState {
   session_id: string;
   title: string;
+  kind?: JobKind;
+  attempt?: number;
+  /** Its place in the queue while it waits there. */
+  queue_position?: number | null;
+  command?: JobCommand;
+  artefacts?: Artefact[];
   status: JobStatus;
   step: number;
   total_steps: number;

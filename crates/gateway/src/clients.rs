@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use crate::{
     Gateway,
-    fanout::{ConnectedNamespace, Reader, ReaderStats},
+    fanout::{ConnectedNamespace, Mode, Reader, ReaderStats},
     metrics::Transport,
 };
 
@@ -173,7 +173,7 @@ impl Gateway {
             cursor: self.log.cursor(if stats.behind { stats.cursor } else { tail.max(stats.cursor) }),
             acked: stats.acked,
             lag: if stats.behind { tail.get().saturating_sub(stats.cursor.get()) } else { 0 },
-            state: state_of(info.transport, &stats),
+            state: state_of(info.transport, &stats, reader.polls()),
             connected_at: polled.map_or(info.connected_at, |poller| poller.first),
             resumes: stats.resumes + polled.map_or(0, |poller| poller.polls),
             gaps: stats.gaps + polled.map_or(0, |poller| poller.gaps),
@@ -250,9 +250,11 @@ impl Gateway {
     }
 }
 
-fn state_of(transport: Transport, stats: &ReaderStats) -> &'static str {
+fn state_of(transport: Transport, stats: &ReaderStats, polls: bool) -> &'static str {
     match (transport, stats.mode) {
         (Transport::LongPoll, _) => "waiting",
+        (_, Mode::Live) if polls => "waiting",
+        _ if polls => "polling",
         _ if stats.behind => "blocked",
         _ => "live",
     }

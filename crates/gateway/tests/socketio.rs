@@ -482,13 +482,24 @@ async fn the_server_asks_and_the_client_answers_or_time_runs_out() {
     let none = server.gateway.ask_socket(&id, "question", &args, Duration::from_millis(20)).await;
     assert!(none.expect_err("no answer").to_string().contains("20 ms"));
     assert_eq!(socket.text().await, "421[\"question\",1]");
-    assert!(server.gateway.emit_to_socket(&id, "hello", &args, false));
+    server.gateway.emit_to_socket(&id, "hello", &args, false).expect("it is there");
     assert_eq!(socket.text().await, "42[\"hello\",1]");
     assert!(server.gateway.disconnect_socket(&id));
     assert_eq!(socket.text().await, "41");
-    assert!(!server.gateway.emit_to_socket(&id, "hello", &args, false));
+    assert!(server.gateway.emit_to_socket(&id, "hello", &args, false).is_err());
     socket.send("40").await;
     assert!(socket.text().await.starts_with("40{"), "it may come back");
+    // A client that polls and does not: what waits for it has a limit.
+    let poller = Poller::join(&server).await;
+    let clients = server.gateway.clients(10).1;
+    let polling = clients.iter().find(|client| client.carrier == Some("polling")).expect("it is listed");
+    assert_eq!(polling.state, "polling");
+    let long = SocketArgs { values: vec![format!("\"{}\"", "x".repeat(10_000))], attachments: Vec::new() };
+    let id = &polling.namespaces[0].socket;
+    let taken = (0..100).take_while(|_| server.gateway.emit_to_socket(id, "x", &long, false).is_ok()).count();
+    assert!((1..100).contains(&taken), "{taken}");
+    assert_eq!(poller.poll().await.split('\u{1e}').count(), taken);
+    assert!(server.gateway.emit_to_socket(id, "x", &long, false).is_ok(), "there is room again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

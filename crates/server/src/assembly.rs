@@ -34,6 +34,12 @@ use crate::{
 /// How often retention is applied.
 const RETENTION_EVERY: Duration = Duration::from_secs(1);
 
+/// Channels that only the applications write to: their state is built from them.
+fn kept() -> impl Iterator<Item = &'static str> {
+    let own = [anywire_jobs::JOBS_CHANNEL];
+    own.into_iter().chain(anywire_monitor::OWN_CHANNELS).chain(anywire_pipeline::kept_channels())
+}
+
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -139,15 +145,13 @@ impl Anywire {
         let meter = Box::new(move || meter.figures());
         let monitor = Monitor::start(context("monitor"), config.monitor, meter).await?;
         let pipeline = Pipeline::start(context("pipeline"), config.pipeline, None).await?;
-        let kept = kept_channels();
-        kept.iter().for_each(|channel| gateway.keep_for_server(channel.as_str()));
-        let rules = Rules { message_bytes_max, kept };
-        let emitters = Emitters::new(context("emitters"), config.emitters, rules)?;
+        kept().for_each(|channel| gateway.keep_for_server(channel));
+        let kept = kept().flat_map(Channel::new).collect();
+        let emitters =
+            Emitters::new(context("emitters"), config.emitters, Rules { message_bytes_max, kept })?;
         let applications: Vec<Arc<dyn Application>> = vec![jobs, monitor, pipeline, emitters];
         let background = TaskTracker::new();
-        for application in &applications {
-            background.spawn(Arc::clone(application).run());
-        }
+        applications.iter().for_each(|one| drop(background.spawn(Arc::clone(one).run())));
         let overview = Overview::start(&gateway, shutdown.clone());
         tokio::spawn(apply_retention(Arc::clone(&log), clock, shutdown.clone()));
         let mut registry = Registry::default();
@@ -308,14 +312,6 @@ async fn engine(
             }
         }
     }
-}
-
-/// Channels that only the applications write to: their state is built from them.
-fn kept_channels() -> Vec<Channel> {
-    let monitor = anywire_monitor::OWN_CHANNELS.iter().copied();
-    let pipeline = anywire_pipeline::kept_channels();
-    let names = [anywire_jobs::JOBS_CHANNEL].into_iter().chain(monitor).chain(pipeline);
-    names.flat_map(Channel::new).collect()
 }
 
 async fn apply_retention(log: Arc<Log>, clock: Arc<dyn Clock>, shutdown: CancellationToken) {

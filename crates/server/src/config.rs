@@ -311,9 +311,9 @@ impl Settings {
     /// [`ConfigError`] names the key.
     pub fn finish(self) -> Result<Config, ConfigError> {
         let mut server = self.tree;
-        let emitters = take_nested(&mut server, "socketio", "redis");
         let mut section = |name: &str| server.remove(name).unwrap_or_else(|| Value::Table(Table::new()));
         let (jobs, monitor, pipeline) = (section("jobs"), section("monitor"), section("pipeline"));
+        let emitters = take_nested(&mut server, "socketio", "redis");
         let gateway: Table = GATEWAY_KEYS.iter().filter_map(|key| server.remove_entry(*key)).collect();
         let fit = |error| ConfigError::Value(Box::new(error));
         let config = Config {
@@ -329,9 +329,19 @@ impl Settings {
     }
 }
 
-/// Variables that begin with `ANYWIRE_` and are no settings: of tests, and of the lab's restart.
-const INTERNAL: [&str; 7] =
-    ["BIN", "CRASH_ROUNDS", "KAFKA", "RESTART_LISTEN", "URL", "TOKEN", "ALLOW_MISSING"];
+/// Variables that begin with `ANYWIRE_` and are no settings: of tests, of the lab's restart, and what a job tells its command.
+const INTERNAL: [&str; 10] = [
+    "BIN",
+    "CRASH_ROUNDS",
+    "KAFKA",
+    "RESTART_LISTEN",
+    "URL",
+    "TOKEN",
+    "ALLOW_MISSING",
+    "JOB",
+    "FILES",
+    "FILES_URL",
+];
 /// The top-level keys that belong to the gateway.
 pub(crate) const GATEWAY_KEYS: [&str; 6] =
     ["heartbeat_ms", "restart_window_ms", "shards", "auth", "limits", "socketio"];

@@ -51,7 +51,8 @@ const ANY_NAME: &str = "NAME";
 
 /// Whether a key holds other settings.
 pub(crate) fn is_section(key: &str) -> bool {
-    settings().iter().any(|setting| setting.section && is_named(&setting.key, key))
+    let within = |setting: &Setting| setting.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+    settings().iter().any(|setting| setting.section && (is_named(&setting.key, key) || within(setting)))
 }
 
 /// Whether a key is a setting with a value.

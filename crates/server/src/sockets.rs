@@ -56,8 +56,8 @@ async fn emit(State(anywire): State<Arc<Anywire>>, body: axum::body::Bytes) -> R
     let args = SocketArgs { values, attachments: Vec::new() };
     let Some(timeout_ms) = body.timeout_ms else {
         return match anywire.gateway.emit_to_socket(&body.socket, &body.event, &args, body.volatile) {
-            true => answer(json!({ "answered": false, "answer": null })),
-            false => refused(&AskError::Unknown { socket: body.socket }),
+            Ok(()) => answer(json!({ "answered": false, "answer": null })),
+            Err(error) => refused(&error),
         };
     };
     if !(1..=TIMEOUT_MS_MAX).contains(&timeout_ms) {
@@ -93,7 +93,7 @@ fn answer(value: Value) -> Response {
 fn refused(error: &AskError) -> Response {
     let (status, code) = match error {
         AskError::Unknown { .. } | AskError::TimedOut { .. } => (StatusCode::NOT_FOUND, "not_found"),
-        AskError::TooMany => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+        AskError::TooMany | AskError::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
     };
     (status, Json(json!({ "code": code, "message": error.to_string() }))).into_response()
 }

@@ -26,6 +26,8 @@ impl From<Failure> for Trouble {
 
 type Done = Result<(), Trouble>;
 
+/// The tests have everything that can be built in.
+const KAFKA: &str = "anywire/kafka";
 /// What `conformance/autobahn/run.mjs` and `conformance/openapi/run.py` end with when they cannot run their suite.
 const SUITE_ABSENT: i32 = 2;
 
@@ -53,17 +55,20 @@ pub(super) fn stages() -> Vec<Stage> {
         stage("tools", "the programs the tests need", &[], ensure_tools),
         stage("fmt", "cargo fmt --check", &[], |tally| cargo(tally, &["fmt", "--all", "--check"])),
         stage("clippy", "cargo clippy, warnings are errors", &[], |tally| {
-            cargo(tally, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+            cargo(
+                tally,
+                &["clippy", "--workspace", "--all-targets", "--features", KAFKA, "--", "-D", "warnings"],
+            )
         }),
         stage("tidy", "the house rules", &[], |_| Ok(tidy::run(&[])?)),
         stage("rust", "cargo test --workspace", &[], |tally| {
-            cargo(tally, &["test", "--workspace", "--no-fail-fast"])
+            cargo(tally, &["test", "--workspace", "--features", KAFKA, "--no-fail-fast"])
         }),
         stage("deny", "licences and advisories, where cargo-deny is installed", &[], deny),
         stage("client", "the TypeScript client: lint, unit tests, build, size", &["npm"], client),
         stage("console", "the console: lint, unit tests, build", &["npm"], console),
         stage("server", "release build of the server, with the console in it", &[], |tally| {
-            cargo(tally, &["build", "--release", "-p", "anywire", "-p", "anywire-bench"])
+            cargo(tally, &["build", "--release", "-p", "anywire", "-p", "anywire-bench", "--features", KAFKA])
         }),
         stage(
             "client-live",
@@ -82,7 +87,19 @@ pub(super) fn stages() -> Vec<Stage> {
         stage(
             "e2e",
             "real browser, real proxies, real clients",
-            &["npm", "chromium", "nginx", "python3", "redis-server", "curl", "ffmpeg", "espeak-ng"],
+            &[
+                "npm",
+                "chromium",
+                "nginx",
+                "python3",
+                "redis-server",
+                "curl",
+                "ffmpeg",
+                "espeak-ng",
+                "java",
+                "mvn",
+                "kcat",
+            ],
             e2e,
         ),
         stage("bench", "the benchmarks run and print their tables", &[], |_| Ok(bench::smoke()?)),

@@ -26,14 +26,15 @@ const OVERDUE: Duration = Duration::from_secs(10);
 
 /// The program that supervises, and what it is told before everything else.
 #[derive(Debug, Clone)]
-pub(crate) struct Worker {
+pub struct Supervisor {
     program: PathBuf,
     first: Option<&'static str>,
 }
 
-impl Worker {
+impl Supervisor {
     /// The configured one, or this program itself (proc(5)): its file may have been replaced meanwhile.
-    pub(crate) fn new(configured: Option<&Path>) -> Self {
+    #[must_use]
+    pub fn new(configured: Option<&Path>) -> Self {
         match configured {
             Some(program) => Self { program: program.to_owned(), first: None },
             None => Self { program: PathBuf::from("/proc/self/exe"), first: Some("worker") },
@@ -48,20 +49,20 @@ impl Worker {
 
 /// What is to be run, and where.
 #[derive(Debug)]
-pub(crate) struct Start<'a> {
+pub struct Start<'a> {
     /// The program and its arguments.
-    pub(crate) argv: &'a [OsString],
+    pub argv: &'a [OsString],
     /// The whole environment.
-    pub(crate) environment: &'a [(OsString, OsString)],
+    pub environment: &'a [(OsString, OsString)],
     /// The working directory.
-    pub(crate) directory: &'a Path,
+    pub directory: &'a Path,
     /// How long it may take to end when asked to.
-    pub(crate) grace: Duration,
+    pub grace: Duration,
 }
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub enum Ended {
     /// By itself.
     Exited(i32),
     /// By a signal.
@@ -73,15 +74,18 @@ pub(crate) enum Ended {
 }
 
 /// A command that runs.
-pub(crate) struct Running {
+pub struct Running {
     supervisor: Child,
     grace: Duration,
     control: OwnedWriteHalf,
     words: Lines<BufReader<OwnedReadHalf>>,
 }
 
-/// Starts a command; what it writes comes out of the two pipes.
-pub(crate) fn start(worker: &Worker, start: &Start<'_>) -> io::Result<(Running, ChildStdout, ChildStderr)> {
+/// Starts a command; what it writes comes out of the two pipes. Must be called inside a tokio runtime.
+///
+/// # Errors
+/// What the system says when there is no further process or descriptor, or the directory is not there.
+pub fn start(worker: &Supervisor, start: &Start<'_>) -> io::Result<(Running, ChildStdout, ChildStderr)> {
     let (own, its) = net::UnixStream::pair()?;
     own.set_nonblocking(true)?;
     let (words, control) = UnixStream::from_std(own)?.into_split();
@@ -108,7 +112,7 @@ pub(crate) fn start(worker: &Worker, start: &Start<'_>) -> io::Result<(Running, 
 
 impl Running {
     /// Waits until the command and everything it started is gone; it is asked to end when `stop` is cancelled.
-    pub(crate) async fn ended(self, stop: CancellationToken) -> Ended {
+    pub async fn ended(self, stop: CancellationToken) -> Ended {
         let Self { mut supervisor, grace, control, mut words } = self;
         let mut control = Some(control);
         let (mut ended, mut group) = (None, None);

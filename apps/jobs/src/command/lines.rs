@@ -2,9 +2,18 @@
 //!
 //! A carriage return ends a line too: that is how programs redraw a progress bar. A line that is too long is cut, and says so.
 //!
-//! Knows: line ends, UTF-8. Does not know: pipes, what a line means.
+//! Knows: line ends, UTF-8. Does not know: processes, what a line means.
 //!
 //! Invariant: never more than [`LINE_BYTES_MAX`] bytes are held, whatever comes.
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    sync::mpsc,
+    task::JoinHandle,
+};
+
+/// How many bytes are read at once from a pipe.
+const CHUNK_BYTES: usize = 16 << 10;
 
 /// The longest line that is kept, in bytes.
 pub(crate) const LINE_BYTES_MAX: usize = 8 << 10;
@@ -49,6 +58,34 @@ impl Lines {
         self.held.extend_from_slice(&bytes[..fitting]);
         self.dropped += bytes.len() - fitting;
     }
+}
+
+/// Reads a pipe to its end; each line goes to the channel with the pipe's name.
+pub fn read_lines<Name: Copy + Send + 'static>(
+    mut pipe: impl AsyncRead + Unpin + Send + 'static,
+    name: Name,
+    sender: mpsc::Sender<(Name, String)>,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut lines = Lines::default();
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            let count = pipe.read(&mut chunk).await.unwrap_or(0);
+            let mut found = Vec::new();
+            match count {
+                0 => lines.finish(|line| found.push(line)),
+                _ => lines.push(&chunk[..count], |line| found.push(line)),
+            }
+            for line in found {
+                if sender.send((name, line)).await.is_err() {
+                    return;
+                }
+            }
+            if count == 0 {
+                return;
+            }
+        }
+    })
 }
 
 /// Without what a terminal would not show: colours, cursor moves, bells.

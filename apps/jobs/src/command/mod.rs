@@ -23,7 +23,8 @@ pub(crate) mod programs;
 pub(crate) mod runner;
 pub(crate) mod supervise;
 
+pub use child::{Ended, Running, Start, Supervisor, start};
 pub(crate) use lines::LINE_BYTES_MAX;
-pub use lines::Lines;
+pub use lines::{Lines, read_lines};
 pub(crate) use parse::cut;
 pub use parse::{Parser, PatternError, Told};

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Parser, child::Worker, programs};
+use super::{Parser, child::Supervisor, programs};
 use crate::{
     config::{CommandSection, JobsConfig, ParserKind},
     order::{Order, VIDEO},
@@ -99,7 +99,7 @@ pub(crate) fn check(config: &JobsConfig, order: &Order) -> Result<(), PlanError>
 }
 
 /// What is to be started.
-pub(crate) fn plan(config: &JobsConfig, worker: &Worker, order: &Order) -> Result<Plan, PlanError> {
+pub(crate) fn plan(config: &JobsConfig, worker: &Supervisor, order: &Order) -> Result<Plan, PlanError> {
     let (name, section, arguments) = match order {
         Order::Configured { name, parameters } => {
             let section = lookup(config, name)?;
@@ -317,7 +317,7 @@ mod tests {
             timeout_ms: None,
         };
         let error =
-            plan(&JobsConfig::default(), &Worker::new(None), &order).expect_err("missing").to_string();
+            plan(&JobsConfig::default(), &Supervisor::new(None), &order).expect_err("missing").to_string();
         assert!(error.contains("apt install no-such-program"), "{error}");
     }
 }

@@ -12,18 +12,14 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    sync::mpsc,
-    task::JoinHandle,
-    time::Instant,
-};
+use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Lines, Told,
+    Told,
     child::{self, Ended, Start},
     journal::{Journal, Line, Pipe},
+    lines::read_lines,
     plan::{self, Plan},
     programs,
 };
@@ -39,8 +35,6 @@ use crate::{
 const STEP_EVERY: Duration = Duration::from_millis(50);
 /// How often the size of the files is looked at.
 const MEASURE_EVERY: Duration = Duration::from_secs(2);
-/// How many bytes are read at once from a pipe.
-const CHUNK_BYTES: usize = 16 << 10;
 /// How many lines wait between pipe and run.
 const LINES_WAITING: usize = 256;
 /// How long pipes may stay open after the command has ended: somebody out of reach may hold them.
@@ -141,7 +135,7 @@ impl<'a> Run<'a> {
         let _whatever_happens = end.clone().drop_guard();
         let ended = tokio::spawn(running.ended(end.clone()));
         let (sender, lines) = mpsc::channel(LINES_WAITING);
-        let readers = [read(stdout, Pipe::Out, sender.clone()), read(stderr, Pipe::Err, sender)];
+        let readers = [read_lines(stdout, Pipe::Out, sender.clone()), read_lines(stderr, Pipe::Err, sender)];
         let (ended, why) = self.follow(lines, ended, &end, &stop).await;
         readers.iter().for_each(JoinHandle::abort);
         self.conclude(ended, why).await
@@ -267,34 +261,6 @@ impl<'a> Run<'a> {
             "its files take {bytes} bytes, the limit is {limit}; raise jobs.command_files_bytes_max, or let it write less"
         )
     }
-}
-
-/// Reads a pipe to its end.
-fn read(
-    mut pipe: impl AsyncRead + Unpin + Send + 'static,
-    name: Pipe,
-    sender: mpsc::Sender<(Pipe, String)>,
-) -> JoinHandle<()> {
-    tokio::spawn(async move {
-        let mut lines = Lines::default();
-        let mut chunk = vec![0; CHUNK_BYTES];
-        loop {
-            let count = pipe.read(&mut chunk).await.unwrap_or(0);
-            let mut found = Vec::new();
-            match count {
-                0 => lines.finish(|line| found.push(line)),
-                _ => lines.push(&chunk[..count], |line| found.push(line)),
-            }
-            for line in found {
-                if sender.send((name, line)).await.is_err() {
-                    return;
-                }
-            }
-            if count == 0 {
-                return;
-            }
-        }
-    })
 }
 
 /// When the next bundle is due: soon for a step, in its time for everything else.

@@ -40,7 +40,7 @@ pub(super) fn encode(
         "-c:v",
         "libx264",
         "-preset",
-        "fast",
+        "veryfast",
         "-crf",
         "21",
         "-pix_fmt",

@@ -96,9 +96,15 @@ pub(super) fn preview(work: &Path, index: usize, scene: &Scene, into: &Path) -> 
     run("ffmpeg", work, &arguments).map(|_| ())
 }
 
-/// Lines of about the same length; more words are written smaller.
+/// As few lines as fit, of about the same length; more words are written smaller.
 fn wrap(text: &str) -> Vec<String> {
     let chars_max = if text.chars().count() <= 84 { 30 } else { 40 };
+    let fewest = wrap_at(text, chars_max).len();
+    let balanced = (1..chars_max).map(|chars| wrap_at(text, chars)).find(|lines| lines.len() == fewest);
+    balanced.unwrap_or_else(|| wrap_at(text, chars_max))
+}
+
+fn wrap_at(text: &str, chars_max: usize) -> Vec<String> {
     let mut lines: Vec<String> = vec![String::new()];
     for word in text.split_whitespace() {
         let line = lines.last_mut().expect("it begins with one");

@@ -105,6 +105,7 @@ impl Making {
         for (index, text) in script.scenes.iter().enumerate() {
             self.part(index, script.scenes.len(), text);
             let duration_s = speech::speak(work, index, text, script.language)?;
+            self.note(&format!("scene {}, {duration_s:.1} s: {text}", index + 1));
             scenes.push(Scene { text: text.clone(), duration_s });
         }
         Ok(scenes)
@@ -140,6 +141,7 @@ impl Making {
         std::fs::rename(work.join(VIDEO), self.files.join(VIDEO))?;
         std::fs::write(self.files.join(CAPTIONS), encode::captions(scenes))?;
         std::fs::remove_dir_all(work)?;
+        self.note(&format!("{VIDEO}: {:.1} s, {} bytes", made.duration_s, made.size_bytes));
         let url = |name: &str| format!("{}/{name}", self.files_url);
         let video = json!({
             "url": url(VIDEO), "duration_s": made.duration_s, "size_bytes": made.size_bytes, "width": made.width,
@@ -171,6 +173,11 @@ impl Making {
     fn percent(&self, share: f64) -> f64 {
         let (begin, end) = (BEGINS[self.step], BEGINS[self.step + 1]);
         ((begin + (end - begin) * share.clamp(0.0, 1.0)) * 10.0).round() / 10.0
+    }
+
+    /// A line for the log.
+    fn note(&self, line: &str) {
+        let _gone = writeln!(std::io::stderr(), "{line}");
     }
 
     fn say(&mut self, words: &Value) {

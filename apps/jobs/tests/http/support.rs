@@ -169,7 +169,8 @@ impl World {
 
     /// The data of every `progress_update` of a job.
     pub(crate) async fn updates(&self, id: &str) -> Vec<Value> {
-        self.events(&format!("progress_{id}")).await.iter().map(|event| data(event)).collect()
+        let events = self.events(&format!("progress_{id}")).await;
+        events.iter().filter(|event| is_update(event)).map(|event| data(event)).collect()
     }
 
     /// Waits for the first update of a job that fits.
@@ -179,7 +180,11 @@ impl World {
         let wait = async {
             loop {
                 if let Followed::Events(events) = follow.next().await.expect("readable")
-                    && let Some(found) = events.iter().map(|event| data(event)).find(|data| fits(data))
+                    && let Some(found) = events
+                        .iter()
+                        .filter(|event| is_update(event))
+                        .map(|event| data(event))
+                        .find(|data| fits(data))
                 {
                     return found;
                 }
@@ -271,6 +276,11 @@ impl World {
         let answer = self.call("HEAD", path, &[("tus-resumable", "1.0.0")], Body::empty()).await.expect(200);
         answer.header("upload-offset").to_owned()
     }
+}
+
+/// Lines of a command's output come on the same channel.
+fn is_update(event: &Event) -> bool {
+    event.name.as_str() == "progress_update"
 }
 
 pub(crate) fn data(event: &Event) -> Value {

@@ -11,18 +11,24 @@ import { computed, ref, shallowRef } from "vue";
 import { useActivity } from "@/shared/activityStore";
 import { ApiError, api } from "@/shared/api";
 import { useLive } from "@/shared/liveStore";
-import type { JobState, JobStatus } from "@/shared/wire";
+import type { JobKind, JobState, JobStatus } from "@/shared/wire";
 import { JobFollowers } from "./jobFollowers";
 import { isNewer } from "./progress";
 
 const PAGE = 50;
 const RETRY_MS = 3000;
 
-export const useJobs = defineStore("jobs", () => {
+/** The list of the Jobs page. */
+export const useJobs = defineStore("jobs", () => jobList(""));
+/** The videos of the chat. */
+export const useVideos = defineStore("videos", () => jobList("video"));
+
+function jobList(firstKind: JobKind | "") {
   const live = useLive();
   const activity = useActivity();
   const all = ref<JobState[]>([]);
   const state = ref<JobStatus | "">("");
+  const kind = ref<JobKind | "">(firstKind);
   const loading = ref(false);
   const loaded = ref(false);
   const more = ref(false);
@@ -31,36 +37,34 @@ export const useJobs = defineStore("jobs", () => {
   let again: ReturnType<typeof setTimeout> | undefined;
   let stopChanges: (() => void) | null = null;
 
-  const jobs = computed(() => all.value.filter((job) => state.value === "" || job.status === state.value));
+  const jobs = computed(() => matching(all.value, state.value, kind.value));
+
+  const filters = () => ({ state: state.value || undefined, kind: kind.value || undefined });
 
   async function load(): Promise<void> {
     clearTimeout(again);
+    await fetchPage();
+    if (error.value?.transient) again = setTimeout(() => void load(), RETRY_MS);
+  }
+
+  async function loadMore(): Promise<void> {
+    const last = all.value.at(-1);
+    if (last && !loading.value) await fetchPage(last.session_id);
+  }
+
+  /** The newest jobs, or those before one. */
+  async function fetchPage(before?: string): Promise<void> {
     loading.value = true;
     try {
-      const list = await api.jobs({ state: state.value || undefined, limit: PAGE });
-      all.value = sorted(list.jobs);
+      const list = await api.jobs({ ...filters(), limit: PAGE, before });
+      if (before === undefined) all.value = sorted(list.jobs);
+      else for (const job of list.jobs) put(job);
       more.value = list.jobs.length >= PAGE;
       error.value = null;
       loaded.value = true;
       follow();
     } catch (cause) {
       error.value = cause instanceof ApiError ? cause : new ApiError("internal", 0, String(cause));
-      if (error.value.transient) again = setTimeout(() => void load(), RETRY_MS);
-    } finally {
-      loading.value = false;
-    }
-  }
-
-  async function loadMore(): Promise<void> {
-    const last = all.value.at(-1);
-    if (!last || loading.value) return;
-    loading.value = true;
-    try {
-      const list = await api.jobs({ state: state.value || undefined, limit: PAGE, before: last.session_id });
-      for (const job of list.jobs) put(job);
-      more.value = list.jobs.length >= PAGE;
-    } catch (cause) {
-      if (cause instanceof ApiError) error.value = cause;
     } finally {
       loading.value = false;
     }
@@ -103,8 +107,13 @@ export const useJobs = defineStore("jobs", () => {
     followers.update([]);
   }
 
-  return { jobs, state, loading, loaded, more, error, load, loadMore, open, close, put, remove };
-});
+  return { jobs, state, kind, loading, loaded, more, error, load, loadMore, open, close, put, remove, refresh };
+}
+
+function matching(jobs: JobState[], state: JobStatus | "", kind: JobKind | ""): JobState[] {
+  const fits = (wanted: string, is: string | undefined) => wanted === "" || wanted === is;
+  return jobs.filter((job) => fits(state, job.status) && fits(kind, job.kind));
+}
 
 function sorted(jobs: JobState[]): JobState[] {
   return [...jobs].sort(

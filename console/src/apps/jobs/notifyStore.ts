@@ -1,5 +1,5 @@
 /**
- * Browser notifications when a report is ready. Permission is asked for only by a person's click ({@link enable}).
+ * Browser notifications when a report is ready, and for whoever else has something to say. Permission is asked for only by a person's click ({@link enable}).
  */
 import { defineStore } from "pinia";
 import { computed, ref } from "vue";
@@ -52,15 +52,20 @@ export const useNotify = defineStore("notify", () => {
   }
 
   function show(change: JobChanged): void {
-    const { title, body } = words(change);
+    notify({ ...words(change), tag: `anywire-${change.session_id}` }, () => openJob(change.session_id));
+  }
+
+  /** Says something if notifications are on; `open` is what a click leads to. */
+  function notify({ title, body, tag }: { title: string; body: string; tag: string }, open: () => void): void {
+    if (state.value !== "on") return;
     // The tag makes one notification of what several tabs say.
-    const notification = new Notification(title, { body, tag: `anywire-${change.session_id}`, icon: "/favicon.svg" });
+    const notification = new Notification(title, { body, tag, icon: "/favicon.svg" });
     notification.onclick = () => {
       window.focus();
-      openJob(change.session_id);
+      open();
       notification.close();
     };
   }
 
-  return { state, enable, disable, start };
+  return { state, enable, disable, start, notify };
 });

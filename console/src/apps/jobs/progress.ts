@@ -6,7 +6,7 @@
  */
 import type { LiveEvent } from "@/shared/live";
 import type { JobState, JobStatus, JobStep } from "@/shared/wire";
-import { REPORT_STEPS } from "./reportSteps";
+import { REPORT_STEPS, VIDEO_STEPS } from "./reportSteps";
 
 export interface LocalBytes {
   sent: number;
@@ -86,7 +86,8 @@ function stateOf(status: JobStatus, finished: boolean, current: boolean): RowSta
 }
 
 function nameToCome(state: JobState, index: number): string {
-  const isReport = state.metadata?.upload !== undefined || state.total_steps === REPORT_STEPS.length;
+  if (state.kind === "video") return VIDEO_STEPS[index - 1] ?? "";
+  const isReport = state.metadata?.upload !== undefined || state.kind === "report";
   return (isReport ? REPORT_STEPS[index - 1] : undefined) ?? "";
 }
 

@@ -10,3 +10,6 @@ export const REPORT_STEPS = [
   "render",
   "publish",
 ] as const;
+
+/** The steps of a video, in order. */
+export const VIDEO_STEPS = ["script", "speech", "frames", "encode", "publish"] as const;

@@ -23,6 +23,11 @@ export class RateWindow {
     this.#trim(at);
   }
 
+  /** When the counters came last. */
+  get newest(): number {
+    return this.#samples.at(-1)?.at ?? 0;
+  }
+
   clear(): void {
     this.#samples = [];
   }

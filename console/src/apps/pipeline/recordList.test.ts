@@ -30,7 +30,8 @@ describe("the list of records", () => {
 
   it("holds a record once, however often it is delivered", () => {
     const list = new RecordList(10);
-    for (const event of [received("a"), step("processing-failed", "a", 5, { error: "x" }), received("a")]) list.apply(event);
+    for (const event of [received("a"), step("processing-failed", "a", 5, { error: "x" }), received("a")])
+      list.apply(event);
     expect(list.size).toBe(1);
     expect(list.get("a")).toMatchObject({ status: "FAILED", error: "x" });
   });

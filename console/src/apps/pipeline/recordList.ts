@@ -138,7 +138,8 @@ export function fits(filter: Filter): (entry: LogEntry) => boolean {
     if (filter.status !== "" && entry.status !== filter.status) return false;
     if (words.length === 0) return true;
     const place = `${entry.topic} ${entry.topic}/${entry.partition}/${entry.offset}`;
-    const text = `${place} ${entry.logId} ${entry.consumerId ?? ""} ${entry.error ?? ""} ${entry.dataType}`.toLowerCase();
+    const text =
+      `${place} ${entry.logId} ${entry.consumerId ?? ""} ${entry.error ?? ""} ${entry.dataType}`.toLowerCase();
     return words.every((word) => text.includes(word));
   };
 }

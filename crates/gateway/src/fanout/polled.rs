@@ -175,6 +175,13 @@ impl Reader {
         state.mode == Mode::Live && waiting.is_some_and(|waiting| waiting.turn == turn)
     }
 
+    /// Whether this poll is the one that is to be answered, waiting or being worked on.
+    pub(crate) fn holds(&self, turn: u32) -> bool {
+        let state = self.state.lock();
+        let waiting = state.spaces.as_ref().and_then(|spaces| spaces.waiting.as_ref());
+        waiting.is_some_and(|waiting| waiting.turn == turn)
+    }
+
     /// A WebSocket is tried, or has been given up. The poll that waits is released, so that the client can stop polling.
     pub(crate) fn set_probing(&self, delivery: &Delivery, probing: bool) {
         let mut state = self.state.lock();

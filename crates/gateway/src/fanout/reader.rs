@@ -196,7 +196,8 @@ impl Reader {
     /// Whether a reader that another library writes for is behind: nobody drains it while its connection takes nothing.
     fn is_behind_unseen(&self, state: &State) -> bool {
         let cursor = state.subscription.cursor(Offset::MAX);
-        matches!(self.wire, Wire::Woken) && state.subscription.channels().any(|tail| tail.has_after(cursor))
+        !matches!(self.wire, Wire::Direct(_))
+            && state.subscription.channels().any(|tail| tail.has_after(cursor))
     }
 
     /// Changes the subscription and queues what the client must hear about it first.

@@ -19,7 +19,10 @@ use anywire_protocol::socketio::{Args, Emit};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::{Gateway, fanout::Reader};
+use crate::{
+    Gateway,
+    fanout::{Reader, UNSENT_BYTES_MAX},
+};
 
 /// The most answers that are waited for.
 const ASKS_MAX: usize = 100_000;
@@ -40,6 +43,16 @@ pub enum AskError {
         socket: String,
         /// How long it had.
         millis: u64,
+    },
+    /// The client reads nothing at the moment, and enough waits for it.
+    #[error(
+        "socket {socket:?} takes nothing at the moment: {waiting_bytes} bytes wait for it; try again later"
+    )]
+    Full {
+        /// The public id.
+        socket: String,
+        /// What waits.
+        waiting_bytes: usize,
     },
     /// Too many answers are waited for already.
     #[error("{ASKS_MAX} answers are waited for already, the limit; ask more slowly")]
@@ -80,16 +93,27 @@ impl Drop for Ask<'_> {
 }
 
 impl Gateway {
-    /// Emits an event to one socket of this process; false if there is none. A volatile one is dropped unless the socket can take it at once.
+    /// Emits an event to one socket of this process. A volatile one is dropped unless the socket can take it at once.
     ///
     /// Cost: O(connections) to find the socket.
-    pub fn emit_to_socket(&self, socket: &str, name: &str, args: &Args, volatile: bool) -> bool {
-        let Some((reader, namespace)) = self.find_socket(socket) else { return false };
-        let emit = Emit { namespace: &namespace, name, ack: None, args };
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub fn emit_to_socket(
+        &self,
+        socket: &str,
+        name: &str,
+        args: &Args,
+        volatile: bool,
+    ) -> Result<(), AskError> {
+        let (reader, namespace) = self.socket_with_room(socket)?;
         if volatile && !reader.takes_at_once() {
-            return true;
+            return Ok(());
         }
-        reader.say(&self.delivery, &emit.words())
+        match reader.say(&self.delivery, &Emit { namespace: &namespace, name, ack: None, args }.words()) {
+            true => Ok(()),
+            false => Err(AskError::Unknown { socket: socket.to_owned() }),
+        }
     }
 
     /// Emits an event to one socket of this process and waits for its answer.
@@ -104,7 +128,7 @@ impl Gateway {
         patience: Duration,
     ) -> Result<Args, AskError> {
         let unknown = || AskError::Unknown { socket: socket.to_owned() };
-        let (reader, namespace) = self.find_socket(socket).ok_or_else(unknown)?;
+        let (reader, namespace) = self.socket_with_room(socket)?;
         let asks = &self.socketio.asks;
         let id = asks.next.fetch_add(1, Relaxed);
         let (sender, receiver) = oneshot::channel();
@@ -138,6 +162,17 @@ impl Gateway {
             self.fanout.unwatch_reader(&reader, channel);
         }
         true
+    }
+
+    /// A socket, if not too much waits for it already.
+    fn socket_with_room(&self, socket: &str) -> Result<(Arc<Reader>, Arc<str>), AskError> {
+        let found = self.find_socket(socket);
+        let (reader, namespace) = found.ok_or_else(|| AskError::Unknown { socket: socket.to_owned() })?;
+        let waiting_bytes = reader.unsent_bytes();
+        match waiting_bytes > UNSENT_BYTES_MAX {
+            true => Err(AskError::Full { socket: socket.to_owned(), waiting_bytes }),
+            false => Ok((reader, namespace)),
+        }
     }
 
     fn find_socket(&self, socket: &str) -> Option<(Arc<Reader>, Arc<str>)> {

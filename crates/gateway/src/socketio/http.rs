@@ -18,7 +18,12 @@ use http::{HeaderValue, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 
-use super::{Asked, MAIN_LISTENER, Request, inbound::Inbound, session::Session, upgrade, websocket};
+use super::{
+    Asked, MAIN_LISTENER, Request,
+    inbound::Inbound,
+    session::{GivenUp, Session},
+    upgrade, websocket,
+};
 use crate::{
     Gateway,
     accept::{ListenerName, with_plain_socket},
@@ -72,21 +77,6 @@ fn payload(payload: Bytes) -> Response {
     (headers, payload).into_response()
 }
 
-/// Ends the session if its poll is given up: nobody knows then whether an answer was on the way.
-struct GivenUp<'a> {
-    gateway: &'a Gateway,
-    session: &'a Session,
-    waits: bool,
-}
-
-impl Drop for GivenUp<'_> {
-    fn drop(&mut self) {
-        if self.waits {
-            self.session.close(self.gateway, CLOSE);
-        }
-    }
-}
-
 async fn poll(gateway: &Arc<Gateway>, session: &Session) -> Response {
     if session.is_last_poll(gateway) {
         return payload(Bytes::from_static(NOOP.as_bytes()));
@@ -101,14 +91,11 @@ async fn poll(gateway: &Arc<Gateway>, session: &Session) -> Response {
             return refusal(&EngineError::BadRequest);
         }
     };
-    let mut guard = GivenUp { gateway, session, waits: true };
+    let _guard = GivenUp { gateway, session, turn };
     let mut fetched = None;
     loop {
         match session.reader().advance_wait(&gateway.delivery, turn, fetched.take()) {
-            Wait::Answer(bytes) | Wait::Answered(Some(bytes)) => {
-                guard.waits = false;
-                return payload(bytes);
-            }
+            Wait::Answer(bytes) | Wait::Answered(Some(bytes)) => return payload(bytes),
             Wait::Answered(None) => return refusal(&EngineError::BadRequest),
             Wait::Behind(request) => fetched = fetch(gateway, request).await,
             Wait::Waits => session.reader().woken().await,

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 
 use super::{
     Asked,
-    session::Session,
+    session::{GivenUp, Session},
     upgrade::{self, Taken},
     websocket,
 };
@@ -197,6 +197,7 @@ impl PollRequest<'_> {
             Err(error) => return self.refuse(error).await,
         };
         reader.wake_on_answer(false);
+        let _guard = GivenUp { gateway: self.gateway, session: self.session, turn };
         let mut fetched = None;
         loop {
             match reader.advance_wait(&self.gateway.delivery, turn, fetched.take()) {
@@ -258,10 +259,7 @@ impl PollRequest<'_> {
             Flow::Go
         };
         match read_ready(self.stream, take) {
-            Some(Flow::End) => {
-                self.session.close(self.gateway, CLOSE);
-                Err(io::ErrorKind::ConnectionReset.into())
-            }
+            Some(Flow::End) => Err(io::ErrorKind::ConnectionReset.into()),
             _ => Ok(()),
         }
     }

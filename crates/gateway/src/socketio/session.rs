@@ -38,6 +38,21 @@ pub(crate) struct Session {
     _counted: Counted,
 }
 
+/// Ends the session if its poll is given up: nobody knows then whether an answer was on the way.
+pub(super) struct GivenUp<'a> {
+    pub(super) gateway: &'a Gateway,
+    pub(super) session: &'a Session,
+    pub(super) turn: u32,
+}
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        if self.session.reader.holds(self.turn) {
+            self.session.close(self.gateway, CLOSE);
+        }
+    }
+}
+
 /// What was borrowed from a session; it goes back even if the request is cut off.
 struct Borrowed<'a> {
     session: &'a Session,

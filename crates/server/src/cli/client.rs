@@ -14,7 +14,7 @@ use super::{PublishArgs, ServerArgs, TailArgs};
 /// The pauses before another try, in seconds.
 const BACK_OFF_S: [u64; 6] = [1, 2, 4, 8, 16, 30];
 
-fn agent() -> ureq::Agent {
+pub(super) fn agent() -> ureq::Agent {
     let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
     ureq::Agent::config_builder().http_status_as_error(false).build().into()
 }

@@ -1,9 +1,10 @@
-//! The command line: `serve`, `publish`, `tail`, `monitor`, `config`.
+//! The command line: `serve`, `publish`, `tail`, `run`, `monitor`, `config`.
 //!
 //! Knows: arguments. Does not know: what a server is made of.
 
 mod client;
 mod monitor;
+mod run;
 mod serve;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -28,6 +29,8 @@ enum Command {
     Publish(PublishArgs),
     /// Print the events of channels as they come, one JSON object a line.
     Tail(TailArgs),
+    /// Run a command here and let others watch it on a running server: `anywire run -- make all`.
+    Run(RunArgs),
     /// Report this machine's performance to a running server, until it is stopped.
     Monitor(MonitorArgs),
     /// What a server starts beside itself.
@@ -104,6 +107,24 @@ struct TailArgs {
 }
 
 #[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// What people call it. Default: the command line.
+    #[arg(long)]
+    title: Option<String>,
+    /// How its output becomes progress: lines, json or ffmpeg.
+    #[arg(long, default_value = "lines")]
+    parser: String,
+    /// A regular expression with groups named step, percent, message, or done and total.
+    #[arg(long, value_name = "REGEX")]
+    pattern: Option<String>,
+    /// The command and its arguments, after `--`.
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    command: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Args)]
 struct MonitorArgs {
     /// The address of the server that shows it, such as https://status.example.
     #[arg(long, value_name = "URL")]
@@ -135,6 +156,10 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Publish(args) => client::publish(&args),
         Command::Tail(args) => client::tail(&args),
+        Command::Run(args) => match run::run(&args) {
+            Ok(status) => return status,
+            Err(message) => Err(message),
+        },
         Command::Monitor(args) => monitor::run(&args),
         Command::Config(args) => show_config(&args),
         Command::Worker { arguments } => return anywire_jobs::worker(arguments),

@@ -73,6 +73,8 @@ struct Shared {
     topics: BTreeMap<TopicName, u32>,
     /// The offset that the next record of a partition gets.
     ends: RwLock<HashMap<Partition, u64>>,
+    /// The oldest offset of a partition, with what retention had taken when it was read.
+    begins: RwLock<HashMap<Partition, (Offset, u64)>>,
     /// Counts whatever a waiting member should look at: records, members that came or went.
     grown: watch::Sender<u64>,
     groups: Mutex<Groups>,
@@ -111,6 +113,7 @@ impl EmbeddedTopics {
             log,
             topics,
             ends: RwLock::default(),
+            begins: RwLock::default(),
             grown: watch::Sender::new(0),
             groups: Mutex::default(),
             commits: RwLock::default(),
@@ -305,11 +308,7 @@ impl Shared {
     async fn lag(&self, group: &str, partition: Partition) -> Result<PartitionLag, TopicsError> {
         let commit = self.commit_of(group, &partition).await?;
         let end = self.end(&partition);
-        let channel = topic_channel(&partition)?;
-        let trimmed =
-            self.log.engine().channel_state(&channel).map_or(Offset::ZERO, |state| state.trimmed_through);
-        let begin =
-            self.first_after(&partition, trimmed).await?.map_or(end, |(_, record)| record.place.offset);
+        let begin = self.begin(&partition, end).await?;
         let next = match commit {
             Some(commit) if commit.offset < end => {
                 self.first_after(&partition, Offset::new(commit.log)).await?
@@ -318,6 +317,21 @@ impl Shared {
         };
         let oldest = next.map(|(_, record)| record.time);
         Ok(PartitionLag { partition, begin, end, committed: commit.map(|commit| commit.offset), oldest })
+    }
+
+    /// The oldest offset that is kept. It is read again only after retention took something: lag is measured every second.
+    async fn begin(&self, partition: &Partition, end: u64) -> Result<u64, TopicsError> {
+        let channel = topic_channel(partition)?;
+        let state = self.log.engine().channel_state(&channel).filter(|state| state.events > 0);
+        let Some(trimmed) = state.map(|state| state.trimmed_through) else { return Ok(end) };
+        if let Some((known, begin)) = self.begins.read().get(partition)
+            && *known == trimmed
+        {
+            return Ok(*begin);
+        }
+        let Some((_, oldest)) = self.first_after(partition, trimmed).await? else { return Ok(end) };
+        self.begins.write().insert(partition.clone(), (trimmed, oldest.place.offset));
+        Ok(oldest.place.offset)
     }
 
     /// Where a group goes on in a partition, from memory, else from the log.

@@ -1,0 +1,195 @@
+/**
+ * The pipeline on a real Kafka broker on this machine.
+ *
+ *   node bench/pipeline.mjs throughput [--records 400000]              records a second by schema, CPU a record, beside kcat reading the same topic
+ *   node bench/pipeline.mjs latency [--seconds 30] [--rate 500] [--browsers 50]   from the record's time to 50 SSE readers
+ *   node bench/pipeline.mjs idle [--seconds 60]                        bytes and requests of a page on which nothing happens
+ *
+ * Needs `cargo build --release -p anywire --features kafka`, Java, Maven and kcat; ANYWIRE_BIN names another binary.
+ *
+ * Knows: how to start everything and read clocks. Does not know: how the pipeline works.
+ */
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { get } from "node:http";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const root = resolve(import.meta.dirname, "..");
+const script = join(root, "xtask/kafka/broker.sh");
+const binary = process.env.ANYWIRE_BIN ?? join(root, "target/release/anywire");
+const TICKS_A_SECOND = 100;
+const PATIENCE_MS = 300_000;
+
+const sleep = (ms) => new Promise((wake) => setTimeout(wake, ms));
+const option = (name, fallback) => {
+  const at = process.argv.indexOf(`--${name}`);
+  return at < 0 ? fallback : Number(process.argv[at + 1]);
+};
+
+async function until(what, ask) {
+  const end = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const answer = await Promise.resolve(ask()).catch(() => null);
+    if (answer) return answer;
+    if (Date.now() > end) throw new Error(`waited in vain until ${what}`);
+    await sleep(50);
+  }
+}
+
+async function freePort() {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address();
+  probe.close();
+  await once(probe, "close");
+  return port;
+}
+
+/** CPU seconds of a process, of all its threads. */
+function cpuSeconds(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND;
+}
+
+function start(program, args, ready) {
+  const child = spawn(program, args, { stdio: ["ignore", "ignore", "inherit"] });
+  process.once("exit", () => child.kill("SIGKILL"));
+  return until(`${program} is ready`, ready).then(() => child);
+}
+
+async function world(lines) {
+  const dir = mkdtempSync(join(tmpdir(), "anywire-bench-"));
+  const [kafkaPort, port] = [await freePort(), await freePort()];
+  const brokers = `127.0.0.1:${kafkaPort}`;
+  const broker = await start(script, ["run", join(dir, "kafka"), String(kafkaPort)], () => run("kcat", ["-b", brokers, "-L", "-m", "2"]));
+  const config = join(dir, "anywire.toml");
+  const logging = '[logging]\nlevel = "warn"\n';
+  writeFileSync(config, `${logging}[pipeline]\nkafka = "${brokers}"\ntopics = ["bench"]\npartitions = 4\n${lines(dir)}\n`);
+  const url = `http://127.0.0.1:${port}`;
+  const server = await start(binary, ["serve", "--listen", `127.0.0.1:${port}`, "--data", join(dir, "data"), "--config", config], async () => {
+    const { topics } = await (await fetch(`${url}/api/producers/topics`)).json();
+    return topics.length > 0;
+  });
+  const end = () => {
+    for (const child of [server, broker]) child.kill("SIGKILL");
+    rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
+  };
+  return { brokers, url, port, server, end };
+}
+
+const counters = async (url) => (await fetch(`${url}/api/consumers/statistics`)).json();
+const post = (url, path, body) => fetch(`${url}${path}`, { method: "POST", body: JSON.stringify(body) });
+
+async function produceAll(brokers, count) {
+  const child = spawn("kcat", ["-b", brokers, "-t", "bench", "-P"], { stdio: ["pipe", "ignore", "inherit"] });
+  for (let n = 0; n < count; n += 1000) {
+    const lines = Array.from({ length: 1000 }, (_, m) => `{"name":"record ${n + m}","value":${n + m}}\n`).join("");
+    if (!child.stdin.write(lines)) await once(child.stdin, "drain");
+  }
+  child.stdin.end();
+  await once(child, "exit");
+}
+
+async function throughput() {
+  const records = option("records", 400_000);
+  const { brokers, url, server, end } = await world((dir) => {
+    const schema = { type: "object", required: ["name"], properties: { name: { type: "string" }, value: { type: "number" } } };
+    writeFileSync(join(dir, "schema.json"), JSON.stringify(schema));
+    return `consumers = 0\nschema = ${JSON.stringify(join(dir, "schema.json"))}`;
+  });
+  await produceAll(brokers, records);
+  const peer = spawn("bash", ["-c", `time kcat -b ${brokers} -t bench -C -e -q -o beginning > /dev/null`], { stdio: ["ignore", "ignore", "pipe"] });
+  let timed = "";
+  peer.stderr.on("data", (text) => (timed += text));
+  const before = cpuSeconds(server.pid);
+  const began = Date.now();
+  await post(url, "/api/consumers", {});
+  await until("all are processed", async () => (await counters(url)).processedMessages >= records);
+  const seconds = (Date.now() - began) / 1000;
+  const cpu = cpuSeconds(server.pid) - before;
+  if (peer.exitCode === null) await once(peer, "exit");
+  const of = (name) => {
+    const found = new RegExp(`${name}\\s+(\\d+)m([\\d.]+)s`).exec(timed);
+    return Number(found?.[1] ?? 0) * 60 + Number(found?.[2] ?? 0);
+  };
+  const peerCpu = of("user") + of("sys");
+  console.log(JSON.stringify({
+    records,
+    seconds,
+    recordsPerSecond: Math.round(records / seconds),
+    cpuMicrosPerRecord: Number(((1e6 * cpu) / records).toFixed(2)),
+    kcatCpuMicrosPerRecord: Number(((1e6 * peerCpu) / records).toFixed(2)),
+    counters: await counters(url),
+  }));
+  end();
+}
+
+/** A browser as far as its wire goes: an SSE connection that notes when each record arrives. */
+function reader(port, heard) {
+  return new Promise((opened, failed) => {
+    const request = get({ host: "127.0.0.1", port, path: "/anywire/sse?channels=pipeline" }, (response) => {
+      let rest = "";
+      response.setEncoding("utf8");
+      response.on("data", (text) => {
+        const now = Date.now();
+        heard.bytes += text.length;
+        const lines = (rest + text).split("\n");
+        rest = lines.pop() ?? "";
+        for (const line of lines) {
+          const found = /"partition":(\d+),"offset":"(\d+)"/.exec(line);
+          if (found) heard.times.push([`${found[1]}/${found[2]}`, now]);
+        }
+      });
+      opened(request);
+    });
+    request.once("error", failed);
+  });
+}
+
+async function latency() {
+  const [seconds, rate, browsers] = [option("seconds", 30), option("rate", 500), option("browsers", 50)];
+  const { brokers, port, end } = await world(() => "");
+  const heard = Array.from({ length: browsers }, () => ({ bytes: 0, times: [] }));
+  const requests = await Promise.all(heard.map((one) => reader(port, one)));
+  const child = spawn("kcat", ["-b", brokers, "-t", "bench", "-P", "-X", "linger.ms=0"], { stdio: ["pipe", "ignore", "inherit"] });
+  const total = seconds * rate;
+  const began = Date.now();
+  for (let sent = 0; sent < total; ) {
+    const due = Math.min(total, Math.floor(((Date.now() - began) * rate) / 1000));
+    for (; sent < due; sent += 1) child.stdin.write(`{"n":${sent}}\n`);
+    await sleep(2);
+  }
+  child.stdin.end();
+  await until("every browser heard of every record", () => heard.every((one) => one.times.length >= total));
+  const { stdout } = await run("kcat", ["-b", brokers, "-t", "bench", "-C", "-e", "-q", "-o", "beginning", "-f", "%p/%o %T\\n"], { maxBuffer: 1 << 28 });
+  const made = new Map(stdout.trim().split("\n").map((line) => line.split(" ")));
+  const delays = heard.flatMap((one) => one.times.map(([place, at]) => at - Number(made.get(place)))).sort((a, b) => a - b);
+  const at = (share) => delays[Math.min(delays.length - 1, Math.floor(delays.length * share))];
+  console.log(JSON.stringify({ seconds, rate, browsers, deliveries: delays.length, p50: at(0.5), p99: at(0.99), p999: at(0.999), max: delays.at(-1) }));
+  for (const request of requests) request.destroy();
+  end();
+}
+
+async function idle() {
+  const seconds = option("seconds", 60);
+  const { port, end } = await world(() => "");
+  const heard = { bytes: 0, times: [] };
+  const request = await reader(port, heard);
+  await sleep(5000);
+  const before = heard.bytes;
+  await sleep(seconds * 1000);
+  console.log(JSON.stringify({ seconds, bytesPerMinute: Math.round(((heard.bytes - before) * 60) / seconds), requests: 0 }));
+  request.destroy();
+  end();
+}
+
+const modes = { throughput, latency, idle };
+const mode = modes[process.argv[2]];
+if (!mode) throw new Error(`say which: ${Object.keys(modes).join(", ")}`);
+await mode();
+process.exit(0);

@@ -1,0 +1,154 @@
+/**
+ * Jobs: one job from its first step to its end, as the front ends of CONTRACTS.md section 2 do it: SSE, five tries after 1, 2, 4, 8 and 16 s,
+ * a word to the user, then polling, while SSE is tried again every 30 s.
+ *
+ * Every event carries the whole state, so a gap costs nothing but the steps in between.
+ *
+ * Knows: the events of a job. Does not know: transports; `fiveTriesThenPoll` does.
+ */
+import type { Channel } from "./channel.js";
+import type { Connection, ConnectOptions } from "./connection.js";
+import type { AnywireError } from "./errors.js";
+import { connect } from "./index.js";
+import { fiveTriesThenPoll } from "./policy.js";
+import type { Status } from "./status.js";
+
+export type JobStatus = "queued" | "running" | "succeeded" | "failed" | "cancelled" | "interrupted";
+
+/** What every kind of job has; `result` is what came out of it. */
+export interface JobState {
+  readonly session_id: string;
+  readonly title: string;
+  readonly kind: "progress" | "report" | "command" | "video";
+  readonly status: JobStatus;
+  readonly step: number;
+  readonly total_steps: number;
+  readonly step_name: string | null;
+  readonly percent: number;
+  readonly message: string | null;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly steps: readonly {
+    readonly index: number;
+    readonly name: string;
+    readonly started_at: string;
+    readonly duration_ms: number | null;
+  }[];
+  readonly queue_position: number | null;
+  readonly result: unknown;
+  readonly error: { readonly step: string | null; readonly message: string } | null;
+  readonly created_at: string;
+  readonly updated_at: string;
+}
+
+/** Lines of a command's output. Where `n` jumps, lines were left out. */
+export interface LogLines {
+  readonly attempt: number;
+  readonly cut: number;
+  readonly lines: readonly { readonly n: number; readonly stream: "out" | "err"; readonly text: string }[];
+}
+
+/** What a person should be told of the connection. */
+export type Notice =
+  /** It broke and is tried again at `retryAt` (milliseconds since 1970): the attempt of that number, of `tries`. */
+  | {
+      readonly kind: "reconnecting";
+      readonly attempt: number;
+      readonly tries: number;
+      readonly retryAt: number | null;
+    }
+  /** The stream does not work here: the state is asked for instead, and the stream is tried again every 30 s. */
+  | { readonly kind: "polling" }
+  /** The stream works again. */
+  | { readonly kind: "live" }
+  | { readonly kind: "failed"; readonly error: AnywireError | null };
+
+export interface JobHandlers {
+  /** Every change, as the contract names it. A job that is retried goes on after its end. */
+  readonly onProgress?: (state: JobState) => void;
+  readonly onCompleted?: (state: JobState) => void;
+  readonly onFailed?: (state: JobState) => void;
+  readonly onCancelled?: (state: JobState) => void;
+  readonly onLog?: (lines: LogLines) => void;
+  readonly onNotice?: (notice: Notice) => void;
+  /** The server refuses the job's channel. */
+  readonly onRefused?: (error: AnywireError) => void;
+}
+
+export interface FollowJobOptions extends ConnectOptions {
+  /** Where to begin: the `cursor` of a state that is known. Default: at the job's oldest kept event. */
+  readonly after?: string;
+}
+
+export interface FollowedJob {
+  readonly connection: Connection;
+  /** Give it as `after` to go on from here. */
+  readonly cursor: string | null;
+  /** Ends it, and the connection if it was opened for it. */
+  close(): void;
+}
+
+const TRIES = fiveTriesThenPoll.triesBeforeFall ?? 0;
+
+/** The connection the contract describes; its options win over the preset. */
+export function connectForJobs(url: string, options: ConnectOptions = {}): Connection {
+  return connect(url, { ...options, policy: { ...fiveTriesThenPoll, ...options.policy } });
+}
+
+/** Follows a job over a connection of yours, on whatever transport it has, or over one of its own. */
+export function followJob(
+  server: string | Connection,
+  id: string,
+  handlers: JobHandlers,
+  { after = "0", ...options }: FollowJobOptions = {},
+): FollowedJob {
+  const isOwn = typeof server === "string";
+  const connection = isOwn ? connectForJobs(server, options) : server;
+  const stopNotices = notices(connection, handlers.onNotice);
+  const channel: Channel<Record<string, unknown>> = connection.channel(`progress_${id}`, { after });
+  channel.on("progress_update", (data) => tell(data as JobState, handlers));
+  channel.on("log", (data) => handlers.onLog?.(data as LogLines));
+  channel.onError((error) => handlers.onRefused?.(error));
+  return {
+    connection,
+    get cursor() {
+      return channel.cursor;
+    },
+    close: () => {
+      stopNotices();
+      channel.close();
+      if (isOwn) connection.close();
+    },
+  };
+}
+
+function tell(state: JobState, handlers: JobHandlers): void {
+  if (state.status === "succeeded") handlers.onCompleted?.(state);
+  else if (state.status === "failed") handlers.onFailed?.(state);
+  else if (state.status === "cancelled") handlers.onCancelled?.(state);
+  else handlers.onProgress?.(state);
+}
+
+function notices(connection: Connection, handler: ((notice: Notice) => void) | undefined): () => void {
+  if (!handler) return () => {};
+  let last: Notice = { kind: "live" };
+  return connection.onStatus((status) => {
+    const next = noticeOf(status);
+    if (next === null || isSame(next, last)) return;
+    last = next;
+    handler(next);
+  });
+}
+
+/** What a status means to a person; null where it means nothing new. Pure. */
+export function noticeOf({ state, transport, attempt, retryAt, error }: Status): Notice | null {
+  if (state === "failed") return { kind: "failed", error };
+  if (state === "live")
+    return { kind: transport === "poll" || transport === "long-poll" ? "polling" : "live" };
+  const isTrying = state === "reconnecting" || state === "offline" || state === "connecting";
+  return isTrying && attempt > 0 ? { kind: "reconnecting", attempt, tries: TRIES, retryAt } : null;
+}
+
+function isSame(one: Notice, other: Notice): boolean {
+  if (one.kind === "reconnecting" && other.kind === "reconnecting") return one.attempt === other.attempt;
+  return one.kind === other.kind;
+}

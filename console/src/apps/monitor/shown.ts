@@ -1,0 +1,92 @@
+/**
+ * What is shown of the newest sample, and of those before it.
+ *
+ * Invariants: a sample is shown until a newer one comes; one that is not newer changes nothing.
+ */
+import { computed, markRaw, ref, shallowRef } from "vue";
+import { ApiError } from "@/shared/api";
+import { serverSkew, useNow } from "@/shared/clock";
+import type { Source } from "./feed";
+import { type Figures, figuresOf, figuresOfBrief } from "./figures";
+import { Timeline } from "./timeline";
+import type { Sample } from "./wire";
+
+export interface Raw extends Source {
+  text: string;
+  at: number;
+}
+
+export interface ShownOptions {
+  spanMs: () => number;
+  /** The longest distance between two samples without a hole. */
+  patienceMs: () => number;
+  /** Whether samples are the server's own. */
+  isServer: () => boolean;
+  onArrival: () => void;
+}
+
+export function makeShown(options: ShownOptions) {
+  const now = useNow();
+  const sample = shallowRef<Sample | null>(null);
+  const figures = shallowRef<Figures>(new Map());
+  /** When the newest sample came, on our clock. */
+  const sampleAt = ref<number | null>(null);
+  /** When it was taken, on our clock. */
+  const takenAt = ref<number | null>(null);
+  const error = shallowRef<ApiError | null>(null);
+  const raw = shallowRef<Raw | null>(null);
+  const timeline = shallowRef(markRaw(new Timeline(options.spanMs())));
+  /** Moves when a chart has something new to draw. */
+  const drawn = ref(0);
+  const ageMs = computed(() => (takenAt.value === null ? null : Math.max(0, now.value - takenAt.value)));
+  let newest = 0;
+
+  function note(time: string, next: Figures): void {
+    const taken = Date.parse(time);
+    if (!(taken > newest)) return;
+    newest = taken;
+    // Another machine's clock, or a sample of an hour ago, says nothing about the server's clock.
+    if (options.isServer()) serverSkew.observe(time, Date.now());
+    figures.value = next;
+    sampleAt.value = Date.now();
+    takenAt.value = serverSkew.local(time);
+    error.value = null;
+    timeline.value.push(taken, next, options.patienceMs());
+    options.onArrival();
+    drawn.value += 1;
+  }
+
+  function take(next: Sample, text: string, from: Source): void {
+    raw.value = { ...from, text, at: Date.now() };
+    sample.value = next;
+    note(next.time, figuresOf(next));
+  }
+
+  function takeBrief(time: string, values: unknown[], from: Source): void {
+    raw.value = { ...from, text: JSON.stringify(values), at: Date.now() };
+    note(time, figuresOfBrief(values));
+  }
+
+  function nothing(from: Source): void {
+    if (raw.value) raw.value = { ...raw.value, ...from, at: Date.now() };
+    error.value = null;
+  }
+
+  function fail(message: string, status: number): void {
+    error.value = new ApiError(status === 0 ? "network" : "http", status, message);
+  }
+
+  /** Another host: nothing of the one before is shown. */
+  function clear(): void {
+    newest = 0;
+    sample.value = null;
+    figures.value = new Map();
+    sampleAt.value = null;
+    takenAt.value = null;
+    raw.value = null;
+    error.value = null;
+  }
+
+  const state = { sample, figures, sampleAt, takenAt, ageMs, error, raw, timeline, drawn };
+  return { state, take, takeBrief, nothing, fail, clear };
+}

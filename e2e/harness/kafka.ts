@@ -1,0 +1,108 @@
+/** A real Kafka broker on a port of its own, and kcat as a witness who does not know us. */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { freePort } from "./server.ts";
+import { until } from "./until.ts";
+
+const run = promisify(execFile);
+const SCRIPT = resolve(import.meta.dirname, "../../xtask/kafka/broker.sh");
+const OUTPUT_MAX = 64 << 20;
+
+const started = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of started) child.kill("SIGKILL");
+});
+
+export interface GroupLag {
+  readonly topic: string;
+  readonly partition: number;
+  readonly committed: string;
+  readonly end: string;
+  readonly lag: string;
+}
+
+export class Kafka {
+  readonly #dir: string;
+  readonly #port: number;
+  #child: ChildProcess | null = null;
+
+  private constructor(dir: string, port: number) {
+    this.#dir = dir;
+    this.#port = port;
+  }
+
+  static async start(): Promise<Kafka> {
+    await run(SCRIPT, ["fetch"]);
+    const kafka = new Kafka(await mkdtemp(join(tmpdir(), "anywire-kafka-")), await freePort());
+    await kafka.boot();
+    return kafka;
+  }
+
+  get brokers(): string {
+    return `127.0.0.1:${this.#port}`;
+  }
+
+  /** Starts it (again) on the same port and data; resolves when it answers. */
+  async boot(): Promise<void> {
+    const child = spawn(SCRIPT, ["run", this.#dir, String(this.#port)], { stdio: "ignore" });
+    this.#child = child;
+    started.add(child);
+    child.once("exit", () => started.delete(child));
+    await until("the broker answers", () => this.#kcat(["-L", "-m", "2"]).then(() => true));
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (!child || child.exitCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill("SIGTERM");
+    await ended;
+  }
+
+  async dispose(): Promise<void> {
+    this.#child?.kill("SIGKILL");
+    this.#child = null;
+    await rm(this.#dir, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  /** Produces one record a line. */
+  async produce(topic: string, lines: readonly string[]): Promise<void> {
+    const child = spawn("kcat", ["-b", this.brokers, "-t", topic, "-P"], {
+      stdio: ["pipe", "ignore", "inherit"],
+    });
+    child.stdin.end(`${lines.join("\n")}\n`);
+    const [code] = await once(child, "exit");
+    if (code !== 0) throw new Error(`kcat -P ended with ${code}`);
+  }
+
+  /** Everything a topic holds, one line a record in kcat's format. */
+  async consume(topic: string, format: string): Promise<string[]> {
+    const text = await this.#kcat(["-t", topic, "-C", "-e", "-q", "-o", "beginning", "-f", `${format}\\n`]);
+    return text.split("\n").filter((line) => line !== "");
+  }
+
+  /** What Kafka's own tool says of a group. */
+  async group(name: string): Promise<GroupLag[]> {
+    const { stdout } = await run(SCRIPT, ["groups", String(this.#port), "--describe", "--group", name]);
+    const rows = stdout.split("\n").map((line) => line.trim().split(/\s+/));
+    return rows
+      .filter((row) => row[0] === name)
+      .map(([, topic = "", partition = "", committed = "", end = "", lag = ""]) => ({
+        topic,
+        partition: Number(partition),
+        committed,
+        end,
+        lag,
+      }));
+  }
+
+  async #kcat(args: readonly string[]): Promise<string> {
+    const { stdout } = await run("kcat", ["-b", this.brokers, ...args], { maxBuffer: OUTPUT_MAX });
+    return stdout;
+  }
+}

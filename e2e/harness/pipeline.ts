@@ -1,0 +1,70 @@
+/** The pipeline's API as tests ask it. */
+import { expect } from "vitest";
+import type { Server } from "./server.ts";
+import { until } from "./until.ts";
+
+export interface Entry {
+  readonly logId: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: string;
+  readonly status: string;
+  readonly error: string | null;
+  readonly attempts: number;
+}
+
+export interface Counters {
+  readonly totalMessages: number;
+  readonly processedMessages: number;
+  readonly failedMessages: number;
+  readonly activeConsumers: number;
+}
+
+export interface PipelineState {
+  readonly broker: { readonly kind: string; readonly state: string };
+  readonly lag: readonly {
+    readonly topic: string;
+    readonly partition: number;
+    readonly committed: string | null;
+    readonly end: string;
+    readonly messages: number | null;
+  }[];
+}
+
+async function get<T>(server: Server, path: string): Promise<T> {
+  const answer = await fetch(`${server.url}${path}`);
+  expect(answer.status, path).toBe(200);
+  return (await answer.json()) as T;
+}
+
+export const counters = (server: Server): Promise<Counters> => get(server, "/api/consumers/statistics");
+export const state = (server: Server): Promise<PipelineState> => get(server, "/api/consumers/lag");
+export const places = (entries: readonly Entry[]): string[] =>
+  entries.map((entry) => `${entry.topic}/${entry.partition}/${entry.offset}`);
+
+export async function logs(server: Server): Promise<Entry[]> {
+  return (await get<{ logs: Entry[] }>(server, "/api/consumers/logs?limit=10000")).logs;
+}
+
+export async function send(server: Server, value: unknown, topic = "test"): Promise<Response> {
+  return fetch(`${server.url}/api/producers/send/single?topic=${topic}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(value),
+  });
+}
+
+/** The broker is up and the topic is there. */
+export async function ready(server: Server, topic: string): Promise<void> {
+  await until(`topic ${topic} is there`, async () => {
+    const { topics } = await get<{ topics: { topic: string }[] }>(server, "/api/producers/topics");
+    return topics.some((one) => one.topic === topic);
+  });
+}
+
+export async function finished(server: Server, count: number): Promise<Counters> {
+  return until(`${count} records are finished`, async () => {
+    const now = await counters(server);
+    return now.processedMessages + now.failedMessages >= count ? now : null;
+  });
+}

@@ -1,0 +1,119 @@
+/** The pipeline without Kafka: what a person sees and does, and the exact events over a native transport. */
+import { writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { byId, openBrowser, openContext, photograph } from "../harness/browser.ts";
+import { transportIs } from "../harness/console.ts";
+import { tell } from "../harness/evidence.ts";
+import { counters, finished, send } from "../harness/pipeline.ts";
+import { Server } from "../harness/server.ts";
+import { until } from "../harness/until.ts";
+
+const SCHEMA = { type: "object", required: ["name"], properties: { value: { type: "number" } } };
+
+let server: Server;
+let browser: Browser;
+let page: Page;
+
+beforeAll(async () => {
+  browser = await openBrowser();
+});
+
+afterAll(() => browser?.close());
+
+beforeEach(async () => {
+  const schema = join(tmpdir(), `anywire-schema-${process.pid}.json`);
+  await writeFile(schema, JSON.stringify(SCHEMA));
+  server = await Server.start({
+    config: `[pipeline]\nschema = ${JSON.stringify(schema)}\nretry_min_ms = 5\n`,
+  });
+  page = await (await openContext(browser)).newPage();
+});
+
+afterEach(async ({ task }) => {
+  await tell(task, server, page);
+  await page?.context().close();
+  await server?.dispose();
+});
+
+const shown = (id: string) => byId(page, id).locator(".value").first().textContent();
+const reaches = (id: string, text: string) =>
+  until(`${id} shows ${text}`, async () => ((await shown(id)) ?? "").replace(/\D/g, "") === text);
+
+test("records appear as they are sent, and one that failed says why", async () => {
+  const requests: string[] = [];
+  await page.goto(`${server.url}/pipeline`);
+  await byId(page, "records").waitFor();
+  await transportIs(page, "websocket");
+  await byId(page, "produce-send").click();
+  await byId(page, "record").first().waitFor();
+  await reaches("processed", "1");
+  page.on("request", (request) => requests.push(request.url()));
+  for (let n = 0; n < 20; n += 1)
+    expect((await send(server, { name: `record ${n}`, value: n })).status).toBe(201);
+  await send(server, { value: "no name" });
+  await reaches("total", "22");
+  await reaches("failed", "1");
+  expect(requests, "nothing is asked for while it is live").toEqual([]);
+  await byId(page, "filter-FAILED").click();
+  await until("only the failed one is shown", async () => (await byId(page, "record").count()) === 1);
+  await photograph(page, "pipeline");
+  await byId(page, "record").click();
+  await byId(page, "record-value").waitFor();
+  expect(await byId(page, "record-error").textContent()).toContain('"name" is a required property');
+  expect(await byId(page, "record-value").textContent()).toContain('"value": "no name"');
+  await photograph(page, "pipeline-record");
+  await byId(page, "retry").click();
+  await until(
+    "it was tried again",
+    async () => (await page.locator("dd.num", { hasText: /^2$/ }).count()) > 0,
+  );
+});
+
+test("the list stands still on demand and counts what waits", async () => {
+  await page.goto(`${server.url}/pipeline`);
+  await byId(page, "records").waitFor();
+  await byId(page, "pause").click();
+  for (let n = 0; n < 5; n += 1) await send(server, { name: `record ${n}` });
+  await until("five wait", async () => (await byId(page, "resume").textContent())?.includes("5"));
+  expect(await byId(page, "record").count()).toBe(0);
+  await byId(page, "resume").click();
+  await until("they are shown", async () => (await byId(page, "record").count()) === 5);
+});
+
+test("a dropped CSV file is sent in batches, and ten thousand records stay a few rows of the page", async () => {
+  await page.goto(`${server.url}/pipeline`);
+  await byId(page, "records").waitFor();
+  const rows = Array.from({ length: 1000 }, (_, n) => `name ${n},${n}`).join("\n");
+  const file = { name: "names.csv", mimeType: "text/csv", buffer: Buffer.from(`name,value\n${rows}\n`) };
+  await byId(page, "csv-input").setInputFiles(file);
+  await reaches("processed", "10");
+  expect(await byId(page, "record").first().textContent()).toContain("100 rows");
+  const batch = 100;
+  for (let done = 0; done < 10_000; done += batch) {
+    await Promise.all(Array.from({ length: batch }, (_, n) => send(server, { name: `record ${done + n}` })));
+  }
+  await finished(server, 10_010);
+  await reaches("processed", "10010");
+  expect(await byId(page, "record").count()).toBeLessThan(60);
+  const list = byId(page, "record-rows");
+  await list.evaluate((element) => element.scrollTo({ top: element.scrollHeight }));
+  await until("the oldest that is held is on screen", async () => {
+    const place = await byId(page, "record").last().locator(".place").textContent();
+    return place !== null && /\/ \d+ \/ \d+/.test(place);
+  });
+  await photograph(page, "pipeline-full");
+});
+
+test("consumers are stopped and started from the page; records wait meanwhile", async () => {
+  await page.goto(`${server.url}/pipeline`);
+  await byId(page, "stop-consumer").click();
+  await page.locator('[data-testid="consumer"][data-status="INACTIVE"]').waitFor();
+  await send(server, { name: "waits" });
+  expect((await counters(server)).totalMessages).toBe(0);
+  await byId(page, "start-consumer").click();
+  await page.locator('[data-testid="consumer"][data-status="ACTIVE"]').waitFor();
+  await reaches("processed", "1");
+});

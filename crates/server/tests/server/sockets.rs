@@ -68,7 +68,7 @@ async fn a_back_end_emits_to_one_socket_asks_it_and_puts_it_out() {
 async fn a_second_listener_has_namespaces_of_its_own() {
     let server = server(&[
         r#"listeners=[{name="pipeline",listen="127.0.0.1:0"}]"#,
-        r#"socketio.namespaces=[{name="/",listener="pipeline",channels=["pipeline"],welcome_event="connection-success"},{name="/"}]"#,
+        r#"socketio.namespaces=[{name="/",listener="pipeline",channels=["records"],welcome_event="connection-success"},{name="/"}]"#,
     ])
     .await;
     let (name, listener) = server.anywire.bind_others().await.expect("a free port").remove(0);
@@ -78,8 +78,8 @@ async fn a_second_listener_has_namespaces_of_its_own() {
     let (mut other, _) = Socket::join(address).await;
     assert_eq!(other.next().await, r#"42["connection-success",null]"#);
     let (mut main, _) = Socket::join(server.address).await;
-    server.post("/anywire/publish", r#"{"channel":"pipeline","event":"stats-updated","data":{"n":1}}"#).await;
+    server.post("/anywire/publish", r#"{"channel":"records","event":"stats-updated","data":{"n":1}}"#).await;
     assert_eq!(other.next().await, r#"42["stats-updated",{"n":1}]"#);
-    main.send(r#"421["subscribe","pipeline"]"#).await;
+    main.send(r#"421["subscribe","records"]"#).await;
     assert!(main.next().await.starts_with("431["), "nothing of the other listener's came");
 }

@@ -1,5 +1,6 @@
 /** The pipeline on a real Kafka broker, with kcat and Kafka's own tools as witnesses. */
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -146,8 +147,7 @@ test("a broker that is stopped is shown as away; everything goes on by itself wh
 });
 
 test("what cannot be processed is a dead letter with its reason and exact bytes, and its partition goes on", async () => {
-  const dir = servers[0]?.dir ?? (await import("node:os")).tmpdir();
-  const schema = join(dir, `anywire-kafka-schema-${process.pid}.json`);
+  const schema = join(tmpdir(), `anywire-kafka-schema-${process.pid}.json`);
   await writeFile(schema, JSON.stringify({ type: "object", required: ["name"] }));
   const server = await serve("poison", [
     "partitions = 1",
@@ -162,4 +162,5 @@ test("what cannot be processed is a dead letter with its reason and exact bytes,
   const headers = (await kafka.consume("poison.dead", "%h")).join("\n");
   expect(headers).toContain("anywire-dead-letter-reason=the value is no JSON");
   expect(headers).toContain("anywire-dead-letter-topic=poison");
+  await rm(schema);
 });

@@ -1,5 +1,5 @@
 /** The pipeline without Kafka: what a person sees and does, and the exact events over a native transport. */
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
@@ -13,6 +13,8 @@ import { until } from "../harness/until.ts";
 
 const SCHEMA = { type: "object", required: ["name"], properties: { value: { type: "number" } } };
 
+const schema = join(tmpdir(), `anywire-schema-${process.pid}.json`);
+
 let server: Server;
 let browser: Browser;
 let page: Page;
@@ -21,10 +23,12 @@ beforeAll(async () => {
   browser = await openBrowser();
 });
 
-afterAll(() => browser?.close());
+afterAll(async () => {
+  await browser?.close();
+  await rm(schema, { force: true });
+});
 
 beforeEach(async () => {
-  const schema = join(tmpdir(), `anywire-schema-${process.pid}.json`);
   await writeFile(schema, JSON.stringify(SCHEMA));
   server = await Server.start({
     config: `[pipeline]\nschema = ${JSON.stringify(schema)}\nretry_min_ms = 5\n`,

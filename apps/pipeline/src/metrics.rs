@@ -25,11 +25,12 @@ pub(crate) fn text(plant: &Plant) -> String {
     head(&mut text, "anywire_pipeline_broker_up", "Whether the broker answers.");
     let state = plant.state.newest();
     line(&mut text, "anywire_pipeline_broker_up", u64::from(state.is_up()));
-    head(&mut text, "anywire_pipeline_lag_records", "Records that the group has not committed.");
-    for (topic, partition, records) in state.lags() {
-        let name = format!("anywire_pipeline_lag_records{{topic=\"{topic}\",partition=\"{partition}\"}}");
-        line(&mut text, &name, records);
-    }
+    head(
+        &mut text,
+        "anywire_pipeline_lag_records",
+        "Records that the group has not committed, over all partitions.",
+    );
+    line(&mut text, "anywire_pipeline_lag_records", state.lag_records());
     text
 }
 

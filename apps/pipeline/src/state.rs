@@ -56,9 +56,9 @@ impl State {
         self.broker.state == "UP"
     }
 
-    /// The lag of each partition that the group ever committed.
-    pub(crate) fn lags(&self) -> impl Iterator<Item = (&str, u32, u64)> {
-        self.lag.iter().filter_map(|lag| Some((lag.topic.as_str(), lag.partition, lag.messages?)))
+    /// The lag over all partitions that the group ever committed.
+    pub(crate) fn lag_records(&self) -> u64 {
+        self.lag.iter().filter_map(|lag| lag.messages).sum()
     }
 }
 

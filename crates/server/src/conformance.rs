@@ -21,7 +21,7 @@ pub(crate) fn configure(settings: &mut Settings) -> Result<(), ConfigError> {
         ("ping_interval_ms", 300),
         ("ping_timeout_ms", 200),
         ("payload_bytes_max", 1_000_000),
-        ("connect_timeout_ms", 1_000),
+        ("connect_timeout_ms", 1_500),
     ];
     for (key, number) in numbers {
         settings.set(&format!("socketio.{key}"), Value::Integer(number), "--socketio-conformance")?;

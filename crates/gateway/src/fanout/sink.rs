@@ -4,7 +4,7 @@
 
 use std::io::{self, IoSlice};
 
-use anywire_protocol::engineio::SEPARATOR;
+use anywire_protocol::engineio::{PAYLOAD_PACKETS_MAX, SEPARATOR};
 use bytes::{Bytes, BytesMut};
 use tokio::net::TcpStream;
 
@@ -61,29 +61,66 @@ impl Sink for BufferSink {
 pub(crate) struct PayloadSink {
     buffer: Vec<u8>,
     bytes_max: usize,
+    packets: usize,
 }
 
 impl PayloadSink {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { buffer: Vec::new(), bytes_max }
+        Self { buffer: Vec::new(), bytes_max, packets: 0 }
     }
 
     pub(crate) fn take(self) -> Bytes {
         self.buffer.into()
     }
+
+    /// Whether so many packets more still go into this payload. What was joined before is never taken apart.
+    fn has_room(&self, packets: usize) -> bool {
+        let fits = self.packets + packets <= PAYLOAD_PACKETS_MAX && self.buffer.len() < self.bytes_max;
+        self.packets == 0 || fits
+    }
 }
 
 impl Sink for PayloadSink {
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        if self.buffer.len() >= self.bytes_max {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
+        let mut written = 0;
         for slice in slices.iter().filter(|slice| !slice.is_empty()) {
-            if !self.buffer.is_empty() {
+            let packets = 1 + slice.iter().filter(|byte| **byte == SEPARATOR).count();
+            if !self.has_room(packets) {
+                let full = || io::Error::from(io::ErrorKind::WouldBlock);
+                return if written == 0 { Err(full()) } else { Ok(written) };
+            }
+            if self.packets > 0 {
                 self.buffer.push(SEPARATOR);
             }
             self.buffer.extend_from_slice(slice);
+            self.packets += packets;
+            written += slice.len();
         }
-        Ok(slices.iter().map(|slice| slice.len()).sum())
+        Ok(written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_takes_as_many_packets_as_every_client_reads() {
+        let mut sink = PayloadSink::new(1 << 18);
+        assert_eq!(sink.write(&[IoSlice::new(b"40")]).expect("room"), 2);
+        let events = [IoSlice::new(b"42[1]"); 20];
+        assert_eq!(sink.write(&events).expect("room for fifteen"), 15 * 5);
+        let full = sink.write(&events).expect_err("no room");
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(sink.take().split(|byte| *byte == SEPARATOR).count(), PAYLOAD_PACKETS_MAX);
+    }
+
+    #[test]
+    fn packets_that_belong_together_stay_together() {
+        let mut sink = PayloadSink::new(1 << 18);
+        let with_bytes = b"451-[{}]\x1ebAQID".as_slice();
+        assert_eq!(sink.write(&[IoSlice::new(b"2"); 15]).expect("room"), 15);
+        sink.write(&[IoSlice::new(with_bytes)]).expect_err("two packets do not fit");
+        assert_eq!(sink.take().len(), 15 + 14);
     }
 }

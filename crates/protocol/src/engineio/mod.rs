@@ -13,6 +13,7 @@ mod query;
 pub use error::EngineError;
 pub use heartbeat::{Beat, Heartbeat, HeartbeatTimes};
 pub use packet::{
-    CLOSE, NOOP, Opening, PING, PONG_PROBE, Packet, PacketError, SEPARATOR, base64_packet, packet, payload,
+    CLOSE, NOOP, Opening, PAYLOAD_PACKETS_MAX, PING, PONG_PROBE, Packet, PacketError, SEPARATOR,
+    base64_packet, packet, payload,
 };
 pub use query::{Carrier, Query};

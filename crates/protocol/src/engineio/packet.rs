@@ -15,6 +15,8 @@ use bytes::Bytes;
 
 /// What stands between two packets of a payload: U+001E, which no JSON text holds unescaped.
 pub const SEPARATOR: u8 = 0x1e;
+/// The most packets in one payload that every client reads: python-engineio drops a payload of more, and what was in it is lost.
+pub const PAYLOAD_PACKETS_MAX: usize = 16;
 /// The packet that closes a session.
 pub const CLOSE: &str = "1";
 /// The server's ping.

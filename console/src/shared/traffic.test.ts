@@ -55,3 +55,12 @@ it("an answer is counted as it is read, and can still be read", async () => {
   const head = headBytes(200, "OK", response.headers);
   expect(meter.total).toEqual({ requests: 1, bytes: head + 5, frames: 0 });
 });
+
+it("an answer without a body that comes with an empty one is passed on as it is", async () => {
+  const { meter } = meterAt(0);
+  // Chromium gives a 204 from the network a body; the constructor of a Response refuses one.
+  const answer = Object.defineProperty(new Response(null, { status: 204 }), "body", { value: new Response("").body });
+  const response = await countingFetch(() => meter, (async () => answer) as typeof fetch)("/x");
+  expect(response).toBe(answer);
+  expect(meter.total.bytes).toBe(headBytes(204, "", response.headers));
+});

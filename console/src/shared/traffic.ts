@@ -14,6 +14,8 @@ export interface Counted {
 }
 
 const WINDOW_MS = 60_000;
+/** Statuses whose answers have no body (Fetch, section 2.2.3). */
+const NO_BODY = [101, 103, 204, 205, 304];
 
 interface Mark {
   at: number;
@@ -101,7 +103,8 @@ export function countingFetch(
     meter().request();
     const response = await inner(input, init);
     meter().received(headBytes(response.status, response.statusText, response.headers));
-    if (!response.body) return response;
+    // Some browsers give an answer without a body an empty one, of which none may be made anew.
+    if (!response.body || NO_BODY.includes(response.status)) return response;
     const counted = response.body.pipeThrough(
       new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
         transform(chunk, controller) {

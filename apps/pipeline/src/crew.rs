@@ -94,6 +94,8 @@ impl Plant {
 
     /// Starts the consumers that shall run after a restart.
     pub(crate) async fn start_wanted(self: &Arc<Self>) {
+        // A wish that comes meanwhile must find those who run under their names.
+        let _one = self.crew.wishes.lock().await;
         let before = self.board.read().wanted().map(<[ConsumerId]>::to_vec);
         let numbered = |number| ConsumerId::numbered(&self.config.consumer_prefix, number);
         let ids = before.unwrap_or_else(|| (1..=self.config.consumers).map(numbered).collect());

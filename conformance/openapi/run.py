@@ -12,6 +12,7 @@ not be installed (0 if ANYWIRE_ALLOW_MISSING names schemathesis).
 Knows: how to start a server and schemathesis. Does not know: the API.
 """
 
+import copy
 import json
 import os
 import pathlib
@@ -43,6 +44,8 @@ LEFT_OUT = [
 SEED = "20260123"
 EXAMPLES_MAX = "40"
 WAIT_S_MAX = 1
+# The parameters of the command `video`.
+VIDEO = ["message", "language"]
 INSTALL_S_MAX = 600
 RUN_S_MAX = 900
 STOP_S_MAX = 30
@@ -77,7 +80,8 @@ def start(directory: pathlib.Path) -> tuple[subprocess.Popen, str]:
     """Starts a server and returns it with its URL."""
     settings = ["--set", "stop_ms=1000", "--set", "logging.level=error", "--set", "jobs.uploads_open_max=10000"]
     # A video of every message that is made up would take hours: here the command only takes its parameters.
-    settings += ["--set", 'jobs.commands.video.argv=["true", "--message={message}", "--language={language}"]']
+    arguments = ["true", *(f"--{name}={{{name}}}" for name in VIDEO)]
+    settings += ["--set", f"jobs.commands.video.argv={json.dumps(arguments)}"]
     command = [binary(), "serve", "--listen", "127.0.0.1:0", "--data", directory / "data", *settings]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANYWIRE_")}
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=inherited)
@@ -98,13 +102,22 @@ def stop(server: subprocess.Popen) -> None:
 
 
 def description(url: str, directory: pathlib.Path) -> pathlib.Path:
-    """The description the server serves, with polls that do not wait long."""
+    """The description the server serves, with polls that do not wait long and with the one command this server has."""
     with urllib.request.urlopen(f"{url}/api/openapi.json", timeout=30) as answer:
         document = json.load(answer)
     for parameter in document["paths"]["/anywire/poll"]["get"]["parameters"]:
         if parameter.get("name") == "wait":
             parameter["schema"]["maximum"] = WAIT_S_MAX
             parameter["example"] = WAIT_S_MAX
+    # Which parameters a command must have and may have is a matter of its configuration; this is that of start().
+    named, *others = document["components"]["schemas"]["RunCommand"]["oneOf"]
+    video, unknown = copy.deepcopy(named), copy.deepcopy(named)
+    value = video["properties"]["parameters"]["additionalProperties"]
+    video["properties"]["command"] = {"type": "string", "const": "video"}
+    video["properties"]["parameters"] = {"type": "object", "properties": dict.fromkeys(VIDEO, value), "required": VIDEO, "additionalProperties": False}
+    video["required"] = ["command", "parameters"]
+    unknown["properties"]["command"]["not"] = {"const": "video"}
+    document["components"]["schemas"]["RunCommand"]["oneOf"] = [video, unknown, *others]
     path = directory / "openapi.json"
     path.write_text(json.dumps(document))
     return path

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use anywire_app::whole_number;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -361,7 +362,7 @@ impl Fields {
         let prefix = self.prefix;
         let Some(value) = self.take(name) else { return Ok(None) };
         let wrong = || Invalid(format!("{prefix}{name} is {}; send a whole number from 0", shown(&value)));
-        value.as_u64().map(Some).ok_or_else(wrong)
+        whole_number(&value).map(Some).ok_or_else(wrong)
     }
 
     fn total_steps(&mut self) -> Result<u32, Invalid> {
@@ -369,7 +370,7 @@ impl Fields {
         let Some(value) = self.take("total_steps") else {
             return Err(Invalid(format!("total_steps is missing; {range}")));
         };
-        let steps = value.as_u64().and_then(|steps| u32::try_from(steps).ok());
+        let steps = whole_number(&value).and_then(|steps| u32::try_from(steps).ok());
         let in_range = steps.filter(|steps| (1..=STEPS_MAX).contains(steps));
         in_range.ok_or_else(|| Invalid(format!("total_steps is {}; {range}", shown(&value))))
     }

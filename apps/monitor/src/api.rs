@@ -4,7 +4,7 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
-use anywire_app::{ApiError, api_error};
+use anywire_app::{ApiError, api_error, read_json};
 use anywire_log::{Cursor, Offset};
 use axum::{
     Json, Router,
@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 
 use crate::{
     desk::{Desk, Host, RecordError},
-    domain::{HostName, Sample},
+    domain::{HostName, Sample, check_time},
     reading::{self, Range, ReadHistoryError},
     rules::{RULES_MAX, Rule},
-    time::{iso, parse},
+    time::{in_calendar, iso, parse},
 };
 
 /// The largest report: five minutes of samples of a large machine.
@@ -225,7 +225,7 @@ fn range(desk: &Desk, host: &Host, query: &[(String, String)]) -> Result<Range, 
     let time = |name: &str| {
         match parameter(query, name) {
         None => Ok(None),
-        Some(text) => parse(text).map(Some).ok_or_else(|| {
+        Some(text) => parse(text).filter(|time| in_calendar(*time)).map(Some).ok_or_else(|| {
             invalid(format!("{name:?} is {text:?}; expected an ISO-8601 time such as 2026-01-23T10:00:00Z, or milliseconds since 1970"))
         }),
     }
@@ -317,11 +317,12 @@ struct Report {
 /// Samples of another host.
 async fn report(State(desk): Desked, Path(host): Path<String>, body: Body) -> Result<Response, ApiError> {
     let host = HostName::new(&host).map_err(|error| invalid(error.to_string()))?;
-    let report: Report = serde_json::from_slice(&whole(body)?)
-        .map_err(|error| invalid(format!("the body is no report: {error}")))?;
+    let report: Report =
+        read_json(&whole(body)?).map_err(|error| invalid(format!("the body is no report: {error}")))?;
     let sent_at = parse(&report.sent_at);
     let sent_at = sent_at
         .ok_or_else(|| invalid(format!("\"sent_at\" is {:?}; expected an ISO-8601 time", report.sent_at)))?;
+    check_time("sent_at", sent_at).map_err(|error| invalid(error.to_string()))?;
     if report.samples.len() > REPORT_SAMPLES_MAX {
         let count = report.samples.len();
         return Err(invalid(format!("{count} samples in one report, the limit is {REPORT_SAMPLES_MAX}")));
@@ -357,7 +358,7 @@ struct Rules {
 
 /// Replaces all rules.
 async fn set_rules(State(desk): Desked, body: Body) -> Result<Response, ApiError> {
-    let wanted: Rules = serde_json::from_slice(&whole(body)?)
+    let wanted: Rules = read_json(&whole(body)?)
         .map_err(|error| invalid(format!("the body is no set of at most {RULES_MAX} rules: {error}")))?;
     Rule::check_all(&wanted.rules).map_err(|error| invalid(error.to_string()))?;
     desk.alerts.set_rules(&desk, wanted.rules).await.map_err(RecordError::from)?;

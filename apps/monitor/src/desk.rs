@@ -227,8 +227,8 @@ impl Desk {
         if *name == self.own && self.config.collect {
             return Err(RecordError::OwnName { host: name.clone() });
         }
-        let skew = self.context.clock.now().as_millis() - sent_at;
-        if skew.abs() > CLOCK_SKEW_MS {
+        let skew = self.context.clock.now().as_millis().saturating_sub(sent_at);
+        if skew.saturating_abs() > CLOCK_SKEW_MS {
             samples.iter_mut().for_each(|sample| sample.time = sample.time.saturating_add(skew));
         }
         self.record(name, samples).await

@@ -8,12 +8,17 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 use anywire_app::DeliveryFigures;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The most cores, disks a sample names. A machine with more shows the first ones; its totals hold all.
 pub(crate) const CORES_MAX: usize = 256;
 /// The most disks of a sample.
 pub(crate) const DISKS_MAX: usize = 32;
 const MOUNT_BYTES_MAX: usize = 128;
+/// Up to here every reader of JSON understands a whole number as it is.
+const NUMBER_MAX: f64 = 9_007_199_254_740_991.0;
+/// The years 1000 to 2999: what a clock may show, moved by how far another is off, still has a date of four digits.
+const TIMES: std::ops::RangeInclusive<i64> = -30_610_224_000_000..=32_503_679_999_999;
 
 /// The name of a host: 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -179,6 +184,7 @@ impl Sample {
     /// # Errors
     /// [`SampleError`] names the field, its value and what is expected.
     pub fn check(&self) -> Result<(), SampleError> {
+        check_time("time", self.time)?;
         in_range("interval_ms", f64::from(self.interval_ms), 250.0, 60_000.0, "250 to 60000")?;
         in_range("cpu.percent", self.cpu.percent, 0.0, 100.5, "0 to 100")?;
         in_range(
@@ -199,7 +205,8 @@ impl Sample {
         for (_, value) in self.figures() {
             in_range("a figure", value, 0.0, 1e18, "0 to 1e18")?;
         }
-        Ok(())
+        // A sample is JSON; what is no figure must be a number its readers understand, too.
+        serde_json::to_value(self).map_or(Ok(()), |json| numbers_in_range(&json))
     }
 
     /// Every figure with its name, as history and alerts know it. Figures that are not known are left out.
@@ -307,6 +314,27 @@ fn in_range(
     Err(SampleError::Value { field, value: value.to_string(), expected })
 }
 
+/// Checks what another machine's clock shows.
+pub(crate) fn check_time(field: &'static str, millis: i64) -> Result<(), SampleError> {
+    if TIMES.contains(&millis) {
+        return Ok(());
+    }
+    let expected = "a time in the years 1000 to 2999";
+    Err(SampleError::Value { field, value: crate::time::iso(millis), expected })
+}
+
+fn numbers_in_range(json: &Value) -> Result<(), SampleError> {
+    match json {
+        Value::Number(number) => {
+            let value = number.as_f64().unwrap_or(f64::NAN);
+            in_range("a number", value, 0.0, NUMBER_MAX, "0 to 9007199254740991")
+        }
+        Value::Array(items) => items.iter().try_for_each(numbers_in_range),
+        Value::Object(members) => members.values().try_for_each(numbers_in_range),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -361,6 +389,11 @@ pub(crate) mod tests {
         wrong.cpu.cores = vec![1.0; CORES_MAX + 1];
         assert!(wrong.check().expect_err("too many").to_string().contains("257"));
         assert_eq!(sample(0, 50.0).check(), Ok(()));
+        let message = |sample: Sample| sample.check().expect_err("wrong").to_string();
+        assert!(message(sample(i64::MAX, 50.0)).contains("the years 1000 to 2999"));
+        let mut beyond = sample(0, 50.0);
+        beyond.memory.available = 1 << 53;
+        assert!(message(beyond).contains("9007199254740991"));
     }
 
     #[test]

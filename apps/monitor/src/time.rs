@@ -18,6 +18,11 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
     text.parse().ok().or_else(|| Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()))
 }
 
+/// Whether there is a date for it: within the years −9999 to 9999. Spans between such times do not overflow.
+pub(crate) fn in_calendar(millis: i64) -> bool {
+    jiff::Timestamp::from_millisecond(millis).is_ok()
+}
+
 /// How times stand in samples.
 pub(crate) mod iso_text {
     use super::{Deserialize, Deserializer, Error, Serializer, iso, parse};

@@ -10,10 +10,12 @@ use std::{path::PathBuf, sync::Arc};
 use anywire_log::{BoxFuture, Clock, Log, RetentionRule};
 use tokio_util::sync::CancellationToken;
 
+mod body;
 mod error;
 mod figures;
 mod projection;
 
+pub use body::{read_json, whole_number};
 pub use error::{ApiError, api_error};
 pub use figures::{Connections, DeliveryFigures, DeliveryMeter, Quantiles};
 pub use projection::{Projection, rebuild};

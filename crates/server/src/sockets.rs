@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Value, json, value::RawValue};
 
 use crate::{Anywire, api::invalid};
@@ -36,9 +36,20 @@ struct EmitBody<'a> {
     event: String,
     #[serde(borrow, default)]
     args: Vec<&'a RawValue>,
+    #[serde(default, deserialize_with = "whole")]
     timeout_ms: Option<u64>,
     #[serde(default)]
     volatile: bool,
+}
+
+/// A whole number or none; `3.0` is one. The arguments beside it stay as they were written.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let value = Option::<Value>::deserialize(deserializer)?;
+    let number = |value: Value| {
+        anywire_app::whole_number(&value)
+            .ok_or_else(|| D::Error::custom(format!("{value} is no whole number from 0")))
+    };
+    value.map(number).transpose()
 }
 
 #[derive(Deserialize)]

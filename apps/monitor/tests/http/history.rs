@@ -99,6 +99,9 @@ async fn a_question_without_sense_is_answered_with_what_would_have_one() {
         assert!(answer["message"].as_str().is_some_and(|text| text.contains(word)), "{word} in {answer}");
     };
     wrong("from=tomorrow", "ISO-8601").await;
+    wrong("from=", "ISO-8601").await;
+    wrong("from=-9223372036854775808&to=9223372036854775807", "ISO-8601").await;
+    wrong("to=-9223372036854775808", "ISO-8601").await;
     wrong("from=5&to=4", "not before").await;
     wrong("step=0", "0.25 to 86400").await;
     wrong("from=0&step=1", "10000").await;

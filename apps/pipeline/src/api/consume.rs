@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use anywire_app::ApiError;
+use anywire_app::{ApiError, read_json};
 use anywire_log::Cursor;
 use axum::{
     Json,
@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
 use crate::{
@@ -121,6 +121,6 @@ pub(super) async fn scale(State(plant): State<Arc<Plant>>, body: Bytes) -> Answe
     Ok((NO_STORE, Json(plant.consumers())).into_response())
 }
 
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| invalid(format!("the body does not fit: {error}")))
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    read_json(body).map_err(|error| invalid(format!("the body does not fit: {error}")))
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     desk::{Desk, Host, HostState},
-    domain::resolution,
+    domain::{Sample, resolution},
     events::read_rows,
     history::{Picked, buckets, is_raw, raw},
     rows::Damaged,
@@ -83,8 +83,12 @@ pub(crate) async fn samples_after(
                         fresh.more = true;
                         return Ok(fresh);
                     }
-                    fresh.samples.push(event.payload.as_bytes().clone());
                     fresh.through = event.offset;
+                    // Whoever may publish can publish on this channel, too; what is no sample is not told as one.
+                    let sample = serde_json::from_slice::<Sample>(event.payload.as_bytes());
+                    if sample.is_ok_and(|sample| sample.check().is_ok()) {
+                        fresh.samples.push(event.payload.as_bytes().clone());
+                    }
                 }
             }
         }

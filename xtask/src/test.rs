@@ -15,7 +15,6 @@ use crate::{
     process::{self, elapsed},
     tools,
 };
-pub(crate) use stages::npm_ci;
 use stages::{Stage, Trouble, stages};
 use tally::Tally;
 

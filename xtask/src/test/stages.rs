@@ -8,7 +8,7 @@
 use std::{path::PathBuf, process::Command};
 
 use super::tally::Tally;
-use crate::{Failure, bench, process, tidy, tools, workspace};
+use crate::{Failure, bench, npm, process, tidy, tools, workspace};
 
 /// Why a stage did not pass.
 #[derive(Debug)]
@@ -119,22 +119,22 @@ fn deny(tally: &mut Tally) -> Done {
 
 fn client(tally: &mut Tally) -> Done {
     let folder = "clients/typescript";
-    npm_ci(folder)?;
+    npm::ci(folder)?;
     each(tally, folder, &["lint", "test", "build", "size"])
 }
 
 fn client_live(tally: &mut Tally) -> Done {
-    npm_ready("clients/typescript")?;
+    npm::ready("clients/typescript")?;
     each(tally, "clients/typescript", &["test:server"])
 }
 
 fn console(tally: &mut Tally) -> Done {
-    npm_ci("console")?;
+    npm::ci("console")?;
     each(tally, "console", &["lint", "test", "build"])
 }
 
 fn conformance(tally: &mut Tally) -> Done {
-    npm_ci("conformance")?;
+    npm::ci("conformance")?;
     each(tally, "conformance", &["test:runner", "test:server"])
 }
 
@@ -165,8 +165,8 @@ fn autobahn(tally: &mut Tally) -> Done {
 }
 
 fn e2e(tally: &mut Tally) -> Done {
-    npm_ready("clients/typescript")?;
-    npm_ci("e2e")?;
+    npm::ready("clients/typescript")?;
+    npm::ci("e2e")?;
     kafka()?;
     each(tally, "e2e", &["check", "test"])
 }
@@ -188,14 +188,6 @@ fn each(tally: &mut Tally, folder: &str, scripts: &[&str]) -> Done {
     if failed.is_empty() { Ok(()) } else { Err(format!("npm run {} in {folder}", failed.join(", ")).into()) }
 }
 
-/// Installs exactly what the lock file names.
-pub(crate) fn npm_ci(folder: &str) -> Result<(), Failure> {
-    println!("  ── {folder}: npm ci");
-    let mut command = Command::new("npm");
-    command.args(["ci", "--no-audit", "--no-fund"]).current_dir(workspace::root().join(folder));
-    if process::tee(&mut command)?.success { Ok(()) } else { Err(format!("npm ci in {folder} failed")) }
-}
-
 /// Brings the broker before anything waits for it: how long that takes is up to the network.
 fn kafka() -> Result<(), Failure> {
     println!("  ── e2e: fetching Kafka");
@@ -205,11 +197,6 @@ fn kafka() -> Result<(), Failure> {
     } else {
         Err("Kafka could not be fetched".to_owned())
     }
-}
-
-/// Installs only where nothing is installed: an earlier stage may have done it.
-fn npm_ready(folder: &str) -> Result<(), Failure> {
-    if workspace::root().join(folder).join("node_modules").is_dir() { Ok(()) } else { npm_ci(folder) }
 }
 
 fn cargo(tally: &mut Tally, arguments: &[&str]) -> Done {

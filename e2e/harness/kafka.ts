@@ -1,43 +1,18 @@
 /** A real Kafka broker on a port of its own, and kcat as a witness who does not know us. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { until } from "./until.ts";
+import { end, readyWhen, start } from "./children.ts";
+import { temporaryFolder } from "./folders.ts";
+import { freePort } from "./ports.ts";
 
 const run = promisify(execFile);
 const SCRIPT = resolve(import.meta.dirname, "../../xtask/kafka/broker.sh");
 const OUTPUT_MAX = 64 << 20;
-/** Below what systems give to outgoing connections: a client that keeps trying a stopped broker must not get its port. */
-const PORTS = { from: 20_000, count: 10_000 };
-
-const started = new Set<ChildProcess>();
-process.once("exit", () => {
-  for (const child of started) child.kill("SIGKILL");
-});
-
-async function isFree(port: number): Promise<boolean> {
-  const probe = createServer();
-  try {
-    await once(probe.listen(port, "127.0.0.1"), "listening");
-    probe.close();
-    await once(probe, "close");
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** A port for the broker, with the next one for its controller. */
-async function freePorts(): Promise<number> {
-  for (;;) {
-    const port = PORTS.from + 2 * Math.floor((Math.random() * PORTS.count) / 2);
-    if ((await isFree(port)) && (await isFree(port + 1))) return port;
-  }
-}
+const LOG_MAX = 4000;
 
 export interface GroupLag {
   readonly topic: string;
@@ -59,7 +34,7 @@ export class Kafka {
 
   static async start(): Promise<Kafka> {
     await run(SCRIPT, ["fetch"]);
-    const kafka = new Kafka(await mkdtemp(join(tmpdir(), "anywire-kafka-")), await freePorts());
+    const kafka = new Kafka(await temporaryFolder("kafka"), await freePort(2));
     await kafka.boot();
     return kafka;
   }
@@ -68,32 +43,29 @@ export class Kafka {
     return `127.0.0.1:${this.#port}`;
   }
 
+  /** What it wrote last, for a failure's message. */
+  get log(): string {
+    const written = ["format.log", "broker.log"]
+      .map((name) => join(this.#dir, name))
+      .filter((path) => existsSync(path))
+      .map((path) => readFileSync(path, "utf8"));
+    return written.join("").slice(-LOG_MAX);
+  }
+
   /** Starts it (again) on the same port and data; resolves when it answers. */
   async boot(): Promise<void> {
-    const child = spawn(SCRIPT, ["run", this.#dir, String(this.#port)], { stdio: "ignore" });
+    const child = start(SCRIPT, ["run", this.#dir, String(this.#port)], { stdio: "ignore" });
     this.#child = child;
-    started.add(child);
-    child.once("exit", () => started.delete(child));
-    const answer = await until("the broker answers", async () => {
-      if (child.exitCode !== null || child.signalCode !== null) return "ended";
-      await this.#kcat(["-L", "-m", "2"]);
-      return "up";
-    });
-    if (answer === "ended") throw new Error(`the broker ended with ${child.exitCode ?? child.signalCode}`);
+    const answers = () => this.#kcat(["-L", "-m", "2"]).then(() => true);
+    await readyWhen("the broker", child, answers, () => this.log);
   }
 
   async stop(): Promise<void> {
-    const child = this.#child;
-    this.#child = null;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, "exit");
-    child.kill("SIGTERM");
-    await ended;
+    await this.#end("SIGTERM");
   }
 
   async dispose(): Promise<void> {
-    this.#child?.kill("SIGKILL");
-    this.#child = null;
+    await this.#end("SIGKILL");
     await rm(this.#dir, { recursive: true, force: true, maxRetries: 5 });
   }
 
@@ -135,6 +107,12 @@ export class Kafka {
         end,
         lag,
       }));
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child) await end(child, signal);
   }
 
   async #kcat(args: readonly string[]): Promise<string> {

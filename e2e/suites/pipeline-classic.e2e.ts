@@ -7,7 +7,8 @@ import { promisify } from "node:util";
 import { io, type Socket } from "socket.io-client";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { counters, finished } from "../harness/pipeline.ts";
-import { freePort, Server } from "../harness/server.ts";
+import { freePort } from "../harness/ports.ts";
+import { Server } from "../harness/server.ts";
 import { until } from "../harness/until.ts";
 
 const run = promisify(execFile);

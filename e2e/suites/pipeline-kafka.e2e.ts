@@ -21,7 +21,8 @@ import {
   send,
   state,
 } from "../harness/pipeline.ts";
-import { freePort, Server } from "../harness/server.ts";
+import { freePort } from "../harness/ports.ts";
+import { Server } from "../harness/server.ts";
 import { until } from "../harness/until.ts";
 
 const RECORDS = 10_000;

@@ -5,6 +5,7 @@
 mod bench;
 mod demo;
 mod http;
+mod npm;
 mod process;
 mod test;
 mod tidy;

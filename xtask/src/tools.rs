@@ -161,7 +161,7 @@ pub(crate) fn ensure() -> Vec<String> {
     }
     missing.extend(["rustfmt", "clippy"].into_iter().filter(|name| !component(name)).map(str::to_owned));
     if !deny() {
-        println!("  {CARGO_DENY} absent: licences and advisories are not checked (cargo install cargo-deny)");
+        println!("  {CARGO_DENY} absent: advisories are not checked (cargo install --locked cargo-deny)");
     }
     missing
 }

@@ -8,7 +8,7 @@
 use std::{path::PathBuf, process::Command};
 
 use super::tally::Tally;
-use crate::{Failure, bench, npm, process, tidy, tools, workspace};
+use crate::{Failure, bench, licences, npm, process, tidy, tools, workspace};
 
 /// Why a stage did not pass.
 #[derive(Debug)]
@@ -59,7 +59,11 @@ pub(super) fn stages() -> Vec<Stage> {
         stage("rust", "cargo test --workspace", &[], |tally| {
             cargo(tally, &["test", "--workspace", "--features", FEATURES, "--no-fail-fast"])
         }),
-        stage("deny", "licences and advisories, where cargo-deny is installed", &[], deny),
+        stage("licences", "every dependency's licence and source, as deny.toml allows them", &[], |_| {
+            println!("  {} packages are as deny.toml allows", licences::check()?);
+            Ok(())
+        }),
+        stage("deny", "advisories and duplicates, where cargo-deny is installed", &[], deny),
         stage("client", "the TypeScript client: lint, unit tests, build, size", &["npm"], client),
         stage("console", "the console: lint, unit tests, build", &["npm"], console),
         stage("server", "release build of the server, with the console in it", &["make"], release),

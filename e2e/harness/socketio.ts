@@ -88,6 +88,20 @@ export class Listener {
     this.socket.io.engine.close();
   }
 
+  /** Breaks the connection, and waits until the client has noticed; it does not reconnect by itself. */
+  async stayAway(): Promise<void> {
+    this.socket.io.reconnection(false);
+    const before = this.reasons.length;
+    this.cut();
+    await until("the client has noticed", () => this.reasons.length > before);
+  }
+
+  /** Lets a client that stayed away reconnect, as the same socket. */
+  comeBack(): void {
+    this.socket.io.reconnection(true);
+    this.socket.connect();
+  }
+
   close(): void {
     open.delete(this.socket);
     this.socket.disconnect();

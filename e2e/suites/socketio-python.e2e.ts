@@ -169,7 +169,11 @@ describe.each(modes)("%s", (mode) => {
     await emit("lobby", event, 1);
     await client.count(event, 1);
     for (const number of numbers(20, 2)) {
-      if (number % 7 === 0) proxy.drop();
+      if (number % 7 === 0) {
+        // Its threads note the cursor: until they have, it would rightly ask again for what they are about to handle.
+        await client.count(event, number - 1);
+        proxy.drop();
+      }
       await emit("lobby", event, number);
     }
     await client.count(event, 21);

@@ -38,6 +38,9 @@ struct Options {
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let options = parse(arguments)?;
     check_address(&options.listen)?;
+    if options.kafka {
+        kafka::check_tools()?;
+    }
     let started = Instant::now();
     build(started, options.kafka)?;
     // Beside the server all the time, through its restarts too.

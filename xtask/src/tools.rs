@@ -113,6 +113,13 @@ pub(crate) const TOOLS: &[Tool] = &[
         elsewhere: "make, with which librdkafka is built",
     },
     Tool {
+        name: "c++",
+        programs: &["c++"],
+        proof: &[],
+        packages: &["g++"],
+        elsewhere: "a C++ compiler in the search path as `c++`: librdkafka wants one",
+    },
+    Tool {
         name: "curl",
         programs: &["curl"],
         proof: &[],

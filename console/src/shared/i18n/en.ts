@@ -318,6 +318,7 @@ export const messages = {
     status: { RECEIVED: "Received", PROCESSING: "Processing", PROCESSED: "Processed", FAILED: "Failed" },
     activity: { ACTIVE: "running", INACTIVE: "stopped" },
     consumers: "Consumers",
+    howMany: "How many run",
     startOne: "Start one more",
     start: "Start",
     stop: "Stop",

@@ -319,6 +319,7 @@ export const messages: Messages = {
     status: { RECEIVED: "Đã nhận", PROCESSING: "Đang xử lý", PROCESSED: "Đã xử lý", FAILED: "Thất bại" },
     activity: { ACTIVE: "đang chạy", INACTIVE: "đã dừng" },
     consumers: "Consumer",
+    howMany: "Số lượng đang chạy",
     startOne: "Thêm một",
     start: "Chạy",
     stop: "Dừng",

@@ -1,6 +1,6 @@
 /** `socket.io-client` as it is, and what it heard. */
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
-import { until } from "./until.ts";
+import { Hopeless, until } from "./until.ts";
 
 /** The three ways a client may use its transports. */
 export const MODES = {
@@ -62,7 +62,7 @@ export class Listener {
 
   async isConnected(): Promise<void> {
     await until("the client is connected", () => {
-      if (this.errors.length > 0 && !this.socket.active) throw this.errors.at(-1);
+      if (this.errors.length > 0 && !this.socket.active) throw new Hopeless(String(this.errors.at(-1)));
       return this.socket.connected;
     });
   }

@@ -195,6 +195,7 @@ test("while a sink cannot be reached its records are dead letters; it goes on wh
   const server = await serve("sunk", [
     "partitions = 1",
     `sink = "http://127.0.0.1:${port}/in"`,
+    "sink_timeout_ms = 60000",
     "attempts_max = 2",
   ]);
   await kafka.produce("sunk", values(0, 3));

@@ -16,7 +16,7 @@ use std::{
 use crate::{
     Failure,
     process::{self, Group, elapsed},
-    workspace,
+    tools, workspace,
 };
 
 /// How often the server is started again when it dies. More means that it cannot run here.
@@ -97,7 +97,7 @@ fn parse(arguments: &[String]) -> Result<Options, Failure> {
 
 /// Console and server, with a word on what is going on all the while.
 fn build(started: Instant, kafka: bool) -> Result<(), Failure> {
-    let npm = process::find("node").is_some() && process::find("npm").is_some();
+    let npm = tools::present("node") && tools::present("npm");
     if npm {
         step(1, "installing the console's packages (npm ci)", started);
         let ready = console_command(&["ci", "--no-audit", "--no-fund"], "npm ci").and_then(|()| {
@@ -113,9 +113,9 @@ fn build(started: Instant, kafka: bool) -> Result<(), Failure> {
             );
         }
     } else {
-        step(1, "Node and npm are missing: going on without the console", started);
+        step(1, "Node 20.19 or npm is missing: going on without the console", started);
         println!(
-            "      to get it: install Node 20.19 or newer (https://nodejs.org/, on Debian `apt install nodejs npm`)"
+            "      to get it: install Node 20.19 or newer (https://nodejs.org/, on Debian 13 `apt install nodejs npm`)"
         );
         println!("      and run `cargo xtask demo` again");
     }

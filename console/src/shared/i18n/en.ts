@@ -317,6 +317,7 @@ export const messages = {
     status: { RECEIVED: "received", PROCESSING: "processing", PROCESSED: "processed", FAILED: "failed" },
     activity: { ACTIVE: "running", INACTIVE: "stopped" },
     consumers: "Consumers",
+    howMany: "How many run",
     startOne: "Start one more",
     start: "Start",
     stop: "Stop",

@@ -318,6 +318,7 @@ export const messages: Messages = {
     status: { RECEIVED: "đã nhận", PROCESSING: "đang xử lý", PROCESSED: "đã xử lý", FAILED: "thất bại" },
     activity: { ACTIVE: "đang chạy", INACTIVE: "đã dừng" },
     consumers: "Consumer",
+    howMany: "Số lượng đang chạy",
     startOne: "Thêm một",
     start: "Chạy",
     stop: "Dừng",

@@ -19,7 +19,7 @@ fn log(records_max: u64) -> Arc<Log> {
 async fn open(log: &Arc<Log>) -> Arc<EmbeddedTopics> {
     let topic = TopicName::new(contract::TOPIC).expect("a name");
     let topics = BTreeMap::from([(topic, contract::PARTITIONS)]);
-    EmbeddedTopics::open(Arc::clone(log), topics, 10_000).await.expect("opened")
+    EmbeddedTopics::open(Arc::clone(log), topics).await.expect("opened")
 }
 
 fn record(value: String) -> NewRecord {

@@ -1,0 +1,24 @@
+/** Folders that are gone when the tests are. */
+import { rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const made = new Set<string>();
+process.once("exit", () => {
+  for (const folder of made) {
+    try {
+      // A program that is just being killed may still be writing into it.
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    } catch (error) {
+      console.error(`${folder} stays: ${String(error)}`);
+    }
+  }
+});
+
+/** A folder for one test's files, with the test's word in its name. */
+export async function temporaryFolder(word: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), `anywire-${word}-`));
+  made.add(folder);
+  return folder;
+}

@@ -2,13 +2,13 @@
  * Commands as live jobs: over curl through a stock nginx, over a browser's own EventSource, over the client's preset; the queue and the output on
  * the page; and a command of a terminal.
  */
-import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { connect } from "../../clients/typescript/src/index.ts";
 import { followJob, type JobState, type Notice } from "../../clients/typescript/src/jobs.ts";
 import { byId, openBrowser, openContext, photograph } from "../harness/browser.ts";
+import { start as launch } from "../harness/children.ts";
 import { Nginx } from "../harness/nginx.ts";
 import { noneLeft } from "../harness/processes.ts";
 import { FaultyProxy } from "../harness/proxy.ts";
@@ -74,13 +74,15 @@ function curl(url: string, seen: Seen[]) {
   const before = seen.length;
   const last = seen.at(-1)?.id;
   const resume = last === undefined ? [] : ["-H", `Last-Event-ID: ${last}`];
-  const child = spawn("curl", ["-sN", ...resume, `${url}?after=0`], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = launch("curl", ["-sN", ...resume, `${url}?after=0`], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const take = ({ id, event, data }: Block) => {
     if (id && event && event !== "heartbeat")
       seen.push({ id, name: event, data: JSON.parse(data ?? "null") });
   };
   const splitter = new SseSplitter(take);
-  child.stdout.on("data", (bytes: Uint8Array) => splitter.push(bytes));
+  child.stdout?.on("data", (bytes: Uint8Array) => splitter.push(bytes));
   const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
   /** In the middle: this one has got something, and not everything. */
   const cut = async () => {
@@ -260,10 +262,10 @@ test("a command of a terminal shows on the page under its link, and is cancelled
     "-c",
     "echo '[1/2] one'; echo talk; echo '[2/2] two'; sleep 600",
   ];
-  const child = spawn(binary(), argv, { stdio: ["ignore", "pipe", "pipe"], env: environment });
+  const child = launch(binary(), argv, { stdio: ["ignore", "pipe", "pipe"], env: environment });
   const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
   let said = "";
-  child.stderr.on("data", (bytes: Buffer) => {
+  child.stderr?.on("data", (bytes: Buffer) => {
     said += bytes.toString();
   });
   const link = await until("the link is printed", () => /(http:\S+\/jobs\/\S+)\s/.exec(said)?.[1]);

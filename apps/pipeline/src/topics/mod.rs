@@ -314,3 +314,21 @@ pub(crate) trait Member: Send {
     /// Gives its partitions to the others, at once.
     fn leave(self: Box<Self>) -> BoxFuture<'static, ()>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_is_too_large_is_refused_with_its_size() {
+        let topic = TopicName::new("t").expect("a name");
+        let record = |bytes: usize| NewRecord {
+            key: Some(Bytes::from_static(b"k")),
+            headers: vec![("h".to_owned(), None)],
+            value: Some(Bytes::from(vec![0; bytes])),
+        };
+        assert_eq!(check_size(&topic, &[record(8), record(0)], 10), Ok(()));
+        let refused = check_size(&topic, &[record(8), record(9)], 10);
+        assert_eq!(refused, Err(ProduceError::TooLarge { topic, bytes: 11, max: 10 }));
+    }
+}

@@ -7,6 +7,7 @@ export default defineConfig({
     testTimeout: 300_000,
     // Longer than the patience of `until`, which says what was waited for in vain.
     hookTimeout: 300_000,
+    setupFiles: ["harness/failures.ts"],
     fileParallelism: false,
     reporters: ["verbose"],
   },

@@ -11,6 +11,8 @@ import { sign } from "./token.mjs";
 import { connect } from "./websocket.mjs";
 
 const WAIT_MS = 5_000;
+/** The pause between two requests of an `until`. */
+const AGAIN_MS = 20;
 
 /** What one case has open and knows. */
 export class Scene {
@@ -79,9 +81,24 @@ const STEPS = {
   wait_ms: wait,
 };
 
-/** `{"request": {method, path, headers, json | text}, "expect": …}` */
+/** `{"request": {method, path, headers, json | text}, "expect": …, "until"?: true}`: with `until` again and again, until the answer is as expected. */
 async function request(scene, step) {
-  expectAnswer(scene, step.expect, await exchange(scene.base, prepare(scene, step.request)));
+  for (const until = Date.now() + WAIT_MS; ; ) {
+    const answer = await exchange(scene.base, prepare(scene, step.request));
+    if (!step.until || isExpected(scene, step.expect, answer) || Date.now() > until) {
+      return expectAnswer(scene, step.expect, answer);
+    }
+    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+  }
+}
+
+function isExpected(scene, expected, answer) {
+  try {
+    expectAnswer({ names: new Map(scene.names) }, expected, answer);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** `{"pipeline": [requests], "piece_bytes"?: n, "expect": […]}`: all on one connection, without waiting for answers. */

@@ -12,6 +12,7 @@ import { Scene } from "./steps.mjs";
 
 let server;
 let base;
+let counted = 0;
 
 before(async () => {
   server = http.createServer(serve);
@@ -26,6 +27,9 @@ function serve(request, response) {
     response.writeHead(200, { "content-type": "text/event-stream" });
     response.write("retry: 5\nid: 1f0c93ab-1\n\nid: 1f0c93ab-2\nda");
     setTimeout(() => response.end('ta: {"n":2}\n\n: heartbeat\nid: 1f0c93ab-3\n\n'), 20);
+  } else if (request.url === "/count") {
+    counted += 1;
+    response.end(JSON.stringify({ n: counted, at: `1f0c93ab-${counted}` }));
   } else if (request.url === "/slow") {
     setTimeout(() => response.end('{"late":true}'), 50);
   } else {
@@ -73,6 +77,11 @@ test("an answer is compared in status, headers and body", async () => {
   await assert.rejects(run(echo({ status: 200, headers: { "x-cursor": null } })), /header x-cursor/);
   await assert.rejects(run(echo({ status: 200, json: { a: 2 } })), /body\.a: expected 2, got 1/);
   await assert.rejects(run(echo({ status: 200, text: "{}" })), /body/);
+});
+
+test("a request is made again until its answer is as expected", async () => {
+  const names = await run([{ request: { path: "/count" }, expect: { status: 200, json: { n: 3, at: "<cursor:c>" } }, until: true }]);
+  assert.equal(names.get("c"), "1f0c93ab-3");
 });
 
 test("several requests on one connection have their answers in order", async () => {

@@ -1,11 +1,12 @@
 /** Programs that a test starts: ended with the test's process whatever happens, and heard when they end before their time. */
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { once } from "node:events";
+import { atEnd } from "./ending.ts";
 import { Hopeless, until } from "./until.ts";
 
 const started = new Set<ChildProcess>();
 const failures = new WeakMap<ChildProcess, Error>();
-process.once("exit", () => {
+atEnd(() => {
   for (const child of started) child.kill("SIGKILL");
 });
 

@@ -3,17 +3,14 @@ import { rmSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+// Programs end before their folders go: this module adds its deed first.
+import "./children.ts";
+import { atEnd } from "./ending.ts";
 
 const made = new Set<string>();
-process.once("exit", () => {
-  for (const folder of made) {
-    try {
-      // A program that is just being killed may still be writing into it.
-      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
-    } catch (error) {
-      console.error(`${folder} stays: ${String(error)}`);
-    }
-  }
+atEnd(() => {
+  // A program that is just being killed may still be writing into it.
+  for (const folder of made) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
 /** A folder for one test's files, with the test's word in its name. */

@@ -8,7 +8,7 @@ export function commandsOf(dir: string): string[] {
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     try {
       if (!readFileSync(`/proc/${pid}/environ`, "latin1").includes(`ANYWIRE_FILES=${dir}`)) continue;
-      found.push(readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").slice(0, 80));
+      found.push(readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").slice(0, 200));
     } catch {
       // It ended while we looked.
     }

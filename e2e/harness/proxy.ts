@@ -1,6 +1,6 @@
 /**
- * A proxy between a client and the server that misbehaves on request: it cuts, refuses WebSocket, holds SSE back, and slows
- * uploads down. It notes every upload request, so that a test can tell whether a byte was sent twice.
+ * A proxy between a client and the server that misbehaves on request: it cuts, refuses WebSocket, holds SSE back, and holds
+ * uploads up. It notes every upload request, so that a test can tell whether a byte was sent twice.
  */
 import { once } from "node:events";
 import http from "node:http";
@@ -35,8 +35,8 @@ export class FaultyProxy {
   blockWebSocket = false;
   /** The bodies of SSE answers are held back, as a buffering proxy does. */
   bufferSse = false;
-  /** Pause after each chunk of a request body, so that there is a middle in which something can happen. */
-  uploadDelayMs = 0;
+  /** Uploads stand still at this byte until it is raised, so that there is a middle in which something can happen, however fast or slow. */
+  uploadHoldAt = Number.POSITIVE_INFINITY;
   readonly patches: Patch[] = [];
   /** Requests by transport, in order. */
   readonly seen: string[] = [];
@@ -130,7 +130,8 @@ export class FaultyProxy {
       for await (const chunk of request as AsyncIterable<Buffer>) {
         if (!upstream.write(chunk)) await drained(upstream);
         if (patch) patch.bytes += chunk.length;
-        if (this.uploadDelayMs > 0 && patch) await sleep(this.uploadDelayMs);
+        while (patch && patch.offset + patch.bytes >= this.uploadHoldAt && !upstream.destroyed)
+          await sleep(10);
       }
       upstream.end();
     } catch {

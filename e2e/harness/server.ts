@@ -16,6 +16,19 @@ export interface ServerOptions {
   readonly args?: readonly string[];
 }
 
+/** Those that ran during a test, ended ones too: a test that fails ends its servers before anybody looks. */
+const servers = new Set<Server>();
+
+/** What every server of a test wrote last, once: what was answered before is left out. */
+export function lastWords(): string[] {
+  return [...servers].flatMap((server) => server.takeLog() ?? []);
+}
+
+/** A test is over: what has ended is of no interest to the next one. */
+export function forgetEnded(): void {
+  for (const server of servers) if (!server.runs) servers.delete(server);
+}
+
 export function binary(): string {
   const path = process.env.ANYWIRE_BIN ?? resolve(import.meta.dirname, "../../target/release/anywire");
   if (!existsSync(path)) throw new Error(`${path} does not exist: cargo build --release -p anywire`);
@@ -32,7 +45,7 @@ export class Server {
   readonly port: number;
   readonly #options: ServerOptions;
   #child: ChildProcess | null = null;
-  #lines: string[] = [];
+  readonly #lines: string[] = [];
 
   private constructor(dir: string, port: number, options: ServerOptions) {
     this.dir = dir;
@@ -56,6 +69,16 @@ export class Server {
     return this.#child.pid;
   }
 
+  get runs(): boolean {
+    return this.#child !== null;
+  }
+
+  /** What it wrote since this was asked last; nothing if that is nothing. */
+  takeLog(): string | null {
+    const lines = this.#lines.splice(0);
+    return lines.length > 0 ? `── the server at ${this.url} said last:\n${lines.join("\n")}` : null;
+  }
+
   /** What it wrote last, for a failure's message. */
   get log(): string {
     return this.#lines.join("\n");
@@ -75,6 +98,7 @@ export class Server {
       env: environment(),
     });
     this.#child = child;
+    servers.add(this);
     let ready = false;
     for (const input of [child.stdout, child.stderr]) {
       if (!input) throw new Error("the server's output is not piped");

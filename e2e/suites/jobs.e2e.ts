@@ -16,8 +16,9 @@ import { until } from "../harness/until.ts";
 const NINE_STEPS: readonly string[] = REPORT_STEPS;
 const LARGE = 50_000_000;
 const SMALL = 400_000;
-/** Makes the large upload last some seconds, so that it has a middle. */
-const SLOW_MS = 4;
+/** Where the large upload is held up, so that it has a middle; in percent of the whole job its bytes are the first half. */
+const THIRD = LARGE / 3;
+const HALF = LARGE / 2;
 
 let server: Server;
 let proxy: FaultyProxy;
@@ -40,7 +41,7 @@ beforeEach(async () => {
 });
 
 afterEach(async ({ task }) => {
-  await tell(task, server, page);
+  await tell(task, page);
   await page?.context().close();
   await proxy?.stop();
   await server?.dispose();
@@ -81,7 +82,7 @@ async function expectNineSteps(id: string): Promise<void> {
 }
 
 test("a 50 MB upload that is cut in the middle goes on where it stopped, and the nine steps arrive live", async () => {
-  proxy.uploadDelayMs = SLOW_MS;
+  proxy.uploadHoldAt = THIRD;
   const id = await app.upload(page, proxy.url, large.path);
   await app.watchSteps(page);
   await until("a third of the upload has been sent", async () => (await app.percent(page)) >= 15);
@@ -90,9 +91,12 @@ test("a 50 MB upload that is cut in the middle goes on where it stopped, and the
   proxy.cut();
   await app.notLive(page);
   await photograph(page, "job-offline");
+  proxy.uploadHoldAt = HALF;
   proxy.mend();
   await until("the upload moves again", async () => (await app.percent(page)) > before + 2);
-  proxy.uploadDelayMs = 0;
+  // The steps come right after the last byte: whoever is to see them live must be there by then.
+  await app.transportIs(page, "websocket");
+  proxy.uploadHoldAt = Number.POSITIVE_INFINITY;
   await app.jobReaches(page, "succeeded");
   expectResumed(proxy.patches, large.bytes);
   expect((await state(id)).result).toMatchObject({ sha256: large.sha256, rows: large.rows });
@@ -139,7 +143,7 @@ test("the page moves down to SSE and long-poll and up again, and the steps are t
 });
 
 test("a job that runs while the wire changes under it shows every step, over SSE and over long-poll", async () => {
-  proxy.uploadDelayMs = SLOW_MS;
+  proxy.uploadHoldAt = THIRD;
   const id = await app.upload(page, proxy.url, large.path);
   await until("the upload has begun", async () => (await app.percent(page)) >= 4);
   proxy.blockWebSocket = true;
@@ -148,21 +152,21 @@ test("a job that runs while the wire changes under it shows every step, over SSE
   proxy.bufferSse = true;
   proxy.drop();
   await app.transportIs(page, "longpoll");
-  proxy.uploadDelayMs = 0;
+  proxy.uploadHoldAt = Number.POSITIVE_INFINITY;
   await app.jobReaches(page, "succeeded");
   expectResumed(proxy.patches, large.bytes);
   await expectNineSteps(id);
 });
 
 test("after kill -9 in the middle of an upload the page recovers by itself and the upload goes on", async () => {
-  proxy.uploadDelayMs = SLOW_MS;
+  proxy.uploadHoldAt = THIRD;
   const id = await app.upload(page, proxy.url, large.path);
   await until("a quarter of the upload has been sent", async () => (await app.percent(page)) >= 12);
   await server.kill();
   await app.notLive(page);
   await server.boot();
   await app.transportIs(page, "websocket");
-  proxy.uploadDelayMs = 0;
+  proxy.uploadHoldAt = Number.POSITIVE_INFINITY;
   await until(
     "the job is done or waits for a retry",
     async () =>

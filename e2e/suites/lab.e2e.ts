@@ -20,7 +20,7 @@ beforeAll(async () => {
   page = await (await openContext(browser)).newPage();
 });
 
-afterEach(({ task }) => tell(task, server, page));
+afterEach(({ task }) => tell(task, page));
 
 afterAll(async () => {
   await browser?.close();

@@ -8,7 +8,6 @@ import { text } from "node:stream/consumers";
 import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { byId, openBrowser, openContext, photograph } from "../harness/browser.ts";
-import { tell } from "../harness/evidence.ts";
 import { Kafka } from "../harness/kafka.ts";
 import {
   counters,
@@ -41,11 +40,8 @@ afterAll(async () => {
   await kafka?.dispose();
 });
 
-afterEach(async ({ task }) => {
-  for (const server of servers.splice(0)) {
-    await tell(task, server);
-    await server.dispose();
-  }
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.dispose();
 });
 
 /** A server whose consumers read one topic in a group named like it. */

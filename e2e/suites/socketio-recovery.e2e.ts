@@ -49,7 +49,14 @@ describe.each(modes)("%s", (mode) => {
     await emit("recovering", event, 1);
     await client.count(event, 1);
     for (const number of numbers(20, 2)) {
-      if (number % 5 === 0) client.cut();
+      if (number % 5 === 0) {
+        // Not in the middle of it: closed while it opens, the library notices only after its connect time-out of 20 s; closed while it changes
+        // over, it may keep events of the old connection and emit them beside those that it is sent again.
+        await client.isConnected();
+        if (mode === "polling, then upgraded")
+          await until("it has changed over", () => client.transport === "websocket");
+        client.cut();
+      }
       await emit("recovering", event, number);
     }
     expect(await client.count(event, 21)).toEqual(numbers(21));
@@ -115,8 +122,9 @@ describe.each(modes)("%s", (mode) => {
     await client.stayAway();
     // What it knows is where it stopped writing: not before it has seen the connection end.
     await until("the server has noticed", async () => {
-      const answer = await fetch(`${server.url}/api/delivery/clients?limit=0`);
-      return ((await answer.json()) as { total: number }).total === 0;
+      const answer = await fetch(`${server.url}/api/delivery/clients?limit=1000`);
+      const { clients } = (await answer.json()) as { clients: { transport: string }[] };
+      return clients.every((client) => client.transport !== "socketio");
     });
     await emit("recovering", event, 2);
     client.comeBack();

@@ -5,6 +5,7 @@
 mod bench;
 mod demo;
 mod http;
+mod licences;
 mod npm;
 mod process;
 mod test;

@@ -113,6 +113,13 @@ pub(crate) const TOOLS: &[Tool] = &[
         elsewhere: "make, with which librdkafka is built",
     },
     Tool {
+        name: "c++",
+        programs: &["c++"],
+        proof: &[],
+        packages: &["g++"],
+        elsewhere: "a C++ compiler in the search path as `c++`: librdkafka wants one",
+    },
+    Tool {
         name: "curl",
         programs: &["curl"],
         proof: &[],
@@ -161,7 +168,7 @@ pub(crate) fn ensure() -> Vec<String> {
     }
     missing.extend(["rustfmt", "clippy"].into_iter().filter(|name| !component(name)).map(str::to_owned));
     if !deny() {
-        println!("  {CARGO_DENY} absent: licences and advisories are not checked (cargo install cargo-deny)");
+        println!("  {CARGO_DENY} absent: advisories are not checked (cargo install --locked cargo-deny)");
     }
     missing
 }

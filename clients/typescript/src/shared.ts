@@ -32,7 +32,7 @@ export interface SharedOptions extends ConnectOptions {
   readonly share?: string | false;
 }
 
-/** As `connect`, over one connection for all tabs. Where the browser has no Web Locks it is `connect`. */
+/** As `connect`, over one connection for all tabs. Where the browser has no Web Locks, or refuses them, it is `connect`. */
 export function connectShared<Channels extends ChannelMap = UntypedChannels>(
   url: string,
   options: SharedOptions = {},

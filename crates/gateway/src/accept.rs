@@ -22,6 +22,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use socket2::TcpKeepalive;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -34,6 +35,9 @@ use crate::{Gateway, MAIN_LISTENER, direct, tls::Tls};
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How a connection on which nothing moves is probed by the system.
+const PROBES: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
 
 /// The address a request came from; an extension of every request.
 #[derive(Debug, Clone, Copy)]
@@ -120,14 +124,17 @@ impl Gateway {
             Err(refusal) => {
                 self.metrics.connections_refused.fetch_add(1, Relaxed);
                 tracing::warn!(%address, %refusal, "a connection was refused");
-                let answer = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-                // Without waiting: who is refused costs nothing more.
-                let _gone = stream.try_write(answer);
+                // Without waiting: who is refused costs nothing more. Inside TLS there would be a handshake to wait for.
+                if tls.is_none() {
+                    let _gone = stream.try_write(&direct::refusal_answer(&refusal, ""));
+                }
                 return;
             }
         };
         // Two small writes in a row would otherwise wait for each other's acknowledgement.
         let _best_effort = stream.set_nodelay(true);
+        // A peer that vanished (a phone out of reach, a laptop asleep) says nothing, and who waits for it would wait for ever.
+        let _best_effort = socket2::SockRef::from(&stream).set_tcp_keepalive(&PROBES);
         let arrival = AtomicU64::new(self.socketio.next_arrival());
         let (gateway, place) = (Arc::clone(self), Place { address, listener: Arc::clone(name), arrival });
         self.metrics.sockets.fetch_add(1, Relaxed);

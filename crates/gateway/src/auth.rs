@@ -6,7 +6,11 @@
 //! - Without keys the server answers loopback `Host` names and loopback origins only, so no web page elsewhere reaches it.
 //! - Keys are compared in constant time.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use anywire_log::{Channel, ChannelPattern, Timestamp};
 use anywire_protocol::{Code, Refusal};
@@ -82,6 +86,11 @@ impl Principal {
         self.0.all
     }
 
+    /// Whether there is any channel that may be published to.
+    pub(crate) fn publishes(&self) -> bool {
+        self.0.all || !self.0.publish.is_empty()
+    }
+
     /// Whether nobody has said yet who this is.
     pub(crate) fn is_unknown(&self) -> bool {
         self.0.unknown
@@ -151,11 +160,30 @@ impl Credentials<'_> {
 struct Claims {
     #[serde(default)]
     sub: Option<String>,
-    exp: i64,
+    /// Seconds since 1970, maybe with a fraction (RFC 7519, section 2).
+    exp: f64,
+    #[serde(default)]
+    nbf: Option<f64>,
     #[serde(default)]
     subscribe: Vec<String>,
     #[serde(default)]
     publish: Vec<String>,
+}
+
+/// How far the clock of who makes tokens may be ahead of ours.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+impl Claims {
+    /// Refuses a token whose time has not come. Those who make tokens often let them begin at once, by their own clock.
+    fn check_begin(&self) -> Result<(), Refusal> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        match self.nbf.filter(|begin| *begin > (now + CLOCK_SKEW).as_secs_f64()) {
+            Some(begin) => {
+                Err(unauthorized(&format!("it is not valid before {begin} (nbf); check the clocks")))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// Why authorization cannot be set up.
@@ -248,6 +276,22 @@ impl Gate {
         Ok(())
     }
 
+    /// Refuses peers from elsewhere on an open server: one that is mounted in somebody's own server may listen on any address.
+    ///
+    /// # Errors
+    /// `host_forbidden`.
+    pub(crate) fn check_peer(&self, address: Option<IpAddr>) -> Result<(), Refusal> {
+        match address.filter(|address| self.open && !address.is_loopback()) {
+            None => Ok(()),
+            Some(address) => {
+                let message = format!(
+                    "{address} is another machine, and the server is open to its own only; set auth.api_keys"
+                );
+                Err(Refusal::new(Code::HostForbidden, message))
+            }
+        }
+    }
+
     /// Checks host and origin, for every request. Returns the origin to name in the CORS headers, if the request is from another.
     ///
     /// # Errors
@@ -313,7 +357,7 @@ impl Gate {
         validation.leeway = 0;
         validation.validate_aud = false;
         match jsonwebtoken::decode::<Claims>(text, key, &validation) {
-            Ok(token) => Ok(principal_of_claims(token.claims)),
+            Ok(token) => token.claims.check_begin().map(|()| principal_of_claims(token.claims)),
             Err(error) if matches!(error.kind(), jsonwebtoken::errors::ErrorKind::ExpiredSignature) => {
                 Err(Refusal::new(
                     Code::TokenExpired,
@@ -329,7 +373,7 @@ fn principal_of_claims(claims: Claims) -> Principal {
     let patterns = |texts: Vec<String>| texts.iter().map(|text| ChannelPattern::new(text)).collect();
     Principal(Arc::new(Rights {
         user: claims.sub,
-        expires_at: Some(Timestamp::from_millis(claims.exp.saturating_mul(1000))),
+        expires_at: Some(Timestamp::from_millis((claims.exp * 1000.0) as i64)),
         subscribe: patterns(claims.subscribe),
         publish: patterns(claims.publish),
         all: false,
@@ -393,6 +437,8 @@ mod tests {
         assert_eq!(place(&gate, "evil.example", None), Err(Code::HostForbidden));
         assert_eq!(place(&gate, "127.0.0.1:8000", Some("https://evil.example")), Err(Code::OriginForbidden));
         assert_eq!(place(&gate, "127.0.0.1:8000", Some("null")), Err(Code::OriginForbidden));
+        assert!(gate.check_peer(None).is_ok() && gate.check_peer(Some([127, 0, 0, 1].into())).is_ok());
+        assert!(gate.check_peer(Some([192, 0, 2, 1].into())).is_err());
         assert!(gate.check_address("127.0.0.1".parse().expect("an address")).is_ok());
         assert!(gate.check_address("0.0.0.0".parse().expect("an address")).is_err());
     }
@@ -433,5 +479,23 @@ mod tests {
         assert!(principal.may_publish([channel("progress_1")].iter()).is_err());
         assert_eq!(gate.principal_of(&token(1)).expect_err("expired").code, Code::TokenExpired);
         assert_eq!(gate.principal_of("a.b.c").expect_err("broken").code, Code::Unauthorized);
+    }
+
+    #[test]
+    fn the_times_of_a_token_may_have_fractions_and_one_that_begins_later_is_refused() {
+        let secret = "0123456789abcdef0123456789abcdef";
+        let gate = gate(AuthConfig { jwt_secret: Some(secret.into()), ..AuthConfig::default() });
+        let principal = |claims: serde_json::Value| {
+            let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+            let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key);
+            gate.principal_of(&token.expect("a token"))
+        };
+        let good = principal(serde_json::json!({ "exp": 4_000_000_000.25, "nbf": 1_000_000_000.5 }));
+        let expires_at = good.expect("a good token").expires_at();
+        assert_eq!(expires_at, Some(Timestamp::from_millis(4_000_000_000_250)));
+        let early = principal(serde_json::json!({ "exp": 4_000_000_000u64, "nbf": 3_999_999_999u64 }));
+        let refusal = early.expect_err("its time has not come");
+        assert_eq!(refusal.code, Code::Unauthorized);
+        assert!(refusal.message.contains("nbf"), "{refusal}");
     }
 }

@@ -168,7 +168,7 @@ impl Gateway {
             client: info.client.to_string(),
             transport: info.transport,
             address: info.address,
-            user: info.user.as_deref().map(str::to_owned).or(token),
+            user: stats.user.as_deref().map(str::to_owned).or(token),
             carrier: socketio.then_some(carrier),
             cursor: self.log.cursor(if stats.behind { stats.cursor } else { tail.max(stats.cursor) }),
             acked: stats.acked,

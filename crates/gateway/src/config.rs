@@ -77,9 +77,9 @@ pub struct LimitsConfig {
     pub connections_max: usize,
     /// Connections of one address. Default 19 000; 1 to 1 000 000.
     pub connections_per_address_max: usize,
-    /// Events a second that one WebSocket connection may publish. Default 100; 1 to 1 000 000.
+    /// Events a second that one WebSocket connection may publish, and over HTTP one user's tokens (API keys: without limit). Default 100; 1 to 1 000 000.
     pub publish_per_second: u32,
-    /// Events that one WebSocket connection may publish at once. Default 200; 1 to 1 000 000.
+    /// Events that one WebSocket connection, or over HTTP one user's tokens, may publish at once. Default 200; 1 to 1 000 000.
     pub publish_burst: u32,
     /// Bytes written to one reader before it is another's turn. Default 262 144; 4 096 to 16 777 216.
     pub drain_bytes_max: usize,

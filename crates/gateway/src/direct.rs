@@ -28,7 +28,7 @@ use crate::{
     accept::Place,
     auth::{Credentials, Principal},
     clients::Polled,
-    drive::{Flow, Input, drive, read_ready, write_all},
+    drive::{Flow, Input, drive, read_ready, say_last_words, write_all},
     fanout::{Mode, Outcome, PollTerms, Reader, SocketSink, Wire, answer_head, no_content},
     gateway::{Admitted, OpenReader, StreamRequest},
     metrics::Transport,
@@ -92,7 +92,7 @@ async fn serve_requests(
             Route::Library => return After::Library(bytes),
             Route::Refused(refusal, origin) => {
                 gateway.metrics.refusals.fetch_add(1, Relaxed);
-                let answer = refusal_answer(&refusal, origin.as_deref());
+                let answer = refusal_answer(&refusal, &cors_headers(origin.as_deref()));
                 let _gone = Box::pin(write_all(stream, &answer)).await;
                 return After::Close;
             }
@@ -303,20 +303,32 @@ impl Gateway {
         self.note_start(reader, position, gap);
         self.watch(reader, channels);
         if admitted.query.presence {
-            self.presence.join(reader.info(), channels);
+            self.presence.join(reader, channels);
         }
     }
 }
 
 /// SSE has nothing to say after its request; it ends with its token.
-struct Silent(Option<Pin<Box<Sleep>>>);
+struct Silent(TokenEnd);
+
+/// When a token runs out; none where it does not.
+type TokenEnd = Option<Pin<Box<Sleep>>>;
+
+pub(crate) fn token_end(left_ms: Option<u64>) -> TokenEnd {
+    left_ms.map(|left_ms| Box::pin(tokio::time::sleep(Duration::from_millis(left_ms))))
+}
+
+/// Resolves when the token has run out.
+pub(crate) async fn token_over(end: &mut TokenEnd) {
+    match end {
+        Some(sleep) => sleep.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
 
 impl Input for Silent {
     async fn timer(&mut self) -> Flow {
-        match &mut self.0 {
-            Some(sleep) => sleep.as_mut().await,
-            None => std::future::pending().await,
-        }
+        token_over(&mut self.0).await;
         Flow::End
     }
 
@@ -345,10 +357,9 @@ async fn serve_sse(
     }
     let reader = gateway.open_reader(Transport::Sse, &admitted, address, Wire::Direct(Arc::clone(stream)));
     gateway.begin_sse(&reader, &admitted);
-    let left_ms = gateway.token_left_ms(&admitted.principal);
+    let end = token_end(gateway.token_left_ms(&admitted.principal));
     drop(admitted);
-    let expiry = left_ms.map(|left_ms| Box::pin(tokio::time::sleep(Duration::from_millis(left_ms))));
-    drive(gateway, &reader, stream, &mut Silent(expiry)).await;
+    drive(gateway, &reader, stream, &mut Silent(end)).await;
 }
 
 /// One poll on a connection that the gateway owns.
@@ -392,14 +403,18 @@ impl PollRequest<'_> {
             Ok(None) => return Ok(false),
             Err(error) => {
                 let refusal = Refusal::new(Code::StorageFailed, error.to_string()).retry_after_ms(1000);
-                let answer = refusal_answer(&refusal, self.admitted.origin.as_deref());
-                write_all(self.stream, &answer).await?;
-                return Err(io::ErrorKind::Other.into());
+                return Err(self.refuse(&refusal).await);
             }
         };
         self.note(answer.cursor.offset, poll.delivered(), poll.told_gap());
         self.write_answer(&answer).await?;
         Ok(true)
+    }
+
+    /// Answers with a refusal, after which the connection ends.
+    async fn refuse(&self, refusal: &Refusal) -> io::Error {
+        let answer = refusal_answer(refusal, &cors_headers(self.admitted.origin.as_deref()));
+        write_all(self.stream, &answer).await.err().unwrap_or_else(|| io::ErrorKind::ConnectionAborted.into())
     }
 
     async fn write_answer(&self, answer: &anywire_protocol::poll::Answer) -> io::Result<()> {
@@ -434,11 +449,14 @@ impl PollRequest<'_> {
             headers: cors_headers(self.admitted.origin.as_deref()).into(),
             credentials: self.admitted.credentials,
             limit: poll.limit(),
+            caching: poll.caching(),
             deadline_ms: now_ms + self.gateway.wait_ms(&self.admitted),
             cursor: poll.idle_cursor(&self.gateway.log),
         };
         reader.wake_on_answer(false);
-        reader.begin_poll(poll.subscription, terms);
+        if !reader.begin_poll(poll.subscription, terms) {
+            return Err(self.refuse(&self.gateway.shutting_down()).await);
+        }
         loop {
             match reader.drain(&self.gateway.delivery, &mut SocketSink(self.stream), None) {
                 Outcome::Live => {}
@@ -448,14 +466,20 @@ impl PollRequest<'_> {
                 Outcome::Behind(_) => match reader.take_poll() {
                     None => return Ok(()),
                     Some((subscription, terms)) => {
-                        let mut poll = Poll::resume(subscription, terms.limit, terms.cursor);
+                        let mut poll = Poll::resume(subscription, terms.limit, terms.caching, terms.cursor);
                         if self.answer_now(&mut poll).await? {
                             return Ok(());
                         }
-                        reader.begin_poll(poll.subscription, terms);
+                        if !reader.begin_poll(poll.subscription, terms) {
+                            return Err(self.refuse(&self.gateway.shutting_down()).await);
+                        }
                     }
                 },
-                Outcome::Broken => return Err(io::ErrorKind::ConnectionReset.into()),
+                Outcome::Broken => {
+                    // It was told why it ends, unless the connection is broken.
+                    say_last_words(&reader, self.stream).await;
+                    return Err(io::ErrorKind::ConnectionReset.into());
+                }
             }
             while reader.mode() == Mode::Live {
                 self.watch_socket(&reader, bytes).await?;
@@ -532,17 +556,17 @@ fn not_modified(headers: &str, cursor: anywire_log::Cursor) -> Bytes {
     .into()
 }
 
-fn refusal_answer(refusal: &Refusal, origin: Option<&str>) -> Bytes {
+/// A refusal as a whole answer, after which the connection ends. `headers` are further ones, each with its line end.
+pub(crate) fn refusal_answer(refusal: &Refusal, headers: &str) -> Bytes {
     let status = http::StatusCode::from_u16(refusal.code.http_status()).unwrap_or_default();
     let body = refusal.body();
     let retry =
         refusal.retry_ms.map_or(String::new(), |ms| format!("Retry-After: {}\r\n", ms.div_ceil(1000)));
     format!(
         "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\nVary: Origin\r\n\
-         {}{retry}Content-Length: {}\r\n\r\n{body}",
+         {headers}{retry}Content-Length: {}\r\n\r\n{body}",
         status.as_u16(),
         status.canonical_reason().unwrap_or("Error"),
-        cors_headers(origin),
         body.len()
     )
     .into()

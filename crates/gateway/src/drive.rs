@@ -20,7 +20,9 @@ use crate::{
 /// How many bytes are read at once.
 const SCRATCH_BYTES: usize = 64 << 10;
 /// How long last words may take to leave.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long the peer may take to end its side afterwards.
+const LINGER: Duration = Duration::from_secs(1);
 /// How long to wait before the engine is asked again after an error.
 const READ_RETRY: Duration = Duration::from_secs(1);
 
@@ -41,8 +43,12 @@ pub(crate) enum Flow {
 pub(crate) trait Input: Send {
     /// Takes bytes as they came.
     fn receive(&mut self, bytes: &mut [u8]) -> Flow;
-    /// Acts on what was received.
+    /// Acts on what was received, as long as its answers find room.
     fn act(&mut self) -> impl Future<Output = Flow> + Send;
+    /// Whether something was received that could not be acted on yet.
+    fn waits(&self) -> bool {
+        false
+    }
     /// Resolves when something is due by time; never for most.
     fn timer(&mut self) -> impl Future<Output = Flow> + Send {
         std::future::pending()
@@ -64,7 +70,14 @@ enum Step {
     Wait,
     Full,
     More,
-    Behind(ReadRequest),
+    Behind,
+}
+
+/// Why serving ends.
+enum End {
+    /// Somebody wants it: what is queued leaves first.
+    Wanted,
+    Broken,
 }
 
 /// Serves a connection until it ends. The caller takes the reader out of the fan-out afterwards.
@@ -75,67 +88,86 @@ pub(crate) async fn drive(
     input: &mut impl Input,
 ) {
     let mut step = Step::Drain(None);
-    loop {
-        if reader.mode() == Mode::Ended {
-            break;
-        }
-        step = match step {
-            Step::Drain(fetched) => match drain(gateway, reader, stream, fetched) {
-                Some(next) => next,
-                None => return,
-            },
-            Step::Wait => {
-                let flow = tokio::select! {
-                    ready = stream.readable() => match ready {
-                        Ok(()) => receive(stream, input).await,
-                        Err(_) => return,
-                    },
-                    () = reader.woken() => Flow::Go,
-                    flow = input.timer() => flow,
-                };
-                if flow == Flow::End {
-                    break;
-                }
-                if reader.mode() == Mode::Driven { Step::Drain(None) } else { Step::Wait }
-            }
-            Step::Full => {
-                let room = reader.unsent_bytes() < UNSENT_BYTES_MAX;
-                tokio::select! {
-                    ready = stream.writable() => match ready {
-                        Ok(()) => Step::Drain(None),
-                        Err(_) => return,
-                    },
-                    ready = stream.readable(), if room => match ready {
-                        Ok(()) if receive(stream, input).await == Flow::Go => Step::Full,
-                        _ => break,
-                    },
-                    () = reader.woken() => Step::Full,
-                }
-            }
-            Step::More => {
-                tokio::task::yield_now().await;
-                match receive(stream, input).await {
-                    Flow::Go => Step::Drain(None),
-                    Flow::End => break,
-                }
-            }
-            Step::Behind(request) => Step::Drain(fetch(gateway, request).await),
+    while reader.mode() != Mode::Ended {
+        step = match take_step(gateway, reader, stream, input, step).await {
+            Ok(next) => next,
+            Err(End::Wanted) => break,
+            Err(End::Broken) => return,
         };
     }
     say_last_words(reader, stream).await;
 }
 
-fn drain(gateway: &Gateway, reader: &Reader, stream: &TcpStream, fetched: Option<Fetched>) -> Option<Step> {
+async fn take_step(
+    gateway: &Gateway,
+    reader: &Reader,
+    stream: &TcpStream,
+    input: &mut impl Input,
+    step: Step,
+) -> Result<Step, End> {
+    let has_room = || reader.unsent_bytes() < UNSENT_BYTES_MAX;
+    match step {
+        Step::Drain(fetched) => after_drain(drain(gateway, reader, stream, fetched)),
+        Step::Wait | Step::Full if input.waits() && has_room() => go_on(input.act().await, Step::Drain(None)),
+        Step::Wait => {
+            let flow = tokio::select! {
+                ready = stream.readable() => match ready {
+                    Ok(()) => receive(stream, input).await,
+                    Err(_) => return Err(End::Broken),
+                },
+                () = reader.woken() => Flow::Go,
+                flow = input.timer() => flow,
+            };
+            go_on(flow, if reader.mode() == Mode::Driven { Step::Drain(None) } else { Step::Wait })
+        }
+        Step::Full => {
+            tokio::select! {
+                ready = stream.writable() => ready.map(|()| Step::Drain(None)).map_err(|_| End::Broken),
+                ready = stream.readable(), if has_room() => match ready {
+                    Ok(()) => go_on(receive(stream, input).await, Step::Full),
+                    Err(_) => Err(End::Wanted),
+                },
+                () = reader.woken() => Ok(Step::Full),
+                flow = input.timer() => go_on(flow, Step::Full),
+            }
+        }
+        Step::More => {
+            tokio::task::yield_now().await;
+            go_on(glance(stream, input).await, Step::Drain(None))
+        }
+        Step::Behind => {
+            // First what the client says, since that may change what comes next. Nothing is heard between the reading and the delivery.
+            go_on(glance(stream, input).await, Step::Behind)?;
+            match drain(gateway, reader, stream, None) {
+                Outcome::Behind(request) => Ok(Step::Drain(Box::pin(fetch(gateway, request)).await)),
+                other => after_drain(other),
+            }
+        }
+    }
+}
+
+fn go_on(flow: Flow, next: Step) -> Result<Step, End> {
+    match flow {
+        Flow::Go => Ok(next),
+        Flow::End => Err(End::Wanted),
+    }
+}
+
+fn after_drain(outcome: Outcome) -> Result<Step, End> {
+    match outcome {
+        Outcome::Live | Outcome::Answered => Ok(Step::Wait),
+        Outcome::Full => Ok(Step::Full),
+        Outcome::More => Ok(Step::More),
+        Outcome::Behind(_) => Ok(Step::Behind),
+        Outcome::Broken => Err(End::Broken),
+    }
+}
+
+fn drain(gateway: &Gateway, reader: &Reader, stream: &TcpStream, fetched: Option<Fetched>) -> Outcome {
     if reader.info().transport == Transport::Sse && gateway.lab.buffers_sse() {
-        return Some(Step::Wait);
+        return Outcome::Live;
     }
-    match reader.drain(&gateway.delivery, &mut SocketSink(stream), fetched) {
-        Outcome::Live | Outcome::Answered => Some(Step::Wait),
-        Outcome::Full => Some(Step::Full),
-        Outcome::More => Some(Step::More),
-        Outcome::Behind(request) => Some(Step::Behind(request)),
-        Outcome::Broken => None,
-    }
+    reader.drain(&gateway.delivery, &mut SocketSink(stream), fetched)
 }
 
 /// Asks the engine for what the tail does not hold.
@@ -150,6 +182,19 @@ pub(crate) async fn fetch(gateway: &Gateway, request: ReadRequest) -> Option<Fet
     }
 }
 
+/// Takes what came and what is due meanwhile, without waiting: for a client that is behind and never has to be waited for.
+async fn glance(stream: &TcpStream, input: &mut impl Input) -> Flow {
+    let due = tokio::select! {
+        biased;
+        flow = input.timer() => flow,
+        () = std::future::ready(()) => Flow::Go,
+    };
+    match due {
+        Flow::Go => receive(stream, input).await,
+        Flow::End => Flow::End,
+    }
+}
+
 async fn receive(stream: &TcpStream, input: &mut impl Input) -> Flow {
     match read_ready(stream, |bytes| input.receive(bytes)) {
         None => Flow::Go,
@@ -160,11 +205,22 @@ async fn receive(stream: &TcpStream, input: &mut impl Input) -> Flow {
     }
 }
 
-/// Writes what is queued and ends the sending side, so that the peer reads it before the end.
+/// Writes what is queued, ends the sending side and waits a little for the peer's end: a socket that is closed while bytes of the peer are
+/// in it resets the connection, and the peer may never read the last words.
 pub(crate) async fn say_last_words(reader: &Reader, stream: &TcpStream) {
     let words: Vec<u8> = reader.take_unsent().into_iter().flatten().collect();
     let _too_late = tokio::time::timeout(LAST_WORDS, write_all(stream, &words)).await;
     let _gone = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
+    let _impatient = tokio::time::timeout(LINGER, discard(stream)).await;
+}
+
+/// Reads until the peer's end.
+async fn discard(stream: &TcpStream) {
+    while stream.readable().await.is_ok() {
+        if read_ready(stream, |_| Flow::Go) == Some(Flow::End) {
+            return;
+        }
+    }
 }
 
 /// Writes all of it, waiting where the socket is full.

@@ -21,7 +21,7 @@ use crate::{
     config::{GatewayConfig, OutOfBounds},
     fanout::{Delivery, Fanout, Reader, ReaderInfo, Wire},
     lab::Lab,
-    limits::Connections,
+    limits::{Connections, Publishers},
     metrics::{Metrics, Transport},
     presence::Presence,
     socketio::{SocketIo, SocketIoError, look_after_sessions},
@@ -52,6 +52,7 @@ pub struct Gateway {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) lab: Arc<Lab>,
     pub(crate) connections: Arc<Connections>,
+    pub(crate) publishers: Publishers,
     pub(crate) presence: Arc<Presence>,
     pub(crate) pollers: Pollers,
     pub(crate) socketio: SocketIo,
@@ -109,6 +110,7 @@ impl Gateway {
         let gateway = Arc::new(Self {
             socketio: SocketIo::new(&config.socketio)?,
             connections: Connections::new(&config.limits),
+            publishers: Publishers::default(),
             presence: Presence::new(Arc::clone(&log), Arc::clone(&clock)),
             pollers: Pollers::default(),
             closing: CancellationToken::new(),
@@ -210,6 +212,30 @@ impl Gateway {
         }
     }
 
+    /// Refuses what a client publishes over HTTP too fast; back ends may publish as fast as the log takes it.
+    pub(crate) fn check_rate(
+        &self,
+        principal: &Principal,
+        address: IpAddr,
+        count: usize,
+    ) -> Result<(), Refusal> {
+        if principal.is_backend() {
+            return Ok(());
+        }
+        let publisher = principal.user().map_or_else(|| address.to_string(), |user| format!("user {user}"));
+        let taken = self.publishers.take(&publisher, count, &self.config.limits, self.delivery.now_ms());
+        taken.map_err(|retry_ms| self.too_fast(retry_ms))
+    }
+
+    /// A refusal for those who publish too fast.
+    pub(crate) fn too_fast(&self, retry_ms: u32) -> Refusal {
+        self.metrics.rate_limited.fetch_add(1, Relaxed);
+        let rate = self.config.limits.publish_per_second;
+        let message =
+            format!("more than {rate} events a second (limits.publish_per_second); wait {retry_ms} ms");
+        Refusal::new(Code::RateLimited, message).retry_after_ms(retry_ms)
+    }
+
     /// A refusal for those who come while the gateway stops.
     pub(crate) fn shutting_down(&self) -> Refusal {
         let message = "the server is restarting; come back after the time given";
@@ -248,14 +274,9 @@ impl Gateway {
             Some(name) => name.into(),
             None => format!("c-{}", self.next_client.fetch_add(1, Relaxed)).into_boxed_str(),
         };
-        let info = ReaderInfo {
-            transport,
-            client,
-            user: user.map(Into::into),
-            address,
-            connected_at: self.clock.now(),
-        };
+        let info = ReaderInfo { transport, client, address, connected_at: self.clock.now() };
         let reader = Reader::new(info, self.fanout.assign_shard(), wire, self.delivery.now_ms());
+        reader.set_user(user);
         self.fanout.add(&reader);
         self.metrics.opened(transport);
         if transport != Transport::LongPoll {
@@ -269,7 +290,7 @@ impl Gateway {
         if reader.info().transport == Transport::SocketIo {
             self.note_stopped(reader);
         }
-        self.presence.leave_all(reader.info());
+        self.presence.leave_all(reader);
         self.fanout.remove(reader);
         self.metrics.closed(reader.info().transport);
     }

@@ -5,7 +5,7 @@
 
 use std::{
     convert::Infallible,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -16,13 +16,13 @@ use anywire_protocol::{
     native::{write_presence, write_published},
     poll::none_match_names,
     publish::parse_publish,
-    request::StreamQuery,
+    request::pairs,
     websocket::{SUBPROTOCOL, accept},
 };
 use axum::{
     Router,
     body::Body,
-    extract::{Request, State},
+    extract::{ConnectInfo, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
     routing::{any, get, post},
@@ -38,6 +38,7 @@ use crate::{
     accept::{CleartextIo, PeerAddress},
     auth::Credentials,
     clients::Polled,
+    direct::{token_end, token_over},
     drive::fetch,
     fanout::{BufferSink, Mode, Outcome, Wire},
     gateway::{Admitted, OpenReader, StreamRequest, UNKNOWN_ADDRESS},
@@ -113,7 +114,14 @@ pub(crate) fn credentials(request: &Request) -> Credentials<'_> {
 }
 
 pub(crate) fn address(request: &Request) -> IpAddr {
-    request.extensions().get::<PeerAddress>().map_or(UNKNOWN_ADDRESS, |peer| peer.0)
+    known_address(request).unwrap_or(UNKNOWN_ADDRESS)
+}
+
+/// Where a request came from: our own listener knows, and somebody's server if it was told to (`into_make_service_with_connect_info`).
+fn known_address(request: &Request) -> Option<IpAddr> {
+    let extensions = request.extensions();
+    let ours = extensions.get::<PeerAddress>().map(|peer| peer.0);
+    ours.or_else(|| extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical()))
 }
 
 /// Headers a page may send and read across origins: ours, and those of resumable uploads.
@@ -123,7 +131,9 @@ const CORS_EXPOSE_HEADERS: &str = "Anywire-Cursor, Anywire-Session, ETag, Retry-
     Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Expires";
 
 async fn check_place(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
-    let origin = match gateway.gate.check_place(&credentials(&request)) {
+    let placed = gateway.gate.check_peer(known_address(&request));
+    let placed = placed.and_then(|()| gateway.gate.check_place(&credentials(&request)));
+    let origin = match placed {
         Ok(origin) => origin.and_then(|origin| HeaderValue::from_str(origin).ok()),
         Err(refusal) => {
             gateway.metrics.refusals.fetch_add(1, Relaxed);
@@ -155,9 +165,9 @@ async fn check_place(State(gateway): State<Arc<Gateway>>, request: Request, next
 }
 
 async fn check_backend(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
-    let token = StreamQuery::parse(request.uri().query().unwrap_or(""), usize::MAX)
-        .ok()
-        .and_then(|query| query.token);
+    // Only that: the other parameters are the routes' own.
+    let query = request.uri().query().unwrap_or("");
+    let token = pairs(query).find(|(name, _)| name == "token").map(|(_, token)| token);
     let credentials = Credentials { token: token.as_deref(), ..credentials(&request) };
     match gateway.gate.principal(&credentials) {
         Ok(principal) if principal.is_backend() => next.run(request).await,
@@ -175,12 +185,14 @@ async fn method_not_allowed(request: Request) -> Response {
 
 async fn publish(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Refused> {
     let principal = gateway.gate.principal(&credentials(&request))?;
+    let address = address(&request);
     let (parts, body) = request.into_parts();
     let limit = gateway.config.limits.request_bytes_max;
     let body = read_body(&parts.headers, body, limit).await?;
     let key = parts.headers.get("idempotency-key").map(|value| value.to_str().unwrap_or("\u{fffd}"));
     let batch = parse_publish(&body, key, &gateway.publish_limits())?;
     gateway.check_publish(&principal, &batch)?;
+    gateway.check_rate(&principal, address, batch.publications.len())?;
     let appended = gateway.append(batch).await?;
     let offsets: Vec<u64> = appended.offsets().map(anywire_log::Offset::get).collect();
     let mut out = Vec::with_capacity(64 + offsets.len() * 12);
@@ -243,10 +255,9 @@ async fn poll(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<R
     admitted.query.require_channels()?;
     let query = &admitted.query;
     let mut poll = Poll::begin(&gateway.log, &query.channels, query.after.unwrap_or_default(), query.limit);
-    let failed = |error: anywire_log::ReadError| Refusal::new(Code::StorageFailed, error.to_string());
-    let mut answer = poll.read(&gateway.log).await.map_err(failed)?;
+    let mut answer = poll.read(&gateway.log).await.map_err(unreadable)?;
     if answer.is_none() && query.wait_s > 0 {
-        answer = wait(&gateway, &admitted, &mut poll, address(&request)).await.map_err(failed)?;
+        answer = wait(&gateway, &admitted, &mut poll, address(&request)).await?;
     }
     let cursor = answer.as_ref().map_or(poll.idle_cursor(&gateway.log), |answer| answer.cursor);
     gateway.note_poll(&Polled {
@@ -280,6 +291,10 @@ async fn poll(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<R
     Ok((place, headers, answer.body).into_response())
 }
 
+fn unreadable(error: anywire_log::ReadError) -> Refusal {
+    Refusal::new(Code::StorageFailed, error.to_string()).retry_after_ms(1000)
+}
+
 fn internal() -> Refusal {
     Refusal::new(Code::Internal, "a header could not be made; this is a bug")
 }
@@ -290,14 +305,14 @@ async fn wait(
     admitted: &Admitted,
     poll: &mut Poll,
     address: IpAddr,
-) -> Result<Option<anywire_protocol::poll::Answer>, anywire_log::ReadError> {
+) -> Result<Option<anywire_protocol::poll::Answer>, Refusal> {
     let reader = Open::new(gateway, Transport::LongPoll, admitted, address);
     gateway.watch(&reader.reader, &admitted.query.channels);
     let over = tokio::time::sleep(Duration::from_millis(gateway.wait_ms(admitted)));
     tokio::pin!(over);
     loop {
         // After the watch: what came between the first read and it.
-        if let Some(answer) = poll.read(&gateway.log).await? {
+        if let Some(answer) = poll.read(&gateway.log).await.map_err(unreadable)? {
             return Ok(Some(answer));
         }
         tokio::select! {
@@ -305,7 +320,7 @@ async fn wait(
             () = &mut over => return Ok(None),
         }
         if reader.reader.mode() == Mode::Ended {
-            return Ok(None);
+            return Err(gateway.shutting_down());
         }
     }
 }
@@ -339,13 +354,15 @@ async fn sse(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Re
     gateway.begin_sse(&open.reader, &admitted);
     let sink = BufferSink::new(gateway.config.limits.drain_bytes_max);
     let left_ms = gateway.token_left_ms(&admitted.principal);
-    let ends = left_ms.map(|left_ms| tokio::time::Instant::now() + Duration::from_millis(left_ms));
-    let chunks = futures_util::stream::unfold((open, sink), move |(open, mut sink)| async move {
-        let chunk = match ends {
-            Some(ends) => tokio::time::timeout_at(ends, next_chunk(&open, &mut sink)).await.ok()??,
-            None => next_chunk(&open, &mut sink).await?,
+    let over = token_end(left_ms);
+    let chunks = futures_util::stream::unfold((open, sink, over), |(open, mut sink, mut over)| async move {
+        let chunk = tokio::select! {
+            // First: a reader that always has something to get must not outlive its token.
+            biased;
+            () = token_over(&mut over) => None,
+            chunk = next_chunk(&open, &mut sink) => chunk,
         };
-        Some((Ok::<_, Infallible>(chunk), (open, sink)))
+        chunk.map(|chunk| (Ok::<_, Infallible>(chunk), (open, sink, over)))
     });
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),

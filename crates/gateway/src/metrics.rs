@@ -163,6 +163,12 @@ impl Metrics {
         self.connections[transport as usize].load(Relaxed).max(0)
     }
 
+    /// How many poll without waiting: they have no connection that could be counted.
+    pub fn set_pollers(&self, pollers: usize) {
+        let pollers = i64::try_from(pollers).unwrap_or(i64::MAX);
+        self.connections[Transport::Poll as usize].store(pollers, Relaxed);
+    }
+
     pub(crate) fn opened(&self, transport: Transport) {
         self.connections[transport as usize].fetch_add(1, Relaxed);
     }

@@ -5,18 +5,21 @@
 //! Invariants:
 //! - The cursor of an answer is canonical: it depends on the channels and what the answer covers, not on when it was asked for.
 //! - It never passes an event that the answer does not hold.
+//! - What caches may keep longest has the same answer for ever: only what follows a cursor has, where every event is kept.
 
 use std::sync::Arc;
 
 use anywire_log::{
-    Channel, Cursor, Event, Gap, Log, Offset, Peek, Position, ReadError, ReadLimit, Subscription,
+    Channel, Cursor, Event, Gap, Keep, Log, Offset, Peek, Position, ReadError, ReadLimit, Subscription,
 };
-use anywire_protocol::poll::{Answer, BYTES_MAX, EVENTS_MAX, answer};
+use anywire_protocol::poll::{Answer, BYTES_MAX, Caching, EVENTS_MAX, answer};
 
 /// One poll under way.
 pub(crate) struct Poll {
     pub(crate) subscription: Subscription,
     limit: usize,
+    /// The most that caches may do with the answer.
+    caching: Caching,
     /// The newest event on the channels when the poll began: where it stands if nothing follows.
     newest: Offset,
     gap: Option<Gap>,
@@ -31,12 +34,13 @@ impl Poll {
         let newest = channels.iter().map(|channel| log.newest(channel)).max().unwrap_or_default();
         let mut subscription = Subscription::new();
         let gap = log.subscribe(&mut subscription, channels, position).gap;
-        Self { subscription, limit: limit.unwrap_or(EVENTS_MAX), newest, gap, delivered: 0, told_gap: false }
+        let (limit, caching) = (limit.unwrap_or(EVENTS_MAX), caching(position, &subscription));
+        Self { subscription, limit, caching, newest, gap, delivered: 0, told_gap: false }
     }
 
     /// Goes on with a poll that had found nothing so far.
-    pub(crate) fn resume(subscription: Subscription, limit: usize, cursor: Cursor) -> Self {
-        Self { subscription, limit, newest: cursor.offset, gap: None, delivered: 0, told_gap: false }
+    pub(crate) fn resume(subscription: Subscription, limit: usize, caching: Caching, cursor: Cursor) -> Self {
+        Self { subscription, limit, caching, newest: cursor.offset, gap: None, delivered: 0, told_gap: false }
     }
 
     /// How many events the answer held.
@@ -51,6 +55,10 @@ impl Poll {
 
     pub(crate) fn limit(&self) -> usize {
         self.limit
+    }
+
+    pub(crate) fn caching(&self) -> Caching {
+        self.caching
     }
 
     /// The cursor while there is nothing new.
@@ -111,11 +119,24 @@ impl Poll {
             None if cut => self.subscription.cursor(gone),
             None => self.newest.max(gone),
         };
-        Some(answer(log.cursor(offset), events, gap.as_ref(), cut && events.len() >= self.limit))
+        let full = cut && events.len() >= self.limit;
+        Some(answer(log.cursor(offset), events, gap.as_ref(), full).at_most(self.caching))
     }
 
     /// An answer without events: where to begin.
     pub(crate) fn beginning(&self, log: &Log) -> Answer {
         answer(self.idle_cursor(log), &[], None, false)
+    }
+}
+
+/// The most that caches may do with an answer from here.
+fn caching(position: Position, subscription: &Subscription) -> Caching {
+    let keeps_all = subscription.channels().all(|tail| tail.keep() == Keep::All);
+    match position {
+        // Whoever asks the same address later begins elsewhere.
+        Position::Tail => Caching::Never,
+        Position::After(_) if keeps_all => Caching::Immutable,
+        // The oldest event that is kept, and the newest one, become others.
+        Position::Oldest | Position::After(_) => Caching::Briefly,
     }
 }

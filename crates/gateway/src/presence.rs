@@ -5,7 +5,9 @@
 //! Knows: members of channels that keep presence. Does not know: transports.
 //!
 //! Invariants:
-//! - A member is counted once a connection; the `leave` comes [`LINGER`] after its last connection ended, if none came since.
+//! - A connection counts for its client on the channels that it joined itself, once each; other connections by the same name change nothing.
+//! - The `leave` comes [`LINGER`] after a member's last connection ended, if none came since.
+//! - Joins and leaves of a member are in the log in the order in which they happened.
 //! - At most [`MEMBERS_MAX`] members in all; who comes after that is subscribed, but not a member.
 
 use std::{
@@ -14,17 +16,15 @@ use std::{
     time::Duration,
 };
 
-use anywire_log::{Batch, Channel, Clock, Cursor, EventName, Log, Payload, Publication};
+use anywire_log::{AppendError, Batch, Channel, Clock, Cursor, EventName, Log, Payload, Publication};
 use anywire_protocol::native::{Member, write_member};
 use parking_lot::Mutex;
 
-use crate::fanout::ReaderInfo;
+use crate::fanout::Reader;
 
 /// How long a client that dropped stays a member: a change of transport is not a leave and a join.
 const LINGER: Duration = Duration::from_secs(5);
 const MEMBERS_MAX: usize = 100_000;
-
-type Members = HashMap<Channel, BTreeMap<Box<str>, Here>>;
 
 struct Here {
     member: Member,
@@ -33,16 +33,31 @@ struct Here {
     turn: u64,
 }
 
+#[derive(Default)]
+struct State {
+    members: HashMap<Channel, BTreeMap<Box<str>, Here>>,
+    count: usize,
+    /// On which channels each connection is counted. Only those that joined one are here.
+    joined: HashMap<ConnectionId, Vec<Channel>>,
+}
+
+/// Which connection: the place of its reader, which is held until it has left.
+type ConnectionId = usize;
+
+fn id(reader: &Arc<Reader>) -> ConnectionId {
+    Arc::as_ptr(reader) as usize
+}
+
 /// Who is where.
 pub(crate) struct Presence {
     log: Arc<Log>,
     clock: Arc<dyn Clock>,
-    members: Mutex<(Members, usize)>,
+    state: Mutex<State>,
 }
 
 impl Presence {
     pub(crate) fn new(log: Arc<Log>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { log, clock, members: Mutex::default() })
+        Arc::new(Self { log, clock, state: Mutex::default() })
     }
 
     /// The channel on which joins and leaves of a channel are published.
@@ -56,41 +71,65 @@ impl Presence {
     }
 
     /// A connection of a client has subscribed with presence.
-    pub(crate) fn join(self: &Arc<Self>, info: &ReaderInfo, channels: &[Channel]) {
+    pub(crate) fn join(&self, reader: &Arc<Reader>, channels: &[Channel]) {
         for channel in channels.iter().filter(|channel| self.is_kept(channel)) {
-            let mut guard = self.members.lock();
-            let (members, count) = &mut *guard;
-            let here = members.entry(channel.clone()).or_default();
-            if let Some(known) = here.get_mut(&info.client) {
-                known.connections += 1;
-                known.turn += 1;
-                continue;
+            let mut state = self.state.lock();
+            let counted = state.joined.get(&id(reader)).is_some_and(|joined| joined.contains(channel));
+            if !counted && self.count_in(&mut state, reader, channel) {
+                state.joined.entry(id(reader)).or_default().push(channel.clone());
             }
-            if *count >= MEMBERS_MAX {
-                continue;
-            }
-            *count += 1;
-            let user = info.user.as_deref().map(str::to_owned);
-            let member = Member { client: info.client.to_string(), user, joined_at: self.clock.now() };
-            here.insert(info.client.clone(), Here { member: member.clone(), connections: 1, turn: 0 });
-            drop(guard);
-            self.publish(channel, "join", &member);
         }
     }
 
-    /// A connection of a client has ended, or does not follow these channels any more.
-    pub(crate) fn leave(self: &Arc<Self>, info: &ReaderInfo, channels: &[Channel]) {
+    /// Counts a connection; false if there is no room for a member more.
+    fn count_in(&self, state: &mut State, reader: &Reader, channel: &Channel) -> bool {
+        let client = &reader.info().client;
+        if let Some(known) = state.members.get_mut(channel).and_then(|here| here.get_mut(client)) {
+            known.connections += 1;
+            known.turn += 1;
+            return true;
+        }
+        if state.count >= MEMBERS_MAX {
+            return false;
+        }
+        state.count += 1;
+        let user = reader.user().map(Into::into);
+        let member = Member { client: client.to_string(), user, joined_at: self.clock.now() };
+        self.publish(channel, "join", &member);
+        let here = state.members.entry(channel.clone()).or_default();
+        here.insert(client.clone(), Here { member, connections: 1, turn: 0 });
+        true
+    }
+
+    /// A connection does not follow these channels any more.
+    pub(crate) fn leave(self: &Arc<Self>, reader: &Arc<Reader>, channels: &[Channel]) {
+        let mut state = self.state.lock();
+        let Some(joined) = state.joined.get_mut(&id(reader)) else { return };
+        let left = joined.extract_if(.., |channel| channels.contains(channel)).collect();
+        if joined.is_empty() {
+            state.joined.remove(&id(reader));
+        }
+        self.count_out(&mut state, reader, left);
+    }
+
+    /// A connection has ended.
+    pub(crate) fn leave_all(self: &Arc<Self>, reader: &Arc<Reader>) {
+        let mut state = self.state.lock();
+        if let Some(left) = state.joined.remove(&id(reader)) {
+            self.count_out(&mut state, reader, left);
+        }
+    }
+
+    fn count_out(self: &Arc<Self>, state: &mut State, reader: &Reader, channels: Vec<Channel>) {
+        let client = &reader.info().client;
         for channel in channels {
-            let mut guard = self.members.lock();
-            let Some(known) = guard.0.get_mut(channel).and_then(|here| here.get_mut(&info.client)) else {
+            let Some(known) = state.members.get_mut(&channel).and_then(|here| here.get_mut(client)) else {
                 continue;
             };
             known.connections = known.connections.saturating_sub(1);
             known.turn += 1;
-            let (gone, turn) = (known.connections == 0, known.turn);
-            drop(guard);
-            if gone {
-                let (presence, channel, client) = (Arc::clone(self), channel.clone(), info.client.clone());
+            if known.connections == 0 {
+                let (presence, client, turn) = (Arc::clone(self), client.clone(), known.turn);
                 tokio::spawn(async move {
                     tokio::time::sleep(LINGER).await;
                     presence.remove_if_gone(&channel, &client, turn);
@@ -99,35 +138,17 @@ impl Presence {
         }
     }
 
-    /// A connection of a client has ended.
-    pub(crate) fn leave_all(self: &Arc<Self>, info: &ReaderInfo) {
-        let guard = self.members.lock();
-        if guard.1 == 0 {
-            return;
-        }
-        let channels: Vec<Channel> = guard
-            .0
-            .iter()
-            .filter(|(_, here)| here.get(&info.client).is_some_and(|known| known.connections > 0))
-            .map(|(channel, _)| channel.clone())
-            .collect();
-        drop(guard);
-        self.leave(info, &channels);
-    }
-
     fn remove_if_gone(&self, channel: &Channel, client: &str, turn: u64) {
-        let mut guard = self.members.lock();
-        let (members, count) = &mut *guard;
-        let Some(here) = members.get_mut(channel) else { return };
+        let mut state = self.state.lock();
+        let Some(here) = state.members.get_mut(channel) else { return };
         if !here.get(client).is_some_and(|known| known.connections == 0 && known.turn == turn) {
             return;
         }
         let Some(known) = here.remove(client) else { return };
-        *count -= 1;
         if here.is_empty() {
-            members.remove(channel);
+            state.members.remove(channel);
         }
-        drop(guard);
+        state.count -= 1;
         self.publish(channel, "leave", &known.member);
     }
 
@@ -135,21 +156,103 @@ impl Presence {
     pub(crate) fn members(&self, channel: &Channel) -> (Cursor, Vec<Member>) {
         // The cursor first: a join between the two is told twice rather than not at all.
         let cursor = self.log.tail_cursor();
-        let guard = self.members.lock();
-        let here = guard.0.get(channel).into_iter().flat_map(BTreeMap::values);
+        let state = self.state.lock();
+        let here = state.members.get(channel).into_iter().flat_map(BTreeMap::values);
         (cursor, here.map(|known| known.member.clone()).collect())
     }
 
+    /// Called under the lock, and handed to the engine at once: else a leave could overtake the join after it.
     fn publish(&self, channel: &Channel, name: &str, member: &Member) {
         let (Some(channel), Ok(name)) = (Self::companion(channel), EventName::new(name)) else { return };
         let mut data = Vec::new();
         write_member(&mut data, member);
         let batch = Batch::one(Publication { channel, name, payload: Payload::Json(data.into()) });
-        let log = Arc::clone(&self.log);
+        let appended = self.log.engine().append(batch);
         tokio::spawn(async move {
-            if let Err(error) = log.append(batch).await {
-                tracing::warn!(%error, "a join or leave was not published");
+            match appended.await {
+                // Who watches hears of the restart, and asks anew.
+                Ok(_) | Err(AppendError::Closed) => {}
+                Err(error) => tracing::warn!(%error, "a join or leave was not published"),
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anywire_log::{
+        ChannelPattern, MemoryEngine, Position, Retention, RetentionRule, RetentionRules, Subscription,
+        SystemClock, TailConfig, Timestamp,
+    };
+
+    use super::*;
+    use crate::{
+        fanout::{ReaderInfo, Wire},
+        metrics::Transport,
+    };
+
+    fn presence() -> Arc<Presence> {
+        let retention = Retention { presence: true, ..Retention::default() };
+        let rule = RetentionRule { pattern: ChannelPattern::new("room"), retention };
+        let rules = RetentionRules::new(vec![rule], Retention::default());
+        let engine = MemoryEngine::new(rules.clone(), Arc::new(SystemClock)).expect("randomness");
+        Presence::new(Log::start(Arc::new(engine), rules, TailConfig::default()), Arc::new(SystemClock))
+    }
+
+    fn reader(client: &str) -> Arc<Reader> {
+        let info = ReaderInfo {
+            transport: Transport::WebSocket,
+            client: client.into(),
+            address: [127, 0, 0, 1].into(),
+            connected_at: Timestamp::default(),
+        };
+        Reader::new(info, 0, Wire::Woken, 0)
+    }
+
+    fn connections(presence: &Presence, client: &str) -> Option<u32> {
+        let state = presence.state.lock();
+        state.members.get("room").and_then(|here| here.get(client)).map(|known| known.connections)
+    }
+
+    #[tokio::test]
+    async fn a_member_leaves_with_the_connections_that_joined_and_no_others() {
+        let presence = presence();
+        let room = [Channel::new("room").expect("a name")];
+        let (first, second, other) = (reader("ann"), reader("ann"), reader("ann"));
+        presence.join(&first, &room);
+        presence.join(&first, &room);
+        assert_eq!(connections(&presence, "ann"), Some(1), "a connection counts once");
+        // Another tab or transport of the same client, which never joined.
+        presence.leave(&other, &room);
+        presence.leave_all(&other);
+        assert_eq!(connections(&presence, "ann"), Some(1));
+        presence.join(&second, &room);
+        presence.leave_all(&first);
+        assert_eq!(connections(&presence, "ann"), Some(1));
+        presence.leave(&second, &room);
+        presence.leave_all(&second);
+        assert_eq!(connections(&presence, "ann"), Some(0));
+        assert!(presence.state.lock().joined.is_empty());
+    }
+
+    #[tokio::test]
+    async fn joins_and_leaves_are_in_the_log_in_the_order_in_which_they_happened() {
+        let presence = presence();
+        let room = [Channel::new("room").expect("a name")];
+        let companion = Presence::companion(&room[0]).expect("a name");
+        let mut subscription = Subscription::new();
+        presence.log.subscribe(&mut subscription, std::slice::from_ref(&companion), Position::Oldest);
+        for _ in 0..50 {
+            let reader = reader("ann");
+            presence.join(&reader, &room);
+            presence.leave_all(&reader);
+            let turn = presence.state.lock().members["room"]["ann"].turn;
+            presence.remove_if_gone(&room[0], "ann", turn);
+        }
+        let mut events = Vec::new();
+        let limit = anywire_log::ReadLimit { events_max: 1000, bytes_max: 1 << 20 };
+        subscription.peek(&presence.log, limit, &mut events);
+        let names: Vec<_> = events.iter().map(|event| event.name.as_str()).collect();
+        assert_eq!(names, ["join", "leave"].repeat(50));
     }
 }

@@ -5,15 +5,16 @@
 //! Invariants:
 //! - Answers go through the reader, so they never interleave with events.
 //! - `subscribed` is queued before the first event of the subscription.
+//! - Nothing follows a close frame.
 
-use std::{net::IpAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::VecDeque, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 use anywire_log::{AppendError, Batch, Channel, Position};
 use anywire_protocol::{
     Code, Refusal,
     native::{ClientFrame, Command, FrameError, ServerFrame, parse_frame},
     request::check_channels,
-    websocket::{Limits, Received, Receiver, close_frame, close_reply_frame, pong_frame},
+    websocket::{Limits, Received, Receiver, Violation, close_frame, close_reply_frame, pong_frame},
 };
 use bytes::Bytes;
 use smallvec::smallvec;
@@ -26,8 +27,8 @@ use tokio::{
 use crate::{
     Gateway,
     auth::Principal,
-    drive::{Flow, Input, drive, fetch},
-    fanout::{BufferSink, Mode, Outcome, Reader, Wire},
+    drive::{Flow, Input, LAST_WORDS, drive, fetch},
+    fanout::{BufferSink, Mode, Outcome, Reader, UNSENT_BYTES_MAX, Wire},
     gateway::Admitted,
     limits::Bucket,
     metrics::Transport,
@@ -37,6 +38,11 @@ use crate::{
 const EXPIRY_WARNING: Duration = Duration::from_secs(10);
 /// How long a client without a token may take to send one.
 const AUTH_TIME: Duration = Duration::from_secs(10);
+/// How long a message may be from a client that may publish nothing: room for a token, and for every channel's name.
+const SMALL_BYTES_MAX: usize = 64 << 10;
+const CHANNEL_BYTES_MAX: usize = 512;
+/// The close code for a message over its limit.
+const TOO_LARGE: u16 = 1009;
 
 /// Serves a connection whose socket the gateway owns; the answer to the upgrade has been queued or sent.
 pub(crate) async fn serve_direct(
@@ -65,6 +71,7 @@ pub(crate) async fn serve_woken<S>(
     let mut buffer = vec![0; 16 << 10];
     let mut sink = BufferSink::new(gateway.config.limits.drain_bytes_max);
     let mut fetched = None;
+    let mut listened = false;
     loop {
         let ended = reader.mode() == Mode::Ended;
         let outcome = reader.drain(&gateway.delivery, &mut sink, fetched.take());
@@ -72,31 +79,57 @@ pub(crate) async fn serve_woken<S>(
         if ended {
             bytes = reader.take_unsent().into_iter().flatten().collect();
         }
-        if stream.write_all(&bytes).await.is_err() || stream.flush().await.is_err() || ended {
+        reader.set_writing(true);
+        let writing = write(&mut stream, &bytes, &mut session);
+        let written = match ended {
+            true => tokio::time::timeout(LAST_WORDS, writing).await.unwrap_or(false),
+            false => writing.await,
+        };
+        reader.set_writing(false);
+        if !written || ended {
             break;
         }
-        match outcome {
-            Outcome::Behind(request) => fetched = fetch(&gateway, request).await,
-            Outcome::Full | Outcome::More => {}
-            _ => {
-                let flow = tokio::select! {
-                    count = stream.read(&mut buffer) => match count {
-                        Ok(0) | Err(_) => break,
-                        Ok(count) => match session.receive(&mut buffer[..count]) {
-                            Flow::End => { session.act().await; Flow::End }
-                            Flow::Go => session.act().await,
-                        },
-                    },
-                    () = reader.woken() => Flow::Go,
-                    flow = session.timer() => flow,
-                };
-                if flow == Flow::End {
-                    reader.abort_after_words();
-                }
+        let hurry = match outcome {
+            // The next drain follows at once: what is fetched belongs to what was wanted when it was asked for.
+            Outcome::Behind(request) if std::mem::take(&mut listened) => {
+                fetched = fetch(&gateway, request).await;
+                continue;
             }
+            Outcome::Behind(_) => {
+                listened = true;
+                true
+            }
+            Outcome::Full | Outcome::More => true,
+            _ => session.waits(),
+        };
+        let flow = tokio::select! {
+            biased;
+            flow = session.timer() => flow,
+            count = stream.read(&mut buffer) => match count {
+                Ok(0) | Err(_) => break,
+                Ok(count) => session.receive(&mut buffer[..count]),
+            },
+            () = reader.woken() => Flow::Go,
+            () = std::future::ready(()), if hurry => Flow::Go,
+        };
+        if flow == Flow::End || session.act().await == Flow::End {
+            reader.abort_after_words();
         }
     }
     let _gone = stream.shutdown().await;
+}
+
+/// Writes bytes, as long as the token of a peer that does not take them lasts; whether they were written.
+async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8], session: &mut Session) -> bool {
+    let writing = async { stream.write_all(bytes).await.is_ok() && stream.flush().await.is_ok() };
+    tokio::pin!(writing);
+    loop {
+        tokio::select! {
+            biased;
+            written = &mut writing => return written,
+            flow = session.timer() => if flow == Flow::End { return false },
+        }
+    }
 }
 
 /// What came in one read.
@@ -112,7 +145,7 @@ struct Session {
     principal: Principal,
     receiver: Receiver,
     bucket: Bucket,
-    arrived: Vec<Arrived>,
+    arrived: VecDeque<Arrived>,
     expiry: Option<Pin<Box<Sleep>>>,
     warned: bool,
 }
@@ -121,8 +154,7 @@ impl Input for Session {
     fn receive(&mut self, bytes: &mut [u8]) -> Flow {
         self.reader.note_heard(self.gateway.delivery.now_ms());
         let limits = self.gateway.publish_limits();
-        // A frame is a publication and some words around it; a batch may hold several.
-        let message_bytes_max = self.gateway.config.limits.request_bytes_max;
+        let message_bytes_max = self.message_bytes_max();
         let arrived = &mut self.arrived;
         let received = self.receiver.receive(bytes, &Limits { message_bytes_max }, &mut |received| {
             arrived.extend(match received {
@@ -134,26 +166,34 @@ impl Input for Session {
             });
         });
         if let Err(violation) = received {
-            arrived.push(Arrived::Close(close_frame(violation.close_code, violation.reason)));
+            let frame = self.violation_frame(&violation, message_bytes_max);
+            self.arrived.push_back(Arrived::Close(frame));
         }
         Flow::Go
     }
 
+    fn waits(&self) -> bool {
+        !self.arrived.is_empty()
+    }
+
     async fn act(&mut self) -> Flow {
-        for arrived in std::mem::take(&mut self.arrived) {
+        while let Some(arrived) = self.arrived.pop_front() {
             let flow = match arrived {
                 Arrived::Frame(Ok(frame)) => Box::pin(self.command(frame)).await,
                 Arrived::Frame(Err(error)) => self.refuse(error.id, &error.refusal),
                 Arrived::Ping(pong) => self.send(pong),
-                Arrived::Close(frame) => {
-                    self.send(frame);
-                    Flow::End
-                }
+                Arrived::Close(frame) => self.close(frame),
             };
             if flow == Flow::End {
                 return Flow::End;
             }
+            // A few bytes may ask for many: the rest waits until the answers have left.
+            if self.waits() && self.reader.unsent_bytes() >= UNSENT_BYTES_MAX {
+                return Flow::Go;
+            }
         }
+        // An idle connection keeps no buffer.
+        self.arrived = VecDeque::new();
         Flow::Go
     }
 
@@ -176,7 +216,7 @@ impl Session {
             principal,
             receiver: Receiver::new(),
             bucket,
-            arrived: Vec::new(),
+            arrived: VecDeque::new(),
             expiry: None,
             warned: false,
         };
@@ -194,14 +234,36 @@ impl Session {
         if self.reader.send(&self.gateway.delivery, frame) { Flow::Go } else { Flow::End }
     }
 
+    fn close(&self, frame: Bytes) -> Flow {
+        self.reader.say_goodbye(&self.gateway.delivery, [frame]);
+        Flow::End
+    }
+
+    /// A message is a publication and some words around it; a batch may hold several. Who may publish nothing needs far less, and should not
+    /// be able to fill our memory.
+    fn message_bytes_max(&self) -> usize {
+        let limits = &self.gateway.config.limits;
+        let small = SMALL_BYTES_MAX + limits.channels_max * CHANNEL_BYTES_MAX;
+        let most = if self.principal.publishes() { usize::MAX } else { small };
+        limits.request_bytes_max.min(most)
+    }
+
+    fn violation_frame(&self, violation: &Violation, message_bytes_max: usize) -> Bytes {
+        if violation.close_code != TOO_LARGE {
+            return close_frame(violation.close_code, violation.reason);
+        }
+        let limited = message_bytes_max < self.gateway.config.limits.request_bytes_max;
+        let why = if limited { "who may publish nothing needs no more" } else { "limits.request_bytes_max" };
+        close_frame(TOO_LARGE, &format!("a message has more than {message_bytes_max} bytes ({why})"))
+    }
+
     fn refuse(&self, id: Option<u64>, refusal: &Refusal) -> Flow {
         self.gateway.metrics.refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.send(ServerFrame::Error { id, refusal }.encode());
         match refusal.code.close_code() {
             // A wrong publication is the client's mistake, not the connection's end; only authorization ends it.
             Some(code) if matches!(refusal.code, Code::Unauthorized | Code::TokenExpired) => {
-                self.send(close_frame(code, refusal.code.as_str()));
-                Flow::End
+                self.close(close_frame(code, refusal.code.as_str()))
             }
             _ => Flow::Go,
         }
@@ -247,8 +309,12 @@ impl Session {
         let gateway = &self.gateway;
         let mut gap = false;
         self.reader.change(|subscription| {
-            let started = gateway.log.subscribe(subscription, &channels, position);
-            let cursor = gateway.log.cursor(started.after);
+            // What it follows already stays where it is, unless it asks for a place: it may be behind, and must not lose what lies between.
+            let moved = if position == Position::Tail { &fresh } else { &channels };
+            subscription.move_to_tail(&gateway.log);
+            let started = gateway.log.subscribe(subscription, moved, position);
+            let positions = channels.iter().filter_map(|channel| subscription.position(channel));
+            let cursor = gateway.log.cursor(positions.min().unwrap_or(started.after));
             let heartbeat_ms = gateway.config.heartbeat_ms;
             let mut frames =
                 smallvec![ServerFrame::Subscribed { id, channels: &channels, cursor, heartbeat_ms }.encode()];
@@ -261,7 +327,7 @@ impl Session {
         gateway.note_start(&self.reader, position, gap);
         gateway.watch(&self.reader, &fresh);
         if presence {
-            gateway.presence.join(self.reader.info(), &fresh);
+            gateway.presence.join(&self.reader, &channels);
         }
         Ok(Flow::Go)
     }
@@ -276,7 +342,7 @@ impl Session {
         for channel in channels {
             self.gateway.fanout.unwatch_reader(&self.reader, channel);
         }
-        self.gateway.presence.leave(self.reader.info(), channels);
+        self.gateway.presence.leave(&self.reader, channels);
     }
 
     async fn publish(&mut self, id: Option<u64>, batch: Batch) -> Result<Flow, Refusal> {
@@ -284,16 +350,8 @@ impl Session {
         let limits = &self.gateway.config.limits;
         let now_ms = self.gateway.delivery.now_ms();
         let count = batch.publications.len();
-        self.bucket.take(count, limits.publish_per_second, limits.publish_burst, now_ms).map_err(
-            |retry_ms| {
-                self.gateway.metrics.rate_limited.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                let rate = limits.publish_per_second;
-                let message = format!(
-                    "more than {rate} events a second (limits.publish_per_second); wait {retry_ms} ms"
-                );
-                Refusal::new(Code::RateLimited, message).retry_after_ms(retry_ms)
-            },
-        )?;
+        let taken = self.bucket.take(count, limits.publish_per_second, limits.publish_burst, now_ms);
+        taken.map_err(|retry_ms| self.gateway.too_fast(retry_ms))?;
         let appended = self.gateway.append(batch).await?;
         let offsets: Vec<u64> = appended.offsets().map(anywire_log::Offset::get).collect();
         let cursor = self.gateway.log.cursor(appended.last());
@@ -311,6 +369,7 @@ impl Session {
         let principal = self.gateway.gate.principal_of(token)?;
         let channels = self.reader.stats(self.gateway.log.tail_offset()).channels;
         principal.may_subscribe(&channels)?;
+        self.reader.set_user(principal.user());
         self.principal = principal;
         self.set_expiry();
         let expires_at = self.principal.expires_at();
@@ -319,10 +378,14 @@ impl Session {
 
     fn set_expiry(&mut self) {
         self.warned = false;
-        self.expiry = self.principal.expires_at().map(|at| {
-            let left = Duration::from_millis(at.millis_since(self.gateway.clock.now()));
-            Box::pin(tokio::time::sleep(left.saturating_sub(EXPIRY_WARNING)))
+        self.expiry = self.token_left().map(|left| {
+            let until_warning = left.saturating_sub(EXPIRY_WARNING);
+            Box::pin(tokio::time::sleep(until_warning))
         });
+    }
+
+    fn token_left(&self) -> Option<Duration> {
+        self.gateway.token_left_ms(&self.principal).map(Duration::from_millis)
     }
 
     fn token_runs_out(&mut self) -> Flow {
@@ -333,7 +396,8 @@ impl Session {
         if std::mem::replace(&mut self.warned, true) {
             return self.refuse(None, &refusal);
         }
-        self.expiry = Some(Box::pin(tokio::time::sleep(EXPIRY_WARNING)));
+        let left = self.token_left().unwrap_or_default();
+        self.expiry = Some(Box::pin(tokio::time::sleep(left)));
         self.send(ServerFrame::Error { id: None, refusal: &refusal }.encode())
     }
 }

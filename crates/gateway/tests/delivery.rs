@@ -4,9 +4,9 @@ mod support;
 
 use std::time::Duration;
 
-use anywire_gateway::{GatewayConfig, Transport};
+use anywire_gateway::{AuthConfig, GatewayConfig, Transport};
 use serde_json::json;
-use support::{PATIENCE, server, server_with};
+use support::{PATIENCE, SECRET, in_seconds, server, server_with, token};
 use tokio::io::AsyncReadExt;
 
 fn numbers(range: std::ops::Range<i64>) -> impl Iterator<Item = String> {
@@ -249,6 +249,9 @@ async fn a_shutdown_tells_everybody_when_to_come_back_and_ends_their_connections
     server.gateway.shut_down(PATIENCE).await;
     assert!(socket.expect("goodbye").await["retry_ms"].as_u64().is_some());
     sse.until("event: goodbye\nretry: ").await;
+    let answer = poll.until("\"message\":").await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("\r\nRetry-After: "), "{answer}");
+    assert!(answer.contains("\"code\":\"shutting_down\""), "{answer}");
     assert!(sse.ends().await && poll.ends().await);
     assert!(tokio::net::TcpStream::connect(server.address).await.is_err(), "the listener is closed");
 }
@@ -303,5 +306,95 @@ async fn many_readers_each_get_every_event_once_under_concurrent_publishing() {
     }
     for reader in readers {
         assert_eq!(reader.await.expect("no panic"), (1..=400).collect::<Vec<u64>>());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_subscribes_again_without_a_cursor_loses_nothing_it_is_still_waiting_for() {
+    let server = server().await;
+    server.publish_many("a", numbers(0..1000)).await;
+    let mut socket = server.websocket().await;
+    let subscribe = |after: &str| format!("{{\"op\":\"subscribe\",\"channels\":[\"a\"]{after}}}");
+    socket.send_together(&[&subscribe(",\"after\":\"0\""), &subscribe("")]).await;
+    let mut data = Vec::new();
+    while data.len() < 1000 {
+        let frame = socket.next().await;
+        if frame["op"] == "event" {
+            data.push(frame["data"].as_i64().expect("a number"));
+        }
+    }
+    assert_eq!(data, (0..1000).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_cache_may_keep_depends_on_where_a_poll_begins() {
+    let server = server().await;
+    for channel in ["a", "last_a"] {
+        server.publish_many(channel, numbers(0..3)).await;
+    }
+    let cursor = server.cursor(1);
+    let cases = [
+        (format!("channels=a&after={cursor}&limit=1"), "public, max-age=3600, immutable"),
+        (format!("channels=a&after={cursor}&limit=9"), "public, max-age=1"),
+        ("channels=a&after=0&limit=1".to_owned(), "public, max-age=1"),
+        (format!("channels=last_a&after={cursor}&limit=1"), "public, max-age=1"),
+    ];
+    for (query, expected) in cases {
+        // A second header keeps the request off the direct path.
+        for extra in ["", "Content-Length: 0\n"] {
+            let head = format!("GET /anywire/poll?{query} HTTP/1.1\nHost: 127.0.0.1\n{extra}\n");
+            let mut poll = server.request(&head).await;
+            let text = poll.until("\"gap\":null}").await.to_ascii_lowercase();
+            assert!(text.contains(&format!("cache-control: {expected}\r\n")), "{query}: {text}");
+        }
+    }
+    let mut poll = server.get("/anywire/poll?channels=b&wait=30&limit=1").await;
+    while server.gateway.metrics().connections(Transport::LongPoll) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server.publish("b", "1").await;
+    let text = poll.until("\"gap\":null}").await;
+    assert!(text.contains("Cache-Control: no-store\r\n"), "it began where the log ended then: {text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poll_ends_in_time_while_events_of_other_channels_never_pause() {
+    let server = std::sync::Arc::new(server_with(GatewayConfig::default(), 1 << 20).await);
+    let mut busy = server.websocket().await;
+    busy.subscribe(&["few_busy"], None).await;
+    let reading = tokio::spawn(async move {
+        loop {
+            busy.next().await;
+        }
+    });
+    let publishing = {
+        let server = std::sync::Arc::clone(&server);
+        tokio::spawn(async move {
+            loop {
+                server.publish("few_busy", "1").await;
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    let mut poll =
+        server.get(&format!("/anywire/poll?channels=quiet&wait=1&after={}", server.cursor(0))).await;
+    assert!(poll.until("\r\n\r\n").await.starts_with("HTTP/1.1 204"));
+    publishing.abort();
+    reading.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_reader_does_not_outlive_its_token() {
+    let auth = AuthConfig { jwt_secret: Some(SECRET.into()), ..AuthConfig::default() };
+    let server = server_with(GatewayConfig { auth, ..GatewayConfig::default() }, 1 << 20).await;
+    let big = format!("\"{}\"", "x".repeat(10_000));
+    server.publish_many("a", std::iter::repeat_n(big, 2000)).await;
+    let token = token(&json!({ "sub": "ann", "exp": in_seconds(2), "subscribe": ["a"] }));
+    let mut slow = server.get(&format!("/anywire/sse?channels=a&after=0&token={token}")).await;
+    slow.until("id: ").await;
+    assert_eq!(server.gateway.clients(10).1[0].user.as_deref(), Some("ann"));
+    // It reads no more: its socket stays full.
+    while server.gateway.metrics().connections(Transport::Sse) > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

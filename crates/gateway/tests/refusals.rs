@@ -4,7 +4,7 @@ mod support;
 
 use anywire_gateway::{AuthConfig, GatewayConfig, LimitsConfig};
 use serde_json::json;
-use support::{server, server_with};
+use support::{SECRET, in_seconds, server, server_with, token};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_requests_get_their_code_on_both_paths() {
@@ -108,7 +108,9 @@ async fn limits_are_told_with_their_setting() {
     assert!(error["retry_ms"].as_u64().is_some_and(|ms| ms > 0), "{error}");
     let _second = server.websocket().await;
     let mut third = server.get("/anywire/poll?channels=a").await;
-    assert!(third.until("\r\n\r\n").await.starts_with("HTTP/1.1 429"));
+    let text = third.until("\"message\":").await;
+    assert!(text.starts_with("HTTP/1.1 429") && text.contains("\r\nRetry-After: 1\r\n"), "{text}");
+    assert!(text.contains("limits.connections_per_address_max"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,4 +129,78 @@ async fn a_repeated_publication_with_a_key_appends_nothing_and_says_so() {
     answer.until("\"offsets\":[1],\"duplicate\":true}").await;
     let mut answer = server.request(&publish("2")).await;
     assert!(answer.until("idempotency_conflict").await.starts_with("HTTP/1.1 409"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_is_held_to_the_rate_over_http_and_a_back_end_is_not() {
+    let auth = AuthConfig {
+        api_keys: vec!["0123456789abcdef".into()],
+        jwt_secret: Some(SECRET.into()),
+        ..AuthConfig::default()
+    };
+    let limits = LimitsConfig { publish_per_second: 1, publish_burst: 1, ..LimitsConfig::default() };
+    let server = server_with(GatewayConfig { auth, limits, ..GatewayConfig::default() }, 64 << 20).await;
+    let publish = |bearer: &str| {
+        let body = "{\"channel\":\"a\"}";
+        let length = body.len();
+        format!(
+            "POST /anywire/publish HTTP/1.1\nHost: live.example\nAuthorization: Bearer {bearer}\nContent-Length: {length}\n\n{body}"
+        )
+    };
+    // Far enough in the future: the second publication comes long before a token is back.
+    let ann = token(&json!({ "sub": "ann", "exp": in_seconds(1000), "publish": ["a"] }));
+    let mut first = server.request(&publish(&ann)).await;
+    assert!(first.until("offsets").await.starts_with("HTTP/1.1 200"));
+    let mut refused = false;
+    for _ in 0..100 {
+        let mut answer = server.request(&publish(&ann)).await;
+        let text = answer.until("\r\n\r\n{").await.to_ascii_lowercase();
+        refused |= text.starts_with("http/1.1 429") && text.contains("\r\nretry-after: ");
+    }
+    assert!(refused, "a hundred requests took a hundred seconds, or the rate is not held");
+    for _ in 0..3 {
+        let mut answer = server.request(&publish("0123456789abcdef")).await;
+        assert!(answer.until("offsets").await.starts_with("HTTP/1.1 200"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_publish_nothing_cannot_send_large_messages() {
+    let auth = AuthConfig { jwt_secret: Some(SECRET.into()), ..AuthConfig::default() };
+    let server = server_with(GatewayConfig { auth, ..GatewayConfig::default() }, 64 << 20).await;
+    let mut stranger = server.websocket().await;
+    stranger.send(&"x".repeat(1 << 20)).await;
+    let (code, reason) = stranger.closed().await;
+    assert_eq!(code, 1009);
+    assert!(reason.contains("bytes"), "{reason}");
+    let mut known = server.websocket().await;
+    let publisher = token(&json!({ "sub": "ann", "exp": in_seconds(1000), "publish": ["a"] }));
+    known.send(&format!("{{\"op\":\"auth\",\"id\":1,\"token\":\"{publisher}\"}}")).await;
+    known.expect("authorized").await;
+    let data = "x".repeat(500_000);
+    known.send(&format!("{{\"op\":\"publish\",\"id\":2,\"channel\":\"a\",\"data\":\"{data}\"}}")).await;
+    known.expect("published").await;
+    assert_eq!(
+        server.gateway.clients(10).1.iter().filter(|one| one.user.as_deref() == Some("ann")).count(),
+        1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_nobody_reads_do_not_pile_up_and_all_come_in_the_end() {
+    let server = server().await;
+    let mut members = Vec::new();
+    for number in 0..200 {
+        let mut sse =
+            server.get(&format!("/anywire/sse?channels=who_a&presence=1&client=member-{number}")).await;
+        sse.until("id: ").await;
+        members.push(sse);
+    }
+    let mut socket = server.websocket().await;
+    let ask = r#"{"op":"presence","id":1,"channel":"who_a"}"#;
+    socket.send_together(&vec![ask; 1000]).await;
+    for _ in 0..1000 {
+        let answer = socket.expect("presence").await;
+        assert_eq!(answer["members"].as_array().map(Vec::len), Some(200));
+    }
 }

@@ -658,6 +658,9 @@ async fn hostile_messages_end_their_own_session_and_nothing_else() {
         &nested,
         &many,
         &format!("451-[\"x\",{place}]\u{1e}"),
+        // Of an attachment that many name, as many copies would be made.
+        &format!("451-[\"publish\"{}]", format!(",{place}").repeat(60)),
+        &format!("451-[\"publish\",[{place}{}]]", format!(",{place}").repeat(20_000)),
         "42[\"x\",\"\u{1e}\"]",
         "42/,,[\"x\"]",
     ];

@@ -125,6 +125,17 @@ impl Subscription {
         }
     }
 
+    /// Moves a reader that has everything over what other channels' events made of the tail; one that has not stays.
+    pub fn move_to_tail(&mut self, log: &Log) {
+        let mut events = Vec::new();
+        let one = ReadLimit { events_max: 1, bytes_max: 1 };
+        if let Peek::Ready { through, .. } = self.peek(log, one, &mut events)
+            && events.is_empty()
+        {
+            self.advance(through);
+        }
+    }
+
     /// Whether the only difference between this reader and a shared read is where it stands: one group, at `after`, and of its channels
     /// only `channel` has anything new. Such readers share the bytes of one read.
     #[must_use]

@@ -63,6 +63,12 @@ impl ChannelTail {
         &self.channel
     }
 
+    /// What a reader that is behind gets.
+    #[must_use]
+    pub fn keep(&self) -> Keep {
+        self.keep
+    }
+
     /// Whether the tail may hold something after `after`. Cost: one atomic load.
     #[must_use]
     pub fn has_after(&self, after: Offset) -> bool {

@@ -4,7 +4,8 @@
 //!
 //! Invariants:
 //! - A client hears something at least once an interval.
-//! - A WebSocket peer that was silent for two intervals is dead; SSE and polls say nothing by nature and only fail to be written to.
+//! - A WebSocket peer that was silent for two intervals is dead, unless it could not hear us meanwhile; SSE and polls say nothing by nature
+//!   and only fail to be written to.
 
 /// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,12 @@ impl Liveness {
     pub const fn heard(&mut self, now_ms: u64) {
         self.heard_ms = now_ms;
         self.pinged = false;
+    }
+
+    /// The peer cannot hear us at the moment, since what was written before is still on its way: its silence says nothing and
+    /// counts from now on.
+    pub const fn excused(&mut self, now_ms: u64) {
+        self.heard(now_ms);
     }
 
     /// What is due. `answers` says whether the peer can answer pings.
@@ -84,6 +91,16 @@ mod tests {
         liveness.heard(1001);
         assert_eq!(liveness.tick(2000, 1000, true), Due::Heartbeat);
         assert_eq!(liveness.tick(2001, 1000, true), Due::HeartbeatAndPing);
+    }
+
+    #[test]
+    fn a_peer_that_could_not_hear_the_ping_is_asked_again() {
+        let mut liveness = Liveness::new(0);
+        assert_eq!(liveness.tick(1000, 1000, true), Due::HeartbeatAndPing);
+        liveness.excused(60_000);
+        assert_eq!(liveness.tick(60_500, 1000, true), Due::Heartbeat);
+        assert_eq!(liveness.tick(61_000, 1000, true), Due::HeartbeatAndPing);
+        assert_eq!(liveness.tick(62_000, 1000, true), Due::Dead);
     }
 
     #[test]

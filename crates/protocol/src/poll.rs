@@ -17,14 +17,14 @@ pub const EVENTS_MAX: usize = 1000;
 pub const BYTES_MAX: usize = 1 << 20;
 
 /// What a cache may do with an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Caching {
-    /// Keep it: the same URL will always have this answer.
-    Immutable,
-    /// Keep it for a second: it leads on to the newest by its own cursor.
-    Briefly,
     /// Not at all.
     Never,
+    /// Keep it for a second: it leads on to the newest by its own cursor.
+    Briefly,
+    /// Keep it: the same URL will always have this answer.
+    Immutable,
 }
 
 impl Caching {
@@ -52,9 +52,17 @@ pub struct Answer {
     pub caching: Caching,
 }
 
+impl Answer {
+    /// The same answer, which caches may keep no better than this.
+    #[must_use]
+    pub fn at_most(self, caching: Caching) -> Self {
+        Self { caching: self.caching.min(caching), ..self }
+    }
+}
+
 /// Makes an answer.
 ///
-/// `full` says that a limit cut it: such an answer never changes.
+/// `full` says that a limit cut it: such an answer never changes, if its position does not (see [`Answer::at_most`]).
 #[must_use]
 pub fn answer(cursor: Cursor, events: &[Arc<Event>], gap: Option<&Gap>, full: bool) -> Answer {
     let size = events.iter().map(|event| event_size_hint(event)).sum::<usize>();
@@ -110,6 +118,7 @@ mod tests {
         assert_eq!(empty.body.as_ref(), br#"{"cursor":"1f0c93ab-5","events":[],"gap":null}"#);
         assert_eq!(empty.caching, Caching::Never);
         assert_eq!(Caching::Immutable.header(true), "private, max-age=3600, immutable");
+        assert_eq!(empty.at_most(Caching::Immutable).caching, Caching::Never);
     }
 
     #[test]

@@ -78,6 +78,7 @@ async fn ready(State(anywire): State<Arc<Anywire>>) -> Response {
 }
 
 async fn metrics(State(anywire): State<Arc<Anywire>>) -> Response {
+    anywire.gateway.metrics().set_pollers(anywire.gateway.pollers());
     let mut page = String::new();
     if prometheus_client::encoding::text::encode(&mut page, &anywire.registry).is_err() {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();

@@ -56,6 +56,16 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}; {way_out}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+        /// What to do about it.
+        way_out: &'static str,
+    },
     /// The gateway's settings are not sound.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
@@ -200,9 +210,12 @@ impl Anywire {
     /// # Errors
     /// [`StartError`] names the address.
     pub async fn bind(&self, address: SocketAddr) -> Result<TcpListener, StartError> {
-        let failed = |error| StartError::Io { what: format!("cannot listen on {address}"), error };
         self.gateway.gate().check_address(address.ip()).map_err(ServeError::from)?;
-        TcpListener::bind(address).await.map_err(failed)
+        TcpListener::bind(address).await.map_err(|error| StartError::Listen {
+            address,
+            way_out: way_out(error.kind()),
+            error,
+        })
     }
 
     /// Serves a listener until [`Anywire::stop`].
@@ -244,6 +257,19 @@ impl Anywire {
             tracing::warn!("an application did not end in time");
         }
         self.log.engine().close().await;
+    }
+}
+
+fn way_out(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::AddrInUse => {
+            "stop the program that listens there, or choose another address with --listen (port 0 takes a free one)"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 are for privileged programs: choose another with --listen"
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address: choose another with --listen",
+        _ => "choose another address with --listen",
     }
 }
 

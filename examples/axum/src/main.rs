@@ -1,5 +1,7 @@
 //! Anywire mounted in somebody's own axum application.
 
+use std::net::SocketAddr;
+
 use anywire::{Anywire, Settings};
 use axum::{Router, routing::get};
 
@@ -9,6 +11,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let own = Router::new().route("/hello", get(async || "hello from the application"));
     let app = own.merge(anywire.gateway().router());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-    axum::serve(listener, app).await?;
+    // With the addresses of peers: without keys only this machine is let in.
+    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
     Ok(())
 }

@@ -21,6 +21,19 @@ pub(super) fn brokers() -> String {
     format!("127.0.0.1:{PORT}")
 }
 
+/// Says before minutes of building what librdkafka lacks.
+pub(super) fn check_tools() -> Result<(), Failure> {
+    let missing: Vec<&str> =
+        ["make", "c++"].into_iter().filter(|program| process::find(program).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "--kafka builds librdkafka, which needs {} (on Debian `apt install make g++`)",
+        missing.join(" and ")
+    ))
+}
+
 /// Brings the broker if it is not here, and starts it over `data`; in a container where Java or Maven is missing. It ends with what this
 /// returns.
 pub(super) fn start(data: &Path) -> Result<Group, Failure> {

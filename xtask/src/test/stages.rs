@@ -8,7 +8,7 @@
 use std::{path::PathBuf, process::Command};
 
 use super::tally::Tally;
-use crate::{Failure, bench, npm, process, tidy, tools, workspace};
+use crate::{Failure, bench, licences, npm, process, tidy, tools, workspace};
 
 /// Why a stage did not pass.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ type Done = Result<(), Trouble>;
 
 /// The tests have everything that can be built in: Kafka, and the WebSocket that echoes for the Autobahn suite.
 const FEATURES: &str = "anywire/kafka,anywire-gateway/echo";
+/// What building librdkafka takes.
+const KAFKA_BUILD: &[&str] = &["make", "c++"];
 /// What runs against a server, all of it by one command: another choice of packages or features would build half of everything anew.
 const RELEASE: &str =
     "build --release -p anywire -p anywire-bench -p anywire-gateway --bins --example echo --features";
@@ -49,20 +51,24 @@ pub(super) fn stages() -> Vec<Stage> {
     vec![
         stage("tools", "the programs the tests need", &[], ensure_tools),
         stage("fmt", "cargo fmt --check", &[], |tally| cargo(tally, &["fmt", "--all", "--check"])),
-        stage("clippy", "cargo clippy, warnings are errors", &[], |tally| {
+        stage("clippy", "cargo clippy, warnings are errors", KAFKA_BUILD, |tally| {
             cargo(
                 tally,
                 &["clippy", "--workspace", "--all-targets", "--features", FEATURES, "--", "-D", "warnings"],
             )
         }),
         stage("tidy", "the house rules", &[], |_| Ok(tidy::run(&[])?)),
-        stage("rust", "cargo test --workspace", &[], |tally| {
+        stage("rust", "cargo test --workspace", KAFKA_BUILD, |tally| {
             cargo(tally, &["test", "--workspace", "--features", FEATURES, "--no-fail-fast"])
         }),
-        stage("deny", "licences and advisories, where cargo-deny is installed", &[], deny),
+        stage("licences", "every dependency's licence and source, as deny.toml allows them", &[], |_| {
+            println!("  {} packages are as deny.toml allows", licences::check()?);
+            Ok(())
+        }),
+        stage("deny", "advisories and duplicates, where cargo-deny is installed", &[], deny),
         stage("client", "the TypeScript client: lint, unit tests, build, size", &["npm"], client),
         stage("console", "the console: lint, unit tests, build", &["npm"], console),
-        stage("server", "release build of the server, with the console in it", &["make"], release),
+        stage("server", "release build of the server, with the console in it", KAFKA_BUILD, release),
         stage(
             "client-live",
             "the TypeScript client against the real server",

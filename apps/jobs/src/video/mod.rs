@@ -175,9 +175,9 @@ impl Making {
         ((begin + (end - begin) * share.clamp(0.0, 1.0)) * 10.0).round() / 10.0
     }
 
-    /// A line for the log.
+    /// A line for the log: nothing is wrong, so it is no line of standard error.
     fn note(&self, line: &str) {
-        let _gone = writeln!(std::io::stderr(), "{line}");
+        let _gone = writeln!(std::io::stdout(), "{line}");
     }
 
     fn say(&mut self, words: &Value) {

@@ -21,6 +21,8 @@ export interface FeedOptions {
   onBrief: (time: string, values: unknown[], from: Source) => void;
   /** The server has nothing newer. */
   onNothing: (from: Source) => void;
+  /** The stream has lost samples for good. */
+  onMissed: () => void;
   onFailure: (message: string, status: number) => void;
 }
 
@@ -80,6 +82,6 @@ export class Feed {
     };
     // Of the brief stream only the newest is kept: it comes at once.
     const [name, after] = brief ? [`${channel}:5s`, "0"] : [channel, cursor];
-    this.#unfollow = this.#options.follow({ channel: name, after, onEvent });
+    this.#unfollow = this.#options.follow({ channel: name, after, onEvent, onGap: this.#options.onMissed });
   }
 }

@@ -29,13 +29,13 @@ export function isBrief(mode: Mode): boolean {
   return mode.kind === "stream" && mode.everyMs === BRIEF_STREAM.everyMs;
 }
 
-/** A second and a half for the way and for a beat that comes a little late. */
+/** What the way and a beat that comes a little late may take at most, however long the interval is. */
 const GRACE_MS = 1500;
 
 /** How long after a sample the next one is overdue: within one interval of when it should have come. */
 export function staleAfterMs(mode: Mode, intervalMs: number): number {
   const every = mode.kind === "stream" && !isBrief(mode) ? intervalMs : Math.max(mode.everyMs, intervalMs);
-  return every + GRACE_MS;
+  return every + Math.min(every, GRACE_MS);
 }
 
 /** The longest distance between two samples that is no hole. */

@@ -3,13 +3,13 @@
  *
  * ```
  * open ─► history is read ─► samples are polled or streamed, from the cursor of the history ─► close
- *              ▲                     │ another host, another span, another way, pause ended
- *              └─────────────────────┘
+ *              ▲                     │ another host, another span, another way, pause ended,
+ *              └─────────────────────┘ samples missed while the browser slept or the network was away
  * ```
  *
  * Invariant: answers to an earlier choice are thrown away. While a view of the past is open, live samples go on arriving for the figures above it.
  */
-import { useStorage } from "@vueuse/core";
+import { useDocumentVisibility, useStorage } from "@vueuse/core";
 import { defineStore } from "pinia";
 import { computed, markRaw, type Ref, ref, shallowRef, watch } from "vue";
 import { useOverview } from "@/overview/overviewStore";
@@ -100,6 +100,7 @@ export const useMonitor = defineStore("monitor", () => {
     patienceMs: () => holeAfterMs(mode.value, intervalMs.value),
     isServer: () => hosts.host.value === null,
     onArrival: costs.arrived,
+    onHole: () => run.missed(),
   });
   const { state } = shown;
   const past = makePast(
@@ -116,16 +117,26 @@ export const useMonitor = defineStore("monitor", () => {
     onSample: shown.take,
     onBrief: shown.takeBrief,
     onNothing: shown.nothing,
+    onMissed: () => run.missed(),
     onFailure: shown.fail,
   });
-  const run = makeRun({ feed, shown, past, hosts: { ...hosts, channel }, mode, spanMs, intervalMs, costs });
+  const run: ReturnType<typeof makeRun> = makeRun({
+    feed,
+    shown,
+    past,
+    hosts: { ...hosts, channel },
+    mode,
+    spanMs,
+    intervalMs,
+    costs,
+  });
 
+  const patienceMs = computed(() => staleAfterMs(mode.value, intervalMs.value));
+  const overdue = makeOverdue(state.sampleAt, patienceMs);
   const stale = computed(() => {
-    const at = state.sampleAt.value;
-    if (run.paused.value || at === null) return false;
-    const patience = staleAfterMs(mode.value, intervalMs.value);
+    if (run.paused.value || state.sampleAt.value === null) return false;
     // The last sample of a host that fell silent long ago is old from the moment it is here.
-    return now.value - at > patience || (state.ageMs.value ?? 0) > patience + intervalMs.value;
+    return overdue.value || (state.ageMs.value ?? 0) > patienceMs.value + intervalMs.value;
   });
   watch([modeKey, spanMs], () => run.again());
   watch(now, () => {
@@ -148,6 +159,32 @@ interface Parts {
   costs: ReturnType<typeof useCosts>;
 }
 
+/** Whether the next sample should have come by now: to the moment, since the page's second hand is too coarse for a sample a second. */
+function makeOverdue(sampleAt: Ref<number | null>, patienceMs: Ref<number>): Ref<boolean> {
+  const overdue = ref(false);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  watch([sampleAt, patienceMs], ([at, patience]) => {
+    clearTimeout(timer);
+    const left = at === null ? Number.POSITIVE_INFINITY : at + patience - Date.now();
+    overdue.value = left <= 0;
+    if (left > 0 && at !== null) timer = setTimeout(() => (overdue.value = true), left);
+  });
+  return overdue;
+}
+
+/** Samples that did not come here, but that the server may have: what is drawn as a hole must be one. It is asked when somebody looks. */
+function makeMissing(ask: () => void) {
+  const visibility = useDocumentVisibility();
+  const missing = ref(false);
+  watch([missing, visibility], () => {
+    if (missing.value && visibility.value === "visible") ask();
+  });
+  const set = (to: boolean) => {
+    missing.value = to;
+  };
+  return { missed: () => set(true), looked: () => set(false) };
+}
+
 /** Opening, going on, pausing, closing. */
 function makeRun({ feed, shown, past, hosts, mode, spanMs, intervalMs, costs }: Parts) {
   const overview = useOverview();
@@ -157,28 +194,34 @@ function makeRun({ feed, shown, past, hosts, mode, spanMs, intervalMs, costs }: 
   let generation = 0;
   const { state } = shown;
   const isOn = () => open && !paused.value;
+  const again = () => {
+    if (isOn()) void reload();
+  };
+  const missing = makeMissing(again);
 
   /** Reads history anew, then goes on live from where it ends. */
   async function reload(): Promise<void> {
     generation += 1;
     const mine = generation;
+    missing.looked();
     let cursor: string | undefined;
-    let fresh = markRaw(new Timeline(spanMs.value));
+    const wanted = `${spanMs.value} ${hosts.host.value}`;
     loading.value = true;
     feed.close();
     try {
       const at = Date.now() - serverSkew.ms;
       const rows = await monitorApi.history(hosts.host.value, at - spanMs.value, at + 1000);
-      fresh = loaded(rows, spanMs.value, intervalMs.value);
+      if (mine !== generation) return;
+      shown.draw(loaded(rows, spanMs.value, intervalMs.value), wanted);
       cursor = rows.cursor;
       if (isBrief(mode.value)) await showWhole(mine);
     } catch (cause) {
-      if (mine === generation && cause instanceof ApiError) state.error.value = cause;
+      if (mine !== generation) return;
+      if (cause instanceof ApiError) state.error.value = cause;
+      if (!shown.draws(wanted)) shown.draw(markRaw(new Timeline(spanMs.value)), wanted);
     }
     if (mine !== generation) return;
     loading.value = false;
-    state.timeline.value = fresh;
-    state.drawn.value += 1;
     if (!isOn()) return;
     costs.begin(keyOf(mode.value));
     feed.open({ mode: mode.value, host: hosts.host.value, channel: hosts.channel(), cursor });
@@ -218,8 +261,5 @@ function makeRun({ feed, shown, past, hosts, mode, spanMs, intervalMs, costs }: 
     overview.rest(false);
   }
 
-  const again = () => {
-    if (isOn()) void reload();
-  };
-  return { paused, loading, isOn, again, reload, chooseHost, pause, start, stop };
+  return { paused, loading, isOn, again, missed: missing.missed, reload, chooseHost, pause, start, stop };
 }

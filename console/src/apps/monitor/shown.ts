@@ -23,6 +23,8 @@ export interface ShownOptions {
   /** Whether samples are the server's own. */
   isServer: () => boolean;
   onArrival: () => void;
+  /** Samples are missing between the last one and this one. */
+  onHole: () => void;
 }
 
 export function makeShown(options: ShownOptions) {
@@ -40,9 +42,23 @@ export function makeShown(options: ShownOptions) {
   const drawn = ref(0);
   const ageMs = computed(() => (takenAt.value === null ? null : Math.max(0, now.value - takenAt.value)));
   let newest = 0;
+  let drawnOf = "";
+
+  /** Replaces what is drawn; `what` says of which span and host it is. */
+  function draw(next: Timeline, what: string): void {
+    timeline.value = next;
+    drawnOf = what;
+    drawn.value += 1;
+  }
+
+  /** Whether what is drawn is of that span and host: an answer that fails need not take it away. */
+  const draws = (what: string) => drawnOf === what;
 
   function note(time: string, next: Figures): void {
     const taken = Date.parse(time);
+    // History that was just read may end before a sample that is shown already: whether it is drawn is for the timeline to say.
+    if (timeline.value.isLate(taken, options.patienceMs())) options.onHole();
+    if (timeline.value.push(taken, next, options.patienceMs())) drawn.value += 1;
     if (!(taken > newest)) return;
     newest = taken;
     // Another machine's clock, or a sample of an hour ago, says nothing about the server's clock.
@@ -51,9 +67,7 @@ export function makeShown(options: ShownOptions) {
     sampleAt.value = Date.now();
     takenAt.value = serverSkew.local(time);
     error.value = null;
-    timeline.value.push(taken, next, options.patienceMs());
     options.onArrival();
-    drawn.value += 1;
   }
 
   function take(next: Sample, text: string, from: Source): void {
@@ -88,5 +102,5 @@ export function makeShown(options: ShownOptions) {
   }
 
   const state = { sample, figures, sampleAt, takenAt, ageMs, error, raw, timeline, drawn };
-  return { state, take, takeBrief, nothing, fail, clear };
+  return { state, draw, draws, take, takeBrief, nothing, fail, clear };
 }

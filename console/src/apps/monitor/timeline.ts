@@ -90,6 +90,11 @@ export class Timeline {
     return cells;
   }
 
+  /** Whether something is missing between the newest row and a sample of that time. */
+  isLate(atMs: number, patienceMs: number): boolean {
+    return this.#lastAt !== null && atMs - this.#lastAt > Math.max(patienceMs, 2 * this.#stepMs);
+  }
+
   /** Takes a live sample; `patienceMs` is the longest distance to the one before without a hole. */
   push(atMs: number, figures: Figures, patienceMs: number): boolean {
     const last = this.#times.at(-1);
@@ -100,8 +105,7 @@ export class Timeline {
     const row = this.#stepMs > 0 ? Math.floor(atMs / this.#stepMs) * this.#stepMs : atMs;
     if (last !== undefined && row <= last) this.#join(figures);
     else {
-      if (this.#lastAt !== null && atMs - this.#lastAt > Math.max(patienceMs, 2 * this.#stepMs))
-        this.#hole(this.#lastAt + 1);
+      if (this.#lastAt !== null && this.isLate(atMs, patienceMs)) this.#hole(this.#lastAt + 1);
       this.#append(Math.max(row, (this.#times.at(-1) ?? row - 1) + 1), figures);
     }
     this.#lastAt = atMs;

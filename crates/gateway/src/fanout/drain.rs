@@ -350,21 +350,26 @@ mod tests {
         Delivery::new(log, Arc::<Metrics>::default(), Arc::<Lab>::default(), 1 << 18, 25_000, times)
     }
 
-    #[tokio::test]
-    async fn a_walk_without_news_leaves_a_waiting_poll_waiting() {
-        let channel = Channel::new("a").expect("a name");
-        let delivery = delivery(&channel).await;
+    /// A reader of that wire's peer, which lives as long as the listener.
+    async fn connected(transport: Transport, woken: bool) -> (Arc<Reader>, TcpListener) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let stream =
             TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
         let info = ReaderInfo {
-            transport: Transport::LongPoll,
+            transport,
             client: "c".into(),
-            user: None,
             address: [127, 0, 0, 1].into(),
             connected_at: Timestamp::default(),
         };
-        let reader = Reader::new(info, 0, Wire::Direct(Arc::new(stream)), 0);
+        let wire = if woken { Wire::Woken } else { Wire::Direct(Arc::new(stream)) };
+        (Reader::new(info, 0, wire, 0), listener)
+    }
+
+    #[tokio::test]
+    async fn a_walk_without_news_leaves_a_waiting_poll_waiting() {
+        let channel = Channel::new("a").expect("a name");
+        let delivery = delivery(&channel).await;
+        let (reader, _listener) = connected(Transport::LongPoll, false).await;
         let mut subscription = Subscription::new();
         let cursor = delivery.log.tail_cursor();
         delivery.log.subscribe(
@@ -372,14 +377,52 @@ mod tests {
             std::slice::from_ref(&channel),
             anywire_log::Position::Tail,
         );
+        let (caching, deadline_ms) = (poll::Caching::Never, 9_999);
         let terms =
-            PollTerms { headers: "".into(), credentials: false, limit: 9, deadline_ms: 9_999, cursor };
-        reader.begin_poll(subscription, terms);
+            PollTerms { headers: "".into(), credentials: false, limit: 9, caching, deadline_ms, cursor };
+        assert!(reader.begin_poll(subscription, terms));
         let Wire::Direct(socket) = &reader.wire else { panic!("a socket") };
         assert!(matches!(reader.drain(&delivery, &mut SocketSink(socket), None), Outcome::Live));
         let tail = delivery.log.channel(&channel);
         reader.on_commit(&delivery, &mut Shared::new(&tail), &mut Tally::new(0));
         assert_eq!(reader.mode(), Mode::Live, "it still waits");
         assert!(reader.take_poll().is_some(), "it was not answered");
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_could_read_nothing_for_long_is_not_taken_for_dead() {
+        let delivery = delivery(&Channel::new("a").expect("a name")).await;
+        let tail = delivery.log.tail_offset();
+        // A socket that is full: its own task waits for room.
+        let (reader, _listener) = connected(Transport::WebSocket, false).await;
+        for second in 0..200 {
+            reader.tick(&delivery, tail, second * 1000);
+        }
+        let Wire::Direct(socket) = &reader.wire else { panic!("a socket") };
+        assert!(matches!(reader.drain(&delivery, &mut SocketSink(socket), None), Outcome::Live));
+        reader.tick(&delivery, tail, 200_000);
+        assert_eq!(reader.mode(), Mode::Live, "it has caught up, and was never asked for a sign of life");
+        // A connection that another library writes: the ping has left us, but not reached the peer.
+        let (reader, _listener) = connected(Transport::WebSocket, true).await;
+        reader.set_writing(true);
+        for second in 0..200 {
+            reader.tick(&delivery, tail, second * 1000);
+        }
+        assert_eq!(reader.unsent_bytes(), 0, "nothing piles up for it");
+        reader.set_writing(false);
+        reader.tick(&delivery, tail, 200_000);
+        assert_ne!(reader.mode(), Mode::Ended);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_hears_and_says_nothing_is_dead() {
+        let delivery = delivery(&Channel::new("a").expect("a name")).await;
+        let (reader, _listener) = connected(Transport::WebSocket, false).await;
+        let Wire::Direct(socket) = &reader.wire else { panic!("a socket") };
+        assert!(matches!(reader.drain(&delivery, &mut SocketSink(socket), None), Outcome::Live));
+        for second in 0..60 {
+            reader.tick(&delivery, delivery.log.tail_offset(), second * 1000);
+        }
+        assert_eq!(reader.mode(), Mode::Ended);
     }
 }

@@ -490,7 +490,6 @@ mod tests {
         let info = ReaderInfo {
             transport: Transport::SocketIo,
             client: "c".into(),
-            user: None,
             address: [127, 0, 0, 1].into(),
             connected_at: Timestamp::default(),
         };

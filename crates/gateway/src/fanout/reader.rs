@@ -23,6 +23,7 @@ use anywire_protocol::{
     engineio::Beat,
     liveness::{Due, Liveness},
     native::ServerFrame,
+    poll::Caching,
     sse,
 };
 use bytes::Bytes;
@@ -40,6 +41,9 @@ use crate::metrics::{Metrics, Transport};
 /// How many bytes of control frames may wait for a socket; a peer that asks for more without reading is not read from until
 /// they are gone.
 pub(crate) const UNSENT_BYTES_MAX: usize = 64 << 10;
+
+/// The close code for a peer that fell silent.
+const SILENT: u16 = 1001;
 
 /// How bytes leave.
 pub(crate) enum Wire {
@@ -68,7 +72,6 @@ pub(crate) enum Mode {
 pub(crate) struct ReaderInfo {
     pub(crate) transport: Transport,
     pub(crate) client: Box<str>,
-    pub(crate) user: Option<Box<str>>,
     pub(crate) address: IpAddr,
     pub(crate) connected_at: Timestamp,
 }
@@ -80,6 +83,8 @@ pub(crate) struct PollTerms {
     pub(crate) headers: Box<str>,
     pub(crate) credentials: bool,
     pub(crate) limit: usize,
+    /// The most that caches may do with the answer.
+    pub(crate) caching: Caching,
     pub(crate) deadline_ms: u64,
     /// The canonical cursor while there is nothing new.
     pub(crate) cursor: Cursor,
@@ -97,6 +102,7 @@ pub(crate) struct ReaderStats {
     pub(crate) gaps: u32,
     pub(crate) delivered: u64,
     pub(crate) bytes: u64,
+    pub(crate) user: Option<Box<str>>,
     /// Of a Socket.IO connection.
     pub(crate) namespaces: Vec<ConnectedNamespace>,
 }
@@ -131,6 +137,8 @@ impl Reader {
             delivered: 0,
             bytes: 0,
             behind: false,
+            writing: false,
+            user: None,
         };
         Arc::new(Self {
             info,
@@ -157,6 +165,16 @@ impl Reader {
 
     pub(super) fn set_slot(&self, slot: usize) {
         self.slot.store(slot, Relaxed);
+    }
+
+    /// The `sub` of its token, as far as it is known.
+    pub(crate) fn user(&self) -> Option<Box<str>> {
+        self.state.lock().user.clone()
+    }
+
+    /// A token said who this is.
+    pub(crate) fn set_user(&self, user: Option<&str>) {
+        self.state.lock().user = user.map(Into::into);
     }
 
     pub(super) fn follows(&self, channel: &Channel) -> bool {
@@ -189,6 +207,7 @@ impl Reader {
             gaps: state.gaps,
             delivered: state.delivered,
             bytes: state.bytes,
+            user: state.user.clone(),
             namespaces: state.spaces.as_ref().map(|spaces| spaces.connected()).unwrap_or_default(),
         }
     }
@@ -247,14 +266,30 @@ impl Reader {
         true
     }
 
-    /// Begins a wait for a poll's answer. Drain afterwards: what came meanwhile is the answer.
-    pub(crate) fn begin_poll(&self, subscription: Subscription, terms: PollTerms) {
+    /// Begins a wait for a poll's answer; false if the connection has ended. Drain afterwards: what came meanwhile is the answer.
+    #[must_use]
+    pub(crate) fn begin_poll(&self, subscription: Subscription, terms: PollTerms) -> bool {
         let mut state = self.state.lock();
-        if state.mode != Mode::Ended {
-            state.subscription = subscription;
-            state.poll = Some(Box::new(terms));
-            state.mode = Mode::Driven;
+        if state.mode == Mode::Ended {
+            return false;
         }
+        state.subscription = subscription;
+        state.poll = Some(Box::new(terms));
+        state.mode = Mode::Driven;
+        true
+    }
+
+    /// Ends the connection of a poller; one whose poll waits is answered. `answer` is given the headers of that poll's answer.
+    pub(crate) fn dismiss_poller(&self, delivery: &Delivery, answer: impl FnOnce(&str) -> Bytes) {
+        let mut state = self.state.lock();
+        if state.mode == Mode::Ended {
+            return;
+        }
+        if let Some(terms) = state.poll.take() {
+            state.unsent.push_back(answer(&terms.headers));
+            self.push_out(&mut state, delivery);
+        }
+        self.end_silently(&mut state);
     }
 
     /// Takes back a wait that has to be answered from the engine; `None` if it was answered meanwhile.
@@ -291,20 +326,42 @@ impl Reader {
         if self.info.transport == Transport::SocketIo {
             return self.tick_socketio(&mut state, delivery, tail, now_ms);
         }
+        let is_level = match self.wire {
+            Wire::Direct(_) => state.mode == Mode::Live,
+            Wire::Woken | Wire::Polled => !state.behind,
+        };
+        let lag = if is_level { 0 } else { tail.get().saturating_sub(state.subscription.cursor(tail).get()) };
+        if self.is_blocked(&state) {
+            // What waits for it says where it stands, and a ping behind that would not be heard.
+            state.liveness.excused(now_ms);
+            return lag;
+        }
         let answers = self.info.transport == Transport::WebSocket;
-        let lag = tail.get().saturating_sub(state.subscription.cursor(tail).get());
         match state.liveness.tick(now_ms, delivery.heartbeat_ms, answers) {
             Due::Nothing => {}
-            // Who is behind gets events, which say where it stands.
-            _ if state.mode == Mode::Driven && matches!(self.wire, Wire::Direct(_)) => {}
             Due::Dead => {
-                state.mode = Mode::Ended;
-                self.wake.notify_one();
+                // Should it live after all, it learns why.
+                state.unsent.push_back(anywire_protocol::websocket::close_frame(SILENT, "silent"));
+                self.push_out(&mut state, delivery);
+                self.end_silently(&mut state);
             }
             Due::Heartbeat => self.heartbeat(&mut state, delivery, false),
             Due::HeartbeatAndPing => self.heartbeat(&mut state, delivery, true),
         }
-        if state.mode == Mode::Live { 0 } else { lag }
+        lag
+    }
+
+    /// Whether something is on its way to the peer that it has not taken yet.
+    fn is_blocked(&self, state: &State) -> bool {
+        match self.wire {
+            Wire::Direct(_) => state.mode == Mode::Driven,
+            Wire::Woken | Wire::Polled => state.writing || !state.unsent.is_empty(),
+        }
+    }
+
+    /// The connection's task begins to write, or has written.
+    pub(crate) fn set_writing(&self, writing: bool) {
+        self.state.lock().writing = writing;
     }
 
     /// The heartbeat of Engine.IO over a WebSocket. It does not stop for a client that is behind, since the client waits for it; but who has
@@ -336,7 +393,7 @@ impl Reader {
     }
 
     fn heartbeat(&self, state: &mut State, delivery: &Delivery, ping: bool) {
-        state.move_to_tail(delivery);
+        state.subscription.move_to_tail(&delivery.log);
         let cursor = delivery.log.cursor(state.subscription.cursor(delivery.log.tail_offset()));
         if self.info.transport == Transport::Sse {
             if delivery.lab.buffers_sse() {

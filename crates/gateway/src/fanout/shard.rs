@@ -8,7 +8,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Weak, atomic::Ordering},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -28,6 +31,8 @@ pub(super) struct Shard {
     index: usize,
     queue: Mutex<Vec<Arc<Watch>>>,
     wake: Notify,
+    /// How far the reader furthest behind was at the last look, in offsets.
+    lag_max: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -48,7 +53,13 @@ struct Watchers {
 
 impl Shard {
     pub(super) fn new(index: usize) -> Self {
-        Self { index, queue: Mutex::default(), wake: Notify::new(), state: Mutex::default() }
+        Self {
+            index,
+            queue: Mutex::default(),
+            wake: Notify::new(),
+            lag_max: AtomicU64::new(0),
+            state: Mutex::default(),
+        }
     }
 
     pub(super) fn index(&self) -> usize {
@@ -119,22 +130,23 @@ impl Shard {
         let mut sweep = tokio::time::interval(sweep_every);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            // A look that is due comes first: while events come without a pause there is always something marked.
             let swept = tokio::select! {
-                () = self.wake.notified() => false,
+                biased;
                 _ = sweep.tick() => true,
+                () = self.wake.notified() => false,
             };
             let Some(fanout) = fanout.upgrade() else { return };
             if swept {
                 self.sweep(&fanout).await;
             }
-            loop {
-                let marked = std::mem::take(&mut *self.queue.lock());
-                if marked.is_empty() {
-                    break;
-                }
-                for watch in marked {
-                    self.walk(&fanout, &watch).await;
-                }
+            let marked = std::mem::take(&mut *self.queue.lock());
+            for watch in marked {
+                self.walk(&fanout, &watch).await;
+            }
+            // Whatever was marked meanwhile has left a wake-up; others have their turn first.
+            if !self.queue.lock().is_empty() {
+                tokio::task::yield_now().await;
             }
         }
     }
@@ -208,7 +220,9 @@ impl Shard {
             }
             tokio::task::yield_now().await;
         }
-        delivery.metrics.lag_max.store(lag_max, Ordering::Relaxed);
+        self.lag_max.store(lag_max, Ordering::Relaxed);
+        let all = fanout.shards.iter().map(|shard| shard.lag_max.load(Ordering::Relaxed));
+        delivery.metrics.lag_max.store(all.max().unwrap_or(0), Ordering::Relaxed);
     }
 }
 

@@ -11,8 +11,11 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use anywire_log::{Cursor, Event, Peek, ReadLimit, Subscription};
-use anywire_protocol::{liveness::Liveness, poll};
+use anywire_log::{Cursor, Event, Subscription};
+use anywire_protocol::{
+    liveness::Liveness,
+    poll::{self, Caching},
+};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -39,6 +42,10 @@ pub(super) struct State {
     pub(super) delivered: u64,
     pub(super) bytes: u64,
     pub(super) behind: bool,
+    /// The connection's task is writing, and waits until the peer takes it: of connections that another library writes.
+    pub(super) writing: bool,
+    /// The `sub` of its token.
+    pub(super) user: Option<Box<str>>,
 }
 
 pub(super) enum Flushed {
@@ -105,17 +112,6 @@ impl State {
         tally.bytes += bytes as u64;
     }
 
-    /// Moves the cursor of a reader that has everything over what other channels' events made of the tail.
-    pub(super) fn move_to_tail(&mut self, delivery: &Delivery) {
-        let mut events = Vec::new();
-        let one = ReadLimit { events_max: 1, bytes_max: 1 };
-        if let Peek::Ready { through, .. } = self.subscription.peek(&delivery.log, one, &mut events)
-            && events.is_empty()
-        {
-            self.subscription.advance(through);
-        }
-    }
-
     pub(super) fn set_behind(&mut self, behind: bool, metrics: &Metrics) {
         if self.behind != behind {
             self.behind = behind;
@@ -128,7 +124,7 @@ impl State {
         let Some(terms) = self.poll.take() else { return };
         let events = &events[..events.len().min(terms.limit)];
         let cursor = events.last().map_or(terms.cursor, |event| delivery.log.cursor(event.offset));
-        let answer = poll::answer(cursor, events, None, events.len() >= terms.limit);
+        let answer = poll::answer(cursor, events, None, events.len() >= terms.limit).at_most(terms.caching);
         self.unsent.push_back(answer_head(&answer, &terms.headers, terms.credentials));
         self.unsent.push_back(answer.body);
         self.mode = Mode::Idle;
@@ -137,7 +133,8 @@ impl State {
 
     pub(super) fn answer_shared(&mut self, read: &mut SharedRead, delivery: &Delivery) {
         let common = self.poll.as_ref().is_some_and(|terms| {
-            terms.headers.is_empty() && !terms.credentials && terms.limit > read.events.len()
+            let plain = terms.headers.is_empty() && !terms.credentials && terms.caching >= Caching::Briefly;
+            plain && terms.limit > read.events.len()
         });
         let Some(last) = read.events.last().filter(|_| common) else {
             return self.answer(&read.events, delivery);

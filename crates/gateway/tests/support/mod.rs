@@ -6,8 +6,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anywire_gateway::{Gateway, GatewayConfig};
 use anywire_log::{
-    Batch, Channel, ChannelPattern, Clock, EventName, Log, ManualClock, MemoryEngine, Payload, Publication,
-    Retention, RetentionRule, RetentionRules, SystemClock, TailConfig, Timestamp,
+    Batch, Channel, ChannelPattern, Clock, EventName, Keep, Log, ManualClock, MemoryEngine, Payload,
+    Publication, Retention, RetentionRule, RetentionRules, SystemClock, TailConfig, Timestamp,
 };
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -21,6 +21,21 @@ use tokio_websockets::{MaybeTlsStream, Message, WebSocketStream};
 /// How long anything may take before a test gives up on it; nothing is measured against it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The secret of tokens.
+pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// A token with these claims.
+pub fn token(claims: &Value) -> String {
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), claims, &key).expect("a token")
+}
+
+/// A time from now, in seconds since 1970.
+pub fn in_seconds(seconds: u64) -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.expect("a time after 1970").as_secs() + seconds
+}
+
 pub struct Server {
     pub gateway: Arc<Gateway>,
     pub log: Arc<Log>,
@@ -31,13 +46,14 @@ pub async fn server() -> Server {
     server_with(GatewayConfig::default(), 64 << 20).await
 }
 
-/// Rules: `few_*` keeps 10 events, `who_*` keeps presence.
+/// Rules: `few_*` keeps 10 events, `who_*` keeps presence, of `last_*` only the newest event counts.
 pub async fn server_with(config: GatewayConfig, tail_bytes_max: u64) -> Server {
     let rule = |pattern: &str, retention| RetentionRule { pattern: ChannelPattern::new(pattern), retention };
     let rules = RetentionRules::new(
         vec![
             rule("few_*", Retention { events_max: 10, ..Retention::default() }),
             rule("who_*", Retention { presence: true, ..Retention::default() }),
+            rule("last_*", Retention { keep: Keep::Latest, ..Retention::default() }),
         ],
         Retention::default(),
     );
@@ -137,6 +153,25 @@ pub struct WebSocket(pub WebSocketStream<MaybeTlsStream<TcpStream>>);
 impl WebSocket {
     pub async fn send(&mut self, text: &str) {
         self.0.send(Message::text(text.to_owned())).await.expect("a send");
+    }
+
+    /// Sends messages in one go.
+    pub async fn send_together(&mut self, texts: &[&str]) {
+        for text in texts {
+            self.0.feed(Message::text((*text).to_owned())).await.expect("room");
+        }
+        self.0.flush().await.expect("a send");
+    }
+
+    /// The code and reason with which the server closes.
+    pub async fn closed(&mut self) -> (u16, String) {
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("a frame came");
+            let message = message.expect("a close frame came").expect("a sound frame");
+            if let Some((code, reason)) = message.as_close() {
+                return (code.into(), reason.to_owned());
+            }
+        }
     }
 
     /// The next frame as JSON.

@@ -60,13 +60,16 @@ pub(super) fn tail(args: &TailArgs) -> Result<(), String> {
     let mut after = args.after.clone();
     let mut failures = 0;
     loop {
-        match follow(args, &mut after) {
+        let pause = match follow(args, &mut after) {
             Ok(Ended::Closed) => return Ok(()),
-            Ok(Ended::Again { heard }) => failures = if heard { 0 } else { failures + 1 },
+            Ok(Ended::Again { heard, why }) => {
+                let pause = BACK_OFF_S[if heard { 0 } else { failures.min(BACK_OFF_S.len() - 1) }];
+                failures = if heard { 0 } else { failures + 1 };
+                eprintln!("anywire: {}: {why}; trying again in {pause} s", args.server.url);
+                pause
+            }
             Err(message) => return Err(message),
-        }
-        let pause = BACK_OFF_S[failures.min(BACK_OFF_S.len() - 1)];
-        eprintln!("anywire: the connection to {} ended; trying again in {pause} s", args.server.url);
+        };
         std::thread::sleep(Duration::from_secs(pause));
     }
 }
@@ -74,8 +77,8 @@ pub(super) fn tail(args: &TailArgs) -> Result<(), String> {
 enum Ended {
     /// Nobody reads our output any more.
     Closed,
-    /// The connection broke; whether anything came over it.
-    Again { heard: bool },
+    /// The connection broke, or there was none; whether anything came over it.
+    Again { heard: bool, why: String },
 }
 
 fn follow(args: &TailArgs, after: &mut Option<String>) -> Result<Ended, String> {
@@ -87,33 +90,71 @@ fn follow(args: &TailArgs, after: &mut Option<String>) -> Result<Ended, String> 
     if let Some(value) = authorization(&args.server) {
         request = request.header("Authorization", value);
     }
-    let Ok(mut response) = request.call() else { return Ok(Ended::Again { heard: false }) };
+    let again = |heard, why: &dyn std::fmt::Display| Ok(Ended::Again { heard, why: why.to_string() });
+    let mut response = match request.call() {
+        Ok(response) => response,
+        Err(ureq::Error::BadUri(why)) => {
+            return Err(format!("--url {:?} is no address: {why}", args.server.url));
+        }
+        Err(error) => return again(false, &error),
+    };
     let status = response.status().as_u16();
-    if status >= 500 || status == 429 {
-        return Ok(Ended::Again { heard: false });
-    }
     if status != 200 {
         let body = response.body_mut().read_to_string().unwrap_or_default();
-        return Err(refusal(status, &body));
+        let refusal = refusal(status, &body);
+        return if status >= 500 || status == 429 { again(false, &refusal) } else { Err(refusal) };
     }
     let mut heard = false;
-    let mut gap = false;
+    let mut block = Block::default();
     for line in BufReader::new(response.body_mut().as_reader()).lines() {
         let Ok(line) = line else { break };
         heard = true;
-        if let Some(cursor) = line.strip_prefix("id: ") {
-            *after = Some(cursor.to_owned());
-        } else if let Some(event) = line.strip_prefix("event: ") {
-            gap = event == "gap";
-        } else if let Some(data) = line.strip_prefix("data: ") {
-            if gap {
-                eprintln!("anywire: gap: {data}");
-            } else if !data.starts_with("{\"retry_ms\"") && writeln!(std::io::stdout(), "{data}").is_err() {
-                return Ok(Ended::Closed);
-            }
-        } else if line.is_empty() {
-            gap = false;
+        if !line.is_empty() {
+            block.add(&line);
+            continue;
+        }
+        let Block { id, event, data } = std::mem::take(&mut block);
+        match (event.as_deref(), data) {
+            (None, Some(data)) if writeln!(std::io::stdout(), "{data}").is_err() => return Ok(Ended::Closed),
+            (Some("gap"), Some(data)) => eprintln!("anywire: gap: {data}"),
+            _ => {}
+        }
+        // Only now: of a block that is cut off, the event comes again.
+        *after = id.or(after.take());
+    }
+    again(heard, &"the connection ended")
+}
+
+/// One block of the stream, as far as it came.
+#[derive(Default)]
+struct Block {
+    id: Option<String>,
+    event: Option<String>,
+    data: Option<String>,
+}
+
+impl Block {
+    fn add(&mut self, line: &str) {
+        match line.split_once(": ") {
+            Some(("id", value)) => self.id = Some(value.to_owned()),
+            Some(("event", value)) => self.event = Some(value.to_owned()),
+            Some(("data", value)) => self.data = Some(value.to_owned()),
+            _ => {}
         }
     }
-    Ok(Ended::Again { heard })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_what_its_lines_say_and_comments_are_nothing() {
+        let mut block = Block::default();
+        for line in [": heartbeat", "retry: 1000", "id: 1f0c93ab-5", "data: {\"a\": 1}"] {
+            block.add(line);
+        }
+        let Block { id, event, data } = block;
+        assert_eq!((id.as_deref(), event, data.as_deref()), (Some("1f0c93ab-5"), None, Some("{\"a\": 1}")));
+    }
 }

@@ -391,7 +391,7 @@ async fn follow(
                 Some((is_error, line)) => take(&mut parser, &pending, is_error, &line),
                 None => break,
             },
-            () = asked.to_end() => {
+            () = asked.any() => {
                 by_hand = true;
                 stop.cancel();
             }
@@ -413,7 +413,7 @@ impl Asked {
         Ok(Self([interrupt?, terminate?, hangup?]))
     }
 
-    async fn to_end(&mut self) {
+    async fn any(&mut self) {
         let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {
             _ = interrupt.recv() => {}

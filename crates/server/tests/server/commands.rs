@@ -123,6 +123,7 @@ fn a_second_server_on_the_same_directory_or_port_is_told_so() {
     let said = words(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(&format!("cannot listen on {listen}")), "{said}");
+    assert!(said.contains("--listen"), "it says the way out: {said}");
     assert!(get(&first, "/api/health/ready").ends_with("{\"ready\":true}"), "the first is undisturbed");
 }
 

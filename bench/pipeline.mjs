@@ -3,9 +3,11 @@
  *
  *   node bench/pipeline.mjs throughput [--records 400000]              records a second by schema, CPU a record, beside kcat reading the same topic
  *   node bench/pipeline.mjs latency [--seconds 30] [--rate 500] [--browsers 50]   from the record's time to 50 SSE readers
- *   node bench/pipeline.mjs idle [--seconds 60]                        bytes and requests of a page on which nothing happens
+ *   node bench/pipeline.mjs idle [--seconds 60]                        bytes and requests of the console's page in Chromium and of a Socket.IO client on
+ *                                                                      which nothing happens
  *
- * Needs `cargo build --release -p anywire --features kafka`, Java, Maven and kcat; ANYWIRE_BIN names another binary.
+ * Needs `cargo build --release -p anywire --features kafka`, Java, Maven and kcat; ANYWIRE_BIN names another binary. `idle` needs Chromium and
+ * `npm ci` in e2e/ as well.
  *
  * Knows: how to start everything and read clocks. Does not know: how the pipeline works.
  */
@@ -13,6 +15,7 @@ import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
+import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -175,16 +178,56 @@ async function latency() {
   end();
 }
 
+const fromTests = createRequire(join(root, "e2e/package.json"));
+
+/** The console's page in Chromium. Counts payload bytes both ways, of frames and of answers, and what it asks for. */
+async function watchPage(url, heard) {
+  const { chromium } = fromTests("playwright-core");
+  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+  const browser = await chromium.launch({ executablePath, args: ["--headless", "--no-sandbox", "--disable-gpu"] });
+  const page = await browser.newPage();
+  const wire = await page.context().newCDPSession(page);
+  await wire.send("Network.enable");
+  for (const way of ["Received", "Sent"]) {
+    wire.on(`Network.webSocketFrame${way}`, ({ response }) => (heard.bytes += Buffer.byteLength(response.payloadData)));
+  }
+  wire.on("Network.requestWillBeSent", () => (heard.requests += 1));
+  wire.on("Network.webSocketCreated", () => (heard.requests += 1));
+  wire.on("Network.dataReceived", ({ dataLength }) => (heard.bytes += dataLength));
+  await page.goto(`${url}/pipeline`);
+  await page.locator('[data-testid="records"]').waitFor();
+  return browser;
+}
+
+/** The document's client, with what its transport carries both ways. */
+async function watchClient(url, heard) {
+  const { io } = fromTests("socket.io-client");
+  const socket = io(url, { transports: ["websocket", "polling"] });
+  await until("the client is connected", () => socket.connected);
+  heard.requests += 1;
+  socket.io.on("reconnect_attempt", () => (heard.requests += 1));
+  const { engine } = socket.io;
+  const bytes = ({ data }) => 1 + Buffer.byteLength(String(data ?? ""));
+  engine.on("packet", (packet) => (heard.bytes += bytes(packet)));
+  engine.on("packetCreate", (packet) => (heard.bytes += bytes(packet)));
+  return socket;
+}
+
 async function idle() {
   const seconds = option("seconds", 60);
-  const { port, end } = await world(() => "");
-  const heard = { bytes: 0, times: [] };
-  const request = await reader(port, heard);
-  await sleep(5000);
-  const before = heard.bytes;
+  const { url, end } = await world(() => '[[socketio.namespaces]]\nname = "/"\nchannels = ["pipeline"]');
+  const heard = { page: { bytes: 0, requests: 0 }, client: { bytes: 0, requests: 0 } };
+  const browser = await watchPage(url, heard.page);
+  const socket = await watchClient(url, heard.client);
+  // The page has settled when its last request is long ago.
+  await sleep(10_000);
+  const before = structuredClone(heard);
   await sleep(seconds * 1000);
-  console.log(JSON.stringify({ seconds, bytesPerMinute: Math.round(((heard.bytes - before) * 60) / seconds), requests: 0 }));
-  request.destroy();
+  const perMinute = (who, what) => Math.round(((heard[who][what] - before[who][what]) * 60) / seconds);
+  const figures = (who) => ({ bytesPerMinute: perMinute(who, "bytes"), requestsPerMinute: perMinute(who, "requests") });
+  console.log(JSON.stringify({ seconds, page: figures("page"), socketio: figures("client") }));
+  socket.disconnect();
+  await browser.close();
   end();
 }
 

@@ -5,7 +5,9 @@ export default defineConfig({
   test: {
     include: ["suites/**/*.e2e.ts"],
     testTimeout: 300_000,
-    hookTimeout: 120_000,
+    // Longer than the patience of `until`, which says what was waited for in vain.
+    hookTimeout: 300_000,
+    setupFiles: ["harness/failures.ts"],
     fileParallelism: false,
     reporters: ["verbose"],
   },

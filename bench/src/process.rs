@@ -1,18 +1,29 @@
 //! What a process and its children have cost: processor time and resident memory, read from `/proc`.
 //!
-//! Processor time comes from `schedstat` (nanoseconds on a processor, summed over all threads) where the kernel has it,
-//! else from `stat` (ticks of 10 ms). Time of threads that have ended is missing from the first.
+//! Processor time comes from `schedstat` (nanoseconds on a processor, summed over all threads that live) where the kernel has
+//! it, and from `stat` (ticks of 10 ms, threads that have ended included). What the second has more is what ended threads used:
+//! without it a server whose idle threads end would seem to give time back.
 //!
 //! Knows: `/proc`. Does not know: what the processes are.
 
-use std::fs;
+use std::{cell::Cell, fs};
 
 /// Length of a tick in `/proc/PID/stat`; 100 Hz on every Linux a user meets.
 const TICK_NS: u64 = 10_000_000;
 
+/// `stat` is rounded down to a tick, once for user and once for system time: a difference below that may be rounding.
+const ROUNDING_NS: u64 = 2 * TICK_NS;
+
 /// A process and everything it started (nginx works in a child of its master).
 #[derive(Debug, Clone)]
-pub(crate) struct Processes(Vec<u32>);
+pub(crate) struct Processes(Vec<Process>);
+
+#[derive(Debug, Clone)]
+struct Process {
+    pid: u32,
+    /// Processor time of its threads that have ended, as far as it was noticed. It only grows.
+    ended_ns: Cell<u64>,
+}
 
 impl Processes {
     /// The process and its descendants as they are now.
@@ -25,12 +36,12 @@ impl Processes {
             family.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
             at += 1;
         }
-        Self(family)
+        Self(family.into_iter().map(Process::new).collect())
     }
 
     /// This process alone.
     pub(crate) fn own() -> Self {
-        Self(vec![std::process::id()])
+        Self(vec![Process::new(std::process::id())])
     }
 
     /// How many they are.
@@ -40,13 +51,36 @@ impl Processes {
 
     /// Nanoseconds of processor time used so far.
     pub(crate) fn cpu_ns(&self) -> u64 {
-        self.0.iter().map(|pid| cpu_ns(*pid)).sum()
+        self.0.iter().map(Process::cpu_ns).sum()
     }
 
     /// Resident memory in bytes.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        self.0.iter().map(|pid| resident_bytes(*pid)).sum()
+        self.0.iter().map(|process| resident_bytes(process.pid)).sum()
     }
+}
+
+impl Process {
+    fn new(pid: u32) -> Self {
+        Self { pid, ended_ns: Cell::new(0) }
+    }
+
+    fn cpu_ns(&self) -> u64 {
+        // First the one that may lack a thread which ends in between: the time of one that lives is never taken for an ended one's.
+        let counted =
+            fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok().and_then(|text| stat_ns(&text));
+        let (counted, scheduled) = (counted.unwrap_or(0), scheduled_ns(self.pid));
+        let ended = ended_ns(self.ended_ns.get(), counted, scheduled);
+        self.ended_ns.set(ended);
+        scheduled + ended
+    }
+}
+
+/// Processor time of ended threads: what was known of it, or what the whole process has more than its living threads.
+fn ended_ns(known: u64, counted: u64, scheduled: u64) -> u64 {
+    let more = counted.saturating_sub(scheduled);
+    // Without `schedstat` everything counts as ended, and grows tick by tick.
+    if scheduled == 0 || more > known + ROUNDING_NS { more.max(known) } else { known }
 }
 
 fn all_parents() -> Vec<(u32, u32)> {
@@ -57,18 +91,15 @@ fn all_parents() -> Vec<(u32, u32)> {
         .collect()
 }
 
-fn cpu_ns(pid: u32) -> u64 {
+/// Nanoseconds of all threads that live.
+fn scheduled_ns(pid: u32) -> u64 {
     let threads = fs::read_dir(format!("/proc/{pid}/task"));
-    let scheduled: u64 = threads
+    threads
         .into_iter()
         .flatten()
         .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("schedstat")).ok())
         .filter_map(|text| schedstat_ns(&text))
-        .sum();
-    if scheduled > 0 {
-        return scheduled;
-    }
-    fs::read_to_string(format!("/proc/{pid}/stat")).ok().and_then(|text| stat_ns(&text)).unwrap_or(0)
+        .sum()
 }
 
 fn resident_bytes(pid: u32) -> u64 {
@@ -127,6 +158,35 @@ mod tests {
         let text = "55d0-7ffd ---p 00000000 00:00 0 [rollup]\nRss:                1780 kB\nPss: 3 kB\n";
         assert_eq!(kilobytes(text, "Rss:"), Some(1780 * 1024));
         assert_eq!(kilobytes(text, "VmRSS:"), None);
+    }
+
+    #[test]
+    fn what_ended_threads_used_is_not_given_back() {
+        let ms = |count: u64| count * 1_000_000;
+        // All threads live; `stat` is behind by its rounding.
+        assert_eq!(ended_ns(0, ms(990), ms(1_005)), 0);
+        // A thread that used 200 ms has ended.
+        assert_eq!(ended_ns(0, ms(1_190), ms(1_000)), ms(190));
+        // Nothing ended since: rounding is no reason to change it.
+        assert_eq!(ended_ns(ms(190), ms(1_400), ms(1_201)), ms(190));
+        assert_eq!(ended_ns(ms(190), ms(1_390), ms(1_210)), ms(190));
+        // A kernel without `schedstat`.
+        assert_eq!(ended_ns(ms(190), ms(200), 0), ms(200));
+    }
+
+    #[test]
+    fn a_thread_that_ends_takes_no_time_away() {
+        let own = Processes::own();
+        let busy = std::thread::spawn(|| {
+            let mut sum = 0_u64;
+            let own = Processes::own();
+            while own.cpu_ns() < 100_000_000 {
+                sum = (0..100_000_u64).fold(sum, u64::wrapping_add);
+            }
+            sum
+        });
+        let _sum = busy.join().expect("it only adds");
+        assert!(own.cpu_ns() >= 100_000_000 - ROUNDING_NS);
     }
 
     #[test]

@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: ["test/server.test.ts"],
     testTimeout: 90_000,
-    hookTimeout: 30_000,
+    hookTimeout: 90_000,
     fileParallelism: false,
   },
 });

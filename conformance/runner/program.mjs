@@ -6,7 +6,8 @@
 
 import { spawn } from "node:child_process";
 
-const READY_MS_MAX = 20_000;
+/** Only a hang takes so long. */
+const READY_MS_MAX = 120_000;
 const STOP_MS_MAX = 10_000;
 const URL_PATTERN = /\b(?:https?|wss?):\/\/[^\s/]+/;
 

@@ -48,7 +48,7 @@ export const router = createRouter({
       path: "/:rest(.*)*",
       name: "missing",
       component: () => import("./shared/MissingPage.vue"),
-      meta: { title: "app.notFound" },
+      meta: { title: "app.notFoundTitle" },
     },
   ],
 });

@@ -1,7 +1,7 @@
 /** The console as a person uses it: by what is on the page. */
 import type { Page } from "playwright-core";
 import { byId, dataOf } from "./browser.ts";
-import { until } from "./until.ts";
+import { until, within } from "./until.ts";
 
 export type Transport = "websocket" | "sse" | "longpoll" | "poll";
 
@@ -16,6 +16,31 @@ export async function transportIs(page: Page, transport: Transport): Promise<voi
     const now = await dataOf(page, "badge-transport", "transport");
     return state === "live" && now === transport ? true : `${now}, ${state}` && false;
   });
+}
+
+/** Does something that ends the page's connection, and waits until the badge has said so, however soon it is live again. */
+export async function breaks(page: Page, what: () => Promise<void>): Promise<void> {
+  await page.evaluate(() => {
+    const state = () =>
+      document.querySelector('[data-testid="badge-transport"]')?.getAttribute("data-state") ?? "live";
+    const broken = new Promise<void>((resolve) => {
+      const look = () => {
+        if (state() !== "live") resolve();
+      };
+      new MutationObserver(look).observe(document.body, {
+        subtree: true,
+        childList: true,
+        attributeFilter: ["data-state"],
+      });
+      look();
+    });
+    Object.assign(window, { broken });
+  });
+  await what();
+  await within(
+    "the badge's word that the page is not live",
+    page.evaluate(() => (window as unknown as { broken: Promise<void> }).broken),
+  );
 }
 
 export async function notLive(page: Page): Promise<void> {

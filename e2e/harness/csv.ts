@@ -2,10 +2,10 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
-import { mkdtemp, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
+import { temporaryFolder } from "./folders.ts";
 import { Random } from "./random.ts";
 
 export interface Sample {
@@ -21,7 +21,7 @@ const MINUTE_MS = 60_000;
 
 /** A walk over one-minute bars, until the file has at least that many bytes. */
 export async function priceFile(name: string, bytesMin: number): Promise<Sample> {
-  const dir = await mkdtemp(join(tmpdir(), "anywire-csv-"));
+  const dir = await temporaryFolder("csv");
   const path = join(dir, name);
   const random = new Random(20_260_123);
   const hash = createHash("sha256");
@@ -54,7 +54,7 @@ export async function priceFile(name: string, bytesMin: number): Promise<Sample>
 
 /** A file that breaks off inside a quoted field of its fourth line. */
 export async function brokenFile(name: string): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), "anywire-csv-"));
+  const dir = await temporaryFolder("csv");
   const path = join(dir, name);
   await writeFile(
     path,

@@ -1,9 +1,9 @@
-/** What a failed test leaves for whoever looks into it: what its page went through and shows, and what the server said last. */
+/** What a failed test leaves for whoever looks into it: what its page went through and shows, and what the servers said last. */
 import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { BrowserContext, Page } from "playwright-core";
 import type { TestContext } from "vitest";
-import type { Server } from "./server.ts";
+import { lastWords } from "./server.ts";
 
 const NOTES_MAX = 80;
 const TEXT_MAX = 2000;
@@ -29,9 +29,10 @@ export function observe(context: BrowserContext): void {
 }
 
 /** Tells about a failed test; silent for one that passed. */
-export async function tell(task: TestContext["task"], server: Server, ...pages: Page[]): Promise<void> {
+export async function tell(task: TestContext["task"], ...pages: Page[]): Promise<void> {
   if (task.result?.state !== "fail") return;
-  console.log(`── ${task.name}\n── the server said last:\n${server.log}`);
+  const words = lastWords();
+  if (words.length > 0) console.log([`── ${task.name}`, ...words].join("\n"));
   for (const [index, page] of pages.entries()) {
     console.log(`── page ${index} at ${page.url()}:\n${(notes.get(page) ?? []).join("\n")}`);
     try {

@@ -1,21 +1,18 @@
 /** A real Kafka broker on a port of its own, and kcat as a witness who does not know us. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { freePort } from "./server.ts";
-import { until } from "./until.ts";
+import { end, readyWhen, start } from "./children.ts";
+import { temporaryFolder } from "./folders.ts";
+import { freePort } from "./ports.ts";
 
 const run = promisify(execFile);
 const SCRIPT = resolve(import.meta.dirname, "../../xtask/kafka/broker.sh");
 const OUTPUT_MAX = 64 << 20;
-
-const started = new Set<ChildProcess>();
-process.once("exit", () => {
-  for (const child of started) child.kill("SIGKILL");
-});
+const LOG_MAX = 4000;
 
 export interface GroupLag {
   readonly topic: string;
@@ -37,7 +34,7 @@ export class Kafka {
 
   static async start(): Promise<Kafka> {
     await run(SCRIPT, ["fetch"]);
-    const kafka = new Kafka(await mkdtemp(join(tmpdir(), "anywire-kafka-")), await freePort());
+    const kafka = new Kafka(await temporaryFolder("kafka"), await freePort(2));
     await kafka.boot();
     return kafka;
   }
@@ -46,38 +43,49 @@ export class Kafka {
     return `127.0.0.1:${this.#port}`;
   }
 
+  /** What it wrote last, for a failure's message. */
+  get log(): string {
+    const written = ["format.log", "broker.log"]
+      .map((name) => join(this.#dir, name))
+      .filter((path) => existsSync(path))
+      .map((path) => readFileSync(path, "utf8"));
+    return written.join("").slice(-LOG_MAX);
+  }
+
   /** Starts it (again) on the same port and data; resolves when it answers. */
   async boot(): Promise<void> {
-    const child = spawn(SCRIPT, ["run", this.#dir, String(this.#port)], { stdio: "ignore" });
+    const child = start(SCRIPT, ["run", this.#dir, String(this.#port)], { stdio: "ignore" });
     this.#child = child;
-    started.add(child);
-    child.once("exit", () => started.delete(child));
-    await until("the broker answers", () => this.#kcat(["-L", "-m", "2"]).then(() => true));
+    const answers = () => this.#kcat(["-L", "-m", "2"]).then(() => true);
+    await readyWhen("the broker", child, answers, () => this.log);
   }
 
   async stop(): Promise<void> {
-    const child = this.#child;
-    this.#child = null;
-    if (!child || child.exitCode !== null) return;
-    const ended = once(child, "exit");
-    child.kill("SIGTERM");
-    await ended;
+    await this.#end("SIGTERM");
   }
 
   async dispose(): Promise<void> {
-    this.#child?.kill("SIGKILL");
-    this.#child = null;
+    await this.#end("SIGKILL");
     await rm(this.#dir, { recursive: true, force: true, maxRetries: 5 });
   }
 
-  /** Produces one record a line. */
-  async produce(topic: string, lines: readonly string[]): Promise<void> {
-    const child = spawn("kcat", ["-b", this.brokers, "-t", topic, "-P"], {
-      stdio: ["pipe", "ignore", "inherit"],
-    });
-    child.stdin.end(`${lines.join("\n")}\n`);
-    const [code] = await once(child, "exit");
+  /**
+   * Produces one record a line, with the line's number for a key: records without one may all come into one partition, and a partition
+   * without records has nothing that could be committed.
+   */
+  async produce(topic: string, lines: readonly string[], more: readonly string[] = []): Promise<void> {
+    const args = ["-b", this.brokers, "-t", topic, "-P", "-K", "\t", ...more];
+    const child = spawn("kcat", args, { stdio: ["pipe", "ignore", "inherit"] });
+    const ended = once(child, "exit");
+    child.stdin.end(lines.map((line, n) => `${n}\t${line}\n`).join(""));
+    const [code] = await ended;
     if (code !== 0) throw new Error(`kcat -P ended with ${code}`);
+  }
+
+  /** Produces a record of which one header's name is no text, as no client with sound strings can. */
+  async produceOddHeader(topic: string, value: string): Promise<void> {
+    const command = `printf '%s\n' "$1" | kcat -b "$2" -t "$3" -P -H "$(printf '\\377=x')"`;
+    await run("sh", ["-c", command, "sh", value, this.brokers, topic]);
   }
 
   /** Everything a topic holds, one line a record in kcat's format. */
@@ -99,6 +107,12 @@ export class Kafka {
         end,
         lag,
       }));
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child) await end(child, signal);
   }
 
   async #kcat(args: readonly string[]): Promise<string> {

@@ -1,8 +1,9 @@
 /** What the monitor's tests need: a host that reports, a wire that counts, and what the system itself says. */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import net from "node:net";
+import { end, start } from "./children.ts";
 import { binary } from "./server.ts";
 import { sleep } from "./until.ts";
 
@@ -14,23 +15,18 @@ export class Reporter {
     const env = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !name.startsWith("ANYWIRE_")),
     );
-    this.#child = spawn(binary(), ["monitor", "--to", url, "--host", host], { stdio: "ignore", env });
-    process.once("exit", () => this.#child.kill("SIGKILL"));
+    this.#child = start(binary(), ["monitor", "--to", url, "--host", host], { stdio: "ignore", env });
   }
 
   async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const ended = once(this.#child, "exit");
-    this.#child.kill("SIGKILL");
-    await ended;
+    await end(this.#child, "SIGKILL");
   }
 }
 
 /** A process that keeps one core busy, from when this resolves until it is stopped. */
 export async function busyCore(): Promise<() => void> {
   const busy = "process.stdout.write('busy', () => { for (;;); });";
-  const child = spawn(process.execPath, ["-e", busy], { stdio: ["ignore", "pipe", "ignore"] });
-  process.once("exit", () => child.kill("SIGKILL"));
+  const child = start(process.execPath, ["-e", busy], { stdio: ["ignore", "pipe", "ignore"] });
   if (!child.stdout) throw new Error("no output");
   await once(child.stdout, "data");
   return () => child.kill("SIGKILL");

@@ -1,12 +1,11 @@
 /** A stock nginx in front of the server: nothing but `proxy_pass`, and for WebSocket the two upgrade headers. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import type { ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { freePort } from "./server.ts";
-import { until } from "./until.ts";
+import { end, readyWhen, start } from "./children.ts";
+import { temporaryFolder } from "./folders.ts";
+import { freePort } from "./ports.ts";
 
 const configuration = (port: number, target: number, dir: string) => `
 daemon off;
@@ -53,21 +52,19 @@ export class Nginx {
   }
 
   static async start(target: number): Promise<Nginx> {
-    const dir = await mkdtemp(join(tmpdir(), "anywire-nginx-"));
+    const dir = await temporaryFolder("nginx");
     const port = await freePort();
     const file = join(dir, "nginx.conf");
     await writeFile(file, configuration(port, target, dir));
     const program = existsSync("/usr/sbin/nginx") ? "/usr/sbin/nginx" : "nginx";
-    const child = spawn(program, ["-p", dir, "-c", file], { stdio: ["ignore", "ignore", "inherit"] });
+    const child = start(program, ["-p", dir, "-c", file], { stdio: ["ignore", "ignore", "inherit"] });
     const nginx = new Nginx(`http://127.0.0.1:${port}`, dir, child);
-    await until("nginx answers", async () => (await fetch(`${nginx.url}/api/health`)).ok);
+    await readyWhen("nginx", child, async () => (await fetch(`${nginx.url}/api/health`)).ok);
     return nginx;
   }
 
   async stop(): Promise<void> {
-    const ended = once(this.#child, "exit");
-    this.#child.kill("SIGTERM");
-    await ended;
+    await end(this.#child, "SIGTERM");
     await rm(this.#dir, { recursive: true, force: true });
   }
 }

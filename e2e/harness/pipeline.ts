@@ -1,5 +1,7 @@
 /** The pipeline's API as tests ask it. */
+import type { Page } from "playwright-core";
 import { expect } from "vitest";
+import { byId } from "./browser.ts";
 import type { Server } from "./server.ts";
 import { until } from "./until.ts";
 
@@ -28,6 +30,7 @@ export interface PipelineState {
     readonly committed: string | null;
     readonly end: string;
     readonly messages: number | null;
+    readonly seconds: number | null;
   }[];
 }
 
@@ -44,6 +47,30 @@ export const places = (entries: readonly Entry[]): string[] =>
 
 export async function logs(server: Server): Promise<Entry[]> {
   return (await get<{ logs: Entry[] }>(server, "/api/consumers/logs?limit=10000")).logs;
+}
+
+/** How far a group is, as Kafka's own tool writes it: committed, end and lag of each partition. */
+export const lagLines = (state: PipelineState): string[] =>
+  state.lag.map((one) => `${one.partition} ${one.committed ?? "-"} ${one.end} ${one.messages ?? "-"}`).sort();
+
+/** Every record that the page's list holds, from its top to its bottom: only those on screen are in the page, so it is scrolled through. */
+export async function listed(page: Page): Promise<string[]> {
+  return byId(page, "record-rows").evaluate(async (list) => {
+    const painted = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    const found = new Map<string, string>();
+    // Less than what is drawn at once, with the rows above and below the screen.
+    const step = list.clientHeight + 400;
+    for (let top = 0; top < list.scrollHeight; top += step) {
+      list.scrollTo({ top });
+      await painted();
+      for (const row of list.querySelectorAll<HTMLElement>('[data-testid="record"]')) {
+        const status = row.querySelector<HTMLElement>("[data-status]")?.dataset.status ?? "";
+        found.set(row.dataset.id ?? "", status);
+      }
+    }
+    list.scrollTo({ top: 0 });
+    return [...found].map(([id, status]) => `${id} ${status}`);
+  });
 }
 
 export async function send(server: Server, value: unknown, topic = "test"): Promise<Response> {

@@ -1,9 +1,10 @@
 /** Python programs in an environment of their own: made once for each version of python/requirements.txt. */
-import { type ChildProcessWithoutNullStreams, execFile, spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
+import { start } from "./children.ts";
 
 const run = promisify(execFile);
 const HERE = resolve(import.meta.dirname, "../python");
@@ -35,5 +36,6 @@ export async function spawnPython(
   name: string,
   args: readonly string[],
 ): Promise<ChildProcessWithoutNullStreams> {
-  return spawn(await python(), ["-u", join(HERE, name), ...args]);
+  const child = start(await python(), ["-u", join(HERE, name), ...args], { stdio: "pipe" });
+  return child as ChildProcessWithoutNullStreams;
 }

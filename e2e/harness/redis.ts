@@ -1,14 +1,8 @@
 /** The real redis-server: on a port of its own, in memory only. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import type { ChildProcess } from "node:child_process";
 import { createClient } from "redis";
-import { freePort } from "./server.ts";
-import { until } from "./until.ts";
-
-const started = new Set<ChildProcess>();
-process.once("exit", () => {
-  for (const child of started) child.kill("SIGKILL");
-});
+import { end, readyWhen, start } from "./children.ts";
+import { freePort } from "./ports.ts";
 
 export class Redis {
   readonly port: number;
@@ -31,12 +25,9 @@ export class Redis {
   /** Starts it (again) on the same port; resolves when it answers. */
   async boot(): Promise<void> {
     const options = ["--port", String(this.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
-    const child = spawn("redis-server", options, { stdio: "ignore" });
+    const child = start("redis-server", options, { stdio: ["ignore", "ignore", "inherit"] });
     this.#child = child;
-    started.add(child);
-    child.once("exit", () => started.delete(child));
-    await until("redis-server answers", async () => {
-      if (child.exitCode !== null) throw new Error(`redis-server ended with ${child.exitCode}`);
+    await readyWhen("redis-server", child, async () => {
       const client = createClient({ url: this.url, socket: { reconnectStrategy: false } });
       client.on("error", () => {});
       await client.connect();
@@ -49,9 +40,6 @@ export class Redis {
   async stop(): Promise<void> {
     const child = this.#child;
     this.#child = null;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, "exit");
-    child.kill("SIGKILL");
-    await ended;
+    if (child) await end(child, "SIGKILL");
   }
 }

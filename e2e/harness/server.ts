@@ -1,13 +1,12 @@
 /** The real server: started on a port of its own over a folder of its own, killed, started again on both. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import type { ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { until } from "./until.ts";
+import { end, readyWhen, start } from "./children.ts";
+import { temporaryFolder } from "./folders.ts";
+import { freePort } from "./ports.ts";
 
 export interface ServerOptions {
   /** Starts with the network lab. */
@@ -17,26 +16,23 @@ export interface ServerOptions {
   readonly args?: readonly string[];
 }
 
-const started = new Set<ChildProcess>();
-process.once("exit", () => {
-  for (const child of started) child.kill("SIGKILL");
-});
+/** Those that ran during a test, ended ones too: a test that fails ends its servers before anybody looks. */
+const servers = new Set<Server>();
+
+/** What every server of a test wrote last, once: what was answered before is left out. */
+export function lastWords(): string[] {
+  return [...servers].flatMap((server) => server.takeLog() ?? []);
+}
+
+/** A test is over: what has ended is of no interest to the next one. */
+export function forgetEnded(): void {
+  for (const server of servers) if (!server.runs) servers.delete(server);
+}
 
 export function binary(): string {
   const path = process.env.ANYWIRE_BIN ?? resolve(import.meta.dirname, "../../target/release/anywire");
   if (!existsSync(path)) throw new Error(`${path} does not exist: cargo build --release -p anywire`);
   return path;
-}
-
-/** A port nobody listens on. The server takes it again after a crash, so it cannot be 0. */
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  await once(probe, "close");
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }
 
 /** Ours without the variables of the tests: the server takes every `ANYWIRE_…` for a setting, and refuses those it does not know. */
@@ -49,7 +45,7 @@ export class Server {
   readonly port: number;
   readonly #options: ServerOptions;
   #child: ChildProcess | null = null;
-  #lines: string[] = [];
+  readonly #lines: string[] = [];
 
   private constructor(dir: string, port: number, options: ServerOptions) {
     this.dir = dir;
@@ -58,7 +54,7 @@ export class Server {
   }
 
   static async start(options: ServerOptions = {}): Promise<Server> {
-    const dir = await mkdtemp(join(tmpdir(), "anywire-e2e-"));
+    const dir = await temporaryFolder("e2e");
     const server = new Server(dir, await freePort(), options);
     await server.boot();
     return server;
@@ -71,6 +67,16 @@ export class Server {
   get pid(): number {
     if (!this.#child?.pid) throw new Error("the server does not run");
     return this.#child.pid;
+  }
+
+  get runs(): boolean {
+    return this.#child !== null;
+  }
+
+  /** What it wrote since this was asked last; nothing if that is nothing. */
+  takeLog(): string | null {
+    const lines = this.#lines.splice(0);
+    return lines.length > 0 ? `── the server at ${this.url} said last:\n${lines.join("\n")}` : null;
   }
 
   /** What it wrote last, for a failure's message. */
@@ -87,24 +93,26 @@ export class Server {
       await writeFile(file, this.#options.config);
       args.push("--config", file);
     }
-    const child = spawn(binary(), [...args, ...(this.#options.args ?? [])], {
+    const child = start(binary(), [...args, ...(this.#options.args ?? [])], {
       stdio: ["ignore", "pipe", "pipe"],
       env: environment(),
     });
     this.#child = child;
-    started.add(child);
+    servers.add(this);
     let ready = false;
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      ready ||= line.includes(`127.0.0.1:${this.port}`);
-      this.#note(line);
-    });
-    createInterface({ input: child.stderr }).on("line", (line) => this.#note(line));
-    child.once("exit", () => started.delete(child));
-    await until("the server is ready", () => {
-      if (child.exitCode !== null || child.signalCode !== null) return "ended";
-      return ready;
-    });
-    if (!ready) throw new Error(`the server ended with ${child.exitCode ?? child.signalCode}:\n${this.log}`);
+    for (const input of [child.stdout, child.stderr]) {
+      if (!input) throw new Error("the server's output is not piped");
+      createInterface({ input }).on("line", (line) => {
+        ready ||= line.includes(` is ready at ${this.url}`);
+        this.#note(line);
+      });
+    }
+    await readyWhen(
+      "the server",
+      child,
+      () => ready,
+      () => this.log,
+    );
   }
 
   #note(line: string): void {
@@ -125,10 +133,7 @@ export class Server {
   async #end(signal: NodeJS.Signals): Promise<void> {
     const child = this.#child;
     this.#child = null;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, "exit");
-    child.kill(signal);
-    await ended;
+    if (child) await end(child, signal);
   }
 
   /** Ends it and removes its folder. */

@@ -1,6 +1,6 @@
 /** `socket.io-client` as it is, and what it heard. */
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
-import { until } from "./until.ts";
+import { Hopeless, until } from "./until.ts";
 
 /** The three ways a client may use its transports. */
 export const MODES = {
@@ -62,7 +62,7 @@ export class Listener {
 
   async isConnected(): Promise<void> {
     await until("the client is connected", () => {
-      if (this.errors.length > 0 && !this.socket.active) throw this.errors.at(-1);
+      if (this.errors.length > 0 && !this.socket.active) throw new Hopeless(String(this.errors.at(-1)));
       return this.socket.connected;
     });
   }
@@ -86,6 +86,20 @@ export class Listener {
   /** Breaks the connection under the client, which knows nothing of it; it reconnects by itself. */
   cut(): void {
     this.socket.io.engine.close();
+  }
+
+  /** Breaks the connection, and waits until the client has noticed; it does not reconnect by itself. */
+  async stayAway(): Promise<void> {
+    this.socket.io.reconnection(false);
+    const before = this.reasons.length;
+    this.cut();
+    await until("the client has noticed", () => this.reasons.length > before);
+  }
+
+  /** Lets a client that stayed away reconnect, as the same socket. */
+  comeBack(): void {
+    this.socket.io.reconnection(true);
+    this.socket.connect();
   }
 
   close(): void {

@@ -2,9 +2,12 @@
 
 export const PATIENCE_MS = 120_000;
 
+/** Thrown by what is asked when the answer will never come: the waiting ends at once. */
+export class Hopeless extends Error {}
+
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Asks until the answer is neither false nor nothing; an answer that throws counts as nothing, and is named at the end. */
+/** Asks until the answer is neither false nor nothing; an answer that throws counts as nothing, unless it is `Hopeless`, and is named at the end. */
 export async function until<T>(
   what: string,
   ask: () => T | Promise<T>,
@@ -18,6 +21,7 @@ export async function until<T>(
       if (answer !== false && answer !== null && answer !== undefined) return answer as NonNullable<T>;
       last = answer;
     } catch (error) {
+      if (error instanceof Hopeless) throw error;
       last = error;
     }
     if (Date.now() > end) throw new Error(`waited in vain until ${what}; at the end: ${String(last)}`);

@@ -40,7 +40,7 @@ beforeEach(async () => {
 });
 
 afterEach(async ({ task }) => {
-  await tell(task, server, page);
+  await tell(task, page);
   await page?.context().close();
   await proxy?.stop();
   await server?.dispose();

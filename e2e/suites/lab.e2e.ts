@@ -20,7 +20,7 @@ beforeAll(async () => {
   page = await (await openContext(browser)).newPage();
 });
 
-afterEach(({ task }) => tell(task, server, page));
+afterEach(({ task }) => tell(task, page));
 
 afterAll(async () => {
   await browser?.close();
@@ -78,7 +78,9 @@ test("the cut ends every connection, also one on which nothing happens", async (
   try {
     await within("the cut", closed, 20_000);
     await until("the cut is over", async () => (await labState()).cut_until === null);
-    expect((await entries()).map(({ client }) => client)).not.toContain("idle");
+    await until("it is no longer listed", async () =>
+      (await entries()).every(({ client }) => client !== "idle"),
+    );
   } finally {
     socket.terminate();
   }
@@ -106,14 +108,12 @@ test("four faults in turn lose nothing and repeat nothing", async () => {
   await app.transportIs(page, "websocket");
   await arrivesAgain();
 
-  await byId(page, "lab-cut").click();
-  await app.notLive(page);
+  await app.breaks(page, () => byId(page, "lab-cut").click());
   await photograph(page, "delivery-cut");
   await app.transportIs(page, "websocket");
   await arrivesAgain();
 
-  await byId(page, "lab-restart").click();
-  await app.notLive(page);
+  await app.breaks(page, () => byId(page, "lab-restart").click());
   await app.transportIs(page, "websocket");
   await arrivesAgain();
 

@@ -70,7 +70,7 @@ afterAll(async () => {
 });
 
 afterEach(async ({ task }) => {
-  await tell(task, server, ...pages);
+  await tell(task, ...pages);
   for (const page of pages.splice(0)) await page.context().close();
 });
 

@@ -6,8 +6,9 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { io, type Socket } from "socket.io-client";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { finished } from "../harness/pipeline.ts";
-import { freePort, Server } from "../harness/server.ts";
+import { counters, finished } from "../harness/pipeline.ts";
+import { freePort } from "../harness/ports.ts";
+import { Server } from "../harness/server.ts";
 import { until } from "../harness/until.ts";
 
 const run = promisify(execFile);
@@ -19,9 +20,13 @@ let producer: number;
 let gateway: number;
 let socket: Socket;
 
+const PING_MS = 300;
+
 beforeEach(async () => {
   [producer, gateway] = [await freePort(), await freePort()];
   server = await Server.start({
+    // Every 25 s where nothing is set.
+    args: ["--set", `socketio.ping_interval_ms=${PING_MS}`],
     config: `
 [[listeners]]
 name = "producer"
@@ -110,6 +115,18 @@ test("the document's client hears every event of its records, with nothing asked
   await fetch(`http://localhost:${gateway}/api/consumers`, { method: "POST" });
   await until("a consumer is announced", () => last("consumer-status-changed")?.consumerId === "consumer-2");
   expect(last("consumer-status-changed")).toEqual({ consumerId: "consumer-2", status: "ACTIVE", timestamp });
+});
+
+test("its connection carries nothing but pings while nothing happens", async () => {
+  await until("the consumer runs", async () => (await counters(server)).activeConsumers === 1);
+  socket = io(`http://localhost:${gateway}`, { transports: ["websocket", "polling"], reconnection: true });
+  const packets: string[] = [];
+  await until("it is welcomed", () => socket.connected);
+  socket.io.engine.on("packet", ({ type }: { type: string }) => packets.push(type));
+  await until("it is pinged", () => packets.includes("ping"));
+  packets.length = 0;
+  await until("it is pinged again and again", () => packets.length >= 4);
+  expect(new Set(packets)).toEqual(new Set(["ping"]));
 });
 
 test("it comes back by itself after the service was restarted", async () => {

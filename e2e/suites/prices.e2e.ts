@@ -1,10 +1,11 @@
 /** The example of market prices: a file replayed into channels, shown as it comes, without a refresh. */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openBrowser, openContext, photograph } from "../harness/browser.ts";
+import { readyWhen, start } from "../harness/children.ts";
 import { publish } from "../harness/log.ts";
 import { Server } from "../harness/server.ts";
 import { until } from "../harness/until.ts";
@@ -20,13 +21,12 @@ beforeAll(async () => {
   browser = await openBrowser();
   const script = resolve(import.meta.dirname, "../../examples/prices/feed.mjs");
   const args = [script, "--server", server.url, "--port", "0", "--speed", "100"];
-  feed = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
-  process.once("exit", () => feed.kill("SIGKILL"));
+  feed = start(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   if (!feed.stdout) throw new Error("no output");
   createInterface({ input: feed.stdout }).on("line", (line) => {
     url = /http:\S+/.exec(line)?.[0] ?? url;
   });
-  await until("the feed serves its page", () => url !== "");
+  await readyWhen("the feed", feed, () => url !== "");
 });
 
 afterAll(async () => {

@@ -1,10 +1,10 @@
 /** Publishing as the README shows it: the examples are taken from the page, run as they are, and must arrive. */
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { temporaryFolder } from "../harness/folders.ts";
 import { publish, readAll } from "../harness/log.ts";
 import { Server } from "../harness/server.ts";
 
@@ -33,7 +33,7 @@ async function example(...languages: string[]): Promise<string> {
 
 /** Runs a text as a program and answers which channels got an event. */
 async function channelsAfter(text: string, file: string, program: string): Promise<string[]> {
-  const path = join(await mkdtemp(join(tmpdir(), "anywire-readme-")), file);
+  const path = join(await temporaryFolder("readme"), file);
   await writeFile(path, text);
   const before = await tail();
   await run(program, [path]);

@@ -8,7 +8,7 @@ import { publish, readAll } from "../harness/log.ts";
 import { python } from "../harness/python.ts";
 import { Redis } from "../harness/redis.ts";
 import { Server } from "../harness/server.ts";
-import { until } from "../harness/until.ts";
+import { Hopeless, until } from "../harness/until.ts";
 
 const run = promisify(execFile);
 const PAGE = resolve(import.meta.dirname, "../../docs/socketio.md");
@@ -63,7 +63,7 @@ async function says(command: [string, string[]], text: string, again: () => Prom
   });
   try {
     await until(`the example says ${text}`, async () => {
-      if (child.exitCode !== null) throw new Error(`the example ended with ${child.exitCode}: ${output}`);
+      if (child.exitCode !== null) throw new Hopeless(`the example ended with ${child.exitCode}: ${output}`);
       await again();
       return output.includes(text);
     });

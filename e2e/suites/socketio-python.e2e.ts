@@ -8,7 +8,7 @@ import { spawnPython } from "../harness/python.ts";
 import { Server } from "../harness/server.ts";
 import { type Answer, MODES, type Mode, modes } from "../harness/socketio.ts";
 import { KEYS, token } from "../harness/token.ts";
-import { until } from "../harness/until.ts";
+import { Hopeless, until } from "../harness/until.ts";
 
 let server: Server;
 let guarded: Server;
@@ -81,7 +81,7 @@ class PythonClient {
   async count(event: string, count: number): Promise<Line[]> {
     await until(`${event} came ${count} times`, () => {
       if (this.#ended !== null && this.of(event).length < count)
-        throw new Error(`the client ended with ${this.#ended}: ${this.#complaints}`);
+        throw new Hopeless(`the client ended with ${this.#ended}: ${this.#complaints}`);
       return this.of(event).length >= count;
     });
     return this.of(event);
@@ -169,7 +169,11 @@ describe.each(modes)("%s", (mode) => {
     await emit("lobby", event, 1);
     await client.count(event, 1);
     for (const number of numbers(20, 2)) {
-      if (number % 7 === 0) proxy.drop();
+      if (number % 7 === 0) {
+        // Its threads note the cursor: until they have, it would rightly ask again for what they are about to handle.
+        await client.count(event, number - 1);
+        proxy.drop();
+      }
       await emit("lobby", event, number);
     }
     await client.count(event, 21);

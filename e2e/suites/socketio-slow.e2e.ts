@@ -2,11 +2,11 @@
  * A Socket.IO client whose process is stopped for half a minute while 20 000 events pass gets all of them in order when it goes on, and
  * costs the server no memory meanwhile.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import type { ChildProcess } from "node:child_process";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { end, start } from "../harness/children.ts";
 import { publish } from "../harness/log.ts";
 import { Nginx } from "../harness/nginx.ts";
 import { Server } from "../harness/server.ts";
@@ -45,7 +45,7 @@ class Follower {
   readonly #child: ChildProcess;
 
   constructor(url: string, mode: Mode) {
-    this.#child = spawn(process.execPath, [FOLLOWER, url, MODES[mode].join()], {
+    this.#child = start(process.execPath, [FOLLOWER, url, MODES[mode].join()], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     const { stdout } = this.#child;
@@ -67,10 +67,7 @@ class Follower {
   }
 
   async end(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const ended = once(this.#child, "exit");
-    this.#child.kill("SIGKILL");
-    await ended;
+    await end(this.#child, "SIGKILL");
   }
 }
 

@@ -34,7 +34,7 @@ beforeEach(async () => {
 });
 
 afterEach(async ({ task }) => {
-  await tell(task, server, ...(context?.pages() ?? []));
+  await tell(task, ...(context?.pages() ?? []));
   await publisher?.stop();
   await context?.close();
   await server?.dispose();

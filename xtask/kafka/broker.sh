@@ -1,7 +1,7 @@
 #!/bin/sh
 # A Kafka broker for tests and the demo: one node, KRaft, on 127.0.0.1 only.
 #
-#   broker.sh fetch            brings the broker by Maven into target/kafka (needs Java 17 and Maven, once)
+#   broker.sh fetch            brings the broker by Maven into target/kafka (needs Java 17 and Maven, once for each version)
 #   broker.sh run DIR PORT     runs it over DIR on PORT and PORT+1 until it is killed; the process is the broker itself
 #   broker.sh groups PORT ...  Kafka's own kafka-consumer-groups, as a witness
 set -eu
@@ -9,9 +9,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 lib=$here/../../target/kafka
 
 fetch() {
-  [ -f "$lib/complete" ] && return
+  cmp -s "$here/pom.xml" "$lib/complete" && return
+  rm -rf "$lib"
   mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$lib" >&2
-  touch "$lib/complete"
+  cp "$here/pom.xml" "$lib/complete"
 }
 
 # Without a file of its own log4j writes nothing but errors.

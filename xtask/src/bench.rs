@@ -5,9 +5,8 @@
 use std::process::Command;
 
 use crate::{
-    Failure,
+    Failure, npm,
     process::{self, Group},
-    test::npm_ci,
     workspace,
 };
 
@@ -30,9 +29,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Each benchmark, small: it must run and print its table.
+/// Each benchmark, small: it must run and print its table. Needs what a release build makes.
 pub(crate) fn smoke() -> Result<(), Failure> {
-    build()?;
     for name in BENCHES {
         one(name, &["--smoke".to_owned()])?;
     }
@@ -49,7 +47,7 @@ fn build() -> Result<(), Failure> {
 /// Brings the peers that can be had; one that cannot is named.
 fn peers() {
     let wanted = workspace::root().join("bench/peers/package.json").is_file();
-    if wanted && let Err(error) = npm_ci("bench/peers") {
+    if wanted && let Err(error) = npm::ci("bench/peers") {
         println!("without the peers ws and socket.io: {error}");
     }
     if process::find("nginx").is_none() {

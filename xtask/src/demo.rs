@@ -7,6 +7,7 @@ mod kafka;
 mod prices;
 
 use std::{
+    net::TcpListener,
     path::PathBuf,
     process::{Command, Stdio},
     sync::mpsc,
@@ -16,7 +17,7 @@ use std::{
 use crate::{
     Failure,
     process::{self, Group, elapsed},
-    workspace,
+    tools, workspace,
 };
 
 /// How often the server is started again when it dies. More means that it cannot run here.
@@ -36,6 +37,10 @@ struct Options {
 /// Builds, starts, feeds, and stays until Ctrl-C.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let options = parse(arguments)?;
+    check_address(&options.listen)?;
+    if options.kafka {
+        kafka::check_tools()?;
+    }
     let started = Instant::now();
     build(started, options.kafka)?;
     // Beside the server all the time, through its restarts too.
@@ -95,9 +100,20 @@ fn parse(arguments: &[String]) -> Result<Options, Failure> {
     Ok(options)
 }
 
+/// Says now what would only be found after minutes of building.
+fn check_address(listen: &str) -> Result<(), Failure> {
+    match TcpListener::bind(listen) {
+        Ok(_closed) => Ok(()),
+        Err(error) => Err(format!(
+            "nobody can listen on {listen} ({error}): end what is there, or choose another address, \
+             as in `cargo xtask demo --listen 127.0.0.1:8001`"
+        )),
+    }
+}
+
 /// Console and server, with a word on what is going on all the while.
 fn build(started: Instant, kafka: bool) -> Result<(), Failure> {
-    let npm = process::find("node").is_some() && process::find("npm").is_some();
+    let npm = tools::present("node") && tools::present("npm");
     if npm {
         step(1, "installing the console's packages (npm ci)", started);
         let ready = console_command(&["ci", "--no-audit", "--no-fund"], "npm ci").and_then(|()| {
@@ -113,9 +129,9 @@ fn build(started: Instant, kafka: bool) -> Result<(), Failure> {
             );
         }
     } else {
-        step(1, "Node and npm are missing: going on without the console", started);
+        step(1, "Node 20.19 or npm is missing: going on without the console", started);
         println!(
-            "      to get it: install Node 20.19 or newer (https://nodejs.org/, on Debian `apt install nodejs npm`)"
+            "      to get it: install Node 20.19 or newer (https://nodejs.org/, on Debian 13 `apt install nodejs npm`)"
         );
         println!("      and run `cargo xtask demo` again");
     }
@@ -247,6 +263,16 @@ mod tests {
         assert!(!options.open && options.feed);
         assert!(parse(&["--port".to_owned()]).is_err());
         assert!(parse(&["--data".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn an_address_that_is_taken_is_told_before_anything_is_built() {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = taken.local_addr().expect("it is bound").to_string();
+        let told = check_address(&address).expect_err("it is taken");
+        assert!(told.contains(&address) && told.contains("--listen"), "{told}");
+        drop(taken);
+        assert_eq!(check_address(&address), Ok(()));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 mod bench;
 mod demo;
 mod http;
+mod licences;
+mod npm;
 mod process;
 mod test;
 mod tidy;
@@ -26,7 +28,7 @@ usage: cargo xtask COMMAND [OPTIONS]
              --data DIR         where the log lives (default data/demo)
              --no-open          do not open a browser
              --no-feed          publish nothing and upload nothing
-             --kafka            with a Kafka broker beside it (needs Java and Maven): the pipeline reads its topics
+             --kafka            with a Kafka broker beside it (needs Java and Maven, or docker compose): the pipeline reads its topics
   test     runs every test there is, in order, and ends with `N passed, N failed`
              --list             names the stages
              --only NAME        runs one stage (may be repeated; also NAME,NAME)

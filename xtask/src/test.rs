@@ -15,7 +15,6 @@ use crate::{
     process::{self, elapsed},
     tools,
 };
-pub(crate) use stages::npm_ci;
 use stages::{Stage, Trouble, stages};
 use tally::Tally;
 
@@ -108,7 +107,7 @@ fn allowed() -> BTreeSet<String> {
 
 fn run_stage(stage: &Stage, allowed: &BTreeSet<String>) -> Outcome {
     let started = Instant::now();
-    let missing: Vec<&str> = stage.needs.iter().filter(|tool| !stages::present(tool)).copied().collect();
+    let missing: Vec<&str> = stage.needs.iter().filter(|tool| !tools::present(tool)).copied().collect();
     let mut tally = Tally::default();
     let done =
         if missing.is_empty() { (stage.run)(&mut tally) } else { Err(Trouble::Missing(missing.join(", "))) };

@@ -12,6 +12,8 @@ pub(crate) struct Tool {
     pub(crate) name: &'static str,
     /// Any of these in the search path means that it is there.
     programs: &'static [&'static str],
+    /// Arguments with which it succeeds if it is new and whole enough. None where it is enough that it is there.
+    proof: &'static [&'static str],
     /// What brings it on Debian.
     packages: &'static [&'static str],
     /// How to get it elsewhere.
@@ -21,82 +23,125 @@ pub(crate) struct Tool {
 /// Checked with where it is installed; nobody has to have it.
 pub(crate) const CARGO_DENY: &str = "cargo-deny";
 
+/// Vite and vitest need this one.
+const NODE_IS_NEW: &str = "const [major, minor] = process.versions.node.split('.').map(Number); process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)";
+
 /// Everything `test` needs.
 pub(crate) const TOOLS: &[Tool] = &[
     Tool {
         name: "node",
         programs: &["node"],
+        proof: &["-e", NODE_IS_NEW],
         packages: &["nodejs", "npm"],
         elsewhere: "Node 20.19 or newer: https://nodejs.org/",
     },
     Tool {
         name: "npm",
         programs: &["npm"],
+        proof: &[],
         packages: &["npm"],
         elsewhere: "npm, which comes with Node: https://nodejs.org/",
     },
     Tool {
         name: "chromium",
         programs: &["chromium"],
+        proof: &[],
         packages: &["chromium"],
         elsewhere: "Chromium in the search path as `chromium`, or its path in CHROMIUM",
     },
     Tool {
         name: "nginx",
         programs: &["nginx"],
+        proof: &[],
         packages: &["nginx-light", "libnginx-mod-nchan"],
         elsewhere: "nginx in the search path: https://nginx.org/",
     },
     Tool {
         name: "python3",
         programs: &["python3"],
+        proof: &["-c", "import ensurepip, venv"],
         packages: &["python3", "python3-venv"],
-        elsewhere: "Python 3 in the search path: https://python.org/",
+        elsewhere: "Python 3 with venv and pip: https://python.org/",
     },
     Tool {
         name: "ffmpeg",
         programs: &["ffmpeg"],
+        proof: &[],
         packages: &["ffmpeg", "fonts-dejavu-core"],
         elsewhere: "ffmpeg and ffprobe in the search path: https://ffmpeg.org/",
     },
     Tool {
         name: "espeak-ng",
         programs: &["espeak-ng"],
+        proof: &[],
         packages: &["espeak-ng"],
         elsewhere: "espeak-ng in the search path: https://github.com/espeak-ng/espeak-ng",
     },
     Tool {
         name: "redis-server",
         programs: &["redis-server"],
+        proof: &[],
         packages: &["redis-server"],
         elsewhere: "Redis or Valkey in the search path as `redis-server`: https://redis.io/",
     },
     Tool {
         name: "java",
         programs: &["java"],
+        proof: &["--version"],
         packages: &["default-jre-headless"],
         elsewhere: "Java 17 or newer: https://adoptium.net/",
     },
     Tool {
         name: "mvn",
         programs: &["mvn"],
+        proof: &[],
         packages: &["maven"],
         elsewhere: "Maven, which brings Kafka for the tests: https://maven.apache.org/",
     },
     Tool {
         name: "kcat",
         programs: &["kcat"],
+        proof: &[],
         packages: &["kcat"],
         elsewhere: "kcat: https://github.com/edenhill/kcat",
     },
-    Tool { name: "curl", programs: &["curl"], packages: &["curl"], elsewhere: "curl: https://curl.se/" },
+    Tool {
+        name: "make",
+        programs: &["make"],
+        proof: &[],
+        packages: &["make"],
+        elsewhere: "make, with which librdkafka is built",
+    },
+    Tool {
+        name: "c++",
+        programs: &["c++"],
+        proof: &[],
+        packages: &["g++"],
+        elsewhere: "a C++ compiler in the search path as `c++`: librdkafka wants one",
+    },
+    Tool {
+        name: "curl",
+        programs: &["curl"],
+        proof: &[],
+        packages: &["curl"],
+        elsewhere: "curl: https://curl.se/",
+    },
 ];
+
+/// Whether a program is there, new and whole enough if it is one of [`TOOLS`].
+pub(crate) fn present(name: &str) -> bool {
+    match TOOLS.iter().find(|tool| tool.name == name) {
+        Some(tool) => tool.present(),
+        None => process::find(name).is_some(),
+    }
+}
 
 impl Tool {
     /// Whether it is there.
     pub(crate) fn present(&self) -> bool {
         let set = self.name == "chromium" && std::env::var_os("CHROMIUM").is_some();
-        set || self.programs.iter().any(|program| process::find(program).is_some())
+        let mut found = self.programs.iter().filter_map(|program| process::find(program));
+        set || found.any(|path| self.proof.is_empty() || succeeds(Command::new(path).args(self.proof)))
     }
 }
 
@@ -117,13 +162,13 @@ pub(crate) fn ensure() -> Vec<String> {
         if tool.present() {
             println!("  {:<10} {}", tool.name, version(tool.programs[0]));
         } else {
-            println!("  {:<10} MISSING. To get it: {}", tool.name, tool.elsewhere);
+            println!("  {:<10} MISSING, too old or not whole. To get it: {}", tool.name, tool.elsewhere);
             missing.push(tool.name.to_owned());
         }
     }
     missing.extend(["rustfmt", "clippy"].into_iter().filter(|name| !component(name)).map(str::to_owned));
     if !deny() {
-        println!("  {CARGO_DENY} absent: licences and advisories are not checked (cargo install cargo-deny)");
+        println!("  {CARGO_DENY} absent: advisories are not checked (cargo install --locked cargo-deny)");
     }
     missing
 }
@@ -201,6 +246,16 @@ fn version(program: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_cannot_do_what_is_needed_counts_as_missing() {
+        let check = |proof: &'static [&'static str]| {
+            let tool = Tool { name: "sh", programs: &["sh"], proof, packages: &[], elsewhere: "" };
+            tool.present()
+        };
+        assert!(check(&[]) && check(&["-c", "exit 0"]));
+        assert!(!check(&["-c", "exit 1"]));
+    }
 
     #[test]
     fn every_tool_says_how_to_get_it() {

@@ -61,7 +61,8 @@ impl<S: Send + Sync> FromRequest<S> for Call {
         let key = idempotency_key(request.headers())?;
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let body = Bytes::from_request(request, state).await.map_err(|_| {
-            let limit = request::BODY_BYTES_MAX;
+            let is_log = path.ends_with("/log");
+            let limit = if is_log { request::LOG_BODY_BYTES_MAX } else { request::BODY_BYTES_MAX };
             api_error(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_large",

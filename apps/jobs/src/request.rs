@@ -8,6 +8,7 @@ use anywire_app::whole_number;
 use serde_json::{Map, Value};
 
 use crate::{
+    command::journal::Pipe,
     config::{ParserKind, TIMEOUT_MS},
     domain::{JobError, JobId, Percent, STEPS_MAX, Status},
     order::{Kind, Order},
@@ -17,6 +18,8 @@ use crate::{
 
 /// The largest body of a progress call, in bytes.
 pub(crate) const BODY_BYTES_MAX: usize = 256 << 10;
+/// Lines of output may be many.
+pub(crate) const LOG_BODY_BYTES_MAX: usize = 4 << 20;
 const TITLE_CHARS_MAX: usize = 200;
 const NAME_CHARS_MAX: usize = 100;
 const MESSAGE_CHARS_MAX: usize = 2000;
@@ -111,10 +114,40 @@ pub(crate) fn video(body: &[u8]) -> Result<Video, Invalid> {
 }
 
 /// The body of `…/log`: lines of the output of a command that runs elsewhere.
-pub(crate) fn log(body: &[u8]) -> Result<Vec<String>, Invalid> {
-    let mut fields = Fields::parse(body, &["lines"])?;
-    let lines = fields.texts("lines", LOG_LINES_MAX, crate::command::LINE_BYTES_MAX)?;
-    lines.ok_or_else(|| Invalid(format!("lines is missing; send 1 to {LOG_LINES_MAX} texts")))
+#[derive(Debug, PartialEq)]
+pub(crate) struct Output {
+    pub(crate) lines: Vec<(Pipe, String)>,
+    /// The number of the first of them, where whoever sends them counts.
+    pub(crate) first: Option<u64>,
+}
+
+pub(crate) fn log(body: &[u8]) -> Result<Output, Invalid> {
+    let mut fields = Fields::parse(body, &["lines", "first"])?;
+    let first = fields.number("first")?;
+    if first == Some(0) {
+        return Err(Invalid("first is 0; lines are counted from 1".to_owned()));
+    }
+    let missing = || Invalid(format!("lines is missing; send 1 to {LOG_LINES_MAX} texts"));
+    let items = fields.list("lines", LOG_LINES_MAX)?.ok_or_else(missing)?;
+    let lines = items.into_iter().map(output_line).collect::<Result<_, _>>()?;
+    Ok(Output { lines, first })
+}
+
+/// A text, or an object that says which pipe it came out of.
+fn output_line(item: Value) -> Result<(Pipe, String), Invalid> {
+    let chars_max = crate::command::LINE_BYTES_MAX;
+    let Value::Object(map) = item else {
+        return Ok((Pipe::Out, text_of("lines", item, LOG_LINES_MAX, chars_max)?));
+    };
+    let mut line = Fields::of(map, "lines.", &["text", "stream"])?;
+    let pipe = match line.take("stream") {
+        None => Pipe::Out,
+        Some(Value::String(name)) if name == "out" => Pipe::Out,
+        Some(Value::String(name)) if name == "err" => Pipe::Err,
+        Some(other) => return Err(Invalid(format!("lines.stream is {}; use out or err", shown(&other)))),
+    };
+    let text = line.take("text").unwrap_or_default();
+    Ok((pipe, text_of("lines.text", text, LOG_LINES_MAX, chars_max)?))
 }
 
 /// The query of `…/log`.
@@ -231,6 +264,25 @@ fn limit(value: &str) -> Result<usize, Invalid> {
     number.ok_or_else(|| Invalid(format!("limit is {value:?}; use a whole number from 1 to {LIST_MAX}")))
 }
 
+fn list_expected(count_max: usize) -> String {
+    format!("send a list of 1 to {count_max} texts")
+}
+
+/// An entry of a list of texts.
+fn text_of(name: &str, item: Value, count_max: usize, chars_max: usize) -> Result<String, Invalid> {
+    match item {
+        Value::String(text) if text.contains('\0') => {
+            Err(Invalid(format!("{name} holds a NUL character; leave it out")))
+        }
+        Value::String(text) if text.chars().count() <= chars_max => Ok(text),
+        Value::String(text) => Err(Invalid(format!(
+            "{name} has an entry of {} characters; at most {chars_max} are allowed",
+            text.chars().count()
+        ))),
+        other => Err(Invalid(format!("{name} holds {}; {}", shown(&other), list_expected(count_max)))),
+    }
+}
+
 /// The members of a JSON object, taken one by one.
 struct Fields {
     map: Map<String, Value>,
@@ -274,26 +326,22 @@ impl Fields {
         count_max: usize,
         chars_max: usize,
     ) -> Result<Option<Vec<String>>, Invalid> {
-        let Some(value) = self.take(name) else { return Ok(None) };
-        let expected = format!("send a list of 1 to {count_max} texts");
-        let Value::Array(items) = value else {
-            return Err(Invalid(format!("{name} is {}; {expected}", shown(&value))));
-        };
-        if items.is_empty() || items.len() > count_max {
-            return Err(Invalid(format!("{name} has {} entries; {expected}", items.len())));
-        }
-        let text = |item: Value| match item {
-            Value::String(text) if text.contains('\0') => {
-                Err(Invalid(format!("{name} holds a NUL character; leave it out")))
-            }
-            Value::String(text) if text.chars().count() <= chars_max => Ok(text),
-            Value::String(text) => Err(Invalid(format!(
-                "{name} has an entry of {} characters; at most {chars_max} are allowed",
-                text.chars().count()
-            ))),
-            other => Err(Invalid(format!("{name} holds {}; {expected}", shown(&other)))),
-        };
+        let Some(items) = self.list(name, count_max)? else { return Ok(None) };
+        let text = |item| text_of(name, item, count_max, chars_max);
         items.into_iter().map(text).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// A list of at least one entry.
+    fn list(&mut self, name: &str, count_max: usize) -> Result<Option<Vec<Value>>, Invalid> {
+        let expected = list_expected(count_max);
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Array(items)) if items.is_empty() || items.len() > count_max => {
+                Err(Invalid(format!("{name} has {} entries; {expected}", items.len())))
+            }
+            Some(Value::Array(items)) => Ok(Some(items)),
+            Some(other) => Err(Invalid(format!("{name} is {}; {expected}", shown(&other)))),
+        }
     }
 
     fn parameters(&mut self) -> Result<BTreeMap<String, String>, Invalid> {

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use crate::{
     domain::{Job, JobError, JobId, Percent, STEPS_MAX, Status, Upload},
     events::Change,
-    order::Artefact,
+    order::{Artefact, Order},
 };
 
 /// Why a wish was not followed. Nothing changed.
@@ -179,6 +179,23 @@ impl Job {
         let percent = percent.unwrap_or_else(|| begun.max(self.percent));
         let total_steps = Some(total).filter(|total| *total != self.total_steps);
         Ok(Change::StepBegan { name, message, percent, metadata, total_steps, renames })
+    }
+
+    /// Lines of output came from a command that runs elsewhere. An interrupted one goes on by that.
+    pub(crate) fn wish_lines(&self) -> Result<Option<Change>, Refusal> {
+        let way_out = "only a running job that was started with argv takes lines";
+        if !matches!(self.order, Some(Order::Elsewhere { .. })) {
+            return Err(self.illegal("a line of output", way_out));
+        }
+        self.open("a line of output", way_out)?;
+        let goes_on = Change::StepChanged {
+            message: None,
+            percent: None,
+            metadata: Map::new(),
+            received_bytes: None,
+            artefacts: Vec::new(),
+        };
+        Ok((self.status == Status::Interrupted).then_some(goes_on))
     }
 
     /// Bytes of the upload arrived: `received_bytes` are here now.

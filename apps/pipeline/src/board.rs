@@ -1,7 +1,7 @@
 //! All records on their way and the counters: the projection of channels `pipeline` and `$pipeline.ledger`.
 //!
 //! It is changed by one thing only, the events of the log in their order. The newest records are kept whole; of those before them each
-//! partition keeps how far it was received and finished, and what failed. So a record delivered again is never counted again.
+//! partition keeps which were received and finished, and what failed. So a record delivered again is never counted again.
 //!
 //! Knows: records, counters, consumers. Does not know: the log's reading and writing, HTTP.
 //!
@@ -25,6 +25,7 @@ use crate::{
         Activity, Change, Completed, ConsumerStatus, DeadLettered, Failed, LEDGER_CHANNEL, PIPELINE_CHANNEL,
         Received, Started, Statistics,
     },
+    spans::Spans,
     topics::{Partition, Place, TopicName},
 };
 
@@ -70,10 +71,10 @@ enum Outcome {
 /// How far a partition is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Marks {
-    /// Records before this offset were received.
-    received: u64,
-    /// Records before this offset were finished.
-    finished: u64,
+    /// These were received.
+    received: Spans,
+    /// These were finished.
+    finished: Spans,
     /// Those of them that failed and were not processed since.
     failed: BTreeSet<u64>,
 }
@@ -211,8 +212,7 @@ impl Board {
             return;
         };
         let marks = self.marks.entry(Partition { topic, number: change.partition }).or_default();
-        if offset >= marks.received {
-            marks.received = offset + 1;
+        if marks.received.insert(offset) {
             self.totals.total_messages += 1;
         }
         let id = change.log_id;
@@ -223,7 +223,7 @@ impl Board {
             }
             return self.touch(id, at);
         }
-        let finished = offset < marks.finished;
+        let finished = marks.finished.contains(offset);
         let counted = finished
             .then(|| if marks.failed.contains(&offset) { Outcome::Failed } else { Outcome::Processed });
         let entry = Entry {
@@ -299,7 +299,7 @@ impl Board {
         let (offset, number) = (kept.entry.offset, kept.entry.partition);
         let Ok(topic) = TopicName::new(&kept.entry.topic) else { return };
         let marks = self.marks.entry(Partition { topic, number }).or_default();
-        marks.finished = marks.finished.max(offset + 1);
+        marks.finished.insert(offset);
         match outcome {
             Outcome::Failed => marks.failed.insert(offset),
             Outcome::Processed => marks.failed.remove(&offset),

@@ -27,7 +27,8 @@ pub(crate) struct Crew {
 struct Running {
     stop: CancellationToken,
     progress: Arc<Mutex<Progress>>,
-    task: JoinHandle<()>,
+    /// Taken by whoever waits for its end.
+    task: Option<JoinHandle<()>>,
 }
 
 /// Why a consumer was not started or stopped.
@@ -180,16 +181,23 @@ impl Plant {
         };
         self.announce(&id, Activity::Active).await;
         let task = tokio::spawn(keep_working(worker));
-        self.crew.running.lock().insert(id, Running { stop, progress, task });
+        self.crew.running.lock().insert(id, Running { stop, progress, task: Some(task) });
     }
 
     async fn end(&self, id: &ConsumerId) -> Result<(), CrewError> {
-        let running =
-            self.crew.running.lock().remove(id).ok_or_else(|| CrewError::Unknown { id: id.clone() })?;
-        running.stop.cancel();
-        if let Err(error) = running.task.await {
+        let task = {
+            let mut running = self.crew.running.lock();
+            let running = running.get_mut(id).ok_or_else(|| CrewError::Unknown { id: id.clone() })?;
+            running.stop.cancel();
+            running.task.take()
+        };
+        // Until it has ended it is shown as running: it may still be at a record.
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
             tracing::error!(consumer = %id, %error, "a consumer ended by a bug of ours");
         }
+        self.crew.running.lock().remove(id);
         self.announce(id, Activity::Inactive).await;
         Ok(())
     }

@@ -90,8 +90,8 @@ fn send(out: &mpsc::Sender<Batch>, rows: &mut Rows) -> bool {
     let Rows { rows, mut text } = std::mem::take(rows);
     text.push(']');
     let headers = vec![
-        (DATA_TYPE_HEADER.to_owned(), Bytes::from_static(DataType::Csv.as_str().as_bytes())),
-        (ROW_COUNT_HEADER.to_owned(), Bytes::from(rows.to_string())),
+        (DATA_TYPE_HEADER.to_owned(), Some(Bytes::from_static(DataType::Csv.as_str().as_bytes()))),
+        (ROW_COUNT_HEADER.to_owned(), Some(Bytes::from(rows.to_string()))),
     ];
     let record = NewRecord { key: None, headers, value: Some(Bytes::from(text)) };
     out.blocking_send(Batch { rows, record }).is_ok()

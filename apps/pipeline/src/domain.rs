@@ -119,11 +119,14 @@ impl DataType {
     /// What a record holds, and how many rows: by its headers, else one message.
     #[must_use]
     pub(crate) fn of(record: &Record) -> (Self, u64) {
-        let header = |name: &str| record.content.headers.iter().find(|(header, _)| header == name);
+        let header = |name: &str| {
+            let found = record.content.headers.iter().find(|(header, _)| header == name);
+            found.and_then(|(_, value)| value.as_ref())
+        };
         match header(DATA_TYPE_HEADER) {
-            Some((_, value)) if value == Self::Csv.as_str() => {
-                let rows = header(ROW_COUNT_HEADER)
-                    .and_then(|(_, value)| std::str::from_utf8(value).ok()?.parse().ok());
+            Some(value) if value == Self::Csv.as_str() => {
+                let rows =
+                    header(ROW_COUNT_HEADER).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
                 (Self::Csv, rows.unwrap_or(1))
             }
             _ => (Self::Single, 1),

@@ -204,3 +204,82 @@ fn release(barriers: impl Iterator<Item = oneshot::Sender<()>>) {
         let _gone = done.send(());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anywire_log::{
+        Follow, Followed, Log, MemoryEngine, Position, RetentionRules, SystemClock, TailConfig,
+    };
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::{
+        PipelineConfig, channels,
+        domain::{ConsumerId, DataType, LogId},
+        events::{Completed, ProcessedWord, Received, Statistics, pipeline_channel},
+        plant::open_board,
+        topics::{NewRecord, Partition, Place, Record, TopicName},
+    };
+
+    fn context() -> AppContext {
+        let rules =
+            RetentionRules::new(channels(&PipelineConfig::default()), anywire_log::Retention::default());
+        let engine = MemoryEngine::new(rules.clone(), Arc::new(SystemClock)).expect("an epoch");
+        let log = Log::start(Arc::new(engine), rules, TailConfig { bytes_max: 1 << 20 });
+        let (clock, shutdown) = (Arc::new(SystemClock), CancellationToken::new());
+        AppContext { log, clock, data_dir: std::path::PathBuf::new(), shutdown }
+    }
+
+    /// What is written down of a record that is processed.
+    fn life(offset: u64, context: &AppContext) -> Vec<Change> {
+        let timestamp = context.clock.now();
+        let partition = Partition { topic: TopicName::new("t").expect("a name"), number: 0 };
+        let place = Place { partition, offset };
+        let log_id = LogId::of(&Record { place, time: timestamp, content: NewRecord::default() });
+        let received = Received {
+            log_id,
+            topic: "t".to_owned(),
+            partition: 0,
+            offset: offset.to_string(),
+            data_type: DataType::Single,
+            row_count: 1,
+            timestamp,
+        };
+        let consumer_id = ConsumerId::new("consumer-1").expect("a name");
+        let completed = Completed { log_id, consumer_id, status: ProcessedWord::It, timestamp };
+        vec![Change::Received(received), Change::Completed(completed)]
+    }
+
+    async fn next_statistics(follow: &mut Follow) -> Vec<Statistics> {
+        let Followed::Events(events) = follow.next().await.expect("read") else { return Vec::new() };
+        let statistics = events.iter().filter_map(|event| match Change::parse(event) {
+            Some(Change::Statistics(statistics)) => Some(statistics),
+            _ => None,
+        });
+        statistics.collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_has_at_most_twenty_counters_a_second_and_the_last_always_comes() {
+        const RECORDS: u64 = 600;
+        let context = context();
+        let board = open_board(&context, &PipelineConfig::default()).await.expect("a board");
+        let mut follow = context.log.follow(&[pipeline_channel()], Position::Oldest);
+        let journal = Journal::start(&context, board);
+        let began = Instant::now();
+        for offset in 0..RECORDS {
+            journal.write(life(offset, &context)).await.expect("open");
+            journal.barrier().await.expect("open");
+            tokio::time::advance(Duration::from_millis(3)).await;
+        }
+        let mut heard = Vec::new();
+        while heard.last().is_none_or(|last: &Statistics| last.totals.processed_messages < RECORDS) {
+            heard.extend(next_statistics(&mut follow).await);
+        }
+        let periods = (Instant::now() - began).as_millis() / STATISTICS_EVERY.as_millis();
+        let count = heard.len() as u128;
+        assert!(count <= periods + 1, "{count} in {periods} periods of {STATISTICS_EVERY:?}");
+        assert!(heard.windows(2).all(|two| two[0].totals != two[1].totals), "none says the same again");
+        assert!(heard.len() > 2, "they come while the burst lasts, not only after it");
+    }
+}

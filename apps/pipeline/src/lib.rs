@@ -29,6 +29,7 @@ mod journal;
 mod metrics;
 mod plant;
 mod processing;
+mod spans;
 mod state;
 mod time;
 mod topics;
@@ -152,7 +153,7 @@ async fn open_topics(
     let mut partitions: BTreeMap<TopicName, u32> = dead.map(|name| (name, 1)).collect();
     partitions.extend(names.iter().map(|name| (name.clone(), config.partitions)));
     let log = Arc::clone(&context.log);
-    Ok(topics::EmbeddedTopics::open(log, partitions, config.record_bytes_max).await?)
+    Ok(topics::EmbeddedTopics::open(log, partitions).await?)
 }
 
 #[cfg(feature = "kafka")]

@@ -16,7 +16,7 @@ use crate::{
     journal::Journal,
     processing::Processing,
     state::StateBoard,
-    topics::{TopicName, Topics},
+    topics::{NewRecord, Place, ProduceError, TopicName, Topics, check_size},
 };
 
 /// Everything the parts of the application share.
@@ -33,6 +33,18 @@ pub(crate) struct Plant {
     pub(crate) state: StateBoard,
     /// How many records are retried by hand at once.
     pub(crate) retries: tokio::sync::Semaphore,
+}
+
+impl Plant {
+    /// Appends records that somebody sends.
+    pub(crate) async fn produce(
+        &self,
+        topic: &TopicName,
+        records: Vec<NewRecord>,
+    ) -> Result<Vec<Place>, ProduceError> {
+        check_size(topic, &records, self.config.record_bytes_max)?;
+        self.topics.produce(topic, records).await
+    }
 }
 
 /// Looks for the newest snapshot only.

@@ -19,7 +19,9 @@ pub(crate) fn invalid(message: impl Into<String>) -> ApiError {
 pub(crate) fn produce_error(error: &ProduceError) -> ApiError {
     let (status, code) = match error {
         ProduceError::UnknownTopic { .. } => (StatusCode::NOT_FOUND, "unknown_topic"),
-        ProduceError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+        ProduceError::TooLarge { .. } | ProduceError::BrokerTooLarge { .. } => {
+            (StatusCode::PAYLOAD_TOO_LARGE, "too_large")
+        }
         ProduceError::Away { .. } => (StatusCode::SERVICE_UNAVAILABLE, "broker_away"),
         ProduceError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         ProduceError::Failed { .. } => (StatusCode::BAD_GATEWAY, "broker_failed"),

@@ -23,13 +23,15 @@ use crate::{
     },
     plant::Plant,
     processing::Failure,
-    topics::{Member, NewRecord, Partition, Place, Record, TopicsError},
+    topics::{Member, NewRecord, Partition, Place, ProduceError, Record, TopicsError},
 };
 
 /// How long a poll waits for records.
 const POLL_WAIT: Duration = Duration::from_secs(1);
 /// How often a member says that it is alive while it works, and commits what is done so far.
 const TEND_EVERY: Duration = Duration::from_secs(1);
+/// How many characters of a reason are kept: a hook may say anything, and it goes to every browser.
+const REASON_MAX: usize = 1000;
 /// After how many records without a wait the others on this thread have their turn.
 const YIELD_EVERY: usize = 64;
 
@@ -86,9 +88,12 @@ impl Worker {
             tokio::select! {
                 lane = lanes.next() => if lane.is_none() { break },
                 _ = tick.tick() => {
+                    // First, because the group may change while the member says that it is alive: whoever gets a partition then goes on
+                    // behind what is done here.
+                    self.commit(member, &done).await?;
                     member.tend().await?;
                     *held.lock() = member.holds();
-                    self.commit(member, &done).await?;
+                    self.progress.lock().partitions = member.holds();
                 }
             }
         }
@@ -151,13 +156,18 @@ impl Worker {
     async fn bury(&self, record: &Record, reason: &str) -> Result<Vec<Change>, Stopped> {
         let plant = &self.plant;
         let topic = record.place.partition.topic.dead_letters(&plant.config.dead_letter_suffix);
-        let letter = dead_letter(record, reason, &self.id);
+        let mut letter = dead_letter(record, reason, &self.id);
         let mut wait_ms = plant.config.retry_min_ms;
         loop {
             match plant.topics.produce(&topic, vec![letter.clone()]).await {
                 Ok(places) => {
                     let dead = places.into_iter().next().map(|place| dead_lettered(record, place));
                     return Ok(dead.into_iter().chain([failed(plant, record, reason)]).collect());
+                }
+                // Its own topic took it without what a dead letter says more, or takes more. Waiting would not make it smaller.
+                Err(ProduceError::BrokerTooLarge { bytes, .. }) if !is_empty_letter(&letter) => {
+                    letter = empty_letter(letter, bytes);
+                    continue;
                 }
                 Err(error) => {
                     tracing::warn!(consumer = %self.id, %error, "a dead letter waits for its topic");
@@ -226,7 +236,7 @@ impl Plant {
                 Err(Failure::Passing(reason)) => (reason, attempt < self.config.attempts_max),
             };
             if !again {
-                return Err(Ended::Failed(changes, reason));
+                return Err(Ended::Failed(changes, reason.chars().take(REASON_MAX).collect()));
             }
             self.wait(wait_ms, stop).await.map_err(|_| Ended::Stopped)?;
             wait_ms = (wait_ms * 2).min(self.config.retry_max_ms);
@@ -266,18 +276,38 @@ fn dead_lettered(record: &Record, place: Place) -> Change {
 /// A record as it was, with headers that say where it comes from and why it is here.
 fn dead_letter(record: &Record, reason: &str, consumer: &ConsumerId) -> NewRecord {
     let Place { partition, offset } = &record.place;
-    let header = |name: &str, value: String| (format!("{DEAD_LETTER_PREFIX}{name}"), Bytes::from(value));
     let mut letter = record.content.clone();
     letter.headers.extend([
-        header("reason", reason.to_owned()),
-        header("topic", partition.topic.as_str().to_owned()),
-        header("partition", partition.number.to_string()),
-        header("offset", offset.to_string()),
-        header("time", crate::time::iso(record.time)),
-        header("consumer", consumer.as_str().to_owned()),
+        mark("reason", reason.to_owned()),
+        mark("topic", partition.topic.as_str().to_owned()),
+        mark("partition", partition.number.to_string()),
+        mark("offset", offset.to_string()),
+        mark("time", crate::time::iso(record.time)),
+        mark("consumer", consumer.as_str().to_owned()),
     ]);
     letter
 }
+
+/// A dead letter with nothing but what it says: the record stays where it was, and that is written on it.
+fn empty_letter(letter: NewRecord, bytes: usize) -> NewRecord {
+    let mut headers = letter.headers;
+    headers.retain(|(name, _)| name.starts_with(DEAD_LETTER_PREFIX));
+    headers.push(mark(LEFT_OUT, format!("{bytes} bytes, more than this topic takes")));
+    NewRecord { key: None, headers, value: None }
+}
+
+/// Whether a dead letter does not hold its record.
+pub(crate) fn is_empty_letter(letter: &NewRecord) -> bool {
+    let left_out = |name: &str| name.strip_prefix(DEAD_LETTER_PREFIX) == Some(LEFT_OUT);
+    letter.headers.iter().any(|(name, _)| left_out(name))
+}
+
+fn mark(name: &str, value: String) -> (String, Option<Bytes>) {
+    (format!("{DEAD_LETTER_PREFIX}{name}"), Some(Bytes::from(value)))
+}
+
+/// The header of a dead letter whose record was left out.
+const LEFT_OUT: &str = "left-out";
 
 /// What the names of the headers begin with that a dead letter got.
 pub(crate) const DEAD_LETTER_PREFIX: &str = "anywire-dead-letter-";
@@ -288,4 +318,38 @@ fn by_partition(records: Vec<Record>) -> Vec<Vec<Record>> {
         lanes.entry(record.place.partition.clone()).or_default().push(record);
     }
     lanes.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use anywire_log::Timestamp;
+
+    use super::*;
+    use crate::topics::TopicName;
+
+    #[test]
+    fn a_dead_letter_that_does_not_fit_says_where_its_record_is_and_leaves_it_out() {
+        let partition = Partition { topic: TopicName::new("t").expect("a name"), number: 3 };
+        let content = NewRecord {
+            key: Some(Bytes::from_static(b"k")),
+            headers: vec![("own".to_owned(), None)],
+            value: Some(Bytes::from_static(b"v")),
+        };
+        let place = Place { partition, offset: 7 };
+        let record = Record { place, time: Timestamp::from_millis(0), content: content.clone() };
+        let letter = dead_letter(&record, "bad", &ConsumerId::new("c").expect("a name"));
+        assert_eq!(
+            (&letter.key, &letter.value, &letter.headers[0]),
+            (&content.key, &content.value, &content.headers[0])
+        );
+        assert!(!is_empty_letter(&letter));
+        let letter = empty_letter(letter, 2_000_000);
+        assert!(is_empty_letter(&letter) && letter.key.is_none() && letter.value.is_none());
+        let said = |name: &str| {
+            letter.headers.iter().find(|(header, _)| header == name).and_then(|(_, value)| value.clone())
+        };
+        assert_eq!(said("anywire-dead-letter-offset").as_deref(), Some(&b"7"[..]));
+        assert_eq!(said("anywire-dead-letter-reason").as_deref(), Some(&b"bad"[..]));
+        assert_eq!(said("own"), None);
+    }
 }

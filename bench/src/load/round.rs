@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
 /// A round in which nothing arrives for so long has lost something.
-const STALL: Duration = Duration::from_secs(10);
+const STALL: Duration = Duration::from_secs(60);
 
 /// A message that a subscriber has got.
 #[derive(Debug, Clone, Copy)]

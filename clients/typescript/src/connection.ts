@@ -6,17 +6,10 @@ import { Channel, type EventMap } from "./channel.js";
 import { parseAfter } from "./cursor.js";
 import { type Environment, platform } from "./environment.js";
 import { AnywireError } from "./errors.js";
-import { Http } from "./http.js";
+import { fieldsOf, Http } from "./http.js";
 import type { Link, LinkFactory } from "./link.js";
 import { defaultPolicy, type Policy, type TransportName } from "./policy.js";
-import {
-  type Presence,
-  type Publication,
-  parseFields,
-  type Receipt,
-  readPresence,
-  writePublication,
-} from "./protocol.js";
+import { type Presence, type Publication, type Receipt, readPresence, writePublication } from "./protocol.js";
 import { Publisher, type PublishOptions } from "./publisher.js";
 import { Readers } from "./readers.js";
 import { firstStatus, type Status } from "./status.js";
@@ -132,12 +125,9 @@ export class Connection<Channels extends ChannelMap = UntypedChannels> {
 
   /** Who is on a channel. Follow `$presence:<channel>` after its cursor to stay up to date. */
   async presence(channel: ChannelName<Channels>): Promise<Presence> {
-    const answer = await this.#http.request({
-      path: "presence",
-      query: { channel },
-      timeoutMs: defaultPolicy.requestTimeoutMs,
-    });
-    return readPresence(parseFields(await answer.text()));
+    const { requestTimeoutMs: timeoutMs } = defaultPolicy;
+    const request = { path: "presence", query: { channel }, timeoutMs } as const;
+    return readPresence(await this.#http.request(request, fieldsOf));
   }
 
   /** The same object until something changes. */

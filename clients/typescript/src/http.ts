@@ -4,7 +4,7 @@
 import { Alarm } from "./alarm.js";
 import type { Environment, ResponseLike } from "./environment.js";
 import { AnywireError, asError } from "./errors.js";
-import { parseFields, positive, text } from "./protocol.js";
+import { type Fields, parseFields, positive, text } from "./protocol.js";
 import type { Token } from "./token.js";
 
 export interface HttpRequest {
@@ -13,7 +13,7 @@ export interface HttpRequest {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Until the head of the answer; null for as long as it takes. */
+  /** Until the answer is read; null for as long as it takes. */
   readonly timeoutMs: number | null;
   /** Ends the request, and what comes after its head. */
   readonly abort?: AbortController | undefined;
@@ -38,8 +38,11 @@ export class Http {
     return `${this.#base}${path}${parameters.length > 0 ? `?${parameters.join("&")}` : ""}`;
   }
 
-  /** The answer if its status is 2xx. Every other outcome is an {@link AnywireError}. */
-  async request(request: HttpRequest): Promise<ResponseLike> {
+  /** The answer if its status is 2xx, as `read` gives it. Every other outcome is an {@link AnywireError}. */
+  async request<Read>(
+    request: HttpRequest,
+    read: (answer: ResponseLike) => Read | Promise<Read>,
+  ): Promise<Read> {
     const { environment } = this;
     const token = await this.token.get();
     const { abort = new AbortController(), timeoutMs } = request;
@@ -52,15 +55,21 @@ export class Http {
         ...(request.body === undefined ? {} : { body: request.body }),
         signal: abort.signal,
       });
-      if (answer.status < 200 || answer.status > 299) throw await refusal(answer);
+      if (answer.status > 299) throw await refusal(answer); // below 200 none is given
       this.token.accepted();
-      return answer;
+      // A body may stall behind a head that came at once.
+      return await read(answer);
     } catch (cause) {
       throw asError(cause);
     } finally {
       alarm.clear();
     }
   }
+}
+
+/** An answer's body, for {@link Http.request}. */
+export async function fieldsOf(answer: ResponseLike): Promise<Fields> {
+  return parseFields(await answer.text());
 }
 
 /** `https://host/prefix/anywire/`, from any spelling of it; relative ones count from the page. */
@@ -71,7 +80,7 @@ function baseUrl(given: string): string {
 
 /** An answer without our body comes from something in between: a proxy whose server is away, or that blocks. */
 async function refusal(answer: ResponseLike): Promise<AnywireError> {
-  const body = parseFields(await answer.text().catch(() => ""));
+  const body = await fieldsOf(answer).catch((): Fields => ({}));
   const code = text(body.code) || (answer.status >= 500 ? "unreachable" : "bad_answer");
   return new AnywireError(
     code,

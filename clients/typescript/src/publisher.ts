@@ -12,10 +12,10 @@
  */
 import { Alarm, sleep } from "./alarm.js";
 import { AnywireError, asError, remedyFor } from "./errors.js";
-import type { Http } from "./http.js";
+import { fieldsOf, type Http } from "./http.js";
 import type { Link } from "./link.js";
 import { jittered, type Policy, step } from "./policy.js";
-import { type Fields, parseFields, type Receipt, readReceipt } from "./protocol.js";
+import { type Fields, type Receipt, readReceipt } from "./protocol.js";
 
 export interface PublishOptions {
   /** Default: a new random one. Give your own if the same publication may be sent again after a reload. */
@@ -86,13 +86,13 @@ export class Publisher {
   }
 
   async #post(frame: Fields, key: string): Promise<Receipt> {
-    const answer = await this.#http.request({
+    const request = {
       path: "publish",
       method: "POST",
       headers: { "Content-Type": "application/json", "Idempotency-Key": key },
       body: JSON.stringify(frame),
       timeoutMs: this.#policy.requestTimeoutMs,
-    });
-    return readReceipt(parseFields(await answer.text()));
+    } as const;
+    return readReceipt(await this.#http.request(request, fieldsOf));
   }
 }

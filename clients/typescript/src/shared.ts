@@ -32,7 +32,7 @@ export interface SharedOptions extends ConnectOptions {
   readonly share?: string | false;
 }
 
-/** As `connect`, over one connection for all tabs. Where the browser has no Web Locks it is `connect`. */
+/** As `connect`, over one connection for all tabs. Where the browser has no Web Locks, or refuses them, it is `connect`. */
 export function connectShared<Channels extends ChannelMap = UntypedChannels>(
   url: string,
   options: SharedOptions = {},
@@ -119,7 +119,7 @@ class TabLink implements Link {
     this.#tab = host.http.environment.randomId();
     broadcast.onmessage = ({ data }) => this.#take(data as Message);
     // Whoever hears of this tab may at once wait for its lock, so it has to be held by then.
-    void locks.request(`${name}:${this.#tab}`, {}, () => this.#live());
+    locks.request(`${name}:${this.#tab}`, {}, () => this.#live()).catch(() => this.#alone());
     this.#stopLifecycle = host.http.environment.onLifecycle((event) => {
       if (event === "freeze") this.#stepDown();
       if (event === "resume") this.#stand();
@@ -173,8 +173,13 @@ class TabLink implements Link {
     this.#host.report({ role: "follower", state: "connecting", transport: null });
     this.#locks
       .request(this.#name, { signal }, () => (signal.aborted ? Promise.resolve() : this.#lead()))
-      .catch(() => {}); // no longer wanted
+      .catch(() => signal.aborted || this.#alone()); // or it is no longer wanted
     this.#post({ kind: "hello" });
+  }
+
+  /** Where a person blocks a site's data the browser has Web Locks and refuses them: each tab then has a connection of its own. */
+  #alone(): void {
+    if (!this.#isClosed && !this.#ladder) void this.#lead();
   }
 
   /** Holds the lock until the promise ends. */

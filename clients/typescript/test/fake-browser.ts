@@ -19,7 +19,12 @@ export class FakeBrowser {
     this.#clock = clock;
   }
 
+  /** The browser has Web Locks and refuses them, as it does where a person blocks a site's data. */
+  refusesLocks = false;
+
   locksOf(page: FakePage): LocksLike {
+    if (this.refusesLocks)
+      return { request: () => Promise.reject(new DOMException("denied", "SecurityError")) };
     return {
       request: (name, options, held) =>
         new Promise((resolve, reject) => {

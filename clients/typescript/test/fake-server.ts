@@ -27,6 +27,8 @@ export interface Faults {
   closedEarly: Set<Path>;
   /** Opened, and nothing ever arrives. */
   silent: Set<Path>;
+  /** The head of an answer arrives, and its body never does. */
+  stalled: Set<Path>;
   /** Only these tokens are taken; null: anything goes. */
   tokens: Set<string> | null;
   /** Channels that are refused with `forbidden`. */
@@ -58,6 +60,7 @@ export class FakeServer {
     blocked: new Set(),
     closedEarly: new Set(),
     silent: new Set(),
+    stalled: new Set(),
     tokens: null,
     forbidden: new Set(),
     retryAfterSeconds: null,
@@ -135,8 +138,14 @@ export class FakeServer {
     const name = url.pathname.replace("/anywire/", "");
     const path = (name === "poll" && wait > 0 ? "long-poll" : name) as Path;
     this.requests.push(`${request.method} ${path}${url.search}`);
-    return new Promise((resolve, reject) => {
+    return new Promise((give, reject) => {
       const fail = () => reject(new TypeError("fetch failed"));
+      const stall = () =>
+        new Promise<string>((_, end) =>
+          request.signal.addEventListener("abort", () => end(new TypeError("cut off"))),
+        );
+      const resolve = (answer: ResponseLike) =>
+        give(this.faults.stalled.has(path) ? { ...answer, text: stall } : answer);
       request.signal.addEventListener("abort", fail);
       if (request.signal.aborted) return fail();
       this.clock.setTimeout(() => {

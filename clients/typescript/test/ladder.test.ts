@@ -128,6 +128,21 @@ describe("down on evidence", () => {
     expect(received.data).toEqual(range(1, next - 1));
   });
 
+  for (const transport of ["long-poll", "poll"] as const) {
+    test(`an answer to ${transport} that stalls behind its head is given up, and asked for again`, async () => {
+      const at = world({ transports: [transport] });
+      const received = follow(at.connection, "a", "0");
+      await at.server.clock.advance(1000);
+      at.server.faults.stalled.add(transport);
+      const next = await run(at, 20);
+      expect(received.data.length).toBeLessThan(next - 1);
+      at.server.faults.stalled.clear();
+      await at.server.clock.advance(120_000);
+      expect(at.connection.status()).toMatchObject({ state: "live", transport });
+      expect(received.data).toEqual(range(1, next - 1));
+    });
+  }
+
   test("with everything but polling blocked it polls", async () => {
     const at = world();
     for (const path of ["ws", "sse", "long-poll"] as const) at.server.faults.blocked.add(path);

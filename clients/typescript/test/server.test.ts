@@ -1,5 +1,5 @@
 /**
- * The client against the real server. `ANYWIRE_BIN` names the binary: `cargo build -p anywire-server` makes it.
+ * The client against the real server. `ANYWIRE_BIN` names the binary: `cargo build --release -p anywire` makes it.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";

@@ -76,6 +76,25 @@ describe("tabs that share a connection", () => {
     expect(tail.data).toEqual(range(11, 15));
   });
 
+  test("where the browser refuses locks each tab has a connection of its own, also after it was frozen", async () => {
+    const at = new Browser();
+    at.browser.refusesLocks = true;
+    const tabs = [at.open(), at.open()];
+    const received = tabs.map(({ connection }) => follow(connection, "a", "0"));
+    await at.server.clock.advance(1000);
+    await at.publish(5);
+    expect(at.server.open("ws")).toBe(2);
+    tabs[0]?.page.fire("freeze");
+    await at.publish(5);
+    tabs[0]?.page.fire("resume");
+    await at.server.clock.advance(1000);
+    await at.publish(5);
+    for (const one of received) expect(one.data).toEqual(range(1, 15));
+    for (const { connection } of tabs) connection.close();
+    await at.server.clock.advance(1000);
+    expect(at.server.open("ws")).toBe(0);
+  });
+
   test("when the leader closes, another takes over and loses nothing", async () => {
     const at = new Browser();
     const leader = at.open();

@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
+import type { Rows } from "@/apps/monitor/wire";
 import type { OverviewSample } from "@/shared/wire";
 import { isolated, relativeColumns, yRange } from "./chart";
 import { isDeaf, isStale } from "./overviewStore";
+import { pastRows } from "./past";
 import { patienceMs, Series, WINDOW_MS } from "./series";
 
 const PATIENCE = patienceMs("websocket");
@@ -49,6 +51,35 @@ describe("a chart's data", () => {
     for (let second = 0; second < 900; second += 1) series.push(sample(second), T0 + second * 1000, PATIENCE);
     expect(series.length).toBeLessThanOrEqual((WINDOW_MS + PATIENCE) / 1000 + 1);
     expect(series.columns()[1]?.at(-1)).toBe(899);
+  });
+});
+
+describe("a chart's past", () => {
+  const row = (second: number, value: number | null) => ({ time: T0 / 1000 + second, values: [value] });
+
+  it("stands before what came, and in the holes of it", () => {
+    const series = new Series([(s) => s.events_per_second]);
+    series.push(sample(10), T0 + 10_000, PATIENCE);
+    series.push(sample(20), T0 + 20_000, PATIENCE);
+    const past = [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20].map((second) => row(second, second));
+    series.recall(past, PATIENCE);
+    const [times, values] = series.columns();
+    expect(times.map((time) => time - T0 / 1000)).toEqual([7, 8, 10, 12, 13, 14, 15, 16, 17, 18, 20]);
+    expect(values).toEqual([7, 8, 10, 12, 13, 14, 15, 16, 17, 18, 20]);
+  });
+
+  it("leaves a hole where it does not know either", () => {
+    const series = new Series([(s) => s.events_per_second]);
+    series.push(sample(1), T0 + 100_000, PATIENCE);
+    series.recall([row(0, 5), row(1, null), row(2, 6)], PATIENCE);
+    expect(series.columns()[1]).toEqual([5, null, 6, null, 1]);
+  });
+
+  it("is read by the names of the figures, on our clock", () => {
+    const answer = { fields: ["time", "events", "deliveries"], samples: [[T0, 3, null]] } as unknown as Rows;
+    expect(pastRows(answer, ["deliveries", "events", "unheard_of"], 2000)).toEqual([
+      { time: T0 / 1000 + 2, values: [null, 3, null] },
+    ]);
   });
 });
 

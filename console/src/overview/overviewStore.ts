@@ -1,5 +1,5 @@
 /**
- * Samples of `$overview` while the console is open, so that the charts are full when the page is.
+ * Samples of `$overview` while the console is open; the charts get what was before that from the Monitor's history.
  *
  * Invariants: a sample is shown until a newer one comes and is called stale after {@link patienceMs}; nothing is invented between.
  */
@@ -10,6 +10,7 @@ import { serverSkew, useNow } from "@/shared/clock";
 import type { LiveEvent, LiveState } from "@/shared/live";
 import { useLive } from "@/shared/liveStore";
 import { type Health, type OverviewSample, SERVED } from "@/shared/wire";
+import { loadPast, PAST_FIGURES, pastRows } from "./past";
 import { patienceMs, Series } from "./series";
 
 const HEALTH_MS = 5000;
@@ -28,6 +29,8 @@ function makeCharts() {
     connections: new Series(SERVED.map((name) => (s: OverviewSample) => s.connections[name] ?? 0)),
   };
 }
+
+const CHARTS = ["rates", "delivery", "commit", "connections"] as const;
 
 /** Silent for {@link DEAF_MS} although the connection calls itself live and the server answered lately. */
 export function isDeaf(
@@ -69,6 +72,7 @@ export const useOverview = defineStore("overview", () => {
   const samples = makeFollowing(take);
   let started = false;
   let wokenAt = 0;
+  let first: Promise<void> = Promise.resolve();
 
   function take(next: OverviewSample): void {
     const at = Date.now();
@@ -86,6 +90,18 @@ export const useOverview = defineStore("overview", () => {
       if (cause instanceof ApiError && sample.value === null) error.value = cause;
     }
     await loadHealth();
+  }
+
+  /** Fills the charts with what happened while nobody here took samples. */
+  async function recall(): Promise<void> {
+    try {
+      await first; // then the server's clock is known
+      const past = await loadPast(Date.now() - serverSkew.ms);
+      const patience = Math.max(patienceMs(live.status.transport), 3 * past.step_ms);
+      for (const name of CHARTS) charts[name].recall(pastRows(past, PAST_FIGURES[name], serverSkew.ms), patience);
+    } catch {
+      // A server without the Monitor: the charts begin with this page.
+    }
   }
 
   async function loadHealth(): Promise<void> {
@@ -121,7 +137,7 @@ export const useOverview = defineStore("overview", () => {
     if (started) return;
     started = true;
     samples.set(!resting.value);
-    void load();
+    first = load();
     setInterval(() => {
       if (document.visibilityState === "visible" && !resting.value)
         void (sample.value === null ? load() : loadHealth()).then(wake);
@@ -132,5 +148,5 @@ export const useOverview = defineStore("overview", () => {
   const healthStale = computed(() => healthAt.value !== null && now.value - healthAt.value > 2 * HEALTH_MS + 2000);
 
   const figures = { sample, sampleAt, health, healthAt, healthStale, error, stale, charts };
-  return { ...figures, resting, start, rest, load };
+  return { ...figures, resting, start, rest, load, recall };
 });

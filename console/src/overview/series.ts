@@ -19,7 +19,12 @@ export interface Row {
   /** Seconds since 1970, as uPlot wants it. */
   time: number;
   values: (number | null)[];
+  /** Stands for samples that did not come. */
+  isHole?: true;
 }
+
+/** Samples of one second, seen once as they came and once in the history, are this close. */
+const SAME_S = 1.5;
 
 export type Pick = (sample: OverviewSample) => number | null;
 
@@ -35,11 +40,23 @@ export class Series {
     const last = this.#rows.at(-1);
     const time = receivedAt / 1000;
     if (last && time <= last.time) return;
-    if (last && receivedAt - last.time * 1000 > patience) {
-      this.#rows.push({ time: last.time + 1, values: this.#picks.map(() => null) });
-    }
-    this.#rows.push({ time, values: this.#picks.map((pick) => finite(pick(sample))) });
+    this.#add({ time, values: this.#picks.map((pick) => finite(pick(sample))) }, patience);
     this.#rows = this.#rows.filter((row) => row.time * 1000 >= receivedAt - WINDOW_MS - patience);
+  }
+
+  /** Puts what is known from elsewhere where no sample came; what came stays as it is. */
+  recall(past: readonly Row[], patience: number): void {
+    const own = this.#rows.filter((row) => !row.isHole);
+    const missed = past.filter(({ time }) => !own.some((row) => Math.abs(row.time - time) < SAME_S));
+    this.#rows = [];
+    for (const row of [...own, ...missed].sort((one, other) => one.time - other.time)) this.#add(row, patience);
+  }
+
+  #add(row: Row, patience: number): void {
+    const last = this.#rows.at(-1);
+    if (last && (row.time - last.time) * 1000 > patience)
+      this.#rows.push({ time: last.time + 1, values: this.#picks.map(() => null), isHole: true });
+    this.#rows.push(row);
   }
 
   /** Times first, then a column for each pick; `[[], [], …]` without data. */

@@ -134,16 +134,17 @@ fn with_attachments(data: &RawValue) -> Result<Payload, Refused> {
     };
     let mut arguments: Vec<Value> =
         serde_json::from_str(arguments.get()).map_err(|error| Refused::Format(error.to_string()))?;
-    let attachments: Vec<Vec<u8>> =
-        attachments.iter().map(|text| bytes_of(text)).collect::<Result<_, _>>()?;
-    arguments.iter_mut().for_each(|argument| put_back(argument, &attachments));
+    let mut attachments: Vec<Option<Vec<u8>>> =
+        attachments.iter().map(|text| bytes_of(text).map(Some)).collect::<Result<_, _>>()?;
+    arguments.iter_mut().for_each(|argument| put_back(argument, &mut attachments));
     Ok(value::payload(&arguments)?)
 }
 
-/// Puts bytes where their placeholders stand. The depth is what the JSON parser lets through.
-fn put_back(value: &mut Value, attachments: &[Vec<u8>]) {
-    if let Some(bytes) = placeholder(value).and_then(|number| attachments.get(number)) {
-        *value = Value::Binary(bytes.clone());
+/// Puts bytes where their placeholders stand, each once: copies of an attachment that many name would fill the memory. The depth is what the
+/// JSON parser lets through.
+fn put_back(value: &mut Value, attachments: &mut [Option<Vec<u8>>]) {
+    if let Some(bytes) = placeholder(value).and_then(|number| attachments.get_mut(number)?.take()) {
+        *value = Value::Binary(bytes);
         return;
     }
     match value {
@@ -278,6 +279,9 @@ mod tests {
         check(&message(alone), Ok((Payload::Binary(vec![1, 2, 3].into()), &["a"])));
         let within = r#"[{"z":1,"f":{"num":0,"_placeholder":true}}]"#;
         check(&message(within), Ok((json(r#"{"z":1,"f":{"$binary":"AQID"}}"#), &["a"])));
+        let twice = r#"[{"_placeholder":true,"num":0},{"_placeholder":true,"num":0}]"#;
+        let once = r#"{"$args":[{"$binary":"AQID"},{"_placeholder":true,"num":0}]}"#;
+        check(&message(twice), Ok((json(once), &["a"])));
     }
 
     #[test]

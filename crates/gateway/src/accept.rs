@@ -6,7 +6,10 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -39,6 +42,10 @@ pub struct PeerAddress(pub IpAddr);
 /// The name of the listener a request came by; an extension of every request.
 #[derive(Debug, Clone)]
 pub(crate) struct ListenerName(pub(crate) Arc<str>);
+
+/// When a request came, among all; an extension of every request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival(pub(crate) u64);
 
 /// Why serving could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +128,8 @@ impl Gateway {
         };
         // Two small writes in a row would otherwise wait for each other's acknowledgement.
         let _best_effort = stream.set_nodelay(true);
-        let (gateway, place) = (Arc::clone(self), Place { address, listener: Arc::clone(name) });
+        let arrival = AtomicU64::new(self.socketio.next_arrival());
+        let (gateway, place) = (Arc::clone(self), Place { address, listener: Arc::clone(name), arrival });
         self.metrics.sockets.fetch_add(1, Relaxed);
         self.tasks.spawn(async move {
             tokio::select! {
@@ -140,6 +148,22 @@ impl Gateway {
 pub(crate) struct Place {
     pub(crate) address: IpAddr,
     pub(crate) listener: Arc<str>,
+    /// When it came, until its first request has taken that over.
+    arrival: AtomicU64,
+}
+
+impl Place {
+    /// When the request that has just been read came: the first one with its connection, however late its task had its turn.
+    pub(crate) fn arrival(&self, gateway: &Gateway) -> u64 {
+        arrival(&self.arrival, gateway)
+    }
+}
+
+fn arrival(first: &AtomicU64, gateway: &Gateway) -> u64 {
+    match first.swap(0, Relaxed) {
+        0 => gateway.socketio.next_arrival(),
+        first => first,
+    }
 }
 
 async fn serve_connection(
@@ -179,9 +203,12 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (address, listener) = (place.address, ListenerName(Arc::clone(&place.listener)));
+    let first = Arc::new(AtomicU64::new(place.arrival.swap(0, Relaxed)));
+    let counting = Arc::clone(gateway);
     let with_address = move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(PeerAddress(address));
         request.extensions_mut().insert(listener.clone());
+        request.extensions_mut().insert(Arrival(arrival(&first, &counting)));
         request.map(axum::body::Body::new)
     };
     let service = TowerToHyperService::new(app.map_request(with_address));

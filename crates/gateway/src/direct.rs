@@ -227,6 +227,7 @@ fn route_socketio(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) 
         },
         address: place.address,
         listener: &place.listener,
+        arrival: place.arrival(gateway),
     };
     let headers = request.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
     let asked = gateway.ask_socketio(&asking, headers);

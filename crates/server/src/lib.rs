@@ -7,6 +7,7 @@
 
 mod api;
 mod assembly;
+mod classic;
 pub mod cli;
 pub mod config;
 mod conformance;

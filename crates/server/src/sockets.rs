@@ -63,8 +63,8 @@ async fn emit(State(anywire): State<Arc<Anywire>>, body: axum::body::Bytes) -> R
         Ok(body) => body,
         Err(error) => return invalid(&format!("the body is no event for a socket: {error}")),
     };
-    let values = body.args.iter().map(|value| value.get().to_owned()).collect();
-    let args = SocketArgs { values, attachments: Vec::new() };
+    let values: Vec<&str> = body.args.iter().map(|value| value.get()).collect();
+    let args = SocketArgs::from_marked(&values);
     let Some(timeout_ms) = body.timeout_ms else {
         return match anywire.gateway.emit_to_socket(&body.socket, &body.event, &args, body.volatile) {
             Ok(()) => answer(json!({ "answered": false, "answer": null })),
@@ -78,7 +78,7 @@ async fn emit(State(anywire): State<Arc<Anywire>>, body: axum::body::Bytes) -> R
     match anywire.gateway.ask_socket(&body.socket, &body.event, &args, patience).await {
         Ok(said) => {
             let said: Vec<Value> =
-                said.values.iter().map(|value| serde_json::from_str(value).unwrap_or_default()).collect();
+                said.marked().iter().map(|value| serde_json::from_str(value).unwrap_or_default()).collect();
             answer(json!({ "answered": true, "answer": said }))
         }
         Err(AskError::TimedOut { .. }) => answer(json!({ "answered": false, "answer": null })),

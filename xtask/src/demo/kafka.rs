@@ -1,8 +1,11 @@
 //! A Kafka broker beside the demo.
 //!
-//! Knows: the script that brings and runs one. Does not know: what the pipeline does with it.
+//! Knows: the script that brings and runs one, the file that does in a container. Does not know: what the pipeline does with it.
 
-use std::process::{Command, Stdio};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use crate::{
     Failure,
@@ -18,16 +21,39 @@ pub(super) fn brokers() -> String {
     format!("127.0.0.1:{PORT}")
 }
 
-/// Brings the broker if it is not here, and starts it over `data`. It ends with what this returns.
-pub(super) fn start(data: &std::path::Path) -> Result<Group, Failure> {
-    for (program, way) in [("java", "apt install default-jre-headless"), ("mvn", "apt install maven")] {
-        if process::find(program).is_none() {
-            return Err(format!(
-                "--kafka needs {program} (on Debian `{way}`); or run a broker yourself, by docker compose for instance, and start \
-                 `anywire serve --set pipeline.kafka=HOST:PORT` of a build with `--features kafka`"
-            ));
-        }
+/// Says before minutes of building what librdkafka lacks.
+pub(super) fn check_tools() -> Result<(), Failure> {
+    let missing: Vec<&str> =
+        ["make", "c++"].into_iter().filter(|program| process::find(program).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
     }
+    Err(format!(
+        "--kafka builds librdkafka, which needs {} (on Debian `apt install make g++`)",
+        missing.join(" and ")
+    ))
+}
+
+/// Brings the broker if it is not here, and starts it over `data`; in a container where Java or Maven is missing. It ends with what this
+/// returns.
+pub(super) fn start(data: &Path) -> Result<Group, Failure> {
+    let missing: Vec<&str> =
+        ["java", "mvn"].into_iter().filter(|program| process::find(program).is_none()).collect();
+    if missing.is_empty() {
+        return start_here(data);
+    }
+    if composes() {
+        println!("      {} missing: the broker runs in a container", missing.join(" and "));
+        return start_in_container();
+    }
+    Err(format!(
+        "--kafka needs {} (on Debian `apt install default-jre-headless maven`) or `docker compose`; or run a broker elsewhere and start \
+         `anywire serve --set pipeline.kafka=HOST:PORT` of a build with `--features kafka`",
+        missing.join(" and ")
+    ))
+}
+
+fn start_here(data: &Path) -> Result<Group, Failure> {
     let script = workspace::root().join("xtask/kafka/broker.sh");
     let mut fetch = Command::new(&script);
     super::watched(fetch.arg("fetch"), "fetching Kafka")?;
@@ -35,4 +61,19 @@ pub(super) fn start(data: &std::path::Path) -> Result<Group, Failure> {
     let folder =
         std::path::absolute(data.join("kafka")).map_err(|error| format!("{}: {error}", data.display()))?;
     Group::start(broker.arg("run").arg(folder).arg(PORT).stdout(Stdio::null()))
+}
+
+/// Its data is in a volume of Docker's. The server waits for it as for any broker that is away.
+fn start_in_container() -> Result<Group, Failure> {
+    let file = workspace::root().join("xtask/kafka/compose.yaml");
+    let mut compose = Command::new("docker");
+    compose.args(["compose", "--progress", "quiet", "--file"]).arg(file).arg("up");
+    Group::start(compose.env("ANYWIRE_KAFKA_PORT", PORT).stdout(Stdio::null()))
+}
+
+/// Whether Docker is here with its compose.
+fn composes() -> bool {
+    let mut docker = Command::new("docker");
+    docker.args(["compose", "version"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    docker.status().is_ok_and(|status| status.success())
 }

@@ -8,7 +8,7 @@
 use std::{path::PathBuf, process::Command};
 
 use super::tally::Tally;
-use crate::{Failure, bench, process, tidy, tools, workspace};
+use crate::{Failure, bench, licences, npm, process, tidy, tools, workspace};
 
 /// Why a stage did not pass.
 #[derive(Debug)]
@@ -26,8 +26,13 @@ impl From<Failure> for Trouble {
 
 type Done = Result<(), Trouble>;
 
-/// The tests have everything that can be built in.
-const KAFKA: &str = "anywire/kafka";
+/// The tests have everything that can be built in: Kafka, and the WebSocket that echoes for the Autobahn suite.
+const FEATURES: &str = "anywire/kafka,anywire-gateway/echo";
+/// What building librdkafka takes.
+const KAFKA_BUILD: &[&str] = &["make", "c++"];
+/// What runs against a server, all of it by one command: another choice of packages or features would build half of everything anew.
+const RELEASE: &str =
+    "build --release -p anywire -p anywire-bench -p anywire-gateway --bins --example echo --features";
 /// What `conformance/autobahn/run.mjs` and `conformance/openapi/run.py` end with when they cannot run their suite.
 const SUITE_ABSENT: i32 = 2;
 
@@ -40,36 +45,30 @@ pub(super) struct Stage {
     pub(super) run: fn(&mut Tally) -> Done,
 }
 
-/// Whether something a stage needs is there.
-pub(super) fn present(name: &str) -> bool {
-    match tools::TOOLS.iter().find(|tool| tool.name == name) {
-        Some(tool) => tool.present(),
-        None => process::find(name).is_some(),
-    }
-}
-
 /// All of them, in order.
 pub(super) fn stages() -> Vec<Stage> {
     let stage = |name, what, needs, run| Stage { name, what, needs, run };
     vec![
         stage("tools", "the programs the tests need", &[], ensure_tools),
         stage("fmt", "cargo fmt --check", &[], |tally| cargo(tally, &["fmt", "--all", "--check"])),
-        stage("clippy", "cargo clippy, warnings are errors", &[], |tally| {
+        stage("clippy", "cargo clippy, warnings are errors", KAFKA_BUILD, |tally| {
             cargo(
                 tally,
-                &["clippy", "--workspace", "--all-targets", "--features", KAFKA, "--", "-D", "warnings"],
+                &["clippy", "--workspace", "--all-targets", "--features", FEATURES, "--", "-D", "warnings"],
             )
         }),
         stage("tidy", "the house rules", &[], |_| Ok(tidy::run(&[])?)),
-        stage("rust", "cargo test --workspace", &[], |tally| {
-            cargo(tally, &["test", "--workspace", "--features", KAFKA, "--no-fail-fast"])
+        stage("rust", "cargo test --workspace", KAFKA_BUILD, |tally| {
+            cargo(tally, &["test", "--workspace", "--features", FEATURES, "--no-fail-fast"])
         }),
-        stage("deny", "licences and advisories, where cargo-deny is installed", &[], deny),
+        stage("licences", "every dependency's licence and source, as deny.toml allows them", &[], |_| {
+            println!("  {} packages are as deny.toml allows", licences::check()?);
+            Ok(())
+        }),
+        stage("deny", "advisories and duplicates, where cargo-deny is installed", &[], deny),
         stage("client", "the TypeScript client: lint, unit tests, build, size", &["npm"], client),
         stage("console", "the console: lint, unit tests, build", &["npm"], console),
-        stage("server", "release build of the server, with the console in it", &[], |tally| {
-            cargo(tally, &["build", "--release", "-p", "anywire", "-p", "anywire-bench", "--features", KAFKA])
-        }),
+        stage("server", "release build of the server, with the console in it", KAFKA_BUILD, release),
         stage(
             "client-live",
             "the TypeScript client against the real server",
@@ -102,7 +101,10 @@ pub(super) fn stages() -> Vec<Stage> {
             ],
             e2e,
         ),
-        stage("bench", "the benchmarks run and print their tables", &[], |_| Ok(bench::smoke()?)),
+        stage("bench", "the benchmarks run and print their tables", &[], |tally| {
+            release(tally)?;
+            Ok(bench::smoke()?)
+        }),
     ]
 }
 
@@ -123,29 +125,28 @@ fn deny(tally: &mut Tally) -> Done {
 
 fn client(tally: &mut Tally) -> Done {
     let folder = "clients/typescript";
-    npm_ci(folder)?;
+    npm::ci(folder)?;
     each(tally, folder, &["lint", "test", "build", "size"])
 }
 
 fn client_live(tally: &mut Tally) -> Done {
-    npm_ready("clients/typescript")?;
+    npm::ready("clients/typescript")?;
     each(tally, "clients/typescript", &["test:server"])
 }
 
 fn console(tally: &mut Tally) -> Done {
-    npm_ci("console")?;
+    npm::ci("console")?;
     each(tally, "console", &["lint", "test", "build"])
 }
 
 fn conformance(tally: &mut Tally) -> Done {
-    npm_ci("conformance")?;
+    npm::ci("conformance")?;
     each(tally, "conformance", &["test:runner", "test:server"])
 }
 
 fn openapi(tally: &mut Tally) -> Done {
     let mut command = Command::new("python3");
     command.arg("conformance/openapi/run.py").current_dir(workspace::root());
-    command.env("ANYWIRE_BIN", workspace::root().join("target/release/anywire"));
     let done = run(tally, &mut command)?;
     match done.code {
         Some(0) => Ok(()),
@@ -155,8 +156,10 @@ fn openapi(tally: &mut Tally) -> Done {
 }
 
 fn autobahn(tally: &mut Tally) -> Done {
+    release(tally)?;
     let mut command = Command::new("npm");
     command.args(["run", "--silent", "test:autobahn"]).current_dir(workspace::root().join("conformance"));
+    command.env("ECHO_BIN", workspace::release("examples/echo"));
     let done = run(tally, &mut command)?;
     match done.code {
         Some(0) => Ok(()),
@@ -168,8 +171,9 @@ fn autobahn(tally: &mut Tally) -> Done {
 }
 
 fn e2e(tally: &mut Tally) -> Done {
-    npm_ready("clients/typescript")?;
-    npm_ci("e2e")?;
+    npm::ready("clients/typescript")?;
+    npm::ci("e2e")?;
+    kafka()?;
     each(tally, "e2e", &["check", "test"])
 }
 
@@ -190,23 +194,27 @@ fn each(tally: &mut Tally, folder: &str, scripts: &[&str]) -> Done {
     if failed.is_empty() { Ok(()) } else { Err(format!("npm run {} in {folder}", failed.join(", ")).into()) }
 }
 
-/// Installs exactly what the lock file names.
-pub(crate) fn npm_ci(folder: &str) -> Result<(), Failure> {
-    println!("  ── {folder}: npm ci");
-    let mut command = Command::new("npm");
-    command.args(["ci", "--no-audit", "--no-fund"]).current_dir(workspace::root().join(folder));
-    if process::tee(&mut command)?.success { Ok(()) } else { Err(format!("npm ci in {folder} failed")) }
-}
-
-/// Installs only where nothing is installed: an earlier stage may have done it.
-fn npm_ready(folder: &str) -> Result<(), Failure> {
-    if workspace::root().join(folder).join("node_modules").is_dir() { Ok(()) } else { npm_ci(folder) }
+/// Brings the broker before anything waits for it: how long that takes is up to the network.
+fn kafka() -> Result<(), Failure> {
+    println!("  ── e2e: fetching Kafka");
+    let mut command = Command::new(workspace::root().join("xtask/kafka/broker.sh"));
+    if process::tee(command.arg("fetch"))?.success {
+        Ok(())
+    } else {
+        Err("Kafka could not be fetched".to_owned())
+    }
 }
 
 fn cargo(tally: &mut Tally, arguments: &[&str]) -> Done {
     let mut command = Command::new(workspace::cargo());
     command.args(arguments).current_dir(workspace::root());
     if run(tally, &mut command)?.success { Ok(()) } else { Err(format!("cargo {}", arguments[0]).into()) }
+}
+
+/// Builds what an earlier stage has built already, unless only one stage runs.
+fn release(tally: &mut Tally) -> Done {
+    let arguments: Vec<&str> = RELEASE.split(' ').chain([FEATURES]).collect();
+    cargo(tally, &arguments)
 }
 
 /// Runs a command and adds what it counted.

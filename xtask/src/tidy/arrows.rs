@@ -27,7 +27,7 @@ fn drawn(text: &str) -> Arrows {
         .collect()
 }
 
-/// Normal dependencies (not those of tests and build scripts) among members.
+/// Dependencies among members, but not those of tests.
 fn real(metadata: &Value) -> Arrows {
     let empty = Vec::new();
     let packages = metadata["packages"].as_array().unwrap_or(&empty);
@@ -37,7 +37,7 @@ fn real(metadata: &Value) -> Arrows {
         let targets = arrows.entry(package["name"].as_str().unwrap_or_default().to_owned()).or_default();
         for dependency in package["dependencies"].as_array().unwrap_or(&empty) {
             let name = dependency["name"].as_str().unwrap_or_default();
-            if dependency["kind"].is_null() && members.contains(name) {
+            if dependency["kind"] != "dev" && members.contains(name) {
                 targets.insert(name.to_owned());
             }
         }
@@ -58,6 +58,9 @@ fn compare(drawn: &Arrows, real: &Arrows) -> Vec<Finding> {
                 0,
                 format!("`{from} -> {to}` exists and is not drawn: it may not exist"),
             ));
+        }
+        for to in allowed.difference(targets) {
+            findings.push(Finding::new(DRAWING, 0, format!("`{from} -> {to}` is drawn and does not exist")));
         }
     }
     for from in drawn.keys().filter(|from| !real.contains_key(*from)) {
@@ -88,12 +91,18 @@ mod tests {
     #[test]
     fn drawn_arrows_are_good() {
         assert_eq!(findings("a -> b\nb ->", "null"), Vec::<String>::new());
-        assert_eq!(findings("a ->\nb -> a", "\"dev\""), Vec::<String>::new());
+        assert_eq!(findings("a ->\nb ->", "\"dev\""), Vec::<String>::new());
     }
 
     #[test]
     fn an_arrow_that_is_not_drawn_is_found() {
         assert_eq!(findings("a ->\nb ->", "null").len(), 1);
+        assert_eq!(findings("a ->\nb ->", "\"build\"").len(), 1);
+    }
+
+    #[test]
+    fn a_drawn_arrow_that_does_not_exist_is_found() {
+        assert_eq!(findings("a -> b\nb -> a", "null").len(), 1);
     }
 
     #[test]

@@ -1,13 +1,20 @@
-//! Every error code is in PROTOCOL.md, and every code there exists.
+//! Every error code is in PROTOCOL.md, and every code there exists; those of one application are in the description of its API.
 //!
-//! Knows: the table of section 11 and the table of wire codes. Does not know: what a code means.
+//! Knows: the table of section 11, the table of wire codes, how an application names a code. Does not know: what a code means.
 
 use std::collections::BTreeMap;
 
-use super::{Finding, find, source::Source};
+use super::{
+    Finding, find,
+    source::{Language, Source},
+};
 
 const DOCUMENT: &str = "PROTOCOL.md";
 const TABLE: &str = "crates/protocol/src/codes.rs";
+/// Where an application's own codes are described.
+const API: &str = "docs/http-api.md";
+/// Whose codes clients see.
+const SHIPPED: [&str; 2] = ["crates/", "apps/"];
 
 pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
     let Some(document) = find(sources, DOCUMENT) else {
@@ -27,6 +34,24 @@ pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
         .chain(
             uncoded.map(|(code, line)| Finding::new(DOCUMENT, *line, format!("`{code}` is not in {TABLE}"))),
         )
+        .chain(sources.iter().flat_map(|source| unknown(source, &written, find(sources, API))))
+        .collect()
+}
+
+/// Codes that an answer's making names and that no document has.
+fn unknown(source: &Source, written: &BTreeMap<String, usize>, api: Option<&Source>) -> Vec<Finding> {
+    let shipped = SHIPPED.iter().any(|folder| source.path.starts_with(folder));
+    if source.language != Language::Rust || !shipped || source.path == TABLE {
+        return Vec::new();
+    }
+    let described = |code: &str| api.is_some_and(|api| api.text.contains(&format!("`{code}`")));
+    named(source)
+        .into_iter()
+        .filter(|(code, _)| !written.contains_key(code) && !described(code))
+        .map(|(code, line)| {
+            let message = format!("`{code}` is neither in {DOCUMENT}, section 11, nor in {API}");
+            Finding::new(&source.path, line, message)
+        })
         .collect()
 }
 
@@ -41,18 +66,45 @@ fn written(text: &str) -> BTreeMap<String, usize> {
         .collect()
 }
 
-/// String literals that are codes (lower-case words joined by underscores) in a row of the table: `row(Code::Busy, "busy", …)`.
+/// The codes of the table: `row(Code::Busy, "busy", …)`.
 fn coded(table: &Source) -> BTreeMap<String, usize> {
-    let rows: Vec<bool> = table.lexed.code.lines().map(|line| line.contains("Code::")).collect();
-    let strings =
-        table.lexed.strings.iter().map(|range| (&table.text[range.clone()], table.line(range.start)));
-    let shipped = strings.filter(|(text, line)| is_code(text) && rows[*line - 1] && !table.is_test(*line));
-    shipped.map(|(text, line)| (text.to_owned(), line)).collect()
+    named(table).into_iter().collect()
 }
 
+/// String literals that are named as codes, with their lines: behind `Code::Busy,` or `StatusCode::CONFLICT,`, or as the `"code"` of
+/// a JSON object.
+fn named(source: &Source) -> Vec<(String, usize)> {
+    let (code, strings) = (&source.lexed.code, &source.lexed.strings);
+    let mut found = Vec::new();
+    for (index, range) in strings.iter().enumerate() {
+        let (text, line) = (&source.text[range.clone()], source.line(range.start));
+        let before = code[..range.start].trim_end_matches('"').trim_end();
+        let is_member = || {
+            let key = index.checked_sub(1).map(|index| &strings[index]);
+            key.is_some_and(|key| &source.text[key.clone()] == "code" && code[key.end..].starts_with("\":"))
+                && before.ends_with("\":")
+        };
+        if is_code(text) && !source.is_test(line) && (follows_a_code(before) || is_member()) {
+            found.push((text.to_owned(), line));
+        }
+    }
+    found
+}
+
+/// Whether code ends with `Code::Name,` or the name of an HTTP status.
+fn follows_a_code(code: &str) -> bool {
+    let name = code
+        .strip_suffix(',')
+        .map(|code| code.trim_end_matches(|sign: char| sign.is_alphanumeric() || sign == '_'));
+    name.is_some_and(|rest| rest.ends_with("Code::"))
+}
+
+/// Lower-case words and numbers joined by underscores.
 fn is_code(text: &str) -> bool {
-    !text.is_empty()
-        && text.split('_').all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()))
+    let is_word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    text.starts_with(|sign: char| sign.is_ascii_lowercase()) && text.split('_').all(is_word)
 }
 
 #[cfg(test)]
@@ -80,6 +132,38 @@ mod tests {
             1
         );
         assert_eq!(findings("| `busy` | 503 |\n| `not_found` | 404 |", "(Code::Busy, \"busy\")").len(), 1);
+    }
+
+    #[test]
+    fn a_row_that_is_broken_over_lines_counts() {
+        assert_eq!(
+            findings("| `busy` | 503 |", "row(\n    Code::Busy,\n    \"busy\",\n)"),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            findings("| `busy` | 503 |", "(Code::Busy, \"busy\"), (Code::Utf8,\n \"utf_8\")").len(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_code_of_an_application_must_be_described() {
+        let check_text = |text: &str, expected: usize| {
+            let document = "## 11. Errors\n\n| `busy` | 503 |\n".to_owned();
+            let sources = [
+                Source::new(DOCUMENT, document),
+                Source::new(TABLE, "row(Code::Busy, \"busy\")".to_owned()),
+                Source::new(API, "409 `job_exists`".to_owned()),
+                Source::new("apps/a/src/api.rs", text.to_owned()),
+            ];
+            assert_eq!(check(&sources).len(), expected, "{text}");
+        };
+        check_text("api_error(StatusCode::CONFLICT, \"job_exists\", \"words\")", 0);
+        check_text("Full => (StatusCode::SERVICE_UNAVAILABLE, \"busy\"),", 0);
+        check_text("api_error(\n    StatusCode::CONFLICT,\n    \"job_taken\",\n)", 1);
+        check_text("json!({ \"code\": \"job_taken\", \"message\": \"words\" })", 1);
+        check_text("json!({ \"state\": \"running\", \"code\": code })", 0);
+        check_text("#[cfg(test)]\nmod tests {\n    fn a() { b(StatusCode::OK, \"c\") }\n}", 0);
     }
 
     #[test]

@@ -23,8 +23,8 @@ pub(super) struct Function {
 pub(super) fn functions(source: &Source) -> Vec<Function> {
     let whole = match source.language {
         Language::Rust => rust(source),
-        Language::Script => script(source),
-        Language::Vue | Language::Other => Vec::new(),
+        Language::Script | Language::Vue => script(source),
+        Language::Other => Vec::new(),
     };
     whole
         .iter()
@@ -179,6 +179,11 @@ mod tests {
             &[("d", 3, 5)],
         );
         check("a.rs", "fn a() {\n    fn b() {\n    }\n}", &[("a", 1, 2), ("b", 2, 2)]);
+    }
+
+    #[test]
+    fn functions_of_a_component_are_counted() {
+        check("a.vue", "<script setup>\nfunction a() {\n}\n</script>\n<p>{{ b() }}</p>\n", &[("a", 2, 2)]);
     }
 
     #[test]

@@ -20,10 +20,17 @@ pub(super) fn check(source: &Source) -> Vec<Finding> {
     if head.is_empty() {
         return vec![Finding::new(&source.path, 1, "has no module head (`//!`); STYLE.md shows one")];
     }
-    let missing = PHRASES.iter().filter(|phrase| !head.contains(**phrase));
+    let missing = PHRASES.iter().filter(|phrase| !says(&head, phrase));
     missing
         .map(|phrase| Finding::new(&source.path, 1, format!("the module head does not say \"{phrase}\"")))
         .collect()
+}
+
+/// Whether a phrase is there, with words behind it.
+fn says(head: &str, phrase: &str) -> bool {
+    let rest = head.split_once(phrase).map_or("", |(_, rest)| rest.trim_start());
+    rest.starts_with(|sign: char| sign.is_alphanumeric() || sign == '`')
+        && !PHRASES.iter().any(|other| rest.starts_with(other))
 }
 
 fn guarded(path: &str) -> bool {
@@ -56,6 +63,7 @@ mod tests {
         assert_eq!(findings("crates/a/src/b.rs", "// Knows: b. Does not know: c.\n"), 1);
         assert_eq!(findings("apps/a/src/b.rs", "//! Knows: b.\n"), 1);
         assert_eq!(findings("apps/a/src/b.rs", "//! A.\n"), 2);
+        assert_eq!(findings("apps/a/src/b.rs", "//! Knows: Does not know: .\n"), 2);
     }
 
     #[test]

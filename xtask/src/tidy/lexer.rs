@@ -24,7 +24,8 @@ pub(super) fn lex(text: &str, language: Language) -> Lexed {
     match language {
         Language::Rust => lexer.rust(),
         Language::Script => lexer.script(false),
-        Language::Vue | Language::Other => {}
+        Language::Vue => lexer.vue(text),
+        Language::Other => {}
     }
     let code = String::from_utf8(lexer.code).expect("whole characters are blanked, byte for byte");
     Lexed { code, strings: lexer.strings }
@@ -91,6 +92,18 @@ impl Lexer<'_> {
                 _ => self.place += 1,
             }
         }
+    }
+
+    /// What stands in `<script>` is code, the template and the style are not.
+    fn vue(&mut self, text: &str) {
+        let opened = text.find("<script").and_then(|start| Some(start + text[start..].find('>')? + 1));
+        let start = opened.unwrap_or(text.len());
+        let end = text[start..].find("</script>").map_or(text.len(), |length| start + length);
+        self.blank(0..start);
+        self.blank(end..text.len());
+        self.bytes = &self.bytes[..end];
+        self.place = start;
+        self.script(false);
     }
 
     fn after_word(&self) -> bool {
@@ -290,14 +303,29 @@ pub(super) fn test_items(code: &str) -> Vec<(usize, usize)> {
         if condition != "test" && !condition.starts_with("all(test") {
             continue;
         }
-        let open = code[end..].find(['{', ';']).map(|index| end + index);
-        let Some(open) = open else { break };
+        let Some(open) = item_end(code, end + 2) else { break };
         let last = if code.as_bytes()[open] == b'{' { closing_brace(code, open) } else { Some(open) };
         let last = last.unwrap_or(code.len());
         items.push((super::source::line(code, found), super::source::line(code, last)));
         from = last;
     }
     items
+}
+
+/// Where what stands behind an attribute ends, or where its body opens. A field or an arm ends at its comma: it has no body, and
+/// what follows it is shipped.
+fn item_end(code: &str, start: usize) -> Option<usize> {
+    const ITEMS: [&str; 12] =
+        ["const", "enum", "extern", "fn", "impl", "let", "mod", "static", "struct", "trait", "type", "use"];
+    let mut start = start;
+    // Further attributes come first.
+    while code[start..].trim_start().starts_with("#[") {
+        start += code[start..].find(']')? + 1;
+    }
+    let head = code[start..].split(['{', ';', ',', ':', '=']).next().unwrap_or_default();
+    let is_item = head.split(|sign: char| !sign.is_alphanumeric()).any(|word| ITEMS.contains(&word));
+    let ends: &[char] = if is_item { &['{', ';'] } else { &['{', ';', ','] };
+    code[start..].find(ends).map(|index| start + index)
 }
 
 #[cfg(test)]
@@ -340,6 +368,15 @@ mod tests {
     }
 
     #[test]
+    fn only_the_script_of_a_component_is_code() {
+        let text = "<script setup lang=\"ts\">\nlet a = '}';\n</script>\n<p>'{</p>";
+        let code = lex(text, Language::Vue).code;
+        assert_eq!(code.trim(), "let a = ' ';");
+        assert_eq!((code.len(), code.lines().count()), (text.len(), text.lines().count()));
+        assert_eq!(lex("<p>{</p>", Language::Vue).code.trim(), "");
+    }
+
+    #[test]
     fn strings_are_located() {
         let text = r##"a("one", r#"two"#) // "three""##;
         let found: Vec<&str> =
@@ -356,9 +393,18 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_a_field_or_an_arm_of_tests_is_shipped() {
+        let field = "struct A {\n    #[cfg(test)]\n    pub(crate) b: u8,\n}\nimpl A {\n}\n";
+        assert_eq!(test_items(field), [(2, 3)]);
+        assert_eq!(test_items("match a {\n    #[cfg(test)]\n    B => c(),\n    D => {}\n}\n"), [(2, 3)]);
+    }
+
+    #[test]
     fn items_under_cfg_test_are_found() {
         assert_eq!(test_items("a\n#[cfg(test)]\nmod t {\n{}\n}\nb"), [(2, 5)]);
         assert_eq!(test_items("#[cfg(test)]\nmod t;\n#[cfg(unix)]\nmod u {}"), [(1, 2)]);
         assert_eq!(test_items("#[cfg(all(test, unix))]\nfn a() {}"), [(1, 2)]);
+        assert_eq!(test_items("#[cfg(test)]\n#[rustfmt::skip]\npub fn a<T, U>() {\n}\nb"), [(1, 4)]);
+        assert_eq!(test_items("#[cfg(test)]\nuse a::{b, c};\nfn d() {}"), [(1, 2)]);
     }
 }

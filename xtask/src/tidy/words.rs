@@ -10,6 +10,8 @@ use super::{
 
 /// Notes to oneself. Written in two parts, so that this file is no finding of its own.
 const NOTES: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:")];
+/// Panics in waiting, however they are called: on a value, or by the name of the function.
+const UNWRAPS: [&str; 3] = ["unwrap", "unwrap_err", "unwrap_unchecked"];
 const MACROS: [&str; 3] = ["dbg!", "todo!", "unimplemented!"];
 const EMPTY_TYPES: [&str; 4] = ["Manager", "Helper", "Util", "Utils"];
 const EMPTY_MODULES: [&str; 7] = ["common", "utils", "util", "helpers", "helper", "types", "core"];
@@ -34,11 +36,12 @@ pub(super) fn check(source: &Source) -> Vec<Finding> {
 fn rust(source: &Source) -> Vec<Finding> {
     let code = &source.lexed.code;
     let mut findings = Vec::new();
-    for (place, _) in code.match_indices(".unwrap()") {
-        if !source.is_test(source.line(place)) {
-            let message = "`.unwrap()` in shipped code: handle it, or `expect(\"why this cannot fail\")`";
-            findings.push(Finding::new(&source.path, source.line(place), message));
-        }
+    for name in UNWRAPS {
+        let shipped = code.match_indices(name).map(|(place, _)| place);
+        let shipped = shipped.filter(|place| is_called(code, *place) && !source.is_test(source.line(*place)));
+        findings.extend(at_words(source, shipped, name.len(), || {
+            format!("`{name}` in shipped code: handle it, or `expect(\"why this cannot fail\")`")
+        }));
     }
     for name in MACROS {
         let places = code.match_indices(name).map(|(place, _)| place);
@@ -48,6 +51,11 @@ fn rust(source: &Source) -> Vec<Finding> {
         findings.push(Finding::new(&source.path, source.line(place), "a test that is ignored is no test"));
     }
     findings
+}
+
+/// Whether a name stands after a dot or two colons, and so is a method's and not one of ours.
+fn is_called(code: &str, place: usize) -> bool {
+    code[..place].trim_end().ends_with(['.', ':'])
 }
 
 /// Findings at those places that are words of their own.
@@ -116,6 +124,8 @@ mod tests {
         check_text("crates/a/src/a.rs", "// .unwrap()\nfn a() { \".unwrap()\"; b().unwrap_or(1) }", 0);
         check_text("crates/a/src/a.rs", "#[cfg(test)]\nmod tests {\n fn a() { b().unwrap() }\n}", 0);
         check_text("crates/a/tests/a.rs", "fn a() { b().unwrap() }", 0);
+        check_text("crates/a/src/a.rs", "fn a() { b()\n    .unwrap ().c.unwrap_err() }", 2);
+        check_text("crates/a/src/a.rs", "fn a() { b.map(Option::unwrap) }\nfn unwrap() {}", 1);
     }
 
     #[test]

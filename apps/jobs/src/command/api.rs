@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use anywire_app::{ApiError, api_error};
+use anywire_log::Timestamp;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Path, Query, Request, State},
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use tower_http::services::ServeFile;
 
 use super::{
-    journal::{self, Journal, Pipe},
+    journal::{self, Journal, Line},
     plan::{self, PlanError},
     runner,
 };
@@ -28,12 +29,8 @@ use crate::{
     files::blocking,
     order::{Order, VIDEO},
     request,
-    rules::Refusal,
     wire::{Invalid, file_error},
 };
-
-/// Lines of output may be many.
-const LOG_BODY_BYTES_MAX: usize = 4 << 20;
 
 /// The routes, with absolute paths.
 pub(crate) fn routes(desk: Arc<Desk>) -> Router {
@@ -44,7 +41,7 @@ pub(crate) fn routes(desk: Arc<Desk>) -> Router {
         .layer(DefaultBodyLimit::max(request::BODY_BYTES_MAX))
         .route(
             "/api/jobs/{id}/log",
-            get(log).merge(post(add_log).layer(DefaultBodyLimit::max(LOG_BODY_BYTES_MAX))),
+            get(log).merge(post(add_log).layer(DefaultBodyLimit::max(request::LOG_BODY_BYTES_MAX))),
         )
         .with_state(desk)
 }
@@ -133,28 +130,38 @@ async fn log(
     Ok(([(header::CACHE_CONTROL, "no-cache")], json(StatusCode::OK, body.to_string())).into_response())
 }
 
-/// Lines of a command that runs elsewhere.
+/// Lines of a command that runs elsewhere. Whoever counts them may send them again: those that are here are left out.
 async fn add_log(State(desk): State<Arc<Desk>>, Path(id): Path<String>, call: Call) -> Answer {
-    let texts = request::log(&call.body)?;
-    let entry = desk.find(&job_id(&id)?)?;
-    let job = Arc::clone(&entry.job);
-    if !matches!(job.order, Some(Order::Elsewhere { .. })) || job.status.is_finished() {
-        let way_out = "only a running job that was started with argv takes lines";
-        let (id, status) = (job.id.clone(), job.status);
-        return Err(Refusal::Illegal { id, status, wish: "a line of output", way_out }.into());
-    }
+    let output = request::log(&call.body)?;
+    let id = job_id(&id)?;
+    // Whoever still talks still runs: our restart was a pause, as it is for steps.
+    desk.change(&id, None, Job::wish_lines).await?;
     // One after the other: the numbers of lines follow each other.
-    let _turn = desk.lock(&job.id).await;
+    let _turn = desk.lock(&id).await;
+    let job = desk.find(&id)?.job;
+    job.wish_lines()?;
     let (folder, bytes_max, now) = (desk.run_files.log(&job), desk.config.command_log_bytes_max, desk.now());
     let written = blocking(move || {
         let mut journal = Journal::open(folder, bytes_max)?;
-        let line = |text| runner::line(journal.number(), Pipe::Out, text, now);
-        let lines: Vec<_> = texts.into_iter().map(line).collect();
-        journal.write(&lines).map(|()| lines)
+        let (lines, missing) = number(&mut journal, output, now);
+        journal.write(&lines).map(|()| (lines, missing))
     });
-    let lines = written.await.map_err(|error| file_error("writing the log", &error))?;
-    desk.context.log.append(log_lines(&job, &lines, 0)).await.map_err(ChangeError::from)?;
+    let (lines, missing) = written.await.map_err(|error| file_error("writing the log", &error))?;
+    if !lines.is_empty() {
+        desk.context.log.append(log_lines(&job, &lines, missing)).await.map_err(ChangeError::from)?;
+    }
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The lines that are new, with their numbers; and how many before them never came.
+fn number(journal: &mut Journal, output: request::Output, now: Timestamp) -> (Vec<Line>, u64) {
+    let next = journal.next();
+    let first = output.first.unwrap_or(next);
+    journal.skip_to(first);
+    let known = usize::try_from(next.saturating_sub(first)).unwrap_or(usize::MAX);
+    let new = output.lines.into_iter().skip(known);
+    let lines = new.map(|(pipe, text)| runner::line(journal.number(), pipe, text, now)).collect();
+    (lines, first.saturating_sub(next))
 }
 
 /// A file that a command left, whole or in part (RFC 9110, section 14).

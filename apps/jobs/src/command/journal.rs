@@ -102,6 +102,19 @@ impl Journal {
         self.next - 1
     }
 
+    /// The number the next line gets.
+    pub(crate) const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The lines before this number will never come. Numbers follow each other in a part, so a new one begins.
+    pub(crate) fn skip_to(&mut self, number: u64) {
+        if number > self.next {
+            self.next = number;
+            self.part = None;
+        }
+    }
+
     /// Writes lines that have their numbers, in one go where they fit into a part.
     pub(crate) fn write(&mut self, lines: &[Line]) -> io::Result<()> {
         let mut text = String::new();
@@ -230,6 +243,23 @@ mod tests {
         assert_eq!(page.lines.last().map(|line| line.number), Some(1000));
         assert_eq!(page.cut + page.lines.len() as u64, 1000);
         assert!(page.cut > 0);
+    }
+
+    #[test]
+    fn lines_that_never_came_are_a_hole_that_is_counted() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let mut journal = Journal::open(folder.path().to_owned(), 1 << 20).expect("opened");
+        let before = lines(&mut journal, &["a".to_owned()]);
+        journal.write(&before).expect("written");
+        journal.skip_to(5);
+        let after = lines(&mut journal, &["b".to_owned(), "c".to_owned()]);
+        journal.write(&after).expect("written");
+        journal.skip_to(3);
+        assert_eq!(journal.next(), 7);
+        let page = read(folder.path(), 0, 10).expect("read");
+        let numbers: Vec<u64> = page.lines.iter().map(|line| line.number).collect();
+        assert_eq!((numbers.as_slice(), page.newest, page.cut), ([1, 5, 6].as_slice(), 6, 3));
+        assert_eq!(Journal::open(folder.path().to_owned(), 1 << 20).expect("opened").next(), 7);
     }
 
     #[test]

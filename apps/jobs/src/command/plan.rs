@@ -137,8 +137,9 @@ pub(crate) fn plan(config: &JobsConfig, worker: &Supervisor, order: &Order) -> R
 
 fn check_program(arguments: &[String], environment: &[(OsString, OsString)]) -> Result<(), PlanError> {
     let program = arguments.first().map_or("", String::as_str);
+    // What is set comes after what is passed on, and wins.
     let search =
-        environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.to_string_lossy());
+        environment.iter().rfind(|(name, _)| name == "PATH").map(|(_, value)| value.to_string_lossy());
     match programs::find(program, &search.unwrap_or_default()) {
         Some(_) => Ok(()),
         None => Err(PlanError::Program(programs::missing(program))),

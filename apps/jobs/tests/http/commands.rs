@@ -332,12 +332,54 @@ async fn a_command_that_runs_elsewhere_brings_its_lines() {
     world.post("/api/jobs/a/log", r#"{"lines":["one","two"]}"#).await.expect(204);
     world.post("/api/jobs/a/log", r#"{"lines":["three"]}"#).await.expect(204);
     assert_eq!(log(&world, "a").await, ["one", "two", "three"]);
+    for (body, words) in [
+        (r#"{"lines":[{"text":"x","stream":"in"}]}"#, "lines.stream is \"in\""),
+        (r#"{"lines":[{"stream":"out"}]}"#, "lines.text holds null"),
+        (r#"{"lines":[],"first":1}"#, "lines has 0 entries"),
+        (r#"{"lines":["x"],"first":0}"#, "counted from 1"),
+        (r#"{"first":1}"#, "lines is missing"),
+    ] {
+        let refused = world.post("/api/jobs/a/log", body).await.expect(400).json();
+        assert!(refused["message"].as_str().is_some_and(|message| message.contains(words)), "{refused}");
+    }
     world.post("/api/progress/a/complete", "").await.expect(200);
     assert_eq!(
         world.post("/api/jobs/a/log", r#"{"lines":["late"]}"#).await.error(),
         (409, "illegal_transition".to_owned())
     );
     assert_eq!(world.post("/api/progress/b/step", r#"{"name":"x"}"#).await.error().0, 404);
+}
+
+#[tokio::test]
+async fn lines_that_are_told_twice_are_there_once_and_revive_a_job_after_a_restart() {
+    let mut world = world(&[]).await;
+    let body = json!({"session_id": "a", "title": "make", "total_steps": 1, "argv": ["make"]}).to_string();
+    world.post("/api/progress", &body).await.expect(201);
+    let one = r#"{"first":1,"lines":["one",{"text":"two","stream":"err"}]}"#;
+    world.post("/api/jobs/a/log", one).await.expect(204);
+    world.post("/api/jobs/a/log", one).await.expect(204);
+    world.post("/api/jobs/a/log", r#"{"first":2,"lines":["two","three"]}"#).await.expect(204);
+    world.restart().await;
+    assert_eq!(world.get("/api/progress/a").await.json()["status"], "interrupted");
+    world.post("/api/jobs/a/log", r#"{"first":3,"lines":["three","four"]}"#).await.expect(204);
+    assert_eq!(world.get("/api/progress/a").await.json()["status"], "running");
+    world.post("/api/jobs/a/log", r#"{"first":9,"lines":["nine"]}"#).await.expect(204);
+    assert_eq!(log(&world, "a").await, ["one", "two", "three", "four", "nine"]);
+    let page = world.get("/api/jobs/a/log").await.json();
+    assert_eq!(
+        (&page["cut"], &page["newest"], &page["lines"][1]["stream"]),
+        (&json!(4), &json!(9), &json!("err"))
+    );
+    let events = world.events("progress_a").await;
+    let told: Vec<Value> =
+        events.iter().filter(|event| event.name.as_str() == "log").map(|event| data(event)).collect();
+    let numbers: Vec<&Value> = told
+        .iter()
+        .flat_map(|bundle| bundle["lines"].as_array().expect("lines"))
+        .map(|line| &line["n"])
+        .collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 9]);
+    assert_eq!(told.last().map(|bundle| &bundle["cut"]), Some(&json!(4)));
 }
 
 #[tokio::test]

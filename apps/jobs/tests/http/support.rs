@@ -173,26 +173,23 @@ impl World {
         events.iter().filter(|event| is_update(event)).map(|event| data(event)).collect()
     }
 
-    /// Waits for the first update of a job that fits.
+    /// Waits for the first update of a job that fits, as long as there are updates: how long work takes is the machine's business, silence is not.
     pub(crate) async fn until(&self, id: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let channel = Channel::new(&format!("progress_{id}")).expect(id);
         let mut follow = self.log.follow(&[channel], Position::Oldest);
-        let wait = async {
-            loop {
-                if let Followed::Events(events) = follow.next().await.expect("readable")
-                    && let Some(found) = events
-                        .iter()
-                        .filter(|event| is_update(event))
-                        .map(|event| data(event))
-                        .find(|data| fits(data))
-                {
-                    return found;
-                }
+        loop {
+            let Ok(next) = tokio::time::timeout(PATIENCE, follow.next()).await else {
+                panic!("{id} never fits: {}", self.get(&format!("/api/progress/{id}")).await.text())
+            };
+            if let Followed::Events(events) = next.expect("readable")
+                && let Some(found) = events
+                    .iter()
+                    .filter(|event| is_update(event))
+                    .map(|event| data(event))
+                    .find(|data| fits(data))
+            {
+                return found;
             }
-        };
-        match tokio::time::timeout(PATIENCE, wait).await {
-            Ok(found) => found,
-            Err(_) => panic!("{id} never fits: {}", self.get(&format!("/api/progress/{id}")).await.text()),
         }
     }
 

@@ -60,7 +60,7 @@ pub(super) async fn single(
     check_json(&headers, &body)?;
     let topic = topic(&query)?;
     let record = NewRecord { value: Some(body), ..attributes(&query) };
-    let places = plant.topics.produce(&topic, vec![record]).await.map_err(|error| produce_error(&error))?;
+    let places = plant.produce(&topic, vec![record]).await.map_err(|error| produce_error(&error))?;
     let place = places.first().map(shown);
     let timestamp = crate::time::iso(plant.context.clock.now());
     let answer = json!({ "success": true, "topic": topic.as_str(), "record": place, "timestamp": timestamp });
@@ -132,7 +132,7 @@ async fn produce(
     while batches.recv_many(&mut ready, BATCHES_AT_ONCE).await > 0 {
         let (rows, count) = (ready.iter().map(|batch| batch.rows).sum::<u64>(), ready.len() as u64);
         let records = ready.drain(..).map(|batch| with_attributes(batch.record, attributes)).collect();
-        match plant.topics.produce(topic, records).await {
+        match plant.produce(topic, records).await {
             Ok(places) => {
                 sent.rows += rows;
                 sent.batches += count;
@@ -167,7 +167,7 @@ fn attributes(query: &[(String, String)]) -> NewRecord {
     let key = query.iter().find(|(name, _)| name == "key").map(|(_, value)| bytes(value));
     let headers = query
         .iter()
-        .filter_map(|(name, value)| Some((name.strip_prefix(HEADER_PREFIX)?.to_owned(), bytes(value))));
+        .filter_map(|(name, value)| Some((name.strip_prefix(HEADER_PREFIX)?.to_owned(), Some(bytes(value)))));
     NewRecord { key, headers: headers.collect(), value: None }
 }
 

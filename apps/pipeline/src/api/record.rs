@@ -20,7 +20,7 @@ use crate::{
     plant::Plant,
     topics::{Partition, Place, Record, TopicName},
     wire::{closed, invalid, produce_error, topics_error},
-    worker::{DEAD_LETTER_PREFIX, Ended, failed},
+    worker::{DEAD_LETTER_PREFIX, Ended, failed, is_empty_letter},
 };
 
 type Answer = Result<Response, ApiError>;
@@ -75,7 +75,7 @@ pub(super) async fn replay(State(plant): State<Arc<Plant>>, Path(id): Path<Strin
     let entry = find(&plant, &id)?;
     let record = original(&plant, &entry).await?.ok_or_else(|| gone(&id))?;
     let topic = TopicName::new(&entry.topic).map_err(|error| invalid(error.to_string()))?;
-    let places = plant.topics.produce(&topic, vec![record.content]).await;
+    let places = plant.produce(&topic, vec![record.content]).await;
     let places = places.map_err(|error| produce_error(&error))?;
     Ok((StatusCode::CREATED, Json(json!({ "success": true, "record": places.first().map(shown) })))
         .into_response())
@@ -103,7 +103,7 @@ async fn original(plant: &Plant, entry: &Entry) -> Result<Option<Record>, ApiErr
     }
     let Some(dead) = &entry.dead_letter else { return Ok(None) };
     let found = plant.topics.read(dead).await.map_err(|error| topics_error(&error))?;
-    Ok(found.map(|mut letter| {
+    Ok(found.filter(|letter| !is_empty_letter(&letter.content)).map(|mut letter| {
         letter.content.headers.retain(|(name, _)| !name.starts_with(DEAD_LETTER_PREFIX));
         Record { place, ..letter }
     }))
@@ -117,7 +117,7 @@ fn gone(id: &str) -> ApiError {
 fn content(record: &Record) -> Value {
     let headers = record.content.headers.iter();
     let headers: Vec<Value> =
-        headers.map(|(name, value)| json!({ "name": name, "value": bytes(value) })).collect();
+        headers.map(|(name, value)| json!({ "name": name, "value": value.as_deref().map(bytes) })).collect();
     json!({
         "key": record.content.key.as_deref().map(bytes),
         "headers": headers,

@@ -78,7 +78,7 @@ mod tests {
     };
 
     fn record(value: &str, csv: bool) -> Record {
-        let header = (DATA_TYPE_HEADER.to_owned(), Bytes::from_static(b"CSV_BATCH"));
+        let header = (DATA_TYPE_HEADER.to_owned(), Some(Bytes::from_static(b"CSV_BATCH")));
         let content = NewRecord {
             value: Some(Bytes::copy_from_slice(value.as_bytes())),
             headers: if csv { vec![header] } else { Vec::new() },

@@ -59,8 +59,9 @@ pub(super) async fn records_keep_their_bytes_and_order(topics: &dyn Topics) {
     let odd = NewRecord {
         key: Some(Bytes::from_static(b"k\x00\xff")),
         headers: vec![
-            ("h".to_owned(), Bytes::from_static(b"\xff\x00")),
-            ("h".to_owned(), Bytes::from_static(b"2")),
+            ("h".to_owned(), Some(Bytes::from_static(b"\xff\x00"))),
+            ("h".to_owned(), Some(Bytes::new())),
+            ("h".to_owned(), None),
         ],
         value: Some(Bytes::from_static(b"\r\n\x00\xfe")),
     };

@@ -102,16 +102,31 @@ pub struct Place {
 pub struct NewRecord {
     /// Records with one key come into one partition, in their order.
     pub key: Option<Bytes>,
-    /// Names may repeat.
-    pub headers: Vec<(String, Bytes)>,
+    /// Names may repeat. A header without a value is not one with an empty value.
+    pub headers: Vec<(String, Option<Bytes>)>,
     /// None is a tombstone, which is not an empty value.
     pub value: Option<Bytes>,
 }
 
+/// Whether records fit into what is set. Dead letters need not: a record that somebody else produced may be larger.
+///
+/// # Errors
+/// [`ProduceError::TooLarge`].
+pub(crate) fn check_size(
+    topic: &TopicName,
+    records: &[NewRecord],
+    bytes_max: usize,
+) -> Result<(), ProduceError> {
+    match records.iter().map(weight).find(|bytes| *bytes > bytes_max) {
+        Some(bytes) => Err(ProduceError::TooLarge { topic: topic.clone(), bytes, max: bytes_max }),
+        None => Ok(()),
+    }
+}
+
 /// What a record weighs in limits, in bytes.
 pub(crate) fn weight(record: &NewRecord) -> usize {
-    let headers: usize = record.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     let bytes = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+    let headers: usize = record.headers.iter().map(|(name, value)| name.len() + bytes(value)).sum();
     headers + bytes(&record.key) + bytes(&record.value)
 }
 
@@ -173,9 +188,9 @@ pub(crate) enum ProduceError {
         /// Those that are.
         known: String,
     },
-    /// The record is larger than a topic takes.
+    /// The record is larger than is set.
     #[error(
-        "the record has {bytes} bytes and topic {topic} takes at most {max}; send less, or raise pipeline.record_bytes_max and the broker's message.max.bytes"
+        "the record has {bytes} bytes and topic {topic} takes at most {max}; send less, or raise pipeline.record_bytes_max"
     )]
     TooLarge {
         /// The topic.
@@ -185,14 +200,24 @@ pub(crate) enum ProduceError {
         /// How large it may be.
         max: usize,
     },
+    /// The record is larger than the broker takes, which does not say how much that is.
+    #[cfg_attr(not(feature = "kafka"), expect(dead_code))]
+    #[error(
+        "the record has {bytes} bytes, more than the broker takes; send less, or raise max.message.bytes of topic {topic}"
+    )]
+    BrokerTooLarge {
+        /// The topic.
+        topic: TopicName,
+        /// How large it is.
+        bytes: usize,
+    },
     /// The broker did not answer in time. The record may or may not be in the topic.
     #[error("the broker did not take the record: {detail}; try again when it is back")]
     Away {
         /// What it said.
         detail: String,
     },
-    /// Too much waits for the broker. With embedded topics whoever produces waits instead.
-    #[cfg_attr(not(feature = "kafka"), expect(dead_code))]
+    /// Too much waits for the broker.
     #[error("too many records wait to be taken: {detail}; send more slowly")]
     Busy {
         /// What is full.
@@ -239,7 +264,8 @@ pub(crate) trait Topics: Send + Sync + 'static {
     /// Every topic that can be produced to, with its partitions.
     fn topics(&self) -> Vec<(TopicName, u32)>;
 
-    /// Appends records to a topic, and answers when all of them are kept. After an error some of them may be.
+    /// Appends records to a topic, and answers when all of them are kept. After an error some of them may be. How large a record may be is for
+    /// the caller to check, as far as the broker does not.
     fn produce(
         &self,
         topic: &TopicName,
@@ -287,4 +313,22 @@ pub(crate) trait Member: Send {
 
     /// Gives its partitions to the others, at once.
     fn leave(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_is_too_large_is_refused_with_its_size() {
+        let topic = TopicName::new("t").expect("a name");
+        let record = |bytes: usize| NewRecord {
+            key: Some(Bytes::from_static(b"k")),
+            headers: vec![("h".to_owned(), None)],
+            value: Some(Bytes::from(vec![0; bytes])),
+        };
+        assert_eq!(check_size(&topic, &[record(8), record(0)], 10), Ok(()));
+        let refused = check_size(&topic, &[record(8), record(9)], 10);
+        assert_eq!(refused, Err(ProduceError::TooLarge { topic, bytes: 11, max: 10 }));
+    }
 }

@@ -55,6 +55,21 @@ async fn a_record_against_the_schema_is_a_dead_letter_and_its_partition_goes_on(
 }
 
 #[tokio::test]
+async fn a_record_as_large_as_allowed_becomes_a_dead_letter_and_its_partition_goes_on() {
+    let mut schema = tempfile::NamedTempFile::new().expect("a file");
+    schema.write_all(br#"{"type":"object"}"#).expect("written");
+    let bytes = 1000;
+    let schema = Some(schema.path().to_owned());
+    let mut world =
+        World::new(PipelineConfig { schema, partitions: 1, record_bytes_max: bytes, ..quick() }).await;
+    world.send(&format!("\"{}\"", "x".repeat(bytes - 2))).await;
+    world.send("{}").await;
+    world.counters(2, 1, 1).await;
+    let listed = world.get("/api/consumers/logs").await;
+    assert_eq!(listed["logs"][1]["deadLetter"]["topic"], "test.dead", "{listed}");
+}
+
+#[tokio::test]
 async fn a_passing_failure_is_tried_again_then_dead_lettered_and_can_be_retried_by_hand() {
     let hook = Arc::new(Moody::default());
     let mut world = World::with_hook(quick(), Some(hook.clone())).await;

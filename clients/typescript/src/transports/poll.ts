@@ -8,8 +8,9 @@
 import { sleep } from "../alarm.js";
 import { formatPosition, parseCursor } from "../cursor.js";
 import { AnywireError } from "../errors.js";
+import { fieldsOf } from "../http.js";
 import type { LinkHost } from "../link.js";
-import { isFields, list, parseFields, readEvent, readGap } from "../protocol.js";
+import { isFields, list, readEvent, readGap } from "../protocol.js";
 import { channelsOf, type Group, group, type Reader } from "../readers.js";
 import { Transport, type TransportOwner } from "./transport.js";
 
@@ -35,7 +36,7 @@ export async function poll(
 ): Promise<PollAnswer> {
   const { environment } = host.http;
   const startedAt = environment.now();
-  const answer = await host.http.request({
+  const request = {
     path: "poll",
     query: {
       channels: channelsOf(readers).join(","),
@@ -46,8 +47,11 @@ export async function poll(
     timeoutMs:
       host.policy.requestTimeoutMs + (waitSeconds > 0 ? waitSeconds * 1000 + LONG_POLL_MARGIN_MS : 0),
     abort,
-  });
-  const body = answer.status === 204 ? {} : parseFields(await answer.text());
+  } as const;
+  const [answer, body] = await host.http.request(
+    request,
+    async (head) => [head, await fieldsOf(head)] as const, // of a 204 it is empty
+  );
   const cursor = parseCursor(body.cursor ?? answer.headers.get("Anywire-Cursor"));
   if (!cursor && answer.status !== 204) throw new AnywireError("bad_answer", "no cursor");
   if (waitSeconds === 0) host.report({ latency: environment.now() - startedAt });

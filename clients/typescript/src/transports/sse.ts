@@ -70,7 +70,7 @@ export class SseTransport extends Transport {
 
   async #request({ readers, after }: Group, abort: AbortController) {
     const { host } = this;
-    const answer = await host.http.request({
+    const request = {
       path: "sse",
       query: {
         channels: channelsOf(readers).join(","),
@@ -81,10 +81,12 @@ export class SseTransport extends Transport {
       headers: { Accept: "text/event-stream" },
       timeoutMs: null,
       abort,
+    } as const;
+    return host.http.request(request, ({ headers, body }) => {
+      const isStream = (headers.get("Content-Type") ?? "").startsWith("text/event-stream");
+      if (!body || !isStream) throw new AnywireError("bad_answer", "no stream");
+      return body;
     });
-    const isStream = (answer.headers.get("Content-Type") ?? "").startsWith("text/event-stream");
-    if (!answer.body || !isStream) throw new AnywireError("bad_answer", "no stream");
-    return answer.body;
   }
 
   async #read(

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { LogLine } from "@/shared/wire";
-import { LINES_MAX, logRows, mergeLines } from "./jobLog";
+import { firstHole, LINES_MAX, logRows, mergeLines } from "./jobLog";
 
 const lines = (...numbers: number[]): LogLine[] =>
   numbers.map((n) => ({ n, at: "2025-01-23T10:00:03.000Z", stream: "out", text: `line ${n}` }));
@@ -27,4 +27,8 @@ test("the newest lines stay when there are too many", () => {
 test("what was cut is counted at the line after it", () => {
   expect(logRows(lines(1, 2, 10, 11)).map((row) => row.cut)).toEqual([0, 0, 7, 0]);
   expect(logRows(lines(5)).map((row) => row.cut)).toEqual([4]);
+});
+
+test("the first hole is named by the line before it, and what comes before all lines is none", () => {
+  expect([firstHole([]), firstHole(lines(5, 6)), firstHole(lines(5, 6, 9, 12))]).toEqual([null, null, 6]);
 });

@@ -25,6 +25,12 @@ export function mergeLines(known: readonly LogLine[], news: readonly LogLine[]):
   return [...byNumber.values()].sort((one, other) => one.n - other.n).slice(-LINES_MAX);
 }
 
+/** The number of the line before the first ones that are missing; null where none are. */
+export function firstHole(lines: readonly LogLine[]): number | null {
+  const next = lines.findIndex((line, index) => index > 0 && line.n !== (lines[index - 1]?.n ?? 0) + 1);
+  return next < 0 ? null : (lines[next - 1]?.n ?? null);
+}
+
 export function logRows(lines: readonly LogLine[]): LogRow[] {
   return lines.map((line, index) => ({ line, cut: line.n - 1 - (lines[index - 1]?.n ?? 0) }));
 }

@@ -8,7 +8,7 @@ import { ApiError, api } from "@/shared/api";
 import type { LiveEvent } from "@/shared/live";
 import { useLive } from "@/shared/liveStore";
 import type { LogLine } from "@/shared/wire";
-import { mergeLines } from "./jobLog";
+import { firstHole, LINES_MAX, mergeLines } from "./jobLog";
 
 const RETRY_MS = 2000;
 
@@ -18,7 +18,7 @@ interface Bundle {
   lines: LogLine[];
 }
 
-export function useJobLog(id: Ref<string>, attempt: Ref<number>) {
+export function useJobLog(id: Ref<string>, attempt: Ref<number>, ended: Ref<boolean>) {
   const live = useLive();
   const lines = shallowRef<readonly LogLine[]>([]);
   const loaded = ref(false);
@@ -27,12 +27,12 @@ export function useJobLog(id: Ref<string>, attempt: Ref<number>) {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let turn = 0;
 
-  async function load(): Promise<void> {
+  async function load(from = lines.value.at(-1)?.n ?? 0): Promise<void> {
     clearTimeout(timer);
     const own = turn;
     try {
-      // From the start, page by page: an answer holds so many lines and no more.
-      for (let after = lines.value.at(-1)?.n ?? 0; ; ) {
+      // Page by page: an answer holds so many lines and no more. What would not be kept is passed over.
+      for (let after = from; ; ) {
         const page = await api.jobLog(id.value, after);
         if (own !== turn) return;
         if (page.attempt !== attempt.value) return;
@@ -40,7 +40,7 @@ export function useJobLog(id: Ref<string>, attempt: Ref<number>) {
         follow(page.cursor);
         const last = page.lines.at(-1)?.n;
         if (last === undefined || last >= page.newest) break;
-        after = last;
+        after = Math.max(last, page.newest - LINES_MAX);
       }
       loaded.value = true;
       error.value = null;
@@ -66,6 +66,12 @@ export function useJobLog(id: Ref<string>, attempt: Ref<number>) {
     if (bundle.attempt === attempt.value) lines.value = mergeLines(lines.value, bundle.lines);
   }
 
+  /** What came too fast to be shown live is in the file: once nothing more comes, it is fetched. */
+  function fill(): void {
+    const before = firstHole(lines.value);
+    if (before !== null) void load(Math.max(before, (lines.value.at(-1)?.n ?? 0) - LINES_MAX));
+  }
+
   function stop(): void {
     turn += 1;
     clearTimeout(timer);
@@ -83,6 +89,7 @@ export function useJobLog(id: Ref<string>, attempt: Ref<number>) {
     },
     { immediate: true },
   );
+  watch(ended, (now) => now && fill());
   onScopeDispose(stop);
 
   return { lines, loaded, error, load };

@@ -9,8 +9,10 @@ export function loadingOf(work: () => Promise<void>) {
   const loading = ref(false);
   const error = shallowRef<ApiError | null>(null);
   let again: ReturnType<typeof setTimeout> | undefined;
+  let wanted = false;
 
   async function load(): Promise<void> {
+    wanted = true;
     clearTimeout(again);
     loading.value = true;
     try {
@@ -19,11 +21,17 @@ export function loadingOf(work: () => Promise<void>) {
       loaded.value = true;
     } catch (cause) {
       error.value = cause instanceof ApiError ? cause : new ApiError("internal", 0, String(cause));
-      if (error.value.transient) again = setTimeout(() => void load(), RETRY_MS);
+      if (wanted && error.value.transient) again = setTimeout(() => void load(), RETRY_MS);
     } finally {
       loading.value = false;
     }
   }
 
-  return { loaded, loading, error, load, stopLoading: () => clearTimeout(again) };
+  /** What is under way still ends, and is not begun again. */
+  function stopLoading(): void {
+    wanted = false;
+    clearTimeout(again);
+  }
+
+  return { loaded, loading, error, load, stopLoading };
 }

@@ -5,6 +5,8 @@ import type { Consumer, LogEntry, LogList, PipelineState, Place, RecordDetail, S
 /** As many as the list holds. */
 const LIST_MAX = 10_000;
 const FILE_TIMEOUT_MS = 10 * 60_000;
+/** Longer than the server waits for its broker: then it says that the broker is away, which is more than that nothing came. */
+const BROKER_TIMEOUT_MS = 30_000;
 const log = (id: string) => `/api/consumers/logs/${encodeURIComponent(id)}`;
 
 export interface FileSent {
@@ -18,15 +20,22 @@ export const pipelineApi = {
   consumers: () => request<Consumer[]>("/api/consumers"),
   state: () => request<PipelineState>("/api/consumers/lag"),
   topics: () => request<Topics>("/api/producers/topics"),
-  record: (id: string) => request<RecordDetail>(log(id)),
+  record: (id: string) => request<RecordDetail>(log(id), { timeoutMs: BROKER_TIMEOUT_MS }),
   retry: (id: string) => request<LogEntry>(`${log(id)}/retry`, { method: "POST", timeoutMs: 60_000 }),
-  replay: (id: string) => request<{ record: Place }>(`${log(id)}/replay`, { method: "POST" }),
+  replay: (id: string) =>
+    request<{ record: Place }>(`${log(id)}/replay`, { method: "POST", timeoutMs: BROKER_TIMEOUT_MS }),
   start: (consumerId?: string) =>
     request<Consumer>("/api/consumers", { method: "POST", body: consumerId ? { consumerId } : {} }),
+  scale: (count: number) =>
+    request<Consumer[]>("/api/consumers/scale", { method: "POST", body: { count }, timeoutMs: 60_000 }),
   stop: (id: string) =>
     request<unknown>(`/api/consumers/${encodeURIComponent(id)}`, { method: "DELETE", timeoutMs: 60_000 }),
   send: (topic: string, key: string, value: unknown) =>
-    request<{ record: Place }>(`/api/producers/send/single?${target(topic, key)}`, { method: "POST", body: value }),
+    request<{ record: Place }>(`/api/producers/send/single?${target(topic, key)}`, {
+      method: "POST",
+      body: value,
+      timeoutMs: BROKER_TIMEOUT_MS,
+    }),
   sendFile,
 };
 

@@ -46,6 +46,8 @@ export const usePipeline = defineStore("pipeline", () => {
 
   function follow(after: string): void {
     release();
+    // The page was left while its list was on its way: nobody looks.
+    if (second === undefined) return;
     stops = [
       live.follow({ channel: "pipeline", after, onEvent: take, onGap: () => void load() }),
       live.follow({ channel: "pipeline_state", onEvent: takeState }),

@@ -75,7 +75,8 @@ export interface Shown {
 
 export interface RecordContent {
   key: Shown | null;
-  headers: { name: string; value: Shown }[];
+  /** A header without a value is not one with an empty value. */
+  headers: { name: string; value: Shown | null }[];
   value: Shown | null;
   timestamp: string;
 }

@@ -10,7 +10,7 @@
 //! Knows: payloads, answers. Does not know: requests, sessions.
 //!
 //! Invariants:
-//! - At most one poll waits; its answer is given once.
+//! - At most one poll waits; its answer is given once. Of two at a time the later is refused, whichever was read first.
 //! - Between two polls nothing is read for the session: it costs a cursor.
 
 use std::{
@@ -39,8 +39,10 @@ use super::{
 /// Why a poll cannot wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WaitError {
-    /// Another one does.
+    /// An earlier one does.
     Overlap,
+    /// A later one did: it is refused, and this one learns that the session ends.
+    Overtaken,
     /// The session has ended.
     Ended,
 }
@@ -56,6 +58,8 @@ pub(crate) enum Wait {
     Behind(ReadRequest),
     /// It has been answered; what is left to write of it.
     Answered(Option<Bytes>),
+    /// An earlier one came after all.
+    Refused,
 }
 
 impl Reader {
@@ -106,21 +110,40 @@ impl Reader {
         }
     }
 
-    /// A poll has come. The second value of the answer's headers is for the fan-out to write them.
-    pub(crate) fn begin_wait(&self, direct: Option<(Arc<TcpStream>, Box<str>)>) -> Result<u32, WaitError> {
+    /// A poll has come, the `arrival`th request of all. The second value of `direct`, the answer's headers, is for the fan-out to write them.
+    pub(crate) fn begin_wait(
+        &self,
+        delivery: &Delivery,
+        arrival: u64,
+        direct: Option<(Arc<TcpStream>, Box<str>)>,
+    ) -> Result<u32, WaitError> {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let ended = state.mode == Mode::Ended;
         let spaces = state.spaces.as_deref_mut().filter(|_| !ended).ok_or(WaitError::Ended)?;
+        if let Some(other) = spaces.waiting.take_if(|other| other.arrival > arrival) {
+            spaces.refused = Some(other.turn);
+            return Err(WaitError::Overtaken);
+        }
         if spaces.waiting.is_some() {
             return Err(WaitError::Overlap);
         }
         spaces.turn = spaces.turn.wrapping_add(1);
         spaces.confirmed = Some(state.subscription.cursor(Offset::MAX));
-        spaces.waiting = Some(Waiting { turn: spaces.turn, direct });
+        spaces.waiting = Some(Waiting { turn: spaces.turn, arrival, direct });
         spaces.answer = None;
+        spaces.heartbeat.taken(delivery.now_ms(), delivery.times);
         state.mode = Mode::Driven;
         Ok(spaces.turn)
+    }
+
+    /// A poll has come to a session that its client has closed meanwhile: so it has what was answered before.
+    pub(crate) fn confirm_polls(&self) {
+        let mut state = self.state.lock();
+        let confirmed = state.subscription.cursor(Offset::MAX);
+        if let Some(spaces) = &mut state.spaces {
+            spaces.confirmed = Some(confirmed);
+        }
     }
 
     /// Answers a poll if there is anything for it; `fetched` is what was read from the engine for it.
@@ -129,6 +152,9 @@ impl Reader {
         let state = &mut *guard;
         let Some(spaces) = state.spaces.as_deref_mut() else { return Wait::Answered(None) };
         if spaces.waiting.as_ref().is_none_or(|waiting| waiting.turn != turn) {
+            if spaces.refused == Some(turn) {
+                return Wait::Refused;
+            }
             let rest = spaces.answer.take_if(|(whose, _)| *whose == turn);
             return Wait::Answered(rest.map(|(_, rest)| rest));
         }
@@ -182,15 +208,21 @@ impl Reader {
         waiting.is_some_and(|waiting| waiting.turn == turn)
     }
 
-    /// A WebSocket is tried, or has been given up. The poll that waits is released, so that the client can stop polling.
-    pub(crate) fn set_probing(&self, delivery: &Delivery, probing: bool) {
-        let mut state = self.state.lock();
-        if let Some(spaces) = &mut state.spaces {
+    /// A WebSocket is tried, or has been given up: meanwhile a poll with nothing to bring does not wait.
+    pub(crate) fn set_probing(&self, probing: bool) {
+        if let Some(spaces) = &mut self.state.lock().spaces {
             spaces.probing = probing;
         }
-        if probing {
-            self.release(&mut state, delivery, NOOP);
-        }
+    }
+
+    /// Whether a WebSocket is being tried.
+    pub(crate) fn is_probing(&self) -> bool {
+        self.state.lock().spaces.as_ref().is_some_and(|spaces| spaces.probing)
+    }
+
+    /// Releases the poll that waits, so that the client can stop polling.
+    pub(crate) fn release_poll(&self, delivery: &Delivery) {
+        self.release(&mut self.state.lock(), delivery, NOOP);
     }
 
     /// Ends the session; the poll that waits, if one does, is answered with these last words.
@@ -228,11 +260,14 @@ impl Reader {
     }
 
     /// Goes on where another reader stopped. Drain afterwards.
-    pub(crate) fn take_over(&self, from: HandedOn) {
+    pub(crate) fn take_over(&self, delivery: &Delivery, from: HandedOn) {
         let mut state = self.state.lock();
         state.subscription = from.subscription;
-        state.spaces =
-            Some(Box::new(Spaces { probing: false, answer: None, confirmed: None, ..*from.spaces }));
+        let mut spaces =
+            Spaces { probing: false, answer: None, refused: None, confirmed: None, ..*from.spaces };
+        // A ping that waited for a poll goes out now.
+        spaces.heartbeat.taken(delivery.now_ms(), delivery.times);
+        state.spaces = Some(Box::new(spaces));
         state.unsent.extend(from.unsent.iter().map(anywire_protocol::socketio::reframe));
         state.delivered = from.delivered;
         state.resumes += 1;
@@ -294,9 +329,10 @@ impl Reader {
             .unwrap_or_default()
     }
 
-    pub(crate) fn note_pong(&self, now_ms: u64, times: HeartbeatTimes) {
+    /// A packet of the client has come.
+    pub(crate) fn note_packet(&self, now_ms: u64, times: HeartbeatTimes) {
         if let Some(spaces) = &mut self.state.lock().spaces {
-            spaces.heartbeat.pong(now_ms, times);
+            spaces.heartbeat.heard(now_ms, times);
         }
     }
 
@@ -310,7 +346,7 @@ impl Reader {
         if spaces.ends_ms.is_some_and(|ends_ms| now_ms >= ends_ms) {
             return false;
         }
-        match spaces.heartbeat.tick(now_ms, times) {
+        match spaces.heartbeat.tick(now_ms, times, spaces.waiting.is_some()) {
             Beat::Nothing => {}
             Beat::Dead => return false,
             Beat::Ping => {
@@ -366,12 +402,9 @@ impl Reader {
         tally.add_counts_to(&delivery.metrics);
     }
 
-    /// Answers the poll that waits, if one does: with what there is, or with this word.
+    /// Answers the poll that waits, if one does, with this word: also one whose task is reading for it, and then finds it answered.
     fn release(&self, state: &mut State, delivery: &Delivery, word: &'static str) {
-        let waits = state.spaces.as_ref().is_some_and(|spaces| spaces.waiting.is_some());
-        if waits && state.mode == Mode::Live {
-            self.answer(state, delivery, Bytes::from_static(word.as_bytes()));
-        }
+        self.answer(state, delivery, Bytes::from_static(word.as_bytes()));
     }
 
     /// Everything there is for one answer, by the one function that delivers.
@@ -435,4 +468,65 @@ pub(crate) fn payload_head(length: usize, headers: &str) -> Bytes {
          Content-Length: {length}\r\n{headers}\r\n"
     )
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use anywire_log::{Log, MemoryEngine, RetentionRules, SystemClock, TailConfig, Timestamp};
+    use anywire_protocol::engineio::Heartbeat;
+
+    use super::*;
+    use crate::{fanout::ReaderInfo, metrics::Transport};
+
+    fn delivery() -> Delivery {
+        let rules = RetentionRules::default();
+        let engine = MemoryEngine::new(rules.clone(), Arc::new(SystemClock)).expect("randomness");
+        let log = Log::start(Arc::new(engine), rules, TailConfig::default());
+        let times = HeartbeatTimes { interval_ms: 25_000, timeout_ms: 20_000, look_ms: 500 };
+        Delivery::new(log, Arc::default(), Arc::default(), 1 << 18, 25_000, times)
+    }
+
+    fn reader(delivery: &Delivery) -> Arc<Reader> {
+        let info = ReaderInfo {
+            transport: Transport::SocketIo,
+            client: "c".into(),
+            user: None,
+            address: [127, 0, 0, 1].into(),
+            connected_at: Timestamp::default(),
+        };
+        let reader = Reader::new(info, 0, Wire::Polled, 0);
+        reader.set_spaces(Spaces::new(Heartbeat::new(0, delivery.times), None));
+        reader
+    }
+
+    #[tokio::test]
+    async fn of_two_polls_at_a_time_the_later_is_refused_whichever_is_read_first() {
+        let delivery = delivery();
+        let in_order = reader(&delivery);
+        let first = in_order.begin_wait(&delivery, 1, None).expect("it waits");
+        assert!(matches!(in_order.advance_wait(&delivery, first, None), Wait::Waits));
+        assert_eq!(in_order.begin_wait(&delivery, 2, None), Err(WaitError::Overlap));
+        in_order.end_polls(&delivery, CLOSE);
+        let Wait::Answered(Some(word)) = in_order.advance_wait(&delivery, first, None) else {
+            panic!("the first is answered")
+        };
+        assert_eq!(word, CLOSE);
+        let overtaken = reader(&delivery);
+        let second = overtaken.begin_wait(&delivery, 2, None).expect("it waits");
+        assert_eq!(overtaken.begin_wait(&delivery, 1, None), Err(WaitError::Overtaken));
+        overtaken.end_polls(&delivery, CLOSE);
+        assert!(matches!(overtaken.advance_wait(&delivery, second, None), Wait::Refused));
+    }
+
+    #[tokio::test]
+    async fn a_poll_is_released_also_while_its_task_reads_for_it() {
+        let delivery = delivery();
+        let reader = reader(&delivery);
+        let turn = reader.begin_wait(&delivery, 1, None).expect("it waits");
+        assert!(reader.end_polls(&delivery, NOOP), "a poll was there");
+        let Wait::Answered(Some(word)) = reader.advance_wait(&delivery, turn, None) else {
+            panic!("it is answered")
+        };
+        assert_eq!(word, NOOP);
+    }
 }

@@ -313,7 +313,7 @@ impl Reader {
         let blocked = state.mode == Mode::Driven && matches!(self.wire, Wire::Direct(_));
         let Some(spaces) = &mut state.spaces else { return 0 };
         let over = spaces.ends_ms.is_some_and(|ends_ms| now_ms >= ends_ms);
-        match spaces.heartbeat.tick(now_ms, delivery.times) {
+        match spaces.heartbeat.tick(now_ms, delivery.times, true) {
             _ if over => self.end_silently(state),
             Beat::Nothing => {}
             Beat::Ping => {

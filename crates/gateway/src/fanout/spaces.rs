@@ -61,6 +61,8 @@ pub struct ConnectedNamespace {
 pub(crate) struct Waiting {
     /// Whose it is: the count of polls of this session.
     pub(super) turn: u32,
+    /// When it came: the count of all requests.
+    pub(super) arrival: u64,
     /// The socket and the headers of the answer, where the fan-out may write it itself.
     pub(super) direct: Option<(Arc<TcpStream>, Box<str>)>,
 }
@@ -77,6 +79,8 @@ pub(crate) struct Spaces {
     pub(super) waiting: Option<Waiting>,
     /// An answer, or what is left of one, for the task whose poll it is.
     pub(super) answer: Option<(u32, Bytes)>,
+    /// A poll that is refused, since an earlier one came after all.
+    pub(super) refused: Option<u32>,
     /// Where a session that polls surely stands: its last poll came after everything up to here was answered.
     pub(super) confirmed: Option<Offset>,
 }
@@ -99,6 +103,7 @@ impl Spaces {
             turn: 0,
             waiting: None,
             answer: None,
+            refused: None,
             confirmed: None,
         }
     }

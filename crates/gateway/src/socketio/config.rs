@@ -26,7 +26,7 @@ pub struct SocketIoConfig {
     pub handshakes_max: usize,
     /// Namespaces of one connection. Default 16; 1 to 1 000.
     pub namespaces_max: usize,
-    /// How many private ids of clients that may come back this process keeps the newest position of. Default 100 000; 1 to 10 000 000.
+    /// Clients that have gone and may come back, of this process: the newest ones; who went before them begins anew. Default 100 000; 1 to 10 000 000.
     pub recoveries_max: usize,
     /// The namespaces there are, in order; the first whose name and listener fit decides. Default one, `/`.
     pub namespaces: Vec<NamespaceSection>,

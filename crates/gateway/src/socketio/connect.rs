@@ -154,10 +154,12 @@ impl Inbound {
         let begun = wants.iter().find_map(|(_, position)| *position).unwrap_or_default();
         gateway.note_start(reader, begun, followed.gap.is_some());
         gateway.watch(reader, &followed.fresh);
-        if let Some(pid) = pid {
-            gateway.socketio.places.connected(&pid, reader, gateway.socketio.config.recoveries_max);
-        }
+        let limit = gateway.socketio.config.recoveries_max;
+        let evicted = pid.map(|pid| gateway.socketio.places.connected(&pid, reader, limit));
         reader.nudge(&gateway.delivery);
+        for pid in evicted.into_iter().flatten() {
+            gateway.forget_socket(&pid).await;
+        }
         Flow::Go
     }
 
@@ -169,7 +171,7 @@ impl Inbound {
         let mut pid = random_id();
         let user = admitted.principal.user();
         if let Some(known) = &admitted.wishes.pid
-            && let Some(back) = gateway.recall(known, path).await.filter(|back| back.user.as_deref() == user)
+            && let Some(back) = gateway.recall(known, path, user).await
         {
             joined.socket.clone_from(&back.socket);
             pid = known.as_str().into();

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     Gateway,
-    accept::{ListenerName, with_plain_socket},
+    accept::{Arrival, ListenerName, with_plain_socket},
     drive::{fetch, write_all},
     fanout::{Wait, WaitError},
     http::{address, credentials},
@@ -39,6 +39,7 @@ pub(crate) async fn respond(State(gateway): State<Arc<Gateway>>, mut request: Ht
         Some(ListenerName(name)) => Arc::clone(name),
         None => Arc::from(MAIN_LISTENER),
     };
+    let arrival = request.extensions().get::<Arrival>().map(|Arrival(number)| *number);
     let asked = {
         let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let asking = Request {
@@ -48,13 +49,14 @@ pub(crate) async fn respond(State(gateway): State<Arc<Gateway>>, mut request: Ht
             credentials: credentials(&request),
             address,
             listener: &listener,
+            arrival: arrival.unwrap_or_else(|| gateway.socketio.next_arrival()),
         };
         gateway.ask_socketio(&asking, headers)
     };
     match asked {
         Asked::Refused(error) => refusal(&error),
         Asked::Open(inbound, counted) => payload(Session::open(&gateway, inbound, counted)),
-        Asked::Poll(session) => poll(&gateway, &session).await,
+        Asked::Poll(session, arrival) => poll(&gateway, &session, arrival).await,
         Asked::Post(session) => post(&gateway, &session, request.into_body()).await,
         Asked::Connect(accepted, inbound) => {
             switch(&gateway, &mut request, &accepted, Begun::New(inbound), address)
@@ -77,18 +79,21 @@ fn payload(payload: Bytes) -> Response {
     (headers, payload).into_response()
 }
 
-async fn poll(gateway: &Arc<Gateway>, session: &Session) -> Response {
+async fn poll(gateway: &Arc<Gateway>, session: &Session, arrival: u64) -> Response {
+    session.await_trial().await;
     if session.is_last_poll(gateway) {
         return payload(Bytes::from_static(NOOP.as_bytes()));
     }
-    let alive = session.look_after(gateway, gateway.delivery.now_ms());
-    let begun = if alive { session.reader().begin_wait(None) } else { Err(WaitError::Ended) };
-    let turn = match begun {
+    let turn = match session.begin_poll(gateway, arrival, None) {
         Ok(turn) => turn,
         Err(WaitError::Ended) => return refusal(&EngineError::UnknownSession),
         Err(WaitError::Overlap) => {
             session.close(gateway, CLOSE);
             return refusal(&EngineError::BadRequest);
+        }
+        Err(WaitError::Overtaken) => {
+            session.close(gateway, CLOSE);
+            return payload(Bytes::from_static(CLOSE.as_bytes()));
         }
     };
     let _guard = GivenUp { gateway, session, turn };
@@ -96,7 +101,7 @@ async fn poll(gateway: &Arc<Gateway>, session: &Session) -> Response {
     loop {
         match session.reader().advance_wait(&gateway.delivery, turn, fetched.take()) {
             Wait::Answer(bytes) | Wait::Answered(Some(bytes)) => return payload(bytes),
-            Wait::Answered(None) => return refusal(&EngineError::BadRequest),
+            Wait::Answered(None) | Wait::Refused => return refusal(&EngineError::BadRequest),
             Wait::Behind(request) => fetched = fetch(gateway, request).await,
             Wait::Waits => session.reader().woken().await,
         }

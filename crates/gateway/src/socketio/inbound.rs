@@ -111,20 +111,17 @@ impl Inbound {
         reader: &Reader,
         packet: Packet<'_>,
     ) -> Result<Option<Incoming>, Flow> {
+        reader.note_packet(gateway.delivery.now_ms(), gateway.delivery.times);
         if self.visitor.echoed {
             return self.echo(gateway, reader, &packet);
         }
         let heard = match packet {
-            Packet::Pong => {
-                reader.note_pong(gateway.delivery.now_ms(), gateway.delivery.times);
-                return Ok(None);
-            }
             Packet::Message(text) => self.assembler.text(text),
             Packet::Binary(bytes) => {
                 let limits = AssemblerLimits { bytes_max: gateway.config.limits.message_bytes_max };
                 self.assembler.binary(&bytes, limits)
             }
-            Packet::Noop => return Ok(None),
+            Packet::Pong | Packet::Noop => return Ok(None),
             Packet::Close | Packet::Ping(_) | Packet::Upgrade => return Err(Flow::End),
         };
         heard.map_err(|error| {
@@ -144,10 +141,7 @@ impl Inbound {
         let word = match packet {
             Packet::Message(text) => Word::Text(format!("4{text}").into()),
             Packet::Binary(bytes) => Word::Binary(Bytes::copy_from_slice(bytes)),
-            Packet::Pong => {
-                reader.note_pong(gateway.delivery.now_ms(), gateway.delivery.times);
-                return Ok(None);
-            }
+            Packet::Pong => return Ok(None),
             _ => return Err(Flow::End),
         };
         if reader.say(&gateway.delivery, &[word]) { Ok(None) } else { Err(Flow::End) }

@@ -29,7 +29,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, OnceLock, Weak,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -67,6 +67,8 @@ pub(crate) struct SocketIo {
     handlers: RwLock<Vec<Arc<dyn SocketHandler>>>,
     places: recovery::Places,
     asks: asks::Asks,
+    /// Counts connections and requests as they come: so it is known which of two that overlap was first.
+    arrivals: AtomicU64,
     /// Where every message comes back, for tests.
     echo_path: OnceLock<String>,
 }
@@ -91,6 +93,7 @@ impl SocketIo {
             handlers: RwLock::default(),
             places: recovery::Places::default(),
             asks: asks::Asks::default(),
+            arrivals: AtomicU64::new(0),
             echo_path: OnceLock::new(),
         })
     }
@@ -124,6 +127,11 @@ impl SocketIo {
         let before = self.handshakes.fetch_add(1, Relaxed);
         let counted = Handshake(Arc::clone(&self.handshakes));
         (before < self.config.handshakes_max).then_some(counted)
+    }
+
+    /// A number greater than all before, never 0.
+    pub(crate) fn next_arrival(&self) -> u64 {
+        self.arrivals.fetch_add(1, Relaxed) + 1
     }
 
     pub(super) fn session(&self, id: &str) -> Option<Arc<Session>> {

@@ -58,8 +58,8 @@ pub(crate) fn serve<'a>(
             let payload = Session::open(gateway, inbound, counted);
             write_all(stream, &[payload_head(payload.len(), &headers), payload].concat()).await.is_ok()
         }),
-        Asked::Poll(session) => Box::pin(async move {
-            let poll = PollRequest { gateway, stream, session: &session, headers };
+        Asked::Poll(session, arrival) => Box::pin(async move {
+            let poll = PollRequest { gateway, stream, session: &session, arrival, headers };
             poll.serve(bytes).await.is_ok()
         }),
         Asked::Post(session) => {
@@ -180,22 +180,30 @@ struct PollRequest<'a> {
     gateway: &'a Arc<Gateway>,
     stream: &'a Arc<TcpStream>,
     session: &'a Arc<Session>,
+    arrival: u64,
     headers: String,
 }
 
 impl PollRequest<'_> {
     async fn serve(&self, bytes: &mut BytesMut) -> io::Result<()> {
+        self.session.await_trial().await;
         if self.session.is_last_poll(self.gateway) {
             return self.answer(Bytes::from_static(NOOP.as_bytes())).await;
         }
-        let alive = self.session.look_after(self.gateway, self.gateway.delivery.now_ms());
-        let reader = self.session.reader();
         let direct = Some((Arc::clone(self.stream), self.headers.as_str().into()));
-        let begun = if alive { reader.begin_wait(direct) } else { Err(WaitError::Ended) };
-        let turn = match begun {
+        let turn = match self.session.begin_poll(self.gateway, self.arrival, direct) {
             Ok(turn) => turn,
-            Err(error) => return self.refuse(error).await,
+            Err(WaitError::Ended) => return self.refuse(&EngineError::UnknownSession).await,
+            Err(WaitError::Overlap) => {
+                self.session.close(self.gateway, CLOSE);
+                return self.refuse(&EngineError::BadRequest).await;
+            }
+            Err(WaitError::Overtaken) => {
+                self.session.close(self.gateway, CLOSE);
+                return self.answer(Bytes::from_static(CLOSE.as_bytes())).await;
+            }
         };
+        let reader = self.session.reader();
         reader.wake_on_answer(false);
         let _guard = GivenUp { gateway: self.gateway, session: self.session, turn };
         let mut fetched = None;
@@ -204,22 +212,16 @@ impl PollRequest<'_> {
                 Wait::Answer(payload) => return self.answer(payload).await,
                 Wait::Answered(Some(rest)) => return write_all(self.stream, &rest).await,
                 Wait::Answered(None) => return Ok(()),
+                Wait::Refused => return self.refuse(&EngineError::BadRequest).await,
                 Wait::Behind(request) => fetched = fetch(self.gateway, request).await,
                 Wait::Waits => self.watch_socket(turn, bytes).await?,
             }
         }
     }
 
-    async fn refuse(&self, error: WaitError) -> io::Result<()> {
-        let error = match error {
-            WaitError::Ended => EngineError::UnknownSession,
-            WaitError::Overlap => {
-                self.session.close(self.gateway, CLOSE);
-                EngineError::BadRequest
-            }
-        };
+    async fn refuse(&self, error: &EngineError) -> io::Result<()> {
         self.gateway.metrics.refusals.fetch_add(1, Relaxed);
-        match answer_error(self.stream, &error, &self.headers).await {
+        match answer_error(self.stream, error, &self.headers).await {
             true => Ok(()),
             false => Err(io::ErrorKind::ConnectionReset.into()),
         }

@@ -25,6 +25,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Gateway, fanout::Reader};
 
+/// How many of those who came first are looked at, when there are too many, for one that is not connected any more.
+const LOOKS_MAX: usize = 8;
 /// Under which names the records are kept.
 const PREFIX: &str = "$socketio:";
 
@@ -58,7 +60,6 @@ struct Record {
 #[derive(Debug)]
 pub(super) struct Remembered {
     pub(super) socket: Box<str>,
-    pub(super) user: Option<String>,
     rooms: Vec<Room>,
     /// Where the record itself stands: later than everything the client had seen when it was made.
     at: Offset,
@@ -81,17 +82,40 @@ enum Place {
     Stopped(Offset),
 }
 
+impl Known {
+    /// Takes out who came first and is gone; those who are connected stay, and are few enough by the limit of connections.
+    fn evict(&mut self) -> Option<Box<str>> {
+        for _ in 0..LOOKS_MAX {
+            let oldest = self.oldest_first.pop_front()?;
+            match self.places.get(&oldest) {
+                Some(Place::Connected(reader)) if reader.strong_count() > 0 => {
+                    self.oldest_first.push_back(oldest);
+                }
+                _ => {
+                    self.places.remove(&oldest);
+                    return Some(oldest);
+                }
+            }
+        }
+        None
+    }
+}
+
 impl Places {
-    pub(super) fn connected(&self, pid: &str, reader: &Arc<Reader>, places_max: usize) {
+    /// A socket is connected. Returns whose record is to be forgotten, where more than `places_max` are known.
+    pub(super) fn connected(&self, pid: &str, reader: &Arc<Reader>, places_max: usize) -> Vec<Box<str>> {
         let mut known = self.0.lock();
         let place = Place::Connected(Arc::downgrade(reader));
-        if known.places.insert(pid.into(), place).is_none() {
-            known.oldest_first.push_back(pid.into());
+        if known.places.insert(pid.into(), place).is_some() {
+            return Vec::new();
         }
-        while known.places.len() > places_max {
-            let Some(oldest) = known.oldest_first.pop_front() else { break };
-            known.places.remove(&oldest);
+        known.oldest_first.push_back(pid.into());
+        let mut evicted = Vec::new();
+        while known.oldest_first.len() > places_max {
+            let Some(pid) = known.evict() else { break };
+            evicted.push(pid);
         }
+        evicted
     }
 
     pub(super) fn stopped(&self, pid: &str, reader: &Arc<Reader>, at: Offset) {
@@ -163,7 +187,7 @@ impl Gateway {
         }
     }
 
-    /// Forgets a socket that has left of its own will: nobody comes back with its private id.
+    /// Forgets a socket that has left of its own will, or too long ago: nobody comes back with its private id.
     pub(super) async fn forget_socket(&self, pid: &str) {
         let Ok(channel) = record_channel(pid) else { return };
         let Some(state) = self.log.engine().channel_state(&channel) else { return };
@@ -172,8 +196,8 @@ impl Gateway {
         }
     }
 
-    /// What is known of a socket with this private id, in this namespace.
-    pub(super) async fn recall(&self, pid: &str, namespace: &str) -> Option<Remembered> {
+    /// What is known of this user's socket with this private id, in this namespace. Anybody else with the id disturbs nothing.
+    pub(super) async fn recall(&self, pid: &str, namespace: &str, user: Option<&str>) -> Option<Remembered> {
         let channel = record_channel(pid).ok()?;
         let state = self.log.engine().channel_state(&channel).filter(|state| state.events > 0)?;
         let request = ReadRequest {
@@ -186,7 +210,7 @@ impl Gateway {
         let (batch, _) = self.log.read_behind(request).await.ok()?;
         let event = batch.events.first()?;
         let record: Record = serde_json::from_slice(event.payload.as_bytes()).ok()?;
-        if record.namespace != namespace {
+        if record.namespace != namespace || record.user.as_deref() != user {
             return None;
         }
         let room = |(name, from, named): (String, u64, bool)| {
@@ -194,7 +218,6 @@ impl Gateway {
         };
         Some(Remembered {
             socket: record.socket.into(),
-            user: record.user,
             rooms: record.rooms.into_iter().filter_map(room).collect(),
             at: event.offset,
             stopped: self.socketio.places.take(pid, self.log.tail_offset()),
@@ -204,7 +227,8 @@ impl Gateway {
     /// Another reader goes on for the sockets of a connection.
     pub(super) fn note_moved(&self, reader: &Arc<Reader>) {
         for pid in reader.private_ids() {
-            self.socketio.places.connected(&pid, reader, self.socketio.config.recoveries_max);
+            // It is known already, under the reader before: nobody has to make room.
+            let _nobody = self.socketio.places.connected(&pid, reader, usize::MAX);
         }
     }
 
@@ -247,11 +271,11 @@ mod tests {
     fn the_oldest_places_are_forgotten_first_and_a_stranger_moves_none() {
         let places = Places::default();
         let (one, two) = (reader(), reader());
-        for pid in ["a", "b", "c"] {
-            places.connected(pid, &one, 2);
-        }
         let at = Offset::new(7);
+        assert!(places.connected("b", &one, 2).is_empty());
+        assert!(places.connected("a", &one, 2).is_empty());
         places.stopped("a", &one, at);
+        assert_eq!(places.connected("c", &one, 2), ["a".into()], "b came before it, but is connected");
         places.stopped("b", &two, at);
         places.stopped("c", &one, at);
         assert_eq!(places.take("a", Offset::ZERO), None, "forgotten");

@@ -21,6 +21,8 @@ pub(crate) struct Request<'a> {
     pub(crate) credentials: Credentials<'a>,
     pub(crate) address: IpAddr,
     pub(crate) listener: &'a Arc<str>,
+    /// When it came, among all.
+    pub(crate) arrival: u64,
 }
 
 /// Who asks: kept for as long as the connection lasts.
@@ -41,8 +43,8 @@ pub(crate) enum Asked {
     Refused(EngineError),
     /// Begin a session that polls.
     Open(Box<Inbound>, Counted),
-    /// Wait for packets.
-    Poll(Arc<Session>),
+    /// Wait for packets; with when it came, among all requests.
+    Poll(Arc<Session>, u64),
     /// Take packets.
     Post(Arc<Session>),
     /// Begin a session on a WebSocket.
@@ -101,7 +103,7 @@ impl Gateway {
                     None => Ok(Asked::Connect(accepted, self.inbound(request, &query)?)),
                 }
             }
-            (Carrier::Polling, "GET", Some(session)) => Ok(Asked::Poll(session)),
+            (Carrier::Polling, "GET", Some(session)) => Ok(Asked::Poll(session, request.arrival)),
             (Carrier::Polling, "POST", Some(session)) => Ok(Asked::Post(session)),
             (Carrier::Polling, "GET", None) => {
                 // A session that polls holds no connection between its polls, but is one all the same.

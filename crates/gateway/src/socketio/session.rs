@@ -5,26 +5,32 @@
 //! Invariants:
 //! - Who breaks these rules ends the session: answers to requests that overlap would be out of order.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use anywire_protocol::engineio::{CLOSE, EngineError, HeartbeatTimes, NOOP, Packet, payload};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::{net::TcpStream, sync::Notify};
 
 use super::{inbound::Inbound, random_id};
 use crate::{
     Gateway,
     drive::Flow,
-    fanout::{Reader, UNSENT_BYTES_MAX, Wire},
+    fanout::{Reader, UNSENT_BYTES_MAX, WaitError, Wire},
     gateway::OpenReader,
     limits::Counted,
 };
 
 /// How long a poll may be on the way after its session was closed.
 const LAST_POLL_MS: u64 = 1000;
+/// How long a poll waits for a WebSocket that is being tried to take over or end.
+const TRIAL_TIME: Duration = Duration::from_millis(100);
 
 pub(crate) struct Session {
     /// The Engine.IO id: a secret.
@@ -33,6 +39,8 @@ pub(crate) struct Session {
     /// Away while a post is worked on, and for good when a WebSocket has taken over.
     inbound: Mutex<Option<Box<Inbound>>>,
     trying: AtomicBool,
+    /// A WebSocket is not tried any more.
+    tried: Notify,
     /// The client has closed the session while its last poll may be on the way: until then that poll is owed an orderly answer. 0 if none is.
     owed_until_ms: AtomicU64,
     _counted: Counted,
@@ -77,6 +85,7 @@ impl Session {
             reader,
             inbound,
             trying: AtomicBool::new(false),
+            tried: Notify::new(),
             owed_until_ms: AtomicU64::new(0),
             _counted: counted,
         };
@@ -107,9 +116,32 @@ impl Session {
     pub(super) fn is_last_poll(&self, gateway: &Gateway) -> bool {
         let owed = self.owed_until_ms.swap(0, Ordering::Relaxed) > 0;
         if owed {
+            self.reader.confirm_polls();
             gateway.socketio.forget(self);
         }
         owed
+    }
+
+    /// A poll begins to wait.
+    pub(super) fn begin_poll(
+        &self,
+        gateway: &Gateway,
+        arrival: u64,
+        direct: Option<(Arc<TcpStream>, Box<str>)>,
+    ) -> Result<u32, WaitError> {
+        match self.look_after(gateway, gateway.delivery.now_ms()) {
+            true => self.reader.begin_wait(&gateway.delivery, arrival, direct),
+            false => Err(WaitError::Ended),
+        }
+    }
+
+    /// Waits a moment where a WebSocket is being tried: the packet by which it takes over may be on its way, sent before this poll but over
+    /// another connection. It also keeps a client from polling in a circle until it has noticed that it may stop.
+    pub(super) async fn await_trial(&self) {
+        let tried = self.tried.notified();
+        if self.reader.is_probing() {
+            let _still_tried = tokio::time::timeout(TRIAL_TIME, tried).await;
+        }
     }
 
     /// Pings, or ends what is over. To be called often, and before a request is served: a session never outlives its time for those who ask.
@@ -172,10 +204,11 @@ impl Session {
         !self.trying.swap(true, Ordering::SeqCst)
     }
 
-    /// The WebSocket did not take over.
-    pub(super) fn give_up_websocket(&self, gateway: &Gateway) {
-        self.reader.set_probing(&gateway.delivery, false);
+    /// The WebSocket has taken over, or did not.
+    pub(super) fn give_up_websocket(&self) {
+        self.reader.set_probing(false);
         self.trying.store(false, Ordering::SeqCst);
+        self.tried.notify_waiters();
     }
 
     /// What requests bring, for the WebSocket that takes over; `None` while a post is worked on.

@@ -48,15 +48,12 @@ pub(crate) enum Message {
     Pong(Bytes),
 }
 
-/// The WebSocket that is being tried; it is given up when this is dropped.
-struct Trial<'a> {
-    gateway: &'a Gateway,
-    session: &'a Session,
-}
+/// The WebSocket that is being tried; it is not any more when this is dropped.
+struct Trial<'a>(&'a Session);
 
 impl Drop for Trial<'_> {
     fn drop(&mut self) {
-        self.session.give_up_websocket(self.gateway);
+        self.0.give_up_websocket();
     }
 }
 
@@ -72,7 +69,7 @@ where
     let patience = Duration::from_millis(gateway.socketio.config.upgrade_timeout_ms.into());
     let taken = match session.try_websocket() {
         true => {
-            let _trial = Trial { gateway, session };
+            let _trial = Trial(session);
             tokio::time::timeout(patience, probe(gateway, &mut stream, session)).await.ok().flatten()
         }
         false => None,
@@ -103,8 +100,10 @@ where
                 Message::Text(text) => match packet(&text) {
                     Ok(Packet::Ping("probe")) => {
                         probed = true;
+                        // Before the answer: a poll that the client sends after it must find the trial.
+                        session.reader().set_probing(true);
                         stream.write_all(&text_frame(PONG_PROBE.as_bytes())).await.ok()?;
-                        session.reader().set_probing(&gateway.delivery, true);
+                        session.reader().release_poll(&gateway.delivery);
                     }
                     Ok(Packet::Upgrade) if probed => {
                         let inbound = session.take_inbound()?;

@@ -147,7 +147,7 @@ impl Socket {
     /// A session that polled before; `None` if it has ended.
     async fn go_on(gateway: &Arc<Gateway>, reader: &Arc<Reader>, taken: Taken) -> Option<Self> {
         let Taken { inbound, handed_on, receiver, rest } = taken;
-        reader.take_over(handed_on);
+        reader.take_over(&gateway.delivery, handed_on);
         gateway.watch(reader, &Inbound::channels(reader, gateway));
         gateway.note_moved(reader);
         let (gateway, reader) = (Arc::clone(gateway), Arc::clone(reader));

@@ -6,8 +6,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anywire_gateway::{Gateway, GatewayConfig};
 use anywire_log::{
-    Batch, Channel, ChannelPattern, EventName, Log, MemoryEngine, Payload, Publication, Retention,
-    RetentionRule, RetentionRules, SystemClock, TailConfig,
+    Batch, Channel, ChannelPattern, Clock, EventName, Log, ManualClock, MemoryEngine, Payload, Publication,
+    Retention, RetentionRule, RetentionRules, SystemClock, TailConfig, Timestamp,
 };
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -43,8 +43,11 @@ pub async fn server_with(config: GatewayConfig, tail_bytes_max: u64) -> Server {
     );
     let engine = MemoryEngine::new(rules.clone(), Arc::new(SystemClock)).expect("randomness");
     let log = Log::start(Arc::new(engine), rules, TailConfig { bytes_max: tail_bytes_max });
-    let gateway =
-        Gateway::start(Arc::clone(&log), config, Arc::new(SystemClock)).expect("a sound configuration");
+    serve(log, config, Arc::new(SystemClock)).await
+}
+
+async fn serve(log: Arc<Log>, config: GatewayConfig, clock: Arc<dyn Clock>) -> Server {
+    let gateway = Gateway::start(Arc::clone(&log), config, clock).expect("a sound configuration");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let serving = Arc::clone(&gateway);
@@ -54,6 +57,13 @@ pub async fn server_with(config: GatewayConfig, tail_bytes_max: u64) -> Server {
 }
 
 impl Server {
+    /// Another node on the same log, by whose clock it is `later`.
+    pub async fn another_node(&self, later: Duration) -> Self {
+        let now = SystemClock.now().as_millis() + i64::try_from(later.as_millis()).expect("milliseconds");
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(now)));
+        serve(Arc::clone(&self.log), GatewayConfig::default(), clock).await
+    }
+
     pub async fn publish(&self, channel: &str, data: &str) -> u64 {
         self.publish_many(channel, [data.to_owned()]).await
     }

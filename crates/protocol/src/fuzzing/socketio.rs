@@ -91,6 +91,10 @@ fn check_words(words: &[Word]) {
 fn check_publication(name: EventName, args: &Args) {
     let publication =
         Publication { channel: Channel::new("a").expect("a name"), name, payload: publication_payload(args) };
+    // However often a client names its attachments, what it said stays about as large as it was.
+    let said: usize = args.values.iter().map(|value| value.len() + 1).sum();
+    let carried: usize = args.attachments.iter().map(|bytes| bytes.len() * 2 + 16).sum();
+    assert!(publication.payload.as_bytes().len() <= said + carried + 16);
     if let Payload::Json(text) = &publication.payload {
         assert!(!text.contains(&b'\n') && !text.contains(&b'\r'));
         assert!(serde_json::from_slice::<&RawValue>(text).is_ok(), "{text:?}");

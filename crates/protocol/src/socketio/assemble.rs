@@ -114,7 +114,7 @@ fn incoming(packet: Packet<'_>) -> Result<Incoming, PacketError> {
     let namespace = packet.namespace.to_owned();
     let attachments = packet.attachments;
     let args = |values: Vec<&str>| {
-        let fits = values.iter().all(|value| placeholders_fit(value, attachments));
+        let fits = placeholders_fit(&values, attachments);
         let values = values.into_iter().map(str::to_owned).collect();
         if fits { Ok(Args { values, attachments: Vec::new() }) } else { Err(PacketError::Payload) }
     };
@@ -159,7 +159,11 @@ mod tests {
         let mut assembler = Assembler::default();
         assert_eq!(assembler.text(text), Ok(None));
         assert_eq!(assembler.binary(&[0; 9], LIMITS), Err(PacketError::TooLarge));
-        let beyond = r#"51-["x",{"_placeholder":true,"num":1}]"#;
-        assert_eq!(Assembler::default().text(beyond), Err(PacketError::Payload));
+        for forged in [
+            r#"51-["x",{"_placeholder":true,"num":1}]"#,
+            r#"51-["x",{"_placeholder":true,"num":0},{"_placeholder":true,"num":0}]"#,
+        ] {
+            assert_eq!(Assembler::default().text(forged), Err(PacketError::Payload));
+        }
     }
 }

@@ -26,6 +26,22 @@ pub struct Args {
     pub attachments: Vec<Bytes>,
 }
 
+impl Args {
+    /// Values in which bytes are marked as the log does it: they become attachments, the first ten.
+    #[must_use]
+    pub fn from_marked(values: &[&str]) -> Self {
+        let (list, attachments) = extract(format!("[{}]", values.join(",")).into());
+        let values: Vec<&RawValue> = serde_json::from_slice(&list).unwrap_or_default();
+        Self { values: values.into_iter().map(|value| value.get().to_owned()).collect(), attachments }
+    }
+
+    /// The values with bytes marked as the log does it.
+    #[must_use]
+    pub fn marked(&self) -> Vec<String> {
+        self.values.iter().map(|value| mark(value, &self.attachments)).collect()
+    }
+}
+
 /// What the log keeps of an event's arguments: bytes alone as bytes, one value as itself, anything else under `$args`.
 #[must_use]
 pub fn publication_payload(args: &Args) -> Payload {
@@ -41,12 +57,16 @@ pub fn publication_payload(args: &Args) -> Payload {
     if args.attachments.is_empty() {
         return Payload::Json(one_line(&text));
     }
-    let embedded = replace_objects(&text, |rest| {
+    Payload::Json(one_line(&mark(&text, &args.attachments)))
+}
+
+/// Puts marked bytes where placeholders name them.
+fn mark(text: &str, attachments: &[Bytes]) -> String {
+    replace_objects(text, |rest| {
         let (length, index) = placeholder(rest)?;
-        let bytes = args.attachments.get(index)?;
+        let bytes = attachments.get(index)?;
         Some((length, format!("{{\"$binary\":\"{}\"}}", BASE64_STANDARD.encode(bytes))))
-    });
-    Payload::Json(one_line(&embedded))
+    })
 }
 
 /// A payload as the arguments of an event, joined by commas, with its attachments.
@@ -81,7 +101,11 @@ fn several(text: &Bytes) -> Option<Bytes> {
 fn extract(text: Bytes) -> (Bytes, Vec<Bytes>) {
     let found = memchr::memmem::find(&text, b"\"$binary\"").is_some();
     // A placeholder that somebody published would name an attachment that is not there.
-    let sound = |text: &&str| found && greatest_placeholder(text).is_none();
+    let sound = |text: &&str| {
+        let mut forged = false;
+        each_placeholder(text, |_| forged = true);
+        found && !forged
+    };
     let Some(plain) = std::str::from_utf8(&text).ok().filter(sound) else { return (text, Vec::new()) };
     let mut attachments = Vec::new();
     let replaced = replace_objects(plain, |rest| {
@@ -92,18 +116,28 @@ fn extract(text: Bytes) -> (Bytes, Vec<Bytes>) {
     (replaced.into(), attachments)
 }
 
-/// Whether every placeholder in a text names one of `count` attachments.
-pub(super) fn placeholders_fit(text: &str, count: usize) -> bool {
-    count == 0 || greatest_placeholder(text).is_none_or(|greatest| greatest < count)
+/// Whether every placeholder in these texts names an attachment of its own among `count`. One that several name would be copied for each
+/// of them, so that a few bytes of text become megabytes.
+pub(super) fn placeholders_fit(texts: &[&str], count: usize) -> bool {
+    let mut named = [false; ATTACHMENTS_MAX];
+    let mut fit = true;
+    for text in texts.iter().filter(|_| count > 0) {
+        each_placeholder(text, |index| {
+            let before =
+                named.get_mut(index).filter(|_| index < count).map(|named| std::mem::replace(named, true));
+            fit &= before == Some(false);
+        });
+    }
+    fit
 }
 
-fn greatest_placeholder(text: &str) -> Option<usize> {
-    let mut greatest = None;
+fn each_placeholder(text: &str, mut visit: impl FnMut(usize)) {
     replace_objects(text, |rest| {
-        greatest = greatest.max(placeholder(rest).map(|(_, index)| index));
+        if let Some((_, index)) = placeholder(rest) {
+            visit(index);
+        }
         None
     });
-    greatest
 }
 
 /// Copies a JSON text; wherever an object begins, `replace` may give the length of what is to go and what comes instead.
@@ -256,8 +290,29 @@ mod tests {
             let (joined, attachments) = arguments(&Payload::Json(Bytes::copy_from_slice(text.as_bytes())));
             assert_eq!((joined.as_ref(), attachments.len()), (text.as_bytes(), 0));
         }
-        assert!(placeholders_fit(r#"["{\"_placeholder\":true,\"num\":9}"]"#, 1));
-        assert!(!placeholders_fit(r#"[{"_placeholder":true,"num":9}]"#, 1));
+        assert!(placeholders_fit(&[r#"["{\"_placeholder\":true,\"num\":9}"]"#], 1));
+        assert!(!placeholders_fit(&[r#"[{"_placeholder":true,"num":9}]"#], 1));
+    }
+
+    #[test]
+    fn marked_values_become_attachments_and_back() {
+        let marked = [r#"{"a":{"$binary":"AAEC"}}"#, "2", r#"{"$binary":"Bw=="}"#];
+        let args = Args::from_marked(&marked);
+        let places = |number| format!(r#"{{"_placeholder":true,"num":{number}}}"#);
+        assert_eq!(args.values, [format!(r#"{{"a":{}}}"#, places(0)), "2".into(), places(1)]);
+        assert_eq!(args.attachments, [Bytes::from_static(&[0, 1, 2]), Bytes::from_static(&[7])]);
+        assert_eq!(args.marked(), marked);
+        assert_eq!(Args::from_marked(&[]), Args::default());
+    }
+
+    #[test]
+    fn an_attachment_is_named_once() {
+        let (first, second) = (r#"{"_placeholder":true,"num":0}"#, r#"{"num":1,"_placeholder":true}"#);
+        assert!(placeholders_fit(&[second, first], 2));
+        assert!(placeholders_fit(&["1"], 2), "one that nobody names harms nobody");
+        assert!(!placeholders_fit(&[first, second, first], 2));
+        assert!(!placeholders_fit(&[&format!("[{first},{first}]")], 2));
+        assert!(!placeholders_fit(&[second], 1));
     }
 
     #[test]

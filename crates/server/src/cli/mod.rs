@@ -59,6 +59,9 @@ struct ServeArgs {
     /// Allow the network lab to break connections on purpose.
     #[arg(long)]
     lab: bool,
+    /// Also listen on the ports that front ends of single services were written for: 3000, 3001, 5000, 8000, 8050.
+    #[arg(long)]
+    classic_ports: bool,
     /// Answer as the official Socket.IO test suites expect; for tests only.
     #[arg(long, hide = true)]
     socketio_conformance: bool,

@@ -5,7 +5,8 @@
 //!            └─────▶ parser ──▶ pending ──4 times a second──▶ server: steps, output
 //! server ──"cancelled" (SSE)──▶ the command is ended
 //! ```
-//! A server that is away for a while is no reason to end the command: what it misses is kept, bounded, and told when it is back.
+//! A server that is away for a while is no reason to end the command: what it misses is kept, bounded, and told when it is back. Lines are counted, so
+//! that those whose answer was lost may be told again, and a hole is seen as one.
 //!
 //! Knows: the jobs API. Does not know: how a server works.
 
@@ -19,6 +20,7 @@ use std::{
 
 use anywire_jobs::{Ended, Parser, ParserKind, Start, Supervisor, Told, read_lines};
 use serde_json::{Map, Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -32,18 +34,45 @@ const TELL_EVERY: Duration = Duration::from_millis(250);
 const LAST_WORD_MAX: Duration = Duration::from_secs(30);
 /// How long the command may take to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(5);
+/// The step of a command that names none.
+const ONLY_STEP: &str = "run";
+/// How long one request may take, and how long one stream is listened to: a server that is gone without a word must not be waited for.
+const REQUEST_MAX: Duration = Duration::from_secs(10);
+const STREAM_MAX: Duration = Duration::from_secs(90);
 /// How many lines wait for the server; before them the oldest go.
 const LINES_MAX: usize = 2000;
+/// How much of them one request brings, in bytes of text.
+const BATCH_BYTES_MAX: usize = 512 << 10;
 /// How many steps wait for the server; more are passed over.
 const STEPS_MAX: usize = 200;
 /// The longest line the server takes, in characters.
 const LINE_CHARS_MAX: usize = 8000;
+/// How many of the last lines explain a failure, and how much of each.
+const LAST_LINES: usize = 3;
+const LAST_LINE_CHARS: usize = 300;
+/// How much of the command line the server takes: arguments, and characters of each.
+const ARGUMENTS_MAX: usize = 256;
+const ARGUMENT_CHARS_MAX: usize = 4000;
+
+/// One line of the command, numbered from 1.
+struct Line {
+    number: u64,
+    is_error: bool,
+    text: String,
+}
+
+impl Line {
+    fn body(&self) -> Value {
+        if self.is_error { json!({ "stream": "err", "text": self.text }) } else { json!(self.text) }
+    }
+}
 
 /// What the server has not been told yet.
 #[derive(Default)]
 struct Pending {
-    lines: VecDeque<String>,
-    cut: u64,
+    lines: VecDeque<Line>,
+    /// How many lines there were.
+    counted: u64,
     /// Steps in their order; the last gathers what changes.
     steps: VecDeque<Map<String, Value>>,
     /// The name of the step that was begun last, and how many were.
@@ -51,15 +80,57 @@ struct Pending {
     count: u32,
     result: Option<Value>,
     error: Option<String>,
+    /// The last lines: they explain a failure.
+    last: VecDeque<String>,
 }
 
 impl Pending {
-    fn line(&mut self, line: &str) {
-        if self.lines.len() == LINES_MAX {
-            self.lines.pop_front();
-            self.cut += 1;
+    fn line(&mut self, is_error: bool, line: &str) {
+        self.counted += 1;
+        if self.last.len() == LAST_LINES {
+            self.last.pop_front();
         }
-        self.lines.push_back(line.chars().take(LINE_CHARS_MAX).collect());
+        self.last.push_back(line.chars().take(LAST_LINE_CHARS).collect());
+        let text = line.chars().take(LINE_CHARS_MAX).collect();
+        self.lines.push_back(Line { number: self.counted, is_error, text });
+        self.keep_newest();
+    }
+
+    fn keep_newest(&mut self) {
+        let surplus = self.lines.len().saturating_sub(LINES_MAX);
+        self.lines.drain(..surplus);
+    }
+
+    /// The oldest lines, as many as one request brings; their numbers follow each other.
+    fn batch(&mut self) -> Vec<Line> {
+        let mut bytes = 0;
+        let fits = |line: &&Line| {
+            bytes += line.text.len();
+            bytes <= BATCH_BYTES_MAX
+        };
+        let count = self.lines.iter().take_while(fits).count();
+        self.lines.drain(..count).collect()
+    }
+
+    /// The server was away: these wait again, unless newer lines have taken their place.
+    fn put_back(&mut self, batch: Vec<Line>) {
+        let next = batch.last().map(|line| line.number + 1);
+        if self.lines.front().map(|line| line.number).is_none_or(|first| Some(first) == next) {
+            batch.into_iter().rev().for_each(|line| self.lines.push_front(line));
+            self.keep_newest();
+        }
+    }
+
+    /// The server took the job for dead while it was away: any step revives it.
+    fn revive(&mut self) {
+        if self.steps.is_empty() {
+            let name = self.unnamed();
+            self.steps.push_back(Map::from_iter([("name".to_owned(), Value::String(name))]));
+        }
+    }
+
+    fn unnamed(&self) -> String {
+        if self.step.is_empty() { ONLY_STEP.to_owned() } else { self.step.clone() }
     }
 
     fn told(&mut self, told: Told) {
@@ -71,8 +142,7 @@ impl Pending {
             return;
         }
         let full = self.steps.len() >= STEPS_MAX;
-        let unnamed = if self.step.is_empty() { "run".to_owned() } else { self.step.clone() };
-        let name = step.filter(|name| !full || *name == self.step).unwrap_or(unnamed);
+        let name = step.filter(|name| !full || *name == self.step).unwrap_or_else(|| self.unnamed());
         if name != self.step || self.steps.is_empty() {
             self.count += u32::from(name != self.step);
             self.step.clone_from(&name);
@@ -105,20 +175,25 @@ impl Job {
         if let Some(value) = &self.authorization {
             request = request.header("Authorization", value);
         }
+        let request = request.config().timeout_global(Some(REQUEST_MAX)).build();
         let mut response = request.send(body.to_string()).map_err(away)?;
         let status = response.status().as_u16();
         let text = response.body_mut().read_to_string().map_err(away)?;
         match status {
             200..300 => Ok(serde_json::from_str(&text).unwrap_or_default()),
             429 | 500.. => Err(Refused::Away(refusal(status, &text))),
+            404 | 409 => Err(Refused::Over),
             _ => Err(Refused::No(refusal(status, &text))),
         }
     }
 
     fn start(&mut self, title: &str, argv: &[String]) -> Result<(), String> {
+        let argument = |text: &String| text.chars().take(ARGUMENT_CHARS_MAX).collect::<String>();
+        let argv: Vec<String> = argv.iter().take(ARGUMENTS_MAX).map(argument).collect();
         let body = json!({ "title": title, "total_steps": 1, "argv": argv });
         let state = self.post("/api/progress", &body).map_err(|refused| match refused {
             Refused::Away(why) | Refused::No(why) => format!("{}: {why}", self.url),
+            Refused::Over => format!("{}: there is no jobs API; see --url", self.url),
         })?;
         self.id = state["session_id"].as_str().unwrap_or_default().to_owned();
         Ok(())
@@ -126,31 +201,20 @@ impl Job {
 
     /// Tells what there is. What could not be told for now goes back.
     fn tell(&self, pending: &Mutex<Pending>) {
-        let (lines, cut, steps) = {
-            let mut pending = lock(pending);
-            (
-                std::mem::take(&mut pending.lines),
-                std::mem::take(&mut pending.cut),
-                std::mem::take(&mut pending.steps),
-            )
-        };
-        let mut words: Vec<&str> = lines.iter().map(String::as_str).collect();
-        let said = format!("… {cut} lines cut");
-        if cut > 0 {
-            words.truncate(LINES_MAX - 1);
-            words.insert(0, &said);
-        }
         let path = format!("/api/jobs/{}/log", self.id);
-        if !words.is_empty() && matches!(self.post(&path, &json!({ "lines": words })), Err(Refused::Away(_)))
-        {
-            let mut pending = lock(pending);
-            let newer = std::mem::take(&mut pending.lines);
-            pending.cut += cut;
-            lines.iter().chain(&newer).for_each(|line| pending.line(line));
+        loop {
+            let batch = lock(pending).batch();
+            let Some(first) = batch.first().map(|line| line.number) else { break };
+            let lines: Vec<Value> = batch.iter().map(Line::body).collect();
+            if let Err(Refused::Away(_)) = self.post(&path, &json!({ "first": first, "lines": lines })) {
+                lock(pending).put_back(batch);
+                return;
+            }
         }
+        let steps = std::mem::take(&mut lock(pending).steps);
         for (index, step) in steps.iter().enumerate() {
             let told = self.post(&format!("/api/progress/{}/step", self.id), &Value::Object(step.clone()));
-            if matches!(told, Err(Refused::Away(_))) {
+            if let Err(Refused::Away(_)) = told {
                 let mut pending = lock(pending);
                 for step in steps.iter().skip(index).rev() {
                     pending.steps.push_front(step.clone());
@@ -161,42 +225,38 @@ impl Job {
     }
 
     /// The end, if need be again and again for a while.
-    fn end(&self, ended: &Ended, program: &str, pending: &Mutex<Pending>) {
+    fn end(&self, end: &End, program: &str, pending: &Mutex<Pending>) {
         let until = Instant::now() + LAST_WORD_MAX;
-        let (path, body) = {
-            let pending = lock(pending);
-            match (ended, &pending.error) {
-                (Ended::Exited(0), None) => ("complete", json!({ "result": pending.result })),
-                (_, Some(error)) => ("fail", json!({ "error": error })),
-                _ => ("fail", json!({ "error": words(ended, program) })),
-            }
-        };
+        let (path, mut body) = last_word(end, program, &mut lock(pending));
         loop {
             self.tell(pending);
             match self.post(&format!("/api/progress/{}/{path}", self.id), &body) {
-                Ok(_) => return,
+                // Over: cancelled or forgotten by somebody, and that is its end.
+                Ok(_) | Err(Refused::Over) => return,
                 Err(Refused::Away(_)) if Instant::now() < until => std::thread::sleep(Duration::from_secs(1)),
+                Err(Refused::No(why)) if body != json!({}) && path == "complete" => {
+                    say(&format!("the result is left out: {why}"));
+                    body = json!({});
+                }
                 Err(Refused::Away(why) | Refused::No(why)) => {
-                    // Cancelled by somebody: then that is its end.
-                    tracing::debug!(why);
-                    return;
+                    return say(&format!("the server did not hear of the end: {why}"));
                 }
             }
         }
     }
 
     /// Waits until somebody cancels the job; comes again when the stream ends.
-    fn watch(&self, cancelled: &CancellationToken) {
+    fn watch(&self, pending: &Mutex<Pending>, cancelled: &CancellationToken) {
         let mut last = None;
         loop {
-            if self.stream(&mut last) {
+            if self.stream(&mut last, pending) {
                 return cancelled.cancel();
             }
             std::thread::sleep(Duration::from_secs(1));
         }
     }
 
-    fn stream(&self, last: &mut Option<String>) -> bool {
+    fn stream(&self, last: &mut Option<String>, pending: &Mutex<Pending>) -> bool {
         let mut request = self.agent.get(format!("{}/api/video-progress/{}", self.url, self.id));
         if let Some(value) = &self.authorization {
             request = request.header("Authorization", value);
@@ -204,6 +264,7 @@ impl Job {
         if let Some(last) = last.as_ref() {
             request = request.header("Last-Event-ID", last);
         }
+        let request = request.config().timeout_global(Some(STREAM_MAX)).build();
         let Ok(mut response) = request.call() else { return false };
         for line in BufReader::new(response.body_mut().as_reader()).lines().map_while(Result::ok) {
             if let Some(cursor) = line.strip_prefix("id: ") {
@@ -212,9 +273,41 @@ impl Job {
             if line == "event: cancelled" {
                 return true;
             }
+            if line.strip_prefix("data: ").is_some_and(is_interrupted) {
+                lock(pending).revive();
+            }
         }
         false
     }
+}
+
+fn is_interrupted(data: &str) -> bool {
+    serde_json::from_str::<Value>(data).is_ok_and(|state| state["status"] == "interrupted")
+}
+
+/// How it ended, and whether because somebody here wanted it to.
+struct End {
+    ended: Ended,
+    by_hand: bool,
+}
+
+fn last_word(end: &End, program: &str, pending: &mut Pending) -> (&'static str, Value) {
+    match (&end.ended, pending.error.take()) {
+        _ if end.by_hand => ("cancel", json!({})),
+        (Ended::Exited(0), None) => ("complete", json!({ "result": pending.result })),
+        (_, Some(error)) => ("fail", json!({ "error": error })),
+        (ended, None) => {
+            let why = [words(ended, program), Vec::from(std::mem::take(&mut pending.last)).join(" / ")];
+            let said = why.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(": ");
+            ("fail", json!({ "error": said }))
+        }
+    }
+}
+
+/// For whoever sits at the terminal; nobody may.
+fn say(words: &str) {
+    use std::io::Write as _;
+    let _gone = writeln!(std::io::stderr(), "anywire: {words}");
 }
 
 enum Refused {
@@ -222,6 +315,8 @@ enum Refused {
     Away(String),
     /// It will not.
     No(String),
+    /// The job has ended by somebody's wish, or is forgotten.
+    Over,
 }
 
 fn lock(pending: &Mutex<Pending>) -> std::sync::MutexGuard<'_, Pending> {
@@ -252,16 +347,16 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, String> {
     let url = args.server.url.trim_end_matches('/').to_owned();
     let mut job = Job { agent: agent(), url, authorization: authorization(&args.server), id: String::new() };
     job.start(&title, &argv)?;
-    eprintln!("anywire: live at {}/jobs/{}", job.url, job.id);
+    say(&format!("live at {}/jobs/{}", job.url, job.id));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("the runtime could not start: {error}"))?;
     let job = Arc::new(job);
-    let (ended, pending) = runtime.block_on(follow(args, parser, &job))?;
-    job.end(&ended, &argv[0], &pending);
-    if !matches!(ended, Ended::Exited(0)) {
-        eprintln!("anywire: {}", words(&ended, &argv[0]));
+    let (end, pending) = runtime.block_on(follow(args, parser, &job))?;
+    job.end(&end, &argv[0], &pending);
+    if !matches!(end.ended, Ended::Exited(0)) {
+        say(&words(&end.ended, &argv[0]));
     }
-    Ok(ExitCode::from(match ended {
+    Ok(ExitCode::from(match end.ended {
         Ended::Exited(code) => u8::try_from(code).unwrap_or(1),
         Ended::Signalled(signal) => u8::try_from(128 + signal).unwrap_or(1),
         Ended::Missing => 127,
@@ -273,7 +368,8 @@ async fn follow(
     args: &RunArgs,
     mut parser: Parser,
     job: &Arc<Job>,
-) -> Result<(Ended, Arc<Mutex<Pending>>), String> {
+) -> Result<(End, Arc<Mutex<Pending>>), String> {
+    let mut asked = Asked::new().map_err(|error| format!("signals cannot be heard: {error}"))?;
     let environment: Vec<_> = std::env::vars_os().collect();
     let directory = std::env::current_dir().map_err(|error| format!("the working directory: {error}"))?;
     let start = Start { argv: &args.command, environment: &environment, directory: &directory, grace: GRACE };
@@ -287,28 +383,54 @@ async fn follow(
     let pending = Arc::new(Mutex::new(Pending::default()));
     let done = CancellationToken::new();
     let teller = tell_all_the_while(Arc::clone(job), Arc::clone(&pending), done.clone());
-    watch_all_the_while(Arc::clone(job), stop.clone());
+    watch_all_the_while(Arc::clone(job), Arc::clone(&pending), stop.clone());
+    let mut by_hand = false;
     loop {
         tokio::select! {
             line = lines.recv() => match line {
-                Some((is_error, line)) => {
-                    show(is_error, &line);
-                    let told = parser.read(&line);
-                    let mut pending = lock(&pending);
-                    if !told.hidden {
-                        pending.line(&line);
-                    }
-                    pending.told(told);
-                }
+                Some((is_error, line)) => take(&mut parser, &pending, is_error, &line),
                 None => break,
             },
-            _ = tokio::signal::ctrl_c() => stop.cancel(),
+            () = asked.any() => {
+                by_hand = true;
+                stop.cancel();
+            }
         }
     }
     let ended = ended.await.map_err(|error| error.to_string())?;
     done.cancel();
     let _told = teller.join();
-    Ok((ended, pending))
+    Ok((End { ended, by_hand }, pending))
+}
+
+/// The ways in which a terminal asks a program to end.
+struct Asked([Signal; 3]);
+
+impl Asked {
+    fn new() -> std::io::Result<Self> {
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let [interrupt, terminate, hangup] = kinds.map(signal);
+        Ok(Self([interrupt?, terminate?, hangup?]))
+    }
+
+    async fn any(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+fn take(parser: &mut Parser, pending: &Mutex<Pending>, is_error: bool, line: &str) {
+    show(is_error, line);
+    let told = parser.read(line);
+    let mut pending = lock(pending);
+    if !told.hidden {
+        pending.line(is_error, line);
+    }
+    pending.told(told);
 }
 
 fn show(is_error: bool, line: &str) {
@@ -332,8 +454,8 @@ fn tell_all_the_while(
 }
 
 /// Ends with the process.
-fn watch_all_the_while(job: Arc<Job>, stop: CancellationToken) {
-    std::thread::spawn(move || job.watch(&stop));
+fn watch_all_the_while(job: Arc<Job>, pending: Arc<Mutex<Pending>>, stop: CancellationToken) {
+    std::thread::spawn(move || job.watch(&pending, &stop));
 }
 
 #[cfg(test)]
@@ -358,13 +480,67 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_the_server_is_bounded_and_the_cut_is_counted() {
+    fn what_waits_for_the_server_is_bounded_and_numbers_tell_what_went() {
         let mut pending = Pending::default();
         for number in 0..LINES_MAX + 10 {
-            pending.line(&number.to_string());
+            pending.line(false, &number.to_string());
             pending.told(step(&number.to_string(), 0.0));
         }
-        assert_eq!((pending.lines.len(), pending.cut, pending.steps.len()), (LINES_MAX, 10, STEPS_MAX));
-        assert_eq!(pending.lines[0], "10");
+        assert_eq!((pending.lines.len(), pending.steps.len()), (LINES_MAX, STEPS_MAX));
+        assert_eq!((pending.lines[0].number, pending.lines[0].text.as_str()), (11, "10"));
+    }
+
+    #[test]
+    fn lines_that_could_not_be_told_wait_in_their_place_or_give_way_to_newer_ones() {
+        let mut pending = Pending::default();
+        let numbers = |pending: &Pending| pending.lines.iter().map(|line| line.number).collect::<Vec<_>>();
+        (0..3).for_each(|_| pending.line(true, "x"));
+        let batch = pending.batch();
+        pending.line(false, "y");
+        pending.put_back(batch);
+        assert_eq!(numbers(&pending), [1, 2, 3, 4]);
+        assert_eq!(pending.lines[0].body(), json!({ "stream": "err", "text": "x" }));
+        let batch = pending.batch();
+        (0..LINES_MAX + 1).for_each(|_| pending.line(false, "z"));
+        pending.put_back(batch);
+        assert_eq!(pending.lines.front().map(|line| line.number), Some(6));
+        pending.lines.clear();
+        let long = "x".repeat(LINE_CHARS_MAX);
+        (0..100).for_each(|_| pending.line(false, &long));
+        assert_eq!(pending.batch().len(), BATCH_BYTES_MAX / LINE_CHARS_MAX);
+    }
+
+    #[test]
+    fn a_job_that_was_taken_for_dead_is_revived_by_the_step_it_is_in() {
+        let mut pending = Pending::default();
+        pending.revive();
+        assert_eq!(pending.steps.pop_front(), Some(Map::from_iter([("name".to_owned(), json!("run"))])));
+        pending.told(step("a", 10.0));
+        pending.steps.clear();
+        pending.revive();
+        assert_eq!(pending.steps.pop_front().map(|step| step["name"].clone()), Some(json!("a")));
+    }
+
+    #[test]
+    fn the_last_word_says_who_ended_it() {
+        let end = |ended, by_hand| End { ended, by_hand };
+        let mut pending = Pending { result: Some(json!(7)), ..Pending::default() };
+        assert_eq!(last_word(&end(Ended::Signalled(15), true), "x", &mut pending).0, "cancel");
+        assert_eq!(
+            last_word(&end(Ended::Exited(0), false), "x", &mut pending),
+            ("complete", json!({ "result": 7 }))
+        );
+        pending.error = Some("no".to_owned());
+        assert_eq!(
+            last_word(&end(Ended::Exited(1), false), "x", &mut pending),
+            ("fail", json!({ "error": "no" }))
+        );
+        let mut fails = |words: &str| {
+            let expected = ("fail", json!({ "error": words }));
+            assert_eq!(last_word(&end(Ended::Exited(1), false), "x", &mut pending), expected);
+            (0..9).for_each(|number| pending.line(true, &number.to_string()));
+        };
+        fails("x ended with status 1");
+        fails("x ended with status 1: 6 / 7 / 8");
     }
 }

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::ServeArgs;
 use crate::{
-    Anywire, Config, ConfigError, Settings,
+    Anywire, Config, ConfigError, Settings, classic,
     config::{LogFormat, LoggingSection},
     conformance,
     limits::raise_open_files,
@@ -41,7 +41,11 @@ pub(super) fn config(args: &ServeArgs) -> Result<Config, ConfigError> {
     if let Ok(listen) = std::env::var(LISTEN_VARIABLE) {
         settings.set("listen", Value::String(listen), LISTEN_VARIABLE)?;
     }
-    settings.finish()
+    let mut config = settings.finish()?;
+    if args.classic_ports {
+        classic::open(&mut config);
+    }
+    Ok(config)
 }
 
 /// The configuration without what must not be shown.

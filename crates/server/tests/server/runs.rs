@@ -1,6 +1,6 @@
 //! Commands as processes of a real server: `anywire run`, and what is left when the server is killed.
 
-use std::{io::Read, net::TcpStream, time::Instant};
+use std::{io::Read, net::TcpStream, process::Stdio, time::Instant};
 
 use serde_json::Value;
 
@@ -84,10 +84,9 @@ fn a_command_of_a_terminal_is_live_on_the_server_and_its_status_is_passed_on() {
         (&state["status"], &state["kind"], &state["title"]),
         (&"failed".into(), &"command".into(), &"Build".into())
     );
-    assert_eq!(
-        (&state["steps"][1]["name"], &state["error"]["message"]),
-        (&"two".into(), &"sh ended with status 3".into())
-    );
+    assert_eq!(state["steps"][1]["name"], "two");
+    let message = state["error"]["message"].as_str().expect("a message");
+    assert!(message.starts_with("sh ended with status 3: ") && message.contains("[2/2] two"), "{message}");
     let mut lines = log(&server, &id);
     lines.sort();
     assert_eq!(lines, ["[1/2] one", "[2/2] two", "talk"]);
@@ -116,6 +115,68 @@ fn cancelling_on_the_server_ends_the_command_in_the_terminal() {
     let output = running.join().expect("joined").expect("it ran");
     assert_ne!(output.status.code(), Some(0));
     assert!(!pids.iter().any(|pid| runs(pid)), "{pids:?}");
+}
+
+#[test]
+fn a_command_of_a_terminal_outlives_its_server_and_nothing_it_says_is_lost_or_told_twice() {
+    let data = tempfile::tempdir().expect("a directory");
+    let gate = |name: &str| data.path().join(name).display().to_string();
+    let server = Process::serve("127.0.0.1:0", data.path(), &[]);
+    let wait = |name: &str| format!("until [ -e {} ]; do sleep 0.02; done", gate(name));
+    let script = format!(
+        "echo one; {}; echo two; echo three >&2; touch {}; {}; echo four",
+        wait("away"),
+        gate("said"),
+        wait("back")
+    );
+    let running = program(&["run", "--url", &server.url(), "--", "sh", "-c", &script])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut running = running.expect("it runs");
+    let id = until("the job", || {
+        let jobs = get(&server, "/api/jobs?kind=command&state=running");
+        jobs["jobs"][0]["session_id"].as_str().map(str::to_owned)
+    });
+    until("its line", || (log(&server, &id) == ["one"]).then_some(()));
+    let address = server.address.to_string();
+    server.kill();
+    std::fs::write(gate("away"), "").expect("written");
+    until("what nobody hears", || std::path::Path::new(&gate("said")).exists().then_some(()));
+    let server = Process::serve(&address, data.path(), &[]);
+    // It says nothing now; that it runs is seen all the same.
+    until("its revival", || {
+        (get(&server, &format!("/api/progress/{id}"))["status"] == "running").then_some(())
+    });
+    std::fs::write(gate("back"), "").expect("written");
+    assert_eq!(running.wait().expect("its end").code(), Some(0));
+    assert_eq!(get(&server, &format!("/api/progress/{id}"))["status"], "succeeded");
+    let mut lines = log(&server, &id);
+    lines.sort();
+    assert_eq!(lines, ["four", "one", "three", "two"]);
+}
+
+#[test]
+fn a_terminal_that_ends_its_command_cancels_the_job() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let data = tempfile::tempdir().expect("a directory");
+    let server = Process::serve("127.0.0.1:0", data.path(), &[]);
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let running = program(&["run", "--url", &server.url(), "--", "sh", "-c", "echo $$; sleep 600"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut running = running.expect("it runs");
+        let id = until("the job", || {
+            let jobs = get(&server, "/api/jobs?kind=command&state=running");
+            jobs["jobs"][0]["session_id"].as_str().map(str::to_owned)
+        });
+        let pids = until("its line", || Some(log(&server, &id)).filter(|lines| lines.len() == 1));
+        kill_process(Pid::from_child(&running), signal).expect("a signal");
+        assert_ne!(running.wait().expect("its end").code(), Some(0));
+        assert_eq!(get(&server, &format!("/api/progress/{id}"))["status"], "cancelled");
+        assert!(!pids.iter().any(|pid| runs(pid)), "{pids:?}");
+    }
 }
 
 #[test]

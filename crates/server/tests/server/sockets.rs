@@ -55,6 +55,10 @@ async fn a_back_end_emits_to_one_socket_asks_it_and_puts_it_out() {
     let answer = emit(json!({ "args": [1, { "a": 2 }] })).await;
     assert_eq!(answer.json(), json!({ "answered": false, "answer": null }));
     assert_eq!(socket.next().await, r#"42["hello",1,{"a":2}]"#);
+    emit(json!({ "args": [{ "$binary": "AAEC" }] })).await;
+    assert_eq!(socket.next().await, r#"451-["hello",{"_placeholder":true,"num":0}]"#);
+    let attachment = socket.0.next().await.expect("open").expect("a frame");
+    assert_eq!(attachment.as_payload()[..], [0, 1, 2]);
     let (asked, ()) = tokio::join!(emit(json!({ "timeout_ms": 30_000 })), async {
         assert_eq!(socket.next().await, r#"420["hello"]"#);
         socket.send(r#"430["yes"]"#).await;

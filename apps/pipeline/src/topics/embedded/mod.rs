@@ -18,8 +18,8 @@ use std::{
 };
 
 use anywire_log::{
-    Batch, BoxFuture, Channel, ChannelPattern, Event, EventName, Keep, Log, Offset, Payload, Publication,
-    ReadRequest, Retention, RetentionRule,
+    AppendError, Batch, BoxFuture, Channel, ChannelPattern, Event, EventName, Keep, Log, Offset, Payload,
+    Publication, ReadRequest, Retention, RetentionRule,
 };
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,8 @@ use member::EmbeddedMember;
 const WAITING_MAX: usize = 4096;
 /// How many records one append holds at most.
 const APPEND_MAX: usize = 1024;
+/// How many bytes one append holds at most, beside its last record: the log does not take batches of any size.
+const APPEND_BYTES_MAX: usize = 16 << 20;
 
 const TOPIC_PREFIX: &str = "$pipeline.topic.";
 const GROUP_PREFIX: &str = "$pipeline.group.";
@@ -64,7 +66,6 @@ pub(crate) struct EmbeddedTopics {
     shared: Arc<Shared>,
     writer: mpsc::Sender<Write>,
     broker: watch::Sender<Broker>,
-    record_bytes_max: usize,
 }
 
 /// What the writer and the members share.
@@ -107,7 +108,6 @@ impl EmbeddedTopics {
     pub(crate) async fn open(
         log: Arc<Log>,
         topics: BTreeMap<TopicName, u32>,
-        record_bytes_max: usize,
     ) -> Result<Arc<Self>, TopicsError> {
         let shared = Arc::new(Shared {
             log,
@@ -125,22 +125,16 @@ impl EmbeddedTopics {
         }
         let (writer, waiting) = mpsc::channel(WAITING_MAX);
         tokio::spawn(write(Arc::clone(&shared), waiting));
-        Ok(Arc::new(Self { shared, writer, broker: watch::Sender::new(Broker::Up), record_bytes_max }))
+        Ok(Arc::new(Self { shared, writer, broker: watch::Sender::new(Broker::Up) }))
     }
 
-    fn check(&self, topic: &TopicName, records: &[NewRecord]) -> Result<u32, ProduceError> {
+    /// How many partitions a topic has.
+    fn partitions(&self, topic: &TopicName) -> Result<u32, ProduceError> {
         let unknown = || {
             let known: Vec<&str> = self.shared.topics.keys().map(TopicName::as_str).collect();
             ProduceError::UnknownTopic { topic: topic.clone(), known: known.join(", ") }
         };
-        let partitions = *self.shared.topics.get(topic).ok_or_else(unknown)?;
-        let too_large = records.iter().map(weight).find(|bytes| *bytes > self.record_bytes_max);
-        match too_large {
-            Some(bytes) => {
-                Err(ProduceError::TooLarge { topic: topic.clone(), bytes, max: self.record_bytes_max })
-            }
-            None => Ok(partitions),
-        }
+        self.shared.topics.get(topic).copied().ok_or_else(unknown)
     }
 }
 
@@ -158,10 +152,10 @@ impl Topics for EmbeddedTopics {
         topic: &TopicName,
         records: Vec<NewRecord>,
     ) -> BoxFuture<'static, Result<Vec<Place>, ProduceError>> {
-        let checked = self.check(topic, &records);
+        let partitions = self.partitions(topic);
         let (topic, writer, shared) = (topic.clone(), self.writer.clone(), Arc::clone(&self.shared));
         Box::pin(async move {
-            let partitions = checked?;
+            let partitions = partitions?;
             let closed = || ProduceError::Away { detail: "the server is stopping".to_owned() };
             let mut answers = Vec::with_capacity(records.len());
             for record in records {
@@ -395,25 +389,42 @@ const READ_BYTES_MAX: usize = 4 << 20;
 async fn write(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Write>) {
     let mut writes = Vec::with_capacity(APPEND_MAX);
     while waiting.recv_many(&mut writes, APPEND_MAX).await > 0 {
-        let writes = std::mem::take(&mut writes);
-        let (batch, places, ends) = match number(&shared, &writes) {
-            Ok(numbered) => numbered,
-            Err(error) => {
-                answer_all(writes, &ProduceError::Failed { detail: error.to_string() });
-                continue;
-            }
-        };
-        match shared.log.append(batch).await {
-            Ok(_) => {
-                shared.ends.write().extend(ends);
-                shared.wake();
-                for (write, place) in writes.into_iter().zip(places) {
-                    // Whoever asked may be gone: the record is kept all the same.
-                    let _gone = write.answer.send(Ok(place));
-                }
-            }
-            Err(error) => answer_all(writes, &ProduceError::Away { detail: error.to_string() }),
+        while !writes.is_empty() {
+            let rest = writes.split_off(fitting(&writes));
+            append(&shared, std::mem::replace(&mut writes, rest)).await;
         }
+    }
+}
+
+/// How many of them go into one append.
+fn fitting(writes: &[Write]) -> usize {
+    let mut bytes = 0;
+    let before = writes.iter().take_while(|write| {
+        let more = bytes < APPEND_BYTES_MAX;
+        bytes += weight(&write.record);
+        more
+    });
+    before.count()
+}
+
+async fn append(shared: &Shared, writes: Vec<Write>) {
+    let (batch, places, ends) = match number(shared, &writes) {
+        Ok(numbered) => numbered,
+        Err(error) => return answer_all(writes, &ProduceError::Failed { detail: error.to_string() }),
+    };
+    match shared.log.append(batch).await {
+        Ok(_) => {
+            shared.ends.write().extend(ends);
+            shared.wake();
+            for (write, place) in writes.into_iter().zip(places) {
+                // Whoever asked may be gone: the record is kept all the same.
+                let _gone = write.answer.send(Ok(place));
+            }
+        }
+        Err(error @ AppendError::Busy { .. }) => {
+            answer_all(writes, &ProduceError::Busy { detail: error.to_string() })
+        }
+        Err(error) => answer_all(writes, &ProduceError::Away { detail: error.to_string() }),
     }
 }
 

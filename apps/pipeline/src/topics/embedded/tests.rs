@@ -8,7 +8,7 @@ use anywire_log::{Log, MemoryEngine, RetentionRules, SystemClock, TailConfig};
 use bytes::Bytes;
 
 use super::{EmbeddedTopics, channels};
-use crate::topics::{NewRecord, Place, ProduceError, TopicName, Topics, contract};
+use crate::topics::{NewRecord, Place, TopicName, Topics, contract};
 
 fn log(records_max: u64) -> Arc<Log> {
     let rules = RetentionRules::new(channels(records_max, 1 << 30), anywire_log::Retention::default());
@@ -19,7 +19,7 @@ fn log(records_max: u64) -> Arc<Log> {
 async fn open(log: &Arc<Log>) -> Arc<EmbeddedTopics> {
     let topic = TopicName::new(contract::TOPIC).expect("a name");
     let topics = BTreeMap::from([(topic, contract::PARTITIONS)]);
-    EmbeddedTopics::open(Arc::clone(log), topics, 10_000).await.expect("opened")
+    EmbeddedTopics::open(Arc::clone(log), topics).await.expect("opened")
 }
 
 fn record(value: String) -> NewRecord {
@@ -79,12 +79,4 @@ async fn a_group_behind_retention_goes_on_with_the_oldest_record() {
     let lags = topics.lag("g", &[name]).await.expect("measured");
     let lag = lags.iter().find(|lag| lag.partition == places[0].partition).expect("the partition");
     assert_eq!((lag.begin, lag.end), (15, 25));
-}
-
-#[tokio::test]
-async fn a_record_that_is_too_large_is_refused_with_its_size() {
-    let topics = open(&log(100)).await;
-    let name = TopicName::new(contract::TOPIC).expect("a name");
-    let error = topics.produce(&name, vec![record("x".repeat(20_000))]).await.expect_err("too large");
-    assert_eq!(error, ProduceError::TooLarge { topic: name, bytes: 20_001, max: 10_000 });
 }

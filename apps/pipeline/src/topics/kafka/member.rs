@@ -204,6 +204,14 @@ fn check(error: KafkaError) -> Result<(), TopicsError> {
     use RDKafkaErrorCode as Code;
     match error.rdkafka_error_code() {
         Some(Code::Fatal | Code::PollExceeded | Code::UnknownMemberId) => Err(failed(error)),
+        // Somebody has to allow it: that must be seen, not only waited for.
+        Some(
+            Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::SaslAuthenticationFailed
+            | Code::Authentication,
+        ) => Err(failed(error)),
         _ => {
             tracing::debug!(%error, "a consumer waits for its broker");
             Ok(())

@@ -20,7 +20,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
     error::{KafkaError, RDKafkaErrorCode},
-    message::{BorrowedMessage, Header, Headers as _, OwnedHeaders},
+    message::{BorrowedHeaders, BorrowedMessage, Header, Headers as _, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
 };
 use tokio::sync::watch;
@@ -41,6 +41,10 @@ use member::KafkaMember;
 const ASK_MAX: Duration = Duration::from_secs(5);
 /// How often the broker is asked whether it is there.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
+/// The largest message librdkafka knows.
+const MESSAGE_BYTES_MAX: &str = "1000000000";
+/// Under which name a header is passed on whose own name is no text.
+const UNREADABLE_HEADER: &str = "anywire-unreadable-header";
 /// How long a record may wait for the broker.
 const DELIVERY_MS_MAX: &str = "10000";
 
@@ -54,7 +58,6 @@ struct Shared {
     settings: ClientConfig,
     names: Vec<TopicName>,
     partitions_new: i32,
-    record_bytes_max: usize,
     /// The topics of the broker as far as they are known.
     topics: RwLock<BTreeMap<TopicName, u32>>,
     broker: watch::Sender<Broker>,
@@ -145,14 +148,14 @@ impl KafkaTopics {
             .set("enable.idempotence", "true")
             .set("linger.ms", "2")
             .set("allow.auto.create.topics", "false")
-            .set("message.max.bytes", (config.record_bytes_max + 100_000).to_string())
+            // How large a record may be is the broker's word: a dead letter may be larger than what our own callers may send.
+            .set("message.max.bytes", MESSAGE_BYTES_MAX)
             .create_with_context(Ear::default())
             .map_err(failed)?;
         let shared = Arc::new(Shared {
             settings,
             names,
             partitions_new: i32::try_from(config.partitions).unwrap_or(1),
-            record_bytes_max: config.record_bytes_max,
             topics: RwLock::default(),
             broker: watch::Sender::new(Broker::Away { reason: "not asked yet".to_owned() }),
             asking: Mutex::default(),
@@ -179,20 +182,20 @@ impl Topics for KafkaTopics {
     ) -> BoxFuture<'static, Result<Vec<Place>, ProduceError>> {
         let (topic, producer, shared) = (topic.clone(), self.producer.clone(), Arc::clone(&self.shared));
         Box::pin(async move {
-            shared.check(&topic, &records)?;
+            shared.check(&topic)?;
             let mut deliveries = Vec::with_capacity(records.len());
             for record in &records {
-                deliveries.push(
-                    enqueue(&producer, &topic, record)
-                        .await
-                        .map_err(|error| shared.refusal(&topic, &error))?,
-                );
+                let queued = enqueue(&producer, &topic, record).await;
+                let delivery = queued.map_err(|error| shared.refusal(&topic, record, &error))?;
+                deliveries.push((record, delivery));
             }
             let mut places = Vec::with_capacity(deliveries.len());
-            for delivery in deliveries {
+            for (record, delivery) in deliveries {
                 let gone = |_| ProduceError::Away { detail: "the producer ended".to_owned() };
-                let delivered =
-                    delivery.await.map_err(gone)?.map_err(|(error, _)| shared.refusal(&topic, &error))?;
+                let delivered = delivery
+                    .await
+                    .map_err(gone)?
+                    .map_err(|(error, _)| shared.refusal(&topic, record, &error))?;
                 let number = u32::try_from(delivered.partition).unwrap_or_default();
                 let partition = Partition { topic: topic.clone(), number };
                 places.push(Place { partition, offset: u64::try_from(delivered.offset).unwrap_or_default() });
@@ -207,7 +210,10 @@ impl Topics for KafkaTopics {
 
     fn read(&self, place: &Place) -> BoxFuture<'static, Result<Option<Record>, TopicsError>> {
         let (shared, place) = (Arc::clone(&self.shared), place.clone());
-        Box::pin(async move { blocking(move || shared.read(&place)).await })
+        Box::pin(async move {
+            let found = blocking(move || Ok((shared.first_from(&place)?, place))).await?;
+            Ok(found.0.filter(|record| record.place == found.1))
+        })
     }
 
     fn lag(
@@ -232,7 +238,7 @@ async fn enqueue(
 ) -> Result<rdkafka::producer::DeliveryFuture, KafkaError> {
     let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
     for (key, value) in &record.headers {
-        headers = headers.insert(Header { key, value: Some(&value[..]) });
+        headers = headers.insert(Header { key, value: value.as_deref() });
     }
     let mut message = FutureRecord::to(topic.as_str()).headers(headers);
     message.key = record.key.as_deref();
@@ -254,18 +260,12 @@ async fn enqueue(
 }
 
 impl Shared {
-    fn check(&self, topic: &TopicName, records: &[NewRecord]) -> Result<(), ProduceError> {
-        let topics = self.topics.read();
-        if !topics.is_empty() && !topics.contains_key(topic) && !self.names.contains(topic) {
-            return Err(self.unknown(topic));
-        }
-        let too_large = records.iter().map(super::weight).find(|bytes| *bytes > self.record_bytes_max);
-        match too_large {
-            Some(bytes) => {
-                Err(ProduceError::TooLarge { topic: topic.clone(), bytes, max: self.record_bytes_max })
-            }
-            None => Ok(()),
-        }
+    fn check(&self, topic: &TopicName) -> Result<(), ProduceError> {
+        let unknown = {
+            let topics = self.topics.read();
+            !topics.is_empty() && !topics.contains_key(topic) && !self.names.contains(topic)
+        };
+        if unknown { Err(self.unknown(topic)) } else { Ok(()) }
     }
 
     fn unknown(&self, topic: &TopicName) -> ProduceError {
@@ -275,16 +275,15 @@ impl Shared {
     }
 
     /// Why the broker or the library did not take a record.
-    fn refusal(&self, topic: &TopicName, error: &KafkaError) -> ProduceError {
+    fn refusal(&self, topic: &TopicName, record: &NewRecord, error: &KafkaError) -> ProduceError {
         use RDKafkaErrorCode as Code;
         let detail = error.to_string();
         match error.rdkafka_error_code() {
             Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
                 self.unknown(topic)
             }
-            Some(Code::MessageSizeTooLarge) => {
-                let max = self.record_bytes_max;
-                ProduceError::TooLarge { topic: topic.clone(), bytes: max, max }
+            Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
+                ProduceError::BrokerTooLarge { topic: topic.clone(), bytes: super::weight(record) }
             }
             Some(Code::QueueFull) => ProduceError::Busy { detail },
             Some(Code::MessageTimedOut | Code::BrokerTransportFailure | Code::AllBrokersDown) => {
@@ -297,11 +296,14 @@ impl Shared {
     fn consumer(&self, group: &str) -> Result<BaseConsumer<Ear>, TopicsError> {
         let mut settings = self.settings.clone();
         settings.set("group.id", group).set("enable.auto.commit", "false").set("auto.offset.reset", "error");
+        // Without it one who reads where nothing more comes would wait for the whole time there is.
+        settings.set("enable.partition.eof", "true");
         settings.create_with_context(Ear::default()).map_err(failed)
     }
 
-    /// Reads one record by assigning its partition from its offset on.
-    fn read(&self, place: &Place) -> Result<Option<Record>, TopicsError> {
+    /// Reads the first record from a place on, by assigning its partition. It has a greater offset where compaction took the one that was
+    /// there or the place holds a transaction's mark; there is none when nothing but such marks follows.
+    fn first_from(&self, place: &Place) -> Result<Option<Record>, TopicsError> {
         let mut reading = self.reading.lock();
         let reader = match &mut *reading {
             Some(reader) => reader,
@@ -317,7 +319,8 @@ impl Shared {
         list.add_partition_offset(topic, number, Offset::Offset(offset)).map_err(failed)?;
         reader.assign(&list).map_err(failed)?;
         let found = match reader.poll(ASK_MAX) {
-            Some(Ok(message)) => Ok(Some(record(&message)).filter(|record| record.place == *place)),
+            Some(Ok(message)) => Ok(Some(record(&message))),
+            Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
             Some(Err(error)) => Err(failed(error)),
             None => {
                 Err(TopicsError::Away { detail: format!("offset {offset} of {topic}/{number} did not come") })
@@ -369,7 +372,7 @@ impl Shared {
         let next = committed.map(|committed| committed.max(begin)).filter(|next| *next < end);
         let oldest = match next {
             Some(offset) => {
-                self.read(&Place { partition: partition.clone(), offset })?.map(|record| record.time)
+                self.first_from(&Place { partition: partition.clone(), offset })?.map(|record| record.time)
             }
             None => None,
         };
@@ -479,9 +482,6 @@ async fn blocking<T: Send + 'static>(
 /// A message as we know records.
 fn record(message: &BorrowedMessage<'_>) -> Record {
     let bytes = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
-    let headers = message.headers().into_iter().flat_map(|headers| {
-        headers.iter().map(|header| (header.key.to_owned(), header.value.map(bytes).unwrap_or_default()))
-    });
     let topic = TopicName::trusted(message.topic());
     let partition = Partition { topic, number: u32::try_from(message.partition()).unwrap_or_default() };
     Record {
@@ -489,10 +489,21 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
         time: Timestamp::from_millis(message.timestamp().to_millis().unwrap_or_default()),
         content: NewRecord {
             key: message.key().map(bytes),
-            headers: headers.collect(),
+            headers: message.headers().map(headers).unwrap_or_default(),
             value: message.payload().map(bytes),
         },
     }
+}
+
+/// Headers as we know them. One whose name is no text makes the library panic: such a record must not take its consumer along.
+fn headers(headers: &BorrowedHeaders) -> Vec<(String, Option<Bytes>)> {
+    let read = |index: usize| {
+        let header = headers.get(index);
+        (header.key.to_owned(), header.value.map(Bytes::copy_from_slice))
+    };
+    let one = |index: usize| std::panic::catch_unwind(|| read(index)).ok();
+    let unreadable = || (UNREADABLE_HEADER.to_owned(), None);
+    (0..headers.count()).map(|index| one(index).unwrap_or_else(unreadable)).collect()
 }
 
 fn number(partition: &Partition) -> i32 {

@@ -23,15 +23,27 @@ export class Reporter {
   }
 }
 
-/** A process that keeps one core busy. */
-export function busyCore(): () => void {
-  const child = start(process.execPath, ["-e", "for(;;);"], { stdio: "ignore" });
+/** A process that keeps one core busy, from when this resolves until it is stopped. */
+export async function busyCore(): Promise<() => void> {
+  const busy = "process.stdout.write('busy', () => { for (;;); });";
+  const child = start(process.execPath, ["-e", busy], { stdio: ["ignore", "pipe", "ignore"] });
+  if (!child.stdout) throw new Error("no output");
+  await once(child.stdout, "data");
   return () => child.kill("SIGKILL");
 }
 
 interface Passed {
   readonly at: number;
   readonly bytes: number;
+  readonly briefs: number;
+}
+
+/** What passed in a span of time. */
+export interface Traffic {
+  readonly bytes: number;
+  readonly requests: number;
+  /** Events of the brief stream. */
+  readonly briefs: number;
 }
 
 /** Passes bytes on and counts those that come from the server, with their times. */
@@ -53,7 +65,10 @@ export class CountingWire {
           upstream.destroy();
         });
       }
-      upstream.on("data", (bytes) => this.#passed.push({ at: Date.now(), bytes: bytes.length }));
+      upstream.on("data", (bytes) => {
+        const briefs = bytes.toString("latin1").split('"event":"s"').length - 1;
+        this.#passed.push({ at: Date.now(), bytes: bytes.length, briefs });
+      });
       // Heads of requests stand at the beginning of what a browser writes.
       client.on("data", (bytes) => {
         if (/^(GET|POST|PUT|DELETE|HEAD|OPTIONS) \S+ HTTP\/1\.1\r\n/.test(bytes.toString("latin1")))
@@ -77,10 +92,15 @@ export class CountingWire {
     return `http://127.0.0.1:${address.port}`;
   }
 
-  /** What came from the server, and how many requests went to it, since a time. */
-  since(at: number): { bytes: number; requests: number } {
-    const bytes = this.#passed.filter((one) => one.at >= at).reduce((sum, one) => sum + one.bytes, 0);
-    return { bytes, requests: this.#requests.filter((one) => one >= at).length };
+  /** What came from the server, and how many requests went to it, after `from` and until `to`. */
+  between(from: number, to: number): Traffic {
+    const passed = this.#passed.filter((one) => one.at > from && one.at <= to);
+    const sum = (of: (one: Passed) => number) => passed.reduce((all, one) => all + of(one), 0);
+    return {
+      bytes: sum((one) => one.bytes),
+      requests: this.#requests.filter((at) => at > from && at <= to).length,
+      briefs: sum((one) => one.briefs),
+    };
   }
 
   async stop(): Promise<void> {

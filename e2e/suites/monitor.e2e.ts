@@ -1,24 +1,36 @@
-/** The monitor: values that are those of the system, a collector that stops, alerts, a day of history; as a person sees it. */
+/** The monitor: values that are those of the system, a collector that stops, alerts, a day of history, what each way costs; as a person sees it. */
 import { readFile } from "node:fs/promises";
 import { createServer, type Server as HttpServer } from "node:http";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { byId, dataOf, openBrowser, openContext, photograph } from "../harness/browser.ts";
+import { CostWatch, quietServer } from "../harness/costs.ts";
 import { observe, tell } from "../harness/evidence.ts";
-import { busyCore, meminfo, processorTime, Reporter } from "../harness/monitor.ts";
+import { busyCore, exchange, meminfo, processorTime, Reporter } from "../harness/monitor.ts";
 import { Server } from "../harness/server.ts";
+import { longestTask } from "../harness/tracing.ts";
 import { sleep, until } from "../harness/until.ts";
+
+/** A sample every five seconds, light: what a minute of it may move. */
+const BRIEF_BYTES_MAX = 2048;
+/** The processor time that a chart of a day may take from a page without a break. */
+const TASK_MS_MAX = 100;
 
 interface Sample {
   time: string;
+  interval_ms: number;
   cpu: { percent: number; cores: number[] };
   load: number[];
   memory: { total: number; used: number; available: number };
+  disks: { mount: string }[];
   uptime_s: number;
 }
 
 let server: Server;
+let quiet: Server;
 let browser: Browser;
+/** Pages that measure a whole minute while the other tests run. */
+let costs: { brief: CostWatch; full: CostWatch; poll: CostWatch };
 let hook: HttpServer;
 const posted: { state: string; rule: string }[] = [];
 const pages: Page[] = [];
@@ -40,11 +52,19 @@ beforeAll(async () => {
   server = await Server.start({
     config: `[monitor]\nwebhook_url = "http://127.0.0.1:${address.port}/alert"\n`,
   });
+  quiet = await quietServer();
   browser = await openBrowser();
+  const watch = (mode: string) => CostWatch.open(browser, quiet, mode);
+  costs = {
+    brief: await watch("stream-5000"),
+    full: await watch("stream-1000"),
+    poll: await watch("poll-5000"),
+  };
 });
 
 afterAll(async () => {
   await browser?.close();
+  await quiet?.dispose();
   await server?.dispose();
   hook?.close();
 });
@@ -54,11 +74,15 @@ afterEach(async ({ task }) => {
   for (const page of pages.splice(0)) await page.context().close();
 });
 
-async function open(mode: string, prepare?: (context: BrowserContext) => Promise<void>): Promise<Page> {
+/** `mode` is what the visitor chose last time; null for a first visit. */
+async function open(
+  mode: string | null,
+  prepare?: (context: BrowserContext) => Promise<void>,
+): Promise<Page> {
   const context = await openContext(browser);
   observe(context);
   await prepare?.(context);
-  await context.addInitScript((key) => localStorage.setItem("anywire-monitor-mode", key), mode);
+  if (mode) await context.addInitScript((key) => localStorage.setItem("anywire-monitor-mode", key), mode);
   const page = await context.newPage();
   pages.push(page);
   await page.goto(`${server.url}/monitor`);
@@ -80,9 +104,31 @@ async function shownPercent(page: Page, figure: string): Promise<number> {
   );
 }
 
-async function chooseHost(page: Page, host: string): Promise<void> {
-  await byId(page, "monitor-host").click();
-  await page.locator(".n-base-select-option", { hasText: host }).click();
+async function choose(page: Page, list: string, option: string): Promise<void> {
+  await byId(page, list).click();
+  await page.locator(".n-base-select-option", { hasText: option }).click();
+}
+
+const chooseHost = (page: Page, host: string) => choose(page, "monitor-host", host);
+
+/** Processors over time, a row a sample, as the server knows them; a row of null is a hole. */
+async function cpuSince(from: number, host?: string): Promise<[time: number, cpu: number | null][]> {
+  const query = `from=${from}&step=1&fields=cpu${host ? `&host=${host}` : ""}`;
+  const { samples } = await json<{ samples: [number, number | null][] }>(`/api/performance/history?${query}`);
+  return samples;
+}
+
+const holesOf = (rows: [number, number | null][]) => rows.filter(([, cpu]) => cpu === null).length;
+const holesShown = async (page: Page) =>
+  Number(await page.locator('[data-chart="cpu"]').getAttribute("data-holes"));
+
+/** A sample in the moment in which it was taken, and what the system says in that moment. */
+async function moment() {
+  return until("a sample is seen as it is taken", async () => {
+    const sample = await newest();
+    const [ticks, memory] = [await processorTime(), await meminfo()];
+    return Date.now() - Date.parse(sample.time) < 150 ? { sample, ticks, memory } : null;
+  });
 }
 
 test("the four checks of the document: health, performance data, dashboard, data flow", async () => {
@@ -91,8 +137,10 @@ test("the four checks of the document: health, performance data, dashboard, data
   expect(Object.keys(first)).toEqual(
     expect.arrayContaining(["time", "cpu", "load", "memory", "disks", "process", "delivery"]),
   );
-  const page = await open("poll-1000");
+  const page = await open(null);
   await statusIs(page, "fresh");
+  expect(await byId(page, "monitor-mode").innerText()).toContain("Poll every 5 s");
+  await choose(page, "monitor-mode", "Poll every 1 s");
   const at = await dataOf(page, "monitor-tiles", "at");
   await until(
     "a newer sample has come to the page",
@@ -108,55 +156,54 @@ test("the four checks of the document: health, performance data, dashboard, data
 test("what is shown agrees with /proc within rounding", async () => {
   const page = await open("stream-1000");
   await statusIs(page, "fresh");
-  const before = {
-    memory: await meminfo(),
-    time: await processorTime(),
-    load: await readFile("/proc/loadavg", "utf8"),
-    at: Date.now(),
-  };
-  await sleep(8000);
-  const sample = await newest();
-  const after = {
-    memory: await meminfo(),
-    time: await processorTime(),
-    load: await readFile("/proc/loadavg", "utf8"),
-  };
-  expect(sample.memory.total).toBe(before.memory("MemTotal"));
+  const before = await moment();
+  const from = Date.parse(before.sample.time);
+  await until("eight more seconds were sampled", async () => (await cpuSince(from + 1)).length >= 8);
+  const after = await moment();
+  const { sample, memory } = after;
+  // Processors: the samples between the two moments, each for as long as it covers, against the ticks between them.
+  let [covered, sum] = [0, 0];
+  for (const [time, cpu] of (await cpuSince(from + 1)).filter(([, cpu]) => cpu !== null)) {
+    if (time > Date.parse(sample.time)) break;
+    sum += (cpu ?? 0) * (time - from - covered);
+    covered = time - from;
+  }
+  const ticks = ((after.ticks.busy - before.ticks.busy) / (after.ticks.whole - before.ticks.whole)) * 100;
+  expect(Math.abs(sum / covered - ticks)).toBeLessThan(5);
+  expect(sample.memory.total).toBe(memory("MemTotal"));
   expect(sample.memory.used + sample.memory.available).toBe(sample.memory.total);
-  // Between two looks of ours, other programs take and give back; a tenth of all is far more than that.
-  expect(Math.abs(sample.memory.available - after.memory("MemAvailable"))).toBeLessThan(
-    sample.memory.total / 10,
-  );
+  // Between the two looks, other programs take and give back.
+  expect(Math.abs(sample.memory.available - memory("MemAvailable"))).toBeLessThan(sample.memory.total / 20);
   const uptime = Number((await readFile("/proc/uptime", "utf8")).split(" ")[0]);
-  expect(Math.abs(sample.uptime_s - uptime)).toBeLessThan(10);
-  const cores = (await readFile("/proc/stat", "utf8"))
-    .split("\n")
-    .filter((line) => /^cpu\d/.test(line)).length;
-  expect(sample.cpu.cores.length).toBe(cores);
-  // Processors: the samples of these seconds against the ticks of these seconds.
-  const { samples } = await json<{ samples: Sample[] }>("/api/performance/history?after=0");
-  const lately = samples.filter((one) => Date.parse(one.time) > before.at + 500);
-  const mean = lately.reduce((sum, one) => sum + one.cpu.percent, 0) / lately.length;
-  const ticks = ((after.time.busy - before.time.busy) / (after.time.whole - before.time.whole)) * 100;
-  expect(Math.abs(mean - ticks)).toBeLessThan(15);
-  const loads = [before.load, after.load].map((text) => Number(text.split(" ")[0]));
-  expect(sample.load[0]).toBeGreaterThan(Math.min(...loads) - 0.6);
-  expect(sample.load[0]).toBeLessThan(Math.max(...loads) + 0.6);
+  const age = (Date.now() - Date.parse(sample.time)) / 1000;
+  expect(Math.abs(sample.uptime_s + age - uptime)).toBeLessThan(2);
+  const lines = (await readFile("/proc/stat", "utf8")).split("\n");
+  expect(sample.cpu.cores.length).toBe(lines.filter((line) => /^cpu\d/.test(line)).length);
+  // The system looks at its load every five seconds: now and then between our look and this one.
+  await until("the load is the system's", async () => {
+    const load = (await newest()).load.map((one) => one.toFixed(2)).join(" ");
+    return (await readFile("/proc/loadavg", "utf8")).startsWith(`${load} `);
+  });
   await until("the page shows what the API says", async () => {
     const { memory } = await newest();
     return Math.abs((await shownPercent(page, "memory")) - (memory.used / memory.total) * 100) < 1;
   });
+  expect(await byId(page, "monitor-disks").locator("li").count()).toBe(sample.disks.length);
 });
 
-test("loading a core shows in the next samples", async () => {
+test("loading a core shows within one interval", async () => {
   const page = await open("stream-1000");
   await statusIs(page, "fresh");
-  const stop = busyCore();
+  const { cpu, interval_ms } = await newest();
+  // One core at full is that share of all; some of it belongs to whoever else runs here.
+  const enough = (100 / cpu.cores.length) * 0.8;
+  const stop = await busyCore();
   try {
-    const { cpu } = await newest();
-    // One core at full is that share of all; some of it belongs to whoever else runs here.
-    const share = 100 / cpu.cores.length;
-    await until("the page shows a busy core", async () => (await shownPercent(page, "cpu")) >= share * 0.8);
+    // The first sample that covers nothing but the time in which the core was busy.
+    const whole = Date.now() + interval_ms;
+    const [, percent] = await until("it is sampled", async () => (await cpuSince(whole))[0]);
+    expect(percent).toBeGreaterThanOrEqual(enough);
+    await until("the page shows a busy core", async () => (await shownPercent(page, "cpu")) >= enough);
     await until("the core itself is shown busy", async () =>
       page
         .locator("[data-core]")
@@ -179,8 +226,8 @@ test("a collector that stops is stale at once, leaves a hole, and goes on when i
       async () => Number(await page.locator('[data-chart="cpu"]').getAttribute("data-rows")) > 4,
     );
     await reporter.stop();
-    const { time } = await newest("web-1");
     await statusIs(page, "stale");
+    const { time } = await newest("web-1");
     const at = await dataOf(page, "monitor-tiles", "at");
     // Long enough that nobody takes it for a late sample.
     await sleep(6000);
@@ -189,20 +236,14 @@ test("a collector that stops is stale at once, leaves a hole, and goes on when i
     await photograph(page, "monitor-stale");
     reporter = new Reporter(server.url, "web-1");
     await statusIs(page, "fresh");
-    await until(
-      "the hole stays in the chart",
-      async () => (await page.locator('[data-chart="cpu"]').getAttribute("data-holes")) === "1",
-    );
-    const from = Date.parse(time) - 2000;
-    const { samples } = await json<{ samples: (number | null)[][] }>(
-      `/api/performance/history?host=web-1&from=${from}&step=1&fields=cpu`,
-    );
-    expect(samples.filter((row) => row[1] === null).length).toBe(1);
-    expect(
-      samples.some(
-        (row) => row[1] === 0 && (row[0] ?? 0) > Date.parse(time) && (row[0] ?? 0) < Date.parse(time) + 5000,
-      ),
-    ).toBe(false);
+    await until("the hole stays in the chart", async () => (await holesShown(page)) >= 1);
+    const last = Date.parse(time);
+    const rows = await cpuSince(last, "web-1");
+    // The last sample, one row of nothing, and the first sample after it: no value in between, and no zero.
+    expect(rows[0]?.[0]).toBe(last);
+    expect(rows[1]?.[1]).toBe(null);
+    expect(rows[2]?.[0]).toBeGreaterThan(last + 6000);
+    expect(await holesShown(page)).toBeLessThanOrEqual(holesOf(await cpuSince(last - 60_000, "web-1")));
     await photograph(page, "monitor-hole");
   } finally {
     await reporter.stop();
@@ -214,22 +255,43 @@ test("a server that was away leaves no hole in the history of a host that went o
   try {
     const page = await open("stream-1000");
     await statusIs(page, "fresh");
-    const first = await until("web-2 reports", () => newest("web-2"));
+    await until("web-2 reports", () => newest("web-2"));
     await server.kill();
+    const away = Date.now();
     await statusIs(page, "stale");
     await sleep(3000);
+    const back = Date.now();
     await server.boot();
     await statusIs(page, "fresh");
-    const samples = await until("web-2 has sent what waited", async () => {
-      const answer = await json<{ samples: (number | null)[][] }>(
-        `/api/performance/history?host=web-2&from=${Date.parse(first.time)}&step=1&fields=cpu`,
-      );
-      return answer.samples.length > 8 ? answer.samples : null;
+    const rows = await until("web-2 has sent what waited", async () => {
+      const found = await cpuSince(away - 5000, "web-2");
+      return found.some(([time]) => time > back) ? found : null;
     });
-    expect(samples.filter((row) => row[1] === null)).toEqual([]);
+    const times = rows.filter(([, cpu]) => cpu !== null).map(([time]) => time);
+    expect(times.filter((time) => time > away && time < back).length).toBeGreaterThanOrEqual(2);
+    const distances = times.slice(1).map((time, index) => time - (times[index] ?? 0));
+    expect(Math.max(...distances)).toBeLessThan(back - away);
   } finally {
     await reporter.stop();
   }
+});
+
+test("a page that was cut off fills in what the server went on sampling", async () => {
+  const page = await open("poll-1000");
+  await statusIs(page, "fresh");
+  const chart = page.locator('[data-chart="cpu"]');
+  await until("some samples are drawn", async () => Number(await chart.getAttribute("data-rows")) > 2);
+  await page.context().setOffline(true);
+  const cut = Date.now();
+  await statusIs(page, "stale");
+  await until("the server has samples of that time", async () => (await cpuSince(cut)).length >= 5);
+  await page.context().setOffline(false);
+  await statusIs(page, "fresh");
+  // What is a hole on the page is one at the server, too: on a machine that stands still there may be others.
+  await until("the hole is filled", async () => {
+    const [shown, known] = [await holesShown(page), holesOf(await cpuSince(cut - 330_000))];
+    return shown <= known;
+  });
 });
 
 test("an alert is shown, told as a notification and posted, and ends", async () => {
@@ -241,8 +303,8 @@ test("an alert is shown, told as a notification and posted, and ends", async () 
         static permission = "granted";
         static requestPermission = async () => "granted";
         onclick = null;
-        constructor(title: string) {
-          told.push(title);
+        constructor(title: string, { tag }: { tag: string }) {
+          told.push(`${tag}: ${title}`);
         }
         close() {}
       }
@@ -252,27 +314,38 @@ test("an alert is shown, told as a notification and posted, and ends", async () 
   });
   await statusIs(page, "fresh");
   await byId(page, "rule-add").click();
-  // The load is never below zero: this alert stands until the rule goes.
+  // Processors are never less busy than not at all: this alert stands until the rule changes.
   await byId(page, "rule-raise").fill("-1");
   await byId(page, "rule-clear").fill("-2");
   await byId(page, "rule-for").fill("0");
   await byId(page, "rule-save").click();
-  await byId(page, "alert-active").first().waitFor();
-  await until("the browser was told", () =>
-    page.evaluate(() => (window as unknown as { told: string[] }).told.length > 0),
-  );
-  await until("the webhook was told", () => posted.some((alert) => alert.state === "raised"));
-  await photograph(page, "monitor-alert");
-  const { rules } = await json<{ rules: { id: string; figure: string; raise: number; clear: number }[] }>(
-    "/api/performance/alerts",
-  );
-  const over = rules.map((rule) => (rule.raise === -1 ? { ...rule, raise: 1e9, clear: 1e9 } : rule));
-  await fetch(`${server.url}/api/performance/alerts`, {
-    method: "PUT",
-    body: JSON.stringify({ rules: over }),
+  const alerts = "/api/performance/alerts";
+  type Rules = { rules: { id: string; raise: number; clear: number }[] };
+  const { rules, id } = await until("the rule is there", async () => {
+    const { rules } = await json<Rules>(alerts);
+    const id = rules.find((rule) => rule.raise === -1)?.id;
+    return id ? { rules, id } : null;
   });
-  await byId(page, "alert-past").first().waitFor();
-  await until("the webhook was told of the end", () => posted.some((alert) => alert.state === "cleared"));
+  // On a busy machine there may be other alerts: only those of this rule count.
+  const told = (count: number) =>
+    page.evaluate(
+      ([id, count]) => {
+        const all = (window as unknown as { told: string[] }).told;
+        return all.filter((one) => one.includes(String(id))).length >= Number(count);
+      },
+      [id, count],
+    );
+  const hooked = (state: string) => posted.some((alert) => alert.rule === id && alert.state === state);
+  await page.locator(`[data-testid="alert-active"][data-rule="${id}"]`).first().waitFor();
+  await until("the browser was told", () => told(1));
+  await until("the webhook was told", () => hooked("raised"));
+  await photograph(page, "monitor-alert");
+  const over = rules.map((rule) => (rule.id === id ? { ...rule, raise: 1e9, clear: 1e9 } : rule));
+  const answer = await fetch(server.url + alerts, { method: "PUT", body: JSON.stringify({ rules: over }) });
+  expect(answer.status).toBe(200);
+  await page.locator(`[data-testid="alert-past"][data-rule="${id}"]`).first().waitFor();
+  await until("the browser was told of the end", () => told(2));
+  await until("the webhook was told of the end", () => hooked("cleared"));
 });
 
 /** A day of samples like the newest one, with a wave in its processors and a night without any. */
@@ -308,13 +381,21 @@ test("a day is drawn as minutes with its hole, zoomed into seconds, and left aga
   await reportDay("archive");
   const page = await open("poll-5000");
   await chooseHost(page, "archive");
-  await byId(page, "span-86400").click();
   const chart = page.locator('[data-chart="cpu"]');
-  await until("the day is drawn", async () => {
-    const rows = Number(await chart.getAttribute("data-rows"));
-    return rows > 1300 && rows < 2500;
+  await until("its last minutes are drawn", async () => Number(await chart.getAttribute("data-rows")) > 10);
+  const task = await longestTask(browser, page, async () => {
+    await byId(page, "span-86400").click();
+    await until("the day is drawn", async () => {
+      const rows = Number(await chart.getAttribute("data-rows"));
+      return rows > 1300 && rows < 2500;
+    });
+    // A few frames more: charts draw one after the other.
+    await page.evaluate(() => new Promise((done) => setTimeout(done, 500)));
   });
-  expect(Number(await chart.getAttribute("data-holes"))).toBeGreaterThanOrEqual(1);
+  console.log(`a day: the longest task took ${task.toFixed(1)} ms of processor time`);
+  expect(task).toBeLessThan(TASK_MS_MAX);
+  expect(await chart.getAttribute("data-step")).toBe("60000");
+  expect(await holesShown(page)).toBeGreaterThanOrEqual(1);
   await photograph(page, "monitor-day");
   // The pictures changed the window: charts find their place again.
   const box = await until("the chart has its place", () => chart.locator(".u-over").boundingBox());
@@ -328,23 +409,75 @@ test("a day is drawn as minutes with its hole, zoomed into seconds, and left aga
   );
   await byId(page, "zoom-in").click();
   await byId(page, "pan-back").click();
-  await until("it is finer than minutes", async () => Number(await chart.getAttribute("data-rows")) > 100);
+  await until("every chart shows that part, in seconds", async () => {
+    const steps = await page
+      .locator("[data-chart]")
+      .evaluateAll((charts) => charts.map((chart) => chart.getAttribute("data-step")));
+    return steps.length >= 6 && steps.every((step) => step === "0");
+  });
   await byId(page, "monitor-now").click();
-  await until("it is now again", async () => (await dataOf(page, "monitor-charts", "view")) === "live");
+  const view = (name: string) =>
+    until(`the view is ${name}`, async () => (await dataOf(page, "monitor-charts", "view")) === name);
+  await view("live");
+  await page.keyboard.press("ArrowLeft");
+  await view("past");
+  await page.keyboard.press("0");
+  await view("live");
 });
 
 test("pausing stops everything, and going on fills in what was missed", async () => {
   const page = await open("stream-1000");
   await statusIs(page, "fresh");
-  const holes = await page.locator('[data-chart="cpu"]').getAttribute("data-holes");
-  await byId(page, "monitor-pause").click();
+  const holes = await holesShown(page);
+  await page.keyboard.press("p");
   await statusIs(page, "paused");
+  const began = Date.now();
   const at = await dataOf(page, "monitor-tiles", "at");
-  await sleep(3500);
+  await until("the server has samples of that time", async () => (await cpuSince(began)).length >= 4);
   expect(await dataOf(page, "monitor-tiles", "at")).toBe(at);
   await byId(page, "monitor-pause").click();
   await statusIs(page, "fresh");
   // The time of the pause was sampled all the same: it is read from the history and is no hole.
-  expect(await page.locator('[data-chart="cpu"]').getAttribute("data-holes")).toBe(holes);
+  const missing = holesOf(await cpuSince(began - 3000));
+  expect(await holesShown(page)).toBeLessThanOrEqual(holes + missing);
   await photograph(page, "monitor");
+});
+
+test("a poll that finds nothing new moves less than 250 bytes, there and back", async () => {
+  const seldom = await Server.start({ config: "[monitor]\ninterval_ms = 60000\n" });
+  try {
+    const ask = async () => {
+      const tag = await until("there is a sample", async () => {
+        const answer = await fetch(`${seldom.url}/api/performance`);
+        return answer.ok ? answer.headers.get("etag") : null;
+      });
+      const request = `GET /api/performance HTTP/1.1\r\nHost: 127.0.0.1:${seldom.port}\r\nIf-None-Match: ${tag}\r\n\r\n`;
+      return exchange(seldom.port, request);
+    };
+    // Once a minute there is something new between the two questions: then it is asked again.
+    const { sent, received } = await until("nothing is new", async () => {
+      const answer = await ask();
+      return answer.received.startsWith("HTTP/1.1 304 ") ? answer : null;
+    });
+    console.log(`nothing new: ${sent} bytes there, ${received.length} bytes back`);
+    expect(sent + received.length).toBeLessThan(250);
+  } finally {
+    await seldom.dispose();
+  }
+});
+
+test("streaming makes no request and moves at most 2 KB a minute; the page says what the wire saw", async () => {
+  const [brief, full, poll] = await Promise.all([
+    costs.brief.minute(),
+    costs.full.minute(),
+    costs.poll.minute(),
+  ]);
+  expect(brief.wire.requests).toBe(0);
+  expect(full.wire.requests).toBe(0);
+  expect(poll.wire.requests).toBeGreaterThan(1);
+  // One event may lie at both edges of a minute, or at none: counted is what twelve of them move, with all that comes between.
+  expect(brief.wire.briefs).toBeGreaterThan(6);
+  expect((brief.wire.bytes / brief.wire.briefs) * 12).toBeLessThanOrEqual(BRIEF_BYTES_MAX);
+  expect(full.shown.age).toBeLessThan(poll.shown.age);
+  await photograph(costs.brief.page, "monitor-costs");
 });

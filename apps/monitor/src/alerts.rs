@@ -75,12 +75,34 @@ impl Inner {
         self.recent.truncate(RECENT_MAX);
     }
 
-    /// Alerts of rules that are gone are gone too.
-    fn keep_known(&mut self) {
-        let Self { rules, active, watches, .. } = self;
-        let known = |id: &str| rules.iter().any(|rule| rule.enabled && rule.id == *id);
-        active.retain(|(_, rule), _| known(rule));
-        watches.retain(|(_, rule), _| known(rule));
+    /// Puts other rules in place. What was seen for a rule that is gone, off, or about something else now says nothing any more; its alerts end.
+    fn replace(&mut self, rules: Vec<Rule>, now: i64) -> Vec<Alert> {
+        let before = std::mem::replace(&mut self.rules, rules);
+        let Self { rules, watches, .. } = self;
+        let about = |rules: &[Rule], id: &str| {
+            let rule = rules.iter().find(|rule| rule.enabled && rule.id == *id);
+            rule.map(|rule| (rule.figure.clone(), rule.side))
+        };
+        watches.retain(|(_, id), _| about(rules, id).is_some_and(|new| about(&before, id) == Some(new)));
+        self.end_unknown(now)
+    }
+
+    /// Ends the alerts that no rule stands behind.
+    fn end_unknown(&mut self, now: i64) -> Vec<Alert> {
+        let rules = self.rules.clone();
+        let known = |alert: &Alert, rule: &Rule| {
+            rule.enabled && rule.id == alert.rule && rule.figure == alert.figure && rule.side == alert.side
+        };
+        self.end(now, |alert| !rules.iter().any(|rule| known(alert, rule)))
+    }
+
+    /// Ends alerts that nothing can end any more.
+    fn end(&mut self, now: i64, gone: impl Fn(&Alert) -> bool) -> Vec<Alert> {
+        let active = self.active.values().filter(|alert| gone(alert));
+        let ended: Vec<Alert> =
+            active.map(|alert| Alert { state: AlertState::Cleared, at: now, ..alert.clone() }).collect();
+        ended.iter().for_each(|alert| self.note(alert));
+        ended
     }
 }
 
@@ -102,7 +124,8 @@ impl Alerts {
                 inner.note(&alert);
             }
         }
-        inner.keep_known();
+        // Their ends could not be written before the server stopped.
+        inner.end_unknown(context.clock.now().as_millis());
         for alert in inner.active.values() {
             if let Ok(host) = HostName::new(&alert.host) {
                 inner.watches.insert((host, alert.rule.clone()), Watch::Raised { since: alert.since });
@@ -135,16 +158,19 @@ impl Alerts {
         // Rules are numbers and texts: writing them cannot fail.
         let json = serde_json::to_vec(&rules).unwrap_or_default();
         append(desk, RULES_CHANNEL, "rules", json).await?;
-        let mut inner = self.inner.lock();
-        inner.rules = rules;
-        inner.keep_known();
+        let ended = self.inner.lock().replace(rules, desk.context.clock.now().as_millis());
+        self.tell(desk, ended).await;
         Ok(())
     }
 
-    pub(crate) fn forget(&self, host: &HostName) {
-        let mut inner = self.inner.lock();
-        inner.watches.retain(|(name, _), _| name != host);
-        inner.active.retain(|(name, _), _| name != host.as_str());
+    /// A host is gone, and its alerts with it.
+    pub(crate) async fn forget(&self, desk: &Desk, host: &HostName) {
+        let ended = {
+            let mut inner = self.inner.lock();
+            inner.watches.retain(|(name, _), _| name != host);
+            inner.end(desk.context.clock.now().as_millis(), |alert| alert.host == host.as_str())
+        };
+        self.tell(desk, ended).await;
     }
 
     /// Looks at new samples of a host, and publishes what turned.
@@ -156,6 +182,11 @@ impl Alerts {
             turned.iter().for_each(|alert| inner.note(alert));
             turned
         };
+        self.tell(desk, turned).await;
+    }
+
+    /// Tells everybody who wants to know.
+    async fn tell(&self, desk: &Desk, turned: Vec<Alert>) {
         for alert in turned {
             let name = if alert.state == AlertState::Raised { "alert_raised" } else { "alert_cleared" };
             tracing::info!(host = %alert.host, rule = %alert.rule, value = alert.value, "{name}");

@@ -50,7 +50,7 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Makes the first look: rates and processor times count from here.
+    /// Makes the first look: rates and processor times count from here. [`Beats`](crate::Beats) says when the next one has something to tell.
     ///
     /// # Errors
     /// [`CollectError`] where the system tells nothing.
@@ -75,6 +75,7 @@ impl Collector {
         };
         collector.refresh();
         collector.look_at_disks();
+        collector.open_files = count_open_files();
         collector.looked = Some(Instant::now());
         Ok(collector)
     }

@@ -55,6 +55,8 @@ pub(crate) struct Host {
 pub(crate) struct HostState {
     pub(crate) newest: Option<Newest>,
     pub(crate) series: Series,
+    /// By how much its times are moved, in milliseconds.
+    shift_ms: i64,
 }
 
 /// Why samples were not taken.
@@ -211,7 +213,7 @@ impl Desk {
             name: name.clone(),
             own,
             channels: HostChannels::new(name, own).map_err(failed)?,
-            state: Mutex::new(HostState { newest: None, series: Series::new(self.config.figures_max) }),
+            state: Mutex::new(HostState::new(self.config.figures_max)),
             writing: tokio::sync::Mutex::default(),
         });
         Ok(Arc::clone(hosts.entry(name.clone()).or_insert(host)))
@@ -227,10 +229,10 @@ impl Desk {
         if *name == self.own && self.config.collect {
             return Err(RecordError::OwnName { host: name.clone() });
         }
+        let host = self.host_or_new(name, false)?;
         let skew = self.context.clock.now().as_millis().saturating_sub(sent_at);
-        if skew.saturating_abs() > CLOCK_SKEW_MS {
-            samples.iter_mut().for_each(|sample| sample.time = sample.time.saturating_add(skew));
-        }
+        let shift = host.state.lock().shift(skew);
+        samples.iter_mut().for_each(|sample| sample.time = sample.time.saturating_add(shift));
         self.record(name, samples).await
     }
 
@@ -328,7 +330,7 @@ impl Desk {
         {
             log.trim(channel.clone(), log.newest(channel)).await?;
         }
-        self.alerts.forget(&host.name);
+        self.alerts.forget(self, &host.name).await;
         self.hosts.write().remove(&host.name);
         Ok(())
     }
@@ -361,15 +363,39 @@ impl Host {
     /// Since when anything is known of it.
     pub(crate) fn oldest(&self) -> Option<i64> {
         let series = &self.state.lock().series;
-        let memory = |track: &Track| track.in_memory().find_map(crate::rows::Rows::first);
-        series.minutes.oldest_block().or_else(|| memory(&series.minutes)).or_else(|| memory(&series.samples))
+        series.minutes.oldest().or_else(|| series.samples.oldest())
     }
 }
 
 impl HostState {
+    fn new(figures_max: usize) -> Self {
+        Self { newest: None, series: Series::new(figures_max), shift_ms: 0 }
+    }
+
+    /// By how much its times are moved, now that its clock seems to be so far behind ours. What the way here adds trembles: a shift that still
+    /// fits stays, or a clock at the edge of what is let pass would jump to and fro, and samples would seem to be repetitions.
+    fn shift(&mut self, skew: i64) -> i64 {
+        if skew.saturating_sub(self.shift_ms).saturating_abs() > CLOCK_SKEW_MS {
+            self.shift_ms = if skew.saturating_abs() > CLOCK_SKEW_MS { skew } else { 0 };
+        }
+        self.shift_ms
+    }
+
     fn take(&mut self, json: Bytes, sample: Sample, offset: Offset) {
         if self.series.push(sample.time, sample.figures(), offset) {
             self.newest = Some(Newest { json, sample: Arc::new(sample), offset });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_at_the_edge_of_what_is_let_pass_does_not_move_samples_to_and_fro() {
+        let mut state = HostState::new(40);
+        let shifts = [10, 1990, 2010, 1990, 2100, 900, 5, -4000].map(|skew| state.shift(skew));
+        assert_eq!(shifts, [0, 0, 2010, 2010, 2010, 2010, 0, -4000]);
     }
 }

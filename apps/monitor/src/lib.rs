@@ -19,6 +19,7 @@
 
 mod alerts;
 mod api;
+mod beats;
 mod collector;
 mod config;
 mod desk;
@@ -42,6 +43,7 @@ use parking_lot::Mutex;
 
 use desk::Desk;
 
+pub use beats::Beats;
 pub use collector::{CollectError, Collector};
 pub use config::{ConfigError, MonitorConfig};
 pub use domain::{Cpu, Disk, HostName, HostNameError, Memory, Network, Process, Sample, SampleError};
@@ -146,44 +148,45 @@ impl Application for Monitor {
     }
 }
 
-/// Samples at the beats of the clock, so that every second of the clock has one.
+/// Samples at the beats of the clock.
 async fn collect(desk: &Desk, collecting: Option<Collecting>) {
     let Some(mut collecting) = collecting else { return };
-    let interval_ms = desk.config.interval_ms;
+    let mut beats = Beats::new(desk.config.interval_ms);
+    let mut behind = false;
     loop {
-        let now = desk.context.clock.now().as_millis();
-        let (time, looked) = {
-            // Off the async threads: the system's files may be slow.
-            let look = move || {
-                let delivery = (collecting.meter)();
-                let sample = collecting.collector.collect(now, interval_ms, Some(delivery));
-                (sample, collecting)
-            };
-            match tokio::task::spawn_blocking(look).await {
-                Ok(looked) => (now, looked),
-                Err(error) => {
-                    tracing::error!(%error, "the collector broke; no further samples of this server");
-                    return;
-                }
-            }
-        };
-        let sample;
-        (sample, collecting) = looked;
-        if let Err(error) = desk.record(&desk.own, vec![sample]).await {
-            tracing::warn!(%error, "a sample could not be kept: its time is a hole");
-        }
         tokio::select! {
-            () = tokio::time::sleep(until_beat(desk.context.clock.now().as_millis(), time, interval_ms)) => {}
+            () = tokio::time::sleep(beats.wait(desk.context.clock.now().as_millis())) => {}
             () = desk.context.shutdown.cancelled() => return,
         }
+        let now = desk.context.clock.now().as_millis();
+        beats.looked(now);
+        let interval_ms = desk.config.interval_ms;
+        // Off the async threads: the system's files may be slow.
+        let look = move || {
+            let delivery = (collecting.meter)();
+            let sample = collecting.collector.collect(now, interval_ms, Some(delivery));
+            (sample, collecting)
+        };
+        let sample;
+        (sample, collecting) = match tokio::task::spawn_blocking(look).await {
+            Ok(looked) => looked,
+            Err(error) => {
+                tracing::error!(%error, "the collector broke; no further samples of this server");
+                return;
+            }
+        };
+        match desk.record(&desk.own, vec![sample]).await {
+            Ok(recorded) => {
+                if recorded.accepted == 0 && !behind {
+                    tracing::warn!(
+                        "the clock went back: samples are kept again when it is past the newest one"
+                    );
+                }
+                behind = recorded.accepted == 0;
+            }
+            Err(error) => tracing::warn!(%error, "a sample could not be kept: its time is a hole"),
+        }
     }
-}
-
-/// How long it is to the next whole multiple of the interval. A beat that is over while a look took too long is left out.
-fn until_beat(now: i64, last: i64, interval_ms: u32) -> Duration {
-    let interval = i64::from(interval_ms);
-    let next = (now.max(last).div_euclid(interval) + 1) * interval;
-    Duration::from_millis(u64::try_from(next - now).unwrap_or(u64::from(interval_ms)))
 }
 
 async fn tidy(desk: &Desk) {
@@ -194,18 +197,5 @@ async fn tidy(desk: &Desk) {
             _ = every.tick() => desk.tidy(desk.context.clock.now()).await,
             () = desk.context.shutdown.cancelled() => return,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn samples_come_at_the_beats_of_the_clock() {
-        assert_eq!(until_beat(10_003, 10_001, 1000), Duration::from_millis(997));
-        assert_eq!(until_beat(10_000, 10_000, 1000), Duration::from_secs(1));
-        assert_eq!(until_beat(12_400, 10_001, 1000), Duration::from_millis(600));
-        assert_eq!(until_beat(10_100, 10_001, 5000), Duration::from_millis(4900));
     }
 }

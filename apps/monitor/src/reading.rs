@@ -103,10 +103,7 @@ pub(crate) async fn rows(
     range: &Range,
     fields: &[String],
 ) -> Result<Found, ReadHistoryError> {
-    let oldest_sample = host.state.lock().series.samples.oldest_block();
-    // Before the oldest sample that is kept only minutes are known.
-    let only_minutes = range.to <= oldest_sample.unwrap_or(i64::MIN);
-    if range.step_ms >= MINUTE_MS || only_minutes {
+    if range.step_ms >= MINUTE_MS || host.state.lock().series.only_minutes_tell(range.from, range.to) {
         let step_ms = range.step_ms.max(MINUTE_MS);
         let names = names_of_minutes(fields);
         let picked = minutes(desk, host, range, &names).await?;

@@ -126,8 +126,15 @@ impl Track {
         self.waiting.iter().map(|waiting| &waiting.rows).chain([&self.open])
     }
 
-    pub(crate) fn oldest_block(&self) -> Option<i64> {
-        self.blocks.front().map(|block| block.first)
+    /// The time of the oldest row.
+    pub(crate) fn oldest(&self) -> Option<i64> {
+        self.blocks.front().map(|block| block.first).or_else(|| self.in_memory().find_map(Rows::first))
+    }
+
+    /// Whether it has anything from `from` to before `to`.
+    fn tells(&self, from: i64, to: i64) -> bool {
+        let inside = |rows: &Rows| rows.times().iter().any(|time| (from..to).contains(time));
+        self.blocks.iter().any(|block| block.last >= from && block.first < to) || self.in_memory().any(inside)
     }
 }
 
@@ -188,6 +195,13 @@ impl Series {
             let figures = figures.iter().map(|(name, value)| (name, *value));
             self.minutes.push(minute, figures, (Offset::ZERO, MINUTES_MS, self.figures_max * 3));
         }
+    }
+
+    /// Whether there are minutes of a part of this span of which samples are kept no longer. Asked finer it would look like a hole.
+    pub(crate) fn only_minutes_tell(&self, from: i64, to: i64) -> bool {
+        let oldest = self.samples.oldest().unwrap_or(i64::MAX);
+        // The minute in which the oldest sample lies begins before it, but says nothing more.
+        self.minutes.tells(from, to.min(oldest.saturating_sub(MINUTE_MS - 1)))
     }
 
     /// Least, mean and greatest of each figure in a minute, of the rows in memory: the current minute, or one that just ended.

@@ -408,12 +408,7 @@ impl Gateway {
         if self.closing.is_cancelled() {
             return Err(self.shutting_down());
         }
-        let started = std::time::Instant::now();
-        let appended = self.log.append(batch).await.map_err(|error| refusal_of(&error));
-        if appended.is_ok() {
-            self.metrics.commit_latency.observe(started.elapsed(), 1);
-        }
-        appended
+        self.log.append(batch).await.map_err(|error| refusal_of(&error))
     }
 }
 

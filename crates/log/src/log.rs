@@ -3,7 +3,10 @@
 //! Knows: how a read is split between memory and the engine; where a position is. Does not know: sockets, JSON, how an
 //! engine stores.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parking_lot::RwLock;
 use tokio::sync::watch;
@@ -54,6 +57,9 @@ impl ReadLimit {
 pub trait CommitListener: Send + Sync + 'static {
     /// These events can be read now.
     fn committed(&self, events: &[Arc<Event>]);
+
+    /// A batch was committed so long after it was appended. Called by whoever appended, when its wait is over.
+    fn appended(&self, _after: Duration) {}
 }
 
 /// One log: append, read, follow, trim.
@@ -154,7 +160,13 @@ impl Log {
     /// # Errors
     /// [`AppendError`]; nothing of the batch is in the log then.
     pub async fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
-        self.engine.append(batch).await
+        let started = Instant::now();
+        let appended = self.engine.append(batch).await?;
+        let after = started.elapsed();
+        for listener in &*self.shared.listeners.read() {
+            listener.appended(after);
+        }
+        Ok(appended)
     }
 
     /// Removes everything on a channel up to `through`.

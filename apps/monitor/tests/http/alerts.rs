@@ -34,11 +34,55 @@ async fn an_alert_is_raised_once_cleared_once_and_told_on_its_channel() {
     let after = world.get("/api/performance/alerts").await.expect(200).json();
     assert_eq!(after["active"], json!([]));
     assert_eq!(after["recent"].as_array().map(Vec::len), Some(2));
+    assert_eq!(told(&world).await, ["alert_raised web-1 busy", "alert_cleared web-1 busy"]);
+}
+
+/// The events on the channel of alerts, each with the host and the rule it is about.
+async fn told(world: &World) -> Vec<String> {
     let channel = Channel::new(ALERTS_CHANNEL).expect("a name");
     let mut follow = world.log.follow(&[channel], Position::Oldest);
-    let Ok(Some(Followed::Events(events))) = follow.ready().await else { panic!("no alert was published") };
-    let names: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
-    assert_eq!(names, ["alert_raised", "alert_cleared"]);
+    let mut told = Vec::new();
+    while let Some(found) = follow.ready().await.expect("read") {
+        let Followed::Events(events) = found else { panic!("a gap") };
+        told.extend(events.iter().map(|event| {
+            let alert: Value = serde_json::from_slice(event.payload.as_bytes()).expect("JSON");
+            format!("{} {} {}", event.name.as_str(), alert["host"], alert["rule"]).replace('"', "")
+        }));
+    }
+    told
+}
+
+#[tokio::test]
+async fn an_alert_that_nothing_can_end_any_more_is_ended_and_told_so() {
+    let mut world = World::with(reports_only()).await;
+    set_rules(&world, 0).await;
+    world.report("web-1", &[1], |_| 99.0).await.expect(200);
+    world.report("web-2", &[2], |_| 99.0).await.expect(200);
+    world.send("DELETE", "/api/performance/hosts/web-1", &[], &Value::Null).await.expect(204);
+    let standing = world.get("/api/performance/alerts").await.expect(200).json();
+    assert_eq!(standing["active"].as_array().map(Vec::len), Some(1), "{standing}");
+    let after =
+        world.send("PUT", "/api/performance/alerts", &[], &json!({ "rules": [] })).await.expect(200).json();
+    assert_eq!(after["active"], json!([]));
+    let expected = [
+        "alert_raised web-1 busy",
+        "alert_raised web-2 busy",
+        "alert_cleared web-1 busy",
+        "alert_cleared web-2 busy",
+    ];
+    assert_eq!(told(&world).await, expected);
+    world.restart().await;
+    assert_eq!(world.get("/api/performance/alerts").await.json()["active"], json!([]));
+}
+
+#[tokio::test]
+async fn a_rule_that_is_about_something_else_now_begins_anew() {
+    let world = World::with(reports_only()).await;
+    set_rules(&world, 0).await;
+    world.report("web-1", &[1], |_| 99.0).await.expect(200);
+    let rule = json!({ "id": "busy", "figure": "core:9999", "side": "above", "raise": 90, "clear": 75, "for_s": 0, "enabled": true });
+    world.send("PUT", "/api/performance/alerts", &[], &json!({ "rules": [rule] })).await.expect(200);
+    assert_eq!(told(&world).await, ["alert_raised web-1 busy", "alert_cleared web-1 busy"]);
 }
 
 #[tokio::test]

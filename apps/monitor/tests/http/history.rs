@@ -119,3 +119,28 @@ async fn what_is_older_than_full_resolution_comes_as_minutes() {
     assert_eq!(rows.len(), 60);
     assert_eq!(seconds(&rows)[0], json!([0, 5, 5, 5]));
 }
+
+#[tokio::test]
+async fn a_span_that_begins_before_full_resolution_comes_as_minutes_and_not_as_a_hole() {
+    let mut world = World::with(reports_only()).await;
+    for start in (0..7200).step_by(600) {
+        world.report("web-1", &(start..start + 600).collect::<Vec<_>>(), |_| 5.0).await.expect(200);
+    }
+    let fine = world.get(&target(3000, 9000, "&step=5")).await.expect(200).json();
+    assert_eq!(fine["step_ms"], 5000);
+    world.report("web-1", &[90_000, 90_700], |_| 6.0).await.expect(200);
+    // At its start the application looks after what is too old. It does so in a task of its own: who asks before it asks again.
+    world.restart().await;
+    let coarse = loop {
+        let answer = world.get(&target(3000, 9000, "&step=5")).await.expect(200).json();
+        if answer["step_ms"] != 5000 {
+            break answer;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(coarse["step_ms"], 60_000);
+    let rows = coarse["samples"].as_array().expect("rows");
+    assert_eq!((rows.len(), &rows[0][1]), (71, &json!(5)), "seventy minutes and the hole behind them");
+    let recent = world.get(&target(4800, 7200, "&step=5")).await.expect(200).json();
+    assert_eq!(recent["step_ms"], 5000);
+}

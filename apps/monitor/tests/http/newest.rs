@@ -8,7 +8,7 @@ use anywire_monitor::MonitorConfig;
 #[tokio::test]
 async fn the_server_samples_itself_and_answers_the_newest_sample() {
     let world = World::with(MonitorConfig { host: Some("me".to_owned()), ..MonitorConfig::default() }).await;
-    // The first look is taken at once; who asks before it is in the log asks again.
+    // The first look is taken as soon as there is something to tell; who asks before it is in the log asks again.
     let answer = loop {
         let answer = world.get("/api/performance").await;
         if answer.status == 200 {
@@ -35,6 +35,12 @@ async fn the_server_samples_itself_and_answers_the_newest_sample() {
         assert!(body.get(member).is_some(), "{member} in {body}");
     }
     assert_eq!(body["memory_per_connection"], Value::Null, "nobody is connected");
+    // All cores together are as busy as each of them is: in the first sample, too, none is invented.
+    let cores: Vec<f64> =
+        body["cpu"]["cores"].as_array().expect("cores").iter().filter_map(Value::as_f64).collect();
+    let mean = cores.iter().sum::<f64>() / cores.len() as f64;
+    let percent = body["cpu"]["percent"].as_f64().expect("a number");
+    assert!((percent - mean).abs() < 10.0, "{percent} of {cores:?}");
     assert_eq!(answer.header("etag"), format!("\"{}\"", body["cursor"].as_str().expect("a cursor")));
 }
 

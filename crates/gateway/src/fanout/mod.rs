@@ -200,6 +200,11 @@ impl CommitListener for Fanout {
             }
         }
     }
+
+    /// Whoever appended: publishers through the gateway and applications alike.
+    fn appended(&self, after: Duration) {
+        self.delivery.metrics.commit_latency.observe(after, 1);
+    }
 }
 
 impl Fanout {

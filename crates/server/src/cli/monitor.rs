@@ -14,7 +14,7 @@ use std::{
 };
 
 use anywire_log::{Clock as _, SystemClock};
-use anywire_monitor::{Backlog, Collector, HostName, Sample};
+use anywire_monitor::{Backlog, Beats, Collector, HostName, Sample};
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -30,6 +30,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) fn run(args: &MonitorArgs) -> Result<(), String> {
     if !(250..=60_000).contains(&args.interval_ms) {
         return Err(format!("--interval-ms is {}; set it between 250 and 60000", args.interval_ms));
+    }
+    if !(args.to.starts_with("http://") || args.to.starts_with("https://")) {
+        return Err(format!("--to is {:?}; it must begin with http:// or https://", args.to));
     }
     let host = match &args.host {
         Some(name) => HostName::new(name).map_err(|error| error.to_string())?,
@@ -52,12 +55,12 @@ pub(super) fn run(args: &MonitorArgs) -> Result<(), String> {
 
 /// Looks at each beat of the clock for as long as somebody wants it.
 fn collect(mut collector: Collector, interval_ms: u32, mut take: impl FnMut(Sample) -> bool) {
+    let mut beats = Beats::new(interval_ms);
     loop {
+        std::thread::sleep(beats.wait(SystemClock.now().as_millis()));
         let now = SystemClock.now().as_millis();
-        let past = now.rem_euclid(i64::from(interval_ms)).unsigned_abs();
-        std::thread::sleep(Duration::from_millis(u64::from(interval_ms) - past));
-        let sample = collector.collect(SystemClock.now().as_millis(), interval_ms, None);
-        if !take(sample) {
+        beats.looked(now);
+        if !take(collector.collect(now, interval_ms, None)) {
             return;
         }
     }
@@ -114,7 +117,9 @@ enum Failure {
 
 fn agent() -> ureq::Agent {
     let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT)).build().into()
+    // A redirected POST arrives without its samples, and the answer looks like success.
+    let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
+    config.timeout_global(Some(TIMEOUT)).build().into()
 }
 
 /// Sends reports until nothing waits.
@@ -139,8 +144,17 @@ fn post(agent: &ureq::Agent, server: &ServerArgs, host: &HostName, report: &Valu
         request = request.header("Authorization", value);
     }
     let away = |error: ureq::Error| Failure::Away(format!("{}: {error}", server.url));
-    let mut response = request.send(report.to_string()).map_err(away)?;
+    let failed = |error: ureq::Error| match error {
+        // No server will ever be at such an address, and no header makes a token of these characters.
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => Failure::Refused(format!("{}: {error}", server.url)),
+        _ => away(error),
+    };
+    let mut response = request.send(report.to_string()).map_err(failed)?;
     let status = response.status().as_u16();
+    if let Some(elsewhere) = response.headers().get("location").filter(|_| (300..400).contains(&status)) {
+        let elsewhere = elsewhere.to_str().unwrap_or("another address");
+        return Err(Failure::Refused(format!("{} sends on to {elsewhere}; give that to --to", server.url)));
+    }
     let answer = response.body_mut().read_to_string().map_err(away)?;
     match status {
         200..=299 => Ok(()),

@@ -81,6 +81,21 @@ async fn the_page_is_sound_openmetrics_and_counts_what_happened() {
     assert!(value("anywire_commit_latency_seconds", "anywire_commit_latency_seconds_count") >= 3.0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_applications_commit_is_in_the_commit_latency() {
+    let server = server(&[]).await;
+    // Nobody publishes; the monitor's first sample comes soon.
+    loop {
+        let families = parse(&server.get("/metrics").await.text);
+        let samples = &families["anywire_commit_latency_seconds"].samples;
+        let count = samples.iter().find(|(name, _)| name.ends_with("_count")).expect("a count").1;
+        if count >= 1.0 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 fn check_histogram(name: &str, family: &Family) {
     let buckets: Vec<f64> =
         family.samples.iter().filter(|(name, _)| name.contains("_bucket{")).map(|(_, v)| *v).collect();

@@ -134,7 +134,10 @@ impl Track {
     /// Whether it has anything from `from` to before `to`.
     fn tells(&self, from: i64, to: i64) -> bool {
         let inside = |rows: &Rows| rows.times().iter().any(|time| (from..to).contains(time));
-        self.blocks.iter().any(|block| block.last >= from && block.first < to) || self.in_memory().any(inside)
+        // A block may begin before an empty span and end after it.
+        from < to
+            && (self.blocks.iter().any(|block| block.last >= from && block.first < to)
+                || self.in_memory().any(inside))
     }
 }
 

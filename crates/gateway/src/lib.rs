@@ -25,6 +25,7 @@ mod shutdown;
 mod socketio;
 mod tls;
 mod websocket;
+mod woken;
 
 pub use anywire_protocol::socketio::Args as SocketArgs;
 

@@ -19,7 +19,7 @@ use anywire_protocol::{
 use bytes::Bytes;
 use smallvec::smallvec;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     time::Sleep,
 };
@@ -27,11 +27,12 @@ use tokio::{
 use crate::{
     Gateway,
     auth::Principal,
-    drive::{Flow, Input, LAST_WORDS, drive, fetch},
-    fanout::{BufferSink, Mode, Outcome, Reader, UNSENT_BYTES_MAX, Wire},
+    drive::{Flow, Input, drive},
+    fanout::{Reader, UNSENT_BYTES_MAX, Wire},
     gateway::Admitted,
     limits::Bucket,
     metrics::Transport,
+    woken::drive_woken,
 };
 
 /// How long before its end a client hears that its token runs out.
@@ -58,78 +59,13 @@ pub(crate) async fn serve_direct(
 }
 
 /// Serves a connection over any stream: TLS, or another server's.
-pub(crate) async fn serve_woken<S>(
-    gateway: Arc<Gateway>,
-    mut stream: S,
-    admitted: Box<Admitted>,
-    address: IpAddr,
-) where
+pub(crate) async fn serve_woken<S>(gateway: Arc<Gateway>, stream: S, admitted: Box<Admitted>, address: IpAddr)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let reader = gateway.open_reader(Transport::WebSocket, &admitted, address, Wire::Woken);
     let mut session = Session::new(Arc::clone(&gateway), Arc::clone(&reader), admitted.principal);
-    let mut buffer = vec![0; 16 << 10];
-    let mut sink = BufferSink::new(gateway.config.limits.drain_bytes_max);
-    let mut fetched = None;
-    let mut listened = false;
-    loop {
-        let ended = reader.mode() == Mode::Ended;
-        let outcome = reader.drain(&gateway.delivery, &mut sink, fetched.take());
-        let mut bytes = sink.take();
-        if ended {
-            bytes = reader.take_unsent().into_iter().flatten().collect();
-        }
-        reader.set_writing(true);
-        let writing = write(&mut stream, &bytes, &mut session);
-        let written = match ended {
-            true => tokio::time::timeout(LAST_WORDS, writing).await.unwrap_or(false),
-            false => writing.await,
-        };
-        reader.set_writing(false);
-        if !written || ended {
-            break;
-        }
-        let hurry = match outcome {
-            // The next drain follows at once: what is fetched belongs to what was wanted when it was asked for.
-            Outcome::Behind(request) if std::mem::take(&mut listened) => {
-                fetched = fetch(&gateway, request).await;
-                continue;
-            }
-            Outcome::Behind(_) => {
-                listened = true;
-                true
-            }
-            Outcome::Full | Outcome::More => true,
-            _ => session.waits(),
-        };
-        let flow = tokio::select! {
-            biased;
-            flow = session.timer() => flow,
-            count = stream.read(&mut buffer) => match count {
-                Ok(0) | Err(_) => break,
-                Ok(count) => session.receive(&mut buffer[..count]),
-            },
-            () = reader.woken() => Flow::Go,
-            () = std::future::ready(()), if hurry => Flow::Go,
-        };
-        if flow == Flow::End || session.act().await == Flow::End {
-            reader.abort_after_words();
-        }
-    }
-    let _gone = stream.shutdown().await;
-}
-
-/// Writes bytes, as long as the token of a peer that does not take them lasts; whether they were written.
-async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8], session: &mut Session) -> bool {
-    let writing = async { stream.write_all(bytes).await.is_ok() && stream.flush().await.is_ok() };
-    tokio::pin!(writing);
-    loop {
-        tokio::select! {
-            biased;
-            written = &mut writing => return written,
-            flow = session.timer() => if flow == Flow::End { return false },
-        }
-    }
+    drive_woken(&gateway, &reader, stream, &mut session).await;
 }
 
 /// What came in one read.

@@ -476,7 +476,10 @@ mod tests {
     use anywire_protocol::engineio::Heartbeat;
 
     use super::*;
-    use crate::{fanout::ReaderInfo, metrics::Transport};
+    use crate::{
+        fanout::{Mode, ReaderInfo},
+        metrics::Transport,
+    };
 
     fn delivery() -> Delivery {
         let rules = RetentionRules::default();
@@ -487,13 +490,17 @@ mod tests {
     }
 
     fn reader(delivery: &Delivery) -> Arc<Reader> {
+        reader_on(Wire::Polled, delivery)
+    }
+
+    fn reader_on(wire: Wire, delivery: &Delivery) -> Arc<Reader> {
         let info = ReaderInfo {
             transport: Transport::SocketIo,
             client: "c".into(),
             address: [127, 0, 0, 1].into(),
             connected_at: Timestamp::default(),
         };
-        let reader = Reader::new(info, 0, Wire::Polled, 0);
+        let reader = Reader::new(info, 0, wire, 0);
         reader.set_spaces(Spaces::new(Heartbeat::new(0, delivery.times), None));
         reader
     }
@@ -515,6 +522,23 @@ mod tests {
         assert_eq!(overtaken.begin_wait(&delivery, 1, None), Err(WaitError::Overtaken));
         overtaken.end_polls(&delivery, CLOSE);
         assert!(matches!(overtaken.advance_wait(&delivery, second, None), Wait::Refused));
+    }
+
+    #[tokio::test]
+    async fn who_has_not_read_the_ping_yet_is_not_taken_for_dead_over_tls_either() {
+        let delivery = delivery();
+        let reader = reader_on(Wire::Woken, &delivery);
+        let lasts_until = |seconds: std::ops::Range<u64>| {
+            seconds.into_iter().find(|second| {
+                reader.tick(&delivery, delivery.log.tail_offset(), second * 1000);
+                reader.mode() == Mode::Ended
+            })
+        };
+        reader.set_writing(true);
+        assert_eq!(lasts_until(0..300), None, "its connection is full");
+        let _ping = reader.take_unsent();
+        reader.set_writing(false);
+        assert!(lasts_until(300..400).is_some(), "it had time to answer");
     }
 
     #[tokio::test]

@@ -367,7 +367,8 @@ impl Reader {
     /// The heartbeat of Engine.IO over a WebSocket. It does not stop for a client that is behind, since the client waits for it; but who has
     /// not read yet what was written before a ping cannot have answered it.
     fn tick_socketio(&self, state: &mut State, delivery: &Delivery, tail: Offset, now_ms: u64) -> u64 {
-        let blocked = state.mode == Mode::Driven && matches!(self.wire, Wire::Direct(_));
+        // One that polls takes what waits when it asks again: that blocks nothing.
+        let blocked = !matches!(self.wire, Wire::Polled) && self.is_blocked(state);
         let Some(spaces) = &mut state.spaces else { return 0 };
         let over = spaces.ends_ms.is_some_and(|ends_ms| now_ms >= ends_ms);
         match spaces.heartbeat.tick(now_ms, delivery.times, true) {

@@ -11,7 +11,7 @@ use anywire_protocol::{
 };
 use bytes::{Bytes, BytesMut};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
 
@@ -22,10 +22,11 @@ use super::{
 };
 use crate::{
     Gateway,
-    drive::{Flow, Input, drive, fetch},
-    fanout::{BufferSink, Mode, Outcome, Reader, Wire},
+    drive::{Flow, Input, drive},
+    fanout::{Reader, Wire},
     gateway::OpenReader,
     metrics::Transport,
+    woken::drive_woken,
 };
 
 /// What came in one read.
@@ -76,8 +77,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let reader = inbound.open_reader(&gateway, Wire::Woken);
-    let socket = Socket::begin(&gateway, &reader, inbound);
-    drive_woken(&gateway, &reader, stream, socket).await;
+    let mut socket = Socket::begin(&gateway, &reader, inbound);
+    drive_woken(&gateway, &reader, stream, &mut socket).await;
 }
 
 /// Goes on with a session that polled, over any stream.
@@ -86,53 +87,13 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let reader = take_over(&gateway, &taken.inbound, Wire::Woken, address);
-    if let Some(socket) = Socket::go_on(&gateway, &reader, taken).await {
-        drive_woken(&gateway, &reader, stream, socket).await;
+    if let Some(mut socket) = Socket::go_on(&gateway, &reader, taken).await {
+        drive_woken(&gateway, &reader, stream, &mut socket).await;
     }
 }
 
 fn take_over(gateway: &Arc<Gateway>, inbound: &Inbound, wire: Wire, address: IpAddr) -> OpenReader {
     gateway.open_named(Transport::SocketIo, inbound.visitor.client.as_deref(), None, address, wire)
-}
-
-async fn drive_woken<S>(gateway: &Arc<Gateway>, reader: &Arc<Reader>, mut stream: S, mut socket: Socket)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
-    let mut buffer = vec![0; 16 << 10];
-    let mut sink = BufferSink::new(gateway.config.limits.drain_bytes_max);
-    let mut fetched = None;
-    loop {
-        let ended = reader.mode() == Mode::Ended;
-        let outcome = reader.drain(&gateway.delivery, &mut sink, fetched.take());
-        let mut bytes = sink.take();
-        if ended {
-            bytes = reader.take_unsent().into_iter().flatten().collect();
-        }
-        if stream.write_all(&bytes).await.is_err() || stream.flush().await.is_err() || ended {
-            break;
-        }
-        match outcome {
-            Outcome::Behind(request) => fetched = fetch(gateway, request).await,
-            Outcome::Full | Outcome::More => {}
-            _ => {
-                let flow = tokio::select! {
-                    count = stream.read(&mut buffer) => match count {
-                        Ok(0) | Err(_) => break,
-                        Ok(count) => match socket.receive(&mut buffer[..count]) {
-                            Flow::End => { socket.act().await; Flow::End }
-                            Flow::Go => socket.act().await,
-                        },
-                    },
-                    () = reader.woken() => Flow::Go,
-                };
-                if flow == Flow::End {
-                    reader.abort_after_words();
-                }
-            }
-        }
-    }
-    let _gone = stream.shutdown().await;
 }
 
 impl Socket {

@@ -22,6 +22,8 @@ use crate::{
 
 /// How often the server is started again when it dies. More means that it cannot run here.
 const RESTARTS_MAX: u32 = 5;
+/// The profile in Cargo.toml that builds fast what runs fast enough.
+const PROFILE: &str = "demo";
 /// A build that is silent for so long gets a word from us.
 const REMIND: Duration = Duration::from_secs(15);
 
@@ -135,9 +137,9 @@ fn build(started: Instant, kafka: bool) -> Result<(), Failure> {
         );
         println!("      and run `cargo xtask demo` again");
     }
-    step(3, "building the server (cargo build --release; a few minutes the first time)", started);
+    step(3, "building the server (cargo build; a few minutes the first time)", started);
     let mut cargo = Command::new(workspace::cargo());
-    cargo.args(["build", "--release", "-p", "anywire"]).current_dir(workspace::root());
+    cargo.args(["build", "--profile", PROFILE, "-p", "anywire"]).current_dir(workspace::root());
     if kafka {
         cargo.args(["--features", "kafka"]);
     }
@@ -185,7 +187,7 @@ fn step(number: u32, what: &str, started: Instant) {
 fn serve(options: &Options) -> Result<(Group, String), Failure> {
     std::fs::create_dir_all(&options.data)
         .map_err(|error| format!("{} cannot be made: {error}", options.data.display()))?;
-    let mut command = Command::new(workspace::release("anywire"));
+    let mut command = Command::new(workspace::built(PROFILE, "anywire"));
     command.args(["serve", "--listen", &options.listen, "--lab", "--data"]).arg(&options.data);
     if options.kafka {
         command.arg("--set").arg(format!("pipeline.kafka=\"{}\"", kafka::brokers()));

@@ -21,9 +21,14 @@ pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// A program that a release build makes.
+/// A program that a build with the release profile makes.
 pub(crate) fn release(program: &str) -> PathBuf {
-    target().join("release").join(format!("{program}{}", std::env::consts::EXE_SUFFIX))
+    built("release", program)
+}
+
+/// A program that a build with this profile makes.
+pub(crate) fn built(profile: &str, program: &str) -> PathBuf {
+    target().join(profile).join(format!("{program}{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// The files git would commit, relative to the root, sorted. Ignored files are left out.

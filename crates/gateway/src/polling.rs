@@ -119,7 +119,8 @@ impl Poll {
             None if cut => self.subscription.cursor(gone),
             None => self.newest.max(gone),
         };
-        let full = cut && events.len() >= self.limit;
+        // Whatever is published later comes after these.
+        let full = events.len() >= self.limit;
         Some(answer(log.cursor(offset), events, gap.as_ref(), full).at_most(self.caching))
     }
 

@@ -322,7 +322,7 @@ export const messages = {
     activity: { ACTIVE: "running", INACTIVE: "stopped" },
     consumers: "Consumers",
     howMany: "How many run",
-    startOne: "Start one more",
+    startOne: "Add one",
     start: "Start",
     stop: "Stop",
     startNamed: "Start {name}",

@@ -66,7 +66,7 @@ pub(crate) fn read_ready(stream: &TcpStream, take: impl FnOnce(&mut [u8]) -> Flo
 }
 
 enum Step {
-    Drain(Option<Fetched>),
+    Drain(Option<Box<Fetched>>),
     Wait,
     Full,
     More,
@@ -95,7 +95,7 @@ pub(crate) async fn drive(
             Err(End::Broken) => return,
         };
     }
-    say_last_words(reader, stream).await;
+    Box::pin(say_last_words(reader, stream)).await;
 }
 
 async fn take_step(
@@ -138,11 +138,16 @@ async fn take_step(
         Step::Behind => {
             // First what the client says, since that may change what comes next. Nothing is heard between the reading and the delivery.
             go_on(glance(stream, input).await, Step::Behind)?;
-            match drain(gateway, reader, stream, None) {
-                Outcome::Behind(request) => Ok(Step::Drain(Box::pin(fetch(gateway, request)).await)),
-                other => after_drain(other),
-            }
+            // In a box of its own, like all that is rare: an idle connection is as large as the largest step.
+            Box::pin(catch_up(gateway, reader, stream)).await
         }
+    }
+}
+
+async fn catch_up(gateway: &Gateway, reader: &Reader, stream: &TcpStream) -> Result<Step, End> {
+    match drain(gateway, reader, stream, None) {
+        Outcome::Behind(request) => Ok(Step::Drain(fetch(gateway, request).await.map(Box::new))),
+        other => after_drain(other),
     }
 }
 
@@ -163,11 +168,11 @@ fn after_drain(outcome: Outcome) -> Result<Step, End> {
     }
 }
 
-fn drain(gateway: &Gateway, reader: &Reader, stream: &TcpStream, fetched: Option<Fetched>) -> Outcome {
+fn drain(gateway: &Gateway, reader: &Reader, stream: &TcpStream, fetched: Option<Box<Fetched>>) -> Outcome {
     if reader.info().transport == Transport::Sse && gateway.lab.buffers_sse() {
         return Outcome::Live;
     }
-    reader.drain(&gateway.delivery, &mut SocketSink(stream), fetched)
+    reader.drain(&gateway.delivery, &mut SocketSink(stream), fetched.map(|fetched| *fetched))
 }
 
 /// Asks the engine for what the tail does not hold.

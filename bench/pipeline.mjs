@@ -2,7 +2,8 @@
  * The pipeline on a real Kafka broker on this machine.
  *
  *   node bench/pipeline.mjs throughput [--records 400000]              records a second by schema, CPU a record, beside kcat reading the same topic
- *   node bench/pipeline.mjs latency [--seconds 30] [--rate 500] [--browsers 50]   from the record's time to 50 SSE readers
+ *   node bench/pipeline.mjs latency [--seconds 30] [--rate 500] [--browsers 50]   from the record's time to 50 SSE readers; the first five seconds
+ *                                                                      warm the broker up and are told apart
  *   node bench/pipeline.mjs idle [--seconds 60]                        bytes and requests of the console's page in Chromium and of a Socket.IO client on
  *                                                                      which nothing happens
  *
@@ -27,6 +28,8 @@ const script = join(root, "xtask/kafka/broker.sh");
 const binary = process.env.ANYWIRE_BIN ?? join(root, "target/release/anywire");
 const TICKS_A_SECOND = 100;
 const PATIENCE_MS = 300_000;
+/** Until the broker's code is compiled, and the producer has sent what it fell behind while it connected. */
+const WARM_UP_MS = 5000;
 
 const sleep = (ms) => new Promise((wake) => setTimeout(wake, ms));
 const option = (name, fallback) => {
@@ -154,26 +157,50 @@ function reader(port, heard) {
   });
 }
 
+const quantiles = (delays) => {
+  const sorted = Float64Array.from(delays).sort();
+  const at = (share) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
+  return { deliveries: sorted.length, p50: at(0.5), p99: at(0.99), p999: at(0.999), max: sorted.at(-1) };
+};
+
+/** When each record was made, by its place. */
+async function recordTimes(brokers) {
+  const format = ["-f", "%p/%o %T\\n"];
+  const { stdout } = await run("kcat", ["-b", brokers, "-t", "bench", "-C", "-e", "-q", "-o", "beginning", ...format], { maxBuffer: 1 << 28 });
+  return new Map(
+    stdout
+      .trim()
+      .split("\n")
+      .map((line) => line.split(" "))
+      .map(([place, time]) => [place, Number(time)]),
+  );
+}
+
 async function latency() {
   const [seconds, rate, browsers] = [option("seconds", 30), option("rate", 500), option("browsers", 50)];
-  const { brokers, port, end } = await world(() => "");
+  const { brokers, port, server, end } = await world(() => "");
   const heard = Array.from({ length: browsers }, () => ({ bytes: 0, times: [] }));
   const requests = await Promise.all(heard.map((one) => reader(port, one)));
-  const child = spawn("kcat", ["-b", brokers, "-t", "bench", "-P", "-X", "linger.ms=0"], { stdio: ["pipe", "ignore", "inherit"] });
-  const total = seconds * rate;
-  const began = Date.now();
-  for (let sent = 0; sent < total; ) {
-    const due = Math.min(total, Math.floor(((Date.now() - began) * rate) / 1000));
-    for (; sent < due; sent += 1) child.stdin.write(`{"n":${sent}}\n`);
-    await sleep(2);
-  }
-  child.stdin.end();
+  const total = seconds * rate + (WARM_UP_MS * rate) / 1000;
+  const before = cpuSeconds(server.pid);
+  // Not kcat: it reads its input in blocks, so that small records would leave in bursts.
+  const load = ["--topic", "bench", "--num-records", String(total), "--throughput", String(rate), "--payload-monotonic"];
+  await run(script, ["produce", brokers.split(":")[1], ...load]);
   await until("every browser heard of every record", () => heard.every((one) => one.times.length >= total));
-  const { stdout } = await run("kcat", ["-b", brokers, "-t", "bench", "-C", "-e", "-q", "-o", "beginning", "-f", "%p/%o %T\\n"], { maxBuffer: 1 << 28 });
-  const made = new Map(stdout.trim().split("\n").map((line) => line.split(" ")));
-  const delays = heard.flatMap((one) => one.times.map(([place, at]) => at - Number(made.get(place)))).sort((a, b) => a - b);
-  const at = (share) => delays[Math.min(delays.length - 1, Math.floor(delays.length * share))];
-  console.log(JSON.stringify({ seconds, rate, browsers, deliveries: delays.length, p50: at(0.5), p99: at(0.99), p999: at(0.999), max: delays.at(-1) }));
+  const cpu = cpuSeconds(server.pid) - before;
+  const made = await recordTimes(brokers);
+  let start = Number.POSITIVE_INFINITY;
+  for (const time of made.values()) start = Math.min(start, time);
+  const all = heard.flatMap((one) => one.times.map(([place, at]) => [made.get(place), at]));
+  const delays = (from, to) => quantiles(all.filter(([time]) => time - start >= from && time - start < to).map(([time, at]) => at - time));
+  console.log(JSON.stringify({
+    seconds,
+    rate,
+    browsers,
+    ...delays(WARM_UP_MS, Number.POSITIVE_INFINITY),
+    warmUp: delays(0, WARM_UP_MS),
+    cpuMicrosPerRecordAndBrowser: Number(((1e6 * cpu) / total / browsers).toFixed(2)),
+  }));
   for (const request of requests) request.destroy();
   end();
 }

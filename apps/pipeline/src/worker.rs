@@ -109,8 +109,8 @@ impl Worker {
         }
         let places = done.into_iter().map(|(partition, offset)| Place { partition, offset });
         if let Err(error) = member.commit(places.collect()).await {
-            // Somebody else has the partition now, or the broker is away: the records come again, and do not count again.
-            tracing::warn!(consumer = %self.id, %error, "a commit failed; its records will be delivered again");
+            // The broker is away, most likely. Should the member end before it is back, the records come again, and do not count again.
+            tracing::warn!(consumer = %self.id, %error, "a commit failed; it is tried again");
             self.progress.lock().error = Some(error.to_string());
         } else {
             self.progress.lock().error = None;

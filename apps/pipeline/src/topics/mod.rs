@@ -307,8 +307,8 @@ pub(crate) trait Member: Send {
     /// The partitions this member holds.
     fn holds(&self) -> Vec<Partition>;
 
-    /// The group goes on from these places. Where the group is about to change that happens with the next poll, before a partition is
-    /// given away.
+    /// The group goes on from these places. The broker may learn it a little later: with a following poll or commit, and in any case before
+    /// a partition is given away or the member leaves.
     fn commit(&mut self, places: Vec<Place>) -> BoxFuture<'_, Result<(), TopicsError>>;
 
     /// Gives its partitions to the others, at once.

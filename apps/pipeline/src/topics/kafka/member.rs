@@ -1,7 +1,7 @@
 //! A member of a Kafka consumer group: librdkafka's consumer on a thread of its own.
 //!
-//! The group's changes are served inside of polls. Between two polls everything polled before is processed and committed, so a partition
-//! that goes to somebody else leaves nothing behind.
+//! The group's changes are served inside of polls. Between two polls everything polled before is processed, and what is owed is committed
+//! before a partition goes to somebody else, so it leaves nothing behind. Otherwise commits are put together: the broker answers each with a write.
 //!
 //! Knows: librdkafka's consumer. Does not know: what is done with a record.
 
@@ -23,6 +23,10 @@ use crate::topics::{Member, Partition, Place, Record, TopicName, TopicsError};
 
 /// The longest single poll: a change of the group is noticed after it.
 const POLL_STEP: Duration = Duration::from_millis(100);
+/// The least time between two commits. After a crash what was done within it is delivered again.
+const COMMIT_EVERY: Duration = Duration::from_millis(100);
+/// How long to wait before a commit that failed is tried again.
+const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) struct KafkaMember {
     commands: mpsc::Sender<Command>,
@@ -67,7 +71,7 @@ impl KafkaMember {
         let (commands, waiting) = mpsc::channel(4);
         std::thread::Builder::new()
             .name(format!("kafka {name}"))
-            .spawn(move || Seat { consumer, ear, early: VecDeque::new() }.serve(waiting))
+            .spawn(move || Seat::new(consumer, ear).serve(waiting))
             .map_err(|error| TopicsError::Failed { detail: format!("no thread for {name}: {error}") })?;
         Ok(Self { commands, held: Vec::new() })
     }
@@ -118,9 +122,15 @@ struct Seat {
     ear: Ear,
     /// What came while the member only said that it is alive.
     early: VecDeque<Record>,
+    /// When the next commit may be.
+    commit_at: Instant,
 }
 
 impl Seat {
+    fn new(consumer: BaseConsumer<Ear>, ear: Ear) -> Self {
+        Self { consumer, ear, early: VecDeque::new(), commit_at: Instant::now() }
+    }
+
     fn serve(mut self, mut commands: mpsc::Receiver<Command>) {
         // Who asked may be gone: then what it would have got is delivered again later.
         while let Some(command) = commands.blocking_recv() {
@@ -138,9 +148,10 @@ impl Seat {
                     let _gone = answer.send((result, self.held()));
                 }
                 Command::Leave { answer } => {
+                    let result = self.ear.pay(&self.consumer).map_err(failed);
                     // Dropping tells the group.
                     drop(self);
-                    let _gone = answer.send((Ok(()), Vec::new()));
+                    let _gone = answer.send((result, Vec::new()));
                     return;
                 }
             }
@@ -160,11 +171,15 @@ impl Seat {
     }
 
     fn poll(&mut self, records_max: usize, wait: Duration) -> Result<Vec<Record>, TopicsError> {
-        self.ear.pay(&self.consumer).map_err(failed)?;
         let before = self.held();
         let deadline = Instant::now() + wait;
         let mut records: Vec<Record> = self.early.drain(..).collect();
         while records.len() < records_max {
+            // Here as well, since what was done last would else wait for the next record.
+            if let Err(error) = self.commit_if_due() {
+                tracing::warn!(%error, "a commit failed; it is tried again");
+                check(error)?;
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             let step = if records.is_empty() { left.min(POLL_STEP) } else { Duration::ZERO };
             match self.consumer.poll(step) {
@@ -193,9 +208,18 @@ impl Seat {
         self.consumer.resume(&assigned).map_err(failed)
     }
 
-    fn commit(&self, places: Vec<Place>) -> Result<(), TopicsError> {
+    fn commit(&mut self, places: Vec<Place>) -> Result<(), TopicsError> {
         self.ear.owed.lock().extend(places.into_iter().map(|place| (place.partition, place.offset)));
-        self.ear.pay(&self.consumer).map_err(failed)
+        self.commit_if_due().map_err(failed)
+    }
+
+    fn commit_if_due(&mut self) -> Result<(), KafkaError> {
+        if Instant::now() < self.commit_at {
+            return Ok(());
+        }
+        let paid = self.ear.pay(&self.consumer);
+        self.commit_at = Instant::now() + if paid.is_ok() { COMMIT_EVERY } else { COMMIT_AGAIN };
+        paid
     }
 }
 

@@ -70,7 +70,7 @@ struct Shared {
 /// Hears what librdkafka says.
 #[derive(Clone, Default)]
 struct Ear {
-    /// What a member could not commit because its group was about to change. It does so before it gives anything away.
+    /// What a member has yet to commit. It does so before it gives anything away.
     owed: Arc<Mutex<BTreeMap<Partition, u64>>>,
 }
 
@@ -92,7 +92,7 @@ impl ConsumerContext for Ear {
 }
 
 impl Ear {
-    /// Commits what is owed. It stays owed where the group is about to change.
+    /// Commits what is owed. It stays owed where that fails.
     fn pay(&self, consumer: &BaseConsumer<Self>) -> Result<(), KafkaError> {
         let mut owed = self.owed.lock();
         if owed.is_empty() {
@@ -115,9 +115,10 @@ impl Ear {
         let later = [RDKafkaErrorCode::RebalanceInProgress, RDKafkaErrorCode::IllegalGeneration];
         match consumer.commit(&list, CommitMode::Sync) {
             Err(error) if error.rdkafka_error_code().is_some_and(|code| later.contains(&code)) => Ok(()),
-            done => {
+            Err(error) => Err(error),
+            Ok(()) => {
                 owed.clear();
-                done
+                Ok(())
             }
         }
     }

@@ -337,8 +337,11 @@ async fn report(State(desk): Desked, Path(host): Path<String>, body: Body) -> Re
 }
 
 fn alerts_json(desk: &Desk) -> Value {
+    // Taken before the alerts are: one that turns meanwhile is told twice then, and never missed.
+    let cursor = desk.context.log.tail_cursor().to_string();
     json!({
         "channel": crate::events::ALERTS_CHANNEL,
+        "cursor": cursor,
         "webhook": desk.config.webhook_url.is_some(),
         "rules": desk.alerts.rules(),
         "active": desk.alerts.active(),

@@ -37,10 +37,26 @@ async fn an_alert_is_raised_once_cleared_once_and_told_on_its_channel() {
     assert_eq!(told(&world).await, ["alert_raised web-1 busy", "alert_cleared web-1 busy"]);
 }
 
+#[tokio::test]
+async fn the_channel_goes_on_where_the_answer_ends() {
+    let world = World::with(reports_only()).await;
+    set_rules(&world, 0).await;
+    world.report("web-1", &[1], |_| 99.0).await.expect(200);
+    let answer = world.get("/api/performance/alerts").await.expect(200).json();
+    assert_eq!(answer["active"].as_array().map(Vec::len), Some(1), "{answer}");
+    world.report("web-2", &[2], |_| 99.0).await.expect(200);
+    let cursor = answer["cursor"].as_str().and_then(|text| text.parse().ok()).expect("a cursor");
+    assert_eq!(told_from(&world, Position::After(cursor)).await, ["alert_raised web-2 busy"]);
+}
+
 /// The events on the channel of alerts, each with the host and the rule it is about.
 async fn told(world: &World) -> Vec<String> {
+    told_from(world, Position::Oldest).await
+}
+
+async fn told_from(world: &World, position: Position) -> Vec<String> {
     let channel = Channel::new(ALERTS_CHANNEL).expect("a name");
-    let mut follow = world.log.follow(&[channel], Position::Oldest);
+    let mut follow = world.log.follow(&[channel], position);
     let mut told = Vec::new();
     while let Some(found) = follow.ready().await.expect("read") {
         let Followed::Events(events) = found else { panic!("a gap") };

@@ -4,6 +4,7 @@
  * Pure: no clock, no network. The server's percentage is over the whole (bytes 0 to 50, steps 50 to 100); while this
  * page itself sends the bytes it knows more than the server's last event, so the larger of the two wins.
  */
+import { distance } from "@/shared/cursor";
 import type { LiveEvent } from "@/shared/live";
 import type { JobState, JobStatus, JobStep } from "@/shared/wire";
 import { REPORT_STEPS, VIDEO_STEPS } from "./reportSteps";
@@ -104,21 +105,13 @@ export function awaitsBytes(state: JobState): boolean {
  */
 export function isNewer(next: JobState, shown: JobState | null): boolean {
   if (!shown || shown.session_id !== next.session_id) return true;
-  const a = parseCursor(next.cursor);
-  const b = parseCursor(shown.cursor);
-  if (!a || !b || a.epoch !== b.epoch) return true;
-  return a.offset >= b.offset;
+  return (distance(next.cursor, shown.cursor) ?? 0) >= 0;
 }
 
 /** The state that an event carries. Its cursor is the event's: inside the event it can't be known. */
 export function stateOfEvent(event: LiveEvent): JobState | null {
   if (event.event !== "progress_update") return null;
   return { ...(event.data as JobState), cursor: event.cursor };
-}
-
-function parseCursor(cursor: string | undefined): { epoch: string; offset: number } | null {
-  const match = /^([0-9a-f]{8})-(\d+)$/.exec(cursor ?? "");
-  return match?.[1] && match[2] ? { epoch: match[1], offset: Number(match[2]) } : null;
 }
 
 function clamp(percent: number): number {

@@ -1,23 +1,29 @@
 /**
  * Alerts: those that stand, the rules behind them, and browser notifications when one is raised or ends.
+ *
+ * Invariant: the channel is followed from the cursor of the first answer, so no alert falls between reading them and subscribing.
  */
 import { defineStore } from "pinia";
 import { ref, shallowRef } from "vue";
 import { useNotify } from "@/apps/jobs/notifyStore";
 import { ApiError } from "@/shared/api";
+import type { LiveEvent } from "@/shared/live";
 import { useLive } from "@/shared/liveStore";
+import { AlertBook } from "./alerts";
 import { monitorApi } from "./api";
 import type { Alert, Alerts, Rule } from "./wire";
 
-const RECENT_MAX = 50;
+const RETRY_MS = 3000;
 
 export const useAlerts = defineStore("monitorAlerts", () => {
   const live = useLive();
   const notify = useNotify();
+  const book = new AlertBook();
   const alerts = shallowRef<Alerts | null>(null);
   const error = shallowRef<ApiError | null>(null);
   const saving = ref(false);
   let following = false;
+  let again: ReturnType<typeof setTimeout> | undefined;
   let describe: (alert: Alert) => { title: string; body: string } = (alert) => ({
     title: alert.rule,
     body: alert.host,
@@ -25,21 +31,36 @@ export const useAlerts = defineStore("monitorAlerts", () => {
   let show: () => void = () => undefined;
 
   async function load(): Promise<void> {
+    clearTimeout(again);
     try {
-      alerts.value = await monitorApi.alerts();
-      error.value = null;
+      answered(await monitorApi.alerts());
     } catch (cause) {
-      if (cause instanceof ApiError) error.value = cause;
+      failed(cause);
+      if (error.value?.transient) again = setTimeout(() => void load(), RETRY_MS);
     }
   }
 
-  function take(alert: Alert): void {
-    const before = alerts.value;
-    if (before) {
-      const others = before.active.filter((one) => one.host !== alert.host || one.rule !== alert.rule);
-      const active = alert.state === "raised" ? [...others, alert] : others;
-      alerts.value = { ...before, active, recent: [alert, ...before.recent].slice(0, RECENT_MAX) };
-    }
+  function answered(answer: Alerts): void {
+    book.answered(answer);
+    alerts.value = book.alerts;
+    error.value = null;
+    follow(answer);
+  }
+
+  function failed(cause: unknown): void {
+    error.value = cause instanceof ApiError ? cause : new ApiError("internal", 0, String(cause));
+  }
+
+  function follow({ channel, cursor }: Alerts): void {
+    if (following) return;
+    following = true;
+    live.follow({ channel, after: cursor, onEvent: take, onGap: () => void load() });
+  }
+
+  function take(event: LiveEvent): void {
+    const alert = event.data as Alert;
+    book.tell(alert, event.cursor);
+    alerts.value = book.alerts;
     notify.notify({ ...describe(alert), tag: `anywire-alert-${alert.host}-${alert.rule}` }, show);
   }
 
@@ -47,11 +68,10 @@ export const useAlerts = defineStore("monitorAlerts", () => {
   async function save(rules: Rule[]): Promise<boolean> {
     saving.value = true;
     try {
-      alerts.value = await monitorApi.setRules(rules);
-      error.value = null;
+      answered(await monitorApi.setRules(rules));
       return true;
     } catch (cause) {
-      if (cause instanceof ApiError) error.value = cause;
+      failed(cause);
       return false;
     } finally {
       saving.value = false;
@@ -63,13 +83,6 @@ export const useAlerts = defineStore("monitorAlerts", () => {
     describe = words;
     show = open;
     void load();
-    if (following) return;
-    following = true;
-    live.follow({
-      channel: "performance:alerts",
-      onEvent: (event) => take(event.data as Alert),
-      onGap: () => void load(),
-    });
   }
 
   return { alerts, error, saving, load, save, start };

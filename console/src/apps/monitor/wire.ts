@@ -86,6 +86,8 @@ export interface Alert {
 
 export interface Alerts {
   channel: string;
+  /** From here the channel goes on. */
+  cursor: string;
   webhook: boolean;
   rules: Rule[];
   active: Alert[];

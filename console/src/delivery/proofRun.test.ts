@@ -8,6 +8,8 @@ afterEach(() => void vi.useRealTimers());
 /** A log of one channel that delivers at once, unless its wire is cut. */
 class FakeLog {
   away = false;
+  /** Takes nothing, and says so. */
+  refuses = false;
   /** Numbers that vanish on their way to the follower. */
   readonly drops = new Set<number>();
   readonly keys = new Set<string>();
@@ -24,17 +26,23 @@ class FakeLog {
         };
       },
       beginning: async () => {
-        if (this.away) throw new Error("no network");
+        this.answer();
         return "1f0c93ab-5";
       },
       publish: async (_channel, batch) => {
-        if (this.away) throw new Error("no network");
+        this.answer();
         if (this.keys.has(batch.key)) return;
         this.keys.add(batch.key);
         for (let n = batch.first; n <= batch.last; n += 1) this.deliver(n);
       },
       newKey: () => `key-${++key}`,
+      isRefusal: (cause) => cause instanceof Error && cause.message === "forbidden",
     };
+  }
+
+  answer(): void {
+    if (this.away) throw new Error("no network");
+    if (this.refuses) throw new Error("forbidden");
   }
 
   deliver(n: number): void {
@@ -117,5 +125,48 @@ describe("the proof", () => {
     expect(log.follower).toBeNull();
     await vi.advanceTimersByTimeAsync(5000);
     expect(run.counts.published).toBe(5);
+  });
+
+  it("that is refused for good ends, and is judged by what was published", async () => {
+    const { log, run } = begin();
+    await run.start(() => "websocket");
+    await vi.advanceTimersByTimeAsync(1000);
+    log.refuses = true;
+    await vi.advanceTimersByTimeAsync(6000);
+    expect(run.refusal?.message).toBe("forbidden");
+    const judged = run.settle();
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(await judged).toBe(true);
+    expect(run.counts).toMatchObject({ published: 5, received: 5, missing: 0, repeated: 0 });
+    expect(run.queued).toBeGreaterThan(0);
+  });
+
+  it("that may not even begin says why", async () => {
+    const { log, run } = begin();
+    log.refuses = true;
+    const started = run.start(() => "websocket");
+    await vi.advanceTimersByTimeAsync(6000);
+    expect(await started).toBe(false);
+    expect(run.refusal?.message).toBe("forbidden");
+  });
+
+  it("waits for a server that is away for as long as somebody wants it to", async () => {
+    const { log, run } = begin();
+    await run.start(() => "websocket");
+    await vi.advanceTimersByTimeAsync(1000);
+    log.away = true;
+    await vi.advanceTimersByTimeAsync(1000);
+    let ended = false;
+    const judged = run.settle().then((whether) => {
+      ended = whether;
+    });
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(ended).toBe(false);
+    run.giveUp();
+    await vi.advanceTimersByTimeAsync(2000);
+    await judged;
+    expect(ended).toBe(true);
+    expect(run.counts).toMatchObject({ published: 5, received: 5, missing: 0 });
+    expect(run.queued).toBe(5);
   });
 });

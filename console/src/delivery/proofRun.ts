@@ -5,10 +5,11 @@
  *
  * Invariants:
  * - it follows from a cursor taken before the first number is published, so the first numbers count too;
- * - after {@link ProofRun.abandon} nothing is called any more.
+ * - after {@link ProofRun.abandon} nothing is called any more;
+ * - it ends: a server that refuses for good is not asked for ever, and {@link ProofRun.giveUp} ends the wait for one that is away.
  */
 import type { Follow } from "@/shared/live";
-import { type Batch, Publisher } from "./publisher";
+import { type Batch, Publisher, REFUSALS_MAX } from "./publisher";
 import { SequenceCounter, type SequenceCounts } from "./sequence";
 import { type Carrier, type Stretch, Timeline } from "./timeline";
 
@@ -24,6 +25,8 @@ export interface ProofWires {
   beginning: () => Promise<string>;
   publish: (channel: string, batch: Batch) => Promise<void>;
   newKey: () => string;
+  /** Whether a failure is an answer that asking again will not change. */
+  isRefusal: (cause: unknown) => boolean;
 }
 
 export class ProofRun {
@@ -31,6 +34,8 @@ export class ProofRun {
   gaps = 0;
   /** Why publishing does not work just now, or null. */
   failure: string | null = null;
+  /** Why it was ended by the server's answer, or null. */
+  refusal: Error | null = null;
   readonly #wires: ProofWires;
   readonly #changed: () => void;
   readonly #counter = new SequenceCounter();
@@ -48,6 +53,8 @@ export class ProofRun {
       newKey: wires.newKey,
       onAcknowledged: (last) => this.#acknowledged(last),
       onFailure: (cause) => this.#failed(cause),
+      isRefusal: wires.isRefusal,
+      onRefused: (cause) => this.#refused(cause),
       intervalMs: INTERVAL_MS,
     });
   }
@@ -65,7 +72,7 @@ export class ProofRun {
     return this.#timeline.stretches;
   }
 
-  /** Answers whether it began; false if it was abandoned while it waited for the server. */
+  /** Answers whether it began; false if it was abandoned while it waited for the server, or refused. */
   async start(carrier: () => Carrier): Promise<boolean> {
     const after = await this.#beginning();
     if (after === null) return false;
@@ -102,18 +109,30 @@ export class ProofRun {
     return true;
   }
 
+  /** What is not published yet stays so; what was published is still waited for and judged. */
+  giveUp(): void {
+    this.#publisher.giveUp();
+  }
+
   abandon(): void {
     this.#abandoned = true;
     this.#release?.();
-    void this.#publisher.stop();
+    this.#publisher.giveUp();
   }
 
   async #beginning(): Promise<string | null> {
-    while (!this.#abandoned) {
+    for (let refusals = 0; !this.#abandoned; ) {
       try {
         const cursor = await this.#wires.beginning();
+        this.failure = null;
         return this.#abandoned ? null : cursor;
-      } catch {
+      } catch (cause) {
+        this.#failed(cause);
+        refusals = this.#wires.isRefusal(cause) ? refusals + 1 : 0;
+        if (refusals === REFUSALS_MAX) {
+          this.#refused(cause);
+          return null;
+        }
         await pause(1000);
       }
     }
@@ -136,9 +155,19 @@ export class ProofRun {
 
   #failed(cause: unknown): void {
     if (this.#abandoned) return;
-    this.failure = cause instanceof Error ? cause.message : String(cause);
+    this.failure = errorOf(cause).message;
     this.#changed();
   }
+
+  #refused(cause: unknown): void {
+    if (this.#abandoned) return;
+    this.refusal = errorOf(cause);
+    this.#changed();
+  }
+}
+
+function errorOf(cause: unknown): Error {
+  return cause instanceof Error ? cause : new Error(String(cause));
 }
 
 function numberOf(data: unknown): number {

@@ -3,7 +3,7 @@
  */
 import { defineStore } from "pinia";
 import { computed, ref, shallowRef, watch } from "vue";
-import { api, request } from "@/shared/api";
+import { ApiError, api, request } from "@/shared/api";
 import { newId, shortId } from "@/shared/ids";
 import { useLive } from "@/shared/liveStore";
 import { ProofRun } from "./proofRun";
@@ -21,6 +21,7 @@ export const useProof = defineStore("proof", () => {
   const queued = ref(0);
   const gaps = ref(0);
   const failure = ref<string | null>(null);
+  const refusal = shallowRef<Error | null>(null);
   const stretches = shallowRef<readonly Stretch[]>([]);
   let run: ProofRun | null = null;
 
@@ -39,17 +40,19 @@ export const useProof = defineStore("proof", () => {
     queued.value = run.queued;
     gaps.value = run.gaps;
     failure.value = run.failure;
+    refusal.value = run.refusal;
     stretches.value = [...run.stretches];
+    if (run.refusal !== null) void stop();
   }
 
   async function start(): Promise<void> {
     if (active.value || phase.value === "starting") return;
     run?.abandon();
     channel.value = `lab_${shortId()}`;
-    run = new ProofRun(channel.value, { follow: live.follow, beginning, publish, newKey: newId }, show);
+    run = new ProofRun(channel.value, { follow: live.follow, beginning, publish, newKey: newId, isRefusal }, show);
     phase.value = "starting";
     show();
-    if (await run.start(() => carrier.value)) phase.value = "running";
+    phase.value = (await run.start(() => carrier.value)) ? "running" : "settled";
   }
 
   async function stop(): Promise<void> {
@@ -58,8 +61,18 @@ export const useProof = defineStore("proof", () => {
     if (await run.settle()) phase.value = "settled";
   }
 
-  return { phase, channel, counts, queued, gaps, failure, stretches, carrier, active, start, stop };
+  /** Ends the wait for a server that does not take what is left. */
+  function giveUp(): void {
+    run?.giveUp();
+  }
+
+  return { phase, channel, counts, queued, gaps, failure, refusal, stretches, carrier, active, start, stop, giveUp };
 });
+
+/** What another try can't change. Errors that nobody expected are bugs of ours, and no better the next time. */
+function isRefusal(cause: unknown): boolean {
+  return !(cause instanceof ApiError) || !cause.transient;
+}
 
 /** Any cursor of the log from before the first number will do: one cursor serves every channel. */
 async function beginning(): Promise<string> {

@@ -436,6 +436,16 @@ export const messages = {
     verdictRefused: "{n} not published: {problem}",
     verdictBad: "Something is wrong: {missing} missing, {repeated} repeated, {outOfOrder} out of order.",
     verdictDone: "Settled: all {n} events arrived exactly once, in order.",
+    giveUp: "Do without them",
+    verdictStarting: "Waiting for the server to answer; the proof begins by itself then.",
+    verdictEnded:
+      "Ended: the server does not take more numbers ({problem}). {queued} were not published; all {n} before them arrived exactly once.",
+    verdictEndedEmpty: "Ended: the server takes no numbers ({problem}). Nothing was published.",
+    verdictGivenUp:
+      "Ended without {queued} numbers that could not be published. All {n} that were arrived exactly once, in order.",
+    wayOutRights:
+      "Let this page publish to {channel}: with a token or key that allows it, or a server without keys. Then start afresh.",
+    wayOutOther: "Change what the message names, then start afresh.",
     strip: "Which transport carried what, the last {minutes} minutes",
     stripEmpty: "The strip fills as the proof runs.",
     piece: "{carrier}: {duration}, {events} events",

@@ -442,6 +442,16 @@ export const messages: Messages = {
     verdictRefused: "Chưa công bố được {n} sự kiện: {problem}",
     verdictBad: "Có lỗi: thiếu {missing}, lặp {repeated}, sai thứ tự {outOfOrder}.",
     verdictDone: "Đã chốt: cả {n} sự kiện đều đến đúng một lần và đúng thứ tự.",
+    giveUp: "Bỏ qua phần còn lại",
+    verdictStarting: "Đang chờ máy chủ trả lời; sau đó bộ đếm tự bắt đầu.",
+    verdictEnded:
+      "Đã kết thúc: máy chủ không nhận thêm số ({problem}). {queued} số chưa được công bố; cả {n} số trước đó đều đến đúng một lần.",
+    verdictEndedEmpty: "Đã kết thúc: máy chủ không nhận số nào ({problem}). Chưa công bố gì.",
+    verdictGivenUp:
+      "Đã kết thúc mà không có {queued} số không công bố được. Cả {n} số đã công bố đều đến đúng một lần và đúng thứ tự.",
+    wayOutRights:
+      "Hãy cho trang này công bố vào {channel}: bằng token hoặc khóa có quyền, hoặc dùng máy chủ không đặt khóa. Rồi đếm lại từ đầu.",
+    wayOutOther: "Hãy sửa điều mà thông báo nêu rồi đếm lại từ đầu.",
     strip: "Đường truyền nào đã chở đoạn nào, {minutes} phút gần nhất",
     stripEmpty: "Dải này đầy dần khi bộ đếm chạy.",
     piece: "{carrier}: {duration}, {events} sự kiện",

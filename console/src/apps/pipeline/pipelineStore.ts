@@ -20,7 +20,7 @@ export const usePipeline = defineStore("pipeline", () => {
   const live = useLive();
   const list = recordsView();
   const crew = crewView();
-  const states = statesView();
+  const { loadStates, ...states } = statesView();
   const topics = shallowRef<Topics | null>(null);
   const { load, stopLoading, ...progress } = loadingOf(async () => follow(await loadAll()));
   let stops: (() => void)[] = [];
@@ -36,9 +36,7 @@ export const usePipeline = defineStore("pipeline", () => {
       askTopics(),
     ]);
     list.load(logs.logs);
-    states.forget();
-    states.count(counters);
-    states.state.value = now;
+    loadStates(counters, now);
     crew.consumers.value = all;
     topics.value = found;
     return logs.cursor;
@@ -50,7 +48,8 @@ export const usePipeline = defineStore("pipeline", () => {
     if (second === undefined) return;
     stops = [
       live.follow({ channel: "pipeline", after, onEvent: take, onGap: () => void load() }),
-      live.follow({ channel: "pipeline_state", onEvent: takeState }),
+      // Only the newest is kept there: it comes at once, whatever changed since it was read.
+      live.follow({ channel: "pipeline_state", after: "0", onEvent: takeState }),
     ];
   }
 

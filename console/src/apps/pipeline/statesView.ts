@@ -30,5 +30,14 @@ export function statesView() {
     triggerRef(lagSeries);
   }
 
-  return { statistics, state, lagSeries, rates, lag, count, tick, forget: () => window.clear() };
+  /** Everything as the server answered it. */
+  function load(counters: Statistics, now: PipelineState): void {
+    window.clear();
+    count(counters);
+    state.value = now;
+    // The chart of the lag is there from the beginning, and pushes nothing down a second later.
+    tick(true);
+  }
+
+  return { statistics, state, lagSeries, rates, lag, count, tick, loadStates: load };
 }

@@ -7,7 +7,7 @@
  * - an older state never replaces a newer one ({@link isNewer}).
  */
 import { defineStore } from "pinia";
-import { computed, ref, shallowRef } from "vue";
+import { computed, type Ref, ref, shallowRef } from "vue";
 import { useActivity } from "@/shared/activityStore";
 import { ApiError, api } from "@/shared/api";
 import { useLive } from "@/shared/liveStore";
@@ -17,6 +17,8 @@ import { isNewer } from "./progress";
 
 const PAGE = 50;
 const RETRY_MS = 3000;
+/** How long after it left the screen the list is as good as current: until the page of a job that was clicked is there. */
+const KNOWN_MS = 1000;
 
 /** The list of the Jobs page. */
 export const useJobs = defineStore("jobs", () => jobList(""));
@@ -26,7 +28,7 @@ export const useVideos = defineStore("videos", () => jobList("video"));
 function jobList(firstKind: JobKind | "") {
   const live = useLive();
   const activity = useActivity();
-  const all = ref<JobState[]>([]);
+  const { all, put, remove } = makeRows(() => follow());
   const state = ref<JobStatus | "">("");
   const kind = ref<JobKind | "">(firstKind);
   const loading = ref(false);
@@ -36,10 +38,9 @@ function jobList(firstKind: JobKind | "") {
   const followers = new JobFollowers(live.follow, put, (id) => void refresh(id));
   let again: ReturnType<typeof setTimeout> | undefined;
   let stopChanges: (() => void) | null = null;
+  const { opened, closed, known } = makeMemory(all);
 
   const jobs = computed(() => matching(all.value, state.value, kind.value));
-
-  const filters = () => ({ state: state.value || undefined, kind: kind.value || undefined });
 
   async function load(): Promise<void> {
     clearTimeout(again);
@@ -56,7 +57,8 @@ function jobList(firstKind: JobKind | "") {
   async function fetchPage(before?: string): Promise<void> {
     loading.value = true;
     try {
-      const list = await api.jobs({ ...filters(), limit: PAGE, before });
+      const [onlyState, onlyKind] = [state.value || undefined, kind.value || undefined];
+      const list = await api.jobs({ state: onlyState, kind: onlyKind, limit: PAGE, before });
       if (before === undefined) all.value = sorted(list.jobs);
       else for (const job of list.jobs) put(job);
       more.value = list.jobs.length >= PAGE;
@@ -68,18 +70,6 @@ function jobList(firstKind: JobKind | "") {
     } finally {
       loading.value = false;
     }
-  }
-
-  function put(job: JobState): void {
-    const shown = all.value.find((candidate) => candidate.session_id === job.session_id);
-    if (shown && !isNewer(job, shown)) return;
-    all.value = sorted([job, ...all.value.filter((candidate) => candidate.session_id !== job.session_id)]);
-    follow();
-  }
-
-  function remove(id: string): void {
-    all.value = all.value.filter((job) => job.session_id !== id);
-    follow();
   }
 
   async function refresh(id: string): Promise<void> {
@@ -97,6 +87,7 @@ function jobList(firstKind: JobKind | "") {
   /** The list is on screen: load it and keep it current. */
   function open(): void {
     stopChanges ??= activity.onJobChanged((change) => void refresh(change.session_id));
+    opened();
     void load();
   }
 
@@ -105,9 +96,43 @@ function jobList(firstKind: JobKind | "") {
     stopChanges?.();
     stopChanges = null;
     followers.update([]);
+    closed();
   }
 
-  return { jobs, state, kind, loading, loaded, more, error, load, loadMore, open, close, put, remove, refresh };
+  return { jobs, state, kind, loading, loaded, more, error, load, loadMore, open, close, known, put, remove, refresh };
+}
+
+/** Newest first, each job once. */
+function makeRows(follow: () => void) {
+  const all = ref<JobState[]>([]);
+
+  function put(job: JobState): void {
+    const shown = all.value.find((candidate) => candidate.session_id === job.session_id);
+    if (shown && !isNewer(job, shown)) return;
+    all.value = sorted([job, ...all.value.filter((candidate) => candidate.session_id !== job.session_id)]);
+    follow();
+  }
+
+  function remove(id: string): void {
+    all.value = all.value.filter((job) => job.session_id !== id);
+    follow();
+  }
+
+  return { all, put, remove };
+}
+
+/** What a list knows of a job; nothing, when that is old. */
+function makeMemory(all: Ref<JobState[]>) {
+  let oldAt = 0;
+  const opened = () => {
+    oldAt = Number.POSITIVE_INFINITY;
+  };
+  const closed = () => {
+    oldAt = Date.now() + KNOWN_MS;
+  };
+  const known = (id: string): JobState | null =>
+    (Date.now() < oldAt && all.value.find((job) => job.session_id === id)) || null;
+  return { opened, closed, known };
 }
 
 function matching(jobs: JobState[], state: JobStatus | "", kind: JobKind | ""): JobState[] {

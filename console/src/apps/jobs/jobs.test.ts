@@ -118,11 +118,21 @@ describe("the page of one job", () => {
   it("does not ask for a job that this page is still about to create", async () => {
     serve({ "/api/progress/a": job("a") });
     let exists = false;
-    const page = effectScope().run(() => useJob(ref("a"), () => exists));
+    const page = effectScope().run(() => useJob(ref("a"), { exists: () => exists }));
     await settled();
     expect(page?.job.value).toBeNull();
     exists = true;
     await vi.waitFor(() => expect(page?.job.value?.session_id).toBe("a"));
+  });
+
+  it("shows what the list knew until the answer is here, and never goes back to it", async () => {
+    serve({ "/api/progress/a": job("a", { percent: 62, cursor: "1f0c93ab-78" }) });
+    const known = () => job("a", { percent: 40, cursor: "1f0c93ab-70" });
+    const page = effectScope().run(() => useJob(ref("a"), { known }));
+    expect(page?.job.value?.percent).toBe(40);
+    await settled();
+    expect(page?.job.value?.percent).toBe(62);
+    expect(wire.follows).toMatchObject([{ channel: "progress_a", after: "1f0c93ab-78" }]);
   });
 
   it("loads the state afresh when events were lost", async () => {

@@ -10,8 +10,14 @@ import { isNewer, stateOfEvent } from "./progress";
 const RETRY_MS = 2000;
 const SOON_MS = 100;
 
-/** `exists` is false while this page itself is about to create the job: asking for it then would be a 404 for nothing. */
-export function useJob(id: Ref<string>, exists: () => boolean = () => true) {
+interface Sources {
+  /** False while this page itself is about to create the job: asking for it then would be a 404 for nothing. */
+  exists?: () => boolean;
+  /** What the page before this one knew of it: shown until the server's answer is here. */
+  known?: (id: string) => JobState | null;
+}
+
+export function useJob(id: Ref<string>, { exists = () => true, known = () => null }: Sources = {}) {
   const live = useLive();
   const job = shallowRef<JobState | null>(null);
   const error = shallowRef<ApiError | null>(null);
@@ -84,7 +90,7 @@ export function useJob(id: Ref<string>, exists: () => boolean = () => true) {
     id,
     () => {
       stop();
-      job.value = null;
+      job.value = known(id.value);
       error.value = null;
       missing.value = false;
       void load();

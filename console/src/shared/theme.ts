@@ -49,7 +49,7 @@ const LIGHT: Palette = {
   line: "#cdd4dc",
   text: "#17202a",
   text2: "#4c5866",
-  text3: "#66727f",
+  text3: "#5d6976",
   bad: "#b8322a",
   onAccent: "#ffffff",
 };
@@ -63,7 +63,7 @@ const DARK: Palette = {
   line: "#3a4653",
   text: "#e7ecf2",
   text2: "#aeb9c5",
-  text3: "#8b97a5",
+  text3: "#909caa",
   bad: "#ff8379",
   onAccent: "#06231e",
 };
@@ -87,6 +87,7 @@ export function overrides(dark: boolean): GlobalThemeOverrides {
       textColor1: p.text,
       textColor2: p.text,
       textColor3: p.text2,
+      placeholderColor: p.text3,
       borderRadius: "7px",
       fontFamily: "var(--sans)",
       fontFamilyMono: "var(--mono)",

@@ -1,6 +1,5 @@
 export const messages = {
   app: {
-    tagline: "Live updates over any wire",
     skip: "Skip to content",
     nav: "Main navigation",
     overview: "Overview",
@@ -147,15 +146,13 @@ export const messages = {
     chartLabel: "{title}: now {values}",
     activity: "Recent activity",
     activityEmpty: "Nothing yet. Jobs and changes of this page's connection appear here.",
-    activityJob: "{title}",
     connectionIs: "This page: {transport}, {state}",
-    startJob: "Upload a CSV",
   },
   video: {
     title: "Videos",
     ask: "Ask for a video",
     askText: "Write what it is to be about: it is spoken, drawn and encoded here while you watch.",
-    placeholder: "What is the video to be about?",
+    placeholder: "What is it about?",
     send: "Make it",
     empty: "No videos yet",
     emptyText: "Say what one is to be about, or write its whole text. The steps and previews appear as they happen.",
@@ -216,7 +213,6 @@ export const messages = {
     logEmpty: "The command wrote nothing.",
     logFailed: "The output cannot be read at the moment. The page tries again by itself.",
     drop: "Drop a CSV here",
-    dropOr: "or",
     dropNow: "Let go to upload",
     choose: "Choose a file",
     sample: "Try with sample data",
@@ -248,7 +244,6 @@ export const messages = {
     chooseSame: "Choose the same file",
     retry: "Run again",
     cancel: "Cancel",
-    cancelAsk: "Cancel this job? What was done so far stops here.",
     delete: "Delete",
     deleteAsk: "Delete this job and its files for good?",
     keep: "Keep",
@@ -284,7 +279,6 @@ export const messages = {
     notifyDeniedText: "The browser blocks notifications for this page",
     notifyReady: "Report ready",
     notifyFailed: "The job failed",
-    liveNote: "live",
   },
   pipeline: {
     total: "Received",
@@ -370,7 +364,6 @@ export const messages = {
   delivery: {
     title: "Delivery",
     clients: "Clients",
-    clientsText: "Every reader of the log, renewed every two seconds.",
     total: "{n} connected",
     shown: "{n} of {total} shown",
     thisPage: "this page",

@@ -4,7 +4,8 @@
 
 use crate::Verdict;
 use crate::failure::{Context, Failure, Outcome};
-use crate::jitter::connection::{Connection, Notice, Way};
+use crate::jitter::connection::{Connection, Notice, Position, Way};
+use crate::jitter::contender::Contender;
 use crate::machine::{self, Pins};
 use crate::peers::{Peer, Server, Transport};
 use crate::setup::Setup;
@@ -158,7 +159,7 @@ async fn again_and_again(way: Way, address: String, until: Instant) -> (Histogra
 }
 
 async fn subscribe(way: Way, address: &str) -> std::io::Result<()> {
-    let mut connection = Connection::open(way, address, None).await?;
+    let mut connection = Connection::open(Contender::Anywire, way, address, &Position::default()).await?;
     while !connection.next().await?.iter().any(|notice| matches!(notice, Notice::Cursor(_))) {}
     Ok(())
 }

@@ -64,8 +64,8 @@ const EVERYTHING: [&[&str]; 7] = [
     &["fanout", "--all", "--transport", "all"],
     &["jitter", "--switch"],
     &["jitter", "--switch", "--restart"],
-    &["jitter", "--transport", "socketio", "--restart"],
-    &["jitter", "--transport", "socketio-polling", "--restart"],
+    &["jitter", "--transport", "socketio", "--restart", "--peers", "anywire,socketio"],
+    &["jitter", "--transport", "socketio-polling", "--restart", "--peers", "anywire,socketio"],
     &["publish"],
     &["churn"],
 ];

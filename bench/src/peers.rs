@@ -88,6 +88,7 @@ pub(crate) struct Server {
     // Before the folder: the process goes first.
     running: Running,
     folder: Scratch,
+    peer: Peer,
     pub(crate) address: String,
     pub(crate) processes: Processes,
 }
@@ -97,6 +98,8 @@ pub(crate) struct Server {
 pub(crate) struct Setting {
     pub(crate) transport: Transport,
     pub(crate) processor: Option<usize>,
+    /// Clients come back for what they missed: Socket.IO on Node keeps it for them only if it is told to.
+    pub(crate) recovery: bool,
     /// The `anywire` binary, if not the one beside this one.
     pub(crate) anywire: Option<PathBuf>,
     /// More arguments for `anywire serve`.
@@ -131,14 +134,18 @@ impl Peer {
     pub(crate) fn start(self, setting: &Setting) -> Outcome<Server> {
         let folder = Scratch::new(self.name())?;
         let address = free_address()?;
-        let plan = self.plan(setting, &address, folder.path())?;
-        let running = plan.start()?;
+        let running = self.launch(setting, &address, folder.path())?;
+        let processes = Processes::of(running.id());
+        Ok(Server { running, folder, peer: self, address, processes })
+    }
+
+    fn launch(self, setting: &Setting, address: &str, folder: &Path) -> Outcome<Running> {
+        let running = self.plan(setting, address, folder)?.start()?;
         match self {
-            Self::Nchan => wait_for_worker(&running, &address)?,
+            Self::Nchan => wait_for_worker(&running, address)?,
             _ => running.wait_for(READY_WAIT, |line| line.contains("http://").then_some(()))?,
         }
-        let processes = Processes::of(running.id());
-        Ok(Server { running, folder, address, processes })
+        Ok(running)
     }
 
     fn plan(self, setting: &Setting, address: &str, folder: &Path) -> Outcome<Plan> {
@@ -146,8 +153,11 @@ impl Peer {
             Self::Floor => floor_command(setting, address)?,
             Self::Anywire => anywire_command(setting, address, folder)?,
             Self::Nchan => nginx_command(address, folder)?,
-            Self::Ws => node_command("ws", address)?,
-            Self::Socketio => node_command("socket.io", address)?,
+            Self::Ws => node_command("ws", "ws.mjs", address)?,
+            Self::Socketio if setting.recovery => {
+                node_command("socket.io", "socket.io-recovery.mjs", address)?
+            }
+            Self::Socketio => node_command("socket.io", "socket.io.mjs", address)?,
         };
         let gentle = self == Self::Nchan;
         Ok(Plan { name: self.name().into(), program, arguments, processor: setting.processor, gentle })
@@ -155,12 +165,10 @@ impl Peer {
 }
 
 impl Server {
-    /// Kills Anywire as a crash would and starts it again on the same address and data.
+    /// Kills the server as a crash would and starts it again on the same address, and on the same data if it keeps any.
     pub(crate) fn crash_and_restart(&mut self, setting: &Setting) -> Outcome<()> {
         self.running.kill();
-        let plan = Peer::Anywire.plan(setting, &self.address, self.folder.path())?;
-        self.running = plan.start()?;
-        self.running.wait_for(READY_WAIT, |line| line.contains("http://").then_some(()))?;
+        self.running = self.peer.launch(setting, &self.address, self.folder.path())?;
         self.processes = Processes::of(self.running.id());
         Ok(())
     }
@@ -235,13 +243,13 @@ fn nginx_conf(module: &str, address: &str, folder: &Path) -> String {
     )
 }
 
-fn node_command(package: &str, address: &str) -> Outcome<(PathBuf, Vec<String>)> {
+fn node_command(package: &str, script: &str, address: &str) -> Outcome<(PathBuf, Vec<String>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
     let program = find_program("node").ok_or_else(|| Failure::new("not installed: Node 20 or later"))?;
     if !folder.join("node_modules").join(package).is_dir() {
         return Err(Failure::new(format!("not installed: npm ci --prefix {}", folder.display())));
     }
-    let script = folder.join(format!("{package}.mjs")).display().to_string();
+    let script = folder.join(script).display().to_string();
     let port = address.rsplit(':').next().unwrap_or_default();
     Ok((program, words(&[&script, port])))
 }

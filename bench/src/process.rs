@@ -6,13 +6,17 @@
 //!
 //! Knows: `/proc`. Does not know: what the processes are.
 
-use std::{cell::Cell, fs};
+use std::{cell::Cell, fs, thread, time::Duration};
 
 /// Length of a tick in `/proc/PID/stat`; 100 Hz on every Linux a user meets.
 const TICK_NS: u64 = 10_000_000;
 
 /// `stat` is rounded down to a tick, once for user and once for system time: a difference below that may be rounding.
 const ROUNDING_NS: u64 = 2 * TICK_NS;
+
+/// After connecting, until memory is read: buffers of the handshakes are given back meanwhile.
+const SETTLE: Duration = Duration::from_millis(1500);
+const SETTLE_FEW: Duration = Duration::from_millis(200);
 
 /// A process and everything it started (nginx works in a child of its master).
 #[derive(Debug, Clone)]
@@ -57,6 +61,13 @@ impl Processes {
     /// Resident memory in bytes.
     pub(crate) fn resident_bytes(&self) -> u64 {
         self.0.iter().map(|process| resident_bytes(process.pid)).sum()
+    }
+
+    /// Bytes by which resident memory has grown since it was `before`, for each connection that was made since.
+    /// Waits until the handshakes are forgotten.
+    pub(crate) fn bytes_per_connection(&self, before: u64, connections: usize) -> f64 {
+        thread::sleep(if connections < 500 { SETTLE_FEW } else { SETTLE });
+        self.resident_bytes().saturating_sub(before) as f64 / connections.max(1) as f64
     }
 }
 

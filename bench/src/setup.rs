@@ -31,6 +31,7 @@ impl Setup {
         Setting {
             transport,
             processor,
+            recovery: false,
             anywire: self.anywire.clone(),
             anywire_arguments: self.anywire_argument.clone(),
         }

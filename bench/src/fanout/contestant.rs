@@ -16,9 +16,6 @@ use std::time::Duration;
 /// Connecting 10 000 subscribers one by one takes some seconds, on a busy machine many.
 const CONNECT_WAIT: Duration = Duration::from_secs(180);
 const ROUND_WAIT: Duration = Duration::from_secs(180);
-/// After connecting, until memory is read: buffers of the handshakes are given back meanwhile.
-const SETTLE: Duration = Duration::from_millis(1500);
-const SETTLE_FEW: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub(crate) struct Contestant {
@@ -86,9 +83,7 @@ impl Contestant {
             Report::Failed(why) => return Err(Failure::new(why)),
             Report::Round(_) => return Err(Failure::new("the load generator began without being told")),
         };
-        std::thread::sleep(if case.subscribers < 500 { SETTLE_FEW } else { SETTLE });
-        let grown = server.processes.resident_bytes().saturating_sub(before);
-        let memory_bytes = grown as f64 / case.subscribers.max(1) as f64;
+        let memory_bytes = server.processes.bytes_per_connection(before, case.subscribers);
         let connections = case.subscribers;
         Ok(Self { load, commands, server, connections, memory_bytes, connect_seconds, rounds: Vec::new() })
     }

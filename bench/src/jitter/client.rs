@@ -1,8 +1,9 @@
-//! A client: connected, killed, away, back with its cursor, over and over.
+//! A client: connected, killed, away, back with what it knows of its place, over and over.
 //!
 //! Knows: its habits, and what was published so far. Does not know: bytes, the server's process.
 
-use super::connection::{Connection, Notice, Way};
+use super::connection::{Connection, Notice, Position, Way};
+use super::contender::Contender;
 use super::tally::Tally;
 use crate::stats::Random;
 use crate::wire::mark;
@@ -31,6 +32,7 @@ pub(crate) enum Phase {
 /// What all clients do.
 #[derive(Debug, Clone)]
 pub(crate) struct Habits {
+    pub(crate) server: Contender,
     pub(crate) clients: usize,
     pub(crate) messages: u64,
     pub(crate) way: Way,
@@ -72,7 +74,7 @@ impl Shared {
         self.published.store(message, Ordering::Release);
     }
 
-    /// Clients that have a connection and a cursor for the first time.
+    /// Clients that have a connection and know their place for the first time.
     pub(crate) fn ready(&self) -> usize {
         self.ready.load(Ordering::Acquire)
     }
@@ -110,8 +112,10 @@ struct Client {
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
     random: Random,
+    /// Of transports, apart from the one of times: those are the same at every server, however many it speaks.
+    choices: Random,
     way: Way,
-    cursor: Option<String>,
+    position: Position,
     tally: Tally,
     finished: bool,
     replay: Option<Replay>,
@@ -121,40 +125,59 @@ struct Client {
 #[derive(Debug, Clone, Copy)]
 struct Replay {
     started: Instant,
+    after: u64,
     target: u64,
 }
 
 /// Why a connection ended.
 enum End {
     Killed,
+    /// It could not be opened.
+    Failed(std::io::Error),
+    /// The server ended it.
     Lost(std::io::Error),
     Over,
 }
 
 impl Client {
     fn new(index: usize, habits: Arc<Habits>, shared: Arc<Shared>) -> Self {
-        let mut random = Random::new(habits.seed.wrapping_mul(1_000_003).wrapping_add(index as u64));
-        let way = if habits.switch { Way::ALL[random.below(Way::ALL.len())] } else { habits.way };
+        let seed = habits.seed.wrapping_mul(1_000_003).wrapping_add(index as u64);
+        let (random, mut choices) = (Random::new(seed), Random::new(!seed));
+        let ways = habits.server.ways();
+        let way = if habits.switch { ways[choices.below(ways.len())] } else { habits.way };
         let (phase, tally) = (shared.phase.subscribe(), Tally::new(habits.messages));
-        Self { habits, shared, phase, random, way, cursor: None, tally, finished: false, replay: None }
+        let position = Position::default();
+        Self { habits, shared, phase, random, choices, way, position, tally, finished: false, replay: None }
     }
 
     async fn live(mut self) -> Tally {
+        self.come_and_go().await;
+        if self.replay.is_some() {
+            self.tally.replayed(self.way, None);
+        }
+        self.tally
+    }
+
+    async fn come_and_go(&mut self) {
         loop {
             match self.connect_and_read().await {
-                End::Over => return self.tally,
+                End::Over => return,
                 End::Killed => {
                     self.tally.killed += 1;
                     sleep(self.around(self.habits.away)).await;
                 }
+                End::Failed(error) => {
+                    self.note(&error);
+                    sleep(RETRY).await;
+                }
                 End::Lost(error) => {
                     self.note(&error);
-                    self.tally.lost += u64::from(self.cursor.is_some());
+                    self.tally.lost += u64::from(!self.position.is_unknown());
                     sleep(RETRY).await;
                 }
             }
             if *self.phase.borrow() == Phase::Over {
-                return self.tally;
+                return;
             }
             self.prepare_return();
         }
@@ -162,13 +185,15 @@ impl Client {
 
     fn prepare_return(&mut self) {
         if self.habits.switch && self.replay.is_none() {
-            let at = Way::ALL.iter().position(|way| *way == self.way).unwrap_or(0);
-            self.way = Way::ALL[(at + 1 + self.random.below(Way::ALL.len() - 1)) % Way::ALL.len()];
+            let ways = self.habits.server.ways();
+            let at = ways.iter().position(|way| *way == self.way).unwrap_or(0);
+            self.way = ways[(at + 1 + self.choices.below(ways.len() - 1)) % ways.len()];
         }
         // A reconnection that failed goes on counting from its first attempt.
         let target = self.shared.published.load(Ordering::Acquire);
-        if self.cursor.is_some() && self.replay.is_none() && !self.tally.has_reached(target) {
-            self.replay = Some(Replay { started: Instant::now(), target });
+        if !self.position.is_unknown() && self.replay.is_none() && !self.tally.has_reached(target) {
+            let (started, after) = (Instant::now(), self.tally.last());
+            self.replay = Some(Replay { started, after, target });
         }
     }
 
@@ -182,10 +207,11 @@ impl Client {
     }
 
     async fn read_until_killed(&mut self) -> End {
-        let opened = Connection::open(self.way, &self.shared.address, self.cursor.as_deref()).await;
-        let mut connection = match opened {
+        let server = self.habits.server;
+        let opened = Connection::open(server, self.way, &self.shared.address, &self.position);
+        let mut connection = match opened.await {
             Ok(connection) => connection,
-            Err(error) => return End::Lost(error),
+            Err(error) => return End::Failed(error),
         };
         let mut phase = self.phase.clone();
         let life = self.around(self.habits.lives);
@@ -212,14 +238,16 @@ impl Client {
     fn take(&mut self, notice: Notice) {
         match notice {
             Notice::Gap => self.tally.gaps += 1,
-            Notice::Cursor(cursor) => self.stand_at(cursor),
+            Notice::Cursor(cursor) => self.stand(|position| position.cursor = Some(cursor)),
+            Notice::Session(session) => self.join(session),
             Notice::Event { data, cursor } => {
                 mark::scan(data.as_bytes(), |message| self.tally.received(message));
-                self.stand_at(cursor);
+                self.stand(|position| position.cursor = Some(cursor));
             }
         }
         if let Some(replay) = self.replay.take_if(|replay| self.tally.has_reached(replay.target)) {
-            self.tally.replayed(self.way, replay.started.elapsed());
+            let whole = self.tally.has_all(replay.after, replay.target);
+            self.tally.replayed(self.way, whole.then(|| replay.started.elapsed()));
         }
         if !self.finished && self.tally.has_reached(self.habits.messages) {
             self.finished = true;
@@ -227,8 +255,17 @@ impl Client {
         }
     }
 
-    fn stand_at(&mut self, cursor: String) {
-        if self.cursor.replace(cursor).is_none() {
+    /// Another session than before is how a client of Socket.IO learns that something may be gone (`recovered` is false).
+    fn join(&mut self, session: String) {
+        let recovered = self.position.session.as_ref().is_none_or(|known| *known == session);
+        self.tally.gaps += u64::from(!recovered);
+        self.stand(|position| position.session = Some(session));
+    }
+
+    fn stand(&mut self, change: impl FnOnce(&mut Position)) {
+        let first = self.position.is_unknown();
+        change(&mut self.position);
+        if first {
             self.shared.ready.fetch_add(1, Ordering::AcqRel);
         }
     }

@@ -1,7 +1,8 @@
 //! One connection of a client, on any of the transports: opened with a cursor, read notice by notice, reset at the end.
 //!
-//! Knows: PROTOCOL.md as a client does. Does not know: when connections are killed, what is counted.
+//! Knows: PROTOCOL.md as a client does, and Socket.IO. Does not know: when connections are killed, what is counted.
 
+use super::contender::Contender;
 use super::socketio::{self, Packet};
 use crate::wire::http::{self, Answer, Body, Chunks, Head};
 use crate::wire::sse::Block;
@@ -52,6 +53,22 @@ impl Way {
     }
 }
 
+/// Where a client stands: what it says when it comes back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// Anywire's cursor, or the offset of the last event from Socket.IO on Node.
+    pub(crate) cursor: Option<String>,
+    /// The session that Socket.IO on Node can recover.
+    pub(crate) session: Option<String>,
+}
+
+impl Position {
+    /// Nobody has told it anything yet.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.cursor.is_none() && self.session.is_none()
+    }
+}
+
 /// What a connection says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Notice {
@@ -59,6 +76,8 @@ pub(crate) enum Notice {
     Event { data: String, cursor: String },
     /// Where the client stands.
     Cursor(String),
+    /// The session that can be recovered.
+    Session(String),
     /// Something is gone for good.
     Gap,
 }
@@ -87,6 +106,7 @@ struct Polled {
 
 #[derive(Debug)]
 pub(crate) struct Connection {
+    server: Contender,
     way: Way,
     stream: TcpStream,
     host: String,
@@ -102,16 +122,22 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects and asks for everything after `cursor`.
-    pub(crate) async fn open(way: Way, host: &str, cursor: Option<&str>) -> std::io::Result<Self> {
+    /// Connects and asks for everything after `position`.
+    pub(crate) async fn open(
+        server: Contender,
+        way: Way,
+        host: &str,
+        position: &Position,
+    ) -> std::io::Result<Self> {
         let stream = TcpStream::connect(host).await?;
         stream.set_nodelay(true)?;
         // Dropping the socket resets it: that is how connections die here, and none stays in TIME_WAIT.
         socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
-        let cursor = cursor.map(str::to_owned);
+        let cursor = position.cursor.clone();
         let epoch = cursor.as_deref().map(epoch_of).unwrap_or_default();
         let host = host.to_owned();
         let mut connection = Self {
+            server,
             way,
             stream,
             host,
@@ -126,8 +152,8 @@ impl Connection {
             Way::Websocket => connection.open_websocket().await?,
             Way::Sse => connection.open_stream().await?,
             Way::Longpoll | Way::Poll => {}
-            Way::Socketio => connection.open_socketio().await?,
-            Way::SocketioPolling => connection.open_session().await?,
+            Way::Socketio => connection.open_socketio(position).await?,
+            Way::SocketioPolling => connection.open_session(position).await?,
         }
         Ok(connection)
     }
@@ -153,23 +179,28 @@ impl Connection {
         Ok(())
     }
 
-    async fn open_socketio(&mut self) -> std::io::Result<()> {
+    async fn open_socketio(&mut self, position: &Position) -> std::io::Result<()> {
         let fields = websocket::upgrade_fields(None);
         self.send(&http::get(&self.host, "/socket.io/?EIO=4&transport=websocket", &fields)).await?;
         self.head(101).await?;
-        for packet in socketio::join(self.cursor.as_deref()) {
+        // Clients wait for the server's first word; packets before it are lost at some.
+        let (_, opening) = self.frame().await?;
+        if std::str::from_utf8(&opening).ok().and_then(socketio::session).is_none() {
+            return Err(broken(&opening));
+        }
+        for packet in socketio::join(self.server, position) {
             self.send(&websocket::client_frame(websocket::TEXT, packet.as_bytes())).await?;
         }
         Ok(())
     }
 
-    async fn open_session(&mut self) -> std::io::Result<()> {
+    async fn open_session(&mut self, position: &Position) -> std::io::Result<()> {
         let target = "/socket.io/?EIO=4&transport=polling";
         self.send(&http::get(&self.host, target, "")).await?;
         let answer = self.answer().await?;
         let session = std::str::from_utf8(&answer.body).ok().and_then(socketio::session);
         self.session = format!("{target}&sid={}", session.ok_or_else(|| broken(&answer.body))?);
-        let join = socketio::join(self.cursor.as_deref()).join(&socketio::SEPARATOR.to_string());
+        let join = socketio::join(self.server, position).join(&socketio::SEPARATOR.to_string());
         self.post(&join).await
     }
 
@@ -196,12 +227,7 @@ impl Connection {
 
     async fn next_frame(&mut self) -> std::io::Result<Vec<Notice>> {
         loop {
-            let Some(frame) = Frame::parse(&self.received) else {
-                self.fill().await?;
-                continue;
-            };
-            let (opcode, length, payload) = (frame.opcode, frame.length, frame.payload.to_vec());
-            self.received.drain(..length);
+            let (opcode, payload) = self.frame().await?;
             match opcode {
                 websocket::PING => self.send(&websocket::client_frame(websocket::PONG, &payload)).await?,
                 websocket::CLOSE => return Err(ErrorKind::ConnectionAborted.into()),
@@ -216,9 +242,21 @@ impl Connection {
         }
     }
 
+    async fn frame(&mut self) -> std::io::Result<(u8, Vec<u8>)> {
+        loop {
+            if let Some(frame) = Frame::parse(&self.received) {
+                let (opcode, length, payload) = (frame.opcode, frame.length, frame.payload.to_vec());
+                self.received.drain(..length);
+                return Ok((opcode, payload));
+            }
+            self.fill().await?;
+        }
+    }
+
     /// What a packet says; nothing, if it only wanted an answer.
     async fn read_packet(&mut self, payload: &[u8]) -> std::io::Result<Option<Vec<Notice>>> {
-        let packet = std::str::from_utf8(payload).ok().and_then(socketio::read);
+        let text = std::str::from_utf8(payload).ok();
+        let packet = text.and_then(|text| socketio::read(self.server, text));
         match packet.ok_or_else(|| broken(payload))? {
             Packet::Said(notices) => Ok(Some(notices)),
             Packet::Ping => {
@@ -235,7 +273,7 @@ impl Connection {
         let text = std::str::from_utf8(&answer.body).ok().filter(|_| answer.head.status == 200);
         let mut said = Vec::new();
         for text in text.ok_or_else(|| broken(&answer.body))?.split(socketio::SEPARATOR) {
-            match socketio::read(text).ok_or_else(|| broken(&answer.body))? {
+            match socketio::read(self.server, text).ok_or_else(|| broken(&answer.body))? {
                 Packet::Said(notices) => said.extend(notices),
                 Packet::Ping => self.post("3").await?,
                 Packet::End => return Err(ErrorKind::ConnectionAborted.into()),

@@ -2,7 +2,7 @@
 //!
 //! Two messages a second go to one channel. Each client's connection is reset about every 15 s; the client is away about
 //! 2 s and resumes with its cursor, with `--switch` on another transport each time. With `--restart` the server itself is
-//! killed and started again in the middle.
+//! killed and started again in the middle. Each server that takes part goes through the same schedule, one after the other.
 //!
 //! The clients run on a thread of their own; this one publishes and owns the server.
 //!
@@ -10,19 +10,22 @@
 
 mod client;
 pub(crate) mod connection;
+pub(crate) mod contender;
 mod publishing;
+mod report;
 mod socketio;
 mod tally;
 
 use crate::Verdict;
 use crate::failure::{Context, Failure, Outcome};
 use crate::machine::{self, Pins};
-use crate::peers::{Peer, Server, Setting, Transport};
+use crate::peers::{Server, Setting, Transport};
 use crate::setup::Setup;
-use crate::table::{Table, number, thousands};
 use client::{Phase, Shared};
 use connection::Way;
+use contender::Contender;
 use publishing::Publisher;
+use report::{Figures, Row};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -38,10 +41,14 @@ pub(crate) struct Options {
     /// Clients of one channel.
     #[arg(long, default_value_t = 2000)]
     clients: usize,
-    /// How they connect.
+    /// How they connect: socketio and socketio-polling are spoken by every server.
     #[arg(long, default_value = "websocket")]
     transport: Way,
-    /// Reconnect on another transport each time.
+    /// The servers, one after the other through the same schedule: anywire, and socketio (Socket.IO on Node with its connection
+    /// state recovery). Only anywire has to deliver everything; what socketio loses is shown.
+    #[arg(long, value_delimiter = ',', default_values = ["anywire"])]
+    peers: Vec<Contender>,
+    /// Reconnect on another transport each time, among those the server speaks: all of anywire's, both of socketio's.
     #[arg(long)]
     switch: bool,
     /// How long messages are published.
@@ -56,7 +63,7 @@ pub(crate) struct Options {
     /// Mean seconds a client is away.
     #[arg(long, default_value_t = 2.0)]
     away: f64,
-    /// Kill the server with SIGKILL in the middle and start it again.
+    /// Kill the server with SIGKILL in the middle and start it again on the same address. socketio keeps nothing on disk.
     #[arg(long)]
     restart: bool,
     /// Seed of the disconnections.
@@ -80,30 +87,64 @@ impl Options {
         options
     }
 
+    /// Every server has to speak the transport, unless clients move among those it speaks.
+    fn check(&self) -> Outcome<()> {
+        if self.switch {
+            return Ok(());
+        }
+        self.peers.iter().try_for_each(|server| server.check(self.transport))
+    }
+
     fn messages(&self) -> u64 {
         self.seconds * self.rate
     }
 }
 
-/// Runs the benchmark, prints its table and writes the JSON.
+/// Runs the benchmark, prints its tables and writes the JSON.
 pub(crate) fn run(options: &Options) -> Outcome<Verdict> {
     let options = options.effective();
+    options.check()?;
     machine::allow_connections(options.clients)?;
     println!("jitter — {}", machine::headline());
+    let rows =
+        options.peers.iter().map(|server| take_part(*server, &options)).collect::<Outcome<Vec<_>>>()?;
+    report::print(&options, &rows);
+    let name = if options.restart { "jitter-restart" } else { "jitter" };
+    options.setup.write_json(name, &report::to_json(&options, &rows))?;
+    Ok(Verdict::of(rows.iter().all(Row::is_sound)))
+}
+
+/// A server that is there only to be compared with may be missing, beside one that is not.
+fn take_part(server: Contender, options: &Options) -> Outcome<Row> {
+    let compared = server != Contender::Anywire && options.peers.contains(&Contender::Anywire);
+    match measure(server, options) {
+        Err(failure) if compared => Ok(Row { server, outcome: Err(failure.to_string()) }),
+        outcome => Ok(Row { server, outcome: Ok(outcome?) }),
+    }
+}
+
+fn measure(contender: Contender, options: &Options) -> Outcome<Figures> {
     let pins = Pins::choose(!options.no_pin);
-    let setting = options.setup.setting(Transport::Websocket, pins.server);
-    let mut server = Peer::Anywire.start(&setting)?;
+    let setting = Setting { recovery: true, ..options.setup.setting(Transport::Websocket, pins.server) };
+    let mut server =
+        contender.peer().start(&setting).context(format_args!("{} cannot take part", contender.name()))?;
+    let before = server.processes.resident_bytes();
     let shared = Arc::new(Shared::new(&server.address));
-    let clients = start_clients(&options, &shared, pins.load)?;
-    let cpu_ns = drive(&options, &setting, &mut server, &shared);
+    let clients = start_clients(contender, options, &shared, pins.load)?;
+    let course = wait_for_clients(options, &shared).and_then(|()| {
+        let memory_bytes = server.processes.bytes_per_connection(before, options.clients);
+        let publisher = Publisher::new(contender, &server.address);
+        Ok((memory_bytes, drive(options, publisher, &setting, &mut server, &shared)?))
+    });
     // Whatever happened, the clients have to end before their tallies can be read.
     shared.enter(Phase::Over);
     let tallies = clients.join().map_err(|_| Failure::new("the clients' thread panicked"))?;
-    let totals = Totals::of(&tallies, options.messages());
-    report(&options, &totals, cpu_ns?)
+    let (memory_bytes, cpu_ns) = course?;
+    Ok(Figures { totals: Totals::of(&tallies, options.messages()), cpu_ns, memory_bytes })
 }
 
 fn start_clients(
+    server: Contender,
     options: &Options,
     shared: &Arc<Shared>,
     processor: Option<usize>,
@@ -111,6 +152,7 @@ fn start_clients(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start the clients' runtime")?;
     let habits = client::Habits {
+        server,
         clients: options.clients,
         messages: options.messages(),
         way: options.transport,
@@ -130,8 +172,7 @@ fn start_clients(
     Ok(std::thread::spawn(work))
 }
 
-/// Publishes everything, with a crash in the middle if asked for. Returns the server's processor time meanwhile.
-fn drive(options: &Options, setting: &Setting, server: &mut Server, shared: &Shared) -> Outcome<u64> {
+fn wait_for_clients(options: &Options, shared: &Shared) -> Outcome<()> {
     wait_until(CONNECT_WAIT, || shared.ready() == options.clients).ok_or_else(|| {
         Failure::new(format!(
             "only {} of {} clients connected: {}",
@@ -139,8 +180,17 @@ fn drive(options: &Options, setting: &Setting, server: &mut Server, shared: &Sha
             options.clients,
             shared.last_error()
         ))
-    })?;
-    let mut publisher = Publisher::new(&server.address);
+    })
+}
+
+/// Publishes everything, with a crash in the middle if asked for. Returns the server's processor time meanwhile.
+fn drive(
+    options: &Options,
+    mut publisher: Publisher,
+    setting: &Setting,
+    server: &mut Server,
+    shared: &Shared,
+) -> Outcome<u64> {
     let mut cpu_ns = 0;
     let mut before = server.processes.cpu_ns();
     shared.enter(Phase::Running);
@@ -173,55 +223,34 @@ fn wait_until(within: Duration, done: impl Fn() -> bool) -> Option<()> {
     Some(())
 }
 
-fn report(options: &Options, totals: &Totals, cpu_ns: u64) -> Outcome<Verdict> {
-    print_totals(options, totals, cpu_ns);
-    print!("\n{}", replay_table(totals).render());
-    println!(
-        "\nreplay: from the start of reconnecting until everything published by then has come (goal: p99 < 500 ms)"
-    );
-    let mut result = totals.to_json();
-    result["server_cpu_ns"] = cpu_ns.into();
-    result["clients"] = options.clients.into();
-    result["messages"] = options.messages().into();
-    result["switch"] = options.switch.into();
-    result["restart"] = options.restart.into();
-    let name = if options.restart { "jitter-restart" } else { "jitter" };
-    options.setup.write_json(name, &result)?;
-    Ok(Verdict::of(totals.is_sound()))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
 
-fn print_totals(options: &Options, totals: &Totals, cpu_ns: u64) {
-    let how = if options.switch { "another transport each time" } else { options.transport.name() };
-    let restart = if options.restart { ", server killed and restarted in the middle" } else { "" };
-    let (clients, messages) = (thousands(options.clients as i64), options.messages());
-    let Options { rate, lives, away, .. } = options;
-    println!(
-        "\n{clients} clients, {messages} messages at {rate}/s, killed about every {lives} s, away about {away} s, {how}{restart}"
-    );
-    let (delivered, expected) = (thousands(totals.delivered as i64), thousands(totals.expected as i64));
-    let (repeated, out_of_order, gaps) = (totals.repeated, totals.out_of_order, totals.gaps);
-    println!(
-        "delivered {:.4} % ({delivered} of {expected}) · repeated {repeated} · out of order {out_of_order} · gaps {gaps}",
-        totals.delivered_percent()
-    );
-    println!(
-        "killed {} · ended by the server {} · server CPU {} ms",
-        thousands(totals.killed as i64),
-        totals.lost,
-        thousands((cpu_ns / 1_000_000) as i64)
-    );
-}
-
-fn replay_table(totals: &Totals) -> Table {
-    let mut table = Table::new(&["reconnected on", "resumes", "replay p50 ms", "p99 ms", "max ms"]);
-    for (name, replays) in totals.replays() {
-        table.row(vec![
-            name.into(),
-            thousands(replays.count() as i64),
-            number(replays.quantile_ms(0.5)),
-            number(replays.quantile_ms(0.99)),
-            number(replays.quantile_ms(1.0)),
-        ]);
+    #[derive(Debug, Parser)]
+    struct Typed {
+        #[command(flatten)]
+        options: Options,
     }
-    table
+
+    fn typed(words: &[&str]) -> Options {
+        let words = ["jitter"].iter().chain(words);
+        Typed::try_parse_from(words).expect("the words are options").options
+    }
+
+    #[test]
+    fn without_peers_only_anywire_takes_part() {
+        assert_eq!(typed(&[]).peers, [Contender::Anywire]);
+        let both = typed(&["--peers", "anywire,socketio", "--transport", "socketio-polling"]);
+        assert_eq!(both.peers, [Contender::Anywire, Contender::Socketio]);
+        assert!(both.check().is_ok());
+    }
+
+    #[test]
+    fn a_peer_takes_part_only_on_transports_it_speaks() {
+        assert!(typed(&["--peers", "anywire,socketio"]).check().is_err(), "the default is WebSocket");
+        assert!(typed(&["--peers", "anywire,socketio", "--switch"]).check().is_ok());
+        assert!(typed(&["--transport", "sse"]).check().is_ok());
+    }
 }

@@ -1,8 +1,11 @@
 //! A publisher that tries again until the server has acknowledged, as PROTOCOL.md lets it: with an idempotency key.
 //!
-//! Knows: the publish request. Does not know: clients, schedules.
+//! Socket.IO on Node knows no such key. Nothing is published while the server is killed, so nothing has to be sent twice.
+//!
+//! Knows: the publish request of each server. Does not know: clients, schedules.
 
 use super::connection::CHANNEL;
+use super::contender::Contender;
 use crate::failure::{Failure, Outcome};
 use crate::wire::http::{self, Answer};
 use crate::wire::mark;
@@ -15,28 +18,26 @@ const PAYLOAD_BYTES: usize = 128;
 
 #[derive(Debug)]
 pub(crate) struct Publisher {
+    server: Contender,
     address: String,
     connection: Option<TcpStream>,
 }
 
 impl Publisher {
-    pub(crate) fn new(address: &str) -> Self {
-        Self { address: address.to_owned(), connection: None }
+    pub(crate) fn new(server: Contender, address: &str) -> Self {
+        Self { server, address: address.to_owned(), connection: None }
     }
 
-    /// Returns when the message is committed.
+    /// Returns when the message is committed; at Node, when it has been handed to every socket.
     ///
     /// # Errors
     /// If that does not happen within half a minute.
     pub(crate) fn publish(&mut self, message: u64) -> Outcome<()> {
-        let payload = mark::payload(message, PAYLOAD_BYTES);
-        let body = format!(r#"{{"channel":"{CHANNEL}","event":"m","data":"{payload}"}}"#);
-        let fields = format!("Content-Type: application/json\r\nIdempotency-Key: jitter-{message}\r\n");
-        let request = http::post(&self.address, "/anywire/publish", &fields, body.as_bytes());
+        let request = self.request(message);
         let until = Instant::now() + GIVE_UP;
         loop {
             match self.exchange(&request) {
-                Ok(answer) if answer.head.status == 200 => return Ok(()),
+                Ok(answer) if matches!(answer.head.status, 200 | 204) => return Ok(()),
                 Ok(answer) if answer.head.status < 500 => return Err(refused(&answer)),
                 outcome if Instant::now() > until => {
                     let why =
@@ -48,6 +49,19 @@ impl Publisher {
                     std::thread::sleep(Duration::from_millis(50));
                 }
             }
+        }
+    }
+
+    fn request(&self, message: u64) -> Vec<u8> {
+        let payload = mark::payload(message, PAYLOAD_BYTES);
+        match self.server {
+            Contender::Anywire => {
+                let body = format!(r#"{{"channel":"{CHANNEL}","event":"m","data":"{payload}"}}"#);
+                let fields =
+                    format!("Content-Type: application/json\r\nIdempotency-Key: jitter-{message}\r\n");
+                http::post(&self.address, "/anywire/publish", &fields, body.as_bytes())
+            }
+            Contender::Socketio => http::post(&self.address, "/publish", "", payload.as_bytes()),
         }
     }
 

@@ -17,7 +17,8 @@ pub(crate) struct Tally {
     pub(crate) gaps: u64,
     pub(crate) killed: u64,
     pub(crate) lost: u64,
-    replays: Vec<(Way, Duration)>,
+    /// How long each took; `None`: something stayed missing.
+    replays: Vec<(Way, Option<Duration>)>,
 }
 
 impl Tally {
@@ -40,8 +41,52 @@ impl Tally {
         self.last >= message
     }
 
-    pub(crate) fn replayed(&mut self, way: Way, took: Duration) {
+    /// The greatest message that came.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Whether every message after the one up to the other has come.
+    pub(crate) fn has_all(&self, after: u64, target: u64) -> bool {
+        let span = self.times.get(after as usize..target as usize);
+        span.is_some_and(|times| times.iter().all(|times| *times > 0))
+    }
+
+    /// A reconnection that had missed something is done with; `took` is `None` if it did not get all of it.
+    pub(crate) fn replayed(&mut self, way: Way, took: Option<Duration>) {
         self.replays.push((way, took));
+    }
+}
+
+/// Reconnections that had missed something.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Replays {
+    /// How long it took those that got all of it.
+    pub(crate) took: Histogram,
+    /// Those that did not get all of it.
+    pub(crate) incomplete: u64,
+}
+
+impl Replays {
+    fn add(&mut self, took: Option<Duration>) {
+        match took {
+            Some(took) => self.took.record(took),
+            None => self.incomplete += 1,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.took.count() + self.incomplete == 0
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "resumes": self.took.count(),
+            "incomplete": self.incomplete,
+            "p50_ms": self.took.quantile_ms(0.5),
+            "p99_ms": self.took.quantile_ms(0.99),
+            "max_ms": self.took.quantile_ms(1.0),
+        })
     }
 }
 
@@ -55,13 +100,13 @@ pub(crate) struct Totals {
     pub(crate) gaps: u64,
     pub(crate) killed: u64,
     pub(crate) lost: u64,
-    all: Histogram,
-    by_way: Vec<(Way, Histogram)>,
+    all: Replays,
+    by_way: Vec<(Way, Replays)>,
 }
 
 impl Totals {
     pub(crate) fn of(tallies: &[Tally], messages: u64) -> Self {
-        let by_way = Way::ALL.map(|way| (way, Histogram::default())).to_vec();
+        let by_way = Way::ALL.map(|way| (way, Replays::default())).to_vec();
         let mut totals = Self { expected: messages * tallies.len() as u64, by_way, ..Self::default() };
         tallies.iter().for_each(|tally| totals.add(tally));
         totals
@@ -77,11 +122,8 @@ impl Totals {
         self.killed += tally.killed;
         self.lost += tally.lost;
         for (way, took) in &tally.replays {
-            self.all.record(*took);
-            self.by_way
-                .iter_mut()
-                .filter(|(one, _)| one == way)
-                .for_each(|(_, histogram)| histogram.record(*took));
+            self.all.add(*took);
+            self.by_way.iter_mut().filter(|(one, _)| one == way).for_each(|(_, replays)| replays.add(*took));
         }
     }
 
@@ -95,22 +137,14 @@ impl Totals {
     }
 
     /// Replays by transport, those with none left out, and all together.
-    pub(crate) fn replays(&self) -> Vec<(&'static str, &Histogram)> {
-        let ways = self.by_way.iter().filter(|(_, replays)| replays.count() > 0);
+    pub(crate) fn replays(&self) -> Vec<(&'static str, &Replays)> {
+        let ways = self.by_way.iter().filter(|(_, replays)| !replays.is_empty());
         ways.map(|(way, replays)| (way.name(), replays)).chain([("all", &self.all)]).collect()
     }
 
     pub(crate) fn to_json(&self) -> Value {
-        let replay = |(name, replays): (&str, &Histogram)| {
-            let figures = json!({
-                "resumes": replays.count(),
-                "p50_ms": replays.quantile_ms(0.5),
-                "p99_ms": replays.quantile_ms(0.99),
-                "max_ms": replays.quantile_ms(1.0),
-            });
-            (name.to_owned(), figures)
-        };
-        let replays: serde_json::Map<_, _> = self.replays().into_iter().map(replay).collect();
+        let replays = self.replays().into_iter().map(|(name, replays)| (name.to_owned(), replays.to_json()));
+        let replays: serde_json::Map<_, _> = replays.collect();
         json!({
             "delivered_percent": self.delivered_percent(),
             "delivered": self.delivered,
@@ -142,6 +176,22 @@ mod tests {
         assert_eq!(check(&[1, 3]), (2, 0, 0));
         assert_eq!(check(&[1, 3, 2]), (3, 0, 1));
         assert_eq!(check(&[1, 2, 1, 2, 3]), (3, 2, 0));
+    }
+
+    #[test]
+    fn a_replay_that_passed_something_over_is_told_from_one_that_did_not() {
+        let mut tally = Tally::new(4);
+        [1, 3, 4].iter().for_each(|message| tally.received(*message));
+        assert!(tally.has_reached(4) && !tally.has_all(1, 4));
+        assert!(tally.has_all(2, 4) && tally.has_all(0, 1));
+        assert!(!tally.has_all(4, 5), "there is no message 5");
+        tally.replayed(Way::Socketio, None);
+        tally.replayed(Way::Socketio, Some(Duration::from_millis(5)));
+        let totals = Totals::of(&[tally], 4);
+        let found = totals.replays();
+        let counts: Vec<_> =
+            found.iter().map(|(name, replays)| (*name, replays.took.count(), replays.incomplete)).collect();
+        assert_eq!(counts, [("socketio", 1, 1), ("all", 1, 1)]);
     }
 
     #[test]

@@ -280,3 +280,62 @@ impl Client {
         self.random.between(mean / 2, mean + mean / 2)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(server: Contender) -> Client {
+        let habits = Habits {
+            server,
+            clients: 1,
+            messages: 3,
+            way: Way::Socketio,
+            switch: true,
+            lives: Duration::from_secs(15),
+            away: Duration::from_secs(2),
+            seed: 1,
+        };
+        Client::new(0, Arc::new(habits), Arc::new(Shared::new("")))
+    }
+
+    fn event(message: u64, offset: &str) -> Notice {
+        Notice::Event { data: mark::payload(message, 12), cursor: offset.into() }
+    }
+
+    #[test]
+    fn a_session_that_was_not_recovered_is_a_gap_and_its_replay_incomplete() {
+        let mut client = client(Contender::Socketio);
+        [Notice::Session("p-1".into()), event(1, "o-1")].into_iter().for_each(|notice| client.take(notice));
+        assert_eq!((client.shared.ready(), client.tally.gaps), (1, 0));
+        client.shared.published(2);
+        client.prepare_return();
+        [Notice::Session("p-2".into()), event(3, "o-3")].into_iter().for_each(|notice| client.take(notice));
+        let position = Position { cursor: Some("o-3".into()), session: Some("p-2".into()) };
+        assert_eq!((client.tally.gaps, &client.position), (1, &position));
+        assert_eq!(client.tally.replays(), [None]);
+    }
+
+    #[test]
+    fn a_session_that_was_recovered_is_none() {
+        let mut client = client(Contender::Socketio);
+        [Notice::Session("p-1".into()), event(1, "o-1")].into_iter().for_each(|notice| client.take(notice));
+        client.shared.published(2);
+        client.prepare_return();
+        // Node sends what was missed before it says which session it is.
+        [event(2, "o-2"), Notice::Session("p-1".into())].into_iter().for_each(|notice| client.take(notice));
+        assert_eq!(client.tally.gaps, 0);
+        assert!(matches!(client.tally.replays()[..], [Some(_)]));
+    }
+
+    #[test]
+    fn clients_move_among_the_transports_of_their_server_at_the_same_times() {
+        let (mut own, mut other) = (client(Contender::Anywire), client(Contender::Socketio));
+        for _ in 0..50 {
+            let before = other.way;
+            [&mut own, &mut other].into_iter().for_each(Client::prepare_return);
+            assert!(other.way != before && Contender::Socketio.ways().contains(&other.way));
+            assert_eq!(own.around(Duration::from_secs(15)), other.around(Duration::from_secs(15)));
+        }
+    }
+}

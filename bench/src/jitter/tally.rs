@@ -52,6 +52,11 @@ impl Tally {
         span.is_some_and(|times| times.iter().all(|times| *times > 0))
     }
 
+    #[cfg(test)]
+    pub(crate) fn replays(&self) -> Vec<Option<Duration>> {
+        self.replays.iter().map(|(_, took)| *took).collect()
+    }
+
     /// A reconnection that had missed something is done with; `took` is `None` if it did not get all of it.
     pub(crate) fn replayed(&mut self, way: Way, took: Option<Duration>) {
         self.replays.push((way, took));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anywire_log::Channel;
 use anywire_protocol::{
-    Code, Refusal,
+    Refusal,
     engineio::{Heartbeat, Opening, Packet},
     socketio::{Ack, Args, Assembler, AssemblerLimits, Emit, Incoming, Word},
 };
@@ -271,13 +271,9 @@ impl Inbound {
     /// Counts publications against the connection's rate.
     pub(super) fn take_tokens(&mut self, gateway: &Gateway, count: usize) -> Result<(), Refusal> {
         let limits = &gateway.config.limits;
-        let (rate, burst) = (limits.publish_per_second, limits.publish_burst);
-        self.bucket.take(count, rate, burst, gateway.delivery.now_ms()).map_err(|retry_ms| {
-            gateway.metrics.rate_limited.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let message =
-                format!("more than {rate} events a second (limits.publish_per_second); wait {retry_ms} ms");
-            Refusal::new(Code::RateLimited, message).retry_after_ms(retry_ms)
-        })
+        let now_ms = gateway.delivery.now_ms();
+        let taken = self.bucket.take(count, limits.publish_per_second, limits.publish_burst, now_ms);
+        taken.map_err(|retry_ms| gateway.too_fast(retry_ms))
     }
 
     /// All channels this connection follows, in any namespace.

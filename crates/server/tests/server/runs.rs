@@ -1,6 +1,11 @@
 //! Commands as processes of a real server: `anywire run`, and what is left when the server is killed.
 
-use std::{io::Read, net::TcpStream, process::Stdio, time::Instant};
+use std::{
+    io::Read,
+    net::TcpStream,
+    process::{Child, Stdio},
+    time::Instant,
+};
 
 use serde_json::Value;
 
@@ -58,6 +63,20 @@ fn log(process: &Process, id: &str) -> Vec<String> {
     lines.iter().map(|line| line["text"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
+/// `anywire run` with a script, whose output nobody sees here.
+fn run_script(server: &Process, script: &str) -> Child {
+    let mut run = program(&["run", "--url", &server.url(), "--", "sh", "-c", script]);
+    run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs")
+}
+
+/// The id of the one command that runs.
+fn running_job(server: &Process) -> String {
+    until("the job", || {
+        let jobs = get(server, "/api/jobs?kind=command&state=running");
+        jobs["jobs"][0]["session_id"].as_str().map(str::to_owned)
+    })
+}
+
 /// The id in the link that `run` prints first.
 fn linked(said: &str) -> String {
     let link = said.lines().next().and_then(|line| line.rsplit('/').next());
@@ -106,10 +125,7 @@ fn cancelling_on_the_server_ends_the_command_in_the_terminal() {
         program(&["run", "--url", &url, "--", "sh", "-c", "setsid sleep 600 & echo $!; echo $$; wait"])
             .output()
     });
-    let id = until("the job", || {
-        let jobs = get(&server, "/api/jobs?kind=command&state=running");
-        jobs["jobs"][0]["session_id"].as_str().map(str::to_owned)
-    });
+    let id = running_job(&server);
     let pids = until("its lines", || Some(log(&server, &id)).filter(|lines| lines.len() == 2));
     post(&server, &format!("/api/progress/{id}/cancel"), "");
     let output = running.join().expect("joined").expect("it ran");
@@ -129,15 +145,8 @@ fn a_command_of_a_terminal_outlives_its_server_and_nothing_it_says_is_lost_or_to
         gate("said"),
         wait("back")
     );
-    let running = program(&["run", "--url", &server.url(), "--", "sh", "-c", &script])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut running = running.expect("it runs");
-    let id = until("the job", || {
-        let jobs = get(&server, "/api/jobs?kind=command&state=running");
-        jobs["jobs"][0]["session_id"].as_str().map(str::to_owned)
-    });
+    let mut running = run_script(&server, &script);
+    let id = running_job(&server);
     until("its line", || (log(&server, &id) == ["one"]).then_some(()));
     let address = server.address.to_string();
     server.kill();
@@ -162,15 +171,8 @@ fn a_terminal_that_ends_its_command_cancels_the_job() {
     let data = tempfile::tempdir().expect("a directory");
     let server = Process::serve("127.0.0.1:0", data.path(), &[]);
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
-        let running = program(&["run", "--url", &server.url(), "--", "sh", "-c", "echo $$; sleep 600"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let mut running = running.expect("it runs");
-        let id = until("the job", || {
-            let jobs = get(&server, "/api/jobs?kind=command&state=running");
-            jobs["jobs"][0]["session_id"].as_str().map(str::to_owned)
-        });
+        let mut running = run_script(&server, "echo $$; sleep 600");
+        let id = running_job(&server);
         let pids = until("its line", || Some(log(&server, &id)).filter(|lines| lines.len() == 1));
         kill_process(Pid::from_child(&running), signal).expect("a signal");
         assert_ne!(running.wait().expect("its end").code(), Some(0));

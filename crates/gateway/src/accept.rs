@@ -288,10 +288,6 @@ impl CleartextIo {
     pub(crate) fn into_stream(self) -> Arc<TcpStream> {
         self.stream
     }
-
-    pub(crate) fn with_prefix(self, prefix: Bytes) -> Self {
-        Self { prefix, ..self }
-    }
 }
 
 impl AsyncRead for CleartextIo {

@@ -17,7 +17,7 @@ use anywire_protocol::{
     poll::none_match_names,
     publish::parse_publish,
     request::pairs,
-    websocket::{SUBPROTOCOL, accept},
+    websocket::{Accepted, SUBPROTOCOL, accept},
 };
 use axum::{
     Router,
@@ -30,12 +30,12 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use crate::{
     Gateway,
-    accept::{CleartextIo, PeerAddress},
+    accept::{CleartextIo, PeerAddress, with_plain_socket},
     auth::Credentials,
     clients::Polled,
     direct::{token_end, token_over},
@@ -410,12 +410,23 @@ async fn ws(State(gateway): State<Arc<Gateway>>, mut request: Request) -> Result
     };
     let admitted = Box::new(admit(&gateway, &request, Gateway::admit_websocket)?);
     let address = address(&request);
-    let upgrade = hyper::upgrade::on(&mut request);
-    gateway.tasks.clone().spawn(async move {
-        let lab = Arc::clone(&gateway.lab);
+    let serve = move |gateway, upgraded| serve_upgraded(gateway, upgraded, admitted, address);
+    Ok(switch(&gateway, &mut request, &accepted, serve))
+}
+
+/// Answers that the connection of a request becomes a WebSocket, and serves it then.
+pub(crate) fn switch<Served: Future<Output = ()> + Send>(
+    gateway: &Arc<Gateway>,
+    request: &mut Request,
+    accepted: &Accepted,
+    serve: impl FnOnce(Arc<Gateway>, Upgraded) -> Served + Send + 'static,
+) -> Response {
+    let upgrade = hyper::upgrade::on(request);
+    let (own, lab) = (Arc::clone(gateway), Arc::clone(&gateway.lab));
+    gateway.tasks.spawn(async move {
         let serve = async {
             match upgrade.await {
-                Ok(upgraded) => serve_upgraded(gateway, upgraded, admitted, address).await,
+                Ok(upgraded) => serve(own, upgraded).await,
                 Err(error) => tracing::debug!(%error, "an upgrade broke off"),
             }
         };
@@ -424,16 +435,13 @@ async fn ws(State(gateway): State<Arc<Gateway>>, mut request: Request) -> Result
             () = lab.next_cut() => {}
         }
     });
-    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    let key = HeaderValue::from_str(&accepted.accept_key).map_err(|_| internal())?;
-    headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
-    if let Some(subprotocol) = accepted.subprotocol {
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
-    }
-    Ok(response)
+    let headers = [
+        (header::UPGRADE, "websocket"),
+        (header::CONNECTION, "Upgrade"),
+        (header::SEC_WEBSOCKET_ACCEPT, accepted.accept_key.as_str()),
+    ];
+    let subprotocol = accepted.subprotocol.map(|name| [(header::SEC_WEBSOCKET_PROTOCOL, name)]);
+    (StatusCode::SWITCHING_PROTOCOLS, headers, subprotocol, ()).into_response()
 }
 
 fn handshake_answer(error: anywire_protocol::websocket::HandshakeError) -> Response {
@@ -447,35 +455,14 @@ fn handshake_answer(error: anywire_protocol::websocket::HandshakeError) -> Respo
 }
 
 /// Takes the socket back from the HTTP library if it is a plain one, so that the fan-out writes to it directly.
-async fn serve_upgraded(
-    gateway: Arc<Gateway>,
-    upgraded: hyper::upgrade::Upgraded,
-    admitted: Box<Admitted>,
-    address: IpAddr,
-) {
-    use hyper_util::server::conn::auto::upgrade::downcast;
-    let upgraded = match upgraded.downcast::<TokioIo<CleartextIo>>() {
-        Ok(parts) if parts.read_buf.is_empty() => {
-            let stream = parts.io.into_inner().into_stream();
-            return websocket::serve_direct(gateway, stream, admitted, address).await;
+async fn serve_upgraded(gateway: Arc<Gateway>, upgraded: Upgraded, admitted: Box<Admitted>, address: IpAddr) {
+    match with_plain_socket(upgraded) {
+        Ok((stream, read)) if read.is_empty() => {
+            websocket::serve_direct(gateway, stream, admitted, address).await;
         }
-        Ok(parts) => {
+        Ok((stream, read)) => {
             // The client sent frames before the answer to its upgrade: let the slower path replay them.
-            let replayed = parts.io.into_inner().with_prefix(parts.read_buf);
-            return websocket::serve_woken(gateway, replayed, admitted, address).await;
-        }
-        Err(upgraded) => upgraded,
-    };
-    match downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) if parts.read_buf.is_empty() => {
-            let stream = parts.io.into_inner();
-            let _best_effort = stream.set_nodelay(true);
-            websocket::serve_direct(gateway, Arc::new(stream), admitted, address).await;
-        }
-        Ok(parts) => {
-            let stream = Arc::new(parts.io.into_inner());
-            let replayed = CleartextIo::new(stream, parts.read_buf);
-            websocket::serve_woken(gateway, replayed, admitted, address).await;
+            websocket::serve_woken(gateway, CleartextIo::new(stream, read), admitted, address).await;
         }
         Err(upgraded) => websocket::serve_woken(gateway, TokioIo::new(upgraded), admitted, address).await,
     }

@@ -4,17 +4,15 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use anywire_protocol::{
-    engineio::{CLOSE, EngineError, NOOP},
-    websocket::Accepted,
-};
+use anywire_protocol::engineio::{CLOSE, EngineError, NOOP};
 use axum::{
     body::Body,
     extract::{Request as HttpRequest, State},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 
@@ -29,7 +27,7 @@ use crate::{
     accept::{Arrival, ListenerName, with_plain_socket},
     drive::{fetch, write_all},
     fanout::{Wait, WaitError},
-    http::{address, credentials},
+    http::{address, credentials, switch},
 };
 
 /// Answers an Engine.IO request.
@@ -53,19 +51,17 @@ pub(crate) async fn respond(State(gateway): State<Arc<Gateway>>, mut request: Ht
         };
         gateway.ask_socketio(&asking, headers)
     };
-    match asked {
-        Asked::Refused(error) => refusal(&error),
-        Asked::Open(inbound, counted) => payload(Session::open(&gateway, inbound, counted)),
-        Asked::Poll(session, arrival) => poll(&gateway, &session, arrival).await,
-        Asked::Post(session) => post(&gateway, &session, request.into_body()).await,
-        Asked::Connect(accepted, inbound) => {
-            switch(&gateway, &mut request, &accepted, Begun::New(inbound), address)
-        }
-        Asked::Stray(accepted) => switch(&gateway, &mut request, &accepted, Begun::Stray, address),
-        Asked::Upgrade(accepted, session) => {
-            switch(&gateway, &mut request, &accepted, Begun::Session(session), address)
-        }
-    }
+    let (accepted, begun) = match asked {
+        Asked::Refused(error) => return refusal(&error),
+        Asked::Open(inbound, counted) => return payload(Session::open(&gateway, inbound, counted)),
+        Asked::Poll(session, arrival) => return poll(&gateway, &session, arrival).await,
+        Asked::Post(session) => return post(&gateway, &session, request.into_body()).await,
+        Asked::Connect(accepted, inbound) => (accepted, Begun::New(inbound)),
+        Asked::Stray(accepted) => (accepted, Begun::Stray),
+        Asked::Upgrade(accepted, session) => (accepted, Begun::Session(session)),
+    };
+    let serve = move |gateway, upgraded| serve_upgraded(gateway, upgraded, begun, address);
+    switch(&gateway, &mut request, &accepted, serve)
 }
 
 fn refusal(error: &EngineError) -> Response {
@@ -130,43 +126,7 @@ enum Begun {
     Stray,
 }
 
-fn switch(
-    gateway: &Arc<Gateway>,
-    request: &mut HttpRequest,
-    accepted: &Accepted,
-    begun: Begun,
-    address: IpAddr,
-) -> Response {
-    let upgrade = hyper::upgrade::on(request);
-    let (own, lab) = (Arc::clone(gateway), Arc::clone(&gateway.lab));
-    gateway.tasks.spawn(async move {
-        let serve = async {
-            match upgrade.await {
-                Ok(upgraded) => serve_upgraded(own, upgraded, begun, address).await,
-                Err(error) => tracing::debug!(%error, "an upgrade broke off"),
-            }
-        };
-        tokio::select! {
-            () = serve => {}
-            () = lab.next_cut() => {}
-        }
-    });
-    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    if let Ok(key) = HeaderValue::from_str(&accepted.accept_key) {
-        headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
-    }
-    response
-}
-
-async fn serve_upgraded(
-    gateway: Arc<Gateway>,
-    upgraded: hyper::upgrade::Upgraded,
-    begun: Begun,
-    address: IpAddr,
-) {
+async fn serve_upgraded(gateway: Arc<Gateway>, upgraded: Upgraded, begun: Begun, address: IpAddr) {
     let (plain, other) = match with_plain_socket(upgraded) {
         Ok((stream, read)) => (Some((stream, read)), None),
         Err(upgraded) => (None, Some(TokioIo::new(upgraded))),

@@ -481,39 +481,13 @@ impl PollRequest<'_> {
                     return Err(io::ErrorKind::ConnectionReset.into());
                 }
             }
-            while reader.mode() == Mode::Live {
-                self.watch_socket(&reader, bytes).await?;
+            let waits = || reader.mode() == Mode::Live;
+            while waits() {
+                watch_socket(self.stream, bytes, &reader, waits).await?;
             }
             if reader.mode() == Mode::Idle {
                 return Ok(());
             }
-        }
-    }
-
-    /// Sleeps until the poll is answered, the client sends its next request, or the connection ends.
-    async fn watch_socket(&self, reader: &Reader, bytes: &mut BytesMut) -> io::Result<()> {
-        if !bytes.is_empty() {
-            // The next request is already here: wake for the answer, and read no more until then.
-            reader.wake_on_answer(true);
-            if reader.mode() == Mode::Live {
-                reader.woken().await;
-            }
-            return Ok(());
-        }
-        tokio::select! {
-            ready = self.stream.readable() => ready?,
-            () = reader.woken() => return Ok(()),
-        }
-        if reader.mode() == Mode::Idle {
-            return Ok(());
-        }
-        let take = |fresh: &mut [u8]| {
-            bytes.extend_from_slice(fresh);
-            Flow::Go
-        };
-        match read_ready(self.stream, take) {
-            Some(Flow::End) => Err(io::ErrorKind::ConnectionReset.into()),
-            _ => Ok(()),
         }
     }
 
@@ -536,6 +510,36 @@ impl PollRequest<'_> {
         self.gateway.watch(reader, &missing);
         Arc::clone(&**reader)
     }
+}
+
+/// Sleeps while a poll waits: until its reader is woken (then true is returned), the client sends its next request, or the connection ends.
+pub(crate) async fn watch_socket(
+    stream: &TcpStream,
+    bytes: &mut BytesMut,
+    reader: &Reader,
+    waits: impl Fn() -> bool,
+) -> io::Result<bool> {
+    if !bytes.is_empty() {
+        // The next request is already here: wake for the answer, and read no more until then.
+        reader.wake_on_answer(true);
+        let sleeps = waits();
+        if sleeps {
+            reader.woken().await;
+        }
+        return Ok(sleeps);
+    }
+    tokio::select! {
+        ready = stream.readable() => ready?,
+        () = reader.woken() => return Ok(true),
+    }
+    let take = |fresh: &mut [u8]| {
+        bytes.extend_from_slice(fresh);
+        Flow::Go
+    };
+    if waits() && read_ready(stream, take) == Some(Flow::End) {
+        return Err(io::ErrorKind::ConnectionReset.into());
+    }
+    Ok(false)
 }
 
 /// The CORS headers of an answer that the gateway writes itself, each with its line end.

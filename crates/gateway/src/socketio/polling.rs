@@ -26,7 +26,7 @@ use super::{
 use crate::{
     Gateway,
     accept::CleartextIo,
-    direct::cors_headers,
+    direct::{cors_headers, watch_socket},
     drive::{Flow, fetch, read_ready, write_all},
     fanout::{Wait, WaitError, payload_head},
 };
@@ -214,7 +214,7 @@ impl PollRequest<'_> {
                 Wait::Answered(None) => return Ok(()),
                 Wait::Refused => return self.refuse(&EngineError::BadRequest).await,
                 Wait::Behind(request) => fetched = fetch(self.gateway, request).await,
-                Wait::Waits => self.watch_socket(turn, bytes).await?,
+                Wait::Waits => self.sleep(turn, bytes).await?,
             }
         }
     }
@@ -231,38 +231,14 @@ impl PollRequest<'_> {
         write_all(self.stream, &[payload_head(payload.len(), &self.headers), payload].concat()).await
     }
 
-    /// Sleeps until the poll is answered, the client sends its next request, or the connection ends: who gives a poll up has ended the session,
-    /// since nobody knows whether its answer was on the way.
-    async fn watch_socket(&self, turn: u32, bytes: &mut BytesMut) -> io::Result<()> {
+    /// Sleeps; who gives a poll up has ended the session, since nobody knows whether its answer was on the way.
+    async fn sleep(&self, turn: u32, bytes: &mut BytesMut) -> io::Result<()> {
         let reader = self.session.reader();
-        if !bytes.is_empty() {
-            // The next request is already here: wake for the answer, and read no more until then.
-            reader.wake_on_answer(true);
-            if reader.waits(turn) {
-                reader.woken().await;
-            }
-            return Ok(());
+        let waits = || reader.waits(turn);
+        if watch_socket(self.stream, bytes, reader, waits).await? && !waits() {
+            // It may have been meant for a poll on another connection.
+            reader.pass_on();
         }
-        tokio::select! {
-            ready = self.stream.readable() => ready?,
-            () = reader.woken() => {
-                if !reader.waits(turn) {
-                    // It may have been meant for a poll on another connection.
-                    reader.pass_on();
-                }
-                return Ok(());
-            }
-        }
-        if !reader.waits(turn) {
-            return Ok(());
-        }
-        let take = |fresh: &mut [u8]| {
-            bytes.extend_from_slice(fresh);
-            Flow::Go
-        };
-        match read_ready(self.stream, take) {
-            Some(Flow::End) => Err(io::ErrorKind::ConnectionReset.into()),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }

@@ -38,7 +38,7 @@ pub(crate) use polled::{HandedOn, Wait, WaitError, payload_head};
 pub(crate) use reader::{Mode, PollTerms, Reader, ReaderInfo, ReaderStats, UNSENT_BYTES_MAX, Wire};
 pub(crate) use sink::{BufferSink, SocketSink};
 pub use spaces::ConnectedNamespace;
-pub(crate) use spaces::{Space, Spaces};
+pub(crate) use spaces::{Direct, Space, Spaces};
 pub(crate) use state::{answer_head, no_content};
 
 use crate::{lab::Lab, metrics::Metrics};

@@ -25,14 +25,13 @@ use anywire_protocol::{
 };
 use bytes::Bytes;
 use smallvec::SmallVec;
-use tokio::net::TcpStream;
 
 use super::{
     Delivery, Fetched, Outcome, SocketSink,
     reader::{Mode, Reader, Wire},
     shared::{Shared, Tally},
     sink::{PayloadSink, Sink},
-    spaces::{Spaces, Waiting},
+    spaces::{Direct, Spaces, Waiting},
     state::State,
 };
 
@@ -110,12 +109,12 @@ impl Reader {
         }
     }
 
-    /// A poll has come, the `arrival`th request of all. The second value of `direct`, the answer's headers, is for the fan-out to write them.
+    /// A poll has come, the `arrival`th request of all.
     pub(crate) fn begin_wait(
         &self,
         delivery: &Delivery,
         arrival: u64,
-        direct: Option<(Arc<TcpStream>, Box<str>)>,
+        direct: Option<Direct>,
     ) -> Result<u32, WaitError> {
         let mut guard = self.state.lock();
         let state = &mut *guard;

@@ -63,9 +63,11 @@ pub(crate) struct Waiting {
     pub(super) turn: u32,
     /// When it came: the count of all requests.
     pub(super) arrival: u64,
-    /// The socket and the headers of the answer, where the fan-out may write it itself.
-    pub(super) direct: Option<(Arc<TcpStream>, Box<str>)>,
+    pub(super) direct: Option<Direct>,
 }
+
+/// The socket and the headers of an answer that the fan-out may write itself.
+pub(crate) type Direct = (Arc<TcpStream>, Box<str>);
 
 /// All of it.
 pub(crate) struct Spaces {

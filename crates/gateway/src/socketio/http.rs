@@ -4,7 +4,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use anywire_protocol::engineio::{CLOSE, EngineError, NOOP};
+use anywire_protocol::engineio::EngineError;
 use axum::{
     body::Body,
     extract::{Request as HttpRequest, State},
@@ -19,14 +19,14 @@ use tokio::io::AsyncWriteExt;
 use super::{
     Asked, MAIN_LISTENER, Request,
     inbound::Inbound,
-    session::{GivenUp, Session},
+    session::{GivenUp, Instead, Session},
     upgrade, websocket,
 };
 use crate::{
     Gateway,
     accept::{Arrival, ListenerName, with_plain_socket},
     drive::{fetch, write_all},
-    fanout::{Wait, WaitError},
+    fanout::Wait,
     http::{address, credentials, switch},
 };
 
@@ -76,21 +76,10 @@ fn payload(payload: Bytes) -> Response {
 }
 
 async fn poll(gateway: &Arc<Gateway>, session: &Session, arrival: u64) -> Response {
-    session.await_trial().await;
-    if session.is_last_poll(gateway) {
-        return payload(Bytes::from_static(NOOP.as_bytes()));
-    }
-    let turn = match session.begin_poll(gateway, arrival, None) {
+    let turn = match session.begin_poll(gateway, arrival, None).await {
         Ok(turn) => turn,
-        Err(WaitError::Ended) => return refusal(&EngineError::UnknownSession),
-        Err(WaitError::Overlap) => {
-            session.close(gateway, CLOSE);
-            return refusal(&EngineError::BadRequest);
-        }
-        Err(WaitError::Overtaken) => {
-            session.close(gateway, CLOSE);
-            return payload(Bytes::from_static(CLOSE.as_bytes()));
-        }
+        Err(Instead::Word(word)) => return payload(Bytes::from_static(word.as_bytes())),
+        Err(Instead::Error(error)) => return refusal(&error),
     };
     let _guard = GivenUp { gateway, session, turn };
     let mut fetched = None;

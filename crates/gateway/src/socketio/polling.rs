@@ -10,16 +10,13 @@ use std::{
     time::Duration,
 };
 
-use anywire_protocol::{
-    engineio::{CLOSE, EngineError, NOOP},
-    websocket::Accepted,
-};
+use anywire_protocol::{engineio::EngineError, websocket::Accepted};
 use bytes::{Bytes, BytesMut};
 use tokio::net::TcpStream;
 
 use super::{
     Asked,
-    session::{GivenUp, Session},
+    session::{GivenUp, Instead, Session},
     upgrade::{self, Taken},
     websocket,
 };
@@ -28,7 +25,7 @@ use crate::{
     accept::CleartextIo,
     direct::{cors_headers, watch_socket},
     drive::{Flow, fetch, read_ready, write_all},
-    fanout::{Wait, WaitError, payload_head},
+    fanout::{Wait, payload_head},
 };
 
 /// How long a body that is too large may go on coming.
@@ -186,22 +183,11 @@ struct PollRequest<'a> {
 
 impl PollRequest<'_> {
     async fn serve(&self, bytes: &mut BytesMut) -> io::Result<()> {
-        self.session.await_trial().await;
-        if self.session.is_last_poll(self.gateway) {
-            return self.answer(Bytes::from_static(NOOP.as_bytes())).await;
-        }
         let direct = Some((Arc::clone(self.stream), self.headers.as_str().into()));
-        let turn = match self.session.begin_poll(self.gateway, self.arrival, direct) {
+        let turn = match self.session.begin_poll(self.gateway, self.arrival, direct).await {
             Ok(turn) => turn,
-            Err(WaitError::Ended) => return self.refuse(&EngineError::UnknownSession).await,
-            Err(WaitError::Overlap) => {
-                self.session.close(self.gateway, CLOSE);
-                return self.refuse(&EngineError::BadRequest).await;
-            }
-            Err(WaitError::Overtaken) => {
-                self.session.close(self.gateway, CLOSE);
-                return self.answer(Bytes::from_static(CLOSE.as_bytes())).await;
-            }
+            Err(Instead::Word(word)) => return self.answer(Bytes::from_static(word.as_bytes())).await,
+            Err(Instead::Error(error)) => return self.refuse(&error).await,
         };
         let reader = self.session.reader();
         reader.wake_on_answer(false);

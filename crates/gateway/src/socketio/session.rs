@@ -16,13 +16,13 @@ use std::{
 use anywire_protocol::engineio::{CLOSE, EngineError, HeartbeatTimes, NOOP, Packet, payload};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::sync::Notify;
 
 use super::{inbound::Inbound, random_id};
 use crate::{
     Gateway,
     drive::Flow,
-    fanout::{Reader, UNSENT_BYTES_MAX, WaitError, Wire},
+    fanout::{Direct, Reader, UNSENT_BYTES_MAX, WaitError, Wire},
     gateway::OpenReader,
     limits::Counted,
 };
@@ -44,6 +44,12 @@ pub(crate) struct Session {
     /// The client has closed the session while its last poll may be on the way: until then that poll is owed an orderly answer. 0 if none is.
     owed_until_ms: AtomicU64,
     _counted: Counted,
+}
+
+/// What a poll is answered with where it does not wait.
+pub(super) enum Instead {
+    Word(&'static str),
+    Error(EngineError),
 }
 
 /// Ends the session if its poll is given up: nobody knows then whether an answer was on the way.
@@ -113,7 +119,7 @@ impl Session {
     }
 
     /// Whether this poll is the one that is owed an answer; then it is the last.
-    pub(super) fn is_last_poll(&self, gateway: &Gateway) -> bool {
+    fn is_last_poll(&self, gateway: &Gateway) -> bool {
         let owed = self.owed_until_ms.swap(0, Ordering::Relaxed) > 0;
         if owed {
             self.reader.confirm_polls();
@@ -122,22 +128,36 @@ impl Session {
         owed
     }
 
-    /// A poll begins to wait.
-    pub(super) fn begin_poll(
+    /// A poll begins to wait, or is answered at once.
+    pub(super) async fn begin_poll(
         &self,
         gateway: &Gateway,
         arrival: u64,
-        direct: Option<(Arc<TcpStream>, Box<str>)>,
-    ) -> Result<u32, WaitError> {
-        match self.look_after(gateway, gateway.delivery.now_ms()) {
-            true => self.reader.begin_wait(&gateway.delivery, arrival, direct),
-            false => Err(WaitError::Ended),
+        direct: Option<Direct>,
+    ) -> Result<u32, Instead> {
+        self.await_trial().await;
+        if self.is_last_poll(gateway) {
+            return Err(Instead::Word(NOOP));
         }
+        if !self.look_after(gateway, gateway.delivery.now_ms()) {
+            return Err(Instead::Error(EngineError::UnknownSession));
+        }
+        self.reader.begin_wait(&gateway.delivery, arrival, direct).map_err(|error| match error {
+            WaitError::Ended => Instead::Error(EngineError::UnknownSession),
+            WaitError::Overlap => {
+                self.close(gateway, CLOSE);
+                Instead::Error(EngineError::BadRequest)
+            }
+            WaitError::Overtaken => {
+                self.close(gateway, CLOSE);
+                Instead::Word(CLOSE)
+            }
+        })
     }
 
     /// Waits a moment where a WebSocket is being tried: the packet by which it takes over may be on its way, sent before this poll but over
     /// another connection. It also keeps a client from polling in a circle until it has noticed that it may stop.
-    pub(super) async fn await_trial(&self) {
+    async fn await_trial(&self) {
         let tried = self.tried.notified();
         if self.reader.is_probing() {
             let _still_tried = tokio::time::timeout(TRIAL_TIME, tried).await;

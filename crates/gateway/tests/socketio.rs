@@ -538,6 +538,29 @@ async fn a_gap_is_told_as_an_event() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whom_the_server_puts_out_does_not_come_back_as_who_it_was() {
+    let server = server().await;
+    let (mut socket, joined) = Socket::join(&server, "{\"recover\":true}").await;
+    socket.subscribe("a").await;
+    let id = joined["sid"].as_str().expect("an id").to_owned();
+    let pid = joined["pid"].as_str().expect("a private id").to_owned();
+    assert!(server.gateway.disconnect_socket(&id).await);
+    assert_eq!(socket.text().await, "41");
+    let back = format!("{{\"recover\":true,\"pid\":\"{pid}\",\"offset\":\"x\"}}");
+    // Over the same connection, as `socket.connect()` does, and over another.
+    socket.send(&format!("40{back}")).await;
+    let again: Value = serde_json::from_str(&socket.text().await[2..]).expect("it joins");
+    let (mut other, another) = Socket::join(&server, &back).await;
+    server.publish("a", "1").await;
+    for (socket, joined) in [(&mut socket, again), (&mut other, another)] {
+        let fresh = joined["sid"].as_str().expect("an id");
+        assert!(fresh != id && joined["pid"] != pid.as_str(), "{joined}");
+        server.gateway.emit_to_socket(fresh, "mark", &SocketArgs::default(), false).expect("it is there");
+        assert_eq!(socket.event().await[0], json!("mark"), "its rooms are gone");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_server_asks_and_the_client_answers_or_time_runs_out() {
     let server = server().await;
     let (mut socket, joined) = Socket::join(&server, "").await;
@@ -556,7 +579,7 @@ async fn the_server_asks_and_the_client_answers_or_time_runs_out() {
     assert_eq!(socket.text().await, "421[\"question\",1]");
     server.gateway.emit_to_socket(&id, "hello", &args, false).expect("it is there");
     assert_eq!(socket.text().await, "42[\"hello\",1]");
-    assert!(server.gateway.disconnect_socket(&id));
+    assert!(server.gateway.disconnect_socket(&id).await);
     assert_eq!(socket.text().await, "41");
     assert!(server.gateway.emit_to_socket(&id, "hello", &args, false).is_err());
     socket.send("40").await;

@@ -91,7 +91,7 @@ async fn disconnect(State(anywire): State<Arc<Anywire>>, body: axum::body::Bytes
         Ok(body) => body,
         Err(error) => return invalid(&format!("the body names no socket: {error}")),
     };
-    match anywire.gateway.disconnect_socket(&body.socket) {
+    match anywire.gateway.disconnect_socket(&body.socket).await {
         true => answer(json!({ "disconnected": true })),
         false => refused(&AskError::Unknown { socket: body.socket }),
     }

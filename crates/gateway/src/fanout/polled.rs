@@ -306,17 +306,16 @@ impl Reader {
         state.mode == Mode::Live && state.unsent.is_empty()
     }
 
-    /// Ends a namespace, and tells the client; returns the channels that no other namespace follows.
-    pub(crate) fn put_out(&self, delivery: &Delivery, namespace: &str) -> Vec<Channel> {
-        let gone = self.change_spaces(|subscription, spaces| {
+    /// Ends a namespace; returns the channels that no other namespace follows, and the private id its socket had.
+    pub(crate) fn put_out(&self, namespace: &str) -> Option<(Vec<Channel>, Option<Box<str>>)> {
+        self.change_spaces(|subscription, spaces| {
+            let private_id = spaces.find(namespace).and_then(|space| space.recovery.clone());
             let gone = spaces.remove(namespace);
             for channel in &gone {
                 subscription.remove(channel);
             }
-            (gone, [Word::disconnected(namespace)].into_iter().collect())
-        });
-        self.nudge(delivery);
-        gone.unwrap_or_default()
+            ((gone, private_id), SmallVec::new())
+        })
     }
 
     /// What a namespace follows.

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use anywire_protocol::socketio::{Args, Emit};
+use anywire_protocol::socketio::{Args, Emit, Word};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -154,14 +154,23 @@ impl Gateway {
         }
     }
 
-    /// Puts a socket out of its namespace, as `socket.disconnect()` on a Socket.IO server does; false if there is none.
-    pub fn disconnect_socket(&self, socket: &str) -> bool {
+    /// Puts a socket out of its namespace, as `socket.disconnect()` on a Socket.IO server does; false if there is none. It may come back, but not
+    /// as who it was: what is kept for its recovery is forgotten before it is told.
+    pub async fn disconnect_socket(self: &Arc<Self>, socket: &str) -> bool {
         let Some((reader, namespace)) = self.find_socket(socket) else { return false };
-        let gone = reader.put_out(&self.delivery, &namespace);
+        let Some((gone, private_id)) = reader.put_out(&namespace) else { return false };
         for channel in &gone {
             self.fanout.unwatch_reader(&reader, channel);
         }
-        true
+        let gateway = Arc::clone(self);
+        // A task of its own: whoever asked for this may go away, and the client must hear of it all the same.
+        let told = self.tasks.spawn(async move {
+            if let Some(private_id) = private_id {
+                gateway.forget_socket(&private_id).await;
+            }
+            reader.say(&gateway.delivery, &[Word::disconnected(&namespace)])
+        });
+        told.await.unwrap_or(false)
     }
 
     /// A socket, if not too much waits for it already.

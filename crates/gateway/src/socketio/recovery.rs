@@ -187,7 +187,7 @@ impl Gateway {
         }
     }
 
-    /// Forgets a socket that has left of its own will, or too long ago: nobody comes back with its private id.
+    /// Forgets a socket that has left of its own will, was put out, or left too long ago: nobody comes back with its private id.
     pub(super) async fn forget_socket(&self, pid: &str) {
         let Ok(channel) = record_channel(pid) else { return };
         let Some(state) = self.log.engine().channel_state(&channel) else { return };

@@ -184,7 +184,7 @@ impl Inbound {
         check_channels(known.len() + fresh, gateway.config.limits.channels_max)?;
         let states = self.states(gateway, at, &channels, position);
         let places = channels.iter().zip(&states).map(|(channel, (_, place))| room(gateway, channel, *place));
-        self.keep_rooms(gateway, at, places.collect(), &[]).await?;
+        self.keep_rooms(gateway, reader, at, places.collect(), &[]).await?;
         let joined = &self.joined[at];
         let done = reader.change_spaces(|subscription, spaces| {
             let mut followed = Followed::nothing(&gateway.log);
@@ -213,6 +213,7 @@ impl Inbound {
     async fn keep_rooms(
         &mut self,
         gateway: &Gateway,
+        reader: &Reader,
         at: usize,
         joins: Vec<Room>,
         leaves: &[Channel],
@@ -235,6 +236,10 @@ impl Inbound {
         }
         let user = joined.principal.user();
         gateway.remember(pid, &joined.path, &joined.socket, user, rooms).await;
+        if reader.namespace_of(&joined.socket).is_none() {
+            // The server has put it out meanwhile: what it forgot then must not come back.
+            gateway.forget_socket(pid).await;
+        }
         Ok(())
     }
 
@@ -273,7 +278,7 @@ impl Inbound {
         args: &Args,
     ) -> Result<Value, Refusal> {
         let Wanted { channels, .. } = wanted(args)?;
-        self.keep_rooms(gateway, at, Vec::new(), &channels).await?;
+        self.keep_rooms(gateway, reader, at, Vec::new(), &channels).await?;
         self.leave_rooms(gateway, reader, &self.joined[at].path, &channels);
         Ok(json!({ "ok": true, "channels": names(&channels) }))
     }

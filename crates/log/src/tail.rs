@@ -17,7 +17,7 @@ use std::{
     },
 };
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockUpgradableReadGuard};
 
 use crate::{Channel, Event, Keep, Offset, RetentionRules, log::ReadLimit};
 
@@ -152,13 +152,15 @@ pub(crate) enum TailRead {
     Behind,
 }
 
+type Channels = HashMap<Channel, Arc<ChannelTail>, foldhash::fast::RandomState>;
+
 /// All channels' tails.
 #[derive(Debug)]
 pub(crate) struct Tail {
     config: TailConfig,
     rules: RetentionRules,
     through: AtomicU64,
-    channels: RwLock<HashMap<Channel, Arc<ChannelTail>, foldhash::fast::RandomState>>,
+    channels: RwLock<Channels>,
     ring: Mutex<Ring>,
     /// When the map has grown to this size, entries nobody needs are swept.
     sweep_at: AtomicUsize,
@@ -212,11 +214,16 @@ impl Tail {
     /// Takes committed events in, in offset order; called by one thread at a time.
     pub(crate) fn commit(&self, events: &[Arc<Event>], through: Offset) {
         let mut ring = self.ring.lock();
+        // Until `through` has moved nobody makes a channel; see `open`.
+        let mut channels = self.channels.upgradable_read();
         let mut previous: Option<Arc<ChannelTail>> = None;
         for event in events {
             let tail = match previous.take() {
                 Some(tail) if tail.channel == event.channel => tail,
-                _ => self.channel_of(event),
+                _ => match self.channel_of(event, &mut channels) {
+                    Some(tail) => tail,
+                    None => continue,
+                },
             };
             tail.push(Arc::clone(event));
             let weight = event.weight_bytes();
@@ -224,21 +231,30 @@ impl Tail {
             ring.entries.push_back((Arc::clone(&tail), event.offset, weight));
             previous = Some(tail);
         }
-        {
-            // The write of `through` and the making of a channel exclude each other; see `open`.
-            let _exclude_open = self.channels.read();
-            self.through.store(through.get(), Ordering::Release);
-        }
+        self.through.store(through.get(), Ordering::Release);
+        drop(channels);
         ring.shrink_to(self.config.bytes_max);
     }
 
-    fn channel_of(&self, event: &Event) -> Arc<ChannelTail> {
-        if let Some(found) = self.channels.read().get(&event.channel) {
-            return Arc::clone(found);
+    /// Where the event goes. Nowhere if its channel keeps one event and nobody has opened it: whoever does reads that one from the engine,
+    /// and a log may have very many of them that nobody ever opens.
+    fn channel_of(
+        &self,
+        event: &Event,
+        channels: &mut RwLockUpgradableReadGuard<'_, Channels>,
+    ) -> Option<Arc<ChannelTail>> {
+        if let Some(found) = channels.get(&event.channel) {
+            return Some(Arc::clone(found));
         }
         let keep = self.rules.of(&event.channel).keep;
-        let fresh = || Arc::new(ChannelTail::new(event.channel.clone(), keep, event.offset.previous()));
-        Arc::clone(self.channels.write().entry(event.channel.clone()).or_insert_with(fresh))
+        if keep == Keep::Latest {
+            return None;
+        }
+        let fresh = Arc::new(ChannelTail::new(event.channel.clone(), keep, event.offset.previous()));
+        RwLockUpgradableReadGuard::with_upgraded(channels, |channels| {
+            channels.insert(event.channel.clone(), Arc::clone(&fresh))
+        });
+        Some(fresh)
     }
 
     pub(crate) fn trimmed(&self, channel: &Channel, through: Offset) {

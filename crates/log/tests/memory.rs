@@ -191,3 +191,38 @@ async fn a_follower_inside_the_process_sees_history_and_live_as_one() {
     publish(&log, "a", "2").await;
     assert_eq!(task.await.expect("no panic"), ["0", "1", "2"]);
 }
+
+#[tokio::test]
+async fn the_one_event_of_a_channel_nobody_had_opened_is_there_for_whoever_opens_it() {
+    let log = log(64 << 20);
+    publish(&log, "latest_a", "old").await;
+    publish(&log, "latest_a", "new").await;
+    let newest = log.newest(&channel("latest_a"));
+    for position in [Position::Oldest, Position::After(log.cursor(newest.previous()))] {
+        let mut subscription = Subscription::new();
+        log.subscribe(&mut subscription, &[channel("latest_a")], position);
+        assert_eq!(drain(&log, &mut subscription).await, (vec!["new".to_owned()], vec![]));
+        assert_eq!(subscription.cursor(Offset::ZERO), log.tail_offset());
+    }
+    let mut subscription = Subscription::new();
+    log.subscribe(&mut subscription, &[channel("latest_a")], Position::Tail);
+    publish(&log, "latest_a", "newer").await;
+    assert_eq!(drain(&log, &mut subscription).await, (vec!["newer".to_owned()], vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_opens_a_channel_while_it_is_published_to_misses_nothing() {
+    for round in 0..200 {
+        let (log, name) = (log(64 << 20), format!("latest_{round}"));
+        let publishing = tokio::spawn({
+            let (log, name) = (Arc::clone(&log), name.clone());
+            async move { publish(&log, &name, "it").await }
+        });
+        let mut subscription = Subscription::new();
+        log.subscribe(&mut subscription, &[channel(&name)], Position::Oldest);
+        let mut texts = drain(&log, &mut subscription).await.0;
+        publishing.await.expect("published");
+        texts.extend(drain(&log, &mut subscription).await.0);
+        assert_eq!(texts, ["it"], "round {round}");
+    }
+}

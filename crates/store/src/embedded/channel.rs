@@ -176,7 +176,8 @@ impl ChannelIndex {
             last: trimmed_through,
             trimmed_through,
             oldest: Timestamp::default(),
-            runs: VecDeque::new(),
+            // Most channels have one for long, and a log may have very many of them.
+            runs: VecDeque::with_capacity(1),
         }
     }
 

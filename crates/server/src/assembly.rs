@@ -19,7 +19,7 @@ use anywire_pipeline::{Pipeline, PipelineConfig};
 use anywire_store::{EmbeddedConfig, EmbeddedEngine};
 use axum::Router;
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -35,6 +35,9 @@ use crate::{
 
 /// How often retention is applied.
 const RETENTION_EVERY: Duration = Duration::from_secs(1);
+/// How many connections may wait to be accepted, as far as the system allows. After a restart all clients come back at once: whoever finds
+/// no room tries again only after a second.
+const BACKLOG: u32 = 4096;
 
 /// Channels that only the applications write to: their state is built from them.
 fn kept() -> impl Iterator<Item = &'static str> {
@@ -205,17 +208,13 @@ impl Anywire {
             .protect(routes.method_not_allowed_fallback(api::method_not_allowed).fallback(console::serve))
     }
 
-    /// Binds the configured address.
+    /// Binds the configured address. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// [`StartError`] names the address.
-    pub async fn bind(&self, address: SocketAddr) -> Result<TcpListener, StartError> {
+    pub fn bind(&self, address: SocketAddr) -> Result<TcpListener, StartError> {
         self.gateway.gate().check_address(address.ip()).map_err(ServeError::from)?;
-        TcpListener::bind(address).await.map_err(|error| StartError::Listen {
-            address,
-            way_out: way_out(error.kind()),
-            error,
-        })
+        listen(address).map_err(|error| StartError::Listen { address, way_out: way_out(error.kind()), error })
     }
 
     /// Serves a listener until [`Anywire::stop`].
@@ -238,10 +237,10 @@ impl Anywire {
     ///
     /// # Errors
     /// [`StartError`] names the address.
-    pub async fn bind_others(&self) -> Result<Vec<(String, TcpListener)>, StartError> {
+    pub fn bind_others(&self) -> Result<Vec<(String, TcpListener)>, StartError> {
         let mut bound = Vec::new();
         for section in &self.config.listeners {
-            bound.push((section.name.clone(), self.bind(section.listen).await?));
+            bound.push((section.name.clone(), self.bind(section.listen)?));
         }
         Ok(bound)
     }
@@ -258,6 +257,15 @@ impl Anywire {
         }
         self.log.engine().close().await;
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Or else connections that have just ended would keep a server from starting again.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn way_out(kind: io::ErrorKind) -> &'static str {

@@ -84,9 +84,9 @@ async fn serve(config: Config, conformance: bool) -> Result<Option<std::net::Soc
     if conformance {
         conformance::install(&anywire);
     }
-    let listener = anywire.bind(listen).await.map_err(text)?;
+    let listener = anywire.bind(listen).map_err(text)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    for (name, listener) in anywire.bind_others().await.map_err(text)? {
+    for (name, listener) in anywire.bind_others().map_err(text)? {
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         tracing::info!(name, %address, "listening here too");
         let anywire = std::sync::Arc::clone(&anywire);

@@ -1,8 +1,10 @@
 //! The server's own routes, as docs/http-api.md has them.
 
+use std::net::{SocketAddr, TcpStream};
+
 use serde_json::json;
 
-use crate::support::{Server, server};
+use crate::support::{PATIENCE, Server, server};
 
 const KEY: &str = "0123456789abcdef";
 
@@ -295,5 +297,18 @@ async fn the_api_page_comes_with_a_policy_that_lets_nothing_else_in() {
     // Everything is in the one file, apart from the description and the icon.
     for attribute in ["src=\"http", "href=\"http", "@import", "url(http"] {
         assert!(!page.text.contains(attribute), "{attribute}");
+    }
+}
+
+#[tokio::test]
+async fn all_clients_of_a_server_that_starts_again_find_room_to_wait() {
+    let server = server(&[]).await;
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    // Nobody accepts here: they are where clients are while the server reads its log.
+    let listener = server.anywire.bind(address).expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let mut waiting = Vec::new();
+    for _ in 0..600 {
+        waiting.push(TcpStream::connect_timeout(&address, PATIENCE).expect("room"));
     }
 }

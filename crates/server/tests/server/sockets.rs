@@ -85,7 +85,7 @@ async fn a_second_listener_has_namespaces_of_its_own() {
         r#"socketio.namespaces=[{name="/",listener="pipeline",channels=["feed"],welcome_event="connection-success"},{name="/"}]"#,
     ])
     .await;
-    let (name, listener) = server.anywire.bind_others().await.expect("a free port").remove(0);
+    let (name, listener) = server.anywire.bind_others().expect("a free port").remove(0);
     let address = listener.local_addr().expect("an address");
     let serving = Arc::clone(&server.anywire);
     tokio::spawn(async move { serving.serve_as(&name, listener).await });

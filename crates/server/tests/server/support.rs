@@ -29,7 +29,7 @@ pub(crate) async fn server(settings: &[&str]) -> Server {
         all.add_flag(setting).expect("a known setting");
     }
     let anywire = Anywire::start(all.finish().expect("sound settings")).await.expect("a start");
-    let listener = anywire.bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a free port");
+    let listener = anywire.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
     let address = listener.local_addr().expect("an address");
     let serving = Arc::clone(&anywire);
     tokio::spawn(async move { serving.serve(listener).await.expect("serving") });

@@ -82,8 +82,11 @@ enum Ended {
 }
 
 fn follow(args: &TailArgs, after: &mut Option<String>) -> Result<Ended, String> {
-    let mut request =
-        agent().get(format!("{}/anywire/sse", args.server.url)).query("channels", args.channels.join(","));
+    let silence = Duration::from_millis(2 * args.heartbeat_ms);
+    let mut request = agent().get(format!("{}/anywire/sse", args.server.url));
+    // A server that vanishes without a word says nothing more: PROTOCOL.md, section 14.
+    request = request.config().timeout_per_read(Some(silence)).build();
+    request = request.query("channels", args.channels.join(","));
     if let Some(cursor) = after.as_ref() {
         request = request.query("after", cursor);
     }
@@ -107,7 +110,10 @@ fn follow(args: &TailArgs, after: &mut Option<String>) -> Result<Ended, String> 
     let mut heard = false;
     let mut block = Block::default();
     for line in BufReader::new(response.body_mut().as_reader()).lines() {
-        let Ok(line) = line else { break };
+        let line = match line {
+            Ok(line) => line,
+            Err(error) => return again(heard, &error),
+        };
         heard = true;
         if !line.is_empty() {
             block.add(&line);

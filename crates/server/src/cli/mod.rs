@@ -107,6 +107,9 @@ struct TailArgs {
     /// Where to start: a cursor, or 0 for the oldest kept event. Without it, at the tail.
     #[arg(long)]
     after: Option<String>,
+    /// The server's heartbeat_ms: a connection over which nothing comes for twice as long is dead, and made anew.
+    #[arg(long, value_name = "MS", default_value_t = 25_000, value_parser = clap::value_parser!(u64).range(1_000..=300_000))]
+    heartbeat_ms: u64,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     process::Stdio,
 };
 
@@ -202,6 +202,35 @@ fn tail_goes_on_where_it_was_when_the_server_is_killed_and_started_again() {
     assert_eq!(all, (0..10).map(Value::from).collect::<Vec<_>>(), "none is missing, none came twice");
     tail.kill().expect("a kill");
     tail.wait().expect("its end");
+}
+
+#[test]
+fn tail_leaves_a_server_that_vanished_without_a_word_and_goes_on_from_its_cursor() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
+    let mut tail = program(&["tail", "numbers", "--url", &url, "--heartbeat-ms", "1000"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("tail starts");
+    let accept = || {
+        let mut stream = BufReader::new(silent.accept().expect("a connection").0);
+        let mut line = String::new();
+        stream.read_line(&mut line).expect("a request");
+        (stream, line)
+    };
+    let (mut vanished, line) = accept();
+    assert!(line.starts_with("GET /anywire/sse?channels=numbers "), "{line}");
+    let said = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nid: 1f0c93ab-5\ndata: {}\n\n";
+    vanished.get_mut().write_all(said.as_bytes()).expect("an event");
+    // The first connection is still open: only its silence tells.
+    let (_again, line) = accept();
+    assert!(line.starts_with("GET /anywire/sse?channels=numbers&after=1f0c93ab-5 "), "{line}");
+    drop(vanished);
+    tail.kill().expect("a kill");
+    tail.wait().expect("its end");
+    let endless = run(&["tail", "numbers", "--url", &url, "--heartbeat-ms", "1"]);
+    assert!(words(&endless).contains("1000..=300000"), "{}", words(&endless));
 }
 
 #[test]

@@ -236,30 +236,23 @@ impl Reader {
         for (index, turn) in events.chunks(SLICES_MAX).enumerate() {
             let own = self.encode_apart(state, turn, delivery, ready.is_some());
             let ready = ready.map(|all| &all[index * SLICES_MAX..][..turn.len()]).or(own.as_deref());
-            let encoded: SmallVec<[&Bytes; SLICES_MAX]> = match ready {
-                Some(ready) => ready.iter().collect(),
-                None => turn.iter().map(|event| self.encode(event, delivery)).collect(),
+            let one = match (turn, ready) {
+                ([event], None) => Some(self.encode(event, delivery)),
+                ([_], Some([bytes])) => Some(bytes),
+                _ => None,
             };
-            let expected: usize = encoded.iter().map(|bytes| bytes.len()).sum();
-            let slices: SmallVec<[IoSlice<'_>; SLICES_MAX]> =
-                encoded.iter().map(|b| IoSlice::new(b)).collect();
-            match sink.write(&slices) {
-                Ok(written) if written == expected => {
-                    total += written;
-                    state.count(turn.len(), written, tally);
+            let written = match (one, ready) {
+                (Some(bytes), _) => write(state, sink, turn, &[bytes], &[IoSlice::new(bytes)], tally),
+                (None, Some(ready)) => write_many(state, sink, turn, ready.iter(), tally),
+                (None, None) => {
+                    let encoded = turn.iter().map(|event| self.encode(event, delivery));
+                    write_many(state, sink, turn, encoded, tally)
                 }
-                Ok(0) => return Written::Broken,
-                Ok(written) => {
-                    let started = state.keep_rest(&encoded, written);
-                    state.subscription.advance(turn[started - 1].offset);
-                    state.count(started, written, tally);
-                    return Written::Part;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Written::Part,
-                Err(_) => return Written::Broken,
+            };
+            match written {
+                Written::All(bytes) => total += bytes,
+                Written::Part | Written::Broken => return written,
             }
-            let last = turn.last().map_or(through, |event| event.offset);
-            state.subscription.advance(last);
         }
         state.subscription.advance(through);
         Written::All(total)
@@ -321,6 +314,43 @@ impl Reader {
             Written::Broken => Outcome::Broken,
         }
     }
+}
+
+/// Writes several events. Apart from [`write`], since one event is the common case and should not pay for the room that many need.
+fn write_many<'e>(
+    state: &mut State,
+    sink: &mut impl Sink,
+    events: &[Arc<Event>],
+    encoded: impl Iterator<Item = &'e Bytes>,
+    tally: &mut Tally,
+) -> Written {
+    let encoded: SmallVec<[&Bytes; SLICES_MAX]> = encoded.collect();
+    let slices: SmallVec<[IoSlice<'_>; SLICES_MAX]> = encoded.iter().map(|b| IoSlice::new(b)).collect();
+    write(state, sink, events, &encoded, &slices, tally)
+}
+
+/// Writes events that are encoded, and moves the cursor past those that were begun.
+fn write(
+    state: &mut State,
+    sink: &mut impl Sink,
+    events: &[Arc<Event>],
+    encoded: &[&Bytes],
+    slices: &[IoSlice<'_>],
+    tally: &mut Tally,
+) -> Written {
+    let expected: usize = encoded.iter().map(|bytes| bytes.len()).sum();
+    let (outcome, begun, written) = match sink.write(slices) {
+        Ok(written) if written == expected => (Written::All(written), events.len(), written),
+        Ok(0) => return Written::Broken,
+        Ok(written) => (Written::Part, state.keep_rest(encoded, written), written),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Written::Part,
+        Err(_) => return Written::Broken,
+    };
+    if let Some(last) = events[..begun].last() {
+        state.subscription.advance(last.offset);
+    }
+    state.count(begun, written, tally);
+    outcome
 }
 
 #[cfg(test)]

@@ -108,13 +108,13 @@ impl Worker {
             return Ok(());
         }
         let places = done.into_iter().map(|(partition, offset)| Place { partition, offset });
-        if let Err(error) = member.commit(places.collect()).await {
+        let failure = member.commit(places.collect()).await.err().map(|error| error.to_string());
+        let mut progress = self.progress.lock();
+        if let Some(error) = failure.as_ref().filter(|_| progress.error != failure) {
             // The broker is away, most likely. Should the member end before it is back, the records come again, and do not count again.
-            tracing::warn!(consumer = %self.id, %error, "a commit failed; it is tried again");
-            self.progress.lock().error = Some(error.to_string());
-        } else {
-            self.progress.lock().error = None;
+            tracing::warn!(consumer = %self.id, error, "a commit failed; it is tried again");
         }
+        progress.error = failure;
         Ok(())
     }
 

@@ -124,11 +124,13 @@ struct Seat {
     early: VecDeque<Record>,
     /// When the next commit may be.
     commit_at: Instant,
+    /// What came of the last one.
+    committed: Result<(), KafkaError>,
 }
 
 impl Seat {
     fn new(consumer: BaseConsumer<Ear>, ear: Ear) -> Self {
-        Self { consumer, ear, early: VecDeque::new(), commit_at: Instant::now() }
+        Self { consumer, ear, early: VecDeque::new(), commit_at: Instant::now(), committed: Ok(()) }
     }
 
     fn serve(mut self, mut commands: mpsc::Receiver<Command>) {
@@ -176,10 +178,7 @@ impl Seat {
         let mut records: Vec<Record> = self.early.drain(..).collect();
         while records.len() < records_max {
             // Here as well, since what was done last would else wait for the next record.
-            if let Err(error) = self.commit_if_due() {
-                tracing::warn!(%error, "a commit failed; it is tried again");
-                check(error)?;
-            }
+            self.commit_if_due().or_else(check)?;
             let left = deadline.saturating_duration_since(Instant::now());
             let step = if records.is_empty() { left.min(POLL_STEP) } else { Duration::ZERO };
             match self.consumer.poll(step) {
@@ -213,13 +212,14 @@ impl Seat {
         self.commit_if_due().map_err(failed)
     }
 
+    /// Commits if it is time; until then the last commit's outcome holds.
     fn commit_if_due(&mut self) -> Result<(), KafkaError> {
-        if Instant::now() < self.commit_at {
-            return Ok(());
+        if Instant::now() >= self.commit_at {
+            self.committed = self.ear.pay(&self.consumer);
+            self.commit_at =
+                Instant::now() + if self.committed.is_ok() { COMMIT_EVERY } else { COMMIT_AGAIN };
         }
-        let paid = self.ear.pay(&self.consumer);
-        self.commit_at = Instant::now() + if paid.is_ok() { COMMIT_EVERY } else { COMMIT_AGAIN };
-        paid
+        self.committed.clone()
     }
 }
 

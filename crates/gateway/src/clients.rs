@@ -144,7 +144,7 @@ impl Gateway {
         self.fanout.for_each_reader(|reader| {
             total += 1;
             let info = reader.info();
-            let polled = match info.transport {
+            let polled = match reader.transport() {
                 Transport::LongPoll => pollers.remove(&(info.address, info.client.to_string())),
                 _ => None,
             };
@@ -161,19 +161,20 @@ impl Gateway {
     /// A reader, with what the same client got in polls before this one.
     fn connected(&self, reader: &Reader, polled: Option<&Poller>, tail: Offset) -> Client {
         let (stats, info) = (reader.stats(tail), reader.info());
-        let socketio = info.transport == Transport::SocketIo;
+        let transport = reader.transport();
+        let socketio = transport == Transport::SocketIo;
         let carrier = if reader.polls() { "polling" } else { "websocket" };
         let token = stats.namespaces.iter().find_map(|namespace| namespace.user.clone());
         Client {
             client: info.client.to_string(),
-            transport: info.transport,
+            transport,
             address: info.address,
             user: stats.user.as_deref().map(str::to_owned).or(token),
             carrier: socketio.then_some(carrier),
             cursor: self.log.cursor(if stats.behind { stats.cursor } else { tail.max(stats.cursor) }),
             acked: stats.acked,
             lag: if stats.behind { tail.get().saturating_sub(stats.cursor.get()) } else { 0 },
-            state: state_of(info.transport, &stats, reader.polls()),
+            state: state_of(transport, &stats, reader.polls()),
             connected_at: polled.map_or(info.connected_at, |poller| poller.first),
             resumes: stats.resumes + polled.map_or(0, |poller| poller.polls),
             gaps: stats.gaps + polled.map_or(0, |poller| poller.gaps),
@@ -210,7 +211,7 @@ impl Gateway {
         if !names.is_empty() {
             self.fanout.for_each_reader(|reader| {
                 let info = reader.info();
-                if info.transport != Transport::LongPoll && names.contains(&*info.client) {
+                if reader.transport() != Transport::LongPoll && names.contains(&*info.client) {
                     connected.insert((info.address, info.client.to_string()));
                 }
             });

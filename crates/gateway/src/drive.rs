@@ -169,7 +169,7 @@ fn after_drain(outcome: Outcome) -> Result<Step, End> {
 }
 
 fn drain(gateway: &Gateway, reader: &Reader, stream: &TcpStream, fetched: Option<Box<Fetched>>) -> Outcome {
-    if reader.info().transport == Transport::Sse && gateway.lab.buffers_sse() {
+    if reader.transport() == Transport::Sse && gateway.lab.buffers_sse() {
         return Outcome::Live;
     }
     reader.drain(&gateway.delivery, &mut SocketSink(stream), fetched.map(|fetched| *fetched))

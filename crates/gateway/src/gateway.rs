@@ -274,8 +274,8 @@ impl Gateway {
             Some(name) => name.into(),
             None => format!("c-{}", self.next_client.fetch_add(1, Relaxed)).into_boxed_str(),
         };
-        let info = ReaderInfo { transport, client, address, connected_at: self.clock.now() };
-        let reader = Reader::new(info, self.fanout.assign_shard(), wire, self.delivery.now_ms());
+        let info = ReaderInfo { client, address, connected_at: self.clock.now() };
+        let reader = Reader::new(transport, info, self.fanout.assign_shard(), wire, self.delivery.now_ms());
         reader.set_user(user);
         self.fanout.add(&reader);
         self.metrics.opened(transport);
@@ -287,12 +287,12 @@ impl Gateway {
 
     fn close_reader(&self, reader: &Arc<Reader>) {
         reader.settle(&self.metrics);
-        if reader.info().transport == Transport::SocketIo {
+        if reader.transport() == Transport::SocketIo {
             self.note_stopped(reader);
         }
         self.presence.leave_all(reader);
         self.fanout.remove(reader);
-        self.metrics.closed(reader.info().transport);
+        self.metrics.closed(reader.transport());
     }
 
     /// Makes commits on the channels reach the reader.

@@ -201,12 +201,11 @@ mod tests {
 
     fn reader(client: &str) -> Arc<Reader> {
         let info = ReaderInfo {
-            transport: Transport::WebSocket,
             client: client.into(),
             address: [127, 0, 0, 1].into(),
             connected_at: Timestamp::default(),
         };
-        Reader::new(info, 0, Wire::Woken, 0)
+        Reader::new(Transport::WebSocket, info, 0, Wire::Woken, 0)
     }
 
     fn connections(presence: &Presence, client: &str) -> Option<u32> {

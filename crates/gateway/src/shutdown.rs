@@ -28,7 +28,7 @@ impl Gateway {
 
     fn dismiss(&self, reader: &Arc<Reader>) {
         let retry_ms = self.spread_ms();
-        match reader.info().transport {
+        match reader.transport() {
             Transport::Sse => reader.say_goodbye(&self.delivery, [sse::goodbye_block(retry_ms)]),
             Transport::SocketIo if reader.polls() => {
                 reader.end_polls(&self.delivery, CLOSE);
@@ -80,7 +80,7 @@ impl Gateway {
 
     fn abort_all(&self, transport: Transport) {
         self.fanout.for_each_reader(|reader| {
-            if reader.info().transport == transport && !reader.polls() {
+            if reader.transport() == transport && !reader.polls() {
                 reader.abort();
             }
         });

@@ -91,7 +91,7 @@ impl ChannelTail {
         if held.evicted_through > after {
             return false;
         }
-        let from = held.events.partition_point(|event| event.offset <= after);
+        let from = held.begin(after);
         let wanted = held.events.range(from..).take_while(|event| event.offset <= through);
         out.extend(wanted.take(events_max).cloned());
         true
@@ -132,7 +132,19 @@ impl ChannelTail {
     }
 }
 
+/// From how many events on the place of a cursor is searched for by halves.
+const NEAR: usize = 8;
+
 impl Held {
+    /// Where the events after `after` begin. Nearly every reader lacks only the newest, so the search begins there.
+    fn begin(&self, after: Offset) -> usize {
+        let newest = self.events.iter().rev().take(NEAR);
+        match newest.take_while(|event| event.offset > after).count() {
+            NEAR => self.events.partition_point(|event| event.offset <= after),
+            newer => self.events.len() - newer,
+        }
+    }
+
     fn latest(&self, after: Offset, through: Offset, out: &mut Vec<Arc<Event>>) -> bool {
         match self.events.iter().rev().find(|event| event.offset <= through) {
             Some(event) if event.offset > after => out.push(Arc::clone(event)),
@@ -297,6 +309,31 @@ impl Ring {
             let Some((tail, offset, weight)) = self.entries.pop_front() else { break };
             tail.drop_through(offset);
             self.bytes -= weight;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EventName, Payload, Publication, Timestamp};
+
+    #[test]
+    fn a_read_begins_after_its_cursor_however_far_that_is_behind() {
+        let channel = Channel::new("a").expect("a name");
+        let tail = ChannelTail::new(channel.clone(), Keep::All, Offset::ZERO);
+        let name = EventName::new("x").expect("a name");
+        for offset in 1..=3 * NEAR as u64 {
+            let publication =
+                Publication { channel: channel.clone(), name: name.clone(), payload: Payload::null() };
+            tail.push(Arc::new(Event::new(Offset::new(2 * offset), Timestamp::default(), publication)));
+        }
+        for after in 0..=6 * NEAR as u64 + 1 {
+            let mut events = Vec::new();
+            assert!(tail.read(Offset::new(after), Offset::MAX, usize::MAX, &mut events), "{after}");
+            let offsets: Vec<u64> = events.iter().map(|event| event.offset.get()).collect();
+            let expected: Vec<u64> = (1..=3 * NEAR as u64).map(|n| 2 * n).filter(|n| *n > after).collect();
+            assert_eq!(offsets, expected, "after {after}");
         }
     }
 }

@@ -100,7 +100,7 @@ impl Reader {
             Wire::Polled => return self.on_commit_polled(delivery, shared, tally),
         };
         let mut state = self.state.lock();
-        if state.mode != Mode::Live || (self.info.transport == Transport::Sse && delivery.lab.buffers_sse()) {
+        if state.mode != Mode::Live || (self.transport == Transport::Sse && delivery.lab.buffers_sse()) {
             return;
         }
         let mut sink = SocketSink(stream);
@@ -147,7 +147,7 @@ impl Reader {
                 Flushed::Full => return Outcome::Full,
                 Flushed::Broken => return Outcome::Broken,
             }
-            if self.info.transport == Transport::LongPoll && state.poll.is_none() {
+            if self.transport == Transport::LongPoll && state.poll.is_none() {
                 return Outcome::Answered;
             }
             if budget == 0 {
@@ -204,7 +204,7 @@ impl Reader {
     fn tell_gap(&self, state: &mut State, delivery: &Delivery, gap: &Gap) {
         state.gaps += 1;
         delivery.metrics.gaps.fetch_add(1, Relaxed);
-        let told = match (self.info.transport, &state.spaces) {
+        let told = match (self.transport, &state.spaces) {
             (Transport::Sse, _) => sse::gap_block(gap),
             (_, Some(spaces)) if matches!(self.wire, Wire::Polled) => payload(&spaces.tell_gap(gap)),
             (_, Some(spaces)) => frames(&spaces.tell_gap(gap)),
@@ -227,7 +227,7 @@ impl Reader {
         through: Offset,
         tally: &mut Tally,
     ) -> Written {
-        if self.info.transport == Transport::LongPoll {
+        if self.transport == Transport::LongPoll {
             state.answer(events, delivery);
             state.count(events.len(), 0, tally);
             return Written::All(0);
@@ -260,7 +260,7 @@ impl Reader {
 
     /// The event's bytes on this transport, made once for all readers.
     fn encode<'e>(&self, event: &'e Event, delivery: &Delivery) -> &'e Bytes {
-        match self.info.transport {
+        match self.transport {
             Transport::Sse => sse::event_block(event, delivery.log.epoch()),
             Transport::SocketIo => event_frames(event),
             _ => event_frame(event),
@@ -293,7 +293,7 @@ impl Reader {
             state.subscription.advance(read.through);
             return Outcome::Live;
         }
-        if self.info.transport == Transport::LongPoll {
+        if self.transport == Transport::LongPoll {
             state.answer_shared(read, delivery);
             state.count(read.events.len(), 0, tally);
             return match state.flush(sink) {
@@ -386,13 +386,12 @@ mod tests {
         let stream =
             TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
         let info = ReaderInfo {
-            transport,
             client: "c".into(),
             address: [127, 0, 0, 1].into(),
             connected_at: Timestamp::default(),
         };
         let wire = if woken { Wire::Woken } else { Wire::Direct(Arc::new(stream)) };
-        (Reader::new(info, 0, wire, 0), listener)
+        (Reader::new(transport, info, 0, wire, 0), listener)
     }
 
     #[tokio::test]

@@ -493,12 +493,11 @@ mod tests {
 
     fn reader_on(wire: Wire, delivery: &Delivery) -> Arc<Reader> {
         let info = ReaderInfo {
-            transport: Transport::SocketIo,
             client: "c".into(),
             address: [127, 0, 0, 1].into(),
             connected_at: Timestamp::default(),
         };
-        let reader = Reader::new(info, 0, wire, 0);
+        let reader = Reader::new(Transport::SocketIo, info, 0, wire, 0);
         reader.set_spaces(Spaces::new(Heartbeat::new(0, delivery.times), None));
         reader
     }

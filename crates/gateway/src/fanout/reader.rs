@@ -12,6 +12,7 @@
 use std::{
     collections::VecDeque,
     net::IpAddr,
+    os::fd::AsRawFd,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -70,7 +71,6 @@ pub(crate) enum Mode {
 
 /// What never changes about a reader.
 pub(crate) struct ReaderInfo {
-    pub(crate) transport: Transport,
     pub(crate) client: Box<str>,
     pub(crate) address: IpAddr,
     pub(crate) connected_at: Timestamp,
@@ -108,21 +108,32 @@ pub(crate) struct ReaderStats {
 }
 
 /// One connection's place in the log.
+///
+/// In this order, here and in [`State`]: what a delivery needs comes first, so that it is in two lines of the processor's cache. Between two
+/// events everything else has pushed them out, and each line is a wait for memory.
+#[repr(C)]
 pub(crate) struct Reader {
-    pub(super) info: ReaderInfo,
-    pub(super) shard: usize,
-    slot: AtomicUsize,
     pub(super) wire: Wire,
-    /// Wakes the connection's own task.
-    pub(super) wake: Notify,
+    pub(super) transport: Transport,
     /// The task has bytes of the next request in hand and wants to be woken when the poll is answered.
     pub(super) wake_on_answer: AtomicBool,
+    shard: u32,
     pub(super) state: Mutex<State>,
+    /// Wakes the connection's own task.
+    pub(super) wake: Notify,
+    slot: AtomicUsize,
+    info: ReaderInfo,
 }
 
 impl Reader {
-    pub(crate) fn new(info: ReaderInfo, shard: usize, wire: Wire, now_ms: u64) -> Arc<Self> {
-        let polls = info.transport == Transport::LongPoll || matches!(wire, Wire::Polled);
+    pub(crate) fn new(
+        transport: Transport,
+        info: ReaderInfo,
+        shard: usize,
+        wire: Wire,
+        now_ms: u64,
+    ) -> Arc<Self> {
+        let polls = transport == Transport::LongPoll || matches!(wire, Wire::Polled);
         let mode = if polls { Mode::Idle } else { Mode::Driven };
         let state = State {
             subscription: Subscription::new(),
@@ -141,22 +152,34 @@ impl Reader {
             user: None,
         };
         Arc::new(Self {
-            info,
-            shard,
-            slot: AtomicUsize::new(usize::MAX),
             wire,
-            wake: Notify::new(),
+            transport,
             wake_on_answer: AtomicBool::new(false),
+            // There are at most `SHARDS_MAX`.
+            shard: u32::try_from(shard).unwrap_or(0),
             state: Mutex::new(state),
+            wake: Notify::new(),
+            slot: AtomicUsize::new(usize::MAX),
+            info,
         })
+    }
+
+    /// Reads what a delivery begins with and makes nothing of it, so that it is in the processor's cache when it is needed.
+    pub(super) fn fetch(&self) {
+        let socket = if let Wire::Direct(stream) = &self.wire { Some(stream.as_raw_fd()) } else { None };
+        std::hint::black_box((socket, self.state.is_locked()));
     }
 
     pub(crate) fn info(&self) -> &ReaderInfo {
         &self.info
     }
 
+    pub(crate) fn transport(&self) -> Transport {
+        self.transport
+    }
+
     pub(super) fn shard(&self) -> usize {
-        self.shard
+        self.shard as usize
     }
 
     pub(super) fn slot(&self) -> usize {
@@ -311,7 +334,7 @@ impl Reader {
         if state.mode == Mode::Ended {
             return 0;
         }
-        if self.info.transport == Transport::LongPoll {
+        if self.transport == Transport::LongPoll {
             self.tick_poll(&mut state, now_ms);
             return 0;
         }
@@ -323,7 +346,7 @@ impl Reader {
             let behind = self.is_behind_unseen(&state);
             state.set_behind(behind, &delivery.metrics);
         }
-        if self.info.transport == Transport::SocketIo {
+        if self.transport == Transport::SocketIo {
             return self.tick_socketio(&mut state, delivery, tail, now_ms);
         }
         let is_level = match self.wire {
@@ -336,7 +359,7 @@ impl Reader {
             state.liveness.excused(now_ms);
             return lag;
         }
-        let answers = self.info.transport == Transport::WebSocket;
+        let answers = self.transport == Transport::WebSocket;
         match state.liveness.tick(now_ms, delivery.heartbeat_ms, answers) {
             Due::Nothing => {}
             Due::Dead => {
@@ -396,7 +419,7 @@ impl Reader {
     fn heartbeat(&self, state: &mut State, delivery: &Delivery, ping: bool) {
         state.subscription.move_to_tail(&delivery.log);
         let cursor = delivery.log.cursor(state.subscription.cursor(delivery.log.tail_offset()));
-        if self.info.transport == Transport::Sse {
+        if self.transport == Transport::Sse {
             if delivery.lab.buffers_sse() {
                 return;
             }
@@ -481,5 +504,23 @@ impl Reader {
     /// Counts the reader out of the slow ones when it goes.
     pub(crate) fn settle(&self, metrics: &Metrics) {
         self.state.lock().set_behind(false, metrics);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::{offset_of, size_of};
+
+    use super::*;
+
+    #[test]
+    fn what_a_delivery_needs_is_in_two_lines_of_the_cache_and_a_reader_in_five() {
+        const LINE: usize = 64;
+        // Before a reader stand the counts of its `Arc`, before its state that of the lock.
+        let (counts, lock) = (2 * size_of::<usize>(), size_of::<usize>());
+        let needed =
+            counts + offset_of!(Reader, state) + lock + offset_of!(State, liveness) + size_of::<u64>();
+        assert!(needed <= 2 * LINE, "{needed} bytes");
+        assert!(counts + size_of::<Reader>() <= 5 * LINE, "{} bytes", size_of::<Reader>());
     }
 }

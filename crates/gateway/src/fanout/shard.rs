@@ -20,12 +20,16 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
-    Fanout, Reader, Watch,
+    Delivery, Fanout, Reader, Watch,
     shared::{Shared, Tally},
 };
 
-/// How many readers a walk serves before other tasks have their turn.
+/// How many readers a walk serves before it looks for what was committed meanwhile.
 const WALK_TURN: usize = 128;
+/// How long a walk goes on before other tasks have their turn.
+const WALK_TIME_US: u64 = 1000;
+/// How many readers are fetched into the processor's cache at a time.
+const FETCHED_AT_ONCE: usize = 16;
 
 pub(super) struct Shard {
     index: usize,
@@ -160,16 +164,17 @@ impl Shard {
         let readers = self.take_list(channel);
         let delivery = fanout.delivery();
         let mut shared = Shared::new(&watch.tail);
+        let mut now_us = delivery.now_us();
+        let mut began_us = now_us;
         for turn in readers.chunks(WALK_TURN) {
-            let mut tally = Tally::new(delivery.now_ms());
-            shared.refresh();
-            for reader in turn {
-                reader.on_commit(delivery, &mut shared, &mut tally);
-            }
-            let latency_us = delivery.now_us().saturating_sub(committed_us);
-            tally.add_to(&delivery.metrics, Duration::from_micros(latency_us));
-            if readers.len() > WALK_TURN {
+            let mut tally = Tally::new(now_us / 1000);
+            serve(turn, delivery, &mut shared, &mut tally);
+            now_us = delivery.now_us();
+            tally.add_to(&delivery.metrics, Duration::from_micros(now_us.saturating_sub(committed_us)));
+            if now_us.saturating_sub(began_us) >= WALK_TIME_US {
                 tokio::task::yield_now().await;
+                now_us = delivery.now_us();
+                began_us = now_us;
             }
         }
         if self.put_list_back(channel, readers) {
@@ -223,6 +228,16 @@ impl Shard {
         self.lag_max.store(lag_max, Ordering::Relaxed);
         let all = fanout.shards.iter().map(|shard| shard.lag_max.load(Ordering::Relaxed));
         delivery.metrics.lag_max.store(all.max().unwrap_or(0), Ordering::Relaxed);
+    }
+}
+
+/// Delivers to some readers what they share.
+fn serve(readers: &[Arc<Reader>], delivery: &Delivery, shared: &mut Shared<'_>, tally: &mut Tally) {
+    shared.refresh();
+    for few in readers.chunks(FETCHED_AT_ONCE) {
+        // All of them first: so the waits for memory overlap instead of adding up.
+        few.iter().for_each(|reader| reader.fetch());
+        few.iter().for_each(|reader| reader.on_commit(delivery, shared, tally));
     }
 }
 

@@ -98,10 +98,10 @@ impl<'a> Shared<'a> {
 }
 
 impl Shared<'_> {
-    /// Reads anew for the next reader: what was committed meanwhile goes into the same write. So while events keep coming, a walk that
-    /// goes round and round gives each reader everything since its last visit at once.
+    /// Reads anew for the next reader if there is news: what was committed meanwhile goes into the same write. So while events keep
+    /// coming, a walk that goes round and round gives each reader everything since its last visit at once.
     pub(super) fn refresh(&mut self) {
-        self.read = None;
+        self.read.take_if(|read| self.tail.has_after(read.through));
     }
 
     /// The shared read, if it fits this reader; else one made for it, which its neighbours share.

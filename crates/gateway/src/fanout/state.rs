@@ -28,22 +28,24 @@ use super::{
 };
 use crate::metrics::Metrics;
 
+/// In this order: see [`super::Reader`].
+#[repr(C)]
 pub(super) struct State {
-    pub(super) subscription: Subscription,
     pub(super) mode: Mode,
-    pub(super) unsent: VecDeque<Bytes>,
-    pub(super) liveness: Liveness,
-    pub(super) poll: Option<Box<PollTerms>>,
-    /// What only Socket.IO has.
-    pub(super) spaces: Option<Box<Spaces>>,
-    pub(super) acked: Option<Cursor>,
-    pub(super) resumes: u32,
-    pub(super) gaps: u32,
-    pub(super) delivered: u64,
-    pub(super) bytes: u64,
     pub(super) behind: bool,
     /// The connection's task is writing, and waits until the peer takes it: of connections that another library writes.
     pub(super) writing: bool,
+    pub(super) subscription: Subscription,
+    /// What only Socket.IO has.
+    pub(super) spaces: Option<Box<Spaces>>,
+    pub(super) delivered: u64,
+    pub(super) bytes: u64,
+    pub(super) liveness: Liveness,
+    pub(super) unsent: VecDeque<Bytes>,
+    pub(super) poll: Option<Box<PollTerms>>,
+    pub(super) acked: Option<Cursor>,
+    pub(super) resumes: u32,
+    pub(super) gaps: u32,
     /// The `sub` of its token.
     pub(super) user: Option<Box<str>>,
 }

@@ -258,12 +258,11 @@ mod tests {
 
     fn reader() -> Arc<Reader> {
         let info = ReaderInfo {
-            transport: Transport::SocketIo,
             client: "c".into(),
             address: [127, 0, 0, 1].into(),
             connected_at: Timestamp::default(),
         };
-        Reader::new(info, 0, Wire::Polled, 0)
+        Reader::new(Transport::SocketIo, info, 0, Wire::Polled, 0)
     }
 
     #[test]

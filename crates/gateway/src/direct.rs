@@ -1,4 +1,4 @@
-//! The hot GETs of cleartext HTTP/1.1, answered on the socket directly: WebSocket, SSE, polls.
+//! The hot requests of cleartext HTTP/1.1, answered on the socket directly: WebSocket, SSE, polls, publishing.
 //!
 //! Knows: which requests are hot, and the heads of their answers. Does not know: everything else, which goes to the HTTP library with the bytes
 //! already read.
@@ -33,6 +33,7 @@ use crate::{
     gateway::{Admitted, OpenReader, StreamRequest},
     metrics::Transport,
     polling::Poll,
+    publishing::Posting,
     socketio, websocket,
 };
 
@@ -55,6 +56,7 @@ enum Route {
     Poll(Box<Admitted>, Option<Box<str>>),
     /// With the bytes of body that follow.
     SocketIo(Box<socketio::Asked>, Option<String>, usize),
+    Publish(Box<Posting>),
     /// With the origin of the page that may read why.
     Refused(Refusal, Option<String>),
     Library,
@@ -114,6 +116,11 @@ async fn serve_requests(
                     body_bytes,
                 );
                 if !serve.await {
+                    return After::Close;
+                }
+            }
+            Route::Publish(posting) => {
+                if !Box::pin(posting.serve(gateway, stream, address, &mut bytes)).await {
                     return After::Close;
                 }
             }
@@ -187,22 +194,14 @@ fn route(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route 
         request.header("connection").is_some_and(|value| value.to_ascii_lowercase().contains("close"));
     let last_event_id = match request.path {
         path if gateway.socketio.owns(path) && !closes => return route_socketio(gateway, place, request),
+        "/anywire/publish" if !closes => return route_publish(gateway, request),
         _ if request.body_bytes.is_some() => return Route::Library,
         "/anywire/ws" => None,
         "/anywire/sse" => request.header("last-event-id"),
         "/anywire/poll" if !closes => None,
         _ => return Route::Library,
     };
-    let stream = StreamRequest {
-        credentials: Credentials {
-            host: request.header("host"),
-            origin: request.header("origin"),
-            authorization: request.header("authorization"),
-            token: None,
-        },
-        query: request.query,
-        last_event_id,
-    };
+    let stream = StreamRequest { credentials: credentials(request), query: request.query, last_event_id };
     let routed = match request.path {
         "/anywire/ws" => route_websocket(gateway, request, &stream),
         "/anywire/sse" => gateway.admit_sse(&stream).map(|admitted| Route::Sse(Box::new(admitted))),
@@ -214,17 +213,28 @@ fn route(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route 
     })
 }
 
+fn credentials<'a>(request: &Request<'a>) -> Credentials<'a> {
+    Credentials {
+        host: request.header("host"),
+        origin: request.header("origin"),
+        authorization: request.header("authorization"),
+        token: None,
+    }
+}
+
+fn route_publish(gateway: &Gateway, request: &Request<'_>) -> Route {
+    // What is no post the library's route answers.
+    let Some(body_bytes) = request.body_bytes else { return Route::Library };
+    let key = request.header("idempotency-key");
+    Route::Publish(Box::new(Posting::new(gateway, &credentials(request), key, body_bytes)))
+}
+
 fn route_socketio(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route {
     let asking = socketio::Request {
         method: if request.body_bytes.is_some() { "POST" } else { "GET" },
         path: request.path,
         query: request.query,
-        credentials: Credentials {
-            host: request.header("host"),
-            origin: request.header("origin"),
-            authorization: request.header("authorization"),
-            token: None,
-        },
+        credentials: credentials(request),
         address: place.address,
         listener: &place.listener,
         arrival: place.arrival(gateway),
@@ -562,12 +572,17 @@ fn not_modified(headers: &str, cursor: anywire_log::Cursor) -> Bytes {
 
 /// A refusal as a whole answer, after which the connection ends. `headers` are further ones, each with its line end.
 pub(crate) fn refusal_answer(refusal: &Refusal, headers: &str) -> Bytes {
+    refusal_kept(refusal, &format!("Connection: close\r\n{headers}"))
+}
+
+/// The same where the connection goes on.
+pub(crate) fn refusal_kept(refusal: &Refusal, headers: &str) -> Bytes {
     let status = http::StatusCode::from_u16(refusal.code.http_status()).unwrap_or_default();
     let body = refusal.body();
     let retry =
         refusal.retry_ms.map_or(String::new(), |ms| format!("Retry-After: {}\r\n", ms.div_ceil(1000)));
     format!(
-        "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: close\r\nVary: Origin\r\n\
+        "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nVary: Origin\r\n\
          {headers}{retry}Content-Length: {}\r\n\r\n{body}",
         status.as_u16(),
         status.canonical_reason().unwrap_or("Error"),

@@ -13,9 +13,8 @@ use std::{
 use anywire_log::Channel;
 use anywire_protocol::{
     Code, Refusal,
-    native::{write_presence, write_published},
+    native::write_presence,
     poll::none_match_names,
-    publish::parse_publish,
     request::pairs,
     websocket::{Accepted, SUBPROTOCOL, accept},
 };
@@ -187,36 +186,23 @@ async fn publish(State(gateway): State<Arc<Gateway>>, request: Request) -> Resul
     let principal = gateway.gate.principal(&credentials(&request))?;
     let address = address(&request);
     let (parts, body) = request.into_parts();
-    let limit = gateway.config.limits.request_bytes_max;
-    let body = read_body(&parts.headers, body, limit).await?;
+    let body = read_body(&gateway, &parts.headers, body).await?;
     let key = parts.headers.get("idempotency-key").map(|value| value.to_str().unwrap_or("\u{fffd}"));
-    let batch = parse_publish(&body, key, &gateway.publish_limits())?;
-    gateway.check_publish(&principal, &batch)?;
-    gateway.check_rate(&principal, address, batch.publications.len())?;
-    let appended = gateway.append(batch).await?;
-    let offsets: Vec<u64> = appended.offsets().map(anywire_log::Offset::get).collect();
-    let mut out = Vec::with_capacity(64 + offsets.len() * 12);
-    out.push(b'{');
-    write_published(&mut out, gateway.log.cursor(appended.last()), &offsets, appended.duplicate);
-    out.push(b'}');
+    let out = gateway.publish(&principal, address, key, &body).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], out).into_response())
 }
 
-async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refusal> {
-    let too_large = |bytes: &dyn std::fmt::Display| {
-        let message =
-            format!("the request has {bytes} bytes, the limit is {limit} (limits.request_bytes_max)");
-        Refusal::new(Code::TooLarge, message)
-    };
+async fn read_body(gateway: &Gateway, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+    let limit = gateway.config.limits.request_bytes_max;
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if let Some(bytes) = declared.filter(|bytes| *bytes > limit) {
-        return Err(too_large(&bytes));
+        return Err(gateway.body_too_large(&bytes));
     }
     match http_body_util::Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(too_large(&format!("more than {limit}")))
+            Err(gateway.body_too_large(&format!("more than {limit}")))
         }
         Err(error) => Err(Refusal::new(Code::InvalidRequest, format!("the body broke off: {error}"))),
     }

@@ -7,6 +7,7 @@
 
 mod accept;
 mod auth;
+mod body;
 mod clients;
 mod config;
 mod direct;
@@ -21,6 +22,7 @@ mod limits;
 mod metrics;
 mod polling;
 mod presence;
+mod publishing;
 mod shutdown;
 mod socketio;
 mod tls;

@@ -7,7 +7,6 @@ use std::{
     net::IpAddr,
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
 };
 
 use anywire_protocol::{engineio::EngineError, websocket::Accepted};
@@ -23,15 +22,11 @@ use super::{
 use crate::{
     Gateway,
     accept::CleartextIo,
+    body::{take_body, throw_away_body},
     direct::{cors_headers, watch_socket},
-    drive::{Flow, fetch, read_ready, write_all},
+    drive::{fetch, write_all},
     fanout::{Wait, payload_head},
 };
-
-/// How long a body that is too large may go on coming.
-const LINGER_TIME: Duration = Duration::from_secs(5);
-/// How long a body may take.
-const BODY_TIME: Duration = Duration::from_secs(60);
 
 /// Serves what was asked for; true if the connection may bring another request.
 ///
@@ -119,20 +114,11 @@ async fn post(
 ) -> bool {
     let limit = gateway.socketio.config.payload_bytes_max;
     if body_bytes > limit {
-        let rest = body_bytes.saturating_sub(bytes.len());
         let _gone = answer_error(stream, &session.too_large(gateway, limit), headers).await;
-        // Taken and thrown away: a client that still sends would not read the answer.
-        let _late = tokio::time::timeout(LINGER_TIME, throw_away(stream, rest)).await;
+        throw_away_body(stream, bytes, body_bytes).await;
         return false;
     }
-    let read = tokio::time::timeout(BODY_TIME, read_body(stream, bytes, body_bytes)).await;
-    if !matches!(read, Ok(Ok(()))) {
-        return false;
-    }
-    let body = bytes.split_to(body_bytes);
-    if bytes.is_empty() {
-        *bytes = BytesMut::new();
-    }
+    let Some(body) = take_body(stream, bytes, body_bytes).await else { return false };
     match session.post(gateway, &body).await {
         Ok(()) => {
             let head = format!(
@@ -142,34 +128,6 @@ async fn post(
         }
         Err(error) => answer_error(stream, &error, headers).await,
     }
-}
-
-async fn throw_away(stream: &TcpStream, mut rest: usize) -> io::Result<()> {
-    while rest > 0 {
-        stream.readable().await?;
-        let take = |fresh: &mut [u8]| {
-            rest = rest.saturating_sub(fresh.len());
-            Flow::Go
-        };
-        if read_ready(stream, take) == Some(Flow::End) {
-            break;
-        }
-    }
-    Ok(())
-}
-
-async fn read_body(stream: &TcpStream, bytes: &mut BytesMut, body_bytes: usize) -> io::Result<()> {
-    while bytes.len() < body_bytes {
-        stream.readable().await?;
-        let take = |fresh: &mut [u8]| {
-            bytes.extend_from_slice(fresh);
-            Flow::Go
-        };
-        if read_ready(stream, take) == Some(Flow::End) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    Ok(())
 }
 
 /// One poll.

@@ -125,15 +125,33 @@ pub struct Raw {
 impl Raw {
     /// Reads until the text so far holds `wanted`, and returns it all.
     pub async fn until(&mut self, wanted: &str) -> &str {
-        let mut buffer = vec![0; 64 << 10];
         while !self.read.contains(wanted) {
-            let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut buffer)).await;
-            let count = read.unwrap_or_else(|_| panic!("{wanted:?} did not come; so far: {}", self.read));
-            let count = count.expect("a read");
-            assert!(count > 0, "the connection ended before {wanted:?}; so far: {}", self.read);
-            self.read.push_str(&String::from_utf8_lossy(&buffer[..count]));
+            self.more(wanted).await;
         }
         &self.read
+    }
+
+    /// The head and the body of the next answer, whose length is given.
+    pub async fn answer(&mut self) -> (String, String) {
+        let head = self.until("\r\n\r\n").await.to_ascii_lowercase();
+        let end = head.find("\r\n\r\n").expect("it is there") + 4;
+        let length = head[..end].split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+        let length: usize = length.and_then(|digits| digits.parse().ok()).expect("a length");
+        while self.read.len() < end + length {
+            self.more("the end of the body").await;
+        }
+        let rest = self.read.split_off(end + length);
+        let body = self.read.split_off(end);
+        (std::mem::replace(&mut self.read, rest), body)
+    }
+
+    async fn more(&mut self, wanted: &str) {
+        let mut buffer = vec![0; 64 << 10];
+        let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut buffer)).await;
+        let count = read.unwrap_or_else(|_| panic!("{wanted:?} did not come; so far: {}", self.read));
+        let count = count.expect("a read");
+        assert!(count > 0, "the connection ended before {wanted:?}; so far: {}", self.read);
+        self.read.push_str(&String::from_utf8_lossy(&buffer[..count]));
     }
 
     pub async fn send(&mut self, head: &str) {

@@ -1,0 +1,75 @@
+//! The bodies of posts on a socket that the gateway owns: taken whole, or thrown away.
+//!
+//! Knows: lengths and patience. Does not know: what a body means.
+
+use std::{io, time::Duration};
+
+use bytes::{Buf, BytesMut};
+use tokio::net::TcpStream;
+
+use crate::drive::{Flow, read_ready};
+
+/// How long a body may take.
+const BODY_TIME: Duration = Duration::from_secs(60);
+/// How long a body that nobody wants may go on coming.
+const LINGER_TIME: Duration = Duration::from_secs(5);
+
+/// Takes a body of so many bytes, the first of which may be in `bytes` already; `None` if it does not come. The caller has looked at the length.
+pub(crate) async fn take_body(
+    stream: &TcpStream,
+    bytes: &mut BytesMut,
+    body_bytes: usize,
+) -> Option<BytesMut> {
+    let read = tokio::time::timeout(BODY_TIME, read_body(stream, bytes, body_bytes)).await;
+    read.ok()?.ok()?;
+    let body = bytes.split_to(body_bytes);
+    if bytes.is_empty() {
+        // An idle connection keeps no buffer.
+        *bytes = BytesMut::new();
+    }
+    Some(body)
+}
+
+async fn read_body(stream: &TcpStream, bytes: &mut BytesMut, body_bytes: usize) -> io::Result<()> {
+    while bytes.len() < body_bytes {
+        stream.readable().await?;
+        let take = |fresh: &mut [u8]| {
+            bytes.extend_from_slice(fresh);
+            Flow::Go
+        };
+        if read_ready(stream, take) == Some(Flow::End) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
+}
+
+/// Leaves a body out that is here already; false if some of it is still to come.
+pub(crate) fn skip_body(bytes: &mut BytesMut, body_bytes: usize) -> bool {
+    let here = bytes.len() >= body_bytes;
+    if here {
+        bytes.advance(body_bytes);
+    }
+    here
+}
+
+/// Takes what is still to come of a body and throws it away: a client that still sends would not read the answer. The connection is to be
+/// closed afterwards.
+pub(crate) async fn throw_away_body(stream: &TcpStream, bytes: &BytesMut, body_bytes: usize) {
+    let rest = body_bytes.saturating_sub(bytes.len());
+    let _late = tokio::time::timeout(LINGER_TIME, throw_away(stream, rest)).await;
+}
+
+async fn throw_away(stream: &TcpStream, mut rest: usize) -> io::Result<()> {
+    while rest > 0 {
+        stream.readable().await?;
+        let take = |fresh: &mut [u8]| {
+            rest = rest.saturating_sub(fresh.len());
+            Flow::Go
+        };
+        if read_ready(stream, take) == Some(Flow::End) {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -4,7 +4,7 @@
 
 use std::{io, time::Duration};
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use tokio::net::TcpStream;
 
 use crate::drive::{Flow, read_ready};
@@ -22,12 +22,16 @@ pub(crate) async fn take_body(
 ) -> Option<BytesMut> {
     let read = tokio::time::timeout(BODY_TIME, read_body(stream, bytes, body_bytes)).await;
     read.ok()?.ok()?;
+    Some(split_off(bytes, body_bytes))
+}
+
+fn split_off(bytes: &mut BytesMut, body_bytes: usize) -> BytesMut {
     let body = bytes.split_to(body_bytes);
     if bytes.is_empty() {
         // An idle connection keeps no buffer.
         *bytes = BytesMut::new();
     }
-    Some(body)
+    body
 }
 
 async fn read_body(stream: &TcpStream, bytes: &mut BytesMut, body_bytes: usize) -> io::Result<()> {
@@ -48,7 +52,7 @@ async fn read_body(stream: &TcpStream, bytes: &mut BytesMut, body_bytes: usize) 
 pub(crate) fn skip_body(bytes: &mut BytesMut, body_bytes: usize) -> bool {
     let here = bytes.len() >= body_bytes;
     if here {
-        bytes.advance(body_bytes);
+        drop(split_off(bytes, body_bytes));
     }
     here
 }

@@ -26,8 +26,8 @@ use super::{
 
 /// How many readers a walk serves before it looks for what was committed meanwhile.
 const WALK_TURN: usize = 128;
-/// How long a walk goes on before other tasks have their turn: no longer, since what is published meanwhile joins the walk only then.
-const WALK_TIME_US: u64 = 250;
+/// How long a walk goes on before other tasks have their turn.
+const WALK_TIME_US: u64 = 1000;
 /// How many readers are fetched into the processor's cache at a time.
 const FETCHED_AT_ONCE: usize = 16;
 

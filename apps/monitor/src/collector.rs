@@ -218,8 +218,15 @@ fn count_threads() -> Option<u64> {
     text.rsplit_once(')')?.1.split_whitespace().nth(17)?.parse().ok()
 }
 
-/// Open files of this process, the one this looks through left out.
+/// Open files of this process. Linux tells their number as the directory's size since 6.2 (proc_pid_fd(5)); before, they are counted, which
+/// with ten thousand connections takes milliseconds.
 fn count_open_files() -> Option<u64> {
+    let told = std::fs::metadata("/proc/self/fd").ok()?.len();
+    if told > 0 { Some(told) } else { count_listed_files() }
+}
+
+/// The same by looking at each, the file this looks through left out.
+fn count_listed_files() -> Option<u64> {
     Some((std::fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1))
 }
 
@@ -253,6 +260,15 @@ mod tests {
         assert!(sample.process.memory > 1 << 20, "{}", sample.process.memory);
         assert!(sample.disks.len() <= DISKS_MAX);
         assert!(sample.network.is_some());
+    }
+
+    #[test]
+    fn open_files_are_told_as_they_are_listed() {
+        let held: Vec<_> =
+            (0..200).map(|_| std::fs::File::open("/proc/self/stat").expect("a file")).collect();
+        let (told, listed) = (count_open_files().expect("proc"), count_listed_files().expect("proc"));
+        assert!(told >= 200 && told.abs_diff(listed) < 100, "{told} told, {listed} listed");
+        drop(held);
     }
 
     #[test]

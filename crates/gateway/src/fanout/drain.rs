@@ -22,7 +22,7 @@ use smallvec::SmallVec;
 use super::{
     Delivery, SocketSink,
     reader::{Mode, Reader, Wire},
-    shared::{Shared, SharedRead, Tally},
+    shared::{Look, Piece, Shared, SharedRead, Tally},
     sink::Sink,
     state::{Flushed, State},
 };
@@ -165,7 +165,7 @@ impl Reader {
                 }
                 continue;
             }
-            match self.deliver(state, delivery, sink, &events, None, through, tally) {
+            match self.deliver(state, delivery, sink, &events, through, tally) {
                 Written::All(bytes) => budget = budget.saturating_sub(bytes),
                 Written::Part => return Outcome::Full,
                 Written::Broken => return Outcome::Broken,
@@ -215,15 +215,13 @@ impl Reader {
         }
     }
 
-    /// Writes events and moves the cursor past what was written. `ready` is the events' bytes where they are made already.
-    #[allow(clippy::too_many_arguments, reason = "the one function that delivers")]
+    /// Writes events and moves the cursor past what was written.
     fn deliver(
         &self,
         state: &mut State,
         delivery: &Delivery,
         sink: &mut impl Sink,
         events: &[Arc<Event>],
-        ready: Option<&[Bytes]>,
         through: Offset,
         tally: &mut Tally,
     ) -> Written {
@@ -233,18 +231,15 @@ impl Reader {
             return Written::All(0);
         }
         let mut total = 0;
-        for (index, turn) in events.chunks(SLICES_MAX).enumerate() {
-            let own = self.encode_apart(state, turn, delivery, ready.is_some());
-            let ready = ready.map(|all| &all[index * SLICES_MAX..][..turn.len()]).or(own.as_deref());
-            let one = match (turn, ready) {
-                ([event], None) => Some(self.encode(event, delivery)),
-                ([_], Some([bytes])) => Some(bytes),
-                _ => None,
-            };
-            let written = match (one, ready) {
-                (Some(bytes), _) => write(state, sink, turn, &[bytes], &[IoSlice::new(bytes)], tally),
-                (None, Some(ready)) => write_many(state, sink, turn, ready.iter(), tally),
-                (None, None) => {
+        for turn in events.chunks(SLICES_MAX) {
+            let apart = self.encode_apart(state, turn, delivery);
+            let written = match (turn, &apart) {
+                ([event], None) => {
+                    let bytes = self.encode(event, delivery);
+                    write(state, sink, turn, std::slice::from_ref(bytes), &[IoSlice::new(bytes)], tally)
+                }
+                (_, Some(apart)) => write_many(state, sink, turn, apart.iter(), tally),
+                (_, None) => {
                     let encoded = turn.iter().map(|event| self.encode(event, delivery));
                     write_many(state, sink, turn, encoded, tally)
                 }
@@ -268,16 +263,18 @@ impl Reader {
     }
 
     /// The events' bytes for a Socket.IO reader to which they look different than to most; `None` for all others.
-    fn encode_apart(
-        &self,
-        state: &State,
-        events: &[Arc<Event>],
-        delivery: &Delivery,
-        are_ready: bool,
-    ) -> Option<Vec<Bytes>> {
+    fn encode_apart(&self, state: &State, events: &[Arc<Event>], delivery: &Delivery) -> Option<Vec<Bytes>> {
         let polling = matches!(self.wire, Wire::Polled);
-        let spaces = state.spaces.as_ref().filter(|spaces| !are_ready && (polling || !spaces.is_plain()))?;
+        let spaces = state.spaces.as_ref().filter(|spaces| polling || !spaces.is_plain())?;
         Some(spaces.encode(events, delivery.log.epoch(), polling))
+    }
+
+    /// What this reader's neighbours get too where that is worth to be kept: a single event that looks as to most has its bytes already.
+    fn look(&self, state: &State, events: &[Arc<Event>]) -> Option<Look> {
+        match state.spaces.as_ref().filter(|spaces| !spaces.is_plain()) {
+            Some(spaces) => spaces.shared_voice(false).map(Look::Voice),
+            None => (events.len() > 1).then_some(Look::Plain(self.transport)),
+        }
     }
 
     fn deliver_shared(
@@ -302,11 +299,15 @@ impl Reader {
                 Flushed::Broken => Outcome::Broken,
             };
         }
-        let spaces = state.spaces.as_ref().filter(|spaces| !spaces.is_plain());
-        let voice = spaces.and_then(|spaces| spaces.shared_voice(false));
         let (events, through) = (std::mem::take(&mut read.events), read.through);
-        let ready = voice.map(|voice| read.voiced(&voice, &events, delivery.log.epoch()));
-        let written = self.deliver(state, delivery, sink, &events, ready, through, tally);
+        let written = match self.look(state, &events) {
+            Some(look) => {
+                let plain = |event: &Event| self.encode(event, delivery).clone();
+                let piece = read.piece(look, &events, plain, delivery.log.epoch());
+                write_piece(state, sink, &events, piece, through, tally)
+            }
+            None => self.deliver(state, delivery, sink, &events, through, tally),
+        };
         read.events = events;
         match written {
             Written::All(_) => Outcome::Live,
@@ -321,24 +322,40 @@ fn write_many<'e>(
     state: &mut State,
     sink: &mut impl Sink,
     events: &[Arc<Event>],
-    encoded: impl Iterator<Item = &'e Bytes>,
+    encoded: impl Iterator<Item = &'e Bytes> + Clone,
     tally: &mut Tally,
 ) -> Written {
-    let encoded: SmallVec<[&Bytes; SLICES_MAX]> = encoded.collect();
-    let slices: SmallVec<[IoSlice<'_>; SLICES_MAX]> = encoded.iter().map(|b| IoSlice::new(b)).collect();
-    write(state, sink, events, &encoded, &slices, tally)
+    let slices: SmallVec<[IoSlice<'_>; SLICES_MAX]> = encoded.clone().map(|b| IoSlice::new(b)).collect();
+    write(state, sink, events, encoded, &slices, tally)
 }
 
-/// Writes events that are encoded, and moves the cursor past those that were begun.
-fn write(
+/// Writes all events of a read at once.
+fn write_piece(
     state: &mut State,
     sink: &mut impl Sink,
     events: &[Arc<Event>],
-    encoded: &[&Bytes],
+    piece: &Piece,
+    through: Offset,
+    tally: &mut Tally,
+) -> Written {
+    let written = write(state, sink, events, &piece.each, &[IoSlice::new(&piece.bytes)], tally);
+    if let Written::All(_) = written {
+        state.subscription.advance(through);
+    }
+    written
+}
+
+/// Writes events, whose bytes are `slices`, and moves the cursor past those that were begun. Where they end in the bytes is asked of
+/// `encoded` only if not all of them went out.
+fn write<'e>(
+    state: &mut State,
+    sink: &mut impl Sink,
+    events: &[Arc<Event>],
+    encoded: impl IntoIterator<Item = &'e Bytes>,
     slices: &[IoSlice<'_>],
     tally: &mut Tally,
 ) -> Written {
-    let expected: usize = encoded.iter().map(|bytes| bytes.len()).sum();
+    let expected: usize = slices.iter().map(|slice| slice.len()).sum();
     let (outcome, begun, written) = match sink.write(slices) {
         Ok(written) if written == expected => (Written::All(written), events.len(), written),
         Ok(0) => return Written::Broken,
@@ -369,13 +386,17 @@ mod tests {
         metrics::Metrics,
     };
 
+    async fn append(log: &Log, channel: &Channel) -> Offset {
+        let name = EventName::new("x").expect("a name");
+        let publication = Publication { channel: channel.clone(), name, payload: Payload::null() };
+        log.append(Batch::one(publication)).await.expect("an append").last()
+    }
+
     async fn delivery(channel: &Channel) -> Delivery {
         let rules = RetentionRules::default();
         let engine = MemoryEngine::new(rules.clone(), Arc::new(SystemClock)).expect("randomness");
         let log = Log::start(Arc::new(engine), rules, TailConfig::default());
-        let name = EventName::new("x").expect("a name");
-        let publication = Publication { channel: channel.clone(), name, payload: Payload::null() };
-        log.append(Batch::one(publication)).await.expect("an append");
+        append(&log, channel).await;
         let times = HeartbeatTimes { interval_ms: 25_000, timeout_ms: 20_000, look_ms: 500 };
         Delivery::new(log, Arc::<Metrics>::default(), Arc::<Lab>::default(), 1 << 18, 25_000, times)
     }
@@ -416,6 +437,59 @@ mod tests {
         reader.on_commit(&delivery, &mut Shared::new(&tail), &mut Tally::new(0));
         assert_eq!(reader.mode(), Mode::Live, "it still waits");
         assert!(reader.take_poll().is_some(), "it was not answered");
+    }
+
+    /// Takes so many bytes, then is full.
+    struct Narrow(usize, Vec<u8>);
+
+    impl Sink for Narrow {
+        fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+            let taken = all.len().min(self.0);
+            self.0 -= taken;
+            self.1.extend(&all[..taken]);
+            if taken == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(taken) }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_takes_part_of_what_neighbours_share_keeps_the_rest_of_one_event() {
+        let channel = Channel::new("a").expect("a name");
+        let delivery = delivery(&channel).await;
+        let tail = delivery.log.channel(&channel);
+        let mut subscription = Subscription::new();
+        let position = anywire_log::Position::Tail;
+        delivery.log.subscribe(&mut subscription, std::slice::from_ref(&channel), position);
+        append(&delivery.log, &channel).await;
+        let second = append(&delivery.log, &channel).await;
+        append(&delivery.log, &channel).await;
+        let (mut shared, mut tally) = (Shared::new(&tail), Tally::new(0));
+        let mut delivered = async |transport, sink: &mut Narrow| {
+            let (reader, listener) = connected(transport, false).await;
+            reader.change(|own| {
+                *own = subscription.clone();
+                SmallVec::new()
+            });
+            let mut state = reader.state.lock();
+            let read = shared.read_for(&state.subscription, &delivery).expect("all stand at one place");
+            let outcome = reader.deliver_shared(&mut state, &delivery, sink, read, &mut tally);
+            drop(state);
+            (outcome, reader, listener)
+        };
+        let mut wide = Narrow(usize::MAX, Vec::new());
+        assert!(matches!(delivered(Transport::WebSocket, &mut wide).await.0, Outcome::Live));
+        let frame = wide.1.len() / 3;
+        let mut narrow = Narrow(frame + 3, Vec::new());
+        let (outcome, reader, _listener) = delivered(Transport::WebSocket, &mut narrow).await;
+        assert!(matches!(outcome, Outcome::Full));
+        assert_eq!(reader.unsent_bytes(), frame - 3, "no more than the rest of the second event");
+        assert_eq!(reader.stats(Offset::MAX).cursor, second);
+        narrow.0 = usize::MAX;
+        assert!(matches!(reader.drain(&delivery, &mut narrow, None), Outcome::Live));
+        assert_eq!(narrow.1, wide.1, "the same bytes in two parts");
+        let mut streamed = Narrow(usize::MAX, Vec::new());
+        assert!(matches!(delivered(Transport::Sse, &mut streamed).await.0, Outcome::Live));
+        assert!(streamed.1.starts_with(b"id: "), "a neighbour on another transport gets its own bytes");
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::{Delivery, spaces::VoiceKey};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Transport};
 
 /// What a turn of a walk delivered; added to the metrics at its end.
 pub(super) struct Tally {
@@ -53,41 +53,80 @@ pub(super) struct SharedRead {
     pub(super) events: Vec<Arc<Event>>,
     /// The whole answer to a poll without credentials and CORS, header and all.
     pub(super) answer: Option<Bytes>,
-    /// The events as Socket.IO clients with the same voice get them: one each over WebSocket, all joined for a poll.
-    voices: SmallVec<[(VoiceKey, Vec<Bytes>); 1]>,
+    /// The events as those get them to whom they look alike.
+    pieces: SmallVec<[(Look, Piece); 1]>,
 }
 
-/// How many voices a shared read keeps bytes for; more are encoded for each reader.
-const VOICES_MAX: usize = 8;
+/// For how many looks a shared read keeps bytes; another one takes the place of the last.
+const LOOKS_MAX: usize = 8;
+
+/// How the same events look to different readers.
+#[derive(PartialEq, Eq)]
+pub(super) enum Look {
+    /// As to most readers of a transport.
+    Plain(Transport),
+    /// As to Socket.IO clients with the same voice.
+    Voice(VoiceKey),
+}
+
+/// All events of a read in one piece: the bytes are copied once for all neighbours, and each of them is written to with one plain call.
+pub(super) struct Piece {
+    pub(super) bytes: Bytes,
+    /// Each event's bytes, which whose socket is full keeps instead: a rest must not hold the whole piece in memory.
+    pub(super) each: Vec<Bytes>,
+}
+
+impl Piece {
+    fn of(each: Vec<Bytes>) -> Self {
+        let bytes = match each.as_slice() {
+            [one] => one.clone(),
+            many => many.concat().into(),
+        };
+        Self { bytes, each }
+    }
+}
 
 impl SharedRead {
-    /// Each event in a voice.
-    pub(super) fn voiced(&mut self, voice: &VoiceKey, events: &[Arc<Event>], epoch: Epoch) -> &[Bytes] {
-        self.kept(voice, || events.iter().map(|event| voice.encode(event, epoch)).collect())
+    /// The events in one piece; `plain` encodes one as most readers of the transport get it.
+    pub(super) fn piece(
+        &mut self,
+        look: Look,
+        events: &[Arc<Event>],
+        plain: impl Fn(&Event) -> Bytes,
+        epoch: Epoch,
+    ) -> &Piece {
+        self.kept(look, |look| {
+            let encode = |event: &Arc<Event>| match look {
+                Look::Plain(_) => plain(event),
+                Look::Voice(voice) => voice.encode(event, epoch),
+            };
+            Piece::of(events.iter().map(encode).collect())
+        })
     }
 
     /// All events in a voice, as the payload of a poll's answer.
     pub(super) fn payload(&mut self, voice: &VoiceKey, epoch: Epoch) -> Bytes {
         let events = std::mem::take(&mut self.events);
-        let join = || {
+        let payload = self.kept(Look::Voice(voice.clone()), |_| {
             let packets: Vec<Bytes> = events.iter().map(|event| voice.encode(event, epoch)).collect();
-            vec![packets.join(&SEPARATOR).into()]
-        };
-        let payload = self.kept(voice, join).first().cloned().unwrap_or_default();
+            Piece::of(vec![packets.join(&SEPARATOR).into()])
+        });
+        let payload = payload.bytes.clone();
         self.events = events;
         payload
     }
 
-    fn kept(&mut self, voice: &VoiceKey, make: impl FnOnce() -> Vec<Bytes>) -> &[Bytes] {
-        let at = match self.voices.iter().position(|(known, _)| known == voice) {
+    fn kept(&mut self, look: Look, make: impl FnOnce(&Look) -> Piece) -> &Piece {
+        let at = match self.pieces.iter().position(|(known, _)| *known == look) {
             Some(at) => at,
             None => {
-                self.voices.truncate(VOICES_MAX - 1);
-                self.voices.push((voice.clone(), make()));
-                self.voices.len() - 1
+                self.pieces.truncate(LOOKS_MAX - 1);
+                let piece = make(&look);
+                self.pieces.push((look, piece));
+                self.pieces.len() - 1
             }
         };
-        &self.voices[at].1
+        &self.pieces[at].1
     }
 }
 
@@ -125,7 +164,7 @@ impl Shared<'_> {
         let mut events = Vec::new();
         let limit = ReadLimit { events_max: 256, bytes_max: delivery.drain_bytes_max };
         if let Peek::Ready { through, live: true } = subscription.peek(&delivery.log, limit, &mut events) {
-            self.read = Some(SharedRead { after, through, events, answer: None, voices: SmallVec::new() });
+            self.read = Some(SharedRead { after, through, events, answer: None, pieces: SmallVec::new() });
         }
     }
 }

@@ -92,18 +92,24 @@ impl State {
     }
 
     /// Keeps the rest of the event that was written in part; returns how many events were begun.
-    pub(super) fn keep_rest(&mut self, encoded: &[&Bytes], mut written: usize) -> usize {
-        for (index, bytes) in encoded.iter().enumerate() {
+    pub(super) fn keep_rest<'e>(
+        &mut self,
+        encoded: impl IntoIterator<Item = &'e Bytes>,
+        mut written: usize,
+    ) -> usize {
+        let mut begun = 0;
+        for bytes in encoded {
             if written < bytes.len() {
-                if written == 0 {
-                    return index;
+                if written > 0 {
+                    self.unsent.push_back(bytes.slice(written..));
+                    begun += 1;
                 }
-                self.unsent.push_back(bytes.slice(written..));
-                return index + 1;
+                return begun;
             }
             written -= bytes.len();
+            begun += 1;
         }
-        encoded.len()
+        begun
     }
 
     pub(super) fn count(&mut self, events: usize, bytes: usize, tally: &mut Tally) {

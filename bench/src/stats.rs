@@ -86,6 +86,41 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
+/// A median, how sure it is, and how far the values lie apart.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    /// The median of ever more such values lies between these with 95 % confidence.
+    pub(crate) sure: [f64; 2],
+    pub(crate) least: f64,
+    pub(crate) greatest: f64,
+}
+
+impl Spread {
+    /// `None` for no values.
+    pub(crate) fn of(values: &[f64]) -> Option<Self> {
+        let mut sorted: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+        sorted.sort_by(f64::total_cmp);
+        let (least, greatest) = (*sorted.first()?, *sorted.last()?);
+        let outside = outside(sorted.len());
+        let sure = [sorted[outside], sorted[sorted.len() - 1 - outside]];
+        Some(Self { median: median(&sorted)?, sure, least, greatest })
+    }
+}
+
+/// How many values at each end the 95 % confidence interval of the median leaves out: how many lie below the true median is binomial, whatever
+/// their distribution. With fewer than six the outermost two are less sure than that, and the most that can be said.
+fn outside(count: usize) -> usize {
+    let mut probability = 0.5_f64.powf(count as f64);
+    let (mut below, mut outside) = (probability, 0);
+    while below <= 0.025 && outside < count / 2 {
+        outside += 1;
+        probability *= (count + 1 - outside) as f64 / outside as f64;
+        below += probability;
+    }
+    outside.saturating_sub(1)
+}
+
 /// Splitmix64: good enough to spread disconnections, and the same for the same seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
@@ -154,6 +189,22 @@ mod tests {
     #[test]
     fn an_empty_histogram_has_no_quantile() {
         assert_eq!(Histogram::default().quantile_ms(0.5), None);
+    }
+
+    #[test]
+    fn a_median_is_the_surer_the_more_values_there_are() {
+        assert_eq!(Spread::of(&[]), None);
+        let one = Spread::of(&[2.0]).expect("a value");
+        assert_eq!((one.median, one.sure, one.least, one.greatest), (2.0, [2.0, 2.0], 2.0, 2.0));
+        let few: Vec<f64> = (1..=5).map(f64::from).collect();
+        assert_eq!(Spread::of(&few).expect("values").sure, [1.0, 5.0]);
+        // The table of the sign test: the 10th and the 21st of 30, the 40th and the 61st of 100.
+        let thirty: Vec<f64> = (1..=30).rev().map(f64::from).collect();
+        assert_eq!(Spread::of(&thirty).expect("values").sure, [10.0, 21.0]);
+        let hundred: Vec<f64> = (1..=100).map(f64::from).collect();
+        let spread = Spread::of(&hundred).expect("values");
+        assert_eq!((spread.median, spread.sure), (50.5, [40.0, 61.0]));
+        assert_eq!((spread.least, spread.greatest), (1.0, 100.0));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::failure::Outcome;
 use crate::machine::{self, Pins};
 use crate::peers::{Peer, Transport};
 use crate::setup::Setup;
-use crate::stats::median;
+use crate::stats::Spread;
 use crate::{Verdict, table};
 use contestant::{Contestant, Figures};
 use serde::Serialize;
@@ -97,12 +97,12 @@ pub(crate) struct Row {
     pub(crate) note: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) figures: Option<Figures>,
-    /// Server CPU per delivery over the floor's: the median of each cycle's ratio, and the least and the greatest.
+    /// Server CPU per delivery over the floor's, of each cycle.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) over_floor: Option<[f64; 3]>,
+    pub(crate) over_floor: Option<Spread>,
     /// The same over that of Socket.IO on Node, where that takes part.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) over_socketio: Option<[f64; 3]>,
+    pub(crate) over_socketio: Option<Spread>,
     /// Memory a connection over that of Socket.IO on Node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) memory_over_socketio: Option<f64>,
@@ -234,18 +234,18 @@ fn rows(entries: &[Entry]) -> Vec<Row> {
     entries.iter().map(row).collect()
 }
 
-fn ratios(contestant: &Contestant, floor: &Contestant) -> Option<[f64; 3]> {
+fn ratios(contestant: &Contestant, floor: &Contestant) -> Option<Spread> {
     let pairs = contestant.cpu_us().into_iter().zip(floor.cpu_us());
-    let ratios: Vec<f64> = pairs.map(|(own, least)| own / least).collect();
-    let least = ratios.iter().copied().reduce(f64::min)?;
-    let most = ratios.iter().copied().reduce(f64::max)?;
-    Some([median(&ratios)?, least, most])
+    Spread::of(&pairs.map(|(own, least)| own / least).collect::<Vec<f64>>())
 }
 
-/// A ratio with its spread, for a cell.
-pub(crate) fn ratio_cell(ratio: Option<[f64; 3]>) -> String {
+/// A ratio, how sure it is, and its spread, for a cell.
+pub(crate) fn ratio_cell(ratio: Option<Spread>) -> String {
     match ratio {
-        Some([middle, least, most]) => format!("{} ({least:.2}–{most:.2})", table::number(Some(middle))),
+        Some(Spread { median, sure: [low, high], least, greatest }) => {
+            let middle = table::number(Some(median));
+            format!("{middle} [{low:.2}–{high:.2}] ({least:.2}–{greatest:.2})")
+        }
         None => table::number(None),
     }
 }

@@ -9,7 +9,7 @@ use crate::table::{Table, number};
 /// What the columns mean.
 pub(crate) const LEGEND: &str = "\
 CPU µs      server CPU per delivery, publishing included: median of the rounds
-× floor     that over the floor's in the same cycle: median (least–greatest)
+× floor     that over the floor's in the same cycle: median [its 95 % confidence interval] (least–greatest)
 × socketio  that over that of Socket.IO on Node in the same cycle; of waiting connections, the memory
 p50, p99    from publishing to receipt, in ms, over all rounds
 KiB/conn    growth of the server's resident memory a waiting connection (kernel's socket buffers not included)

@@ -36,7 +36,7 @@ use super::{
 /// A segment of which less than this part is kept is rewritten: that costs a quarter of what it frees three quarters of.
 const LIVE_PERCENT_MIN: u64 = 25;
 /// So many small neighbours are merged although that frees nothing: each costs memory for every channel in it.
-const SMALL_AT_ONCE: usize = 8;
+pub(super) const SMALL_AT_ONCE: usize = 8;
 
 /// Rewrites the first neighbours of which little is kept, if there are any.
 pub(super) fn run(shared: &Shared, carried: &mut Carried, sealed: &[Arc<Segment>]) -> io::Result<()> {

@@ -4,7 +4,7 @@ mod damage;
 mod trouble;
 mod upkeep;
 
-use std::{path::Path, sync::Arc};
+use std::{os::unix::fs::MetadataExt, path::Path, sync::Arc, time::Duration};
 
 use anywire_log::{
     Appended, Batch, Engine, ManualClock, Offset, ReadBatch, Timestamp,
@@ -53,10 +53,29 @@ fn files(directory: &Path, end: &str) -> Vec<std::path::PathBuf> {
     paths
 }
 
+/// What is in a directory: its files with what changes when anything is written to them.
+fn listing(directory: &Path) -> Vec<(std::path::PathBuf, Option<[u64; 4]>)> {
+    let known = |path: &Path| {
+        let data = std::fs::metadata(path).ok()?;
+        Some([data.ino(), data.len(), data.mtime().cast_unsigned(), data.mtime_nsec().cast_unsigned()])
+    };
+    files(directory, "").into_iter().map(|path| (path.clone(), known(&path))).collect()
+}
+
+/// A directory as a crash at one moment leaves it. The upkeep thread may be at work in it, so a copy counts only if nothing
+/// moved meanwhile: half of the files from before a merge and half from after it are what no crash leaves.
 fn copy(from: &Path) -> tempfile::TempDir {
-    let to = tempfile::tempdir().expect("a directory");
-    for path in files(from, "") {
-        std::fs::copy(&path, to.path().join(path.file_name().expect("a name"))).expect("it can be copied");
+    for _ in 0..10_000 {
+        let before = listing(from);
+        let to = tempfile::tempdir().expect("a directory");
+        let copied = before.iter().try_for_each(|(path, _)| {
+            std::fs::copy(path, to.path().join(path.file_name().expect("a name"))).map(drop)
+        });
+        match copied {
+            Ok(()) if listing(from) == before => return to,
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("it can be copied: {error}"),
+            _ => std::thread::sleep(Duration::from_millis(1)),
+        }
     }
-    to
+    panic!("{} is never at rest", from.display());
 }

@@ -1,13 +1,13 @@
 //! Retention on the disk: segments are removed and rewritten, and what was trimmed stays known.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anywire_log::{
     Channel, Clock, Durability, IdempotencyKey, Retention, RetentionRule, RetentionRules,
     contract::publication,
 };
 
-use super::*;
+use super::{super::compaction::SMALL_AT_ONCE, *};
 
 fn small(directory: &Path) -> EmbeddedConfig {
     EmbeddedConfig { segment_bytes_max: 0, preallocate_bytes: 0, ..config(directory) }
@@ -18,11 +18,18 @@ fn is_merged(log: &Path) -> bool {
     super::super::segment::parse_name(name).is_some_and(|(_, generation)| generation > 0)
 }
 
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Lets the upkeep thread work until something holds.
 async fn until(engine: &EmbeddedEngine, holds: impl Fn() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(20), "the upkeep thread does not get there");
+        let waited = start.elapsed();
+        assert!(
+            waited < PATIENCE,
+            "the upkeep thread does not get there: {:#?}",
+            listing(&engine.shared.config.directory)
+        );
         engine.enforce_retention(Timestamp::from_millis(1_000_000));
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -62,7 +69,10 @@ async fn a_few_kept_events_among_many_gone_are_moved_together() {
             kept.push(number.to_string());
         }
     }
-    until(&engine, || files(directory.path(), ".log").len() <= 4).await;
+    // Which segments meet in one merge depends on when the upkeep thread looks; that there are fewer small ones than are merged
+    // for being many does not. The newest comes on top.
+    until(&engine, || files(directory.path(), ".log").len() <= SMALL_AT_ONCE).await;
+    assert!(files(directory.path(), ".log").iter().any(|path| is_merged(path)));
     assert_eq!(texts(&engine, "b").await, kept);
     let crashed = copy(directory.path());
     engine.close().await;
@@ -86,7 +96,8 @@ async fn a_crash_between_writing_a_merged_segment_and_removing_the_old_ones_repe
             append(&engine, "b", &number.to_string()).await;
         }
         for path in files(directory.path(), ".log") {
-            let bytes = std::fs::read(&path).unwrap_or_default();
+            // One that the upkeep thread has removed since stays as it was known.
+            let Ok(bytes) = std::fs::read(&path) else { continue };
             old.retain(|(known, _): &(_, Vec<u8>)| *known != path);
             old.push((path, bytes));
         }

@@ -1,5 +1,5 @@
 /** Readers over every wire follow one channel during a publish run, cut and moved all the while: all see the same. */
-import type { Browser } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import WebSocket from "ws";
 import { connect, type TransportName } from "../../clients/typescript/src/index.ts";
@@ -19,11 +19,15 @@ const isLast = (event: Event) => JSON.stringify(event.data) === JSON.stringify(L
 let server: Server;
 let proxy: FaultyProxy;
 let browser: Browser;
+/** Of the proxy's origin. It is there before anything is dropped: a page that is being loaded does not come back by itself. */
+let page: Page;
 
 beforeAll(async () => {
   server = await Server.start();
   proxy = await FaultyProxy.start(server.port);
   browser = await openBrowser();
+  page = await (await openContext(browser)).newPage();
+  await page.goto(`${proxy.url}/api/health`);
 });
 
 afterAll(async () => {
@@ -87,9 +91,6 @@ async function followByClient(random: Random, wires: Set<TransportName>): Promis
 
 /** The browser's own EventSource; it resumes by itself when the proxy drops it. */
 async function followByEventSource(): Promise<Event[]> {
-  const context = await openContext(browser);
-  const page = await context.newPage();
-  await page.goto(`${proxy.url}/api/health`);
   const texts = await page.evaluate(
     ([channel, last]) =>
       new Promise<string[]>((resolve) => {
@@ -105,7 +106,6 @@ async function followByEventSource(): Promise<Event[]> {
       }),
     [CHANNEL, '"last":true'] as const,
   );
-  await context.close();
   return texts.map((text) => JSON.parse(text) as Event);
 }
 

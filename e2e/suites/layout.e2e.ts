@@ -1,4 +1,7 @@
-/** Every page at the widths between a phone and a wide desk, in both languages: nothing crosses its card's edge, nothing makes the page wider. */
+/**
+ * Every page at the widths between a phone and a wide desk, in both languages: nothing crosses its card's edge, nothing makes the page wider.
+ * And nothing on it moves for ever: that alone would cost a browser more than all events together.
+ */
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, test } from "vitest";
 import { byId, dataOf, openBrowser, openContext } from "../harness/browser.ts";
@@ -84,6 +87,16 @@ async function fitsEveryWidth(): Promise<void> {
   }
 }
 
+/** The animations that end only with the page. */
+const endless = () =>
+  page.evaluate(() =>
+    document.getAnimations().flatMap((animation) => {
+      const { effect } = animation;
+      if (!(effect instanceof KeyframeEffect) || effect.getTiming().iterations !== Infinity) return [];
+      return [`${(animation as CSSAnimation).animationName} on .${effect.target?.className}`];
+    }),
+  );
+
 const PAGES: [path: string, shows: string][] = [
   ["/", "connections"],
   ["/jobs", "job-list"],
@@ -99,6 +112,11 @@ for (const locale of LANGUAGES) {
     await transportIs(page, "websocket");
     await byId(page, shows).first().waitFor();
     await fitsEveryWidth();
+    await until("nothing moves", async () => {
+      const found = await endless();
+      if (found.length > 0) throw new Error(found.join("; "));
+      return true;
+    });
   });
 
   test(`the page of a job fits every width in ${locale}`, async () => {

@@ -35,6 +35,8 @@ usage: cargo xtask COMMAND [OPTIONS]
              --fail-fast        stops at the first stage that fails
   tidy     checks the sources against STYLE.md, ARCHITECTURE.md and PROTOCOL.md
              --verbose          also names the longest files and functions
+             --wide             also names what xtask/ratchet.txt still allows
+             --ratchet          lowers the numbers of xtask/ratchet.txt to what is true now
   bench    builds the server and the bench in release mode and runs one: fanout, jitter, publish, churn
              NAME [ARGS…]       without NAME all of them run; JSON goes to target/bench/
              --smoke            small numbers: shows that it runs, measures nothing

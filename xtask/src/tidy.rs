@@ -1,14 +1,14 @@
 //! `cargo xtask tidy`: the house rules a program can check.
-//!
-//! Knows: which rules there are, how findings are shown. Does not know: how a rule is checked.
 
 mod arrows;
 mod codes;
+mod comments;
 mod configuration;
 mod functions;
 mod heads;
 mod lengths;
 mod lexer;
+mod ratchet;
 mod source;
 mod text;
 mod words;
@@ -33,25 +33,30 @@ impl Finding {
     }
 }
 
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Options {
+    /// Names the longest files and functions.
+    verbose: bool,
+    /// Names every place that a number of the ratchet still allows.
+    wide: bool,
+    /// Writes lower numbers.
+    ratchet: bool,
+}
+
 /// Checks everything and lists what is wrong.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
-    let verbose = match arguments {
-        [] => false,
-        [flag] if flag == "--verbose" => true,
-        other => return Err(format!("tidy does not know {}; it knows --verbose", other.join(" "))),
-    };
+    let options = parse(arguments)?;
     let started = Instant::now();
     let sources = source::load(&workspace::files()?)?;
-    let mut findings = Vec::new();
-    for source in &sources {
-        findings.extend(heads::check(source));
-        findings.extend(words::check(source));
-        findings.extend(text::check(source));
+    let counts = [heads::phrases(&sources), comments::wide(&sources)];
+    if options.wide {
+        ratchet::print(&counts);
     }
-    findings.extend(lengths::check(&sources, verbose));
-    findings.extend(arrows::check(&sources, &workspace::metadata()?));
-    findings.extend(configuration::check(&sources));
-    findings.extend(codes::check(&sources));
+    if options.ratchet {
+        return ratchet::lower(&counts, &sources);
+    }
+    let mut findings = check(&sources, options.verbose)?;
+    findings.extend(ratchet::check(&counts, &sources));
     findings.sort();
     for finding in &findings {
         match finding.line {
@@ -61,6 +66,35 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     }
     println!("tidy: {} files, {} findings, {}", sources.len(), findings.len(), elapsed(started.elapsed()));
     if findings.is_empty() { Ok(()) } else { Err(format!("{} findings", findings.len())) }
+}
+
+fn parse(arguments: &[String]) -> Result<Options, Failure> {
+    let mut options = Options::default();
+    for argument in arguments {
+        match argument.as_str() {
+            "--verbose" => options.verbose = true,
+            "--wide" => options.wide = true,
+            "--ratchet" => options.ratchet = true,
+            other => {
+                return Err(format!("tidy does not know {other:?}; it knows --verbose, --wide, --ratchet"));
+            }
+        }
+    }
+    Ok(options)
+}
+
+fn check(sources: &[Source], verbose: bool) -> Result<Vec<Finding>, Failure> {
+    let mut findings = Vec::new();
+    for source in sources {
+        findings.extend(heads::check(source));
+        findings.extend(words::check(source));
+        findings.extend(text::check(source));
+    }
+    findings.extend(lengths::check(sources, verbose));
+    findings.extend(arrows::check(sources, &workspace::metadata()?));
+    findings.extend(configuration::check(sources));
+    findings.extend(codes::check(sources));
+    Ok(findings)
 }
 
 /// One file of the workspace by its path.

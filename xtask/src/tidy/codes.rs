@@ -14,7 +14,7 @@ const TABLE: &str = "crates/protocol/src/codes.rs";
 /// Where an application's own codes are described.
 const API: &str = "docs/http-api.md";
 /// Whose codes clients see.
-const SHIPPED: [&str; 2] = ["crates/", "apps/"];
+const SHIPPED: [&str; 3] = ["crates/", "apps/", "libs/"];
 
 pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
     let Some(document) = find(sources, DOCUMENT) else {

@@ -10,7 +10,7 @@ use super::{
 };
 
 const REFERENCE: &str = "docs/configuration.md";
-const FOLDERS: [&str; 2] = ["crates/", "apps/"];
+const FOLDERS: [&str; 3] = ["crates/", "apps/", "libs/"];
 
 /// One field of a struct that is read from a file or a request.
 struct Field {

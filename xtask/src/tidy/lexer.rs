@@ -15,12 +15,15 @@ pub(super) struct Lexed {
     pub(super) code: String,
     /// Where the insides of string literals are.
     pub(super) strings: Vec<Range<usize>>,
+    /// Where comments are, with their marks.
+    pub(super) comments: Vec<Range<usize>>,
 }
 
 /// Lexes a text. Of a language without rules here everything is code.
 pub(super) fn lex(text: &str, language: Language) -> Lexed {
+    let bytes = text.as_bytes();
     let mut lexer =
-        Lexer { bytes: text.as_bytes(), code: text.as_bytes().to_vec(), strings: Vec::new(), place: 0 };
+        Lexer { bytes, code: bytes.to_vec(), strings: Vec::new(), comments: Vec::new(), place: 0 };
     match language {
         Language::Rust => lexer.rust(),
         Language::Script => lexer.script(false),
@@ -28,13 +31,14 @@ pub(super) fn lex(text: &str, language: Language) -> Lexed {
         Language::Other => {}
     }
     let code = String::from_utf8(lexer.code).expect("whole characters are blanked, byte for byte");
-    Lexed { code, strings: lexer.strings }
+    Lexed { code, strings: lexer.strings, comments: lexer.comments }
 }
 
 struct Lexer<'a> {
     bytes: &'a [u8],
     code: Vec<u8>,
     strings: Vec<Range<usize>>,
+    comments: Vec<Range<usize>>,
     place: usize,
 }
 
@@ -115,7 +119,7 @@ impl Lexer<'_> {
         while self.place < self.bytes.len() && self.at(0) != b'\n' {
             self.place += 1;
         }
-        self.blank(start..self.place);
+        self.comment(start);
     }
 
     fn block_comment(&mut self, nested: bool) {
@@ -135,7 +139,13 @@ impl Lexer<'_> {
                 self.place += 1;
             }
         }
+        self.comment(start);
+    }
+
+    /// A comment that began there has ended here.
+    fn comment(&mut self, start: usize) {
         self.blank(start..self.place);
+        self.comments.push(start..self.place);
     }
 
     /// A literal with escapes, from its opening quote; the quotes stay.
@@ -382,6 +392,14 @@ mod tests {
         let found: Vec<&str> =
             lex(text, Language::Rust).strings.into_iter().map(|range| &text[range]).collect();
         assert_eq!(found, ["one", "two"]);
+    }
+
+    #[test]
+    fn comments_are_located() {
+        let text = "a // b\n/* c */ \"// d\" /// e";
+        let found: Vec<&str> =
+            lex(text, Language::Rust).comments.into_iter().map(|range| &text[range]).collect();
+        assert_eq!(found, ["// b", "/* c */", "/// e"]);
     }
 
     #[test]

@@ -1,0 +1,126 @@
+//! Rules that hold for what is new before they hold for everything: a checked-in number for each, which may only shrink.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Finding, find, source::Source};
+use crate::{Failure, workspace};
+
+/// Where the numbers stand.
+const LIST: &str = "xtask/ratchet.txt";
+const HEAD: &str = "\
+# How often a rule of `cargo xtask tidy` may still be broken. The numbers only shrink; what is not listed is 0.
+# `cargo xtask tidy --ratchet` writes what is true now, if that is less.
+";
+/// How many places a finding names.
+const NAMED: usize = 5;
+
+/// How often, and where, one rule is broken, by group.
+pub(super) struct Count {
+    rule: &'static str,
+    places: BTreeMap<String, Vec<String>>,
+}
+
+impl Count {
+    pub(super) fn new(rule: &'static str) -> Self {
+        Self { rule, places: BTreeMap::new() }
+    }
+
+    pub(super) fn add(&mut self, group: &str, path: &str, line: usize) {
+        self.places.entry(group.to_owned()).or_default().push(format!("{path}:{line}"));
+    }
+
+    /// All groups together.
+    pub(super) fn total(&self) -> usize {
+        self.places.values().map(Vec::len).sum()
+    }
+}
+
+type Numbers = BTreeMap<String, usize>;
+
+/// What is more than its number allows.
+pub(super) fn check(counts: &[Count], sources: &[Source]) -> Vec<Finding> {
+    let allowed = find(sources, LIST).map(|list| read(&list.text)).unwrap_or_default();
+    let mut findings = Vec::new();
+    for count in counts {
+        for (group, places) in &count.places {
+            let most = allowed.get(&name(count, group)).copied().unwrap_or(0);
+            if places.len() > most {
+                findings.push(Finding::new(LIST, 0, too_many(count.rule, group, places, most)));
+            }
+        }
+    }
+    findings
+}
+
+/// Where only a few places are found all are named; of many, the last by path.
+fn too_many(rule: &str, group: &str, places: &[String], most: usize) -> String {
+    let named = places[places.len().saturating_sub(NAMED)..].join(", ");
+    let hint = if places.len() > NAMED { "; `cargo xtask tidy --wide` names all" } else { "" };
+    format!("{group}: {} {rule}, at most {most}: {named}{hint}", places.len())
+}
+
+/// Names every place that the numbers still allow.
+pub(super) fn print(counts: &[Count]) {
+    for count in counts {
+        println!("{} {}:", count.total(), count.rule);
+        count.places.values().flatten().for_each(|place| println!("  {place}"));
+    }
+}
+
+/// Writes the numbers that hold now, none of them higher than before.
+pub(super) fn lower(counts: &[Count], sources: &[Source]) -> Result<(), Failure> {
+    let old = find(sources, LIST).map(|list| read(&list.text));
+    let known: BTreeSet<String> = old.iter().flat_map(Numbers::keys).cloned().collect();
+    let mut text = HEAD.to_owned();
+    for count in counts {
+        for (group, places) in &count.places {
+            let name = name(count, group);
+            let most = old.as_ref().map_or(places.len(), |old| old.get(&name).copied().unwrap_or(0));
+            text.push_str(&format!("{:>4} {name}\n", most.min(places.len())));
+        }
+    }
+    let path = workspace::root().join(LIST);
+    std::fs::write(&path, &text).map_err(|error| format!("{}: {error}", path.display()))?;
+    println!("{LIST}: {} numbers, {} before", read(&text).len(), known.len());
+    Ok(())
+}
+
+fn name(count: &Count, group: &str) -> String {
+    format!("{group}: {}", count.rule)
+}
+
+/// Lines of a number and the name behind it.
+fn read(text: &str) -> Numbers {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    lines
+        .filter_map(|line| {
+            let (number, name) = line.split_once(' ')?;
+            Some((name.to_owned(), number.parse().ok()?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(list: &str, broken: &[&str]) -> Vec<String> {
+        let mut count = Count::new("dots");
+        broken.iter().for_each(|group| count.add(group, "a/b.rs", 7));
+        let found = check(&[count], &[Source::new(LIST, list.to_owned())]);
+        found.into_iter().map(|finding| finding.message).collect()
+    }
+
+    #[test]
+    fn what_the_list_allows_is_good() {
+        assert_eq!(findings("# x\n   2 a: dots\n", &["a", "a"]), Vec::<String>::new());
+        assert_eq!(findings("   2 a: dots\n", &["a"]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn one_more_than_allowed_and_what_is_not_listed_are_found() {
+        assert_eq!(findings("   1 a: dots\n", &["a", "a"]), ["a: 2 dots, at most 1: a/b.rs:7, a/b.rs:7"]);
+        assert_eq!(findings("   1 a: dots\n", &["a", "b"]), ["b: 1 dots, at most 0: a/b.rs:7"]);
+        assert_eq!(check(&[], &[]).len(), 0);
+    }
+}

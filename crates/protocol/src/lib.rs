@@ -4,7 +4,6 @@
 //!
 //! Knows: how everything looks on the wire (PROTOCOL.md). Does not know: sockets, clocks, async, who is connected.
 
-pub mod codes;
 pub mod engineio;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -19,7 +18,7 @@ pub mod socketio;
 pub mod sse;
 pub mod websocket;
 
-pub use codes::{Code, Refusal};
+pub use anywire_codes::{Code, Refusal};
 
 /// Which of an event's encoding slots belongs to which protocol.
 pub mod slots {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    codes::{Code, Refusal},
+    Code, Refusal,
     json::{
         event_size_hint, iso_time, separate, write_cursor, write_event, write_gap, write_number, write_string,
     },

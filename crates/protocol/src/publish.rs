@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::codes::{Code, Refusal};
+use crate::{Code, Refusal};
 
 /// Limits of one publication. Every limit is finite.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,7 @@
 
 use anywire_log::{Channel, CursorError, Position};
 
-use crate::codes::{Code, Refusal};
+use crate::{Code, Refusal};
 
 /// The greatest `wait`, in seconds.
 pub const WAIT_MAX_S: u32 = 60;

@@ -10,7 +10,7 @@ use super::{
 };
 
 const DOCUMENT: &str = "PROTOCOL.md";
-const TABLE: &str = "crates/protocol/src/codes.rs";
+const TABLE: &str = "crates/codes/src/lib.rs";
 /// Where an application's own codes are described.
 const API: &str = "docs/http-api.md";
 /// Whose codes clients see.

@@ -53,7 +53,9 @@ impl From<ChangeError> for ApiError {
 
 fn append_code(error: &AppendError) -> (StatusCode, &'static str) {
     match error {
-        AppendError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+        AppendError::Unexpected { .. } | AppendError::Busy { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "busy")
+        }
         AppendError::Full { .. } => (StatusCode::INSUFFICIENT_STORAGE, "storage_full"),
         AppendError::Failed { .. } => (StatusCode::SERVICE_UNAVAILABLE, "storage_failed"),
         AppendError::Closed => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),

@@ -13,12 +13,16 @@ use tokio_util::sync::CancellationToken;
 mod body;
 mod error;
 mod figures;
+mod locks;
 mod projection;
+mod service;
 
 pub use body::{read_json, whole_number};
 pub use error::{ApiError, api_error};
 pub use figures::{Connections, DeliveryFigures, DeliveryMeter, Quantiles};
-pub use projection::{Projection, rebuild};
+pub use locks::NamedLocks;
+pub use projection::{Projected, Projection, Sources, rebuild};
+pub use service::{DecideError, Decided, Decision, Service};
 
 /// What an application is given.
 #[derive(Clone)]

@@ -98,7 +98,12 @@ async fn append_one(emitters: &Emitters, batch: Batch) -> bool {
                 return true;
             }
             // Nothing else can be said of a batch without a key: only these come back.
-            Err(AppendError::Closed | AppendError::Empty | AppendError::Conflict { .. }) => return false,
+            Err(
+                AppendError::Closed
+                | AppendError::Empty
+                | AppendError::Conflict { .. }
+                | AppendError::Unexpected { .. },
+            ) => return false,
             Err(AppendError::Busy { .. }) => {}
             Err(error) => tracing::warn!(%error, "events of emitters wait for the log"),
         }

@@ -353,7 +353,10 @@ fn refusal_of(error: &AppendError) -> Refusal {
     match error {
         AppendError::Empty => Refusal::new(Code::InvalidRequest, message),
         AppendError::Conflict { .. } => Refusal::new(Code::IdempotencyConflict, message),
-        AppendError::Busy { .. } => Refusal::new(Code::Busy, message).retry_after_ms(1000),
+        // No client's publication names what it expects.
+        AppendError::Unexpected { .. } | AppendError::Busy { .. } => {
+            Refusal::new(Code::Busy, message).retry_after_ms(1000)
+        }
         AppendError::Full { .. } => Refusal::new(Code::StorageFull, message).retry_after_ms(5000),
         AppendError::Failed { .. } => Refusal::new(Code::StorageFailed, message).retry_after_ms(5000),
         AppendError::Closed => Refusal::new(Code::ShuttingDown, message).retry_after_ms(1000),

@@ -10,6 +10,7 @@
 //! - The follower is told of every committed event once, in offset order, and of an event only after it is committed.
 //! - The follower is told before the append is answered.
 //! - A batch gets consecutive offsets, all or none of it.
+//! - A batch that expects something is refused unless that holds at its place in the order of commits.
 //! - `read` returns events in offset order, never one at or below `after`, and names exactly what retention took.
 
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -26,13 +27,28 @@ pub struct Batch {
     pub publications: Vec<Publication>,
     /// The key by which a repetition is known.
     pub idempotency_key: Option<IdempotencyKey>,
+    /// What must still hold when the batch is committed; a repetition is known before it is looked at.
+    pub expect: Option<Expect>,
+}
+
+/// The condition of a batch: nothing was committed on a channel since its writer looked. Of two writers that decide on
+/// the same state at once, on one node or on two, the second is refused and decides again.
+///
+/// It holds while [`ChannelState::last`] of the channel is not greater than `seen`. The offset is one of the whole log:
+/// whoever has seen everything up to the tail names the tail, also for a channel that never had an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expect {
+    /// The channel.
+    pub channel: Channel,
+    /// The writer has seen everything on the channel up to here.
+    pub seen: Offset,
 }
 
 impl Batch {
     /// A batch without an idempotency key.
     #[must_use]
     pub fn new(publications: Vec<Publication>) -> Self {
-        Self { publications, idempotency_key: None }
+        Self { publications, idempotency_key: None, expect: None }
     }
 
     /// A batch of one.
@@ -45,6 +61,12 @@ impl Batch {
     #[must_use]
     pub fn with_key(self, key: IdempotencyKey) -> Self {
         Self { idempotency_key: Some(key), ..self }
+    }
+
+    /// The same batch, appended only if nothing was committed on `channel` after `seen`.
+    #[must_use]
+    pub fn expecting(self, channel: Channel, seen: Offset) -> Self {
+        Self { expect: Some(Expect { channel, seen }), ..self }
     }
 }
 
@@ -84,6 +106,16 @@ pub enum AppendError {
     Conflict {
         /// The key.
         key: String,
+    },
+    /// Somebody else wrote to the channel meanwhile: read what came, and decide again.
+    #[error("an event came on {channel} at {last}, after {seen}; read what came and decide again")]
+    Unexpected {
+        /// The channel.
+        channel: Channel,
+        /// How far the writer had seen.
+        seen: Offset,
+        /// The channel's newest event.
+        last: Offset,
     },
     /// The queue of batches waiting for their commit is full.
     #[error("{waiting_bytes} bytes wait to be committed, the limit; publish more slowly")]

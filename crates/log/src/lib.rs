@@ -32,7 +32,7 @@ pub use channel::{Channel, ChannelError, ChannelPattern};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use cursor::{Cursor, CursorError, Epoch, Offset, Position};
 pub use engine::{
-    AppendError, Appended, Batch, BoxFuture, ChannelState, Engine, Follower, ReadBatch, ReadError,
+    AppendError, Appended, Batch, BoxFuture, ChannelState, Engine, Expect, Follower, ReadBatch, ReadError,
     ReadRequest, TrimError,
 };
 pub use event::{

@@ -275,6 +275,19 @@ impl Log {
         Follow { log: Arc::clone(self), subscription, moved, gap }
     }
 
+    /// Everything up to here is committed and every listener was told of it.
+    #[must_use]
+    pub fn told_through(&self) -> Offset {
+        *self.shared.moved.borrow()
+    }
+
+    /// Resolves when everything up to `offset` is committed and every listener was told of it.
+    pub async fn reached(&self, offset: Offset) {
+        let mut moved = self.shared.moved.subscribe();
+        // The sender lives as long as the log: waiting cannot fail.
+        let _moved = moved.wait_for(|through| *through >= offset).await;
+    }
+
     /// Resolves when the tail has moved past `offset`.
     pub async fn moved_past(&self, offset: Offset) {
         let mut moved = self.shared.moved.subscribe();

@@ -60,6 +60,12 @@ impl MemoryEngine {
                 Lookup::Conflict => return Err(AppendError::Conflict { key: key.as_str().to_owned() }),
             }
         }
+        if let Some(expect) = batch.expect {
+            let last = state.store.state(&expect.channel).last;
+            if last > expect.seen {
+                return Err(AppendError::Unexpected { channel: expect.channel, seen: expect.seen, last });
+            }
+        }
         let first = state.last.next();
         let count = u32::try_from(batch.publications.len()).unwrap_or(u32::MAX);
         if let Some(key) = batch.idempotency_key {

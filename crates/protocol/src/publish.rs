@@ -72,7 +72,7 @@ pub fn parse_publish(body: &[u8], key: Option<&str>, limits: &PublishLimits) -> 
     };
     let idempotency_key = key.map(IdempotencyKey::new).transpose();
     let idempotency_key = idempotency_key.map_err(|error| invalid(&error.to_string()))?;
-    Ok(Batch { publications, idempotency_key })
+    Ok(Batch { publications, idempotency_key, expect: None })
 }
 
 fn publications(events: Vec<EventBody<'_>>, limits: &PublishLimits) -> Result<Vec<Publication>, Refusal> {

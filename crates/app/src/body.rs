@@ -1,6 +1,7 @@
 //! Bodies of requests as typed values.
 //!
-//! Knows: that JSON has one kind of number, so that `3.0` is the whole number 3. Does not know: any type's fields.
+//! Knows: that JSON has one kind of number, so that `3.0` is the whole number 3. Does not know: any type's
+//! fields.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;

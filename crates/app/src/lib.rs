@@ -1,7 +1,7 @@
 //! What an application is given, and what it must give.
 //!
-//! An application is one more reader and writer of the log. Its state is a projection: rebuilt from the log at start, so whatever
-//! engine holds the events also holds the application.
+//! An application is one more reader and writer of the log. Its state is a projection: rebuilt from the log
+//! at start, so whatever engine holds the events also holds the application.
 //!
 //! Knows: the log, HTTP routes. Does not know: transports, engines, other applications.
 
@@ -37,8 +37,8 @@ pub struct AppContext {
     pub shutdown: CancellationToken,
 }
 
-/// What an application gives. It is made by its own constructor from an [`AppContext`] and its own configuration; by then its
-/// projection has been rebuilt.
+/// What an application gives. It is made by its own constructor from an [`AppContext`] and its own
+/// configuration; by then its projection has been rebuilt.
 pub trait Application: Send + Sync + 'static {
     /// Its name, such as `jobs`.
     fn name(&self) -> &'static str;
@@ -46,7 +46,8 @@ pub trait Application: Send + Sync + 'static {
     /// Its HTTP routes, with absolute paths.
     fn routes(&self) -> axum::Router;
 
-    /// Its background work; ends when the context's `shutdown` is cancelled. Errors are logged, never fatal to the server.
+    /// Its background work; ends when the context's `shutdown` is cancelled. Errors are logged, never fatal
+    /// to the server.
     fn run(self: Arc<Self>) -> BoxFuture<'static, ()>;
 
     /// Text in the Prometheus format that goes on the metrics page; empty if it has none.

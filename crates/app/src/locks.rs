@@ -1,4 +1,5 @@
-//! A lock for each name, made when it is needed: decisions on one job wait for each other, never for those on another.
+//! A lock for each name, made when it is needed: decisions on one job wait for each other, never for those on
+//! another.
 //!
 //! Knows: names. Does not know: what they protect.
 //!

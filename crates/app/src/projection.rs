@@ -1,6 +1,8 @@
-//! State as a projection of the log: rebuilt at start, then changed by what is committed, and by nothing else.
+//! State as a projection of the log: rebuilt at start, then changed by what is committed, and by nothing
+//! else.
 //!
-//! Invariant: events are applied in the log's order, each once; [`Shared::apply`] is the only writer of the state.
+//! Invariant: events are applied in the log's order, each once; [`Shared::apply`] is the only writer of the
+//! state.
 
 use std::sync::Arc;
 
@@ -24,7 +26,8 @@ pub trait Projection: Send + Sync + 'static {
     /// Retention took events that were never applied: what was built on them is gone.
     fn lost(&mut self, gap: &Gap);
 
-    /// Everything up to `through` was applied that was committed together: the moment to wake who waits for a change.
+    /// Everything up to `through` was applied that was committed together: the moment to wake who waits for a
+    /// change.
     fn settled(&mut self, _through: Offset) {}
 }
 
@@ -81,8 +84,8 @@ impl<P> Clone for Projected<P> {
 }
 
 impl<P: Projection> Projected<P> {
-    /// Rebuilds the state from everything the sources hold, and keeps it up to date from then on. `empty` makes the state
-    /// before the first event.
+    /// Rebuilds the state from everything the sources hold, and keeps it up to date from then on. `empty`
+    /// makes the state before the first event.
     ///
     /// Cost: one read of everything that is kept on the sources.
     ///
@@ -125,7 +128,8 @@ impl<P: Projection> Projected<P> {
         &self.log
     }
 
-    /// Everything that its sources held up to here is applied, seen by a reader that calls [`Projected::read`] after it.
+    /// Everything that its sources held up to here is applied, seen by a reader that calls
+    /// [`Projected::read`] after it.
     #[must_use]
     pub fn seen(&self) -> Offset {
         self.log.told_through()
@@ -176,8 +180,8 @@ impl Buffer {
 }
 
 impl<P: Projection> Shared<P> {
-    /// Puts the state that was rebuilt from `channels` in place, with what was committed after `through`. False if that is
-    /// not known any more, or would come out of order: the rebuild starts over.
+    /// Puts the state that was rebuilt from `channels` in place, with what was committed after `through`.
+    /// False if that is not known any more, or would come out of order: the rebuild starts over.
     fn go_live(&self, rebuilt: P, channels: &[Channel], through: Offset) -> bool {
         let mut rebuild = self.rebuild.lock();
         let buffer = rebuild.take().unwrap_or_default();

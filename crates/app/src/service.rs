@@ -1,7 +1,8 @@
-//! Decisions: a request reads the state, decides what happened, and the log is told. Memory follows by the projection alone.
+//! Decisions: a request reads the state, decides what happened, and the log is told. Memory follows by the
+//! projection alone.
 //!
-//! Invariant: decisions on one entity follow each other, each sees what the last one committed, and a caller that goes away
-//! ends none half-way: it is finished in a task of its own.
+//! Invariant: decisions on one entity follow each other, each sees what the last one committed, and a caller
+//! that goes away ends none half-way: it is finished in a task of its own.
 
 use std::{fmt, sync::Arc};
 
@@ -23,7 +24,8 @@ pub struct Decision<A = ()> {
 }
 
 impl<A> Decision<A> {
-    /// These events happened; they are appended together, all or none. Nothing is appended where there are none.
+    /// These events happened; they are appended together, all or none. Nothing is appended where there are
+    /// none.
     pub fn append(publications: Vec<Publication>, answer: A) -> Self {
         Self { publications, key: None, expect: None, answer }
     }
@@ -33,8 +35,8 @@ impl<A> Decision<A> {
         Self::append(Vec::new(), answer)
     }
 
-    /// The decision holds only while nothing else is committed on this channel: otherwise it is made again. That matters where
-    /// another process decides too; within one, the entity's lock is enough.
+    /// The decision holds only while nothing else is committed on this channel: otherwise it is made again.
+    /// That matters where another process decides too; within one, the entity's lock is enough.
     #[must_use]
     pub fn expecting(self, channel: Channel) -> Self {
         Self { expect: Some(channel), ..self }
@@ -91,7 +93,8 @@ impl<R: fmt::Display> fmt::Display for DecideError<R> {
 
 impl<R: std::error::Error> std::error::Error for DecideError<R> {}
 
-/// A projection and the one way to change it. Cheap to clone; all clones share one state and one set of locks.
+/// A projection and the one way to change it. Cheap to clone; all clones share one state and one set of
+/// locks.
 pub struct Service<P> {
     projected: Projected<P>,
     locks: Arc<NamedLocks>,
@@ -132,8 +135,8 @@ impl<P: Projection> Service<P> {
         self.locks.lock(entity).await
     }
 
-    /// Locks the entities, reads, decides, appends, and waits until the state has it. The decision is made again when another
-    /// process wrote meanwhile to the channel that it expects untouched.
+    /// Locks the entities, reads, decides, appends, and waits until the state has it. The decision is made
+    /// again when another process wrote meanwhile to the channel that it expects untouched.
     ///
     /// It is finished also when the caller stops waiting: once begun, the log and the state agree.
     ///
@@ -301,7 +304,8 @@ mod tests {
         let decide = move |counter: &Counter| {
             let answer = Decision::append(vec![one()], counter.count).expecting(counts());
             if !disturbed.swap(true, Ordering::Relaxed) {
-                // The memory engine commits when it is asked; its listener waits for the lock that is held here.
+                // The memory engine commits when it is asked; its listener waits for the lock that is held
+                // here.
                 let log = Arc::clone(&engine);
                 let before = log.tail_offset();
                 std::thread::spawn(move || drop(log.engine().append(Batch::one(one()))));

@@ -1,5 +1,5 @@
-//! The table of wire codes (PROTOCOL.md, sections 11 and 12): permanent, and the only place that knows the HTTP status, the
-//! WebSocket close code, and whether and when to try again.
+//! The table of wire codes (PROTOCOL.md, sections 11 and 12): permanent, and the only place that knows the
+//! HTTP status, the WebSocket close code, and whether and when to try again.
 //!
 //! Knows: what every error looks like from outside. Does not know: what causes it.
 

@@ -3,6 +3,8 @@
 //!
 //! Knows: what every error looks like from outside. Does not know: what causes it.
 
+pub mod conditional;
+
 /// One error a client can meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -57,36 +59,47 @@ struct Row {
     text: &'static str,
     http: u16,
     close: Option<u16>,
-    retry: bool,
+    retry: Retry,
 }
 
-const fn row(code: Code, text: &'static str, http: u16, close: Option<u16>, retry: bool) -> Row {
+/// Whether the same request may succeed later.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Retry {
+    /// Never.
+    No,
+    /// After something else has changed, or with a back-off of the client's own.
+    Yes,
+    /// After so many milliseconds, where nobody knows better.
+    After(u32),
+}
+
+const fn row(code: Code, text: &'static str, http: u16, close: Option<u16>, retry: Retry) -> Row {
     Row { code, text, http, close, retry }
 }
 
 const TABLE: [Row; 22] = [
-    row(Code::InvalidRequest, "invalid_request", 400, None, false),
-    row(Code::InvalidCursor, "invalid_cursor", 400, None, false),
-    row(Code::InvalidChannel, "invalid_channel", 400, None, false),
-    row(Code::InvalidEvent, "invalid_event", 400, None, false),
-    row(Code::Unauthorized, "unauthorized", 401, Some(4001), false),
-    row(Code::TokenExpired, "token_expired", 401, Some(4001), true),
-    row(Code::Forbidden, "forbidden", 403, None, false),
-    row(Code::OriginForbidden, "origin_forbidden", 403, None, false),
-    row(Code::HostForbidden, "host_forbidden", 403, None, false),
-    row(Code::NotFound, "not_found", 404, None, false),
-    row(Code::MethodNotAllowed, "method_not_allowed", 405, None, false),
-    row(Code::IdempotencyConflict, "idempotency_conflict", 409, None, false),
-    row(Code::TooLarge, "too_large", 413, Some(1009), false),
-    row(Code::TooManyChannels, "too_many_channels", 400, None, false),
-    row(Code::TooManyConnections, "too_many_connections", 429, Some(4029), true),
-    row(Code::RateLimited, "rate_limited", 429, None, true),
-    row(Code::StorageFull, "storage_full", 507, None, true),
-    row(Code::StorageFailed, "storage_failed", 503, None, true),
-    row(Code::Busy, "busy", 503, None, true),
-    row(Code::ShuttingDown, "shutting_down", 503, Some(1012), true),
-    row(Code::TransportBlocked, "transport_blocked", 403, None, true),
-    row(Code::Internal, "internal", 500, Some(1011), true),
+    row(Code::InvalidRequest, "invalid_request", 400, None, Retry::No),
+    row(Code::InvalidCursor, "invalid_cursor", 400, None, Retry::No),
+    row(Code::InvalidChannel, "invalid_channel", 400, None, Retry::No),
+    row(Code::InvalidEvent, "invalid_event", 400, None, Retry::No),
+    row(Code::Unauthorized, "unauthorized", 401, Some(4001), Retry::No),
+    row(Code::TokenExpired, "token_expired", 401, Some(4001), Retry::Yes),
+    row(Code::Forbidden, "forbidden", 403, None, Retry::No),
+    row(Code::OriginForbidden, "origin_forbidden", 403, None, Retry::No),
+    row(Code::HostForbidden, "host_forbidden", 403, None, Retry::No),
+    row(Code::NotFound, "not_found", 404, None, Retry::No),
+    row(Code::MethodNotAllowed, "method_not_allowed", 405, None, Retry::No),
+    row(Code::IdempotencyConflict, "idempotency_conflict", 409, None, Retry::No),
+    row(Code::TooLarge, "too_large", 413, Some(1009), Retry::No),
+    row(Code::TooManyChannels, "too_many_channels", 400, None, Retry::No),
+    row(Code::TooManyConnections, "too_many_connections", 429, Some(4029), Retry::After(1000)),
+    row(Code::RateLimited, "rate_limited", 429, None, Retry::After(1000)),
+    row(Code::StorageFull, "storage_full", 507, None, Retry::After(5000)),
+    row(Code::StorageFailed, "storage_failed", 503, None, Retry::After(5000)),
+    row(Code::Busy, "busy", 503, None, Retry::After(1000)),
+    row(Code::ShuttingDown, "shutting_down", 503, Some(1012), Retry::After(1000)),
+    row(Code::TransportBlocked, "transport_blocked", 403, None, Retry::Yes),
+    row(Code::Internal, "internal", 500, Some(1011), Retry::Yes),
 ];
 
 impl Code {
@@ -121,7 +134,13 @@ impl Code {
     /// Whether the same request may succeed later.
     #[must_use]
     pub fn retry(self) -> bool {
-        self.row().retry
+        self.row().retry != Retry::No
+    }
+
+    /// When the same request may succeed, in milliseconds, where nobody knows better.
+    #[must_use]
+    pub fn retry_after_ms(self) -> Option<u32> {
+        if let Retry::After(retry_ms) = self.row().retry { Some(retry_ms) } else { None }
     }
 }
 
@@ -138,13 +157,13 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal.
+    /// A refusal, with the time to try again that its code has.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_ms: None }
+        Self { code, message: message.into(), retry_ms: code.retry_after_ms() }
     }
 
-    /// The same, with a time to try again.
+    /// The same, with a time to try again that is known better.
     #[must_use]
     pub fn retry_after_ms(self, retry_ms: u32) -> Self {
         Self { retry_ms: Some(retry_ms), ..self }
@@ -178,6 +197,14 @@ mod tests {
             if let Some(close) = code.close_code() {
                 assert!(line.contains(&format!("| {close} |")), "{line}");
             }
+            assert_eq!(line.contains("Retry-After"), code.retry_after_ms().is_some(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_refusal_says_when_to_come_back_where_its_code_does() {
+        assert_eq!(Refusal::new(Code::Busy, "full").retry_ms, Some(1000));
+        assert_eq!(Refusal::new(Code::Busy, "full").retry_after_ms(9).retry_ms, Some(9));
+        assert_eq!(Refusal::new(Code::Forbidden, "no").retry_ms, None);
     }
 }

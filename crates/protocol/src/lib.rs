@@ -18,7 +18,7 @@ pub mod socketio;
 pub mod sse;
 pub mod websocket;
 
-pub use anywire_codes::{Code, Refusal};
+pub use anywire_codes::{Code, Refusal, conditional};
 
 /// Which of an event's encoding slots belongs to which protocol.
 pub mod slots {

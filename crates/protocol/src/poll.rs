@@ -62,7 +62,8 @@ impl Answer {
 
 /// Makes an answer.
 ///
-/// `full` says that a limit cut it: such an answer never changes, if its position does not (see [`Answer::at_most`]).
+/// `full` says that a limit cut it: such an answer never changes, if its position does not (see
+/// [`Answer::at_most`]).
 #[must_use]
 pub fn answer(cursor: Cursor, events: &[Arc<Event>], gap: Option<&Gap>, full: bool) -> Answer {
     let size = events.iter().map(|event| event_size_hint(event)).sum::<usize>();
@@ -97,14 +98,11 @@ fn event_json(event: &Event) -> &Bytes {
     })
 }
 
-/// Whether `If-None-Match` names the cursor: a list of entity tags, weak ones included, or `*` (RFC 9110, section 13.1.2).
+/// Whether `If-None-Match` names the cursor: a list of entity tags, weak ones included, or `*` (RFC 9110,
+/// section 13.1.2).
 #[must_use]
 pub fn none_match_names(header: &str, cursor: Cursor) -> bool {
-    let cursor = cursor.to_string();
-    header.split(',').map(str::trim).any(|tag| {
-        let tag = tag.strip_prefix("W/").unwrap_or(tag);
-        tag == "*" || tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')) == Some(&cursor)
-    })
+    anywire_codes::conditional::none_match([header], &format!("\"{cursor}\""))
 }
 
 #[cfg(test)]
@@ -119,15 +117,5 @@ mod tests {
         assert_eq!(empty.caching, Caching::Never);
         assert_eq!(Caching::Immutable.header(true), "private, max-age=3600, immutable");
         assert_eq!(empty.at_most(Caching::Immutable).caching, Caching::Never);
-    }
-
-    #[test]
-    fn entity_tags_are_compared_weakly() {
-        let cursor: Cursor = "1f0c93ab-5".parse().expect("a cursor");
-        for header in ["\"1f0c93ab-5\"", "W/\"1f0c93ab-5\"", "\"x\", \"1f0c93ab-5\"", "*"] {
-            assert!(none_match_names(header, cursor), "{header}");
-        }
-        assert!(!none_match_names("\"1f0c93ab-6\"", cursor));
-        assert!(!none_match_names("1f0c93ab-5", cursor));
     }
 }

@@ -5,16 +5,16 @@
 import { writeFileSync } from "node:fs";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { connect } from "../../clients/typescript/src/index.ts";
-import { followJob, type JobState, type Notice } from "../../clients/typescript/src/jobs.ts";
-import { byId, openBrowser, openContext, photograph } from "../harness/browser.ts";
-import { start as launch } from "../harness/children.ts";
-import { Nginx } from "../harness/nginx.ts";
-import { noneLeft } from "../harness/processes.ts";
-import { FaultyProxy } from "../harness/proxy.ts";
-import { binary, Server } from "../harness/server.ts";
-import { type Block, SseSplitter } from "../harness/sse.ts";
-import { until, within } from "../harness/until.ts";
+import { connect } from "../../../clients/typescript/src/index.ts";
+import { followJob, type JobState, type Notice } from "../../../clients/typescript/src/jobs.ts";
+import { byId, openBrowser, openContext, photograph } from "../../harness/browser.ts";
+import { start as launch } from "../../harness/children.ts";
+import { Nginx } from "../../harness/nginx.ts";
+import { noneLeft } from "../../harness/processes.ts";
+import { FaultyProxy } from "../../harness/proxy.ts";
+import { binary, Server } from "../../harness/server.ts";
+import { type Block, SseSplitter } from "../../harness/sse.ts";
+import { until, within } from "../../harness/until.ts";
 
 const CONFIG = `
 [jobs]

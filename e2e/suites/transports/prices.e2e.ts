@@ -4,11 +4,11 @@ import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openBrowser, openContext, photograph } from "../harness/browser.ts";
-import { readyWhen, start } from "../harness/children.ts";
-import { publish } from "../harness/log.ts";
-import { Server } from "../harness/server.ts";
-import { until } from "../harness/until.ts";
+import { openBrowser, openContext, photograph } from "../../harness/browser.ts";
+import { readyWhen, start } from "../../harness/children.ts";
+import { publish } from "../../harness/log.ts";
+import { Server } from "../../harness/server.ts";
+import { until } from "../../harness/until.ts";
 
 let server: Server;
 let browser: Browser;
@@ -19,7 +19,7 @@ beforeAll(async () => {
   const config = '[[retention]]\npattern = "price:*"\ndurable = false\nlatest = true\n';
   server = await Server.start({ config });
   browser = await openBrowser();
-  const script = resolve(import.meta.dirname, "../../examples/prices/feed.mjs");
+  const script = resolve(import.meta.dirname, "../../../examples/prices/feed.mjs");
   const args = [script, "--server", server.url, "--port", "0", "--speed", "100"];
   feed = start(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   if (!feed.stdout) throw new Error("no output");

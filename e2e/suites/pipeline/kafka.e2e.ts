@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { byId, openBrowser, openContext, photograph } from "../harness/browser.ts";
-import { Kafka } from "../harness/kafka.ts";
+import { byId, openBrowser, openContext, photograph } from "../../harness/browser.ts";
+import { Kafka } from "../../harness/kafka.ts";
 import {
   counters,
   finished,
@@ -19,10 +19,10 @@ import {
   ready,
   send,
   state,
-} from "../harness/pipeline.ts";
-import { freePort } from "../harness/ports.ts";
-import { Server } from "../harness/server.ts";
-import { until } from "../harness/until.ts";
+} from "../../harness/pipeline.ts";
+import { freePort } from "../../harness/ports.ts";
+import { Server } from "../../harness/server.ts";
+import { until } from "../../harness/until.ts";
 
 const RECORDS = 10_000;
 

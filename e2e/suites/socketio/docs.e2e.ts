@@ -4,16 +4,16 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { publish, readAll } from "../harness/log.ts";
-import { python } from "../harness/python.ts";
-import { Redis } from "../harness/redis.ts";
-import { Server } from "../harness/server.ts";
-import { Hopeless, until } from "../harness/until.ts";
+import { publish, readAll } from "../../harness/log.ts";
+import { python } from "../../harness/python.ts";
+import { Redis } from "../../harness/redis.ts";
+import { Server } from "../../harness/server.ts";
+import { Hopeless, until } from "../../harness/until.ts";
 
 const run = promisify(execFile);
-const PAGE = resolve(import.meta.dirname, "../../docs/socketio.md");
+const PAGE = resolve(import.meta.dirname, "../../../docs/socketio.md");
 /** Beside the packages that the examples import. */
-const FOLDER = resolve(import.meta.dirname, "../node_modules/.cache");
+const FOLDER = resolve(import.meta.dirname, "../../node_modules/.cache");
 
 let redis: Redis;
 let server: Server;

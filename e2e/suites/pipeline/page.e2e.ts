@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { byId, openBrowser, openContext, photograph } from "../harness/browser.ts";
-import { transportIs } from "../harness/console.ts";
-import { tell } from "../harness/evidence.ts";
-import { counters, finished, logs, send } from "../harness/pipeline.ts";
-import { Server } from "../harness/server.ts";
-import { until } from "../harness/until.ts";
+import { byId, openBrowser, openContext, photograph } from "../../harness/browser.ts";
+import { transportIs } from "../../harness/console.ts";
+import { tell } from "../../harness/evidence.ts";
+import { counters, finished, logs, send } from "../../harness/pipeline.ts";
+import { Server } from "../../harness/server.ts";
+import { until } from "../../harness/until.ts";
 
 const SCHEMA = { type: "object", required: ["name"], properties: { value: { type: "number" } } };
 

@@ -4,12 +4,12 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { temporaryFolder } from "../harness/folders.ts";
-import { publish, readAll } from "../harness/log.ts";
-import { Server } from "../harness/server.ts";
+import { temporaryFolder } from "../../harness/folders.ts";
+import { publish, readAll } from "../../harness/log.ts";
+import { Server } from "../../harness/server.ts";
 
 const run = promisify(execFile);
-const README = resolve(import.meta.dirname, "../../README.md");
+const README = resolve(import.meta.dirname, "../../../README.md");
 const SERVER_IN_README = /http:\/\/(127\.0\.0\.1|localhost):8000/g;
 
 let server: Server;

@@ -6,12 +6,12 @@ import type { ChildProcess } from "node:child_process";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { end, start } from "../harness/children.ts";
-import { publish } from "../harness/log.ts";
-import { Nginx } from "../harness/nginx.ts";
-import { Server } from "../harness/server.ts";
-import { MODES, type Mode, modes } from "../harness/socketio.ts";
-import { sleep, until } from "../harness/until.ts";
+import { end, start } from "../../harness/children.ts";
+import { publish } from "../../harness/log.ts";
+import { Nginx } from "../../harness/nginx.ts";
+import { Server } from "../../harness/server.ts";
+import { MODES, type Mode, modes } from "../../harness/socketio.ts";
+import { sleep, until } from "../../harness/until.ts";
 
 const EVENTS = 20_000;
 const BATCH = 100;
@@ -21,7 +21,7 @@ const PADDING = "x".repeat(1000);
 const TAIL_BYTES = 4 << 20;
 /** Less than what passes while the clients are paused: 20 MB for each of them. */
 const GROWTH_MAX = 16 << 20;
-const FOLLOWER = resolve(import.meta.dirname, "../harness/follower.mjs");
+const FOLLOWER = resolve(import.meta.dirname, "../../harness/follower.mjs");
 
 let server: Server;
 let nginx: Nginx;

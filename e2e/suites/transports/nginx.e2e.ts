@@ -1,13 +1,13 @@
 /** Behind a stock nginx all four transports work, and none is held back: each event arrives before the next is published. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import WebSocket from "ws";
-import { connect, type TransportName } from "../../clients/typescript/src/index.ts";
-import { openBrowser, openContext } from "../harness/browser.ts";
-import { publish } from "../harness/log.ts";
-import { Nginx } from "../harness/nginx.ts";
-import { curlLongPoll, curlSse, rawWebSocket, type Wire } from "../harness/readers.ts";
-import { Server } from "../harness/server.ts";
-import { until, within } from "../harness/until.ts";
+import { connect, type TransportName } from "../../../clients/typescript/src/index.ts";
+import { openBrowser, openContext } from "../../harness/browser.ts";
+import { publish } from "../../harness/log.ts";
+import { Nginx } from "../../harness/nginx.ts";
+import { curlLongPoll, curlSse, rawWebSocket, type Wire } from "../../harness/readers.ts";
+import { Server } from "../../harness/server.ts";
+import { until, within } from "../../harness/until.ts";
 
 const COUNT = 20;
 

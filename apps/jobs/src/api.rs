@@ -238,7 +238,7 @@ async fn report(
     };
     let asked = query.iter().find(|(name, _)| name == "lang").map(|(_, value)| value.as_str());
     let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-    crate::report::choose_language(&mut page, asked.or(accepted).unwrap_or_default());
+    anywire_csv_report::choose_language(&mut page, asked.or(accepted).unwrap_or_default());
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         // The report needs no script, no form and nothing from outside: whatever a cell of the file says stays text.

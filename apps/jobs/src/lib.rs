@@ -7,7 +7,7 @@
 //!  HTTP ──▶ api, tus ──▶ desk: lock the job, decide (domain), append one batch ──▶ log
 //!                                                                                   │ committed
 //!  pipeline ──────────────▲              board: all jobs, the projection ◀──────────┘
-//!  (report/: dialect … render)                  │
+//!  (csv-report: dialect … render)               │
 //!        ▲                                      └── schedule: what is queued, too old, too many
 //!        └──────────────────────────────────────────────┘
 //! ```
@@ -29,7 +29,6 @@ mod locks;
 mod metrics;
 mod order;
 mod pipeline;
-mod report;
 mod request;
 mod rules;
 mod schedule;
@@ -37,7 +36,6 @@ mod stream;
 mod telling;
 mod time;
 mod tus;
-mod video;
 mod wire;
 
 use std::sync::Arc;
@@ -179,7 +177,7 @@ pub fn worker(arguments: Vec<std::ffi::OsString>) -> std::process::ExitCode {
     let mut arguments = arguments.into_iter();
     match arguments.next().as_ref().and_then(|name| name.to_str()) {
         Some("supervise") => command::supervise::supervise(arguments.collect()),
-        Some("make-video") => video::make(arguments.collect()),
+        Some("make-video") => anywire_video::make_video(arguments.collect()),
         _ => {
             eprintln!("this is for the server's own use: supervise …, make-video …");
             std::process::ExitCode::from(2)

@@ -11,13 +11,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use anywire_csv_report::{self as report, Limits, StepError, Ticker};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     desk::{ChangeError, Desk, Outcome},
     domain::{Job, JobError, Percent, REPORT_STEPS, Upload},
-    report::{self, Limits, StepError, Ticker},
     rules::StepWish,
 };
 
@@ -120,17 +120,21 @@ impl Making<'_> {
         work: impl FnOnce(&Ticker) -> Result<T, StepError> + Send + 'static,
     ) -> Result<T, Ended> {
         self.tell(index, 0.0).await?;
-        let ticker = Arc::new(Ticker::new(self.stop.clone()));
+        let ticker = Arc::new(Ticker::default());
         let own = Arc::clone(&ticker);
         let mut work = tokio::task::spawn_blocking(move || work(&own));
         let every = Duration::from_millis(self.desk.config.progress_interval_ms);
         let done = loop {
-            match tokio::time::timeout(every, &mut work).await {
-                Ok(done) => break done,
-                Err(_) => {
+            tokio::select! {
+                done = &mut work => break done,
+                () = self.stop.cancelled() => {
+                    ticker.stop();
+                    break work.await;
+                }
+                () = tokio::time::sleep(every) => {
                     if let Err(error) = self.tell(index, ticker.part()).await {
                         // The job was cancelled: the thread hears of it too, and is waited for.
-                        self.stop.cancel();
+                        ticker.stop();
                         let _stopped = work.await;
                         return Err(error);
                     }

@@ -93,7 +93,7 @@ async fn create_video(State(desk): State<Arc<Desk>>, call: Call) -> Answer {
     let parameters = [("message".to_owned(), message), ("language".to_owned(), language)].into();
     let order = Order::Configured { name: VIDEO.to_owned(), parameters };
     plan::check(&desk.config, &order)?;
-    let total_steps = u32::try_from(crate::video::STEPS.len()).unwrap_or(1);
+    let total_steps = u32::try_from(anywire_video::STEPS.len()).unwrap_or(1);
     let started = Change::Started { title, total_steps, upload: None, order: Some(order) };
     let outcome = begin(&desk, session_id, call.key, started).await?;
     let id = match &outcome {

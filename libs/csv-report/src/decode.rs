@@ -1,7 +1,5 @@
 //! Bytes of any supported encoding come out as UTF-8, a chunk at a time.
 //!
-//! Knows: encodings. Does not know: CSV.
-//!
 //! Invariant: what comes out is valid UTF-8 (a sequence that means nothing becomes U+FFFD).
 
 use std::io::{self, Read};
@@ -11,7 +9,7 @@ use encoding_rs::{CoderResult, Decoder, Encoding};
 const CHUNK_BYTES: usize = 128 << 10;
 
 /// A reader that decodes.
-pub(super) struct Decoded<R> {
+pub(crate) struct Decoded<R> {
     inner: R,
     decoder: Decoder,
     raw: Box<[u8]>,
@@ -24,7 +22,7 @@ pub(super) struct Decoded<R> {
 
 impl<R: Read> Decoded<R> {
     /// Decodes what `inner` gives. A byte order mark is left out.
-    pub(super) fn new(inner: R, encoding: &'static Encoding) -> Self {
+    pub(crate) fn new(inner: R, encoding: &'static Encoding) -> Self {
         let decoder = encoding.new_decoder_with_bom_removal();
         let raw = vec![0; CHUNK_BYTES].into_boxed_slice();
         Self { inner, decoder, raw, from: 0, to: 0, ended: false, done: false }

@@ -1,18 +1,16 @@
-//! The moving pictures of each scene: its words come in over a slowly turning ground, the voice shows as a wave, a bar tells how far it is.
-//!
-//! Knows: ffmpeg's filters. Does not know: where words come from.
+//! The moving pictures of each scene: its words come in over a slowly turning ground, the voice shows as a
+//! wave, a bar tells how far it is.
 
 use std::{fmt::Write as _, path::Path};
 
-use super::{
-    Scene,
+use crate::{
     programs::{VideoError, ffmpeg, run},
-    speech::{BEFORE_S, FRAME_RATE},
+    speech::{BEFORE_S, FRAME_RATE, Scene},
 };
 
 /// The size of the video.
-pub(super) const WIDTH: u32 = 1280;
-pub(super) const HEIGHT: u32 = 720;
+pub(crate) const WIDTH: u32 = 1280;
+pub(crate) const HEIGHT: u32 = 720;
 /// Where the middle of the words is.
 const WORDS_MIDDLE: f64 = 290.0;
 /// Grounds, one after the other.
@@ -22,13 +20,13 @@ const LIGHT: &str = "0x9ad4ff";
 
 /// Which scene of how many.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    pub(super) index: usize,
-    pub(super) count: usize,
+pub(crate) struct Place {
+    pub(crate) index: usize,
+    pub(crate) count: usize,
 }
 
 /// Draws a scene into `<index>.mkv`, with its voice.
-pub(super) fn draw(
+pub(crate) fn draw(
     work: &Path,
     font: &Path,
     scene: &Scene,
@@ -73,7 +71,7 @@ pub(super) fn draw(
 }
 
 /// One frame out of the middle of a scene.
-pub(super) fn preview(work: &Path, index: usize, scene: &Scene, into: &Path) -> Result<(), VideoError> {
+pub(crate) fn preview(work: &Path, index: usize, scene: &Scene, into: &Path) -> Result<(), VideoError> {
     let (clip, middle) = (format!("{index}.mkv"), format!("{:.2}", scene.duration_s / 2.0));
     let into = into.to_string_lossy();
     let arguments = [

@@ -1,22 +1,23 @@
 //! The render step: one HTML page with everything in it, and nothing that runs.
 //!
-//! The page has both languages and both themes; two check boxes and CSS switch them, so it works with scripts forbidden, in print and as an
-//! attachment of an e-mail.
+//! The page has both languages and both themes; two check boxes and CSS switch them, so it works with scripts
+//! forbidden, in print and as an attachment of an e-mail.
 //!
-//! Knows: what a reader wants to see first. Does not know: how it was found.
-//!
-//! Invariant: texts of the file go through [`Escaped`](super::words::Escaped) only.
+//! Invariant: texts of the file go through [`Escaped`] only.
 
 mod columns;
 mod findings;
 
 use std::{fmt::Write, path::Path};
 
-use super::{
-    Charts, Dialect, Shape, Statistics, StepError,
-    kinds::Kind,
+use crate::{
+    chart::Charts,
+    dialect::Dialect,
+    inspect::Shape,
+    kinds::{Kind, Times},
     series::Candles,
-    statistics::Found,
+    statistics::{Found, Statistics},
+    step::StepError,
     words::{Escaped, Words, both, bytes, compact, count, exact, percent},
 };
 
@@ -26,18 +27,21 @@ const PREVIEW_COLUMNS: usize = 30;
 
 /// What is known of the file beside its content.
 #[derive(Debug, Clone)]
-pub(crate) struct Facts {
+pub struct Facts {
     /// Its name.
-    pub(crate) title: String,
-    pub(crate) size_bytes: u64,
-    pub(crate) sha256: String,
+    pub title: String,
+    /// How long it is, in bytes.
+    pub size_bytes: u64,
+    /// Its SHA-256, as hexadecimal digits.
+    pub sha256: String,
     /// When the report was made.
-    pub(crate) made_at: String,
-    pub(crate) dialect: Dialect,
+    pub made_at: String,
+    /// How it is written.
+    pub dialect: Dialect,
 }
 
 /// Writes the page to a file.
-pub(crate) fn render(
+pub fn render(
     facts: &Facts,
     shape: &Shape,
     statistics: &Statistics,
@@ -52,8 +56,9 @@ pub(crate) fn render(
 const TAG_EN: &[u8] = b"<html lang=\"en\"";
 const TAG_VI: &[u8] = b"<html lang=\"vi\"";
 
-/// Lets a page begin in the language a reader prefers; `preferred` is a language or a list as in `Accept-Language`.
-pub(crate) fn choose_language(page: &mut [u8], preferred: &str) {
+/// Lets a page begin in the language a reader prefers; `preferred` is a language or a list as in
+/// `Accept-Language`.
+pub fn choose_language(page: &mut [u8], preferred: &str) {
     let known = |tag: &str| {
         let tag = tag.trim().to_ascii_lowercase();
         ["en", "vi"].into_iter().find(|language| tag.starts_with(language))
@@ -152,7 +157,7 @@ impl Page<'_> {
         if self.charts.lines.is_empty() {
             return;
         }
-        let (time, _) = self.statistics.time.unwrap_or((0, super::kinds::Times::NONE));
+        let (time, _) = self.statistics.time.unwrap_or((0, Times::NONE));
         let _ = write!(
             out,
             "<section><h2>{}</h2><p class=\"note\">{} <b>{}</b></p><div class=\"grid\">",

@@ -1,13 +1,12 @@
 //! What a run of numbers is like, in bounded memory.
 //!
-//! Count, least, greatest, mean and deviation are exact (Welford). Quantiles and histograms come from a uniform sample (Vitter's reservoir): they
-//! are exact while all numbers fit in it, and labelled as estimated after that.
-//!
-//! Knows: numbers. Does not know: columns, pages.
+//! Count, least, greatest, mean and deviation are exact (Welford). Quantiles and histograms come from a
+//! uniform sample (Vitter's reservoir): they are exact while all numbers fit in it, and labelled as estimated
+//! after that.
 
 /// Takes numbers in.
 #[derive(Debug, Clone)]
-pub(super) struct Numbers {
+pub(crate) struct Numbers {
     count: u64,
     mean: f64,
     squares: f64,
@@ -54,7 +53,7 @@ pub(crate) struct Histogram {
 
 impl Numbers {
     /// Keeps a sample of at most `capacity`; `seed` makes the choice reproducible.
-    pub(super) fn new(capacity: usize, seed: u64) -> Self {
+    pub(crate) fn new(capacity: usize, seed: u64) -> Self {
         Self {
             count: 0,
             mean: 0.0,
@@ -72,7 +71,7 @@ impl Numbers {
 
     /// Takes a number in.
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-    pub(super) fn take(&mut self, value: f64) {
+    pub(crate) fn take(&mut self, value: f64) {
         self.count += 1;
         let delta = value - self.mean;
         self.mean += delta / self.count as f64;
@@ -91,7 +90,7 @@ impl Numbers {
 
     /// What they are like; `None` without any.
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-    pub(super) fn summary(mut self, whole: bool) -> Option<Summary> {
+    pub(crate) fn summary(mut self, whole: bool) -> Option<Summary> {
         if self.count == 0 {
             return None;
         }
@@ -167,7 +166,7 @@ fn count(sorted: &[f64], from: f64, to: f64, width: f64) -> Vec<u64> {
 }
 
 /// The next of 1, 2, 2.5, 5 times a power of ten.
-pub(super) fn nice(step: f64) -> f64 {
+pub(crate) fn nice(step: f64) -> f64 {
     if step <= 0.0 || !step.is_finite() {
         return 1.0;
     }
@@ -196,7 +195,7 @@ impl SplitMix {
 
 /// How two columns move together, over the rows that have both.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Together {
+pub(crate) struct Together {
     count: u64,
     shift: (f64, f64),
     sums: (f64, f64),
@@ -205,8 +204,9 @@ pub(super) struct Together {
 }
 
 impl Together {
-    /// Takes a row in. The first row is subtracted from all: sums of large numbers would lose the small differences.
-    pub(super) fn take(&mut self, x: f64, y: f64) {
+    /// Takes a row in. The first row is subtracted from all: sums of large numbers would lose the small
+    /// differences.
+    pub(crate) fn take(&mut self, x: f64, y: f64) {
         if self.count == 0 {
             self.shift = (x, y);
         }
@@ -221,7 +221,7 @@ impl Together {
 
     /// Pearson's coefficient, −1 to 1; none when a column does not vary.
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-    pub(super) fn correlation(&self) -> Option<f64> {
+    pub(crate) fn correlation(&self) -> Option<f64> {
         let n = self.count as f64;
         let x = self.squares.0 - self.sums.0 * self.sums.0 / n;
         let y = self.squares.1 - self.sums.1 * self.sums.1 / n;

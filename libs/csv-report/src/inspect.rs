@@ -1,7 +1,7 @@
 //! The parse step: every row is whole, and where it is not the place is named.
 //!
-//! A small machine walks over the text beside the CSV reader, because only it knows the exact character, and because it must refuse an
-//! endless row before anybody holds it in memory.
+//! A small machine walks over the text beside the CSV reader, because only it knows the exact character, and
+//! because it must refuse an endless row before anybody holds it in memory.
 //!
 //! ```text
 //!            quote                      quote
@@ -12,15 +12,35 @@
 //!   ▼  │
 //!  Plain ── line end ──▶ the row is checked, FieldStart
 //! ```
-//!
-//! Knows: the grammar of CSV. Does not know: what fields mean.
 
 use std::io::Read;
 
-use super::{Dialect, Limits, Shape, Source, StepError, Ticker};
+use crate::{
+    dialect::Dialect,
+    source::Source,
+    step::{StepError, Ticker},
+};
+
+/// How large a file's parts may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The most columns.
+    pub columns_max: usize,
+    /// The longest row, in bytes.
+    pub row_bytes_max: usize,
+}
+
+/// What the parse step found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    /// Rows without the header.
+    pub rows: u64,
+    /// The columns' names.
+    pub names: Vec<String>,
+}
 
 /// Checks every row; returns how many there are and the columns' names.
-pub(crate) fn parse(source: &Source, limits: Limits, ticker: &Ticker) -> Result<Shape, StepError> {
+pub fn parse(source: &Source, limits: Limits, ticker: &Ticker) -> Result<Shape, StepError> {
     let names = Names::default();
     let mut inspector = Inspector::new(&source.dialect, limits, names);
     let mut text = source.text(ticker)?;
@@ -30,7 +50,7 @@ pub(crate) fn parse(source: &Source, limits: Limits, ticker: &Ticker) -> Result<
         match text.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => inspector.feed(&buffer[..count])?,
-            Err(_) if ticker.stop.is_cancelled() => return Err(StepError::Stopped),
+            Err(_) if ticker.is_stopped() => return Err(StepError::Stopped),
             Err(error) => return Err(error.into()),
         }
     }

@@ -1,10 +1,9 @@
 //! How often which values come, and how many there are, in bounded memory.
 //!
-//! Frequent values: Misra and Gries (1982). While all distinct values fit, counts are exact; after that a value's count is too low by at most
-//! [`Tally::error`], and every value more frequent than that is found. Distinct values: exact while they fit, then HyperLogLog
-//! (Flajolet and others, 2007) with 4096 registers, a standard error of 1.6 %.
-//!
-//! Knows: values as text. Does not know: columns.
+//! Frequent values: Misra and Gries (1982). While all distinct values fit, counts are exact; after that a
+//! value's count is too low by at most [`Tally::error`], and every value more frequent than that is found.
+//! Distinct values: exact while they fit, then HyperLogLog (Flajolet and others, 2007) with 4096 registers, a
+//! standard error of 1.6 %.
 
 use std::{
     collections::HashMap,
@@ -18,7 +17,7 @@ const VALUE_BYTES_MAX: usize = 120;
 
 /// Counts values.
 #[derive(Debug, Clone)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     counts: HashMap<Box<str>, u64, foldhash::fast::RandomState>,
     capacity: usize,
     /// How much too low a count may be.
@@ -36,14 +35,15 @@ pub(crate) struct Distinct {
 }
 
 impl Tally {
-    /// Counts with room for `capacity` values. With `distinct_only`, frequent values are given up when there are more.
-    pub(super) fn new(capacity: usize, distinct_only: bool) -> Self {
+    /// Counts with room for `capacity` values. With `distinct_only`, frequent values are given up when there
+    /// are more.
+    pub(crate) fn new(capacity: usize, distinct_only: bool) -> Self {
         let counts = HashMap::default();
         Self { counts, capacity: capacity.max(8), error: 0, registers: Registers::default(), distinct_only }
     }
 
     /// Takes a value in.
-    pub(super) fn take(&mut self, value: &str) {
+    pub(crate) fn take(&mut self, value: &str) {
         self.registers.take(value);
         if self.error > 0 && self.distinct_only {
             return;
@@ -79,15 +79,16 @@ impl Tally {
     }
 
     /// How many distinct values there are among `filled`.
-    pub(super) fn distinct(&self, filled: u64) -> Distinct {
+    pub(crate) fn distinct(&self, filled: u64) -> Distinct {
         if self.error == 0 {
             return Distinct { count: self.counts.len() as u64, estimated: false };
         }
         Distinct { count: self.registers.estimate().min(filled), estimated: true }
     }
 
-    /// Two values that differ in capitals only, such as a name written in two ways; the more frequent one first.
-    pub(super) fn variants(&self) -> Option<(String, String)> {
+    /// Two values that differ in capitals only, such as a name written in two ways; the more frequent one
+    /// first.
+    pub(crate) fn variants(&self) -> Option<(String, String)> {
         let mut seen: HashMap<String, &str> = HashMap::new();
         let mut values: Vec<_> = self.counts.iter().collect();
         values.sort_unstable_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
@@ -100,12 +101,12 @@ impl Tally {
     }
 
     /// How much too low the counts of [`Tally::top`] may be; zero when they are exact.
-    pub(super) fn error(&self) -> u64 {
+    pub(crate) fn error(&self) -> u64 {
         self.error
     }
 
     /// The most frequent values, most frequent first.
-    pub(super) fn top(&self, count: usize) -> Vec<(String, u64)> {
+    pub(crate) fn top(&self, count: usize) -> Vec<(String, u64)> {
         let mut values: Vec<_> = self.counts.iter().collect();
         values.sort_unstable_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
         values.into_iter().take(count).map(|(value, count)| (value.to_string(), *count)).collect()

@@ -1,11 +1,12 @@
 //! The validate step: what each column holds, and how many cells disagree.
 //!
-//! A column is of a kind when nine in ten of its filled cells are; the others are counted as invalid, not hidden.
-//!
-//! Knows: columns as counts. Does not know: statistics.
+//! A column is of a kind when nine in ten of its filled cells are; the others are counted as invalid, not
+//! hidden.
 
-use super::{
-    Shape, Source, StepError, Ticker,
+use crate::{
+    inspect::Shape,
+    source::Source,
+    step::{StepError, Ticker},
     value::{self, DateOrder, NumberStyle},
 };
 
@@ -32,23 +33,23 @@ pub(crate) enum Kind {
 /// The times of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Times {
-    pub(super) order: DateOrder,
+    pub(crate) order: DateOrder,
     /// Whether any has a time of day.
-    pub(super) clock: bool,
+    pub(crate) clock: bool,
     /// The earliest, in milliseconds since 1970.
-    pub(super) from: i64,
+    pub(crate) from: i64,
     /// The latest.
-    pub(super) to: i64,
+    pub(crate) to: i64,
 }
 
 impl Times {
     /// Of a column without any.
-    pub(super) const NONE: Self = Self { order: DateOrder::Ymd, clock: false, from: 0, to: 0 };
+    pub(crate) const NONE: Self = Self { order: DateOrder::Ymd, clock: false, from: 0, to: 0 };
 }
 
 /// A column after the validate step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Column {
+pub struct Column {
     pub(crate) kind: Kind,
     /// Cells that say nothing.
     pub(crate) missing: u64,
@@ -57,7 +58,7 @@ pub(crate) struct Column {
 }
 
 /// Looks at every cell; returns what each column holds.
-pub(crate) fn validate(source: &Source, shape: &Shape, ticker: &Ticker) -> Result<Vec<Column>, StepError> {
+pub fn validate(source: &Source, shape: &Shape, ticker: &Ticker) -> Result<Vec<Column>, StepError> {
     let mut seen = vec![Seen::default(); shape.names.len()];
     source.rows(ticker, |row| {
         for (cell, seen) in row.iter().zip(&mut seen) {
@@ -68,8 +69,9 @@ pub(crate) fn validate(source: &Source, shape: &Shape, ticker: &Ticker) -> Resul
     Ok(seen.iter().map(|seen| seen.decide(style)).collect())
 }
 
-/// How the file as a whole writes numbers, for columns that can be read both ways (`40.500`): as the columns do that can be read one way
-/// only. A semicolon between fields is the custom of places where the comma is the decimal sign.
+/// How the file as a whole writes numbers, for columns that can be read both ways (`40.500`): as the columns
+/// do that can be read one way only. A semicolon between fields is the custom of places where the comma is
+/// the decimal sign.
 fn file_style(seen: &[Seen], delimiter: u8) -> NumberStyle {
     let point: u64 = seen.iter().map(|seen| seen.only_point).sum();
     let comma: u64 = seen.iter().map(|seen| seen.only_comma).sum();

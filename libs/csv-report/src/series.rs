@@ -1,6 +1,4 @@
 //! Numbers over time, in buckets: means for any column, candles for prices.
-//!
-//! Knows: times and numbers. Does not know: columns' texts, drawing.
 
 /// The most buckets of a line.
 const LINE_BUCKETS: i64 = 160;
@@ -74,13 +72,13 @@ pub(crate) struct Timeline {
 
 impl Timeline {
     /// Rows from a time to another, in at most `most` buckets.
-    pub(super) fn new(from: i64, to: i64, most: i64) -> Self {
+    pub(crate) fn new(from: i64, to: i64, most: i64) -> Self {
         let buckets = Buckets::new(from, to, most);
         Self { counts: vec![0; buckets.count], buckets }
     }
 
     /// A row at a time.
-    pub(super) fn take(&mut self, time: i64) {
+    pub(crate) fn take(&mut self, time: i64) {
         if let Some(count) = self.buckets.of(time).and_then(|bucket| self.counts.get_mut(bucket)) {
             *count += 1;
         }
@@ -98,13 +96,13 @@ pub(crate) struct Line {
 
 impl Line {
     /// A column over a range of times.
-    pub(super) fn new(column: usize, from: i64, to: i64) -> Self {
+    pub(crate) fn new(column: usize, from: i64, to: i64) -> Self {
         let buckets = Buckets::new(from, to, LINE_BUCKETS);
         Self { column, sums: vec![(0.0, 0); buckets.count], buckets }
     }
 
     /// A value at a time.
-    pub(super) fn take(&mut self, time: i64, value: f64) {
+    pub(crate) fn take(&mut self, time: i64, value: f64) {
         if let Some((sum, count)) = self.buckets.of(time).and_then(|bucket| self.sums.get_mut(bucket)) {
             *sum += value;
             *count += 1;
@@ -145,12 +143,12 @@ fn is_one_of(name: &str, wanted: &[&str]) -> bool {
 
 impl Prices {
     /// Whether a column's name is that of a price or a volume, even when the file lacks the others.
-    pub(super) fn is_named(name: &str) -> bool {
+    pub(crate) fn is_named(name: &str) -> bool {
         [OPEN, HIGH, LOW, CLOSE, VOLUME].iter().any(|wanted| is_one_of(name, wanted))
     }
 
     /// Finds the columns by their names; `time` is the file's time column.
-    pub(super) fn find(names: &[String], time: usize, is_number: impl Fn(usize) -> bool) -> Option<Self> {
+    pub(crate) fn find(names: &[String], time: usize, is_number: impl Fn(usize) -> bool) -> Option<Self> {
         let named = |wanted: &[&str]| {
             names.iter().position(|name| is_one_of(name, wanted)).filter(|column| is_number(*column))
         };
@@ -187,13 +185,13 @@ pub(crate) struct Candles {
 
 impl Candles {
     /// Prices from a time to another.
-    pub(super) fn new(columns: Prices, from: i64, to: i64) -> Self {
+    pub(crate) fn new(columns: Prices, from: i64, to: i64) -> Self {
         let buckets = Buckets::new(from, to, CANDLES);
         Self { candles: vec![None; buckets.count], buckets, columns }
     }
 
     /// A row of prices at a time. Rows may come in any order.
-    pub(super) fn take(&mut self, time: i64, [open, high, low, close]: [f64; 4], volume: f64) {
+    pub(crate) fn take(&mut self, time: i64, [open, high, low, close]: [f64; 4], volume: f64) {
         let Some(place) = self.buckets.of(time).and_then(|bucket| self.candles.get_mut(bucket)) else {
             return;
         };

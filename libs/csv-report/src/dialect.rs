@@ -1,15 +1,18 @@
 //! How a file is written: encoding, delimiter, quote, header, line ends.
 //!
-//! All of it is found in a sample of the beginning, except that a file counts as UTF-8 only if every byte of it is.
-//!
-//! Knows: the look of CSV files. Does not know: what the columns mean.
+//! All of it is found in a sample of the beginning, except that a file counts as UTF-8 only if every byte of
+//! it is.
 
 use std::{io::Read, path::Path};
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, WINDOWS_1258};
 
-use super::{StepError, Ticker, chunks, value};
+use crate::{
+    bytes::chunks,
+    step::{StepError, Ticker},
+    value,
+};
 
 /// How much of a file is looked at.
 const SAMPLE_BYTES: usize = 256 << 10;
@@ -18,7 +21,7 @@ const SAMPLE_ROWS: usize = 200;
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Dialect {
+pub struct Dialect {
     /// The encoding.
     pub(crate) encoding: &'static Encoding,
     /// Whether it begins with a byte order mark.
@@ -35,7 +38,7 @@ pub(crate) struct Dialect {
 
 impl Dialect {
     /// A reader of rows of any length: their lengths were checked by the parse step.
-    pub(super) fn reader<R: Read>(&self, text: R) -> Reader<R> {
+    pub(crate) fn reader<R: Read>(&self, text: R) -> Reader<R> {
         ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -47,7 +50,7 @@ impl Dialect {
 }
 
 /// Finds out how a file is written.
-pub(crate) fn detect(path: &Path, ticker: &Ticker) -> Result<Dialect, StepError> {
+pub fn detect(path: &Path, ticker: &Ticker) -> Result<Dialect, StepError> {
     let mut sample = Vec::new();
     std::fs::File::open(path)?.take(SAMPLE_BYTES as u64).read_to_end(&mut sample)?;
     if sample.is_empty() {
@@ -158,7 +161,8 @@ impl Utf8Check {
     }
 }
 
-/// Windows-1252 or its Vietnamese sister 1258: the latter writes tones as bytes of their own after vowels, and has đ, ơ, ư.
+/// Windows-1252 or its Vietnamese sister 1258: the latter writes tones as bytes of their own after vowels,
+/// and has đ, ơ, ư.
 fn windows(sample: &[u8]) -> &'static Encoding {
     let tone = |c: u8| matches!(c, 0xcc | 0xd2 | 0xde | 0xec | 0xf2);
     let vowel = |c: u8| b"aeiouyAEIOUY\xe2\xe3\xea\xf4\xf5\xfd\xc2\xc3\xca\xd4\xd5\xdd".contains(&c);
@@ -235,7 +239,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a directory");
         let path = folder.path().join("x.csv");
         std::fs::write(&path, bytes).expect("written");
-        let ticker = Ticker::new(tokio_util::sync::CancellationToken::new());
+        let ticker = Ticker::default();
         let dialect = detect(&path, &ticker).expect("a dialect");
         let found = (char::from(dialect.delimiter), dialect.header, dialect.encoding.name());
         assert_eq!(found, (char::from(delimiter), header, encoding));
@@ -245,7 +249,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a directory");
         let path = folder.path().join("x.csv");
         std::fs::write(&path, bytes).expect("written");
-        let ticker = Ticker::new(tokio_util::sync::CancellationToken::new());
+        let ticker = Ticker::default();
         detect(&path, &ticker).expect_err("no CSV").to_string()
     }
 

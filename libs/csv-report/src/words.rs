@@ -1,13 +1,12 @@
 //! How texts and numbers stand on the page: in two languages, escaped, with the same signs everywhere.
 //!
-//! Knows: HTML's rules for text. Does not know: what a report says.
-//!
 //! Invariant: nothing from the file reaches the page except through [`Escaped`].
 
 use std::fmt;
 
-/// A text from the file, as HTML: markup signs are escaped, and signs that change the direction or order of other text are shown as U+FFFD.
-pub(super) struct Escaped<'a>(pub(super) &'a str);
+/// A text from the file, as HTML: markup signs are escaped, and signs that change the direction or order of
+/// other text are shown as U+FFFD.
+pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,7 +30,7 @@ impl fmt::Display for Escaped<'_> {
 
 /// A text of ours in English and Vietnamese; the page shows one of them.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Words(pub(super) &'static str, pub(super) &'static str);
+pub(crate) struct Words(pub(crate) &'static str, pub(crate) &'static str);
 
 impl fmt::Display for Words {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,7 +39,7 @@ impl fmt::Display for Words {
 }
 
 /// A sentence of ours around parts that are HTML already; `{}` stands for each part.
-pub(super) fn sentence(words: Words, parts: &[&str]) -> String {
+pub(crate) fn sentence(words: Words, parts: &[&str]) -> String {
     let fill = |text: &str| {
         let mut out = String::new();
         let mut parts = parts.iter();
@@ -55,17 +54,17 @@ pub(super) fn sentence(words: Words, parts: &[&str]) -> String {
     format!("<span lang=\"en\">{}</span><span lang=\"vi\">{}</span>", fill(words.0), fill(words.1))
 }
 
-/// What stands between groups of digits where only one form can stand: neither of the languages' signs, so that no number means something
-/// else in the other.
+/// What stands between groups of digits where only one form can stand: neither of the languages' signs, so
+/// that no number means something else in the other.
 const GROUP: char = '\u{202f}';
 
 /// A plain number as both languages write it, `1,234.5` and `1.234,5`; the page shows one of them.
-pub(super) fn both(plain: &str) -> String {
+pub(crate) fn both(plain: &str) -> String {
     in_both(plain, "span")
 }
 
 /// The same within a drawing.
-pub(super) fn drawn(plain: &str) -> String {
+pub(crate) fn drawn(plain: &str) -> String {
     in_both(plain, "tspan")
 }
 
@@ -79,7 +78,7 @@ fn in_both(plain: &str, tag: &str) -> String {
 }
 
 /// A whole number with its digits in groups.
-pub(super) fn count(value: u64) -> String {
+pub(crate) fn count(value: u64) -> String {
     both(&group(&value.to_string()))
 }
 
@@ -95,12 +94,12 @@ fn group(digits: &str) -> String {
 }
 
 /// A number with about five digits that count.
-pub(super) fn exact(value: f64) -> String {
+pub(crate) fn exact(value: f64) -> String {
     both(&plain(value))
 }
 
 /// The same where no markup can stand, such as in a tooltip.
-pub(super) fn plain(value: f64) -> String {
+pub(crate) fn plain(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
         return "–".to_owned();
@@ -125,7 +124,7 @@ pub(super) fn plain(value: f64) -> String {
 }
 
 /// A number for an axis, plain: `1.2k`, `3.4M`.
-pub(super) fn compact(value: f64) -> String {
+pub(crate) fn compact(value: f64) -> String {
     let size = value.abs();
     let (scale, unit) = match size {
         _ if size >= 1e15 => return plain(value),
@@ -143,7 +142,7 @@ pub(super) fn compact(value: f64) -> String {
 
 /// A share of a whole.
 #[expect(clippy::cast_precision_loss, reason = "a share")]
-pub(super) fn percent(part: u64, whole: u64) -> String {
+pub(crate) fn percent(part: u64, whole: u64) -> String {
     let share = part as f64 / whole.max(1) as f64 * 100.0;
     match part {
         0 => "0 %".to_owned(),
@@ -155,7 +154,7 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
 
 /// A size of a file.
 #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
-pub(super) fn bytes(value: u64) -> String {
+pub(crate) fn bytes(value: u64) -> String {
     let (scale, unit) = match value {
         0..1000 => return format!("{value} B"),
         1000..1_000_000 => (1e3, "kB"),
@@ -166,12 +165,12 @@ pub(super) fn bytes(value: u64) -> String {
 }
 
 /// A day: `2024-12-31`.
-pub(super) fn day(millis: i64) -> String {
+pub(crate) fn day(millis: i64) -> String {
     form(millis, "%Y-%m-%d")
 }
 
 /// A day, or a day with its time.
-pub(super) fn moment(millis: i64, clock: bool) -> String {
+pub(crate) fn moment(millis: i64, clock: bool) -> String {
     form(millis, if clock { "%Y-%m-%d %H:%M" } else { "%Y-%m-%d" })
 }
 

@@ -1,14 +1,13 @@
 //! The columns on the page: one table of all, then a tile for each with its chart.
-//!
-//! Knows: kinds and their figures. Does not know: the file.
 
 use std::fmt::Write;
 
-use super::super::{
-    Charts, Shape, Statistics,
+use crate::{
+    chart::Charts,
+    inspect::Shape,
     kinds::Kind,
     numbers::Summary,
-    statistics::{Detail, Found, Values},
+    statistics::{Detail, Found, Statistics, Values},
     tally::Distinct,
     words::{Escaped, Words, count, exact, moment, percent},
 };

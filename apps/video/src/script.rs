@@ -1,11 +1,12 @@
 //! From a message to a short script. Pure.
 //!
-//! What is said comes from the message: its words without the request for a video, a sentence or a few a scene. A message that only names a topic gets a
-//! frame around it that is true of every video made here. Nothing is made up.
-//!
-//! Knows: two languages, sentences. Does not know: speech, frames.
+//! What is said comes from the message: its words without the request for a video, a sentence or a few a
+//! scene. A message that only names a topic gets a frame around it that is true of every video made here.
+//! Nothing is made up.
 
 use regex::Regex;
+
+use crate::text::cut;
 
 /// The longest text of one scene, in characters: about ten seconds of speech.
 const SCENE_CHARS_MAX: usize = 160;
@@ -14,14 +15,17 @@ const TITLE_CHARS_MAX: usize = 90;
 
 /// The language of a video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Language {
+pub enum Language {
+    /// English.
     English,
+    /// Vietnamese.
     Vietnamese,
 }
 
 impl Language {
     /// The language of that code; none for anything else, which means: look at the text.
-    pub(super) fn parse(code: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(code: &str) -> Option<Self> {
         match code {
             "en" => Some(Self::English),
             "vi" => Some(Self::Vietnamese),
@@ -29,7 +33,9 @@ impl Language {
         }
     }
 
-    pub(super) const fn code(self) -> &'static str {
+    /// The code of the language.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
         match self {
             Self::English => "en",
             Self::Vietnamese => "vi",
@@ -48,22 +54,22 @@ impl Language {
 
 /// What is said.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Script {
-    pub(super) language: Language,
-    pub(super) title: String,
-    pub(super) scenes: Vec<String>,
+pub(crate) struct Script {
+    pub(crate) language: Language,
+    pub(crate) title: String,
+    pub(crate) scenes: Vec<String>,
 }
 
 const REQUEST_EN: &str = r"(?i)^\s*(?:please\s+)?(?:(?:can|could|would)\s+you\s+(?:please\s+)?)?(?:i\s+(?:want|would\s+like)\s+)?(?:make|create|produce|generate|record)?\s*(?:me\s+)?(?:an?|the)?\s*(?:short\s+|quick\s+|nice\s+)*(?:video|clip|film)\s*(?:about|on|of|for|introducing|that\s+says|saying)?\s*[:,\-–]*\s*";
 const REQUEST_VI: &str = r"(?i)^\s*(?:hãy\s+|vui\s+lòng\s+|xin\s+|bạn\s+|em\s+|giúp\s+(?:tôi|mình|em)\s+)*(?:tạo|làm|dựng|quay|viết)?\s*(?:cho\s+(?:tôi|mình|em|anh|chị)\s+)?(?:một|1)?\s*(?:đoạn\s+)?(?:video|clip|phim)\s*(?:ngắn\s*)?(?:giới\s+thiệu\s+về|giới\s+thiệu|nói\s+về|kể\s+về|về)?\s*[:,\-–]*\s*";
 
 /// Writes the script.
-pub(super) fn write(message: &str, language: Option<Language>) -> Script {
+pub(crate) fn write(message: &str, language: Option<Language>) -> Script {
     let message = speakable(message);
     let language = language.unwrap_or_else(|| Language::of(&message));
     let topic = without_request(&message, language);
     let sentences = sentences(&topic);
-    let title = crate::command::cut(
+    let title = cut(
         sentences.first().map_or(topic.as_str(), String::as_str).trim_end_matches(['.', '!', '?']),
         TITLE_CHARS_MAX,
     );

@@ -1,13 +1,11 @@
 //! What a reader should notice first, in sentences.
-//!
-//! Knows: which figures are worth a word. Does not know: how they are shown elsewhere.
 
 use std::fmt::Write;
 
-use super::super::{
-    Shape, Statistics,
+use crate::{
     chart::range,
-    statistics::Detail,
+    inspect::Shape,
+    statistics::{Detail, Statistics},
     words::{Escaped, Words, both, count, exact, percent, sentence},
 };
 

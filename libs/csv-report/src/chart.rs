@@ -1,22 +1,21 @@
 //! The charts step: SVG of what statistics found.
 //!
-//! Colours and fonts come from the page's style by class names, so charts follow light and dark. Texts in charts are numbers and dates only.
-//!
-//! Knows: drawing. Does not know: texts of the file, languages.
+//! Colours and fonts come from the page's style by class names, so charts follow light and dark. Texts in
+//! charts are numbers and dates only.
 
 use std::fmt::Write;
 
-use super::{
-    Statistics, StepError, Ticker,
+use crate::{
     numbers::{Histogram, nice},
     series::{Candle, Candles, Line, Timeline},
-    statistics::Detail,
+    statistics::{Detail, Statistics},
+    step::{StepError, Ticker},
     words::{compact, day, drawn, moment, plain},
 };
 
 /// The drawings of a report.
 #[derive(Debug)]
-pub(crate) struct Charts {
+pub struct Charts {
     /// For each column, if it has one.
     pub(crate) columns: Vec<Option<String>>,
     /// Numeric columns over time.
@@ -26,11 +25,7 @@ pub(crate) struct Charts {
 }
 
 /// Draws everything.
-pub(crate) fn charts(
-    statistics: Statistics,
-    rows: u64,
-    ticker: &Ticker,
-) -> Result<(Statistics, Charts), StepError> {
+pub fn charts(statistics: Statistics, rows: u64, ticker: &Ticker) -> Result<(Statistics, Charts), StepError> {
     let total = statistics.columns.len() as u64;
     let mut columns = Vec::new();
     for (done, found) in (1..).zip(&statistics.columns) {
@@ -296,7 +291,7 @@ fn real(count: u64) -> f64 {
 }
 
 /// A whole day of a time column, for texts beside the charts.
-pub(super) fn range(from: i64, to: i64) -> String {
+pub(crate) fn range(from: i64, to: i64) -> String {
     format!("{} – {}", day(from), day(to))
 }
 

@@ -1,16 +1,17 @@
-//! The statistics step: one pass that fills a collector for each column, and what columns have to do with each other.
-//!
-//! Knows: columns' kinds, how each is summed up. Does not know: drawing.
+//! The statistics step: one pass that fills a collector for each column, and what columns have to do with
+//! each other.
 //!
 //! Invariant: memory is bounded by the number of columns, never by the number of rows.
 
 use csv::ByteRecord;
 
-use super::{
-    Shape, Source, StepError, Ticker,
+use crate::{
+    inspect::Shape,
     kinds::{Column, Kind, Times},
     numbers::{Numbers, Summary, Together},
     series::{Candles, Line, Prices, Timeline},
+    source::Source,
+    step::{StepError, Ticker},
     tally::{Distinct, Tally},
     value::{self, NumberStyle},
 };
@@ -34,7 +35,7 @@ const PREVIEW_CHARS: usize = 80;
 
 /// Everything found in a file.
 #[derive(Debug)]
-pub(crate) struct Statistics {
+pub struct Statistics {
     pub(crate) columns: Vec<Found>,
     /// Pairs of numeric columns and their correlation.
     pub(crate) correlations: Vec<(usize, usize, f64)>,
@@ -83,8 +84,8 @@ pub(crate) struct Values {
 }
 
 impl Found {
-    /// Whether the column looks like names of rows: every text is there once, or whole numbers count up without great
-    /// holes. Prices and volumes are measured, however they come.
+    /// Whether the column looks like names of rows: every text is there once, or whole numbers count up
+    /// without great holes. Prices and volumes are measured, however they come.
     pub(crate) fn is_key(&self, rows: u64) -> bool {
         let once = |distinct: &Distinct| match distinct.estimated {
             false => rows > 20 && distinct.count == rows,
@@ -121,7 +122,7 @@ impl Statistics {
 }
 
 /// Sums up every column.
-pub(crate) fn statistics(
+pub fn statistics(
     source: &Source,
     shape: &Shape,
     kinds: Vec<Column>,

@@ -1,6 +1,4 @@
 //! What one cell says: a number, a time, a truth, or nothing.
-//!
-//! Knows: the forms people write values in. Does not know: columns.
 
 /// How a column writes numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,24 +22,24 @@ pub(crate) enum DateOrder {
 
 impl DateOrder {
     /// In the order of trust where several fit.
-    pub(super) const ALL: [Self; 3] = [Self::Ymd, Self::Dmy, Self::Mdy];
+    pub(crate) const ALL: [Self; 3] = [Self::Ymd, Self::Dmy, Self::Mdy];
 }
 
 /// A number and whether it was written as a whole one.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Number {
-    pub(super) value: f64,
-    pub(super) whole: bool,
+pub(crate) struct Number {
+    pub(crate) value: f64,
+    pub(crate) whole: bool,
 }
 
 /// Whether a cell says nothing.
-pub(super) fn is_missing(cell: &str) -> bool {
+pub(crate) fn is_missing(cell: &str) -> bool {
     const WORDS: [&str; 9] = ["na", "n/a", "nan", "null", "none", "nil", "-", "#n/a", "?"];
     cell.is_empty() || (cell.len() <= 4 && WORDS.iter().any(|word| cell.eq_ignore_ascii_case(word)))
 }
 
 /// A number as `style` writes it; signs of money and percent around it do not matter.
-pub(super) fn number(cell: &str, style: NumberStyle) -> Option<Number> {
+pub(crate) fn number(cell: &str, style: NumberStyle) -> Option<Number> {
     let cell = bare(cell);
     let first = cell.bytes().next()?;
     if !(first.is_ascii_digit() || matches!(first, b'+' | b'-' | b'.' | b',')) {
@@ -114,13 +112,13 @@ fn ungroup(cell: &str, point: u8, group: u8, out: &mut String) -> Option<()> {
 }
 
 /// Whether a text of digits is a name rather than a number: `0123`, or more digits than a number keeps.
-pub(super) fn is_code(cell: &str) -> bool {
+pub(crate) fn is_code(cell: &str) -> bool {
     let digits = cell.len() > 1 && cell.bytes().all(|c| c.is_ascii_digit());
     digits && (cell.starts_with('0') || cell.len() > 15)
 }
 
 /// A truth.
-pub(super) fn boolean(cell: &str) -> Option<bool> {
+pub(crate) fn boolean(cell: &str) -> Option<bool> {
     const TRUE: [&str; 6] = ["true", "yes", "y", "t", "có", "đúng"];
     const FALSE: [&str; 6] = ["false", "no", "n", "f", "không", "sai"];
     if cell.len() > 8 || cell.bytes().next()?.is_ascii_digit() {
@@ -136,18 +134,19 @@ pub(super) fn boolean(cell: &str) -> Option<bool> {
 
 /// A time in milliseconds since 1970, and whether it has a time of day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Time {
-    pub(super) millis: i64,
-    pub(super) clock: bool,
+pub(crate) struct Time {
+    pub(crate) millis: i64,
+    pub(crate) clock: bool,
 }
 
 /// Whether a cell is a date in any order.
-pub(super) fn any_date(cell: &str) -> bool {
+pub(crate) fn any_date(cell: &str) -> bool {
     DateOrder::ALL.iter().any(|order| date(cell, *order).is_some())
 }
 
-/// A date, with or without a time of day: `2024-12-31`, `31/12/2024 08:30`, `2024-12-31T08:30:00.5Z`. Without an offset it is UTC.
-pub(super) fn date(cell: &str, order: DateOrder) -> Option<Time> {
+/// A date, with or without a time of day: `2024-12-31`, `31/12/2024 08:30`, `2024-12-31T08:30:00.5Z`. Without
+/// an offset it is UTC.
+pub(crate) fn date(cell: &str, order: DateOrder) -> Option<Time> {
     let cell = cell.trim();
     if !(8..=35).contains(&cell.len()) || !cell.as_bytes()[0].is_ascii_digit() {
         return None;

@@ -1,22 +1,28 @@
 //! A voice for each scene.
-//!
-//! Knows: espeak-ng, the length of its files. Does not know: scripts, frames.
 
 use std::path::Path;
 
-use super::{
+use crate::{
     programs::{VideoError, run},
     script::Language,
 };
 
+/// One part of the video.
+#[derive(Debug)]
+pub(crate) struct Scene {
+    pub(crate) text: String,
+    /// How long it is shown, in seconds.
+    pub(crate) duration_s: f64,
+}
+
 /// Silence before and after the words of a scene, in seconds.
-pub(super) const BEFORE_S: f64 = 0.3;
+pub(crate) const BEFORE_S: f64 = 0.3;
 const AFTER_S: f64 = 0.5;
 /// The frames of a second.
-pub(super) const FRAME_RATE: f64 = 25.0;
+pub(crate) const FRAME_RATE: f64 = 25.0;
 
 /// Speaks a text into `<index>.wav`; how long its scene is, in seconds: whole frames.
-pub(super) fn speak(work: &Path, index: usize, text: &str, language: Language) -> Result<f64, VideoError> {
+pub(crate) fn speak(work: &Path, index: usize, text: &str, language: Language) -> Result<f64, VideoError> {
     let (voice, speed) = match language {
         Language::English => ("en-us", "155"),
         Language::Vietnamese => ("vi", "145"),

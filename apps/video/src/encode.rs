@@ -1,27 +1,26 @@
 //! All scenes become one file that every browser plays.
-//!
-//! Knows: ffmpeg's encoder, ffprobe, WebVTT. Does not know: how scenes are made.
 
 use std::{fmt::Write as _, path::Path};
 
 use serde::Deserialize;
 
-use super::{
-    Scene,
+use crate::{
     programs::{VideoError, ffmpeg, run},
+    speech::Scene,
 };
 
 /// What came out.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Made {
-    pub(super) duration_s: f64,
-    pub(super) size_bytes: u64,
-    pub(super) width: u32,
-    pub(super) height: u32,
+pub(crate) struct Made {
+    pub(crate) duration_s: f64,
+    pub(crate) size_bytes: u64,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
 }
 
-/// Encodes the clips in their order: H.264 and AAC, with the index at the front, so that it plays while it loads.
-pub(super) fn encode(
+/// Encodes the clips in their order: H.264 and AAC, with the index at the front, so that it plays while it
+/// loads.
+pub(crate) fn encode(
     work: &Path,
     count: usize,
     whole_s: f64,
@@ -76,7 +75,7 @@ struct Format {
 }
 
 /// Looks at the file as somebody else would.
-pub(super) fn probe(video: &Path) -> Result<Made, VideoError> {
+pub(crate) fn probe(video: &Path) -> Result<Made, VideoError> {
     let (folder, name) =
         (video.parent().unwrap_or(Path::new(".")), video.file_name().unwrap_or_default().to_string_lossy());
     let arguments = [
@@ -108,7 +107,7 @@ fn read(found: &str) -> Option<Made> {
 }
 
 /// The words with their times: WebVTT.
-pub(super) fn captions(scenes: &[Scene]) -> String {
+pub(crate) fn captions(scenes: &[Scene]) -> String {
     let mut text = "WEBVTT\n".to_owned();
     let mut at = 0.0;
     for scene in scenes {

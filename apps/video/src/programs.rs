@@ -1,6 +1,4 @@
 //! The programs a video needs, and what goes wrong with them.
-//!
-//! Knows: their names, where fonts lie. Does not know: what they are told.
 
 use std::{
     io::{self, BufRead as _, BufReader, Read as _},
@@ -8,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::command::programs::{find, missing};
+use crate::text::cut;
 
 /// What is needed: the program, and the package that has it.
 const NEEDED: [(&str, &str); 3] = [("espeak-ng", "espeak-ng"), ("ffmpeg", "ffmpeg"), ("ffprobe", "ffmpeg")];
@@ -27,7 +25,7 @@ const WORDS_MAX: usize = 600;
 
 /// Why there is no video.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum VideoError {
+pub enum VideoError {
     /// Programs are not there.
     #[error("{0}")]
     Missing(String),
@@ -55,9 +53,11 @@ pub(super) enum VideoError {
 }
 
 /// All of them are there, or those that are not are named at once.
-pub(super) fn check() -> Result<(), VideoError> {
-    let search = std::env::var("PATH").unwrap_or_default();
-    let absent: Vec<_> = NEEDED.iter().filter(|(program, _)| find(program, &search).is_none()).collect();
+pub(crate) fn check() -> Result<(), VideoError> {
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let there =
+        |program: &str| std::env::split_paths(&search).any(|folder| is_executable(&folder.join(program)));
+    let absent: Vec<_> = NEEDED.iter().filter(|(program, _)| !there(program)).collect();
     match absent.as_slice() {
         [] => Ok(()),
         [(program, _)] => Err(VideoError::Missing(missing(program))),
@@ -74,13 +74,26 @@ pub(super) fn check() -> Result<(), VideoError> {
     }
 }
 
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
+
+/// What a person needs to hear when a program is not there.
+fn missing(program: &str) -> String {
+    let package = NEEDED.iter().find(|(name, _)| *name == program).map_or(program, |(_, package)| package);
+    format!(
+        "the program {program} is not installed; install it on the server (Debian: apt install {package}) and retry"
+    )
+}
+
 /// A font for the captions.
-pub(super) fn font() -> Result<PathBuf, VideoError> {
+pub(crate) fn font() -> Result<PathBuf, VideoError> {
     FONTS.iter().map(PathBuf::from).find(|font| font.is_file()).ok_or(VideoError::NoFont)
 }
 
 /// Runs a program in a folder and gives what it wrote.
-pub(super) fn run(program: &'static str, folder: &Path, arguments: &[&str]) -> Result<String, VideoError> {
+pub(crate) fn run(program: &'static str, folder: &Path, arguments: &[&str]) -> Result<String, VideoError> {
     let mut command = Command::new(program);
     let output = command.args(arguments).current_dir(folder).stdin(Stdio::null()).output();
     let output = output.map_err(|error| not_started(program, &error))?;
@@ -91,7 +104,7 @@ pub(super) fn run(program: &'static str, folder: &Path, arguments: &[&str]) -> R
 }
 
 /// Runs ffmpeg in a folder; what it has done so far is told as a share of `whole_s` seconds.
-pub(super) fn ffmpeg(
+pub(crate) fn ffmpeg(
     folder: &Path,
     arguments: &[&str],
     whole_s: f64,
@@ -138,5 +151,5 @@ fn not_started(program: &'static str, error: &io::Error) -> VideoError {
 fn failed(program: &'static str, status: &str, words: &str) -> VideoError {
     let words = words.trim();
     let words = if words.is_empty() { "it said nothing" } else { words };
-    VideoError::Failed { program, status: status.to_owned(), words: crate::command::cut(words, WORDS_MAX) }
+    VideoError::Failed { program, status: status.to_owned(), words: cut(words, WORDS_MAX) }
 }

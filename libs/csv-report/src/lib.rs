@@ -1,0 +1,42 @@
+//! A report of a CSV file, step by step: each step is a function over the file that needs bounded memory
+//! however long the file is.
+//!
+//! ```text
+//! checksum    the file's SHA-256                                      one pass over bytes
+//! dialect     encoding, delimiter, quote, header                      a sample, and one pass that checks UTF-8
+//! parse       every row is whole; else where it is not                one pass: [`parse`]
+//! validate    what each column holds                                  one pass: [`validate`]
+//! statistics  count, spread, top values, correlations, time series    one pass: [`statistics()`]
+//! charts      SVG of what statistics found                            memory only: [`charts`]
+//! render      one HTML page with everything in it                     memory only: [`render`]
+//! ```
+//!
+//! Invariants:
+//! - What the file holds is text on the page, never markup.
+//! - What is estimated is labelled so.
+
+mod bytes;
+mod chart;
+mod decode;
+mod dialect;
+mod inspect;
+mod kinds;
+mod numbers;
+mod page;
+mod series;
+mod source;
+mod statistics;
+mod step;
+mod tally;
+mod value;
+mod words;
+
+pub use bytes::checksum;
+pub use chart::{Charts, charts};
+pub use dialect::{Dialect, detect};
+pub use inspect::{Limits, Shape, parse};
+pub use kinds::{Column, validate};
+pub use page::{Facts, choose_language, render};
+pub use source::Source;
+pub use statistics::{Statistics, statistics};
+pub use step::{StepError, Ticker};

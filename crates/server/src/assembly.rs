@@ -5,7 +5,6 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anywire_app::{AppContext, Application};
-use anywire_emitters::{Emitters, Rules};
 use anywire_gateway::{
     Gateway, GatewayConfig, GatewayError, MAIN_LISTENER, MetricsCollector, ServeError, Tls, TlsError,
 };
@@ -16,6 +15,7 @@ use anywire_log::{
 };
 use anywire_monitor::{Monitor, MonitorConfig};
 use anywire_pipeline::{Pipeline, PipelineConfig};
+use anywire_redis_emitter::{Emitters, Rules};
 use anywire_store::{EmbeddedConfig, EmbeddedEngine};
 use axum::Router;
 use prometheus_client::registry::Registry;
@@ -111,7 +111,7 @@ pub enum StartError {
     Pipeline(#[from] anywire_pipeline::StartError),
     /// A setting of the emitters is not sound.
     #[error(transparent)]
-    Emitters(#[from] anywire_emitters::ConfigError),
+    Emitters(#[from] anywire_redis_emitter::ConfigError),
 }
 
 /// One server, assembled.

@@ -8,12 +8,12 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use anywire_emitters::RedisConfig;
 use anywire_gateway::GatewayConfig;
 use anywire_jobs::JobsConfig;
 use anywire_log::{ChannelPattern, Durability, Keep, Retention, RetentionRule};
 use anywire_monitor::MonitorConfig;
 use anywire_pipeline::PipelineConfig;
+use anywire_redis_emitter::RedisConfig;
 use serde::Deserialize;
 use toml::{Table, Value};
 

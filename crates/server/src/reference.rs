@@ -36,7 +36,7 @@ static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     Source::new(anywire_pipeline::CONFIG_SOURCE).add("PipelineConfig", "pipeline.", &mut settings);
     let text = "Publications that Socket.IO's emitters in other processes put into Redis.".into();
     settings.push(Setting { key: "socketio.redis".into(), text, section: true });
-    Source::new(anywire_emitters::CONFIG_SOURCE).add("RedisConfig", "socketio.redis.", &mut settings);
+    Source::new(anywire_redis_emitter::CONFIG_SOURCE).add("RedisConfig", "socketio.redis.", &mut settings);
     settings
 });
 

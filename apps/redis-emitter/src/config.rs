@@ -1,6 +1,4 @@
 //! What can be set for emitters in other processes.
-//!
-//! Knows: names, defaults, what fits together. Does not know: Redis.
 
 use anywire_log::{Channel, ChannelError};
 use serde::Deserialize;
@@ -9,20 +7,25 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RedisConfig {
-    /// The Redis to listen to: `redis://user:password@host:6379/0`, or `redis+unix:///run/redis/redis.sock`. Default none: nobody listens.
+    /// The Redis to listen to: `redis://user:password@host:6379/0`, or `redis+unix:///run/redis/redis.sock`.
+    /// Default none: nobody listens.
     pub url: Option<String>,
-    /// What `@socket.io/redis-emitter` was given as `key`. Default `socket.io`; an empty text listens to none of them.
+    /// What `@socket.io/redis-emitter` was given as `key`. Default `socket.io`; an empty text listens to none
+    /// of them.
     pub emitter_key: String,
-    /// What python-socketio's `RedisManager` was given as `channel`. Default `socketio`; an empty text listens to none of them.
+    /// What python-socketio's `RedisManager` was given as `channel`. Default `socketio`; an empty text
+    /// listens to none of them.
     pub python_channel: String,
-    /// The channel an event for a room is published to; `{room}` and `{namespace}` stand for names. Default `{room}`.
+    /// The channel an event for a room is published to; `{room}` and `{namespace}` stand for names. Default
+    /// `{room}`.
     pub room_channel: String,
-    /// The channel an event without a room is published to; `{namespace}` stands for the name. Default `broadcast:{namespace}`.
+    /// The channel an event without a room is published to; `{namespace}` stands for the name. Default
+    /// `broadcast:{namespace}`.
     pub broadcast_channel: String,
     /// How many rooms one event may name. Default 100; 1 to 10 000.
     pub rooms_max: usize,
-    /// The longest pause before connecting again, in milliseconds; the first is 100, each is twice the one before. Default 10 000; 100 to
-    /// 600 000.
+    /// The longest pause before connecting again, in milliseconds; the first is 100, each is twice the one
+    /// before. Default 10 000; 100 to 600 000.
     pub retry_ms_max: u32,
 }
 

@@ -1,18 +1,18 @@
 //! Publications that Socket.IO's emitters in other processes put into Redis.
 //!
-//! A Node back end with `@socket.io/redis-emitter`, or a Flask one with python-socketio's write-only `RedisManager`, publishes its
-//! events into Redis and expects Socket.IO servers to listen there. This crate listens, reads both formats and appends what they say
-//! to the log: a room becomes a channel. From there every transport delivers it.
+//! A Node back end with `@socket.io/redis-emitter`, or a Flask one with python-socketio's write-only
+//! `RedisManager`, publishes its events into Redis and expects Socket.IO servers to listen there. This crate
+//! listens, reads both formats and appends what they say to the log: a room becomes a channel. From there
+//! every transport delivers it.
 //!
 //! ```text
 //!  Redis ──▶ listen (a thread that blocks) ──bounded──▶ append: decode, batch, retry ──▶ log
 //!               └ node: MessagePack  └ python: JSON, pickle without execution
 //! ```
 //!
-//! Knows: Redis' channels, the emitters' formats. Does not know: Socket.IO's wire, transports, who reads.
-//!
 //! Invariants:
-//! - What was read from Redis is appended or counted as refused; while the log cannot take it, nothing more is read.
+//! - What was read from Redis is appended or counted as refused; while the log cannot take it, nothing more
+//!   is read.
 //! - No message can make this process run anything: pickled data is read by a reader that knows values only.
 
 // Without Redis nothing comes in, and nobody asks what it would mean.
@@ -58,7 +58,8 @@ pub struct Emitters {
 }
 
 impl Emitters {
-    /// Checks the settings. Nothing is connected before [`Application::run`], and nothing at all without an address.
+    /// Checks the settings. Nothing is connected before [`Application::run`], and nothing at all without an
+    /// address.
     ///
     /// # Errors
     /// [`ConfigError`] names the setting.

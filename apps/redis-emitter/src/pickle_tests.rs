@@ -1,6 +1,4 @@
 //! Pickles as Python 3.11 writes them, and pickles as somebody with bad intentions would.
-//!
-//! Knows: bytes that `pickle.dumps` made. Does not know: what reads them in the server.
 
 use super::*;
 

@@ -1,8 +1,9 @@
 //! Pickled plain values, read without running anything.
 //!
-//! python-socketio published pickled dictionaries before 5.14. A pickle is a program for a stack machine; unpickling it in Python may
-//! call any function. This reader knows the instructions that put plain values together — none, booleans, numbers, texts, bytes,
-//! lists, tuples, dictionaries — and refuses every other one by its number. There is nothing it could call.
+//! python-socketio published pickled dictionaries before 5.14. A pickle is a program for a stack machine;
+//! unpickling it in Python may call any function. This reader knows the instructions that put plain values
+//! together — none, booleans, numbers, texts, bytes, lists, tuples, dictionaries — and refuses every other
+//! one by its number. There is nothing it could call.
 //!
 //! ```text
 //!  80 04                    protocol          8c 04 'news'   a short text        94      remember it
@@ -10,11 +11,9 @@
 //!  28 … 75                  mark … set items  4b 01          a small number      2e      the end
 //! ```
 //!
-//! Knows: Python's `pickletools`, protocols 2 to 5. Does not know: what the values mean.
-//!
 //! Invariants:
-//! - Work and memory are bounded by the length of the input and `bytes_max`: what is remembered is copied on the budget, and
-//!   containers are not remembered at all (plain data never asks for one twice).
+//! - Work and memory are bounded by the length of the input and `bytes_max`: what is remembered is copied on
+//!   the budget, and containers are not remembered at all (plain data never asks for one twice).
 //! - Depth is bounded by [`DEPTH_MAX`].
 
 use std::collections::HashMap;
@@ -252,7 +251,8 @@ impl<'a> Machine<'a> {
             Some(_) => None,
             None => return Err(PickleError::Broken),
         };
-        // A remembered value is one copy more of it; each costs input to make, but one place may be taken over and over.
+        // A remembered value is one copy more of it; each costs input to make, but one place may be taken
+        // over and over.
         self.spend(value.as_ref())?;
         self.memo.insert(place, value);
         Ok(())

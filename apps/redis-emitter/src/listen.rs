@@ -1,9 +1,8 @@
 //! The connection to Redis: a thread that blocks, since then the socket itself bounds what is read.
 //!
-//! The library's asynchronous subscription puts messages into a queue without a bound; here nothing is read while the log cannot take
-//! it. What piles up then is Redis', which has a limit of its own (`client-output-buffer-limit pubsub`) and ends the connection.
-//!
-//! Knows: Redis' publish and subscribe. Does not know: what the messages mean.
+//! The library's asynchronous subscription puts messages into a queue without a bound; here nothing is read
+//! while the log cannot take it. What piles up then is Redis', which has a limit of its own
+//! (`client-output-buffer-limit pubsub`) and ends the connection.
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},

@@ -1,6 +1,5 @@
-//! From messages to the log: what waits is decoded and appended together, so that many messages share one sync.
-//!
-//! Knows: batches, when to try again. Does not know: Redis, the formats.
+//! From messages to the log: what waits is decoded and appended together, so that many messages share one
+//! sync.
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -58,7 +57,7 @@ fn decode(emitters: &Emitters, taken: &[Received], complaints: &mut Complaints) 
             Ok(new) => publications.extend(new),
             Err(refused) => {
                 emitters.metrics.refused.fetch_add(1, Relaxed);
-                complaints.note(message.source, &refused);
+                complaints.record(message.source, &refused);
             }
         }
     }
@@ -127,7 +126,7 @@ struct Complaints {
 }
 
 impl Complaints {
-    fn note(&mut self, source: Source, refused: &Refused) {
+    fn record(&mut self, source: Source, refused: &Refused) {
         if self.last.is_some_and(|last| last.elapsed() < COMPLAIN_EVERY) {
             self.unsaid += 1;
             return;

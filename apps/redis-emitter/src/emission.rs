@@ -1,6 +1,4 @@
 //! What an emitter said, and the publications it becomes.
-//!
-//! Knows: rooms, namespaces, which channels they are. Does not know: the formats it was said in.
 
 use std::{borrow::Cow, collections::HashSet};
 

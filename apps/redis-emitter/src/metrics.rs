@@ -1,6 +1,4 @@
 //! Figures for the metrics page, in the Prometheus text format.
-//!
-//! Knows: names and help texts. Does not know: who asks.
 
 use std::{
     fmt::Write,

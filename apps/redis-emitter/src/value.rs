@@ -1,9 +1,8 @@
 //! Values out of MessagePack and pickle, as the payload of an event.
 //!
-//! What JSON has no word for stands in the log as Socket.IO's own clients' events do: bytes within other data are
+//! What JSON has no word for stands in the log as Socket.IO's own clients' events do: bytes within other data
+//! are
 //! `{"$binary":"<base64>"}`, none or several arguments are `{"$args":[…]}`.
-//!
-//! Knows: how each kind of value looks in JSON, as `JSON.stringify` would write it. Does not know: whose values they are.
 
 use anywire_log::Payload;
 use base64::{Engine as _, prelude::BASE64_STANDARD};

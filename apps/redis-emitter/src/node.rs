@@ -6,9 +6,8 @@
 //!  message  [uid, {type, data: [event, …arguments], nsp}, {rooms, except, flags}]
 //! ```
 //!
-//! The message alone says what is meant; the channel's name repeats a part of it, for servers that have nobody in the room.
-//!
-//! Knows: this shape. Does not know: channels of the log.
+//! The message alone says what is meant; the channel's name repeats a part of it, for servers that have
+//! nobody in the room.
 
 use std::borrow::Cow;
 
@@ -94,8 +93,8 @@ mod tests {
 
     use super::*;
 
-    /// What emitter 5.1 wrote for `emitter.of("/chat").to("news").emit("news", {id: 1, d: new Date(1700000000123), f: 1.5,
-    /// neg: -3, big: 2 ** 40, t: true, n: null, l: ["a"]})`.
+    /// What emitter 5.1 wrote for `emitter.of("/chat").to("news").emit("news", {id: 1, d: new
+    /// Date(1700000000123), f: 1.5, neg: -3, big: 2 ** 40, t: true, n: null, l: ["a"]})`.
     const TO_A_ROOM: &str = "93a7656d697474657283a47479706502a46461746192a46e65777388a2696401a164d7ff1d5353006553f100a166cb3ff8000000000000a36e6567fda3626967cf0000010000000000a174c3a16ec0a16c91a161a36e7370a52f6368617483a5726f6f6d7391a46e657773a5666c61677380a665786365707490";
     /// The same for `emitter.volatile.emit("file", Buffer.from([1, 2, 3]))`.
     const BYTES: &str = "93a7656d697474657283a47479706502a46461746192a466696c65c403010203a36e7370a12f83a5726f6f6d7390a5666c61677381a8766f6c6174696c65c3a665786365707490";

@@ -4,10 +4,9 @@
 //!  {"method": "emit", "event": …, "data": …, "binary": …, "namespace": …, "room": …, "skip_sid": …, "callback": …, "host_id": …}
 //! ```
 //!
-//! Where `binary` stands, `data` is the list of arguments; with `"binary": true` it is a list of that list with placeholders in it and of
-//! each attachment in base64. In versions that do not send it, `data` is the one argument itself, or in a pickle a tuple of them.
-//!
-//! Knows: this shape. Does not know: channels of the log.
+//! Where `binary` stands, `data` is the list of arguments; with `"binary": true` it is a list of that list
+//! with placeholders in it and of each attachment in base64. In versions that do not send it, `data` is the
+//! one argument itself, or in a pickle a tuple of them.
 
 use std::borrow::Cow;
 
@@ -140,8 +139,8 @@ fn with_attachments(data: &RawValue) -> Result<Payload, Refused> {
     Ok(value::payload(&arguments)?)
 }
 
-/// Puts bytes where their placeholders stand, each once: copies of an attachment that many name would fill the memory. The depth is what the
-/// JSON parser lets through.
+/// Puts bytes where their placeholders stand, each once: copies of an attachment that many name would fill
+/// the memory. The depth is what the JSON parser lets through.
 fn put_back(value: &mut Value, attachments: &mut [Option<Vec<u8>>]) {
     if let Some(bytes) = placeholder(value).and_then(|number| attachments.get_mut(number)?.take()) {
         *value = Value::Binary(bytes);

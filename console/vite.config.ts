@@ -28,5 +28,6 @@ export default defineConfig({
   server: { host: "127.0.0.1", proxy, fs: { allow: [".", path("../clients/typescript")] } },
   preview: { host: "127.0.0.1", proxy, headers: { "Content-Security-Policy": policy } },
   build: { target: "es2022", chunkSizeWarningLimit: 400 },
-  test: { environment: "happy-dom", include: ["src/**/*.test.ts"], maxWorkers: 1 },
+  // A limit that only a hang reaches: these tests run beside the build of the server.
+  test: { environment: "happy-dom", include: ["src/**/*.test.ts"], maxWorkers: 1, testTimeout: 60_000 },
 });

@@ -1,8 +1,8 @@
 #!/bin/sh
 # A Kafka broker for tests and the demo: one node, KRaft, on 127.0.0.1 only.
 #
-#   broker.sh fetch            brings the broker by Maven into target/kafka (needs Java 17 and Maven, once for each version)
-#   broker.sh run DIR PORT     runs it over DIR on PORT and PORT+1 until it is killed; the process is the broker itself
+#   broker.sh fetch            brings the broker by Maven into target/kafka (needs both; once a version)
+#   broker.sh run DIR PORT     runs it over DIR on PORT and PORT+1 until it is killed, as this process
 #   broker.sh groups PORT ...  Kafka's own kafka-consumer-groups, as a witness
 #   broker.sh produce PORT ... Kafka's own kafka-producer-perf-test, which sends at an even rate
 set -eu

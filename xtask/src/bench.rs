@@ -1,13 +1,11 @@
 //! `cargo xtask bench`: builds what is measured and what measures, brings the peers, runs.
-//!
-//! Knows: how the bench is started. Does not know: what it measures.
 
 use std::process::Command;
 
 use crate::{
     Failure, npm,
     process::{self, Group},
-    workspace,
+    ship, workspace,
 };
 
 const BENCHES: [&str; 4] = ["fanout", "jitter", "publish", "churn"];
@@ -21,7 +19,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     if let Some(unknown) = names.iter().find(|name| !BENCHES.contains(name)) {
         return Err(format!("there is no bench {unknown:?}; there are {}", BENCHES.join(", ")));
     }
-    build()?;
+    println!("building the server as it is shipped, and the bench");
+    ship::build(true)?;
     peers();
     for name in names {
         one(name, arguments)?;
@@ -29,19 +28,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Each benchmark, small: it must run and print its table. Needs what a release build makes.
+/// Each benchmark, small: it must run and print its table. Needs what [`ship::build`] makes.
 pub(crate) fn smoke() -> Result<(), Failure> {
     for name in BENCHES {
         one(name, &["--smoke".to_owned()])?;
     }
     Ok(())
-}
-
-fn build() -> Result<(), Failure> {
-    println!("building the server and the bench (cargo build --release)");
-    let mut cargo = Command::new(workspace::cargo());
-    cargo.args(["build", "--release", "-p", "anywire", "-p", "anywire-bench"]).current_dir(workspace::root());
-    finish(&mut cargo, "cargo build")
 }
 
 /// Brings the peers that can be had; one that cannot is named.
@@ -61,9 +53,9 @@ fn one(name: &str, arguments: &[String]) -> Result<(), Failure> {
     let folder = workspace::target().join("bench");
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let json = folder.join(format!("{name}.json"));
-    let mut bench = Command::new(workspace::release("anywire-bench"));
+    let mut bench = Command::new(workspace::built("release", "anywire-bench"));
     bench.arg(name).arg("--json").arg(&json).args(arguments).current_dir(workspace::root());
-    bench.env("ANYWIRE_BIN", workspace::release("anywire"));
+    bench.env("ANYWIRE_BIN", workspace::shipped("anywire"));
     finish(&mut bench, name)?;
     println!("written: {}", json.display());
     Ok(())

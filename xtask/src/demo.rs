@@ -1,6 +1,4 @@
 //! `cargo xtask demo`: from a fresh clone to an open console with real data in it.
-//!
-//! Knows: what is built, in which order, and what a person wants to be told meanwhile. Does not know: what the server does.
 
 mod feed;
 mod kafka;

@@ -1,6 +1,4 @@
 //! One HTTP request to a server on this machine.
-//!
-//! Knows: HTTP/1.1 with `Content-Length` and chunks, one request a connection. Does not know: TLS, redirects, names.
 
 use std::{
     io::{Read, Write},

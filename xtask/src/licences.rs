@@ -1,8 +1,6 @@
 //! The licence and the source of every dependency are among those that `deny.toml` allows.
 //!
 //! `cargo deny` says the same, and more; but it takes minutes to build, and this must hold everywhere.
-//!
-//! Knows: `cargo metadata`, SPDX expressions, one list of `deny.toml`. Does not know: advisories, what a licence demands.
 
 use std::{collections::BTreeSet, process::Command};
 

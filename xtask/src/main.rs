@@ -1,6 +1,4 @@
 //! `cargo xtask`: the one entry point for people and CI.
-//!
-//! Knows: which commands there are. Does not know: how any of them works.
 
 mod bench;
 mod demo;
@@ -8,12 +6,15 @@ mod http;
 mod licences;
 mod npm;
 mod process;
+mod ship;
 mod test;
 mod tidy;
 mod tools;
 mod workspace;
 
 use std::process::ExitCode;
+
+use test::Scope;
 
 /// What a command ends with when it does not succeed: a message for a person.
 type Failure = String;
@@ -29,15 +30,17 @@ usage: cargo xtask COMMAND [OPTIONS]
              --no-open          do not open a browser
              --no-feed          publish nothing and upload nothing
              --kafka            with a Kafka broker beside it (needs Java and Maven, or docker compose): the pipeline reads its topics
-  test     runs every test there is, in order, and ends with `N passed, N failed`
+  check    format, lints, house rules, licences and unit tests: what answers within minutes
+  test     runs every test there is and ends with `N passed, N failed`; both take
              --list             names the stages
-             --only NAME        runs one stage (may be repeated; also NAME,NAME)
-             --fail-fast        stops at the first stage that fails
+             --only NAME        runs one stage and the build that it needs (may be repeated; also NAME,NAME)
+             --fail-fast        starts nothing more once a stage has failed
   tidy     checks the sources against STYLE.md, ARCHITECTURE.md and PROTOCOL.md
              --verbose          also names the longest files and functions
              --wide             also names what xtask/ratchet.txt still allows
              --ratchet          lowers the numbers of xtask/ratchet.txt to what is true now
-  bench    builds the server and the bench in release mode and runs one: fanout, jitter, publish, churn
+  ship     builds the program as it is shipped: target/shipped/anywire, its debug lines in anywire.debug
+  bench    builds the program as it is shipped and the bench, and runs one: fanout, jitter, publish, churn
              NAME [ARGS…]       without NAME all of them run; JSON goes to target/bench/
              --smoke            small numbers: shows that it runs, measures nothing
   help     this text
@@ -59,8 +62,11 @@ fn main() -> ExitCode {
             Ok(())
         }
         "demo" => demo::run(&arguments),
-        "test" => test::run(&arguments),
+        "check" => test::run(Scope::Check, &arguments),
+        "test" => test::run(Scope::Everything, &arguments),
+        "stage" => test::stage(&arguments),
         "tidy" => tidy::run(&arguments),
+        "ship" => ship::build(false),
         "bench" => bench::run(&arguments),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

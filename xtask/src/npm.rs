@@ -1,6 +1,4 @@
 //! The packages of the parts that are written in TypeScript.
-//!
-//! Knows: how npm is called. Does not know: what the packages are for.
 
 use std::process::Command;
 
@@ -17,4 +15,11 @@ pub(crate) fn ci(folder: &str) -> Result<(), Failure> {
 /// Installs only where nothing is installed: an earlier stage may have done it.
 pub(crate) fn ready(folder: &str) -> Result<(), Failure> {
     if workspace::root().join(folder).join("node_modules").is_dir() { Ok(()) } else { ci(folder) }
+}
+
+/// One of a package's scripts.
+pub(crate) fn script(folder: &str, name: &str) -> Command {
+    let mut command = Command::new("npm");
+    command.args(["run", "--silent", name]).current_dir(workspace::root().join(folder));
+    command
 }

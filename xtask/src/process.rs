@@ -1,10 +1,11 @@
-//! Child processes: each in a group of its own, so that Ctrl-C ends everything that was started and nothing else.
-//!
-//! Knows: groups, signals, pipes. Does not know: what is run.
+//! Child processes: each in a group of its own, so that Ctrl-C ends everything that was started and nothing
+//! else.
 
 use std::{
+    fs::File,
     io::{self, BufRead, BufReader, Read, Write},
     os::unix::process::CommandExt,
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex, OnceLock,
@@ -146,34 +147,65 @@ pub(crate) struct Finished {
 
 /// Runs a command whose output passes through to ours and is kept as well.
 pub(crate) fn tee(command: &mut Command) -> Result<Finished, Failure> {
+    capture(command, Sink { through: true, file: None })
+}
+
+/// Runs a command whose output goes into a file as it comes, and is kept. It passes through to ours if that
+/// is wanted.
+pub(crate) fn record(command: &mut Command, file: &Path, through: bool) -> Result<Finished, Failure> {
+    let opened = File::create(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    capture(command, Sink { through, file: Some(opened) })
+}
+
+/// Where lines go beside the text that is kept.
+struct Sink {
+    through: bool,
+    file: Option<File>,
+}
+
+impl Sink {
+    /// A reader of ours that went away, or a full disk, is no reason to end the command.
+    fn write(&self, line: &[u8]) {
+        if self.through {
+            let mut out = io::stdout().lock();
+            let _closed = out.write_all(line).and_then(|()| out.flush());
+        }
+        if let Some(mut file) = self.file.as_ref() {
+            let _full = file.write_all(line);
+        }
+    }
+}
+
+fn capture(command: &mut Command, sink: Sink) -> Result<Finished, Failure> {
     let kept = Arc::new(Mutex::new(String::new()));
+    let mut reminder = sink.through.then(|| Reminder::new(&kept));
+    let sink = Arc::new(sink);
     let mut group = Group::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     let streams: [Option<Box<dyn Read + Send>>; 2] = [
         group.child.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>),
         group.child.stderr.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>),
     ];
+    let streams = streams.into_iter().flatten();
     let copiers: Vec<_> =
-        streams.into_iter().flatten().map(|stream| copy_lines(stream, Arc::clone(&kept))).collect();
+        streams.map(|stream| copy_lines(stream, Arc::clone(&kept), Arc::clone(&sink))).collect();
     let started = Instant::now();
-    let mut reminder = Reminder::new(&kept);
-    let status = group.wait(|| reminder.tick(started))?;
+    let ended = group.wait(|| reminder.iter_mut().for_each(|reminder| reminder.tick(started)));
     // What a daemon left behind still holds the pipes: it ends with the command that started it.
     group.signal(Signal::KILL);
     for copier in copiers {
         let _panicked = copier.join();
     }
+    let status = ended?;
     let output = std::mem::take(&mut *kept.lock().expect("no copier panics while it holds the text"));
     Ok(Finished { success: status.success(), code: status.code(), output })
 }
 
-fn copy_lines(stream: Box<dyn Read + Send>, kept: Arc<Mutex<String>>) -> JoinHandle<()> {
+fn copy_lines(stream: Box<dyn Read + Send>, kept: Arc<Mutex<String>>, sink: Arc<Sink>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut reader = BufReader::new(stream);
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
-            let mut out = io::stdout().lock();
-            // A reader of ours that went away is no reason to end the command.
-            let _closed = out.write_all(&line).and_then(|()| out.flush());
+            sink.write(&line);
             if let Ok(mut kept) = kept.lock() {
                 kept.push_str(&String::from_utf8_lossy(&line));
             }
@@ -238,6 +270,16 @@ mod tests {
         let mut lines: Vec<_> = done.output.lines().collect();
         lines.sort_unstable();
         assert_eq!(lines, ["one", "two"]);
+    }
+
+    #[test]
+    fn what_is_recorded_is_in_the_file_and_kept() {
+        let file = std::env::temp_dir().join(format!("anywire-xtask-{}.log", std::process::id()));
+        let done = record(Command::new("sh").args(["-c", "echo one; echo two >&2"]), &file, false);
+        let written = std::fs::read_to_string(&file).expect("the file is there");
+        std::fs::remove_file(&file).expect("it is ours");
+        assert_eq!(written.lines().count(), 2);
+        assert_eq!(done.expect("sh starts").output.len(), written.len());
     }
 
     #[test]

@@ -1,22 +1,35 @@
-//! `cargo xtask test`: every test there is, one stage after the other, and one table at the end.
-//!
-//! Knows: the stages and their order. Does not know: what a test tests.
+//! `cargo xtask check` and `cargo xtask test`: stages in lanes side by side, one table at the end, and the
+//! time of each kept.
 
+mod lanes;
 mod stages;
 mod tally;
+mod times;
 
 use std::{
     collections::BTreeSet,
+    path::PathBuf,
+    process::Command,
     time::{Duration, Instant},
 };
+
+use serde_json::{Value, json};
 
 use crate::{
     Failure,
     process::{self, elapsed},
-    tools,
+    tools, workspace,
 };
 use stages::{Stage, Trouble, stages};
 use tally::Tally;
+
+/// What is run unless stages are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// What answers within minutes: no server is started.
+    Check,
+    Everything,
+}
 
 /// How a stage went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +40,7 @@ enum Verdict {
     Missing(String),
 }
 
+#[derive(Debug, Clone)]
 struct Outcome {
     name: &'static str,
     verdict: Verdict,
@@ -42,35 +56,33 @@ struct Options {
 }
 
 /// Runs the stages and answers whether all of them passed.
-pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+pub(crate) fn run(scope: Scope, arguments: &[String]) -> Result<(), Failure> {
     let options = parse(arguments)?;
     let all = stages();
+    let chosen = chosen(&all, scope, &options.only)?;
     if options.list {
-        for stage in &all {
-            println!("{:<12} {}", stage.name, stage.what);
+        for stage in &chosen {
+            println!("{:<12} {:<5} {}", stage.name, stage.lane.name(), stage.what);
         }
         return Ok(());
     }
-    if let Some(unknown) = options.only.iter().find(|name| !all.iter().any(|stage| stage.name == **name)) {
-        return Err(format!("there is no stage {unknown:?}; `cargo xtask test --list` names them"));
-    }
-    let chosen: Vec<&Stage> = all
-        .iter()
-        .filter(|stage| options.only.is_empty() || options.only.iter().any(|name| name == stage.name))
-        .collect();
     let started = Instant::now();
-    let mut outcomes = Vec::new();
-    for (index, stage) in chosen.iter().enumerate() {
-        println!("\n━━ {} of {}: {} · {}", index + 1, chosen.len(), stage.name, stage.what);
-        let outcome = run_stage(stage, &allowed());
-        let failed = matches!(outcome.verdict, Verdict::Failed(_));
-        println!("── {}: {}, {}", stage.name, describe(&outcome), elapsed(outcome.time));
-        outcomes.push(outcome);
-        if process::interrupted() || (failed && options.fail_fast) {
-            break;
-        }
-    }
-    summary(&outcomes, chosen.len(), started.elapsed())
+    let logs = logs()?;
+    let mut outcomes = vec![ensure_tools(&chosen)];
+    let alone = chosen.iter().all(|stage| stage.lane == chosen[0].lane);
+    outcomes.extend(lanes::run(&chosen, options.fail_fast, alone, |stage| child(stage, &logs, alone)));
+    let name = if scope == Scope::Check { "check" } else { "test" };
+    times::write(name, &outcomes, started.elapsed())?;
+    summary(&outcomes, chosen.len() + 1, started.elapsed())
+}
+
+/// Runs one stage in this process: what the lanes start.
+pub(crate) fn stage(arguments: &[String]) -> Result<(), Failure> {
+    let all = stages();
+    let stage = all.iter().find(|stage| arguments.first().is_some_and(|name| name == stage.name));
+    let outcome = run_stage(stage.ok_or("there is no such stage")?, &allowed());
+    let file = result_file(outcome.name);
+    std::fs::write(&file, outcome.json().to_string()).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 fn parse(arguments: &[String]) -> Result<Options, Failure> {
@@ -87,14 +99,25 @@ fn parse(arguments: &[String]) -> Result<Options, Failure> {
             other => match other.strip_prefix("--only=") {
                 Some(names) => options.only.extend(names.split(',').map(str::to_owned)),
                 None => {
-                    return Err(format!(
-                        "test does not know {other:?}; it knows --list, --only NAME, --fail-fast"
-                    ));
+                    return Err(format!("{other:?} is unknown; there are --list, --only NAME, --fail-fast"));
                 }
             },
         }
     }
     Ok(options)
+}
+
+/// The stages that are named, with those whose programs they run; all of the scope if none is named.
+fn chosen<'a>(all: &'a [Stage], scope: Scope, only: &[String]) -> Result<Vec<&'a Stage>, Failure> {
+    if let Some(unknown) = only.iter().find(|name| !all.iter().any(|stage| stage.name == **name)) {
+        return Err(format!("there is no stage {unknown:?}; `cargo xtask test --list` names them"));
+    }
+    let named = |stage: &Stage| match only {
+        [] => scope == Scope::Everything || stage.quick,
+        names => names.iter().any(|name| name == stage.name),
+    };
+    let used: Vec<&str> = all.iter().filter(|stage| named(stage)).filter_map(|stage| stage.uses).collect();
+    Ok(all.iter().filter(|stage| named(stage) || used.contains(&stage.name)).collect())
 }
 
 /// What may be missing: what the user says, and what nobody has to have.
@@ -105,20 +128,87 @@ fn allowed() -> BTreeSet<String> {
     names.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
 }
 
+/// Finds or installs what the stages need, before any of them starts.
+fn ensure_tools(chosen: &[&Stage]) -> Outcome {
+    println!("━━ tools · the programs that the stages need");
+    let started = Instant::now();
+    let wanted: BTreeSet<&str> = chosen.iter().flat_map(|stage| stage.needs).copied().collect();
+    let allowed = allowed();
+    let missing: Vec<String> =
+        tools::ensure(&wanted).into_iter().filter(|tool| !allowed.contains(tool)).collect();
+    let done = if missing.is_empty() { Ok(()) } else { Err(Trouble::Missing(missing.join(", "))) };
+    let outcome = judged("tools", done, Tally::default(), &allowed, started);
+    println!("── tools: {}, {}", describe(&outcome), elapsed(outcome.time));
+    outcome
+}
+
+/// A stage in a process of its own, so that stages may run side by side and none takes the others along.
+fn child(stage: &Stage, logs: &std::path::Path, through: bool) -> Outcome {
+    let started = Instant::now();
+    if through {
+        println!("\n━━ {} · {}", stage.name, stage.what);
+    }
+    // What an earlier run said must not speak for this one.
+    let _absent = std::fs::remove_file(result_file(stage.name));
+    let done = std::env::current_exe().map_err(|error| format!("xtask does not know itself: {error}"));
+    let done = done.and_then(|xtask| {
+        let mut command = Command::new(xtask);
+        process::record(
+            command.args(["stage", stage.name]),
+            &logs.join(format!("{}.log", stage.name)),
+            through,
+        )
+    });
+    let told = std::fs::read_to_string(result_file(stage.name)).ok();
+    let told = told.and_then(|text| Outcome::read(stage.name, &serde_json::from_str(&text).ok()?));
+    let outcome = told.unwrap_or_else(|| {
+        let message = done.as_ref().map_or_else(String::clone, |_| "it ended without a word".to_owned());
+        Outcome::failed(stage.name, message)
+    });
+    let outcome = Outcome { time: started.elapsed(), ..outcome };
+    if !through {
+        let output = done.map_or_else(|message| format!("{message}\n"), |done| done.output);
+        print!("\n━━ {} · {}\n{output}", stage.name, stage.what);
+    }
+    println!("── {}: {}, {}", stage.name, describe(&outcome), elapsed(outcome.time));
+    outcome
+}
+
+fn logs() -> Result<PathBuf, Failure> {
+    let folder = workspace::target().join("stages");
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(folder)
+}
+
+fn result_file(stage: &str) -> PathBuf {
+    workspace::target().join("stages").join(format!("{stage}.json"))
+}
+
 fn run_stage(stage: &Stage, allowed: &BTreeSet<String>) -> Outcome {
     let started = Instant::now();
     let missing: Vec<&str> = stage.needs.iter().filter(|tool| !tools::present(tool)).copied().collect();
     let mut tally = Tally::default();
     let done =
         if missing.is_empty() { (stage.run)(&mut tally) } else { Err(Trouble::Missing(missing.join(", "))) };
-    // A stage that counts nothing is one test; one that failed beside its tests is one more.
+    judged(stage.name, done, tally, allowed, started)
+}
+
+/// What a stage's end and its count mean. One that counts nothing is one test; one that failed beside its
+/// tests is one more.
+fn judged(
+    name: &'static str,
+    done: Result<(), Trouble>,
+    mut tally: Tally,
+    allowed: &BTreeSet<String>,
+    started: Instant,
+) -> Outcome {
     let verdict = match done {
         Ok(()) if tally.failed == 0 => {
             tally.passed = tally.passed.max(1);
             Verdict::Passed
         }
         Ok(()) => Verdict::Failed("tests failed".to_owned()),
-        Err(Trouble::Missing(what)) if excused(stage.name, &what, allowed) => Verdict::Missing(what),
+        Err(Trouble::Missing(what)) if excused(name, &what, allowed) => Verdict::Missing(what),
         Err(trouble) => {
             tally.failed = tally.failed.max(1);
             Verdict::Failed(match trouble {
@@ -127,12 +217,45 @@ fn run_stage(stage: &Stage, allowed: &BTreeSet<String>) -> Outcome {
             })
         }
     };
-    Outcome { name: stage.name, verdict, tally, time: started.elapsed() }
+    Outcome { name, verdict, tally, time: started.elapsed() }
 }
 
 /// Whether the user accepts that a stage does not run: its own name, or all that is missing, is allowed.
 fn excused(stage: &str, missing: &str, allowed: &BTreeSet<String>) -> bool {
     allowed.contains(stage) || missing.split(", ").all(|tool| allowed.contains(tool))
+}
+
+impl Outcome {
+    /// A stage that could not tell by itself.
+    fn failed(name: &'static str, message: String) -> Self {
+        let tally = Tally { passed: 0, failed: 1 };
+        Self { name, verdict: Verdict::Failed(message), tally, time: Duration::ZERO }
+    }
+
+    fn json(&self) -> Value {
+        let (verdict, message) = match &self.verdict {
+            Verdict::Passed => ("passed", ""),
+            Verdict::Failed(message) => ("failed", message.as_str()),
+            Verdict::Missing(message) => ("missing", message.as_str()),
+        };
+        json!({
+            "stage": self.name, "seconds": (self.time.as_secs_f64() * 10.0).round() / 10.0, "verdict": verdict,
+            "message": message, "passed": self.tally.passed, "failed": self.tally.failed,
+        })
+    }
+
+    /// The reverse of [`Outcome::json`], but for the time.
+    fn read(name: &'static str, value: &Value) -> Option<Self> {
+        let message = value["message"].as_str()?.to_owned();
+        let verdict = match value["verdict"].as_str()? {
+            "passed" => Verdict::Passed,
+            "failed" => Verdict::Failed(message),
+            "missing" => Verdict::Missing(message),
+            _ => return None,
+        };
+        let tally = Tally { passed: value["passed"].as_u64()?, failed: value["failed"].as_u64()? };
+        Some(Self { name, verdict, tally, time: Duration::ZERO })
+    }
 }
 
 fn describe(outcome: &Outcome) -> String {
@@ -166,7 +289,7 @@ mod tests {
     }
 
     fn stage(run: fn(&mut Tally) -> Result<(), Trouble>, needs: &'static [&'static str]) -> Stage {
-        Stage { name: "a", what: "", needs, run }
+        Stage::new("a", stages::Lane::Rust, "", run).needs(needs)
     }
 
     #[test]
@@ -207,6 +330,39 @@ mod tests {
         let outcome = run_stage(&needing, &BTreeSet::from(["no-such-program-anywhere".to_owned()]));
         assert!(matches!(outcome.verdict, Verdict::Missing(_)));
         assert_eq!(outcome.tally, Tally::default());
+    }
+
+    #[test]
+    fn a_stage_that_is_named_brings_what_it_runs() {
+        let all = stages();
+        let names = |scope, only: &str| -> Vec<&str> {
+            let chosen = chosen(&all, scope, &words(only)).expect("known stages");
+            chosen.into_iter().map(|stage| stage.name).collect()
+        };
+        assert_eq!(names(Scope::Everything, "conformance"), ["build", "conformance"]);
+        assert_eq!(names(Scope::Everything, "tidy"), ["tidy"]);
+        assert_eq!(names(Scope::Everything, "").len(), all.len());
+        let check = names(Scope::Check, "");
+        assert!(
+            check.contains(&"clippy") && check.contains(&"console") && !check.contains(&"e2e"),
+            "{check:?}"
+        );
+        assert!(chosen(&all, Scope::Check, &words("tyds")).is_err());
+    }
+
+    #[test]
+    fn what_a_stage_tells_is_read_back() {
+        for verdict in [
+            Verdict::Passed,
+            Verdict::Failed("tests failed".to_owned()),
+            Verdict::Missing("nginx".to_owned()),
+        ] {
+            let tally = Tally { passed: 7, failed: 2 };
+            let told = Outcome { name: "a", verdict, tally, time: Duration::ZERO };
+            let read = Outcome::read("a", &told.json()).expect("it is whole");
+            assert_eq!((read.verdict, read.tally), (told.verdict, told.tally));
+        }
+        assert!(Outcome::read("a", &json!({ "verdict": "passed" })).is_none());
     }
 
     #[test]

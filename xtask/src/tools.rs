@@ -1,8 +1,9 @@
 //! The programs the tests need beside cargo: found, installed where that is possible, named where it is not.
-//!
-//! Knows: Debian's package names, how a person gets each tool. Does not know: what the tests do with them.
 
-use std::process::{Command, Stdio};
+use std::{
+    collections::BTreeSet,
+    process::{Command, Stdio},
+};
 
 use crate::{Failure, process, workspace};
 
@@ -12,13 +13,17 @@ pub(crate) struct Tool {
     pub(crate) name: &'static str,
     /// Any of these in the search path means that it is there.
     programs: &'static [&'static str],
-    /// Arguments with which it succeeds if it is new and whole enough. None where it is enough that it is there.
+    /// Arguments with which it succeeds if it is new and whole enough. None where it is enough that it is
+    /// there.
     proof: &'static [&'static str],
     /// What brings it on Debian.
     packages: &'static [&'static str],
     /// How to get it elsewhere.
     elsewhere: &'static str,
 }
+
+/// Parts of the Rust toolchain, which rustup brings.
+const COMPONENTS: [&str; 2] = ["rustfmt", "clippy"];
 
 /// Checked with where it is installed; nobody has to have it.
 pub(crate) const CARGO_DENY: &str = "cargo-deny";
@@ -128,10 +133,11 @@ pub(crate) const TOOLS: &[Tool] = &[
     },
 ];
 
-/// Whether a program is there, new and whole enough if it is one of [`TOOLS`].
+/// Whether a program or a part of the toolchain is there, new and whole enough if it is one of [`TOOLS`].
 pub(crate) fn present(name: &str) -> bool {
     match TOOLS.iter().find(|tool| tool.name == name) {
         Some(tool) => tool.present(),
+        None if COMPONENTS.contains(&name) => has_component(name),
         None => process::find(name).is_some(),
     }
 }
@@ -145,10 +151,12 @@ impl Tool {
     }
 }
 
-/// Installs what is missing where that is possible, says what it does, and answers what is still missing.
-pub(crate) fn ensure() -> Vec<String> {
-    let absent: Vec<&Tool> = TOOLS.iter().filter(|tool| !tool.present()).collect();
-    let packages: Vec<&str> = absent.iter().flat_map(|tool| tool.packages).copied().collect();
+/// Installs what is wanted and missing where that is possible, says what it does, and answers what is still
+/// missing.
+pub(crate) fn ensure(wanted: &BTreeSet<&str>) -> Vec<String> {
+    let tools: Vec<&Tool> = TOOLS.iter().filter(|tool| wanted.contains(tool.name)).collect();
+    let packages: Vec<&str> =
+        tools.iter().filter(|tool| !tool.present()).flat_map(|tool| tool.packages).copied().collect();
     if !packages.is_empty()
         && let Some(mut apt) = apt()
     {
@@ -158,18 +166,16 @@ pub(crate) fn ensure() -> Vec<String> {
         }
     }
     let mut missing = Vec::new();
-    for tool in TOOLS {
+    for tool in tools {
         if tool.present() {
-            println!("  {:<10} {}", tool.name, version(tool.programs[0]));
+            println!("  {:<12} {}", tool.name, version(tool.programs[0]));
         } else {
-            println!("  {:<10} MISSING, too old or not whole. To get it: {}", tool.name, tool.elsewhere);
+            println!("  {:<12} MISSING, too old or not whole. To get it: {}", tool.name, tool.elsewhere);
             missing.push(tool.name.to_owned());
         }
     }
-    missing.extend(["rustfmt", "clippy"].into_iter().filter(|name| !component(name)).map(str::to_owned));
-    if !deny() {
-        println!("  {CARGO_DENY} absent: advisories are not checked (cargo install --locked cargo-deny)");
-    }
+    let components = COMPONENTS.iter().filter(|name| wanted.contains(*name));
+    missing.extend(components.filter(|name| !component(name)).map(|name| (*name).to_owned()));
     missing
 }
 
@@ -179,21 +185,25 @@ pub(crate) fn deny() -> bool {
         || succeeds(Command::new(workspace::cargo()).args(["deny", "--version"]))
 }
 
+/// Whether a part of the Rust toolchain is there.
+fn has_component(name: &str) -> bool {
+    let subcommand = if name == "rustfmt" { "fmt" } else { name };
+    succeeds(Command::new(workspace::cargo()).args([subcommand, "--version"]))
+}
+
 /// Makes sure of a part of the Rust toolchain.
 fn component(name: &str) -> bool {
-    let subcommand = if name == "rustfmt" { "fmt" } else { name };
-    let there = || succeeds(Command::new(workspace::cargo()).args([subcommand, "--version"]));
-    if there() {
+    if has_component(name) {
         return true;
     }
     println!("  {name} is missing: rustup component add {name}");
     if process::find("rustup").is_some()
         && succeeds(Command::new("rustup").args(["component", "add", name]))
-        && there()
+        && has_component(name)
     {
         return true;
     }
-    println!("  {name:<10} MISSING. To get it: rustup component add {name}");
+    println!("  {name:<12} MISSING. To get it: rustup component add {name}");
     false
 }
 

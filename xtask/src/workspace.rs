@@ -1,6 +1,4 @@
 //! The checkout: its root, its files, its packages.
-//!
-//! Knows: where things lie. Does not know: what is done with them.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,9 +19,12 @@ pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// A program that a build with the release profile makes.
-pub(crate) fn release(program: &str) -> PathBuf {
-    built("release", program)
+/// The profile in Cargo.toml that everything is tested with.
+pub(crate) const CI: &str = "ci";
+
+/// A program as it is shipped: see `ship`.
+pub(crate) fn shipped(program: &str) -> PathBuf {
+    target().join("shipped").join(format!("{program}{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// A program that a build with this profile makes.

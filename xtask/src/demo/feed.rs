@@ -1,6 +1,4 @@
 //! Real data for a demonstration: a price file that becomes a report, and prices that go on arriving.
-//!
-//! Knows: the HTTP API (`docs/http-api.md`). Does not know: the server's code, who watches.
 
 use std::{
     sync::{

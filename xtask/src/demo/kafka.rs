@@ -1,6 +1,4 @@
 //! A Kafka broker beside the demo.
-//!
-//! Knows: the script that brings and runs one, the file that does in a container. Does not know: what the pipeline does with it.
 
 use std::{
     path::Path,
@@ -34,8 +32,8 @@ pub(super) fn check_tools() -> Result<(), Failure> {
     ))
 }
 
-/// Brings the broker if it is not here, and starts it over `data`; in a container where Java or Maven is missing. It ends with what this
-/// returns.
+/// Brings the broker if it is not here, and starts it over `data`; in a container where Java or Maven is
+/// missing. It ends with what this returns.
 pub(super) fn start(data: &Path) -> Result<Group, Failure> {
     let missing: Vec<&str> =
         ["java", "mvn"].into_iter().filter(|program| process::find(program).is_none()).collect();

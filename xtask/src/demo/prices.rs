@@ -1,7 +1,4 @@
 //! A price file like a real one: hourly bars of one instrument, always the same.
-//!
-//! Knows: how prices move (quiet and stormy spells, volume that follows movement, closed weekends). Does not know: who
-//! reads the file.
 
 use std::fmt::Write;
 

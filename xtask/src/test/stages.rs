@@ -1,14 +1,9 @@
-//! The stages: what runs, in which order, and what each needs.
-//!
-//! Knows: the commands of every part of the repository. Does not know: how results are counted and shown.
-//!
-//! The order matters: the server embeds the console, so the console is built first; everything that talks to a server
-//! comes after its release build.
+//! The stages: what runs, in which lane, after what, and what each needs.
 
-use std::{path::PathBuf, process::Command};
+use std::process::Command;
 
 use super::tally::Tally;
-use crate::{Failure, bench, licences, npm, process, tidy, tools, workspace};
+use crate::{Failure, bench, licences, npm, process, ship, tidy, tools, workspace};
 
 /// Why a stage did not pass.
 #[derive(Debug)]
@@ -26,101 +21,202 @@ impl From<Failure> for Trouble {
 
 type Done = Result<(), Trouble>;
 
-/// The tests have everything that can be built in: Kafka, and the WebSocket that echoes for the Autobahn suite.
-const FEATURES: &str = "anywire/kafka,anywire-gateway/echo";
+/// What is built, the same for clippy, the tests and the servers: another choice of profile, packages or
+/// features would compile hundreds of crates anew. The features are all there are: Kafka, and the WebSocket
+/// that echoes for the Autobahn suite.
+const BUILD: [&str; 5] =
+    ["--profile", workspace::CI, "--workspace", "--features", "anywire/kafka,anywire-gateway/echo"];
 /// What building librdkafka takes.
 const KAFKA_BUILD: &[&str] = &["make", "c++"];
-/// What runs against a server, all of it by one command: another choice of packages or features would build half of everything anew.
-const RELEASE: &str =
-    "build --release -p anywire -p anywire-bench -p anywire-gateway --bins --example echo --features";
-/// What `conformance/autobahn/run.mjs` and `conformance/openapi/run.py` end with when they cannot run their suite.
+/// What `conformance/autobahn/run.mjs` and `conformance/openapi/run.py` end with when they cannot run their
+/// suite.
 const SUITE_ABSENT: i32 = 2;
+/// What the end-to-end suites talk to.
+const SUITES: &[&str] = &[
+    "npm",
+    "chromium",
+    "nginx",
+    "python3",
+    "redis-server",
+    "curl",
+    "ffmpeg",
+    "espeak-ng",
+    "java",
+    "mvn",
+    "kcat",
+];
+
+/// Stages of one lane run one after the other; lanes run side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// What cargo does: it locks its folder, so two at a time would only wait.
+    Rust,
+    /// What needs npm or the network, and no server.
+    Npm,
+    /// Everything that talks to a server: its time limits want the machine for themselves.
+    Live,
+}
+
+impl Lane {
+    pub(super) const ALL: [Self; 3] = [Self::Rust, Self::Npm, Self::Live];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::Npm => "npm",
+            Self::Live => "live",
+        }
+    }
+}
 
 /// One stage.
 pub(super) struct Stage {
     pub(super) name: &'static str,
+    pub(super) lane: Lane,
     pub(super) what: &'static str,
     /// Names of tools, or of programs in the search path.
     pub(super) needs: &'static [&'static str],
+    /// Stages that end first, however they end.
+    pub(super) after: &'static [&'static str],
+    /// The stage whose programs it runs: it is chosen with it, and where it failed this one fails unrun.
+    pub(super) uses: Option<&'static str>,
+    /// Whether `cargo xtask check` has it.
+    pub(super) quick: bool,
     pub(super) run: fn(&mut Tally) -> Done,
 }
 
-/// All of them, in order.
+impl Stage {
+    pub(super) fn new(
+        name: &'static str,
+        lane: Lane,
+        what: &'static str,
+        run: fn(&mut Tally) -> Done,
+    ) -> Self {
+        Self { name, lane, what, needs: &[], after: &[], uses: None, quick: false, run }
+    }
+
+    pub(super) fn needs(self, needs: &'static [&'static str]) -> Self {
+        Self { needs, ..self }
+    }
+
+    fn after(self, after: &'static [&'static str]) -> Self {
+        Self { after, ..self }
+    }
+
+    fn uses(self, stage: &'static str) -> Self {
+        Self { uses: Some(stage), ..self }
+    }
+
+    fn quick(self) -> Self {
+        Self { quick: true, ..self }
+    }
+}
+
+/// All of them; those of one lane in their order.
 pub(super) fn stages() -> Vec<Stage> {
-    let stage = |name, what, needs, run| Stage { name, what, needs, run };
+    let mut stages = rust_lane();
+    stages.extend(npm_lane());
+    stages.extend(live_lane());
+    stages
+}
+
+/// What stands at the end runs alone: `e2e` is the last of the other lanes.
+fn rust_lane() -> Vec<Stage> {
+    use Lane::Rust;
     vec![
-        stage("tools", "the programs the tests need", &[], ensure_tools),
-        stage("fmt", "cargo fmt --check", &[], |tally| cargo(tally, &["fmt", "--all", "--check"])),
-        stage("clippy", "cargo clippy, warnings are errors", KAFKA_BUILD, |tally| {
-            cargo(
-                tally,
-                &["clippy", "--workspace", "--all-targets", "--features", FEATURES, "--", "-D", "warnings"],
-            )
-        }),
-        stage("tidy", "the house rules", &[], |_| Ok(tidy::run(&[])?)),
-        stage("rust", "cargo test --workspace", KAFKA_BUILD, |tally| {
-            cargo(tally, &["test", "--workspace", "--features", FEATURES, "--no-fail-fast"])
-        }),
-        stage("licences", "every dependency's licence and source, as deny.toml allows them", &[], |_| {
-            println!("  {} packages are as deny.toml allows", licences::check()?);
-            Ok(())
-        }),
-        stage("deny", "advisories and duplicates, where cargo-deny is installed", &[], deny),
-        stage("client", "the TypeScript client: lint, unit tests, build, size", &["npm"], client),
-        stage("console", "the console: lint, unit tests, build", &["npm"], console),
-        stage("server", "release build of the server, with the console in it", KAFKA_BUILD, release),
-        stage(
-            "client-live",
-            "the TypeScript client against the real server",
-            &["npm", "chromium"],
-            client_live,
-        ),
-        stage("conformance", "the protocol's cases against the real server", &["npm"], conformance),
-        stage(
-            "openapi",
-            "the API's description against the real server, by schemathesis",
-            &["python3"],
-            openapi,
-        ),
-        stage("autobahn", "WebSocket framing judged by the Autobahn suite", &["npm"], autobahn),
-        stage(
-            "e2e",
-            "real browser, real proxies, real clients",
-            &[
-                "npm",
-                "chromium",
-                "nginx",
-                "python3",
-                "redis-server",
-                "curl",
-                "ffmpeg",
-                "espeak-ng",
-                "java",
-                "mvn",
-                "kcat",
-            ],
-            e2e,
-        ),
-        stage("bench", "the benchmarks run and print their tables", &[], |tally| {
-            release(tally)?;
-            Ok(bench::smoke()?)
-        }),
+        Stage::new("fmt", Rust, "cargo fmt --check", |tally| cargo(tally, &["fmt", "--all", "--check"]))
+            .needs(&["rustfmt"])
+            .quick(),
+        Stage::new("tidy", Rust, "the house rules", |_| Ok(tidy::run(&[])?)).quick(),
+        Stage::new("licences", Rust, "every dependency's licence and source", licences).quick(),
+        Stage::new("deny", Rust, "advisories and duplicates, where cargo-deny is installed", deny),
+        Stage::new("clippy", Rust, "cargo clippy, warnings are errors", clippy)
+            .needs(&["clippy", "make", "c++"])
+            .quick(),
+        // The console is built into the server: were it there only later, the server would be built twice.
+        Stage::new("build", Rust, "tests and servers, in the profile ci", build)
+            .needs(KAFKA_BUILD)
+            .after(&["console"])
+            .quick(),
+        Stage::new("rust", Rust, "cargo test --workspace", rust).uses("build").quick(),
+        Stage::new("shipped", Rust, "the program as it is shipped", |_| Ok(ship::build(true)?))
+            .after(&["console", "e2e"]),
+        Stage::new("bench", Rust, "the benchmarks run and print their tables", |_| Ok(bench::smoke()?))
+            .uses("shipped"),
+        Stage::new("e2e-shipped", Rust, "crashes and transports, with the shipped program", e2e_shipped)
+            .needs(SUITES)
+            .uses("shipped"),
     ]
 }
 
-fn ensure_tools(_tally: &mut Tally) -> Done {
-    let allowed = super::allowed();
-    let missing = tools::ensure();
-    let missing: Vec<String> = missing.into_iter().filter(|tool| !allowed.contains(tool)).collect();
-    if missing.is_empty() { Ok(()) } else { Err(Trouble::Missing(missing.join(", "))) }
+/// The console first: what embeds it is built after it.
+fn npm_lane() -> Vec<Stage> {
+    use Lane::Npm;
+    vec![
+        Stage::new("console", Npm, "the console: lint, unit tests, build", console).needs(&["npm"]).quick(),
+        Stage::new("client", Npm, "the TypeScript client: lint, unit tests, build, size", client)
+            .needs(&["npm"])
+            .quick(),
+        Stage::new("suites", Npm, "the test suites' own lint, types and tests", suites)
+            .needs(&["npm"])
+            .quick(),
+        Stage::new("broker", Npm, "Kafka for the tests, fetched by Maven", |_| Ok(kafka()?))
+            .needs(&["java", "mvn"]),
+    ]
+}
+
+fn live_lane() -> Vec<Stage> {
+    use Lane::Live;
+    let after = &["rust", "console", "suites", "broker"];
+    vec![
+        Stage::new("client-live", Live, "the TypeScript client against the real server", client_live)
+            .needs(&["npm", "chromium"])
+            .after(after)
+            .uses("build"),
+        Stage::new("conformance", Live, "the protocol's cases against the real server", conformance)
+            .needs(&["npm"])
+            .after(after)
+            .uses("build"),
+        Stage::new("openapi", Live, "the API's description against the server, by schemathesis", openapi)
+            .needs(&["python3"])
+            .after(after)
+            .uses("build"),
+        Stage::new("autobahn", Live, "WebSocket framing judged by the Autobahn suite", autobahn)
+            .needs(&["npm"])
+            .after(after)
+            .uses("build"),
+        Stage::new("e2e", Live, "real browser, real proxies, real clients", e2e)
+            .needs(SUITES)
+            .after(after)
+            .uses("build"),
+    ]
+}
+
+fn licences(_tally: &mut Tally) -> Done {
+    println!("  {} packages are as deny.toml allows", licences::check()?);
+    Ok(())
 }
 
 fn deny(tally: &mut Tally) -> Done {
     if tools::deny() {
         cargo(tally, &["deny", "check"])
     } else {
+        println!("  advisories are not checked; to have them: cargo install --locked cargo-deny");
         Err(Trouble::Missing(tools::CARGO_DENY.to_owned()))
     }
+}
+
+fn clippy(tally: &mut Tally) -> Done {
+    cargo(tally, &[&["clippy", "--all-targets"], &BUILD[..], &["--", "-D", "warnings"]].concat())
+}
+
+/// Tests, examples and the programs, `anywire` and `echo` among them.
+fn build(tally: &mut Tally) -> Done {
+    cargo(tally, &[&["test", "--no-run"], &BUILD[..]].concat())
+}
+
+fn rust(tally: &mut Tally) -> Done {
+    cargo(tally, &[&["test", "--no-fail-fast"], &BUILD[..]].concat())
 }
 
 fn client(tally: &mut Tally) -> Done {
@@ -139,9 +235,17 @@ fn console(tally: &mut Tally) -> Done {
     each(tally, "console", &["lint", "test", "build"])
 }
 
-fn conformance(tally: &mut Tally) -> Done {
+fn suites(tally: &mut Tally) -> Done {
+    npm::ready("clients/typescript")?;
     npm::ci("conformance")?;
-    each(tally, "conformance", &["test:runner", "test:server"])
+    npm::ci("e2e")?;
+    let runner = each(tally, "conformance", &["test:runner"]);
+    each(tally, "e2e", &["check"]).and(runner)
+}
+
+fn conformance(tally: &mut Tally) -> Done {
+    npm::ready("conformance")?;
+    each(tally, "conformance", &["test:server"])
 }
 
 fn openapi(tally: &mut Tally) -> Done {
@@ -156,10 +260,9 @@ fn openapi(tally: &mut Tally) -> Done {
 }
 
 fn autobahn(tally: &mut Tally) -> Done {
-    release(tally)?;
-    let mut command = Command::new("npm");
-    command.args(["run", "--silent", "test:autobahn"]).current_dir(workspace::root().join("conformance"));
-    command.env("ECHO_BIN", workspace::release("examples/echo"));
+    npm::ready("conformance")?;
+    let mut command = npm::script("conformance", "test:autobahn");
+    command.env("ECHO_BIN", workspace::built(workspace::CI, "examples/echo"));
     let done = run(tally, &mut command)?;
     match done.code {
         Some(0) => Ok(()),
@@ -172,9 +275,21 @@ fn autobahn(tally: &mut Tally) -> Done {
 
 fn e2e(tally: &mut Tally) -> Done {
     npm::ready("clients/typescript")?;
-    npm::ci("e2e")?;
+    npm::ready("e2e")?;
     kafka()?;
-    each(tally, "e2e", &["check", "test"])
+    each(tally, "e2e", &["test"])
+}
+
+fn e2e_shipped(tally: &mut Tally) -> Done {
+    npm::ready("clients/typescript")?;
+    npm::ready("e2e")?;
+    let mut command = npm::script("e2e", "test:shipped");
+    command.env("ANYWIRE_BIN", workspace::shipped("anywire"));
+    if run(tally, &mut command)?.success {
+        Ok(())
+    } else {
+        Err("npm run test:shipped in e2e".to_owned().into())
+    }
 }
 
 /// Runs npm scripts one after the other; the rest runs also when one fails.
@@ -182,9 +297,7 @@ fn each(tally: &mut Tally, folder: &str, scripts: &[&str]) -> Done {
     let mut failed = Vec::new();
     for script in scripts {
         println!("  ── {folder}: npm run {script}");
-        let mut command = Command::new("npm");
-        command.args(["run", "--silent", script]).current_dir(workspace::root().join(folder));
-        if !run(tally, &mut command)?.success {
+        if !run(tally, &mut npm::script(folder, script))?.success {
             failed.push(*script);
         }
         if process::interrupted() {
@@ -211,20 +324,13 @@ fn cargo(tally: &mut Tally, arguments: &[&str]) -> Done {
     if run(tally, &mut command)?.success { Ok(()) } else { Err(format!("cargo {}", arguments[0]).into()) }
 }
 
-/// Builds what an earlier stage has built already, unless only one stage runs.
-fn release(tally: &mut Tally) -> Done {
-    let arguments: Vec<&str> = RELEASE.split(' ').chain([FEATURES]).collect();
-    cargo(tally, &arguments)
-}
-
-/// Runs a command and adds what it counted.
+/// Runs a command and adds what it counted. Unless the command says otherwise, the server is that of the
+/// tests' build.
 fn run(tally: &mut Tally, command: &mut Command) -> Result<process::Finished, Failure> {
-    let server: PathBuf = workspace::release("anywire");
-    command
-        .env("ANYWIRE_BIN", server)
-        .env("CARGO_TERM_COLOR", "never")
-        .env("NO_COLOR", "1")
-        .env("CI", "true");
+    if !command.get_envs().any(|(name, _)| name == "ANYWIRE_BIN") {
+        command.env("ANYWIRE_BIN", workspace::built(workspace::CI, "anywire"));
+    }
+    command.env("CARGO_TERM_COLOR", "never").env("NO_COLOR", "1").env("CI", "true");
     let done = process::tee(command)?;
     *tally = *tally + Tally::read(&done.output);
     Ok(done)

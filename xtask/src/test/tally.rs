@@ -1,6 +1,4 @@
 //! Counts of tests, read from what the runners print.
-//!
-//! Knows: the closing lines of libtest, vitest, node:test and ours. Does not know: how they are run.
 
 /// Tests that passed and tests that failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

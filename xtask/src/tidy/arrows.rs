@@ -1,6 +1,4 @@
 //! Dependencies among our own packages point the way ARCHITECTURE.md draws them.
-//!
-//! Knows: the block of arrows and `cargo metadata`. Does not know: what the packages do.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,5 @@
-//! Every error code is in PROTOCOL.md, and every code there exists; those of one application are in the description of its API.
-//!
-//! Knows: the table of section 11, the table of wire codes, how an application names a code. Does not know: what a code means.
+//! Every error code is in PROTOCOL.md, and every code there exists; those of one application are in the
+//! description of its API.
 
 use std::collections::BTreeMap;
 
@@ -71,8 +70,8 @@ fn coded(table: &Source) -> BTreeMap<String, usize> {
     named(table).into_iter().collect()
 }
 
-/// String literals that are named as codes, with their lines: behind `Code::Busy,` or `StatusCode::CONFLICT,`, or as the `"code"` of
-/// a JSON object.
+/// String literals that are named as codes, with their lines: behind `Code::Busy,` or
+/// `StatusCode::CONFLICT,`, or as the `"code"` of a JSON object.
 fn named(source: &Source) -> Vec<(String, usize)> {
     let (code, strings) = (&source.lexed.code, &source.lexed.strings);
     let mut found = Vec::new();

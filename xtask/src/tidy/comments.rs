@@ -19,7 +19,8 @@ pub(super) fn wide(sources: &[Source]) -> Count {
     count
 }
 
-/// The folder at the top. Those among which files move count as one: what the server is built of, and what tests it.
+/// The folder at the top. Those among which files move count as one: what the server is built of, and what
+/// tests it.
 fn group(path: &str) -> &str {
     match path.split_once('/').map_or("files of the root", |(folder, _)| folder) {
         "apps" | "libs" => "crates",
@@ -46,7 +47,8 @@ fn wide_lines(source: &Source) -> Vec<usize> {
     found
 }
 
-/// Whether a line of what has no lexer here is a comment: a component's template and style, and files with `#`.
+/// Whether a line of what has no lexer here is a comment: a component's template and style, and files with
+/// `#`.
 fn is_marked(source: &Source, line: &str) -> bool {
     let extension = source.path.rsplit_once('.').map_or("", |(_, extension)| extension);
     match (source.language, extension) {

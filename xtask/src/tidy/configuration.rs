@@ -1,7 +1,4 @@
 //! Every configuration key is documented: in its own comment, and in the reference.
-//!
-//! Knows: how a configuration struct is written (`deny_unknown_fields`), where the reference is. Does not know: what a key
-//! does. That the reference says the same as the comments is tested in `crates/server`.
 
 use super::{
     Finding, find,

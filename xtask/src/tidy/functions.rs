@@ -1,6 +1,4 @@
 //! Finds functions and counts their lines.
-//!
-//! Knows: how a function begins in Rust and in TypeScript, roughly. Does not know: limits.
 
 use super::{
     lexer::{closing_brace, is_word},
@@ -15,7 +13,8 @@ pub(super) struct Function {
     pub(super) name: String,
     /// From 1.
     pub(super) line: usize,
-    /// From the line of its name to its closing brace, without the named functions inside: those are counted themselves.
+    /// From the line of its name to its closing brace, without the named functions inside: those are counted
+    /// themselves.
     pub(super) lines: usize,
 }
 

@@ -1,6 +1,4 @@
 //! Files and functions stay short, each by itself and the lot of them.
-//!
-//! Knows: the limits of STYLE.md. Does not know: how a function is found.
 
 use super::{
     Finding,

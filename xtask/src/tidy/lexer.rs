@@ -1,9 +1,7 @@
 //! Tells code from comments and literals, in Rust and in TypeScript.
 //!
-//! Knows: strings (raw, byte, template), nested comments, lifetimes, regular expressions. Does not know: grammar.
-//!
-//! Invariants:
-//! - [`Lexed::code`] is as long as the text and has its line breaks, so a place in one is the same place in the other.
+//! Invariant: [`Lexed::code`] is as long as the text and has its line breaks, so a place in one is the same
+//! place in the other.
 
 use std::ops::Range;
 
@@ -322,8 +320,8 @@ pub(super) fn test_items(code: &str) -> Vec<(usize, usize)> {
     items
 }
 
-/// Where what stands behind an attribute ends, or where its body opens. A field or an arm ends at its comma: it has no body, and
-/// what follows it is shipped.
+/// Where what stands behind an attribute ends, or where its body opens. A field or an arm ends at its comma:
+/// it has no body, and what follows it is shipped.
 fn item_end(code: &str, start: usize) -> Option<usize> {
     const ITEMS: [&str; 12] =
         ["const", "enum", "extern", "fn", "impl", "let", "mod", "static", "struct", "trait", "type", "use"];

@@ -1,4 +1,5 @@
-//! Rules that hold for what is new before they hold for everything: a checked-in number for each, which may only shrink.
+//! Rules that hold for what is new before they hold for everything: a checked-in number for each, which may
+//! only shrink.
 
 use std::collections::{BTreeMap, BTreeSet};
 

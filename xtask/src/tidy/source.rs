@@ -1,6 +1,4 @@
 //! A file as the rules see it: its text, its code without comments and literals, and which lines are tests.
-//!
-//! Knows: languages, which paths are tests. Does not know: rules.
 
 use super::lexer::{self, Lexed};
 use crate::{Failure, workspace};

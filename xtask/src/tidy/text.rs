@@ -1,6 +1,4 @@
 //! The bytes of a file: line ends, white space, paths of one machine, registries in lock files.
-//!
-//! Knows: lines. Does not know: languages.
 
 use super::{Finding, source::Source};
 

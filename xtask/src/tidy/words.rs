@@ -1,6 +1,4 @@
 //! Words that do not belong in the sources: panics in waiting, empty names, notes to oneself.
-//!
-//! Knows: which words. Does not know: what the code around them does.
 
 use super::{
     Finding,

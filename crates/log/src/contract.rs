@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::{
-    AppendError, Batch, Channel, ChannelPattern, Durability, Engine, Event, EventName, Follower,
+    AppendError, Appended, Batch, Channel, ChannelPattern, Durability, Engine, Event, EventName, Follower,
     IdempotencyKey, Keep, ManualClock, Offset, Payload, Publication, ReadBatch, ReadRequest, Retention,
     RetentionRule, RetentionRules, Timestamp,
 };
@@ -153,6 +153,11 @@ pub async fn check(factory: &impl Factory) {
     concurrent_appends_are_told_in_offset_order(factory).await;
     a_closed_engine_refuses(factory).await;
     a_read_ends_where_it_was_told_to(factory).await;
+    a_batch_is_refused_if_its_channel_has_moved(factory).await;
+    what_is_gone_counts_as_seen_by_those_only_who_saw_it(factory).await;
+    a_repetition_is_known_before_what_it_expects_is_looked_at(factory).await;
+    of_writers_that_expect_the_same_one_wins(factory).await;
+    refused_batches_disturb_nothing_else(factory).await;
 }
 
 async fn appended_events_come_back_in_order(factory: &impl Factory) {
@@ -309,11 +314,206 @@ async fn a_read_ends_where_it_was_told_to(factory: &impl Factory) {
     engine.close().await;
 }
 
+fn expecting(channel: &str, seen: Offset, data: &str) -> Batch {
+    Batch::one(publication(channel, data)).expecting(name(channel), seen)
+}
+
+/// What a batch was refused with: how far its writer had seen, and the channel's last event.
+fn refusal(result: Result<Appended, AppendError>, on: &str) -> (Offset, Offset) {
+    match result {
+        Err(AppendError::Unexpected { channel, seen, last }) if channel == name(on) => (seen, last),
+        other => panic!("a batch that expects less of {on} than there is was answered with {other:?}"),
+    }
+}
+
+/// The newest offset of a channel, as a batch that expects something of it is told.
+async fn newest(engine: &dyn Engine, channel: &str) -> Offset {
+    let probe = Batch::one(publication("probe", "0")).expecting(name(channel), Offset::ZERO);
+    match engine.append(probe).await {
+        Ok(_) => Offset::ZERO,
+        refused => refusal(refused, channel).1,
+    }
+}
+
+async fn a_batch_is_refused_if_its_channel_has_moved(factory: &impl Factory) {
+    for channel in ["a", "memory_a", "latest_a"] {
+        let engine = factory.make(rules(), clock()).await;
+        let witness = Arc::new(Witness::default());
+        engine.follow(Arc::clone(&witness) as Arc<dyn Follower>);
+        let append = |seen, data| engine.append(expecting(channel, seen, data));
+        let first = append(Offset::ZERO, "1").await.expect("nothing was there").first;
+        let other = engine.append(Batch::one(publication("b", "2"))).await.expect("an append").first;
+        let seen = first.previous();
+        assert_eq!(refusal(append(seen, "stale").await, channel), (seen, first), "{channel}");
+        let second = append(first, "3").await.expect("nothing came since the first").first;
+        assert_eq!(refusal(append(other, "stale").await, channel), (other, second), "{channel}");
+        let third = append(second, "4").await.expect("nothing came since the second").first;
+        let guarded = Batch::one(publication("c", "5"));
+        let stale = guarded.clone().expecting(name(channel), second);
+        assert_eq!(refusal(engine.append(stale).await, channel), (second, third), "{channel} guards another");
+        let fourth = guarded.expecting(name(channel), Offset::MAX);
+        let fourth = engine.append(fourth).await.expect("whoever has seen more has seen enough").first;
+        let told = [first, other, second, third, fourth].map(Offset::get);
+        assert_eq!(witness.offsets(), told, "nobody is told of what was refused on {channel}");
+        engine.close().await;
+    }
+}
+
+async fn what_is_gone_counts_as_seen_by_those_only_who_saw_it(factory: &impl Factory) {
+    let clock = clock();
+    let engine = factory.make(rules(), Arc::clone(&clock)).await;
+    engine.follow(Arc::new(Witness::default()));
+    for channel in ["a", "few_a", "short_a", "latest_a", "memory_a"] {
+        let mut offsets = Vec::new();
+        for number in 0..5 {
+            offsets.push(Offset::new(append(&*engine, channel, &number.to_string()).await));
+        }
+        let last = offsets[4];
+        match channel {
+            "short_a" => {
+                clock.advance_millis(1001);
+                engine.enforce_retention(Timestamp::from_millis(1_001_001));
+            }
+            _ => engine.trim(name(channel), last).await.expect("a trim succeeds"),
+        }
+        assert!(read_all(&*engine, &[channel], 0).await.events.is_empty(), "{channel} is empty");
+        assert_eq!(newest(&*engine, channel).await, last, "{channel}");
+        let stale = engine.append(expecting(channel, offsets[3], "stale")).await;
+        assert_eq!(refusal(stale, channel), (offsets[3], last));
+        engine.append(expecting(channel, last, "next")).await.expect("nothing came since the last");
+    }
+    assert_eq!(newest(&*engine, "never").await, Offset::ZERO);
+    engine.close().await;
+}
+
+async fn a_repetition_is_known_before_what_it_expects_is_looked_at(factory: &impl Factory) {
+    let engine = factory.make(rules(), clock()).await;
+    engine.follow(Arc::new(Witness::default()));
+    let key = |text| IdempotencyKey::new(text).expect("a key");
+    let batch = |data| expecting("a", Offset::ZERO, data).with_key(key("k"));
+    let first = engine.append(batch("1")).await.expect("nothing was there");
+    let again = engine.append(batch("1")).await.expect("a repetition succeeds");
+    assert_eq!((again.first, again.duplicate), (first.first, true));
+    assert!(matches!(engine.append(batch("2")).await, Err(AppendError::Conflict { .. })));
+    let stale = expecting("a", Offset::ZERO, "3").with_key(key("l"));
+    refusal(engine.append(stale).await, "a");
+    let fresh = expecting("a", first.first, "3").with_key(key("l"));
+    let appended = engine.append(fresh).await.expect("nothing came since the first");
+    assert!(!appended.duplicate, "the key of a batch that was refused is not remembered");
+    assert_eq!(texts(&read_all(&*engine, &["a"], 0).await), ["1", "3"]);
+    engine.close().await;
+}
+
+async fn of_writers_that_expect_the_same_one_wins(factory: &impl Factory) {
+    let engine = factory.make(rules(), clock()).await;
+    engine.follow(Arc::new(Witness::default()));
+    for channel in ["a", "memory_a"] {
+        let mut seen = Offset::ZERO;
+        for round in 0..20 {
+            // All are handed in before the first is answered; half of them from other threads, if there are any.
+            let append = |number| {
+                let (engine, batch) = (Arc::clone(&engine), expecting(channel, seen, &format!("{number}")));
+                tokio::spawn(async move { engine.append(batch).await })
+            };
+            let tasks: Vec<_> = (0..4).map(append).collect();
+            let here: Vec<_> = (4..8).map(|number| format!("{number}")).collect();
+            let here: Vec<_> =
+                here.iter().map(|data| engine.append(expecting(channel, seen, data))).collect();
+            let mut answers = Vec::new();
+            for answer in here {
+                answers.push(answer.await);
+            }
+            for task in tasks {
+                answers.push(task.await.expect("an append does not panic"));
+            }
+            let won: Vec<_> = answers.iter().flatten().map(|appended| appended.first).collect();
+            assert_eq!(won.len(), 1, "round {round} on {channel}: {answers:?}");
+            for lost in answers.into_iter().filter(Result::is_err) {
+                assert_eq!(refusal(lost, channel), (seen, won[0]), "round {round} on {channel}");
+            }
+            seen = won[0];
+        }
+        assert_eq!(newest(&*engine, channel).await, seen);
+    }
+    engine.close().await;
+}
+
+async fn refused_batches_disturb_nothing_else(factory: &impl Factory) {
+    let engine = factory.make(rules(), clock()).await;
+    let witness = Arc::new(Witness::default());
+    engine.follow(Arc::clone(&witness) as Arc<dyn Follower>);
+    let start = append(&*engine, "a", "start").await;
+    let (mut kept, mut refused) = (Vec::new(), Vec::new());
+    for number in 0..60 {
+        let channel = ["a", "memory_b", "c"][number % 3];
+        kept.push(engine.append(Batch::one(publication(channel, &number.to_string()))));
+        // The first is stale at once, the second only by what was handed in just before it.
+        refused.push(engine.append(expecting("a", Offset::ZERO, "stale")));
+        refused.push(engine.append(expecting(channel, Offset::ZERO, "stale")));
+    }
+    let mut offsets = vec![start];
+    for append in kept {
+        offsets.push(append.await.expect("nothing was expected of it").first.get());
+    }
+    for append in refused {
+        assert!(matches!(append.await, Err(AppendError::Unexpected { .. })));
+    }
+    assert_eq!(witness.offsets(), offsets, "in the order in which they were handed in");
+    let expected = (0..60).map(|number: i32| number.to_string());
+    let expected: Vec<_> = std::iter::once("start".to_owned()).chain(expected).collect();
+    assert_eq!(texts(&read_all(&*engine, &["a", "memory_b", "c"], 0).await), expected);
+    engine.close().await;
+}
+
 /// What a restart keeps, for engines that survive one.
 ///
 /// # Panics
 /// When the engine breaks the contract, saying how.
 pub async fn restart(factory: &impl Restart) {
+    what_was_committed_is_kept(factory).await;
+    what_a_batch_may_expect_is_the_same(factory).await;
+}
+
+async fn what_a_batch_may_expect_is_the_same(factory: &impl Restart) {
+    const DURABLE: [&str; 7] = ["a", "few_a", "latest_a", "small_a", "short_a", "trimmed_a", "never"];
+    let clock = clock();
+    let engine = factory.make(rules(), Arc::clone(&clock)).await;
+    engine.follow(Arc::new(Witness::default()));
+    let mut last = 0;
+    for number in 0..40 {
+        for channel in DURABLE.iter().take(6) {
+            last = append(&*engine, channel, &format!("{number:020}")).await;
+        }
+        append(&*engine, "memory_a", "0").await;
+    }
+    engine.trim(name("trimmed_a"), Offset::new(last)).await.expect("a trim succeeds");
+    clock.advance_millis(1001);
+    engine.enforce_retention(Timestamp::from_millis(1_001_001));
+    let mut before = Vec::new();
+    for channel in DURABLE {
+        before.push(newest(&*engine, channel).await);
+    }
+    let ephemeral = newest(&*engine, "memory_a").await;
+
+    let mut engine = engine;
+    for _ in 0..2 {
+        engine = factory.reopen(engine, rules(), Arc::clone(&clock)).await;
+        let tail = engine.follow(Arc::new(Witness::default()));
+        for (channel, before) in DURABLE.iter().zip(&before) {
+            assert_eq!(newest(&*engine, channel).await, *before, "{channel}");
+        }
+        let lost = read_all(&*engine, &["memory_a"], 0).await.trimmed;
+        assert_eq!(lost, vec![(name("memory_a"), tail)], "it is told how far the loss goes");
+        assert_eq!(newest(&*engine, "memory_a").await, tail, "who was told of the loss has seen enough");
+        refusal(engine.append(expecting("memory_a", ephemeral, "stale")).await, "memory_a");
+    }
+    for (channel, before) in DURABLE.iter().zip(&before) {
+        engine.append(expecting(channel, *before, "next")).await.expect("nothing came since");
+    }
+    engine.close().await;
+}
+
+async fn what_was_committed_is_kept(factory: &impl Restart) {
     let clock = clock();
     let engine = factory.make(rules(), Arc::clone(&clock)).await;
     engine.follow(Arc::new(Witness::default()));

@@ -44,6 +44,19 @@ pub struct Expect {
     pub seen: Offset,
 }
 
+impl Expect {
+    /// Whether it holds where `last` is the channel's [`ChannelState::last`].
+    ///
+    /// # Errors
+    /// [`AppendError::Unexpected`] if not.
+    pub fn check(&self, last: Offset) -> Result<(), AppendError> {
+        if last <= self.seen {
+            return Ok(());
+        }
+        Err(AppendError::Unexpected { channel: self.channel.clone(), seen: self.seen, last })
+    }
+}
+
 impl Batch {
     /// A batch without an idempotency key.
     #[must_use]
@@ -207,7 +220,11 @@ pub enum TrimError {
 /// What an engine knows of a channel without asking anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ChannelState {
-    /// The greatest offset that was ever committed on the channel, kept or not; never below `trimmed_through`.
+    /// What a reader of the channel from its beginning has seen in the end: the greatest offset that was ever
+    /// committed on it, kept or not, and never below `trimmed_through`. Zero where there was none.
+    ///
+    /// Trims, retention and compaction leave it as it is. A restart does so too on durable channels; on
+    /// ephemeral ones it is then the tail at the start, up to which everything counts as lost.
     pub last: Offset,
     /// The greatest offset that retention took.
     pub trimmed_through: Offset,

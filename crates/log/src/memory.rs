@@ -60,11 +60,8 @@ impl MemoryEngine {
                 Lookup::Conflict => return Err(AppendError::Conflict { key: key.as_str().to_owned() }),
             }
         }
-        if let Some(expect) = batch.expect {
-            let last = state.store.state(&expect.channel).last;
-            if last > expect.seen {
-                return Err(AppendError::Unexpected { channel: expect.channel, seen: expect.seen, last });
-            }
+        if let Some(expect) = &batch.expect {
+            expect.check(state.store.state(&expect.channel).last)?;
         }
         let first = state.last.next();
         let count = u32::try_from(batch.publications.len()).unwrap_or(u32::MAX);

@@ -1,5 +1,7 @@
 //! The embedded engine passes the suite that every engine must pass.
 
+mod copying;
+
 use std::sync::{Arc, Mutex};
 
 use anywire_log::{
@@ -52,15 +54,13 @@ impl Restart for Directories {
     ) -> Arc<dyn Engine> {
         if self.crash {
             // What a crash would leave: the files as they are at this moment.
-            let from =
-                self.made.lock().expect("no test panicked before").last().expect("one").path().to_owned();
+            let path = || {
+                let made = self.made.lock().expect("no test panicked before");
+                made.last().expect("one was made").path().to_owned()
+            };
+            let from = path();
             self.add();
-            let to =
-                self.made.lock().expect("no test panicked before").last().expect("one").path().to_owned();
-            for entry in std::fs::read_dir(from).expect("it can be listed") {
-                let path = entry.expect("it can be listed").path();
-                std::fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("it can be copied");
-            }
+            copying::copy_at_rest(&from, &path());
         } else {
             engine.close().await;
         }

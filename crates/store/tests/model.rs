@@ -1,6 +1,8 @@
 //! Whatever is done to it, the embedded engine answers as the one in memory does, through stops and crashes.
 
-use std::{collections::BTreeMap, ffi::OsString, os::unix::fs::MetadataExt, path::Path, sync::Arc};
+mod copying;
+
+use std::sync::Arc;
 
 use anywire_log::{
     AppendError, Batch, Channel, Engine, Event, IdempotencyKey, ManualClock, MemoryEngine, Offset,
@@ -15,19 +17,57 @@ const EPHEMERAL: &str = "memory_x";
 
 #[derive(Debug, Clone)]
 enum Step {
-    Append { channels: Vec<usize>, payload_bytes: usize, key: Option<u8> },
-    Trim { channel: usize, back: u64 },
-    Read { channels: Vec<usize>, back: u64, span: u64, events_max: usize, bytes_max: usize },
-    Pass { millis: u64 },
+    Append {
+        channels: Vec<usize>,
+        payload_bytes: usize,
+        key: Option<u8>,
+        expect: Option<Seen>,
+    },
+    /// Batches that are handed in before the first is answered.
+    Together {
+        batches: Vec<(Vec<usize>, Option<Seen>)>,
+    },
+    Trim {
+        channel: usize,
+        back: u64,
+    },
+    Read {
+        channels: Vec<usize>,
+        back: u64,
+        span: u64,
+        events_max: usize,
+        bytes_max: usize,
+    },
+    Pass {
+        millis: u64,
+    },
     Stop,
     Crash,
+}
+
+/// What a batch expects: that nothing came on a channel since the writer looked, so many events ago.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    channel: usize,
+    back: u64,
+}
+
+fn seen() -> impl Strategy<Value = Seen> {
+    (0..=DURABLE.len(), prop_oneof![Just(0), 0..12_u64]).prop_map(|(channel, back)| Seen { channel, back })
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let channels = || proptest::collection::vec(0..=DURABLE.len(), 1..6);
     prop_oneof![
-        20 => (channels(), 2..300_usize, proptest::option::weighted(0.2, 0..20_u8))
-            .prop_map(|(channels, payload_bytes, key)| Step::Append { channels, payload_bytes, key }),
+        20 => (
+            channels(),
+            2..300_usize,
+            proptest::option::weighted(0.2, 0..20_u8),
+            proptest::option::weighted(0.4, seen()),
+        )
+            .prop_map(|(channels, payload_bytes, key, expect)| Step::Append { channels, payload_bytes, key, expect }),
+        3 => proptest::collection::vec((channels(), proptest::option::of(seen())), 2..8)
+            .prop_map(|batches| Step::Together { batches }),
         1 => (0..=DURABLE.len(), 0..60_u64).prop_map(|(channel, back)| Step::Trim { channel, back }),
         3 => (channels(), 0..100_u64, 0..60_u64, 1..20_usize, 1..2000_usize).prop_map(
             |(channels, back, span, events_max, bytes_max)| Step::Read { channels, back, span, events_max, bytes_max }
@@ -52,6 +92,8 @@ struct Pair {
     offsets: Vec<Offset>,
     /// Ephemeral events up to here (in the model) were lost by a restart.
     restarted_at: usize,
+    /// The engine's tail when it was opened.
+    opened_at: Offset,
     count: usize,
 }
 
@@ -65,6 +107,7 @@ impl Pair {
             clock,
             offsets: vec![Offset::ZERO],
             restarted_at: 0,
+            opened_at: Offset::ZERO,
             count: 0,
         };
         pair.model.follow(Arc::new(Witness::default()));
@@ -79,6 +122,7 @@ impl Pair {
             EmbeddedEngine::open(config, contract::rules(), Arc::clone(&self.clock) as _).expect("it opens");
         let through = engine.follow(Arc::new(Witness::default()));
         assert!(through >= *self.offsets.last().expect("zero at least"), "the tail went back");
+        self.opened_at = through;
         self.engine = Some(engine);
     }
 
@@ -88,7 +132,11 @@ impl Pair {
 
     async fn take(&mut self, step: Step) {
         match step {
-            Step::Append { channels, payload_bytes, key } => self.append(&channels, payload_bytes, key).await,
+            Step::Append { channels, payload_bytes, key, expect } => {
+                let (expected, found) = self.batches(&channels, payload_bytes, key, expect);
+                self.append(expected, found).await;
+            }
+            Step::Together { batches } => self.append_together(&batches).await,
             Step::Trim { channel: number, back } => {
                 let through = Offset::new((self.offsets.len() as u64 - 1).saturating_sub(back));
                 self.model.trim(channel(number), through).await.expect("the model trims");
@@ -109,7 +157,7 @@ impl Pair {
             }
             Step::Crash => {
                 let copy = tempfile::tempdir().expect("a directory");
-                copy_directory(self.directories.last().expect("one").path(), copy.path());
+                copying::copy_at_rest(self.directories.last().expect("one").path(), copy.path());
                 self.engine = None;
                 self.directories.push(copy);
                 self.restart();
@@ -135,7 +183,14 @@ impl Pair {
         self.offsets[at]
     }
 
-    async fn append(&mut self, channels: &[usize], payload_bytes: usize, key: Option<u8>) {
+    /// One batch for the model and the same for the engine.
+    fn batches(
+        &mut self,
+        channels: &[usize],
+        payload_bytes: usize,
+        key: Option<u8>,
+        expect: Option<Seen>,
+    ) -> (Batch, Batch) {
         let mut publications = Vec::new();
         for number in channels {
             // A repeated key has to find the same content.
@@ -149,8 +204,30 @@ impl Pair {
         if let (Some(key), true) = (key, durable) {
             batch = batch.with_key(IdempotencyKey::new(&format!("key-{key}")).expect("a key"));
         }
-        let expected = self.model.append(batch.clone()).await;
-        let found = self.engine().append(batch).await;
+        let Some(Seen { channel: number, back }) = expect else { return (batch.clone(), batch) };
+        let seen = Offset::new((self.offsets.len() as u64 - 1).saturating_sub(back));
+        let real = self.real_seen(number, seen);
+        (batch.clone().expecting(channel(number), seen), batch.expecting(channel(number), real))
+    }
+
+    /// What a reader of the engine has seen that has seen this much of the model: after a restart, that what was
+    /// ephemeral is lost.
+    fn real_seen(&self, number: usize, seen: Offset) -> Offset {
+        let last = self.model.channel_state(&channel(number)).expect("the model knows").last;
+        let loss_is_news = number == DURABLE.len() && last <= Offset::new(self.restarted_at as u64);
+        let real = self.real(seen);
+        if loss_is_news && seen >= last { real.max(self.opened_at) } else { real }
+    }
+
+    /// The engine's newest offset of a channel of which the model says that it is `last`.
+    fn real_last(&self, channel: &Channel, last: Offset) -> Offset {
+        let lost = channel.as_str() == EPHEMERAL && last <= Offset::new(self.restarted_at as u64);
+        if lost { self.real(last).max(self.opened_at) } else { self.real(last) }
+    }
+
+    async fn append(&mut self, expected: Batch, found: Batch) {
+        let expected = self.model.append(expected).await;
+        let found = self.engine().append(found).await;
         match (expected, found) {
             (Ok(expected), Ok(found)) => {
                 assert_eq!((expected.count, expected.duplicate), (found.count, found.duplicate));
@@ -161,7 +238,33 @@ impl Pair {
                 }
             }
             (Err(AppendError::Conflict { .. }), Err(AppendError::Conflict { .. })) => {}
+            (
+                Err(AppendError::Unexpected { channel: expected, last, .. }),
+                Err(AppendError::Unexpected { channel: found, last: found_last, .. }),
+            ) => assert_eq!((&found, found_last), (&expected, self.real_last(&expected, last))),
             (expected, found) => panic!("expected {expected:?}, found {found:?}"),
+        }
+    }
+
+    /// Whatever the engine does with batches that it has at once, it is as if it had taken them one by one.
+    async fn append_together(&mut self, batches: &[(Vec<usize>, Option<Seen>)]) {
+        let made: Vec<_> =
+            batches.iter().map(|(channels, expect)| self.batches(channels, 20, None, *expect)).collect();
+        let found: Vec<_> = made.iter().map(|(_, batch)| self.engine().append(batch.clone())).collect();
+        for ((expected, _), found) in made.into_iter().zip(found) {
+            let expected = self.model.append(expected).await;
+            match (expected, found.await) {
+                (Ok(_), Ok(found)) => self.offsets.extend(found.offsets()),
+                (
+                    Err(AppendError::Unexpected { channel: expected, last, .. }),
+                    Err(AppendError::Unexpected { channel: found, last: found_last, .. }),
+                ) => {
+                    assert_eq!(found, expected);
+                    // More may have come by the time at which it was refused.
+                    assert!(found_last >= self.real_last(&expected, last));
+                }
+                (expected, found) => panic!("expected {expected:?}, found {found:?}"),
+            }
         }
     }
 
@@ -244,33 +347,6 @@ fn assert_same(found: &Event, offset: Offset, expected: &Event) {
     assert_eq!((&found.channel, &found.name), (&expected.channel, &expected.name));
     assert_eq!(found.time, expected.time);
     assert_eq!(found.payload, expected.payload);
-}
-
-/// Copies a directory as a crash at one moment would leave it: anew if anything in it changed meanwhile.
-fn copy_directory(from: &Path, to: &Path) {
-    loop {
-        let before = listing(from);
-        for name in before.keys() {
-            let _gone_meanwhile = std::fs::copy(from.join(name), to.join(name));
-        }
-        if listing(from) == before {
-            return;
-        }
-        for name in listing(to).keys() {
-            std::fs::remove_file(to.join(name)).expect("it can be removed");
-        }
-    }
-}
-
-/// The files of a directory with what tells whether they changed.
-fn listing(directory: &Path) -> BTreeMap<OsString, (u64, u64, i64, i64)> {
-    let entries =
-        std::fs::read_dir(directory).expect("it can be listed").map(|entry| entry.expect("an entry"));
-    let facts = entries.filter_map(|entry| {
-        let facts = entry.metadata().ok()?;
-        Some((entry.file_name(), (facts.ino(), facts.len(), facts.mtime(), facts.mtime_nsec())))
-    });
-    facts.collect()
 }
 
 fn run(steps: Vec<Step>) {

@@ -68,7 +68,20 @@ pub(super) struct Group {
     members: Vec<Member>,
     /// Keys of its members: a second batch with one of them has to wait for the first.
     keys: HashSet<String>,
+    /// The newest offset on each channel among the first `examined` events. Empty unless a batch expects something.
+    newest: HashMap<Channel, Offset, foldhash::fast::RandomState>,
+    examined: usize,
     reserved: Option<u64>,
+}
+
+/// What becomes of a batch.
+enum Verdict {
+    /// It is part of the group.
+    Append,
+    /// It depends on what becomes of the group: it is decided with the next one.
+    Wait,
+    /// It is not appended.
+    Answer(Result<Appended, AppendError>),
 }
 
 struct Member {
@@ -94,7 +107,21 @@ impl Group {
         self.places.clear();
         self.members.clear();
         self.keys.clear();
+        if self.examined > 0 {
+            self.newest = HashMap::default();
+            self.examined = 0;
+        }
         self.reserved = None;
+    }
+
+    /// The newest offset that the group gives on a channel. Cost: each event of the group is looked at once,
+    /// and none in a group in which nobody expects anything.
+    fn newest_on(&mut self, channel: &Channel) -> Option<Offset> {
+        for event in &self.events[self.examined..] {
+            self.newest.insert(event.channel.clone(), event.offset);
+        }
+        self.examined = self.events.len();
+        self.newest.get(channel).copied()
     }
 }
 
@@ -156,6 +183,11 @@ impl Committer {
         self.reserve(waiting, &mut group, now);
         for pending in waiting.drain(..) {
             self.add(pending, &mut group, deferred, now);
+        }
+        if group.members.is_empty() {
+            // Not even a reservation is written for batches that are refused.
+            group.buffer.clear();
+            group.reserved = None;
         }
         let result = room.and_then(|()| self.write(&mut group));
         self.note_trouble(&group, result.as_ref().err());
@@ -227,26 +259,24 @@ impl Committer {
         durable
     }
 
-    /// Adds a batch to the group, unless it is answered otherwise.
+    /// Adds a batch to the group, unless it is answered otherwise or has to wait.
     fn add(&mut self, pending: Pending, group: &mut Group, deferred: &mut Vec<Order>, now: Timestamp) {
-        if let Some(key) = &pending.batch.idempotency_key {
-            if group.keys.contains(key.as_str()) {
+        match self.judge(&pending, group, now) {
+            Verdict::Append => {}
+            Verdict::Wait => {
                 // Its bytes were counted with this group.
                 deferred.push(Order::Append(Pending { bytes: 0, ..pending }));
                 return;
             }
-            let known = match self.window.lookup(key, pending.fingerprint, now) {
-                Lookup::New => None,
-                Lookup::Duplicate { first, count } => Some(Ok(Appended { first, count, duplicate: true })),
-                Lookup::Conflict => Some(Err(AppendError::Conflict { key: key.as_str().to_owned() })),
-            };
-            if let Some(known) = known {
-                let _gone = pending.answer.send(known);
+            Verdict::Answer(answer) => {
+                let _gone = pending.answer.send(answer);
                 return;
             }
-            group.keys.insert(key.as_str().to_owned());
         }
         let Pending { batch, fingerprint, answer, .. } = pending;
+        if let Some(key) = &batch.idempotency_key {
+            group.keys.insert(key.as_str().to_owned());
+        }
         let key = batch.idempotency_key.map(|key| (key, fingerprint));
         let first = Offset::new(self.next);
         let count = u32::try_from(batch.publications.len()).unwrap_or(u32::MAX);
@@ -254,6 +284,32 @@ impl Committer {
         let durable = self.encode(batch.publications, key_text, group, now);
         let appended = Appended { first, count, duplicate: false };
         group.members.push(Member { answer, appended, durable, key });
+    }
+
+    /// Decides on a batch. One that depends on a batch of the same group waits until that is committed or has
+    /// failed, so nobody is answered by what never came to be.
+    fn judge(&mut self, pending: &Pending, group: &mut Group, now: Timestamp) -> Verdict {
+        let Batch { idempotency_key, expect, .. } = &pending.batch;
+        if let Some(key) = idempotency_key {
+            if group.keys.contains(key.as_str()) {
+                return Verdict::Wait;
+            }
+            match self.window.lookup(key, pending.fingerprint, now) {
+                Lookup::New => {}
+                Lookup::Duplicate { first, count } => {
+                    return Verdict::Answer(Ok(Appended { first, count, duplicate: true }));
+                }
+                Lookup::Conflict => {
+                    return Verdict::Answer(Err(AppendError::Conflict { key: key.as_str().to_owned() }));
+                }
+            }
+        }
+        let Some(expect) = expect else { return Verdict::Append };
+        if group.newest_on(&expect.channel).is_some_and(|newest| newest > expect.seen) {
+            return Verdict::Wait;
+        }
+        let last = self.shared.index.read().state(&expect.channel).last;
+        expect.check(last).map_or_else(|error| Verdict::Answer(Err(error)), |()| Verdict::Append)
     }
 
     /// Gives a batch its offsets and encodes what of it is durable; returns whether anything is.

@@ -126,7 +126,7 @@ impl EmbeddedEngine {
         let fingerprint = key.map_or(0, |_| fingerprint(&batch.publications));
         let (answer, answered) = oneshot::channel();
         let pending = Pending { batch, fingerprint, bytes, answer };
-        self.shared.queue.push(Order::Append(pending)).map_err(|(_, error)| error)?;
+        self.shared.queue.push(Order::Append(pending))?;
         Ok(answered)
     }
 }

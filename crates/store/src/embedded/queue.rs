@@ -53,16 +53,16 @@ impl Queue {
         Self { waiting: Mutex::default(), filled: Condvar::new(), bytes_max }
     }
 
-    /// Puts an order at the end; gives it back with the reason if that is not possible.
-    pub(super) fn push(&self, order: Order) -> Result<(), (Order, AppendError)> {
+    /// Puts an order at the end, or says why that is not possible.
+    pub(super) fn push(&self, order: Order) -> Result<(), AppendError> {
         let bytes = if let Order::Append(pending) = &order { pending.bytes } else { 0 };
         let mut waiting = self.waiting.lock();
         if waiting.closed {
-            return Err((order, AppendError::Closed));
+            return Err(AppendError::Closed);
         }
         if bytes > 0 && waiting.bytes > 0 && waiting.bytes + bytes > self.bytes_max {
             let waiting_bytes = waiting.bytes;
-            return Err((order, AppendError::Busy { waiting_bytes }));
+            return Err(AppendError::Busy { waiting_bytes });
         }
         waiting.bytes += bytes;
         waiting.oldest.get_or_insert_with(Instant::now);

@@ -12,6 +12,7 @@
 //! - Followers see committed events only, in offset order.
 //! - A reader behind retention is told of the gap, exactly: [`Gap`].
 
+mod append;
 mod channel;
 mod clock;
 #[cfg(feature = "contract")]

@@ -261,6 +261,26 @@ impl Log {
         Ok((batch, gap))
     }
 
+    /// The event of a channel at an offset; none if there never was one there, or if it is gone.
+    ///
+    /// Cost: one lookup and a search by halves while the tail holds the channel from there on; else one read of
+    /// the engine, which is one record of a file where the engine has files.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn event_at(&self, channel: &Channel, offset: Offset) -> Result<Option<Arc<Event>>, ReadError> {
+        if offset == Offset::ZERO || offset > self.tail_offset() {
+            return Ok(None);
+        }
+        if let Ok(found) = self.shared.tail.event_at(channel, offset) {
+            return Ok(found);
+        }
+        let (channels, after) = (vec![channel.clone()], offset.previous());
+        let request = ReadRequest { channels, after, through: offset, events_max: 1, bytes_max: 1 };
+        let events = self.engine.read(request).await?.events;
+        Ok(events.into_iter().find(|event| event.offset == offset))
+    }
+
     /// Whether a channel keeps nothing at all.
     fn is_bare(&self, channel: &Channel) -> bool {
         self.engine.channel_state(channel).is_some_and(|state| state.events == 0)

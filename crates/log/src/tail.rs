@@ -127,6 +127,16 @@ impl ChannelTail {
         }
     }
 
+    /// The event at an offset that is committed. `Err` if it may be gone from here only.
+    fn event_at(&self, offset: Offset) -> Result<Option<Arc<Event>>, NotHeld> {
+        let held = self.held.read();
+        if held.evicted_through >= offset {
+            return Err(NotHeld);
+        }
+        let at = held.events.binary_search_by_key(&offset, |event| event.offset);
+        Ok(at.ok().map(|at| Arc::clone(&held.events[at])))
+    }
+
     fn is_empty(&self) -> bool {
         self.held.read().events.is_empty()
     }
@@ -163,6 +173,10 @@ pub(crate) enum TailRead {
     /// Some of it is not in memory any more.
     Behind,
 }
+
+/// The tail cannot tell: ask the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotHeld;
 
 type Channels = HashMap<Channel, Arc<ChannelTail>, foldhash::fast::RandomState>;
 
@@ -267,6 +281,12 @@ impl Tail {
             channels.insert(event.channel.clone(), Arc::clone(&fresh))
         });
         Some(fresh)
+    }
+
+    /// The event of a channel at a committed offset; none if there is no such event. Opens no channel.
+    pub(crate) fn event_at(&self, channel: &Channel, offset: Offset) -> Result<Option<Arc<Event>>, NotHeld> {
+        let found = self.channels.read().get(channel).cloned();
+        found.ok_or(NotHeld)?.event_at(offset)
     }
 
     pub(crate) fn trimmed(&self, channel: &Channel, through: Offset) {

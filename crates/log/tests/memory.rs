@@ -226,3 +226,32 @@ async fn whoever_opens_a_channel_while_it_is_published_to_misses_nothing() {
         assert_eq!(texts, ["it"], "round {round}");
     }
 }
+
+#[tokio::test]
+async fn one_event_is_found_in_the_tail_or_in_the_engine() {
+    for tail_bytes_max in [0, 500, 64 << 20] {
+        let log = log(tail_bytes_max);
+        let (mut a, mut few) = (Vec::new(), Vec::new());
+        for number in 0..20 {
+            a.push(publish(&log, "a", &number.to_string()).await);
+            few.push(publish(&log, "few_a", "x").await);
+        }
+        log.trim(channel("a"), a[4]).await.expect("a trim");
+        let event_at = async |name: &str, offset| log.event_at(&channel(name), offset).await.expect("a read");
+        for (number, offset) in a.iter().enumerate() {
+            let found = event_at("a", *offset).await.map(|event| event.payload.as_bytes().to_vec());
+            let expected = (number > 4).then(|| number.to_string().into_bytes());
+            assert_eq!(found, expected, "event {number} with a tail of {tail_bytes_max}");
+            assert_eq!(event_at("few_a", *offset).await, None, "it is on another channel");
+        }
+        let kept = few.iter().map(|offset| event_at("few_a", *offset));
+        let mut count = 0;
+        for found in kept {
+            count += usize::from(found.await.is_some());
+        }
+        assert_eq!(count, 3, "what retention took is gone");
+        assert_eq!(event_at("a", log.tail_offset().next()).await, None);
+        assert_eq!(event_at("a", Offset::ZERO).await, None);
+        assert_eq!(event_at("nobody", a[5]).await, None);
+    }
+}

@@ -1,14 +1,13 @@
 /**
  * Holds the cases in cases/ against a server.
  *
- *   ANYWIRE_BIN=target/release/anywire node run.mjs            all cases
- *   ANYWIRE_BIN=… node run.mjs cursors                         the files whose name holds "cursors"
- *   ANYWIRE_BIN=… node run.mjs --case poll_without_after       the cases whose name holds this
+ *   node run.mjs                                all cases, against ANYWIRE_BIN or else target/release/anywire
+ *   node run.mjs cursors                        the files whose name holds "cursors"
+ *   node run.mjs --case poll_without_after      the cases whose name holds this
  *
- * A file names the configuration it needs (servers/*.toml); each configuration is started on a free port and a fresh directory,
- * once for each way of asking; a file that is `alone` has a server for each case, which it may stop. Ends with `N passed, N failed`.
- *
- * Knows: files, servers, the order of things. Does not know: what a step does.
+ * A file names the configuration it needs (servers/*.toml); each configuration is started on a free port and a fresh
+ * directory, once for each way of asking; a file that is `alone` has a server for each case, which it may stop. Ends
+ * with `N passed, N failed`.
  */
 
 import { readFileSync, readdirSync } from "node:fs";
@@ -30,10 +29,6 @@ const PASSES = [
 ];
 
 async function main(args) {
-  if (!process.env.ANYWIRE_BIN) {
-    console.error("set ANYWIRE_BIN to the server, such as target/release/anywire");
-    return 2;
-  }
   const files = load(args);
   const tally = { passed: 0, failed: 0 };
   for (const pass of PASSES) {
@@ -83,7 +78,7 @@ async function runServer(name, pass, files, tally) {
 }
 
 async function withServer(name, tally, use) {
-  const server = await Server.start(process.env.ANYWIRE_BIN, name);
+  const server = await Server.start(name);
   const failedBefore = tally.failed;
   try {
     await use(server);

@@ -5,18 +5,16 @@
  *   node conformance/autobahn/run.mjs ws://127.0.0.1:9001  judges a server that is already there
  *   ECHO_BIN=path node conformance/autobahn/run.mjs        starts this echo server instead
  *
- * The suite is a Python 2.7 program. It is installed into .cache/autobahn from the package index, or, where there is no
- * Python 2.7 (AUTOBAHN_PYTHON names one), its container image is used. Ends with 0 if every case is OK, NON-STRICT or
- * INFORMATIONAL, 1 if one is not, 2 if the suite could not be run at all (0 if ANYWIRE_ALLOW_MISSING names autobahn).
- *
- * Knows: how to install and run the suite, and its report. Does not know: WebSocket.
+ * The suite is a Python 2.7 program. It is installed into .cache/autobahn from the package index, or, where there is
+ * no Python 2.7 (AUTOBAHN_PYTHON names one), its container image is used. Ends with 0 if every case is OK, NON-STRICT
+ * or INFORMATIONAL, 1 if one is not, 2 if the suite could not be run at all (0 if ANYWIRE_ALLOW_MISSING names it).
  */
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { start } from "../runner/program.mjs";
+import { startListening } from "../../testing/program.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, "..", "..");
@@ -46,10 +44,10 @@ async function main(url) {
 
 function startEcho() {
   if (process.env.ECHO_BIN) {
-    return start(process.env.ECHO_BIN, ["127.0.0.1:0"]);
+    return startListening("the echo server", process.env.ECHO_BIN, ["127.0.0.1:0"]);
   }
   const args = ["run", "--release", "-p", "anywire-gateway", "--features", "echo", "--example", "echo", "--", "127.0.0.1:0"];
-  return start("cargo", args, { cwd: ROOT, readyMs: BUILD_MS_MAX });
+  return startListening("the echo server", "cargo", args, { cwd: ROOT, patienceMs: BUILD_MS_MAX });
 }
 
 /** The way to run the suite here: a function from the directory with spec.json to a command line. */

@@ -1,7 +1,5 @@
 /**
  * Which steps a vector of client frames becomes.
- *
- * Knows: framing.mjs. Does not know: servers.
  */
 
 import assert from "node:assert/strict";

@@ -1,7 +1,5 @@
 /**
  * Several requests on one connection, sent at once or byte by byte, and their answers in order.
- *
- * Knows: HTTP/1.1 framing (RFC 9112). Does not know: Anywire.
  */
 
 import net from "node:net";

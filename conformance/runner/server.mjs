@@ -1,74 +1,60 @@
-/**
- * The server the cases talk to: its configuration, its directory, and that it may be stopped and started again.
- *
- * Knows: how `anywire serve` is called. Does not know: cases.
- */
+/** The server the cases talk to, with the configuration that they name; it may be stopped and started again. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { exchange } from "../../testing/http.mjs";
+import { Server as Program } from "../../testing/server.mjs";
 
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
-import { exchange } from "./http.mjs";
-import { start } from "./program.mjs";
-
-const SERVERS = join(dirname(fileURLToPath(import.meta.url)), "..", "servers");
+const SERVERS = join(import.meta.dirname, "..", "servers");
 /** The key in servers/keys.toml; servers without keys don't look at it. */
 const CREDENTIALS = { authorization: "Bearer conformance-api-key" };
 
 export class Server {
-  #binary;
-  #config;
-  #data = mkdtempSync(join(tmpdir(), "anywire-conformance-"));
-  #program = undefined;
-  #log = [];
+  #program;
+  #ending = undefined;
 
-  /** Starts `binary` with servers/`name`.toml on a free port and a fresh directory. */
-  static async start(binary, name) {
-    const server = new Server(binary, name);
-    await server.begin();
-    return server;
+  constructor(program) {
+    this.#program = program;
   }
 
-  constructor(binary, name) {
-    this.#binary = resolve(binary);
-    this.#config = join(SERVERS, `${name}.toml`);
+  /** Starts one with servers/`name`.toml on a free port and a fresh directory. */
+  static async start(name) {
+    const config = await readFile(join(SERVERS, `${name}.toml`), "utf8");
+    return new Server(await Program.start({ config }));
   }
 
   get url() {
     return this.#program.url;
   }
 
-  /** What it wrote, of all its runs. */
+  /** What it wrote last, in all its runs. */
   get log() {
-    return [...this.#log, ...this.#program.log].join("");
-  }
-
-  async begin() {
-    const args = ["serve", "--listen", "127.0.0.1:0", "--data", this.#data, "--config", this.#config];
-    this.#program = await start(this.#binary, args, { cwd: this.#data });
+    return this.#program.log;
   }
 
   /** Asks for an orderly end and does not wait for it. */
   end() {
-    this.#program.stopped = this.#program.stop();
+    this.#ending = this.#program.stop();
+    // Who waits for it is told; until then a failure is nobody's.
+    this.#ending.catch(() => {});
   }
 
   /** Waits for the end, and starts it again on the same directory. */
   async restart() {
-    await (this.#program.stopped ?? this.#program.stop());
-    this.#log.push(...this.#program.log);
-    await this.begin();
+    await (this.#ending ?? this.#program.stop());
+    this.#ending = undefined;
+    await this.#program.boot();
   }
 
   /** Ends it and removes what it wrote. */
   async remove() {
-    await this.#program?.stop();
-    rmSync(this.#data, { recursive: true, force: true });
+    await this.#ending;
+    await this.#program.dispose();
   }
 
   /** The one thing no case can know beforehand. */
   async epoch() {
-    const { status, body } = await exchange(this.url, { path: "/anywire/poll?channels=conformance", headers: CREDENTIALS });
+    const request = { path: "/anywire/poll?channels=conformance", headers: CREDENTIALS };
+    const { status, body } = await exchange(this.url, request);
     if (status !== 200) {
       throw new Error(`a first poll was answered ${status} ${body}`);
     }

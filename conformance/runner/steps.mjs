@@ -1,10 +1,8 @@
 /**
  * The steps of a case, one function each. README.md describes them.
- *
- * Knows: what a step does and what it compares. Does not know: which cases there are, how the server is started.
  */
 
-import { exchange, stream } from "./http.mjs";
+import { exchange, stream } from "../../testing/http.mjs";
 import { pipeline } from "./pipeline.mjs";
 import { fill, matchJson, matchText } from "./template.mjs";
 import { sign } from "./token.mjs";

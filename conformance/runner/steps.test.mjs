@@ -1,7 +1,5 @@
 /**
  * The steps against a server of a few lines: each passes where it should and fails where it should.
- *
- * Knows: steps.mjs. Does not know: Anywire.
  */
 
 import assert from "node:assert/strict";

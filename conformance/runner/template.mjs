@@ -6,8 +6,6 @@
  *   <=name>       the value kept under this name
  *
  * A JSON leaf that is nothing but a number's hole (offset, integer) matches numbers only, any other hole texts only. `"…": true` in an object allows other members.
- *
- * Knows: kinds, names. Does not know: HTTP, WebSocket.
  */
 
 const KINDS = {

@@ -1,7 +1,5 @@
 /**
  * What an expectation accepts, and what it does not.
- *
- * Knows: template.mjs. Does not know: servers.
  */
 
 import assert from "node:assert/strict";

@@ -1,7 +1,5 @@
 /**
  * Tokens that run out while a case looks on. All others stand in the cases as they are.
- *
- * Knows: HS256 (RFC 7519, RFC 7515), the secret in servers/keys.toml. Does not know: what a token allows.
  */
 
 import { createHmac } from "node:crypto";

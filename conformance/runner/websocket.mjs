@@ -1,12 +1,10 @@
 /**
  * A WebSocket client that can also misbehave: it sends any bytes, and checks what a server may not do.
- *
- * Knows: RFC 6455 from the client's side. Does not know: Anywire.
  */
 
 import { createHash, randomBytes } from "node:crypto";
 import http from "node:http";
-import { Queue } from "./queue.mjs";
+import { Queue } from "../../testing/queue.mjs";
 
 const MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const OPCODES = { 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong" };

@@ -1,7 +1,7 @@
 /** The console as a person uses it: by what is on the page. */
 import type { Page } from "playwright-core";
+import { until, within } from "../../testing/until.mjs";
 import { byId, dataOf } from "./browser.ts";
-import { until, within } from "./until.ts";
 
 export type Transport = "websocket" | "sse" | "longpoll" | "poll";
 

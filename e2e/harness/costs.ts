@@ -1,9 +1,9 @@
 /** A page of the monitor over a wire that counts: what the page says its way costs, and what the wire saw. */
 import type { Browser, Page } from "playwright-core";
+import { Server } from "../../testing/server.mjs";
+import { until } from "../../testing/until.mjs";
 import { openContext } from "./browser.ts";
 import { CountingWire, type Traffic } from "./monitor.ts";
-import { Server } from "./server.ts";
-import { until } from "./until.ts";
 
 const MINUTE_MS = 60_000;
 /** A machine that stands still for seconds makes a hole, and a page with a hole begins to measure anew. */

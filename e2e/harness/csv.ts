@@ -5,7 +5,7 @@ import { createWriteStream } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
-import { temporaryFolder } from "./folders.ts";
+import { temporaryFolder } from "../../testing/folders.mjs";
 import { Random } from "./random.ts";
 
 export interface Sample {

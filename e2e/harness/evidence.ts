@@ -1,9 +1,9 @@
 /** What a failed test leaves for whoever looks into it: what its page went through and shows, and what the servers said last. */
 import { mkdirSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import type { BrowserContext, Page } from "playwright-core";
 import type { TestContext } from "vitest";
-import { lastWords } from "./server.ts";
+import { lastWords } from "../../testing/server.mjs";
 
 const NOTES_MAX = 80;
 const TEXT_MAX = 2000;
@@ -28,6 +28,10 @@ export function observe(context: BrowserContext): void {
   });
 }
 
+/** Suites run beside each other, and two tests may have the same name. */
+const pictureName = (task: TestContext["task"]): string =>
+  `${basename(task.file.name, ".e2e.ts")}-${task.name}`.replaceAll(/\W+/g, "-");
+
 /** Tells about a failed test; silent for one that passed. */
 export async function tell(task: TestContext["task"], ...pages: Page[]): Promise<void> {
   if (task.result?.state !== "fail") return;
@@ -38,7 +42,7 @@ export async function tell(task: TestContext["task"], ...pages: Page[]): Promise
     try {
       console.log(`── it shows:\n${(await page.locator("body").innerText()).slice(0, TEXT_MAX)}`);
       mkdirSync(FOLDER, { recursive: true });
-      await page.screenshot({ path: join(FOLDER, `${task.name.replaceAll(/\W+/g, "-")}-${index}.png`) });
+      await page.screenshot({ path: join(FOLDER, `${pictureName(task)}-${index}.png`) });
     } catch (error) {
       console.log(`── it cannot be looked at: ${String(error)}`);
     }

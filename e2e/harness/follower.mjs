@@ -1,10 +1,11 @@
 /**
- * A Socket.IO client in a process of its own, so that it can be stopped as a whole: `node follower.mjs URL TRANSPORTS`. It says
- * `connected`, `count N` now and then, and one line for whatever is not as it should be.
+ * A Socket.IO client in a process of its own, so that it can be stopped as a whole: `node follower.mjs URL TRANSPORTS`.
+ * It says `connected`, `count N` now and then, and one line for whatever is not as it should be.
  */
 import { io } from "socket.io-client";
 
-const [url, transports] = process.argv.slice(2);
+const [url = "", transports = ""] = process.argv.slice(2);
+/** @param {string} line */
 const say = (line) => process.stdout.write(`${line}\n`);
 const socket = io(url, { transports: transports.split(",") });
 let count = 0;

@@ -5,9 +5,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { end, readyWhen, start } from "./children.ts";
-import { temporaryFolder } from "./folders.ts";
-import { freePort } from "./ports.ts";
+import { temporaryFolder } from "../../testing/folders.mjs";
+import { freePort } from "../../testing/ports.mjs";
+import { end, readyWhen, start } from "../../testing/program.mjs";
 
 const run = promisify(execFile);
 const SCRIPT = resolve(import.meta.dirname, "../../xtask/kafka/broker.sh");

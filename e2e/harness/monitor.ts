@@ -3,9 +3,9 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import net from "node:net";
-import { end, start } from "./children.ts";
-import { binary } from "./server.ts";
-import { sleep } from "./until.ts";
+import { end, start } from "../../testing/program.mjs";
+import { binary } from "../../testing/server.mjs";
+import { sleep } from "../../testing/until.mjs";
 
 /** `anywire monitor --to`: another host, stopped and started at will. */
 export class Reporter {

@@ -3,9 +3,9 @@ import type { ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { end, readyWhen, start } from "./children.ts";
-import { temporaryFolder } from "./folders.ts";
-import { freePort } from "./ports.ts";
+import { temporaryFolder } from "../../testing/folders.mjs";
+import { freePort } from "../../testing/ports.mjs";
+import { end, readyWhen, start } from "../../testing/program.mjs";
 
 const configuration = (port: number, target: number, dir: string) => `
 daemon off;

@@ -1,9 +1,9 @@
 /** The pipeline's API as tests ask it. */
 import type { Page } from "playwright-core";
 import { expect } from "vitest";
+import type { Server } from "../../testing/server.mjs";
+import { until } from "../../testing/until.mjs";
 import { byId } from "./browser.ts";
-import type { Server } from "./server.ts";
-import { until } from "./until.ts";
 
 export interface Entry {
   readonly logId: string;

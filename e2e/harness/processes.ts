@@ -1,6 +1,6 @@
 /** Processes that a server's commands left: found by what the server puts into their environment. */
 import { readdirSync, readFileSync } from "node:fs";
-import { until } from "./until.ts";
+import { until } from "../../testing/until.mjs";
 
 /** Those that still run, with their command lines. */
 export function commandsOf(dir: string): string[] {

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import http from "node:http";
 import net from "node:net";
 import type { Duplex } from "node:stream";
-import { sleep } from "./until.ts";
+import { sleep } from "../../testing/until.mjs";
 
 /** One request that carried bytes of an upload. */
 export interface Patch {

@@ -5,9 +5,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import WebSocket from "ws";
+import { SseSplitter } from "../../testing/sse.mjs";
 import { type Event, epochOf, type Gap, type Page } from "./log.ts";
 import type { Random } from "./random.ts";
-import { SseSplitter } from "./sse.ts";
 
 /** What a step is told to do. */
 export interface Step {

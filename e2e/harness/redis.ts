@@ -1,8 +1,8 @@
 /** The real redis-server: on a port of its own, in memory only. */
 import type { ChildProcess } from "node:child_process";
 import { createClient } from "redis";
-import { end, readyWhen, start } from "./children.ts";
-import { freePort } from "./ports.ts";
+import { freePort } from "../../testing/ports.mjs";
+import { end, readyWhen, start } from "../../testing/program.mjs";
 
 export class Redis {
   readonly port: number;

@@ -1,6 +1,6 @@
 /** `socket.io-client` as it is, and what it heard. */
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
-import { Hopeless, until } from "./until.ts";
+import { Hopeless, until } from "../../testing/until.mjs";
 
 /** The three ways a client may use its transports. */
 export const MODES = {

@@ -1,12 +1,8 @@
-/**
- * The client against the real server. `ANYWIRE_BIN` names the binary: `cargo build --release -p anywire` makes it.
- */
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+/** The client against the real server, which `ANYWIRE_BIN` names: `cargo build --release -p anywire` makes one. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
+import { Server } from "../../../testing/server.mjs";
+import { sleep, until } from "../../../testing/until.mjs";
 import type { RequestLike } from "../src/environment.js";
 import {
   type Connection,
@@ -17,8 +13,6 @@ import {
 } from "../src/index.js";
 import { follow, type Received, range } from "./world.js";
 
-const BINARY = process.env.ANYWIRE_BIN;
-
 /** Impatient, so that a test takes seconds. */
 const policy: Partial<Policy> = {
   backoffMs: [100, 200, 400, 800],
@@ -28,47 +22,6 @@ const policy: Partial<Policy> = {
   earlyMs: 300,
   longPollSeconds: 5,
 };
-
-class Server {
-  readonly #data: string;
-  #process: ChildProcess | null = null;
-  url = "";
-
-  constructor(data: string) {
-    this.#data = data;
-  }
-
-  /** On any free port at first, later on the same one. */
-  async start(): Promise<void> {
-    const listen = this.url === "" ? "127.0.0.1:0" : new URL(this.url).host;
-    const child = spawn(BINARY ?? "", ["serve", "--listen", listen, "--data", this.#data], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    this.#process = child;
-    this.url = await new Promise((resolve, reject) => {
-      let output = "";
-      const read = (chunk: Buffer) => {
-        output += chunk.toString();
-        const url = /http:\/\/127\.0\.0\.1:\d+/.exec(output)?.[0];
-        if (url) resolve(url);
-      };
-      child.stdout?.on("data", read);
-      child.stderr?.on("data", read);
-      child.on("exit", (code) => reject(new Error(`the server ended with ${code}: ${output}`)));
-      child.on("error", reject);
-    });
-  }
-
-  /** As a power cut would: `kill -9`. */
-  async kill(): Promise<void> {
-    const child = this.#process;
-    this.#process = null;
-    if (!child || child.exitCode !== null) return;
-    const ended = new Promise((resolve) => child.once("exit", resolve));
-    child.kill("SIGKILL");
-    await ended;
-  }
-}
 
 /** A network in which single transports can be blocked. */
 class Network {
@@ -110,21 +63,16 @@ class Network {
 }
 
 let server: Server;
-let data: string;
 let connections: Connection[];
 
 beforeEach(async () => {
-  if (!BINARY) throw new Error("set ANYWIRE_BIN to the server's binary, for instance target/release/anywire");
-  data = await mkdtemp(join(tmpdir(), "anywire-client-"));
-  server = new Server(join(data, "log"));
   connections = [];
-  await server.start();
+  server = await Server.start();
 });
 
 afterEach(async () => {
   for (const connection of connections) connection.close();
-  await server.kill();
-  await rm(data, { recursive: true, force: true });
+  await server?.dispose();
 });
 
 function open(options: ConnectOptions = {}, network = new Network()): Connection {
@@ -136,15 +84,6 @@ function open(options: ConnectOptions = {}, network = new Network()): Connection
   });
   connections.push(connection);
   return connection;
-}
-
-/** Waits in real time; says what it waited for. */
-async function until(what: string, holds: () => boolean, timeoutMs = 30_000): Promise<void> {
-  const end = Date.now() + timeoutMs;
-  while (!holds()) {
-    if (Date.now() > end) throw new Error(`waited in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 const all = (received: Received, count: number) => () => received.data.length >= count;
@@ -167,8 +106,8 @@ describe("against the real server", () => {
       await until("30 events are there", all(received, 30));
       const publishing = publish(publisher, "a", 31, 60);
       await server.kill();
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      await server.start();
+      await sleep(300);
+      await server.boot();
       await publishing;
       await until("all events are there", all(received, 60));
       expect(received.data).toEqual(range(1, 60));
@@ -210,7 +149,7 @@ describe("against the real server", () => {
     const publishing = (async () => {
       while (!stop) {
         await publisher.publish("a", "tick", ++sent);
-        await new Promise((resolve) => setTimeout(resolve, 5));
+        await sleep(5);
       }
     })();
     await until("it is on WebSocket", onTransport(connection, "websocket"));
@@ -221,7 +160,7 @@ describe("against the real server", () => {
     network.block("long-poll");
     await until("it polls", onTransport(connection, "poll"));
     await server.kill();
-    await server.start();
+    await server.boot();
     await until("it polls again", onTransport(connection, "poll"));
     network.blocked.delete("sse");
     await until("it is back on SSE", onTransport(connection, "sse"));
@@ -239,8 +178,8 @@ describe("against the real server", () => {
     await until("it is live", onTransport(connection, "websocket"));
     await server.kill();
     await until("it has noticed", () => connection.status().state === "reconnecting");
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    await server.start();
+    await sleep(1000);
+    await server.boot();
     await until("it is back", onTransport(connection, "websocket"));
     expect(connection.status().reconnects).toBe(1);
   });

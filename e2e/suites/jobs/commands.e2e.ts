@@ -7,14 +7,14 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { connect } from "../../../clients/typescript/src/index.ts";
 import { followJob, type JobState, type Notice } from "../../../clients/typescript/src/jobs.ts";
+import { start as launch } from "../../../testing/program.mjs";
+import { binary, Server } from "../../../testing/server.mjs";
+import { type Block, SseSplitter } from "../../../testing/sse.mjs";
+import { until, within } from "../../../testing/until.mjs";
 import { byId, openBrowser, openContext, photograph } from "../../harness/browser.ts";
-import { start as launch } from "../../harness/children.ts";
 import { Nginx } from "../../harness/nginx.ts";
 import { noneLeft } from "../../harness/processes.ts";
 import { FaultyProxy } from "../../harness/proxy.ts";
-import { binary, Server } from "../../harness/server.ts";
-import { type Block, SseSplitter } from "../../harness/sse.ts";
-import { until, within } from "../../harness/until.ts";
 
 const CONFIG = `
 [jobs]

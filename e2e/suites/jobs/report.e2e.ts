@@ -5,13 +5,13 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { REPORT_STEPS } from "../../../console/src/apps/jobs/reportSteps.ts";
+import { Server } from "../../../testing/server.mjs";
+import { until } from "../../../testing/until.mjs";
 import { byId, openBrowser, openContext, photograph } from "../../harness/browser.ts";
 import * as app from "../../harness/console.ts";
 import { brokenFile, priceFile, type Sample } from "../../harness/csv.ts";
 import { tell } from "../../harness/evidence.ts";
 import { FaultyProxy, type Patch } from "../../harness/proxy.ts";
-import { Server } from "../../harness/server.ts";
-import { until } from "../../harness/until.ts";
 
 const NINE_STEPS: readonly string[] = REPORT_STEPS;
 const LARGE = 50_000_000;

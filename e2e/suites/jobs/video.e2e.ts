@@ -6,11 +6,11 @@ import { chmodSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { temporaryFolder } from "../../../testing/folders.mjs";
+import { Server } from "../../../testing/server.mjs";
+import { Hopeless, until } from "../../../testing/until.mjs";
 import { byId, openBrowser, openContext, photograph } from "../../harness/browser.ts";
-import { temporaryFolder } from "../../harness/folders.ts";
 import { commandsOf, noneLeft } from "../../harness/processes.ts";
-import { Server } from "../../harness/server.ts";
-import { Hopeless, until } from "../../harness/until.ts";
 
 /** As it is where nothing is configured, but with programs of the test's choice. */
 const VIDEO = '["{worker}", "make-video", "--language={language}", "--message={message}"]';

@@ -3,13 +3,13 @@ import { readFile } from "node:fs/promises";
 import { createServer, type Server as HttpServer } from "node:http";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { Server } from "../../../testing/server.mjs";
+import { sleep, until } from "../../../testing/until.mjs";
 import { byId, dataOf, openBrowser, openContext, photograph } from "../../harness/browser.ts";
 import { CostWatch, quietServer } from "../../harness/costs.ts";
 import { observe, tell } from "../../harness/evidence.ts";
 import { busyCore, exchange, meminfo, processorTime, Reporter } from "../../harness/monitor.ts";
-import { Server } from "../../harness/server.ts";
 import { longestTask } from "../../harness/tracing.ts";
-import { sleep, until } from "../../harness/until.ts";
 
 /** A sample every five seconds, light: what a minute of it may move. */
 const BRIEF_BYTES_MAX = 2048;

@@ -4,10 +4,10 @@
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import WebSocket from "ws";
+import { Server } from "../../../testing/server.mjs";
+import { sleep } from "../../../testing/until.mjs";
 import { type Event, epochOf, offsetOf, publish, readAll } from "../../harness/log.ts";
 import { Random } from "../../harness/random.ts";
-import { Server } from "../../harness/server.ts";
-import { sleep } from "../../harness/until.ts";
 
 const ROUNDS = Number(process.env.ANYWIRE_CRASH_ROUNDS ?? 5);
 const PUBLISHERS = 8;

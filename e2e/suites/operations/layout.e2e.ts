@@ -4,12 +4,12 @@
  */
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, test } from "vitest";
+import { Server } from "../../../testing/server.mjs";
+import { until } from "../../../testing/until.mjs";
 import { byId, dataOf, openBrowser, openContext } from "../../harness/browser.ts";
 import { transportIs } from "../../harness/console.ts";
 import { tell } from "../../harness/evidence.ts";
 import { send } from "../../harness/pipeline.ts";
-import { Server } from "../../harness/server.ts";
-import { until } from "../../harness/until.ts";
 
 const WIDTHS = [320, 360, 390, 600, 768, 900, 1024, 1200, 1280, 1366, 1440, 1920];
 /** From a usual laptop on, all columns of the tables are seen at once. */

@@ -6,10 +6,10 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { io, type Socket } from "socket.io-client";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { freePort } from "../../../testing/ports.mjs";
+import { Server } from "../../../testing/server.mjs";
+import { until } from "../../../testing/until.mjs";
 import { counters, finished } from "../../harness/pipeline.ts";
-import { freePort } from "../../harness/ports.ts";
-import { Server } from "../../harness/server.ts";
-import { until } from "../../harness/until.ts";
 
 const run = promisify(execFile);
 const WELCOME = '{"message":"Connected to Consumer Service WebSocket","timestamp":"$now"}';

@@ -7,6 +7,9 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { freePort } from "../../../testing/ports.mjs";
+import { Server } from "../../../testing/server.mjs";
+import { until } from "../../../testing/until.mjs";
 import { byId, openBrowser, openContext, photograph } from "../../harness/browser.ts";
 import { Kafka } from "../../harness/kafka.ts";
 import {
@@ -20,9 +23,6 @@ import {
   send,
   state,
 } from "../../harness/pipeline.ts";
-import { freePort } from "../../harness/ports.ts";
-import { Server } from "../../harness/server.ts";
-import { until } from "../../harness/until.ts";
 
 const RECORDS = 10_000;
 

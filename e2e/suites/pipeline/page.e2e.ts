@@ -1,35 +1,32 @@
 /** The pipeline without Kafka: what a person sees and does, and the exact events over a native transport. */
-import { rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { temporaryFolder } from "../../../testing/folders.mjs";
+import { Server } from "../../../testing/server.mjs";
+import { until } from "../../../testing/until.mjs";
 import { byId, openBrowser, openContext, photograph } from "../../harness/browser.ts";
 import { transportIs } from "../../harness/console.ts";
 import { tell } from "../../harness/evidence.ts";
 import { counters, finished, logs, send } from "../../harness/pipeline.ts";
-import { Server } from "../../harness/server.ts";
-import { until } from "../../harness/until.ts";
 
 const SCHEMA = { type: "object", required: ["name"], properties: { value: { type: "number" } } };
 
 /** Shorter than the 25 s that are set elsewhere, so that a few of them pass; long enough for a machine that stalls. */
 const HEARTBEAT_MS = 5000;
 
-const schema = join(tmpdir(), `anywire-schema-${process.pid}.json`);
-
+let schema: string;
 let server: Server;
 let browser: Browser;
 let page: Page;
 
 beforeAll(async () => {
+  schema = join(await temporaryFolder("schema"), "schema.json");
   browser = await openBrowser();
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await rm(schema, { force: true });
-});
+afterAll(() => browser?.close());
 
 beforeEach(async () => {
   await writeFile(schema, JSON.stringify(SCHEMA));

@@ -6,12 +6,12 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Server } from "../../../testing/server.mjs";
+import { until } from "../../../testing/until.mjs";
 import { openBrowser, openContext } from "../../harness/browser.ts";
 import { publish } from "../../harness/log.ts";
 import { Nginx } from "../../harness/nginx.ts";
-import { Server } from "../../harness/server.ts";
 import { MODES, type Mode, modes } from "../../harness/socketio.ts";
-import { until } from "../../harness/until.ts";
 
 const CLIENT = resolve(import.meta.dirname, "../../node_modules/socket.io-client/dist/socket.io.min.js");
 const COUNT = 20;

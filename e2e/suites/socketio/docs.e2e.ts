@@ -4,11 +4,11 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Server } from "../../../testing/server.mjs";
+import { Hopeless, until } from "../../../testing/until.mjs";
 import { publish, readAll } from "../../harness/log.ts";
 import { python } from "../../harness/python.ts";
 import { Redis } from "../../harness/redis.ts";
-import { Server } from "../../harness/server.ts";
-import { Hopeless, until } from "../../harness/until.ts";
 
 const run = promisify(execFile);
 const PAGE = resolve(import.meta.dirname, "../../../docs/socketio.md");

@@ -3,11 +3,11 @@
  * reconnection.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { Server } from "../../../testing/server.mjs";
+import { until } from "../../../testing/until.mjs";
 import { offsetOf, publish, readAll } from "../../harness/log.ts";
-import { Server } from "../../harness/server.ts";
 import { closeAll, Listener, type Mode, modes } from "../../harness/socketio.ts";
 import { KEYS, token } from "../../harness/token.ts";
-import { until } from "../../harness/until.ts";
 
 const NAMESPACES = `
 [[socketio.namespaces]]

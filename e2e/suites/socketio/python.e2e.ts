@@ -2,13 +2,13 @@
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { Server } from "../../../testing/server.mjs";
+import { Hopeless, until } from "../../../testing/until.mjs";
 import { publish } from "../../harness/log.ts";
 import { FaultyProxy } from "../../harness/proxy.ts";
 import { spawnPython } from "../../harness/python.ts";
-import { Server } from "../../harness/server.ts";
 import { type Answer, MODES, type Mode, modes } from "../../harness/socketio.ts";
 import { KEYS, token } from "../../harness/token.ts";
-import { Hopeless, until } from "../../harness/until.ts";
 
 let server: Server;
 let guarded: Server;

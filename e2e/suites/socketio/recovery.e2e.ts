@@ -3,10 +3,10 @@
  * the first event, beyond what retention keeps, with an offset that is none.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { Server } from "../../../testing/server.mjs";
+import { until } from "../../../testing/until.mjs";
 import { publish, readAll } from "../../harness/log.ts";
-import { Server } from "../../harness/server.ts";
 import { closeAll, Listener, modes } from "../../harness/socketio.ts";
-import { until } from "../../harness/until.ts";
 
 const CONFIG = `
 [[socketio.namespaces]]

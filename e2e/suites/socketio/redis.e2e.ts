@@ -5,11 +5,11 @@
 import { Emitter } from "@socket.io/redis-emitter";
 import { createClient } from "redis";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { Server } from "../../../testing/server.mjs";
+import { until } from "../../../testing/until.mjs";
 import { readAll } from "../../harness/log.ts";
 import { runPython } from "../../harness/python.ts";
 import { Redis } from "../../harness/redis.ts";
-import { Server } from "../../harness/server.ts";
-import { until } from "../../harness/until.ts";
 
 const MANY = 2000;
 

@@ -6,12 +6,12 @@ import type { ChildProcess } from "node:child_process";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { end, start } from "../../harness/children.ts";
+import { end, start } from "../../../testing/program.mjs";
+import { Server } from "../../../testing/server.mjs";
+import { sleep, until } from "../../../testing/until.mjs";
 import { publish } from "../../harness/log.ts";
 import { Nginx } from "../../harness/nginx.ts";
-import { Server } from "../../harness/server.ts";
 import { MODES, type Mode, modes } from "../../harness/socketio.ts";
-import { sleep, until } from "../../harness/until.ts";
 
 const EVENTS = 20_000;
 const BATCH = 100;

@@ -3,12 +3,12 @@ import { once } from "node:events";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import WebSocket from "ws";
+import { Server } from "../../../testing/server.mjs";
+import { until, within } from "../../../testing/until.mjs";
 import { byId, dataOf, openBrowser, openContext, photograph } from "../../harness/browser.ts";
 import * as app from "../../harness/console.ts";
 import { tell } from "../../harness/evidence.ts";
 import { publish } from "../../harness/log.ts";
-import { Server } from "../../harness/server.ts";
-import { until, within } from "../../harness/until.ts";
 
 let server: Server;
 let browser: Browser;

@@ -2,12 +2,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import WebSocket from "ws";
 import { connect, type TransportName } from "../../../clients/typescript/src/index.ts";
+import { Server } from "../../../testing/server.mjs";
+import { until, within } from "../../../testing/until.mjs";
 import { openBrowser, openContext } from "../../harness/browser.ts";
 import { publish } from "../../harness/log.ts";
 import { Nginx } from "../../harness/nginx.ts";
 import { curlLongPoll, curlSse, rawWebSocket, type Wire } from "../../harness/readers.ts";
-import { Server } from "../../harness/server.ts";
-import { until, within } from "../../harness/until.ts";
 
 const COUNT = 20;
 

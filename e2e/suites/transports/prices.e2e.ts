@@ -4,11 +4,11 @@ import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { readyWhen, start } from "../../../testing/program.mjs";
+import { Server } from "../../../testing/server.mjs";
+import { until } from "../../../testing/until.mjs";
 import { openBrowser, openContext, photograph } from "../../harness/browser.ts";
-import { readyWhen, start } from "../../harness/children.ts";
 import { publish } from "../../harness/log.ts";
-import { Server } from "../../harness/server.ts";
-import { until } from "../../harness/until.ts";
 
 let server: Server;
 let browser: Browser;

@@ -4,9 +4,9 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { temporaryFolder } from "../../harness/folders.ts";
+import { temporaryFolder } from "../../../testing/folders.mjs";
+import { Server } from "../../../testing/server.mjs";
 import { publish, readAll } from "../../harness/log.ts";
-import { Server } from "../../harness/server.ts";
 
 const run = promisify(execFile);
 const README = resolve(import.meta.dirname, "../../../README.md");

@@ -4,11 +4,11 @@
  */
 import net from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Server } from "../../../testing/server.mjs";
+import { SseSplitter } from "../../../testing/sse.mjs";
+import { sleep, until, within } from "../../../testing/until.mjs";
 import { type Event, epochOf, type Gap, offsetOf, publish, readAll } from "../../harness/log.ts";
 import { rawWebSocket } from "../../harness/readers.ts";
-import { Server } from "../../harness/server.ts";
-import { SseSplitter } from "../../harness/sse.ts";
-import { sleep, until, within } from "../../harness/until.ts";
 
 const EVENTS = 100_000;
 const KEPT = 30_000;

@@ -1,12 +1,12 @@
 /** One connection for all tabs of a real browser: the leading tab goes, the server is killed, and no tab loses or repeats an event. */
 import type { Browser, BrowserContext } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { Server } from "../../../testing/server.mjs";
+import { sleep, until } from "../../../testing/until.mjs";
 import { openBrowser, openContext } from "../../harness/browser.ts";
 import { tell } from "../../harness/evidence.ts";
 import { publish } from "../../harness/log.ts";
-import { Server } from "../../harness/server.ts";
 import { type Tab, TabSite } from "../../harness/tabs.ts";
-import { sleep, until } from "../../harness/until.ts";
 
 const COMMON = "tabs_common";
 const OWN = ["tabs_a", "tabs_b", "tabs_c"];

@@ -3,13 +3,13 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import WebSocket from "ws";
 import { connect, type TransportName } from "../../../clients/typescript/src/index.ts";
+import { Server } from "../../../testing/server.mjs";
+import { sleep, until, within } from "../../../testing/until.mjs";
 import { openBrowser, openContext } from "../../harness/browser.ts";
 import { type Event, publish } from "../../harness/log.ts";
 import { FaultyProxy } from "../../harness/proxy.ts";
 import { Random } from "../../harness/random.ts";
 import { curlLongPoll, curlPoll, curlSse, hop, rawWebSocket } from "../../harness/readers.ts";
-import { Server } from "../../harness/server.ts";
-import { sleep, until, within } from "../../harness/until.ts";
 
 const CHANNEL = "run";
 const EVENTS = 600;

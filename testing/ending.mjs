@@ -1,8 +1,9 @@
 /** What is still done when the process of a suite ends, also in the middle of a test. */
 
-const deeds: (() => void)[] = [];
+/** @type {(() => void)[]} */
+const deeds = [];
 
-function doAll(): void {
+function doAll() {
   for (const deed of deeds.splice(0)) {
     try {
       deed();
@@ -14,14 +15,18 @@ function doAll(): void {
 
 process.once("exit", doAll);
 // vitest ends the process of a suite by SIGTERM, which no `exit` handler hears of.
-for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) {
   process.once(signal, () => {
     doAll();
     process.exit(1);
   });
 }
 
-/** Adds a deed. They are done in the order in which they were added; it must not wait for anything. */
-export function atEnd(deed: () => void): void {
+/**
+ * Adds a deed. They are done in the order in which they were added; it must not wait for anything.
+ *
+ * @param {() => void} deed
+ */
+export function atEnd(deed) {
   deeds.push(deed);
 }

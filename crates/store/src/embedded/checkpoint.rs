@@ -12,10 +12,12 @@ use std::{fs, io, path::Path};
 
 use anywire_log::{Channel, Epoch, Offset};
 
-use super::{
+use crate::embedded::{
     disk,
-    segment::FileError,
-    sidecar::{Input, KeyRecord, put_keys, put_text, size},
+    segment::{
+        file::FileError,
+        segment_index::{Input, KeyRecord, put_keys, put_text, size},
+    },
 };
 
 const MAGIC: &[u8; 8] = b"ANYWCKP1";
@@ -23,30 +25,30 @@ const META_FIRST_LINE: &str = "anywire-log 1";
 
 /// What is carried on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Checkpoint {
+pub(crate) struct Checkpoint {
     /// A hash of the retention rules in force when it was written.
-    pub(super) rules: u64,
+    pub(crate) rules: u64,
     /// Channels that are in no segment and not listed count as trimmed up to here.
-    pub(super) floor: Offset,
+    pub(crate) floor: Offset,
     /// Offsets up to here may be in use.
-    pub(super) reserved: u64,
+    pub(crate) reserved: u64,
     /// Channels whose `trimmed_through` is not `floor`.
-    pub(super) channels: Vec<Trimmed>,
+    pub(crate) channels: Vec<Trimmed>,
     /// Keys of segments that are gone.
-    pub(super) keys: Vec<KeyRecord>,
+    pub(crate) keys: Vec<KeyRecord>,
 }
 
 /// What a channel lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Trimmed {
-    pub(super) channel: Channel,
-    pub(super) through: Offset,
+pub(crate) struct Trimmed {
+    pub(crate) channel: Channel,
+    pub(crate) through: Offset,
     /// By the rules then it was ephemeral, after it had been durable: if it is durable again, what it had meanwhile is lost.
-    pub(super) was_ephemeral: bool,
+    pub(crate) was_ephemeral: bool,
 }
 
 impl Checkpoint {
-    pub(super) fn write(&self, path: &Path, epoch: Epoch) -> io::Result<()> {
+    pub(crate) fn write(&self, path: &Path, epoch: Epoch) -> io::Result<()> {
         disk::replace(path, &self.encode(epoch))
     }
 
@@ -69,7 +71,7 @@ impl Checkpoint {
     }
 
     /// Reads the file; `None` if there is none.
-    pub(super) fn read(path: &Path, epoch: Epoch) -> Result<Option<Self>, FileError> {
+    pub(crate) fn read(path: &Path, epoch: Epoch) -> Result<Option<Self>, FileError> {
         let Some(bytes) = read_if_there(path)? else { return Ok(None) };
         let damaged = |detail| FileError::Damaged { path: path.to_owned(), at: 0, detail };
         let Some((content, crc)) = bytes.split_last_chunk::<4>() else {
@@ -100,7 +102,7 @@ impl Checkpoint {
 }
 
 /// Reads the epoch of a directory; `None` if it has none yet.
-pub(super) fn read_epoch(path: &Path) -> Result<Option<Epoch>, FileError> {
+pub(crate) fn read_epoch(path: &Path) -> Result<Option<Epoch>, FileError> {
     let Some(bytes) = read_if_there(path)? else { return Ok(None) };
     let damaged = |detail| FileError::Damaged { path: path.to_owned(), at: 0, detail };
     let text = String::from_utf8(bytes).map_err(|_| damaged("it is no text"))?;
@@ -112,7 +114,7 @@ pub(super) fn read_epoch(path: &Path) -> Result<Option<Epoch>, FileError> {
     epoch.map(|epoch| Some(Epoch::new(epoch))).ok_or_else(|| damaged("it names no epoch"))
 }
 
-pub(super) fn write_epoch(path: &Path, epoch: Epoch) -> io::Result<()> {
+pub(crate) fn write_epoch(path: &Path, epoch: Epoch) -> io::Result<()> {
     disk::replace(path, format!("{META_FIRST_LINE}\nepoch {epoch}\n").as_bytes())
 }
 

@@ -4,7 +4,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use super::disk::Faults;
+use crate::embedded::disk::Faults;
 
 /// Is told of every commit, for metrics. Called by the committing thread: it must return quickly.
 pub trait CommitObserver: Send + Sync + 'static {
@@ -45,12 +45,12 @@ impl EmbeddedConfig {
         }
     }
 
-    pub(super) fn preallocate(&self) -> u64 {
+    pub(crate) fn preallocate(&self) -> u64 {
         self.preallocate_bytes.min(self.segment_bytes())
     }
 
     /// The segment size within its bounds: positions in a segment are 32-bit numbers everywhere.
-    pub(super) fn segment_bytes(&self) -> u64 {
+    pub(crate) fn segment_bytes(&self) -> u64 {
         self.segment_bytes_max.clamp(4 << 10, 512 << 20)
     }
 }

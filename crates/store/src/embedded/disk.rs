@@ -18,7 +18,7 @@ pub(crate) use no_faults::Faults;
 pub(crate) use test_faults::Faults;
 
 /// A file that is written at its end only.
-pub(super) struct AppendFile {
+pub(crate) struct AppendFile {
     file: File,
     allocated: u64,
     preallocate: u64,
@@ -26,12 +26,12 @@ pub(super) struct AppendFile {
 }
 
 impl AppendFile {
-    pub(super) fn new(file: File, length: u64, preallocate: u64, faults: Faults) -> Self {
+    pub(crate) fn new(file: File, length: u64, preallocate: u64, faults: Faults) -> Self {
         Self { file, allocated: length, preallocate, faults }
     }
 
     /// Writes at a position. After an error any part of it may be there: cut it off.
-    pub(super) fn write_at(&mut self, bytes: &[u8], position: u64) -> io::Result<()> {
+    pub(crate) fn write_at(&mut self, bytes: &[u8], position: u64) -> io::Result<()> {
         self.allocate(position + bytes.len() as u64);
         let allowed = self.faults.room_for(bytes.len());
         self.file.write_all_at(&bytes[..allowed], position)?;
@@ -57,13 +57,13 @@ impl AppendFile {
         }
     }
 
-    pub(super) fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         self.faults.sync()?;
         self.file.sync_data()
     }
 
     /// Cuts the file to a length, and gives back what was allocated ahead.
-    pub(super) fn cut(&mut self, length: u64) -> io::Result<()> {
+    pub(crate) fn cut(&mut self, length: u64) -> io::Result<()> {
         self.file.set_len(length)?;
         self.allocated = length;
         Ok(())
@@ -71,18 +71,18 @@ impl AppendFile {
 }
 
 /// Whether an error says that there is no room (full, quota, file size limit).
-pub(super) fn is_full(error: &io::Error) -> bool {
+pub(crate) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// Makes the names in a directory durable.
-pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
 /// Writes a file whole: beside it first, then renamed, each step durable.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = beside(path);
     let result = write_slowly(&beside, bytes).and_then(|()| std::fs::rename(&beside, path));
     if result.is_err() {
@@ -94,7 +94,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Makes a file that takes room and nothing else, if it is not there; where there is no room for it there is none.
-pub(super) fn set_aside(path: &Path, bytes: u64) {
+pub(crate) fn set_aside(path: &Path, bytes: u64) {
     if path.exists() {
         return;
     }
@@ -106,7 +106,7 @@ pub(super) fn set_aside(path: &Path, bytes: u64) {
 }
 
 /// The name under which a file is written before it is there: never read, removed at the next start.
-pub(super) fn beside(path: &Path) -> PathBuf {
+pub(crate) fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");
     PathBuf::from(name)
@@ -134,11 +134,11 @@ mod no_faults {
     pub(crate) struct Faults(());
 
     impl Faults {
-        pub(super) fn room_for(&self, bytes: usize) -> usize {
+        pub(crate) fn room_for(&self, bytes: usize) -> usize {
             bytes
         }
 
-        pub(super) fn sync(&self) -> io::Result<()> {
+        pub(crate) fn sync(&self) -> io::Result<()> {
             Ok(())
         }
     }
@@ -177,7 +177,7 @@ mod test_faults {
             self.sync_fails.store(fail, Ordering::SeqCst);
         }
 
-        pub(super) fn room_for(&self, bytes: usize) -> usize {
+        pub(crate) fn room_for(&self, bytes: usize) -> usize {
             let room = self.room_bytes.load(Ordering::SeqCst);
             let taken = bytes.min(room);
             if room != usize::MAX {
@@ -186,7 +186,7 @@ mod test_faults {
             taken
         }
 
-        pub(super) fn sync(&self) -> io::Result<()> {
+        pub(crate) fn sync(&self) -> io::Result<()> {
             if self.sync_fails.load(Ordering::SeqCst) {
                 Err(io::Error::other("told to fail"))
             } else {

@@ -24,25 +24,18 @@
 //! - An append is answered, and its events told, only after they are synced (or are ephemeral, within a synced reservation).
 //! - Whatever the directory looked like after a crash, opening it gives every answered event and no other meaning to an offset.
 
-mod channel;
 mod checkpoint;
-mod committer;
 mod compaction;
 mod config;
 mod disk;
 mod index;
-mod layout;
-mod newest;
-mod queue;
+mod journal;
 mod reader;
 mod recovery;
-mod scan;
 mod segment;
 mod shared;
-mod sidecar;
 #[cfg(test)]
 mod tests;
-mod upkeep;
 
 use std::{
     fs::File,
@@ -60,7 +53,9 @@ use tokio::sync::oneshot;
 pub use config::{CommitObserver, EmbeddedConfig};
 pub use recovery::OpenError;
 
-use queue::{Order, Pending};
+use compaction::upkeep;
+use journal::queue::{Order, Pending};
+use segment::layout;
 use shared::Shared;
 
 const LOCK_FILE: &str = "LOCK";

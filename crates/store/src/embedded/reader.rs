@@ -20,13 +20,17 @@ use anywire_log::{
 };
 use bytes::Bytes;
 
-use super::{
-    channel::{Entries, Run},
-    index::Index,
-    layout::{self, RECORD_HEADER_BYTES, Record},
-    segment::{FileError, Files, Segment},
+use crate::embedded::{
+    index::{
+        Index,
+        channel::{Entries, Run},
+    },
+    segment::{
+        file::{FileError, Files, Segment},
+        layout::{self, RECORD_HEADER_BYTES, Record},
+        segment_index::Entry,
+    },
     shared::Shared,
-    sidecar::Entry,
 };
 
 /// How often a read begins anew because segments change under it; each time takes a rewritten segment.
@@ -39,7 +43,7 @@ const PIECE_BYTES_MAX: u64 = 256 << 10;
 const NAME_BYTES_MAX: usize = 255;
 
 /// What a read will do.
-pub(super) struct Plan {
+pub(crate) struct Plan {
     request: ReadRequest,
     /// Up to where the log was committed when the plan was made, or what was asked for if that is less.
     through: Offset,
@@ -78,7 +82,7 @@ struct Located {
 
 impl Plan {
     /// Plans a read. Cost: O(channels · (log runs + what is asked for)), no file.
-    pub(super) fn new(index: &Index, request: ReadRequest, is_durable: impl Fn(&Channel) -> bool) -> Self {
+    pub(crate) fn new(index: &Index, request: ReadRequest, is_durable: impl Fn(&Channel) -> bool) -> Self {
         let through = request.through.min(index.through).max(request.after);
         let mut trimmed = Vec::new();
         let mut sources = Vec::new();
@@ -99,7 +103,7 @@ impl Plan {
     }
 
     /// Whether a file has to be read.
-    pub(super) fn needs_files(&self) -> bool {
+    pub(crate) fn needs_files(&self) -> bool {
         !self.sources.is_empty()
     }
 
@@ -117,7 +121,7 @@ impl Plan {
     }
 
     /// The answer of a plan that needs no file.
-    pub(super) fn without_files(self) -> ReadBatch {
+    pub(crate) fn without_files(self) -> ReadBatch {
         ReadBatch { trimmed: self.trimmed, ..self.ephemeral }
     }
 
@@ -156,7 +160,11 @@ impl Plan {
 }
 
 impl Source {
-    fn new(channel: &super::channel::ChannelIndex, request: &ReadRequest, through: Offset) -> Option<Self> {
+    fn new(
+        channel: &crate::embedded::index::channel::ChannelIndex,
+        request: &ReadRequest,
+        through: Offset,
+    ) -> Option<Self> {
         let runs = &channel.runs;
         let first = runs.partition_point(|run| run.last_offset() <= request.after);
         let mut parts = Vec::new();
@@ -332,7 +340,7 @@ fn cut(events: &mut Vec<Arc<Event>>, request: &ReadRequest, complete: Offset) ->
 }
 
 /// Reads events; begins anew when segments change meanwhile. Blocks.
-pub(super) fn read(shared: &Shared, request: &ReadRequest, first: Plan) -> Result<ReadBatch, ReadError> {
+pub(crate) fn read(shared: &Shared, request: &ReadRequest, first: Plan) -> Result<ReadBatch, ReadError> {
     let mut plan = Some(first);
     let failed = |error: FileError| ReadError::Failed { place: shared.place(), detail: error.to_string() };
     for _ in 0..ATTEMPTS_MAX {
@@ -341,7 +349,7 @@ pub(super) fn read(shared: &Shared, request: &ReadRequest, first: Plan) -> Resul
         match plan.run(&shared.files) {
             Ok(batch) if are_current(&segments) => return Ok(batch),
             Err(error) if are_current(&segments) && error.is_damaged_index() => {
-                super::compaction::index_again(shared, &error).map_err(failed)?;
+                crate::embedded::compaction::merge::index_again(shared, &error).map_err(failed)?;
             }
             Err(error) if are_current(&segments) && !error.is_gone() => return Err(failed(error)),
             Ok(_) | Err(_) => {}
@@ -351,7 +359,7 @@ pub(super) fn read(shared: &Shared, request: &ReadRequest, first: Plan) -> Resul
     Err(ReadError::Failed { place: shared.place(), detail })
 }
 
-pub(super) fn plan(shared: &Shared, request: ReadRequest) -> Plan {
+pub(crate) fn plan(shared: &Shared, request: ReadRequest) -> Plan {
     let is_durable = |channel: &Channel| shared.rules.of(channel).durability == Durability::Durable;
     Plan::new(&shared.index.read(), request, is_durable)
 }

@@ -117,7 +117,7 @@ async fn a_torn_group_is_cut_off_even_if_its_later_frames_reached_the_disk() {
     // frames is cut off, as if the crash had come before it.
     let frames: Vec<usize> =
         (0..bytes.len() - 48).filter(|at| &bytes[*at..*at + 4] == b"AWF1").chain([bytes.len()]).collect();
-    let group = |frame: usize| super::super::layout::u32_at(&bytes, frame + 16) as usize;
+    let group = |frame: usize| super::super::segment::layout::u32_at(&bytes, frame + 16) as usize;
     let last = (0..frames.len() - 1).rfind(|at| group(frames[*at]) < frames[*at]);
     let last = last.expect("of 200 appends at once some share a write");
     let (group, end) = (group(frames[last]), frames[last + 1]);

@@ -7,7 +7,7 @@ use anywire_log::{
     contract::publication,
 };
 
-use super::{super::compaction::SMALL_AT_ONCE, *};
+use super::{super::compaction::merge::SMALL_AT_ONCE, *};
 
 fn small(directory: &Path) -> EmbeddedConfig {
     EmbeddedConfig { segment_bytes_max: 0, preallocate_bytes: 0, ..config(directory) }
@@ -15,7 +15,7 @@ fn small(directory: &Path) -> EmbeddedConfig {
 
 fn is_merged(log: &Path) -> bool {
     let name = log.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    super::super::segment::parse_name(name).is_some_and(|(_, generation)| generation > 0)
+    super::super::segment::file::parse_name(name).is_some_and(|(_, generation)| generation > 0)
 }
 
 /// What only a hang reaches.
@@ -267,6 +267,6 @@ async fn ephemeral_offsets_are_never_used_twice_whenever_the_crash_comes() {
 async fn weights_are_what_the_log_says_they_are() {
     let event = anywire_log::Event::new(Offset::new(1), Timestamp::default(), publication("abc", "\"xyz\""));
     let content = 3 + event.name.as_str().len() + 5;
-    let record_bytes = super::super::layout::RECORD_HEADER_BYTES + content;
-    assert_eq!(super::super::channel::weight_bytes(1, record_bytes as u64), event.weight_bytes());
+    let record_bytes = super::super::segment::layout::RECORD_HEADER_BYTES + content;
+    assert_eq!(super::super::index::channel::weight_bytes(1, record_bytes as u64), event.weight_bytes());
 }

@@ -19,27 +19,31 @@ use std::{
 
 use anywire_log::{Offset, Timestamp};
 
-use super::{
-    channel::Run,
+use crate::embedded::{
+    compaction::upkeep::{self, CHANNELS_AT_ONCE},
     disk,
-    layout::{
-        Encoder, FRAME_HEADER_BYTES, Frame, FrameHeader, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader,
+    index::channel::Run,
+    journal::{active as newest, active::SPAN_MAX},
+    segment::{
+        file as segment,
+        file::{FileError, Segment},
+        layout::{
+            Encoder, FRAME_HEADER_BYTES, Frame, FrameHeader, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader,
+        },
+        scan::{self, Contents},
+        segment_index as sidecar,
+        segment_index::Summary,
     },
-    newest::{self, SPAN_MAX},
-    scan::{self, Contents},
-    segment::{self, FileError, Segment},
     shared::{Carried, Shared},
-    sidecar::{self, Summary},
-    upkeep::{self, CHANNELS_AT_ONCE},
 };
 
 /// A segment of which less than this part is kept is rewritten: that costs a quarter of what it frees three quarters of.
 const LIVE_PERCENT_MIN: u64 = 25;
 /// So many small neighbours are merged although that frees nothing: each costs memory for every channel in it.
-pub(super) const SMALL_AT_ONCE: usize = 8;
+pub(crate) const SMALL_AT_ONCE: usize = 8;
 
 /// Rewrites the first neighbours of which little is kept, if there are any.
-pub(super) fn run(shared: &Shared, carried: &mut Carried, sealed: &[Arc<Segment>]) -> io::Result<()> {
+pub(crate) fn run(shared: &Shared, carried: &mut Carried, sealed: &[Arc<Segment>]) -> io::Result<()> {
     let chosen = choose(sealed, shared.config.segment_bytes());
     if chosen.is_empty() {
         return Ok(());
@@ -202,7 +206,7 @@ fn move_over(
 }
 
 /// Makes the index again that an error says is damaged.
-pub(super) fn index_again(shared: &Shared, error: &FileError) -> Result<(), FileError> {
+pub(crate) fn index_again(shared: &Shared, error: &FileError) -> Result<(), FileError> {
     let FileError::Damaged { path, .. } = error else { return Ok(()) };
     // Whoever held the lock may have done it, or removed the segment.
     let _changing = shared.carried.lock();
@@ -218,14 +222,14 @@ pub(super) fn index_again(shared: &Shared, error: &FileError) -> Result<(), File
 }
 
 /// Reads a sealed segment whole.
-pub(super) fn read_contents(segment: &Segment) -> Result<Contents, FileError> {
+pub(crate) fn read_contents(segment: &Segment) -> Result<Contents, FileError> {
     let mut bytes = fs::read(&segment.path).map_err(FileError::io(&segment.path))?;
     bytes.truncate(usize::try_from(segment.log_bytes.load(Ordering::Relaxed)).unwrap_or(usize::MAX));
     scan::scan(&segment.path, &bytes, &segment.header, false)
 }
 
 /// Reads what an index says beside the entries; `None` if there is no sound index for this state of the segment.
-pub(super) fn read_summary(segment: &Segment, log_bytes: u64) -> io::Result<Option<Summary>> {
+pub(crate) fn read_summary(segment: &Segment, log_bytes: u64) -> io::Result<Option<Summary>> {
     let file = match File::open(segment.index_path()) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

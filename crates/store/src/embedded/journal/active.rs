@@ -11,26 +11,29 @@ use std::{
 
 use anywire_log::Timestamp;
 
-use super::{
+use crate::embedded::{
+    compaction::upkeep::Sealed,
     config::EmbeddedConfig,
     disk::{self, AppendFile},
-    layout::{Encoder, SEGMENT_HEADER_BYTES, Seed, SegmentHeader},
-    segment::{self, Segment},
+    segment::{
+        file as segment,
+        file::Segment,
+        layout::{Encoder, SEGMENT_HEADER_BYTES, Seed, SegmentHeader},
+        segment_index::{KeyRecord, Notes},
+    },
     shared::Shared,
-    sidecar::{KeyRecord, Notes},
-    upkeep::Sealed,
 };
 
 /// A segment is sealed before it spans so many offsets or milliseconds: entries count both in 32 bits.
-pub(super) const SPAN_MAX: u64 = 1 << 31;
+pub(crate) const SPAN_MAX: u64 = 1 << 31;
 /// How many keys of a segment are noted; the window remembers no more.
 const KEYS_MAX: usize = 100_000;
 
 /// The segment that is being written.
-pub(super) struct Newest {
-    pub(super) segment: Arc<Segment>,
+pub(crate) struct Newest {
+    pub(crate) segment: Arc<Segment>,
     /// What its index will say beside the entries.
-    pub(super) notes: Notes,
+    pub(crate) notes: Notes,
     file: AppendFile,
     /// Everything up to here is synced.
     length: u64,
@@ -39,7 +42,7 @@ pub(super) struct Newest {
 
 impl Newest {
     /// Goes on with a segment that ends at `length`; `file_bytes` is how long the file is with what is allocated ahead.
-    pub(super) fn open(
+    pub(crate) fn open(
         segment: Arc<Segment>,
         notes: Notes,
         file_bytes: u64,
@@ -55,7 +58,7 @@ impl Newest {
     }
 
     /// Makes an empty segment.
-    pub(super) fn create(header: SegmentHeader, config: &EmbeddedConfig) -> io::Result<Self> {
+    pub(crate) fn create(header: SegmentHeader, config: &EmbeddedConfig) -> io::Result<Self> {
         let path = config.directory.join(segment::file_name(header.base, header.generation));
         disk::replace(&path, &header.encode())?;
         let length = SEGMENT_HEADER_BYTES as u64;
@@ -63,13 +66,13 @@ impl Newest {
         Self::open(Arc::new(Segment::new(header, path, length)), notes, length, config)
     }
 
-    pub(super) fn encoder(&self) -> Encoder {
+    pub(crate) fn encoder(&self) -> Encoder {
         let position = u32::try_from(self.length).expect("a segment is smaller than 4 GiB");
         Encoder { seed: self.seed, position }
     }
 
     /// Whether another segment should take so many bytes.
-    pub(super) fn is_full_with(&self, bytes: u64, next: u64, now: Timestamp, shared: &Shared) -> bool {
+    pub(crate) fn is_full_with(&self, bytes: u64, next: u64, now: Timestamp, shared: &Shared) -> bool {
         let header = &self.segment.header;
         let base_time = Timestamp::from_millis(header.base_time);
         let holds_any = self.length > SEGMENT_HEADER_BYTES as u64;
@@ -79,7 +82,7 @@ impl Newest {
     }
 
     /// Seals this segment and begins another, whose first offset is `base`.
-    pub(super) fn begin_another(&mut self, base: u64, now: Timestamp, shared: &Shared) -> io::Result<()> {
+    pub(crate) fn begin_another(&mut self, base: u64, now: Timestamp, shared: &Shared) -> io::Result<()> {
         let header = new_header(shared.epoch.get(), base, now)?;
         let another = Self::create(header, &shared.config)?;
         let mut sealed = std::mem::replace(self, another);
@@ -94,12 +97,12 @@ impl Newest {
         Ok(())
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_at(bytes, self.length)
     }
 
     /// Syncs what was written last.
-    pub(super) fn sync(&mut self, bytes: usize) -> io::Result<()> {
+    pub(crate) fn sync(&mut self, bytes: usize) -> io::Result<()> {
         self.file.sync()?;
         self.length += bytes as u64;
         self.segment.log_bytes.store(self.length, Ordering::Relaxed);
@@ -107,12 +110,12 @@ impl Newest {
     }
 
     /// Cuts off everything that is not synced, for good.
-    pub(super) fn cut(&mut self) -> io::Result<()> {
+    pub(crate) fn cut(&mut self) -> io::Result<()> {
         self.file.cut(self.length)?;
         self.file.sync()
     }
 
-    pub(super) fn note_key(&mut self, key: KeyRecord) {
+    pub(crate) fn note_key(&mut self, key: KeyRecord) {
         let keys = &mut self.notes.keys;
         keys.push(key);
         if keys.len() > 2 * KEYS_MAX {
@@ -122,13 +125,13 @@ impl Newest {
 }
 
 /// The header of a segment that begins now.
-pub(super) fn new_header(epoch: u32, base: u64, now: Timestamp) -> io::Result<SegmentHeader> {
+pub(crate) fn new_header(epoch: u32, base: u64, now: Timestamp) -> io::Result<SegmentHeader> {
     let salt = getrandom::u64().map_err(io::Error::other)?;
     Ok(SegmentHeader { epoch, salt, base, covers: 0, base_time: now.as_millis(), generation: 0 })
 }
 
 /// Reads the header of a segment file.
-pub(super) fn read_header(path: &Path) -> io::Result<Option<SegmentHeader>> {
+pub(crate) fn read_header(path: &Path) -> io::Result<Option<SegmentHeader>> {
     use std::io::Read;
     let mut bytes = Vec::with_capacity(SEGMENT_HEADER_BYTES);
     std::fs::File::open(path)?.take(SEGMENT_HEADER_BYTES as u64).read_to_end(&mut bytes)?;

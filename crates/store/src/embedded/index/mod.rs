@@ -9,6 +9,8 @@
 //! - It holds committed events only.
 //! - A channel it does not know counts as trimmed up to `floor`.
 
+pub(crate) mod channel;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -18,18 +20,20 @@ use anywire_log::{
     Channel, ChannelState, ChannelStore, Durability, Event, Offset, RetentionRules, Timestamp,
 };
 
-use super::{
-    channel::{ChannelIndex, Entries, Run},
-    layout::Place,
-    segment::{FileError, Files, Segment},
-    sidecar::EntryMap,
+use crate::embedded::{
+    index::channel::{ChannelIndex, Entries, Run},
+    segment::{
+        file::{FileError, Files, Segment},
+        layout::Place,
+        segment_index::EntryMap,
+    },
 };
 
 /// How many channels that hold no event are remembered with what they lost; as in [`ChannelStore`].
 const EMPTY_CHANNELS_MAX: usize = 100_000;
 
 /// All channels.
-pub(super) struct Index {
+pub(crate) struct Index {
     rules: RetentionRules,
     places: HashMap<Channel, usize, foldhash::fast::RandomState>,
     /// Channels by place; a place is empty after its channel was forgotten.
@@ -37,23 +41,23 @@ pub(super) struct Index {
     free: Vec<usize>,
     /// Durable channels that hold events, by name.
     listed: BTreeSet<Channel>,
-    pub(super) ephemeral: ChannelStore,
-    pub(super) floor: Offset,
+    pub(crate) ephemeral: ChannelStore,
+    pub(crate) floor: Offset,
     /// Everything up to here is committed.
-    pub(super) through: Offset,
+    pub(crate) through: Offset,
     /// The segments by base; the last one is being written.
-    pub(super) segments: BTreeMap<u64, Arc<Segment>>,
+    pub(crate) segments: BTreeMap<u64, Arc<Segment>>,
     /// Which channels have events in the segment that is being written.
-    pub(super) newest_channels: Vec<Channel>,
+    pub(crate) newest_channels: Vec<Channel>,
     /// Damage that retention found in an index file, for the upkeep thread.
-    pub(super) damaged: Vec<FileError>,
+    pub(crate) damaged: Vec<FileError>,
     /// Which places have changed since retention was last applied to them.
     changed: Vec<usize>,
 }
 
 impl Index {
     /// An index without events, for a log that begins or goes on after `through`.
-    pub(super) fn new(rules: RetentionRules, floor: Offset, through: Offset) -> Self {
+    pub(crate) fn new(rules: RetentionRules, floor: Offset, through: Offset) -> Self {
         Self {
             ephemeral: ChannelStore::new(rules.clone(), through),
             rules,
@@ -71,12 +75,12 @@ impl Index {
     }
 
     /// A durable channel, if it is known.
-    pub(super) fn channel(&self, name: &Channel) -> Option<&ChannelIndex> {
+    pub(crate) fn channel(&self, name: &Channel) -> Option<&ChannelIndex> {
         self.places.get(name).and_then(|place| self.channels[*place].as_ref())
     }
 
     /// Every durable channel.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &ChannelIndex> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ChannelIndex> {
         self.channels.iter().flatten()
     }
 
@@ -101,7 +105,7 @@ impl Index {
     }
 
     /// Lets a channel use a run instead of those of old segments that it was made from.
-    pub(super) fn replace_runs(
+    pub(crate) fn replace_runs(
         &mut self,
         name: &Channel,
         old: &[u64],
@@ -116,7 +120,7 @@ impl Index {
 
     /// Adds committed events in offset order: those with a place are in the newest segment, the others are ephemeral. Returns what ephemeral
     /// channels lost.
-    pub(super) fn commit(
+    pub(crate) fn commit(
         &mut self,
         segment: &Arc<Segment>,
         events: &[Arc<Event>],
@@ -154,14 +158,14 @@ impl Index {
     }
 
     /// At start: adds a channel's part of the newest of the segments read so far.
-    pub(super) fn restore(&mut self, name: &Channel, run: Run) {
+    pub(crate) fn restore(&mut self, name: &Channel, run: Run) {
         let place = self.place_of(name);
         self.listed.insert(name.clone());
         self.at(place).push_run(run);
     }
 
     /// Applies retention to the channels that were committed to; returns what they lost.
-    pub(super) fn enforce_changed(&mut self, now: Timestamp, files: &Files) -> Vec<(Channel, Offset)> {
+    pub(crate) fn enforce_changed(&mut self, now: Timestamp, files: &Files) -> Vec<(Channel, Offset)> {
         let mut changed = std::mem::take(&mut self.changed);
         let mut trimmed = Vec::new();
         for place in changed.drain(..) {
@@ -172,7 +176,7 @@ impl Index {
     }
 
     /// Applies retention to `count` places from `from` on; returns what they lost and whether there are more.
-    pub(super) fn enforce_some(
+    pub(crate) fn enforce_some(
         &mut self,
         from: usize,
         count: usize,
@@ -213,7 +217,7 @@ impl Index {
     }
 
     /// Removes everything on a channel up to `through`; returns what it has lost, if that grew.
-    pub(super) fn trim(
+    pub(crate) fn trim(
         &mut self,
         name: &Channel,
         through: Offset,
@@ -230,14 +234,14 @@ impl Index {
     }
 
     /// At start, before its events are restored: how much a channel had lost, which may be less than others did.
-    pub(super) fn know(&mut self, name: &Channel, trimmed_through: Offset) {
+    pub(crate) fn know(&mut self, name: &Channel, trimmed_through: Offset) {
         let place = self.place_of(name);
         let retention = self.rules.of(name).clone();
         *self.at(place) = ChannelIndex::new(name.clone(), retention, trimmed_through);
     }
 
     /// At start: what a channel had lost before.
-    pub(super) fn set_trimmed(
+    pub(crate) fn set_trimmed(
         &mut self,
         name: &Channel,
         through: Offset,
@@ -250,7 +254,7 @@ impl Index {
     }
 
     /// Forgets a channel, with everything that is kept of it.
-    pub(super) fn forget(&mut self, name: &Channel) {
+    pub(crate) fn forget(&mut self, name: &Channel) {
         if let Some(place) = self.places.remove(name) {
             self.channels[place] = None;
             self.free.push(place);
@@ -259,7 +263,7 @@ impl Index {
     }
 
     /// Forgets those channels without events that lost theirs first, when there are too many of them.
-    pub(super) fn forget_empty(&mut self) {
+    pub(crate) fn forget_empty(&mut self) {
         let empty = self.places.len() - self.listed.len();
         if empty <= EMPTY_CHANNELS_MAX {
             return;
@@ -275,7 +279,7 @@ impl Index {
     }
 
     /// What is known of a channel.
-    pub(super) fn state(&self, name: &Channel) -> ChannelState {
+    pub(crate) fn state(&self, name: &Channel) -> ChannelState {
         match self.channel(name) {
             Some(channel) => channel.state(),
             None if self.rules.of(name).durability == Durability::Ephemeral => self.ephemeral.state(name),
@@ -284,7 +288,7 @@ impl Index {
     }
 
     /// Up to `limit` channels that hold events, by name, beginning with `prefix`.
-    pub(super) fn list(&self, prefix: &str, limit: usize) -> Vec<(Channel, ChannelState)> {
+    pub(crate) fn list(&self, prefix: &str, limit: usize) -> Vec<(Channel, ChannelState)> {
         let from = (std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded);
         let durable = self.listed.range::<str, _>(from).take_while(|name| name.as_str().starts_with(prefix));
         let durable = durable.map(|name| (name.clone(), self.state(name)));
@@ -295,7 +299,7 @@ impl Index {
     }
 
     /// The entries that channels hold in memory for a segment.
-    pub(super) fn entries_in_memory(&self, names: &[Channel], segment: u64, entries: &mut EntryMap) {
+    pub(crate) fn entries_in_memory(&self, names: &[Channel], segment: u64, entries: &mut EntryMap) {
         for name in names {
             let runs = self.channel(name).map(|channel| &channel.runs);
             let run = runs.and_then(|runs| runs.iter().find(|run| run.segment.id == segment));
@@ -306,7 +310,7 @@ impl Index {
     }
 
     /// Tells channels that their entries for a segment stand in its index now; `starts` says where.
-    pub(super) fn entries_moved(&mut self, segment: u64, starts: &[(Channel, u32)]) {
+    pub(crate) fn entries_moved(&mut self, segment: u64, starts: &[(Channel, u32)]) {
         for (name, start) in starts {
             if let Some(place) = self.places.get(name).copied() {
                 self.at(place).entries_moved(segment, *start);

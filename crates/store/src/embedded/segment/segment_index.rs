@@ -20,72 +20,72 @@ use std::collections::BTreeMap;
 
 use anywire_log::Channel;
 
-use super::layout::{SegmentHeader, VERSION, i64_at, u32_at, u64_at};
+use crate::embedded::segment::layout::{SegmentHeader, VERSION, i64_at, u32_at, u64_at};
 
 const MAGIC: &[u8; 8] = b"ANYWIDX1";
-pub(super) const HEADER_BYTES: usize = 80;
-pub(super) const BLOCK_BYTES: usize = 4096;
-pub(super) const BLOCK_ENTRIES: u32 = 255;
+pub(crate) const HEADER_BYTES: usize = 80;
+pub(crate) const BLOCK_BYTES: usize = 4096;
+pub(crate) const BLOCK_ENTRIES: u32 = 255;
 const ENTRY_BYTES: usize = 16;
 const BLOCK_CRC_AT: usize = BLOCK_ENTRIES as usize * ENTRY_BYTES;
 
 /// One event in a channel's part of a segment; offset and time count from the segment's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Entry {
-    pub(super) offset: u32,
-    pub(super) position: u32,
+pub(crate) struct Entry {
+    pub(crate) offset: u32,
+    pub(crate) position: u32,
     /// Record bytes of the channel in this segment up to the end of this one.
-    pub(super) end_bytes: u32,
-    pub(super) time: u32,
+    pub(crate) end_bytes: u32,
+    pub(crate) time: u32,
 }
 
 /// A key under which a batch was appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct KeyRecord {
-    pub(super) key: String,
-    pub(super) fingerprint: u64,
-    pub(super) first: u64,
-    pub(super) count: u32,
-    pub(super) time: i64,
+pub(crate) struct KeyRecord {
+    pub(crate) key: String,
+    pub(crate) fingerprint: u64,
+    pub(crate) first: u64,
+    pub(crate) count: u32,
+    pub(crate) time: i64,
 }
 
 /// What a segment holds beside its events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Notes {
-    pub(super) keys: Vec<KeyRecord>,
+pub(crate) struct Notes {
+    pub(crate) keys: Vec<KeyRecord>,
     /// Channels and the greatest offset each had lost: by a trim that was asked for, or by the time the index was written.
-    pub(super) trims: Vec<(Channel, u64)>,
+    pub(crate) trims: Vec<(Channel, u64)>,
     /// Offsets up to here may be in use.
-    pub(super) reserved: u64,
+    pub(crate) reserved: u64,
     /// The greatest offset that a frame took.
-    pub(super) used: u64,
-    pub(super) last_time: i64,
+    pub(crate) used: u64,
+    pub(crate) last_time: i64,
 }
 
 /// One channel's part of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ChannelSummary {
-    pub(super) channel: Channel,
-    pub(super) count: u32,
+pub(crate) struct ChannelSummary {
+    pub(crate) channel: Channel,
+    pub(crate) count: u32,
     /// The first and the last entry: what is needed of a channel nearly always.
-    pub(super) first: Entry,
-    pub(super) last: Entry,
+    pub(crate) first: Entry,
+    pub(crate) last: Entry,
 }
 
 /// An index file without its blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Summary {
-    pub(super) notes: Notes,
+pub(crate) struct Summary {
+    pub(crate) notes: Notes,
     /// In the order of their entries.
-    pub(super) channels: Vec<ChannelSummary>,
-    pub(super) blocks_at: u64,
+    pub(crate) channels: Vec<ChannelSummary>,
+    pub(crate) blocks_at: u64,
 }
 
 /// The entries of a segment, by channel, in the order in which the file has them.
-pub(super) type EntryMap = BTreeMap<Channel, Vec<Entry>>;
+pub(crate) type EntryMap = BTreeMap<Channel, Vec<Entry>>;
 
 /// The whole index file.
-pub(super) fn encode(header: &SegmentHeader, log_bytes: u64, entries: &EntryMap, notes: &Notes) -> Vec<u8> {
+pub(crate) fn encode(header: &SegmentHeader, log_bytes: u64, entries: &EntryMap, notes: &Notes) -> Vec<u8> {
     let summary = encode_summary(entries, notes);
     let mut out = encode_header(header, log_bytes, entries, notes, &summary);
     out.extend_from_slice(&summary);
@@ -162,7 +162,7 @@ fn encode_summary(entries: &EntryMap, notes: &Notes) -> Vec<u8> {
 
 /// Reads the start of an index file; the answer is how many bytes of it the summary needs. `None` if the file does not belong to
 /// this state of the segment.
-pub(super) fn summary_end(head: &[u8], header: &SegmentHeader, log_bytes: u64) -> Option<usize> {
+pub(crate) fn summary_end(head: &[u8], header: &SegmentHeader, log_bytes: u64) -> Option<usize> {
     let head = head.get(..HEADER_BYTES)?;
     let sound = head.starts_with(MAGIC) && crc32c::crc32c(&head[..76]) == u32_at(head, 76);
     let ours = u32_at(head, 8) == VERSION && u64_at(head, 16) == header.salt && u64_at(head, 24) == log_bytes;
@@ -170,7 +170,7 @@ pub(super) fn summary_end(head: &[u8], header: &SegmentHeader, log_bytes: u64) -
 }
 
 /// Reads header and summary; `None` if they are damaged.
-pub(super) fn decode(bytes: &[u8], file_bytes: u64) -> Option<Summary> {
+pub(crate) fn decode(bytes: &[u8], file_bytes: u64) -> Option<Summary> {
     let summary = bytes.get(HEADER_BYTES..)?;
     if crc32c::crc32c(summary) != u32_at(bytes, 72) {
         return None;
@@ -201,7 +201,7 @@ pub(super) fn decode(bytes: &[u8], file_bytes: u64) -> Option<Summary> {
 }
 
 /// Reads a block; `None` if its checksum is wrong. Places behind the last entry hold zeros.
-pub(super) fn decode_block(bytes: &[u8; BLOCK_BYTES]) -> Option<Vec<Entry>> {
+pub(crate) fn decode_block(bytes: &[u8; BLOCK_BYTES]) -> Option<Vec<Entry>> {
     if crc32c::crc32c(&bytes[..BLOCK_CRC_AT]) != u32_at(bytes, BLOCK_CRC_AT) {
         return None;
     }
@@ -217,12 +217,12 @@ fn entry_of(bytes: &[u8]) -> Entry {
     }
 }
 
-pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     out.push(u8::try_from(text.len()).expect("names and keys have at most 255 bytes"));
     out.extend_from_slice(text.as_bytes());
 }
 
-pub(super) fn put_keys(out: &mut Vec<u8>, keys: &[KeyRecord]) {
+pub(crate) fn put_keys(out: &mut Vec<u8>, keys: &[KeyRecord]) {
     out.extend_from_slice(&size(keys.len()).to_le_bytes());
     for key in keys {
         put_text(out, &key.key);
@@ -233,13 +233,13 @@ pub(super) fn put_keys(out: &mut Vec<u8>, keys: &[KeyRecord]) {
     }
 }
 
-pub(super) fn size(count: usize) -> u32 {
+pub(crate) fn size(count: usize) -> u32 {
     u32::try_from(count).expect("a segment is smaller than 4 GiB, so are its parts")
 }
 
 /// Bytes that are read from the front.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Input<'a>(pub(super) &'a [u8]);
+pub(crate) struct Input<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Input<'a> {
     fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
@@ -248,15 +248,15 @@ impl<'a> Input<'a> {
         Some(taken)
     }
 
-    pub(super) fn u8(&mut self) -> Option<u8> {
+    pub(crate) fn u8(&mut self) -> Option<u8> {
         self.take(1).map(|bytes| bytes[0])
     }
 
-    pub(super) fn u32(&mut self) -> Option<u32> {
+    pub(crate) fn u32(&mut self) -> Option<u32> {
         self.take(4).map(|bytes| u32_at(bytes, 0))
     }
 
-    pub(super) fn u64(&mut self) -> Option<u64> {
+    pub(crate) fn u64(&mut self) -> Option<u64> {
         self.take(8).map(|bytes| u64_at(bytes, 0))
     }
 
@@ -269,11 +269,11 @@ impl<'a> Input<'a> {
         std::str::from_utf8(self.take(length as usize)?).ok()
     }
 
-    pub(super) fn channel(&mut self) -> Option<Channel> {
+    pub(crate) fn channel(&mut self) -> Option<Channel> {
         Channel::new(self.text()?).ok()
     }
 
-    pub(super) fn keys(&mut self) -> Option<Vec<KeyRecord>> {
+    pub(crate) fn keys(&mut self) -> Option<Vec<KeyRecord>> {
         let mut keys = Vec::new();
         for _ in 0..self.u32()? {
             keys.push(KeyRecord {

@@ -10,27 +10,27 @@ use std::path::Path;
 
 use anywire_log::Channel;
 
-use super::{
+use crate::embedded::segment::{
+    file::FileError,
     layout::{self, Frame, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader},
-    segment::FileError,
-    sidecar::{Entry, EntryMap, KeyRecord, Notes},
+    segment_index::{Entry, EntryMap, KeyRecord, Notes},
 };
 
 /// What a segment holds.
 #[derive(Debug, Default)]
-pub(super) struct Contents {
-    pub(super) entries: EntryMap,
-    pub(super) notes: Notes,
+pub(crate) struct Contents {
+    pub(crate) entries: EntryMap,
+    pub(crate) notes: Notes,
     /// Where the last sound frame ends.
-    pub(super) length: u64,
+    pub(crate) length: u64,
     /// How many bytes after it are a torn write.
-    pub(super) torn_bytes: u64,
+    pub(crate) torn_bytes: u64,
     /// The offset in the last frame, if that says that the engine was closed.
-    pub(super) closed: Option<u64>,
+    pub(crate) closed: Option<u64>,
 }
 
 /// Reads a segment of which the whole file is given. `newest` says that a torn write may stand at its end.
-pub(super) fn scan(
+pub(crate) fn scan(
     path: &Path,
     file: &[u8],
     header: &SegmentHeader,

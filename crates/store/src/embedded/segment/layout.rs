@@ -30,31 +30,31 @@
 
 use anywire_log::Payload;
 
-pub(super) const VERSION: u32 = 1;
-pub(super) const SEGMENT_HEADER_BYTES: usize = 56;
-pub(super) const FRAME_HEADER_BYTES: usize = 48;
-pub(super) const RECORD_HEADER_BYTES: usize = 16;
+pub(crate) const VERSION: u32 = 1;
+pub(crate) const SEGMENT_HEADER_BYTES: usize = 56;
+pub(crate) const FRAME_HEADER_BYTES: usize = 48;
+pub(crate) const RECORD_HEADER_BYTES: usize = 16;
 const SEGMENT_MAGIC: &[u8; 8] = b"ANYWLOG1";
 const FRAME_MAGIC: [u8; 4] = *b"AWF1";
 
 /// The start of a segment file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SegmentHeader {
-    pub(super) epoch: u32,
+pub(crate) struct SegmentHeader {
+    pub(crate) epoch: u32,
     /// Drawn at random for each file: what all its checksums start from.
-    pub(super) salt: u64,
+    pub(crate) salt: u64,
     /// No event in the file has a smaller offset.
-    pub(super) base: u64,
+    pub(crate) base: u64,
     /// Not zero in a file that others were merged into: it stands for every segment with a base from `base` to here.
-    pub(super) covers: u64,
+    pub(crate) covers: u64,
     /// No event in the file is older.
-    pub(super) base_time: i64,
+    pub(crate) base_time: i64,
     /// How often the events were rewritten; the greater one wins.
-    pub(super) generation: u32,
+    pub(crate) generation: u32,
 }
 
 impl SegmentHeader {
-    pub(super) fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
+    pub(crate) fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
         bytes[..8].copy_from_slice(SEGMENT_MAGIC);
         bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
@@ -70,7 +70,7 @@ impl SegmentHeader {
     }
 
     /// Reads a header; `None` if these bytes are none of this version.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.get(..SEGMENT_HEADER_BYTES)?;
         let sound = bytes.starts_with(SEGMENT_MAGIC) && u32_at(bytes, 8) == VERSION;
         if !sound || crc32c::crc32c(&bytes[..52]) != u32_at(bytes, 52) {
@@ -86,14 +86,14 @@ impl SegmentHeader {
         })
     }
 
-    pub(super) fn seed(&self) -> Seed {
+    pub(crate) fn seed(&self) -> Seed {
         Seed(crc32c::crc32c(&self.salt.to_le_bytes()))
     }
 }
 
 /// What a segment's checksums start from.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seed(u32);
+pub(crate) struct Seed(u32);
 
 impl Seed {
     fn frame(self, position: u32, bytes: &[u8]) -> u32 {
@@ -108,7 +108,7 @@ impl Seed {
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FrameKind {
+pub(crate) enum FrameKind {
     /// A batch of events.
     Batch = 1,
     /// Offsets up to the frame's may be in use.
@@ -127,58 +127,58 @@ impl FrameKind {
 
 /// The start of a frame, without what only the codec needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FrameHeader {
-    pub(super) kind: FrameKind,
+pub(crate) struct FrameHeader {
+    pub(crate) kind: FrameKind,
     /// The first offset of a batch; what it means for the other kinds says [`FrameKind`].
-    pub(super) offset: u64,
-    pub(super) time: i64,
+    pub(crate) offset: u64,
+    pub(crate) time: i64,
     /// How many offsets the batch took.
-    pub(super) events: u32,
+    pub(crate) events: u32,
     /// How many records are in the frame.
-    pub(super) records: u32,
+    pub(crate) records: u32,
 }
 
 /// Writes frames into a buffer that will stand at a position of a file.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Encoder {
-    pub(super) seed: Seed,
+pub(crate) struct Encoder {
+    pub(crate) seed: Seed,
     /// Where the buffer's first byte will stand.
-    pub(super) position: u32,
+    pub(crate) position: u32,
 }
 
 /// Where a record stands in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) position: u32,
-    pub(super) bytes: u32,
+pub(crate) struct Place {
+    pub(crate) position: u32,
+    pub(crate) bytes: u32,
 }
 
 /// A frame whose header is not written yet.
 #[derive(Debug)]
-pub(super) struct OpenFrame {
+pub(crate) struct OpenFrame {
     start: usize,
     key_bytes: u8,
 }
 
 /// The content of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Record<'a> {
-    pub(super) offset: u64,
-    pub(super) binary: bool,
-    pub(super) channel: &'a str,
-    pub(super) name: &'a str,
-    pub(super) payload: &'a [u8],
+pub(crate) struct Record<'a> {
+    pub(crate) offset: u64,
+    pub(crate) binary: bool,
+    pub(crate) channel: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) payload: &'a [u8],
 }
 
 impl Record<'_> {
-    pub(super) fn is_binary(payload: &Payload) -> bool {
+    pub(crate) fn is_binary(payload: &Payload) -> bool {
         matches!(payload, Payload::Binary(_))
     }
 }
 
 impl Encoder {
     /// Begins a frame; records follow, then [`Encoder::finish`].
-    pub(super) fn begin(&self, out: &mut Vec<u8>, key: Option<(&str, u64)>) -> OpenFrame {
+    pub(crate) fn begin(&self, out: &mut Vec<u8>, key: Option<(&str, u64)>) -> OpenFrame {
         let start = out.len();
         out.extend_from_slice(&[0; FRAME_HEADER_BYTES]);
         let mut key_bytes = 0;
@@ -191,7 +191,7 @@ impl Encoder {
     }
 
     /// Adds a record to a frame whose first offset is `first`.
-    pub(super) fn record(&self, out: &mut Vec<u8>, first: u64, record: &Record<'_>) -> Place {
+    pub(crate) fn record(&self, out: &mut Vec<u8>, first: u64, record: &Record<'_>) -> Place {
         let start = out.len();
         let content = record.channel.len() + record.name.len() + record.payload.len();
         let mut head = [0; RECORD_HEADER_BYTES];
@@ -212,7 +212,7 @@ impl Encoder {
     }
 
     /// Writes the header of a frame that is complete otherwise.
-    pub(super) fn finish(&self, out: &mut [u8], frame: &OpenFrame, header: &FrameHeader) {
+    pub(crate) fn finish(&self, out: &mut [u8], frame: &OpenFrame, header: &FrameHeader) {
         let (head, body) = out[frame.start..].split_at_mut(FRAME_HEADER_BYTES);
         head[..4].copy_from_slice(&FRAME_MAGIC);
         head[4..8].copy_from_slice(&length(body.len()).to_le_bytes());
@@ -232,7 +232,7 @@ impl Encoder {
     }
 
     /// Writes a frame that holds no events.
-    pub(super) fn control(&self, out: &mut Vec<u8>, kind: FrameKind, offset: u64, time: i64, body: &str) {
+    pub(crate) fn control(&self, out: &mut Vec<u8>, kind: FrameKind, offset: u64, time: i64, body: &str) {
         let frame = self.begin(out, None);
         out.extend_from_slice(body.as_bytes());
         self.finish(out, &frame, &FrameHeader { kind, offset, time, events: 0, records: 0 });
@@ -240,7 +240,7 @@ impl Encoder {
 }
 
 /// How many bytes a batch takes at most.
-pub(super) fn batch_bytes_max(key: Option<&str>, contents: impl Iterator<Item = usize>) -> u64 {
+pub(crate) fn batch_bytes_max(key: Option<&str>, contents: impl Iterator<Item = usize>) -> u64 {
     let head = FRAME_HEADER_BYTES + key.map_or(0, |key| 8 + key.len());
     let records: usize = contents.map(|content| RECORD_HEADER_BYTES + content).sum();
     (head + records) as u64
@@ -248,21 +248,21 @@ pub(super) fn batch_bytes_max(key: Option<&str>, contents: impl Iterator<Item = 
 
 /// A frame that was read and whose checksums, the records' too, are right.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Frame<'a> {
-    pub(super) header: FrameHeader,
+pub(crate) struct Frame<'a> {
+    pub(crate) header: FrameHeader,
     /// The position after it.
-    pub(super) end: usize,
+    pub(crate) end: usize,
     /// The key and fingerprint of a batch that has one.
-    pub(super) key: Option<(&'a str, u64)>,
+    pub(crate) key: Option<(&'a str, u64)>,
     /// The channel, of a trim.
-    pub(super) channel: Option<&'a str>,
+    pub(crate) channel: Option<&'a str>,
     records: &'a [u8],
     records_at: usize,
 }
 
 impl<'a> Frame<'a> {
     /// Reads the frame at a position of a whole segment file; `None` if there is no sound frame.
-    pub(super) fn read(file: &'a [u8], position: usize, seed: Seed) -> Option<Self> {
+    pub(crate) fn read(file: &'a [u8], position: usize, seed: Seed) -> Option<Self> {
         let (header, raw) = read_header(file, position, seed)?;
         let body_at = position + FRAME_HEADER_BYTES;
         let end = body_at.checked_add(raw.body_bytes)?;
@@ -297,7 +297,7 @@ impl<'a> Frame<'a> {
     }
 
     /// The records, each with its place in the file.
-    pub(super) fn records(&self) -> impl Iterator<Item = (Record<'a>, Place)> + use<'a> {
+    pub(crate) fn records(&self) -> impl Iterator<Item = (Record<'a>, Place)> + use<'a> {
         let (first, mut rest, mut at) = (self.header.offset, self.records, self.records_at);
         std::iter::from_fn(move || {
             let bytes = RECORD_HEADER_BYTES + u32_at(rest.get(..RECORD_HEADER_BYTES)?, 4) as usize;
@@ -311,7 +311,7 @@ impl<'a> Frame<'a> {
 }
 
 /// Whether a sound frame header after `damage` proves that what stands at `damage` had been synced.
-pub(super) fn is_proof_of_damage(file: &[u8], damage: usize, seed: Seed) -> bool {
+pub(crate) fn is_proof_of_damage(file: &[u8], damage: usize, seed: Seed) -> bool {
     let candidates = memmem(&file[damage..]).map(|at| damage + at);
     candidates.filter_map(|at| read_header(file, at, seed)).any(|(_, raw)| raw.group > damage)
 }
@@ -322,7 +322,7 @@ fn memmem(bytes: &[u8]) -> impl Iterator<Item = usize> + '_ {
 }
 
 /// Reads one record whose place and offset are known from an index; `None` if something else stands there.
-pub(super) fn read_record(bytes: &[u8], offset: u64, seed: Seed) -> Option<Record<'_>> {
+pub(crate) fn read_record(bytes: &[u8], offset: u64, seed: Seed) -> Option<Record<'_>> {
     let step = u64::from(u32_at(bytes.get(..RECORD_HEADER_BYTES)?, 8));
     let (record, rest) = split_record(bytes, offset.checked_sub(step)?, seed)?;
     rest.is_empty().then_some(record)
@@ -390,14 +390,14 @@ fn length(bytes: usize) -> u32 {
     u32::try_from(bytes).expect("a segment is smaller than 4 GiB")
 }
 
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
 }
 
-pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 
-pub(super) fn i64_at(bytes: &[u8], at: usize) -> i64 {
+pub(crate) fn i64_at(bytes: &[u8], at: usize) -> i64 {
     i64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }

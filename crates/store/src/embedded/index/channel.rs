@@ -14,23 +14,23 @@ use std::{collections::VecDeque, sync::Arc};
 
 use anywire_log::{Channel, ChannelState, Offset, Retention, Timestamp};
 
-use super::{
+use crate::embedded::segment::{
+    file::{FileError, Files, Segment},
     layout::RECORD_HEADER_BYTES,
-    segment::{FileError, Files, Segment},
-    sidecar::{ChannelSummary, Entry},
+    segment_index::{ChannelSummary, Entry},
 };
 
 /// What [`anywire_log::Event::weight_bytes`] counts for an event beside its content, less what a record has beside it.
 const WEIGHT_BESIDE_RECORD: u64 = 64 - RECORD_HEADER_BYTES as u64;
 
 /// What events weigh for retention whose records take `record_bytes`.
-pub(super) fn weight_bytes(events: u64, record_bytes: u64) -> u64 {
+pub(crate) fn weight_bytes(events: u64, record_bytes: u64) -> u64 {
     record_bytes + events * WEIGHT_BESIDE_RECORD
 }
 
 /// Where a run has its entries.
 #[derive(Debug, Clone)]
-pub(super) enum Entries {
+pub(crate) enum Entries {
     /// In memory: the segment has no index yet.
     Memory(Vec<Entry>),
     /// In the segment's index, from this entry on.
@@ -39,15 +39,15 @@ pub(super) enum Entries {
 
 /// A channel's part of one segment.
 #[derive(Debug, Clone)]
-pub(super) struct Run {
-    pub(super) segment: Arc<Segment>,
-    pub(super) entries: Entries,
-    pub(super) count: u32,
+pub(crate) struct Run {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) entries: Entries,
+    pub(crate) count: u32,
     /// How many entries at the front are gone.
-    pub(super) skip: u32,
+    pub(crate) skip: u32,
     skip_bytes: u32,
     first: Entry,
-    pub(super) last: Entry,
+    pub(crate) last: Entry,
 }
 
 impl Run {
@@ -64,10 +64,10 @@ impl Run {
     }
 
     /// A run of a segment whose index is not written yet.
-    pub(super) fn in_memory(segment: &Arc<Segment>, entries: Vec<Entry>) -> Self {
+    pub(crate) fn in_memory(segment: &Arc<Segment>, entries: Vec<Entry>) -> Self {
         let (first, last) = (entries.first().copied(), entries.last().copied());
         Self {
-            count: super::sidecar::size(entries.len()),
+            count: crate::embedded::segment::segment_index::size(entries.len()),
             first: first.unwrap_or_default(),
             last: last.unwrap_or_default(),
             entries: Entries::Memory(entries),
@@ -76,30 +76,30 @@ impl Run {
     }
 
     /// A run whose entries stand in its segment's index.
-    pub(super) fn indexed(segment: &Arc<Segment>, start: u32, summary: &ChannelSummary) -> Self {
+    pub(crate) fn indexed(segment: &Arc<Segment>, start: u32, summary: &ChannelSummary) -> Self {
         let ChannelSummary { count, first, last, .. } = *summary;
         Self { entries: Entries::Index(start), count, first, last, ..Self::new(segment) }
     }
 
-    pub(super) fn offset(&self, entry: &Entry) -> Offset {
+    pub(crate) fn offset(&self, entry: &Entry) -> Offset {
         Offset::new(self.segment.header.base + u64::from(entry.offset))
     }
 
     /// The offset of its first entry, kept or not.
-    pub(super) fn first_offset(&self) -> Offset {
+    pub(crate) fn first_offset(&self) -> Offset {
         self.offset(&self.first)
     }
 
     /// Some of its entries, which are in memory, as a run of their own.
-    pub(super) fn piece(&self, entries: &[Entry]) -> Self {
+    pub(crate) fn piece(&self, entries: &[Entry]) -> Self {
         Self::in_memory(&self.segment, entries.to_vec())
     }
 
-    pub(super) fn last_offset(&self) -> Offset {
+    pub(crate) fn last_offset(&self) -> Offset {
         self.offset(&self.last)
     }
 
-    pub(super) fn time(&self, entry: &Entry) -> Timestamp {
+    pub(crate) fn time(&self, entry: &Entry) -> Timestamp {
         Timestamp::from_millis(self.segment.header.base_time + i64::from(entry.time))
     }
 
@@ -114,7 +114,7 @@ impl Run {
         }
     }
 
-    pub(super) fn live_events(&self) -> u64 {
+    pub(crate) fn live_events(&self) -> u64 {
         u64::from(self.count - self.skip)
     }
 
@@ -122,7 +122,7 @@ impl Run {
         u64::from(self.last.end_bytes - self.skip_bytes)
     }
 
-    pub(super) fn entry(&self, at: u32, files: &Files) -> Result<Entry, FileError> {
+    pub(crate) fn entry(&self, at: u32, files: &Files) -> Result<Entry, FileError> {
         match &self.entries {
             _ if at == 0 => Ok(self.first),
             _ if at + 1 == self.count => Ok(self.last),
@@ -132,7 +132,7 @@ impl Run {
     }
 
     /// The first place from `from` on whose entry does not satisfy `before`, which holds for a first part of them.
-    pub(super) fn partition(
+    pub(crate) fn partition(
         &self,
         from: u32,
         files: &Files,
@@ -153,21 +153,21 @@ impl Run {
 
 /// One channel.
 #[derive(Debug)]
-pub(super) struct ChannelIndex {
-    pub(super) name: Channel,
+pub(crate) struct ChannelIndex {
+    pub(crate) name: Channel,
     retention: Retention,
-    pub(super) events: u64,
+    pub(crate) events: u64,
     /// What the kept events weigh.
     bytes: u64,
-    pub(super) last: Offset,
-    pub(super) trimmed_through: Offset,
+    pub(crate) last: Offset,
+    pub(crate) trimmed_through: Offset,
     /// The time of the oldest kept event.
     oldest: Timestamp,
-    pub(super) runs: VecDeque<Run>,
+    pub(crate) runs: VecDeque<Run>,
 }
 
 impl ChannelIndex {
-    pub(super) fn new(name: Channel, retention: Retention, trimmed_through: Offset) -> Self {
+    pub(crate) fn new(name: Channel, retention: Retention, trimmed_through: Offset) -> Self {
         Self {
             name,
             retention,
@@ -181,17 +181,17 @@ impl ChannelIndex {
         }
     }
 
-    pub(super) fn state(&self) -> ChannelState {
+    pub(crate) fn state(&self) -> ChannelState {
         ChannelState { last: self.last, trimmed_through: self.trimmed_through, events: self.events }
     }
 
     /// Adds an event of the newest segment; returns whether it is the channel's first there.
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         segment: &Arc<Segment>,
         offset: Offset,
         time: Timestamp,
-        place: super::layout::Place,
+        place: crate::embedded::segment::layout::Place,
     ) -> bool {
         let fresh = self.runs.back().is_none_or(|run| run.segment.id != segment.id);
         if fresh {
@@ -213,7 +213,7 @@ impl ChannelIndex {
     }
 
     /// Adds the newest run, of an index file.
-    pub(super) fn push_run(&mut self, run: Run) {
+    pub(crate) fn push_run(&mut self, run: Run) {
         if self.events == 0 {
             self.oldest = run.time(&run.first);
         }
@@ -235,7 +235,7 @@ impl ChannelIndex {
     }
 
     /// Takes what retention does not keep; returns whether that was anything.
-    pub(super) fn enforce(&mut self, now: Timestamp, files: &Files) -> Result<bool, FileError> {
+    pub(crate) fn enforce(&mut self, now: Timestamp, files: &Files) -> Result<bool, FileError> {
         let before = self.trimmed_through;
         let limit = self.retention.events_limit();
         self.take_oldest(self.events.saturating_sub(limit), files)?;
@@ -249,7 +249,7 @@ impl ChannelIndex {
     }
 
     /// Whether retention would take something now. Cost: O(1), no file.
-    pub(super) fn is_exceeded(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_exceeded(&self, now: Timestamp) -> bool {
         self.retention.exceeded(self.events, self.bytes, self.oldest, now)
     }
 
@@ -313,7 +313,7 @@ impl ChannelIndex {
     }
 
     /// Takes everything up to an offset; returns whether that was anything.
-    pub(super) fn trim(&mut self, through: Offset, files: &Files) -> Result<bool, FileError> {
+    pub(crate) fn trim(&mut self, through: Offset, files: &Files) -> Result<bool, FileError> {
         let before = self.trimmed_through;
         while let Some(run) = self.runs.front() {
             if run.last_offset() <= through {
@@ -328,7 +328,7 @@ impl ChannelIndex {
     }
 
     /// What [`ChannelIndex::trim`] would leave as `trimmed_through`.
-    pub(super) fn trim_target(&self, through: Offset, files: &Files) -> Result<Offset, FileError> {
+    pub(crate) fn trim_target(&self, through: Offset, files: &Files) -> Result<Offset, FileError> {
         let mut target = self.trimmed_through;
         for run in &self.runs {
             if run.last_offset() <= through {
@@ -345,7 +345,7 @@ impl ChannelIndex {
     }
 
     /// At start: everything up to an offset was gone before, whether or not its events are still in a file.
-    pub(super) fn set_trimmed(&mut self, through: Offset, files: &Files) -> Result<(), FileError> {
+    pub(crate) fn set_trimmed(&mut self, through: Offset, files: &Files) -> Result<(), FileError> {
         self.trim(through, files)?;
         self.trimmed_through = self.trimmed_through.max(through);
         self.last = self.last.max(self.trimmed_through);
@@ -382,7 +382,7 @@ impl ChannelIndex {
 
     /// Puts a run in the place of those of the segments `old`, which it was made from. What was taken from them meanwhile is
     /// taken from it too.
-    pub(super) fn replace(&mut self, old: &[u64], mut new: Run, files: &Files) -> Result<(), FileError> {
+    pub(crate) fn replace(&mut self, old: &[u64], mut new: Run, files: &Files) -> Result<(), FileError> {
         let replaced = |run: &Run| old.contains(&run.segment.id);
         let Some(at) = self.runs.iter().position(replaced) else { return Ok(()) };
         new.skip = new.partition(0, files, |entry| new.offset(entry) <= self.trimmed_through)?;
@@ -399,7 +399,7 @@ impl ChannelIndex {
     }
 
     /// The entries of a sealed segment stand in its index now.
-    pub(super) fn entries_moved(&mut self, segment: u64, start: u32) {
+    pub(crate) fn entries_moved(&mut self, segment: u64, start: u32) {
         if let Some(run) = self.runs.iter_mut().find(|run| run.segment.id == segment) {
             run.entries = Entries::Index(start);
         }

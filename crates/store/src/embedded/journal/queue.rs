@@ -12,16 +12,16 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 /// A batch that waits for its commit.
-pub(super) struct Pending {
-    pub(super) batch: Batch,
-    pub(super) fingerprint: u64,
+pub(crate) struct Pending {
+    pub(crate) batch: Batch,
+    pub(crate) fingerprint: u64,
     /// What it takes in the log at most.
-    pub(super) bytes: u64,
-    pub(super) answer: oneshot::Sender<Result<Appended, AppendError>>,
+    pub(crate) bytes: u64,
+    pub(crate) answer: oneshot::Sender<Result<Appended, AppendError>>,
 }
 
 /// Something for the committer to do.
-pub(super) enum Order {
+pub(crate) enum Order {
     Append(Pending),
     Trim {
         channel: Channel,
@@ -33,7 +33,7 @@ pub(super) enum Order {
 }
 
 /// Orders in the order in which they came.
-pub(super) struct Queue {
+pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
     filled: Condvar,
     bytes_max: u64,
@@ -49,12 +49,12 @@ struct Waiting {
 }
 
 impl Queue {
-    pub(super) fn new(bytes_max: u64) -> Self {
+    pub(crate) fn new(bytes_max: u64) -> Self {
         Self { waiting: Mutex::default(), filled: Condvar::new(), bytes_max }
     }
 
     /// Puts an order at the end, or says why that is not possible.
-    pub(super) fn push(&self, order: Order) -> Result<(), AppendError> {
+    pub(crate) fn push(&self, order: Order) -> Result<(), AppendError> {
         let bytes = if let Order::Append(pending) = &order { pending.bytes } else { 0 };
         let mut waiting = self.waiting.lock();
         if waiting.closed {
@@ -73,7 +73,7 @@ impl Queue {
     }
 
     /// Waits until there is something and takes all of it; returns since when the oldest waited, `None` after the end.
-    pub(super) fn take(&self, into: &mut Vec<Order>) -> Option<Instant> {
+    pub(crate) fn take(&self, into: &mut Vec<Order>) -> Option<Instant> {
         let mut waiting = self.waiting.lock();
         while waiting.orders.is_empty() && !waiting.closed {
             self.filled.wait(&mut waiting);
@@ -83,20 +83,20 @@ impl Queue {
     }
 
     /// Orders of so many bytes are done.
-    pub(super) fn done(&self, bytes: u64) {
+    pub(crate) fn done(&self, bytes: u64) {
         let mut waiting = self.waiting.lock();
         waiting.bytes = waiting.bytes.saturating_sub(bytes);
     }
 
     /// Forgets everything that waits: nobody will come for it.
-    pub(super) fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         self.close();
         let orders = std::mem::take(&mut self.waiting.lock().orders);
         drop(orders);
     }
 
     /// Takes no more orders; those that wait are still committed.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.waiting.lock().closed = true;
         self.filled.notify_one();
     }

@@ -13,31 +13,35 @@ use std::{
 use anywire_log::{Channel, Epoch, IdempotencyWindow, Offset};
 use parking_lot::{Condvar, Mutex};
 
-use super::{
+use crate::embedded::{
     checkpoint::{Checkpoint, Trimmed},
-    compaction, disk,
+    compaction::merge as compaction,
+    disk,
     index::Index,
-    segment::Segment,
+    segment::{
+        file::Segment,
+        segment_index as sidecar,
+        segment_index::{EntryMap, KeyRecord, Notes},
+    },
     shared::{Carried, Shared},
-    sidecar::{self, EntryMap, KeyRecord, Notes},
 };
 
 /// How much room is set aside for the checkpoint: some 20 000 channels.
 const SPARE_BYTES: u64 = 1 << 20;
 /// How many channels are looked at under one lock.
-pub(super) const CHANNELS_AT_ONCE: usize = 256;
+pub(crate) const CHANNELS_AT_ONCE: usize = 256;
 
 /// A segment that was sealed and has no index yet.
-pub(super) struct Sealed {
-    pub(super) segment: Arc<Segment>,
-    pub(super) notes: Notes,
+pub(crate) struct Sealed {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) notes: Notes,
     /// The channels with events in it, some perhaps twice.
-    pub(super) channels: Vec<Channel>,
+    pub(crate) channels: Vec<Channel>,
 }
 
 /// What there is to do.
 #[derive(Default)]
-pub(super) struct Jobs {
+pub(crate) struct Jobs {
     state: Mutex<State>,
     woken: Condvar,
 }
@@ -50,18 +54,18 @@ struct State {
 }
 
 impl Jobs {
-    pub(super) fn seal(&self, sealed: Sealed) {
+    pub(crate) fn seal(&self, sealed: Sealed) {
         self.state.lock().sealed.push(sealed);
         self.woken.notify_one();
     }
 
     /// Retention was applied: there may be segments to remove.
-    pub(super) fn look(&self) {
+    pub(crate) fn look(&self) {
         self.state.lock().look = true;
         self.woken.notify_one();
     }
 
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.state.lock().stop = true;
         self.woken.notify_one();
     }
@@ -82,7 +86,7 @@ impl Jobs {
 }
 
 /// Works until it is told to stop. Sealed segments are indexed even then, so that the next start need not read them.
-pub(super) fn run(shared: &Shared) {
+pub(crate) fn run(shared: &Shared) {
     loop {
         let (sealed, stop) = shared.jobs.wait();
         let mut failed = Vec::new();
@@ -148,7 +152,7 @@ fn write_index(shared: &Shared, job: &Sealed) -> io::Result<()> {
 }
 
 /// Writes a segment's index and lets the channels use it instead of their memory.
-pub(super) fn install_index(
+pub(crate) fn install_index(
     shared: &Shared,
     segment: &Segment,
     entries: &EntryMap,
@@ -162,7 +166,7 @@ pub(super) fn install_index(
 }
 
 /// Lets the channels use a segment's index, which is written, instead of their memory.
-pub(super) fn use_index(shared: &Shared, segment: &Segment, entries: &EntryMap, index_bytes: usize) {
+pub(crate) fn use_index(shared: &Shared, segment: &Segment, entries: &EntryMap, index_bytes: usize) {
     let count: usize = entries.values().map(Vec::len).sum();
     let blocks = count.div_ceil(sidecar::BLOCK_ENTRIES as usize) * sidecar::BLOCK_BYTES;
     segment.blocks_at.store((index_bytes - blocks) as u64, Ordering::Release);
@@ -179,7 +183,7 @@ pub(super) fn use_index(shared: &Shared, segment: &Segment, entries: &EntryMap, 
 
 /// Tidies; on a full disk with the room that was set aside.
 fn tidy_with_spare(shared: &Shared) -> io::Result<()> {
-    let spare = shared.path(super::SPARE_FILE);
+    let spare = shared.path(crate::embedded::SPARE_FILE);
     let mut tidied = tidy(shared);
     if tidied.as_ref().is_err_and(disk::is_full) && fs::remove_file(&spare).is_ok() {
         tidied = tidy(shared);
@@ -213,7 +217,7 @@ fn sealed_segments(shared: &Shared) -> Vec<Arc<Segment>> {
 }
 
 /// Writes a checkpoint that knows what these segments know beside their events.
-pub(super) fn carry_on(shared: &Shared, carried: &mut Carried, segments: &[Arc<Segment>]) -> io::Result<()> {
+pub(crate) fn carry_on(shared: &Shared, carried: &mut Carried, segments: &[Arc<Segment>]) -> io::Result<()> {
     let now = shared.clock.now();
     let age_max_ms = IdempotencyWindow::standard().age_max_ms();
     for segment in segments {
@@ -241,7 +245,7 @@ fn read_keys(shared: &Shared, segment: &Segment) -> io::Result<Vec<KeyRecord>> {
 }
 
 /// Writes the checkpoint as things stand.
-pub(super) fn write_checkpoint(shared: &Shared, carried: &Carried) -> io::Result<()> {
+pub(crate) fn write_checkpoint(shared: &Shared, carried: &Carried) -> io::Result<()> {
     let (floor, mut channels) = {
         let index = shared.index.read();
         let known = index.iter().filter(|channel| channel.trimmed_through != index.floor);
@@ -264,7 +268,7 @@ pub(super) fn write_checkpoint(shared: &Shared, carried: &Carried) -> io::Result
 }
 
 fn write_it(shared: &Shared, checkpoint: &Checkpoint, epoch: Epoch) -> io::Result<()> {
-    checkpoint.write(&shared.path(super::CHECKPOINT_FILE), epoch)
+    checkpoint.write(&shared.path(crate::embedded::CHECKPOINT_FILE), epoch)
 }
 
 /// Removes segments that nobody needs any more.
@@ -280,7 +284,7 @@ fn remove(shared: &Shared, dead: &[Arc<Segment>]) {
     }
 }
 
-pub(super) fn remove_files(shared: &Shared, segment: &Segment) {
+pub(crate) fn remove_files(shared: &Shared, segment: &Segment) {
     shared.files.forget(segment.id);
     for path in [segment.path.clone(), segment.index_path()] {
         if let Err(error) = fs::remove_file(&path) {
@@ -291,7 +295,7 @@ pub(super) fn remove_files(shared: &Shared, segment: &Segment) {
 }
 
 /// Applies retention to everything at `now`.
-pub(super) fn enforce(shared: &Shared, now: anywire_log::Timestamp) {
+pub(crate) fn enforce(shared: &Shared, now: anywire_log::Timestamp) {
     apply(shared, |index| index.ephemeral.enforce(now));
     let mut from = 0;
     let mut more = true;

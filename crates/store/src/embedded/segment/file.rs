@@ -19,14 +19,11 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{
-    layout::SegmentHeader,
-    sidecar::{self, Entry},
-};
+use crate::embedded::segment::{layout::SegmentHeader, segment_index as sidecar, segment_index::Entry};
 
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FileError {
+pub(crate) enum FileError {
     /// The system said no.
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
@@ -36,45 +33,45 @@ pub(super) enum FileError {
 }
 
 impl FileError {
-    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + use<'_> {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + use<'_> {
         move |source| Self::Io { path: path.to_owned(), source }
     }
 
     /// The file was removed meanwhile: its segment was deleted or rewritten.
-    pub(super) fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
     /// An index is damaged, which the log can mend.
-    pub(super) fn is_damaged_index(&self) -> bool {
+    pub(crate) fn is_damaged_index(&self) -> bool {
         matches!(self, Self::Damaged { path, .. } if path.extension().is_some_and(|end| end == "idx"))
     }
 }
 
 /// A segment file.
 #[derive(Debug)]
-pub(super) struct Segment {
+pub(crate) struct Segment {
     /// Unlike the base it names the content: a rewritten or indexed-again segment is another one.
-    pub(super) id: u64,
-    pub(super) header: SegmentHeader,
-    pub(super) path: PathBuf,
+    pub(crate) id: u64,
+    pub(crate) header: SegmentHeader,
+    pub(crate) path: PathBuf,
     /// How long its log is, without what is allocated ahead.
-    pub(super) log_bytes: AtomicU64,
+    pub(crate) log_bytes: AtomicU64,
     /// Where the blocks begin in its index file; 0 while there is none.
-    pub(super) blocks_at: AtomicU64,
-    pub(super) live_events: AtomicU64,
+    pub(crate) blocks_at: AtomicU64,
+    pub(crate) live_events: AtomicU64,
     /// What the kept events take in the log.
-    pub(super) live_bytes: AtomicU64,
+    pub(crate) live_bytes: AtomicU64,
     /// The time of its newest event.
-    pub(super) last_time: AtomicI64,
+    pub(crate) last_time: AtomicI64,
     /// No channel has a run in it any more, and its files go or change: what was read of them after this counts for nothing.
-    pub(super) retired: AtomicBool,
+    pub(crate) retired: AtomicBool,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl Segment {
-    pub(super) fn new(header: SegmentHeader, path: PathBuf, log_bytes: u64) -> Self {
+    pub(crate) fn new(header: SegmentHeader, path: PathBuf, log_bytes: u64) -> Self {
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             header,
@@ -88,36 +85,36 @@ impl Segment {
         }
     }
 
-    pub(super) fn index_path(&self) -> PathBuf {
+    pub(crate) fn index_path(&self) -> PathBuf {
         self.path.with_extension("idx")
     }
 
-    pub(super) fn gained(&self, events: u64, bytes: u64) {
+    pub(crate) fn gained(&self, events: u64, bytes: u64) {
         self.live_events.fetch_add(events, Ordering::Relaxed);
         self.live_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn lost(&self, events: u64, bytes: u64) {
+    pub(crate) fn lost(&self, events: u64, bytes: u64) {
         self.live_events.fetch_sub(events, Ordering::Relaxed);
         self.live_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn is_dead(&self) -> bool {
+    pub(crate) fn is_dead(&self) -> bool {
         self.live_events.load(Ordering::Relaxed) == 0
     }
 
-    pub(super) fn is_indexed(&self) -> bool {
+    pub(crate) fn is_indexed(&self) -> bool {
         self.blocks_at.load(Ordering::Acquire) != 0
     }
 }
 
 /// The name of a segment: `<base>.log`, or `<base>.<generation>.log` if it was rewritten.
-pub(super) fn file_name(base: u64, generation: u32) -> String {
+pub(crate) fn file_name(base: u64, generation: u32) -> String {
     if generation == 0 { format!("{base:020}.log") } else { format!("{base:020}.{generation}.log") }
 }
 
 /// The base and generation in a segment's name; `None` for other files.
-pub(super) fn parse_name(name: &str) -> Option<(u64, u32)> {
+pub(crate) fn parse_name(name: &str) -> Option<(u64, u32)> {
     let stem = name.strip_suffix(".log")?;
     let (base, generation) = stem.split_once('.').unwrap_or((stem, "0"));
     let digits = base.len() == 20 && base.bytes().all(|c| c.is_ascii_digit());
@@ -132,13 +129,13 @@ type Slot<T> = Mutex<Option<((u64, u64), T)>>;
 /// Open files and index blocks used lately. Each has one place where it can be, so a look-up costs one short lock.
 ///
 /// Memory: at most 64 open files and 4 MiB of blocks.
-pub(super) struct Files {
+pub(crate) struct Files {
     handles: Box<[Slot<Arc<File>>]>,
     blocks: Box<[Slot<Arc<Vec<Entry>>>]>,
 }
 
 impl Files {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             handles: (0..HANDLES).map(|_| Mutex::new(None)).collect(),
             blocks: (0..BLOCKS).map(|_| Mutex::new(None)).collect(),
@@ -146,7 +143,7 @@ impl Files {
     }
 
     /// Reads a piece of a segment's log.
-    pub(super) fn read_log(&self, segment: &Segment, at: u64, bytes: &mut [u8]) -> Result<(), FileError> {
+    pub(crate) fn read_log(&self, segment: &Segment, at: u64, bytes: &mut [u8]) -> Result<(), FileError> {
         let file = self.open(segment.id, false, &segment.path)?;
         file.read_exact_at(bytes, at).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => {
@@ -157,7 +154,7 @@ impl Files {
     }
 
     /// One entry of a segment's index.
-    pub(super) fn entry(&self, segment: &Segment, at: u32) -> Result<Entry, FileError> {
+    pub(crate) fn entry(&self, segment: &Segment, at: u32) -> Result<Entry, FileError> {
         let (block, within) = (at / sidecar::BLOCK_ENTRIES, at % sidecar::BLOCK_ENTRIES);
         let entries = self.block(segment, block)?;
         entries.get(within as usize).copied().ok_or_else(|| FileError::Damaged {
@@ -204,7 +201,7 @@ impl Files {
     }
 
     /// Lets go of everything of a segment that is to be removed, so that its disk space becomes free.
-    pub(super) fn forget(&self, id: u64) {
+    pub(crate) fn forget(&self, id: u64) {
         for slot in &self.handles {
             slot.lock().take_if(|(held, _)| held.0 == id);
         }

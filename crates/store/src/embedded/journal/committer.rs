@@ -23,17 +23,21 @@ use anywire_log::{
 };
 use tokio::sync::oneshot;
 
-use super::{
+use crate::embedded::{
     disk,
-    layout::{self, Encoder, FrameHeader, FrameKind, Place, Record},
-    newest::Newest,
-    queue::{Order, Pending},
+    journal::{
+        active::Newest,
+        queue::{Order, Pending},
+    },
+    segment::{
+        layout::{self, Encoder, FrameHeader, FrameKind, Place, Record},
+        segment_index::KeyRecord,
+    },
     shared::Shared,
-    sidecar::KeyRecord,
 };
 
 /// How many offsets one record reserves.
-pub(super) const RESERVED_AT_ONCE: u64 = 65_536;
+pub(crate) const RESERVED_AT_ONCE: u64 = 65_536;
 /// How much goes into one write: a limit on how long its sync, and so everybody in it, takes.
 const GROUP_BYTES_MAX: u64 = 8 << 20;
 /// How large the buffer may stay between groups.
@@ -44,23 +48,23 @@ const PROBE_BYTES: usize = 64 << 10;
 const ROUTES_MAX: usize = 65_536;
 
 /// Writes the log.
-pub(super) struct Committer {
-    pub(super) shared: Arc<Shared>,
-    pub(super) newest: Newest,
-    pub(super) window: IdempotencyWindow,
+pub(crate) struct Committer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) newest: Newest,
+    pub(crate) window: IdempotencyWindow,
     /// The next offset.
-    pub(super) next: u64,
-    pub(super) last_time: Timestamp,
+    pub(crate) next: u64,
+    pub(crate) last_time: Timestamp,
     /// Why nothing more is written.
-    pub(super) broken: Option<AppendError>,
+    pub(crate) broken: Option<AppendError>,
     /// Which channels are durable, as the rules say.
-    pub(super) routes: HashMap<Channel, bool, foldhash::fast::RandomState>,
-    pub(super) group: Group,
+    pub(crate) routes: HashMap<Channel, bool, foldhash::fast::RandomState>,
+    pub(crate) group: Group,
 }
 
 /// Batches that are committed together.
 #[derive(Default)]
-pub(super) struct Group {
+pub(crate) struct Group {
     buffer: Vec<u8>,
     events: Vec<Arc<Event>>,
     /// Where each event stands; none for ephemeral ones.
@@ -127,7 +131,7 @@ impl Group {
 
 impl Committer {
     /// Commits until the queue is closed and empty, then notes that the log was closed.
-    pub(super) fn run(mut self) {
+    pub(crate) fn run(mut self) {
         // If this thread ever panics, publishers are told instead of waiting for it.
         let _abandon = Abandon(Arc::clone(&self.shared));
         let mut orders = Vec::new();

@@ -18,23 +18,30 @@ use anywire_log::{
     Channel, Clock, Durability, Epoch, IdempotencyKey, IdempotencyWindow, Offset, RetentionRules, Timestamp,
 };
 
-use super::{
+use crate::embedded::{
     CHECKPOINT_FILE, LOCK_FILE, META_FILE,
-    channel::Run,
     checkpoint::{self, Checkpoint},
-    committer::{Committer, Group},
-    compaction,
+    compaction::{
+        merge as compaction,
+        upkeep::{self, Jobs, Sealed},
+    },
     config::EmbeddedConfig,
     disk,
-    index::Index,
-    layout::SEGMENT_HEADER_BYTES,
-    newest::{self, Newest},
-    queue::Queue,
-    scan,
-    segment::{self, FileError, Files, Segment},
+    index::{Index, channel::Run},
+    journal::{
+        active as newest,
+        active::Newest,
+        committer::{Committer, Group},
+        queue::Queue,
+    },
+    segment::{
+        file as segment,
+        file::{FileError, Files, Segment},
+        layout::SEGMENT_HEADER_BYTES,
+        scan,
+        segment_index::{KeyRecord, Notes},
+    },
     shared::{Carried, Shared},
-    sidecar::{KeyRecord, Notes},
-    upkeep::{self, Jobs, Sealed},
 };
 
 /// Why a directory could not be opened.
@@ -88,15 +95,15 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError + use<'_> {
 }
 
 /// A directory that was opened.
-pub(super) struct Opened {
-    pub(super) shared: Arc<Shared>,
-    pub(super) committer: Committer,
+pub(crate) struct Opened {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) committer: Committer,
     /// Held as long as the directory is in use.
-    pub(super) lock: File,
+    pub(crate) lock: File,
 }
 
 /// Opens a directory; makes it if it is missing.
-pub(super) fn open(
+pub(crate) fn open(
     config: EmbeddedConfig,
     rules: RetentionRules,
     clock: Arc<dyn Clock>,
@@ -302,7 +309,11 @@ impl Recovery {
         Ok(())
     }
 
-    fn read_indexed(&mut self, segment: Segment, summary: super::sidecar::Summary) -> Found {
+    fn read_indexed(
+        &mut self,
+        segment: Segment,
+        summary: crate::embedded::segment::segment_index::Summary,
+    ) -> Found {
         let file_bytes = segment.log_bytes.load(Ordering::Relaxed);
         segment.blocks_at.store(summary.blocks_at, Ordering::Relaxed);
         self.learn(&segment, &summary.notes);

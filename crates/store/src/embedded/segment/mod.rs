@@ -1,0 +1,6 @@
+//! Segments: their bytes on the disk, their index files, and how both are read.
+
+pub(crate) mod file;
+pub(crate) mod layout;
+pub(crate) mod scan;
+pub(crate) mod segment_index;

@@ -1,4 +1,5 @@
-//! Makes the report of a CSV file without a server, and says how long each step took and how much memory it needed.
+//! Makes the report of a CSV file without a server, and says how long each step took and how much memory it
+//! needed.
 //!
 //! ```text
 //! cargo run --release -p anywire-jobs --example report -- prices.csv report.html

@@ -1,12 +1,13 @@
 //! What can be set for jobs, with a default and a range for each.
-//!
-//! Knows: names, defaults, ranges. Does not know: who uses them.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use crate::command::{Parser, PatternError};
+use crate::{
+    commands::parser::{Parser, PatternError},
+    domain::ParserKind,
+};
 
 /// Limits of jobs, uploads, reports, commands and streams. Every limit is finite.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -16,10 +17,11 @@ pub struct JobsConfig {
     pub upload_bytes_max: u64,
     /// How many uploads may be unfinished at once. Default 64; 1 to 100 000.
     pub uploads_open_max: usize,
-    /// An unfinished upload that got no byte for this long is removed, in milliseconds. Default 24 hours; 1 minute to 1 year.
+    /// An unfinished upload that got no byte for this long is removed, in milliseconds. Default 24 hours; 1
+    /// minute to 1 year.
     pub upload_expires_ms: u64,
-    /// A request that carries an upload and brings no byte for this long is ended, in milliseconds; what came is kept. Default
-    /// 60 000; 1 000 to 3 600 000.
+    /// A request that carries an upload and brings no byte for this long is ended, in milliseconds; what came
+    /// is kept. Default 60 000; 1 000 to 3 600 000.
     pub upload_idle_ms: u64,
     /// The least time between two updates of one job's progress, in milliseconds. Default 250; 50 to 60 000.
     pub progress_interval_ms: u64,
@@ -27,9 +29,11 @@ pub struct JobsConfig {
     pub reports_running_max: usize,
     /// How many jobs may be unfinished at once. Default 10 000; 1 to 1 000 000.
     pub jobs_open_max: usize,
-    /// How many finished jobs are kept; past it the oldest are forgotten with their files. Default 1 000; 1 to 1 000 000.
+    /// How many finished jobs are kept; past it the oldest are forgotten with their files. Default 1 000; 1
+    /// to 1 000 000.
     pub jobs_finished_max: usize,
-    /// A running job that nobody moved for this long counts as interrupted, in milliseconds. Default 7 days; 1 minute to 1 year.
+    /// A running job that nobody moved for this long counts as interrupted, in milliseconds. Default 7 days;
+    /// 1 minute to 1 year.
     pub job_idle_ms: u64,
     /// The most columns a CSV file may have for a report. Default 500; 1 to 5 000.
     pub report_columns_max: usize,
@@ -37,25 +41,28 @@ pub struct JobsConfig {
     pub report_row_bytes_max: usize,
     /// How many commands (videos too) run at the same time; others are queued. Default 2; 1 to 64.
     pub commands_running_max: usize,
-    /// Whether a request may bring a command line of its own (`POST /api/commands` with `argv`). Default false: whoever may call the API could run
-    /// anything here.
+    /// Whether a request may bring a command line of its own (`POST /api/commands` with `argv`). Default
+    /// false: whoever may call the API could run anything here.
     pub commands_adhoc: bool,
-    /// How long a command may take to end when it is cancelled, timed out or the server stops, before it is killed, in milliseconds. Default
-    /// 3 000; 100 to 60 000. Keep it below `stop_ms`.
+    /// How long a command may take to end when it is cancelled, timed out or the server stops, before it is
+    /// killed, in milliseconds. Default 3 000; 100 to 60 000. Keep it below `stop_ms`.
     pub command_stop_ms: u64,
-    /// How much of one command's output is kept, in bytes; past it lines in the middle are cut. Default 4 MiB; 64 KiB to 1 GiB.
+    /// How much of one command's output is kept, in bytes; past it lines in the middle are cut. Default 4
+    /// MiB; 64 KiB to 1 GiB.
     pub command_log_bytes_max: u64,
-    /// How many bytes the files of one command may take; past it the job fails. Default 4 GiB; 1 MiB to 1 TiB.
+    /// How many bytes the files of one command may take; past it the job fails. Default 4 GiB; 1 MiB to 1
+    /// TiB.
     pub command_files_bytes_max: u64,
-    /// The program beside the server that watches over commands. Default none: this program itself. Needed only where Anywire is a library of
-    /// another program.
+    /// The program beside the server that watches over commands. Default none: this program itself. Needed
+    /// only where Anywire is a library of another program.
     pub worker: Option<PathBuf>,
-    /// When a stream of `/api/video-progress/` ends with `timeout`, in milliseconds; the client goes on from its cursor. Default 600 000; 1 000
-    /// to 86 400 000.
+    /// When a stream of `/api/video-progress/` ends with `timeout`, in milliseconds; the client goes on from
+    /// its cursor. Default 600 000; 1 000 to 86 400 000.
     pub stream_ms: u64,
     /// The pause after which such a stream says `heartbeat`, in milliseconds. Default 30 000; 100 to 300 000.
     pub stream_heartbeat_ms: u64,
-    /// How long the events of a finished job are kept before they are cleaned up but for the last, in milliseconds. Default 1 hour; 0 to 1 year.
+    /// How long the events of a finished job are kept before they are cleaned up but for the last, in
+    /// milliseconds. Default 1 hour; 0 to 1 year.
     pub events_kept_ms: u64,
     /// Commands that jobs can be made of, by name.
     pub commands: BTreeMap<String, CommandSection>,
@@ -65,20 +72,24 @@ pub struct JobsConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CommandSection {
-    /// The program and its arguments, never given to a shell. `{name}` in an argument is a parameter of the request. Default none: it must be given.
+    /// The program and its arguments, never given to a shell. `{name}` in an argument is a parameter of the
+    /// request. Default none: it must be given.
     pub argv: Vec<String>,
     /// What people call it. Default its name.
     pub title: Option<String>,
-    /// How its output becomes progress: `lines` (`[3/9] name`, `42 %`), `json` (a JSON object a line), `ffmpeg` (`-progress pipe:1`) or
-    /// `pattern`. Default `lines`.
+    /// How its output becomes progress: `lines` (`[3/9] name`, `42 %`), `json` (a JSON object a line),
+    /// `ffmpeg` (`-progress pipe:1`) or `pattern`. Default `lines`.
     pub parser: ParserKind,
-    /// A regular expression for `parser = "pattern"`, with groups named `step`, `percent`, `message`, or `done` and `total`. Default none.
+    /// A regular expression for `parser = "pattern"`, with groups named `step`, `percent`, `message`, or
+    /// `done` and `total`. Default none.
     pub pattern: Option<String>,
     /// When it is ended and the job fails, in milliseconds. Default 1 hour; 1 000 to 604 800 000.
     pub timeout_ms: u64,
-    /// Its working directory. Default one of its own, whose files can be downloaded; the path of that is in `ANYWIRE_FILES` either way.
+    /// Its working directory. Default one of its own, whose files can be downloaded; the path of that is in
+    /// `ANYWIRE_FILES` either way.
     pub directory: Option<PathBuf>,
-    /// The variables of the server's environment that it gets beside `PATH`, `HOME`, `USER`, `TZ` and `TMPDIR`. Default none.
+    /// The variables of the server's environment that it gets beside `PATH`, `HOME`, `USER`, `TZ` and
+    /// `TMPDIR`. Default none.
     pub environment: Vec<String>,
     /// Variables that are set for it, such as `{ LANG = "vi_VN.UTF-8" }`. Default none.
     pub set: BTreeMap<String, String>,
@@ -97,21 +108,6 @@ impl Default for CommandSection {
             set: BTreeMap::new(),
         }
     }
-}
-
-/// How the output of a command becomes progress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ParserKind {
-    /// Plain lines.
-    #[default]
-    Lines,
-    /// A JSON object a line.
-    Json,
-    /// What `ffmpeg -progress pipe:1` writes.
-    Ffmpeg,
-    /// A regular expression.
-    Pattern,
 }
 
 impl Default for JobsConfig {

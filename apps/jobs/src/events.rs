@@ -8,21 +8,20 @@
 //! offset n + 2  system_status     `job_changed`, when the status changed; `job_forgotten`, when the job is gone
 //! ```
 //!
-//! So the cursor of a job's state is always the offset after its record: who reads the state and subscribes to `progress_<id>` after it gets
-//! every later update and no earlier one. In the event's own data there is no `cursor`: the event's cursor is its place in the log,
-//! which every transport gives.
-//!
-//! Knows: the payloads and their names. Does not know: how they get into the log.
+//! So the cursor of a job's state is always the offset after its record: who reads the state and subscribes
+//! to `progress_<id>` after it gets every later update and no earlier one. In the event's own data there is
+//! no `cursor`: the event's cursor is its place in the log, which every transport gives.
 
+use anywire_app::CallKey;
 use anywire_log::{Batch, Channel, EventName, Offset, Payload, Publication, Timestamp};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    command::journal::Line,
-    domain::{Job, JobError, JobId, Percent, REPORT_STEPS, Status, Step, Upload},
-    order::{Artefact, Kind, Order},
+    domain::{
+        Artefact, CommandSpec, Job, JobError, JobId, Kind, Line, Percent, REPORT_STEPS, Status, Step, Upload,
+    },
     time::{iso, millis},
 };
 
@@ -52,8 +51,8 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         upload: Option<Upload>,
         /// The command it is.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        order: Option<Order>,
+        #[serde(default, rename = "order", skip_serializing_if = "Option::is_none")]
+        spec: Option<CommandSpec>,
     },
     /// The next step began.
     StepBegan {
@@ -149,9 +148,9 @@ impl Change {
     #[must_use]
     pub fn apply(&self, job: Option<&Job>, record: &Record, offset: Offset) -> Option<Job> {
         let mut job = match self {
-            Self::Started { title, total_steps, upload, order } => {
+            Self::Started { title, total_steps, upload, spec } => {
                 let job = started(title, *total_steps, upload.as_ref(), record, offset);
-                return Some(with_order(job, order.as_ref()));
+                return Some(with_spec(job, spec.as_ref()));
             }
             Self::Snapshot { job } => return Some(Job::clone(job)),
             Self::Forgotten => return None,
@@ -220,16 +219,16 @@ fn started(title: &str, total_steps: u32, upload: Option<&Upload>, record: &Reco
         updated_at: record.at,
         attempt: 0,
         upload: upload.cloned(),
-        order: None,
+        spec: None,
         artefacts: Vec::new(),
         number: offset.get(),
     }
 }
 
 /// A command waits for its turn.
-fn with_order(job: Job, order: Option<&Order>) -> Job {
-    let status = if order.is_some_and(Order::is_own) { Status::Queued } else { job.status };
-    Job { status, order: order.cloned(), ..job }
+fn with_spec(job: Job, spec: Option<&CommandSpec>) -> Job {
+    let status = if spec.is_some_and(CommandSpec::is_own) { Status::Queued } else { job.status };
+    Job { status, spec: spec.cloned(), ..job }
 }
 
 fn begin_step(job: &mut Job, name: &str, renames: bool, at: Timestamp) {
@@ -310,15 +309,6 @@ fn merge(metadata: &mut Map<String, Value>, news: &Map<String, Value>) {
     }
 }
 
-/// The caller's key and what it was used for, by which a repeated call is known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyUse {
-    /// The key as the caller gave it.
-    pub key: String,
-    /// A hash of the call: method, path and body.
-    pub call: u64,
-}
-
 /// The data of an event on `jobs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -329,7 +319,7 @@ pub struct Record {
     pub at: Timestamp,
     /// The call it came by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<KeyUse>,
+    pub key: Option<CallKey>,
     /// What happened.
     #[serde(flatten)]
     pub change: Change,
@@ -354,12 +344,12 @@ fn status_channel() -> Channel {
 
 /// What goes into the log for one change, in the order the module's head draws.
 #[must_use]
-pub(crate) fn batch(
+pub(crate) fn publications(
     record: &Record,
     before: Option<&Job>,
     after: Option<&Job>,
     place: Option<usize>,
-) -> Batch {
+) -> Vec<Publication> {
     let mut publications = vec![publication(jobs_channel(), record.change.name(), record)];
     if let Some(job) = after {
         publications.push(update(job, place));
@@ -370,7 +360,7 @@ pub(crate) fn batch(
         let gone = JobForgotten { session_id: &record.session_id, updated_at: iso(record.at) };
         publications.push(publication(status_channel(), "job_forgotten", &gone));
     }
-    Batch::new(publications)
+    publications
 }
 
 /// The state of a job for those who look.
@@ -392,17 +382,17 @@ struct LogLines<'a> {
     lines: &'a [Line],
 }
 
-/// A batch of snapshots only: nothing changes for anybody.
+/// Snapshots of jobs: nothing changes for anybody.
 #[must_use]
-pub(crate) fn snapshots(jobs: &[std::sync::Arc<Job>], at: Timestamp) -> Batch {
-    let record = |job: &std::sync::Arc<Job>| Record {
+pub(crate) fn snapshots<'a>(jobs: impl Iterator<Item = &'a Job>, at: Timestamp) -> Vec<Publication> {
+    let record = |job: &Job| Record {
         session_id: job.id.clone(),
         at,
         key: None,
-        change: Change::Snapshot { job: Box::new(Job::clone(job)) },
+        change: Change::Snapshot { job: Box::new(job.clone()) },
     };
     let publish = |record: Record| publication(jobs_channel(), record.change.name(), &record);
-    Batch::new(jobs.iter().map(record).map(publish).collect())
+    jobs.map(record).map(publish).collect()
 }
 
 #[derive(Serialize)]

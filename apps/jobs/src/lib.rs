@@ -1,59 +1,56 @@
 //! Jobs: uploads and reports whose progress is never lost.
 //!
-//! A backend starts a job and reports its steps over HTTP, or somebody uploads a CSV file over tus and nine real steps turn it into a report.
-//! Whoever looks reads the state and subscribes after its cursor: every change is one event on `progress_<id>`, and only a change is.
+//! A backend starts a job and reports its steps over HTTP, or somebody uploads a CSV file over tus and nine
+//! real steps turn it into a report. Whoever looks reads the state and subscribes after its cursor: every
+//! change is one event on `progress_<id>`, and only a change is.
 //!
 //! ```text
-//!  HTTP ──▶ api, tus ──▶ desk: lock the job, decide (domain), append one batch ──▶ log
+//!  HTTP ──▶ api, tus ──▶ service: lock the job, decide (domain), append one batch ──▶ log
 //!                                                                                   │ committed
-//!  pipeline ──────────────▲              board: all jobs, the projection ◀──────────┘
+//!  pipeline ──────────────▲              model: all jobs, the projection ◀──────────┘
 //!  (csv-report: dialect … render)               │
 //!        ▲                                      └── schedule: what is queued, too old, too many
 //!        └──────────────────────────────────────────────┘
 //! ```
 //!
-//! Mounting: give [`channels`] to the log's retention rules, make [`Jobs`] with [`Jobs::start`], serve its routes, spawn its `run`. The CORS
-//! layer around it should allow [`ALLOWED_HEADERS`] and expose [`EXPOSED_HEADERS`].
-//!
-//! Knows: jobs, uploads, CSV. Does not know: transports, engines, other applications.
+//! Mounting: give [`channels`] to the log's retention rules, make [`Jobs`] with [`Jobs::start`], serve its
+//! routes, spawn its `run`. The CORS layer around it should allow [`ALLOWED_HEADERS`] and expose
+//! [`EXPOSED_HEADERS`].
 
 mod api;
-mod board;
-mod command;
+mod commands;
 mod config;
-mod desk;
+mod decisions;
+mod disk;
 mod domain;
 mod events;
-mod files;
-mod locks;
 mod metrics;
-mod order;
-mod pipeline;
-mod request;
-mod rules;
+mod projection;
+mod reports;
+mod retention;
 mod schedule;
+mod service;
 mod stream;
-mod telling;
 mod time;
-mod tus;
-mod wire;
+mod uploads;
+mod work;
 
 use std::sync::Arc;
 
 use anywire_app::{AppContext, Application};
-use anywire_log::{BoxFuture, ChannelPattern, ReadError, Retention, RetentionRule};
+use anywire_log::{BoxFuture, ChannelPattern, Retention, RetentionRule};
 
-use desk::Desk;
+use service::JobService;
 
-pub use command::{Ended, Running, Start, Supervisor, read_lines, start};
-pub use command::{Lines, Parser, PatternError, Told};
-pub use config::{CommandSection, ConfigError, JobsConfig, ParserKind};
-pub use desk::ChangeError;
-pub use domain::{Job, JobError, JobId, JobIdError, Percent, REPORT_STEPS, STEPS_MAX, Status, Step, Upload};
+pub use commands::{Ended, Lines, Parser, PatternError, Running, Start, Supervisor, Told, read_lines, start};
+pub use config::{CommandSection, ConfigError, JobsConfig};
+pub use decisions::Refusal;
+pub use domain::{
+    Artefact, CommandSpec, Job, JobError, JobId, JobIdError, Kind, ParserKind, Percent, REPORT_STEPS,
+    STEPS_MAX, Status, Step, Upload, UploadId, is_artefact_name,
+};
 pub use events::{JOBS_CHANNEL, PROGRESS_PREFIX, STATUS_CHANNEL};
-pub use files::UploadId;
-pub use order::{Artefact, Kind, Order, is_artefact_name};
-pub use rules::Refusal;
+pub use service::{ChangeError, StartError};
 
 /// The response headers a page of another origin must be able to read.
 pub const EXPOSED_HEADERS: [&str; 12] = [
@@ -105,31 +102,9 @@ pub fn channels() -> Vec<RetentionRule> {
     ]
 }
 
-/// Why the application could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A setting is outside its range.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The directory for files cannot be used.
-    #[error("the directory {path} for uploads cannot be used: {source}; check its owner and its disk")]
-    Files {
-        /// The directory.
-        path: std::path::PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The log could not be read.
-    #[error("jobs cannot be read from the log: {0}")]
-    Read(#[from] ReadError),
-    /// What the last run left running could not be marked as interrupted.
-    #[error("jobs cannot be written to the log: {0}")]
-    Append(#[from] desk::ChangeError),
-}
-
 /// The application.
 pub struct Jobs {
-    desk: Arc<Desk>,
+    service: Arc<JobService>,
 }
 
 impl Jobs {
@@ -141,9 +116,9 @@ impl Jobs {
     /// [`StartError`] names the setting, the directory or the log that is in the way.
     pub async fn start(context: AppContext, config: JobsConfig) -> Result<Arc<Self>, StartError> {
         config.check()?;
-        let desk = Desk::open(context, config).await?;
-        schedule::after_restart(&desk).await?;
-        Ok(Arc::new(Self { desk }))
+        let service = JobService::open(context, config).await?;
+        retention::after_restart(&service).await?;
+        Ok(Arc::new(Self { service }))
     }
 }
 
@@ -153,30 +128,31 @@ impl Application for Jobs {
     }
 
     fn routes(&self) -> axum::Router {
-        let desk = || Arc::clone(&self.desk);
-        api::routes(desk())
-            .merge(tus::routes(desk()))
-            .merge(command::api::routes(desk()))
-            .merge(stream::routes(desk()))
+        let service = || Arc::clone(&self.service);
+        api::routes(service())
+            .merge(uploads::api::routes(service()))
+            .merge(commands::api::routes(service()))
+            .merge(stream::routes(service()))
     }
 
-    /// Makes reports and keeps the limits. When the server stops, work in progress is marked as interrupted before this
-    /// ends: close the log after it.
+    /// Makes reports and keeps the limits. When the server stops, work in progress is marked as interrupted
+    /// before this ends: close the log after it.
     fn run(self: Arc<Self>) -> BoxFuture<'static, ()> {
-        Box::pin(schedule::run(Arc::clone(&self.desk)))
+        Box::pin(schedule::run(Arc::clone(&self.service)))
     }
 
     fn metrics(&self) -> String {
-        metrics::text(&self.desk)
+        metrics::text(&self.service)
     }
 }
 
-/// What the program does when it is not the server: it watches over one command (`supervise`), or makes a video (`make-video`).
+/// What the program does when it is not the server: it watches over one command (`supervise`), or makes a
+/// video (`make-video`).
 #[must_use]
 pub fn worker(arguments: Vec<std::ffi::OsString>) -> std::process::ExitCode {
     let mut arguments = arguments.into_iter();
     match arguments.next().as_ref().and_then(|name| name.to_str()) {
-        Some("supervise") => command::supervise::supervise(arguments.collect()),
+        Some("supervise") => commands::supervise::supervise(arguments.collect()),
         Some("make-video") => anywire_video::make_video(arguments.collect()),
         _ => {
             eprintln!("this is for the server's own use: supervise …, make-video …");

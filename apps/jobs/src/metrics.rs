@@ -1,16 +1,17 @@
 //! Figures for the metrics page, in the Prometheus text format.
-//!
-//! Knows: names and help texts. Does not know: who asks.
 
 use std::{fmt::Write, sync::atomic::Ordering};
 
-use crate::{desk::Desk, domain::Status, schedule::is_unfinished_upload};
+use crate::{
+    domain::{Job, Status},
+    service::JobService,
+};
 
 /// All figures of the application.
-pub(crate) fn text(desk: &Desk) -> String {
+pub(crate) fn text(service: &JobService) -> String {
     let (statuses, open) = {
-        let board = desk.board.read();
-        (Status::ALL.map(|status| (status, board.count(status))), board.uploads(is_unfinished_upload))
+        let model = service.model();
+        (Status::ALL.map(|status| (status, model.count(status))), model.uploads(Job::is_unfinished_upload))
     };
     let mut text = String::new();
     head(&mut text, "anywire_jobs", "gauge", "Jobs by status.");
@@ -20,7 +21,7 @@ pub(crate) fn text(desk: &Desk) -> String {
     head(&mut text, "anywire_jobs_uploads_open", "gauge", "Uploads of which bytes are missing.");
     line(&mut text, "anywire_jobs_uploads_open", open as u64);
     head(&mut text, "anywire_jobs_upload_bytes_total", "counter", "Bytes received by uploads.");
-    line(&mut text, "anywire_jobs_upload_bytes_total", desk.received_bytes.load(Ordering::Relaxed));
+    line(&mut text, "anywire_jobs_upload_bytes_total", service.received_bytes.load(Ordering::Relaxed));
     text
 }
 

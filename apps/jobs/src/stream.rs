@@ -7,12 +7,12 @@
 //! event: progress            progress · completed · failed · cancelled · heartbeat · timeout · error · gap
 //! data: {"job_id":"…","step":2,"step_name":"speech","steps":[{…,"duration_ms":812}],…}
 //! ```
-//! A stream is one more reader of `progress_<id>`: it holds a cursor and nothing else, and every event is written down once, however many watch.
-//!
-//! Knows: the events and their names. Does not know: who makes a job go on.
+//! A stream is one more reader of `progress_<id>`: it holds a cursor and nothing else, and every event is
+//! written down once, however many watch.
 //!
 //! Invariants:
-//! - Every update after the cursor is sent exactly once, in order; where retention took some, that is said, and the state of now follows.
+//! - Every update after the cursor is sent exactly once, in order; where retention took some, that is said,
+//!   and the state of now follows.
 //! - The stream ends with the job, or with `timeout`; the job never ends with the stream.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -33,15 +33,16 @@ use serde_json::{Value, json, value::RawValue};
 use tokio::time::Instant;
 
 use crate::{
-    api::{Answer, Call, entry_json, job_id, json as json_answer},
-    board::Entry,
-    desk::Desk,
+    api::answer::{Answer, entry_json, job_id, json as json_answer},
+    api::call::Call,
+    api::errors::Invalid,
+    api::request,
     domain::{JobId, Status},
     events::{LOG, UPDATE, progress_channel},
-    request,
-    schedule::clean_up,
+    projection::Entry,
+    retention::clean_up,
+    service::JobService,
     time::iso,
-    wire::Invalid,
 };
 
 /// What a browser is to wait before it comes again: the first pause of the contract.
@@ -50,47 +51,47 @@ const RETRY_MS: u64 = 1000;
 const RETRY_HOPELESS_MS: u64 = 30_000;
 
 /// The routes, with absolute paths.
-pub(crate) fn routes(desk: Arc<Desk>) -> Router {
+pub(crate) fn routes(service: Arc<JobService>) -> Router {
     Router::new()
         .route("/api/video-progress/cleanup", post(cleanup))
         .route("/api/video-progress/{id}", get(stream))
         .route("/api/video-progress/{id}/status", get(status))
         .layer(DefaultBodyLimit::max(request::BODY_BYTES_MAX))
-        .with_state(desk)
+        .with_state(service)
 }
 
-async fn status(State(desk): State<Arc<Desk>>, Path(id): Path<String>) -> Answer {
-    let entry = desk.find(&job_id(&id)?)?;
-    let body = data(&id, entry_json(&desk, &entry)?.as_bytes());
+async fn status(State(service): State<Arc<JobService>>, Path(id): Path<String>) -> Answer {
+    let entry = service.find(&job_id(&id)?)?;
+    let body = data(&id, entry_json(&service, &entry)?.as_bytes());
     Ok(([(header::CACHE_CONTROL, "no-cache")], json_answer(StatusCode::OK, body)).into_response())
 }
 
-async fn cleanup(State(desk): State<Arc<Desk>>, call: Call) -> Answer {
+async fn cleanup(State(service): State<Arc<JobService>>, call: Call) -> Answer {
     let older_than_s = request::cleanup(&call.body)?;
-    let kept_ms = older_than_s.map_or(desk.config.events_kept_ms, |seconds| seconds.saturating_mul(1000));
-    let (jobs, events) = clean_up(&desk, kept_ms).await;
+    let kept_ms = older_than_s.map_or(service.config.events_kept_ms, |seconds| seconds.saturating_mul(1000));
+    let (jobs, events) = clean_up(&service, kept_ms).await;
     let body = json!({ "jobs_cleaned": jobs, "events_removed": events });
     Ok(json_answer(StatusCode::OK, body.to_string()).into_response())
 }
 
 async fn stream(
-    State(desk): State<Arc<Desk>>,
+    State(service): State<Arc<JobService>>,
     Path(id): Path<String>,
     Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Answer {
     let position = position(&query, &headers)?;
-    let found = job_id(&id).and_then(|id| desk.find(&id).map_err(ApiError::from));
+    let found = job_id(&id).and_then(|id| service.find(&id).map_err(ApiError::from));
     let entry = match found {
         Ok(entry) => entry,
         Err(error) => return refuse(&headers, error),
     };
-    if is_over(&desk, &entry, position) {
+    if is_over(&service, &entry, position) {
         // The one answer after which a browser does not come again.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let with_log = query.iter().any(|(name, value)| name == "log" && value == "1");
-    let watch = Watch::new(desk, &entry, position, with_log);
+    let watch = Watch::new(service, &entry, position, with_log);
     let chunks = futures_util::stream::unfold(watch, |mut watch| async move {
         let chunk = watch.next().await?;
         Some((Ok::<_, Infallible>(chunk), watch))
@@ -107,7 +108,8 @@ fn event_stream(body: Body) -> Response {
     (headers, body).into_response()
 }
 
-/// A browser's `EventSource` shows nobody the body of an error: it gets an event. Everybody else gets the plain error.
+/// A browser's `EventSource` shows nobody the body of an error: it gets an event. Everybody else gets the
+/// plain error.
 fn refuse(headers: &HeaderMap, error: ApiError) -> Answer {
     let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !accepts.contains("text/event-stream") {
@@ -129,9 +131,11 @@ fn position(query: &[(String, String)], headers: &HeaderMap) -> Result<Option<Po
 }
 
 /// Whether the job has ended and whoever asks has seen that.
-fn is_over(desk: &Desk, entry: &Entry, position: Option<Position>) -> bool {
+fn is_over(service: &JobService, entry: &Entry, position: Option<Position>) -> bool {
     let Some(Position::After(cursor)) = position else { return false };
-    has_ended(entry.job.status) && cursor.epoch == desk.context.log.epoch() && cursor.offset >= entry.cursor
+    has_ended(entry.job.status)
+        && cursor.epoch == service.context.log.epoch()
+        && cursor.offset >= entry.cursor
 }
 
 /// An interrupted job goes on when somebody retries it.
@@ -150,7 +154,7 @@ const fn event_name(status: Status) -> &'static str {
 
 /// One who watches.
 struct Watch {
-    desk: Arc<Desk>,
+    service: Arc<JobService>,
     id: JobId,
     follow: Follow,
     with_log: bool,
@@ -163,17 +167,17 @@ struct Watch {
 
 impl Watch {
     /// Without a position the state of now comes first, and everything after it.
-    fn new(desk: Arc<Desk>, entry: &Entry, position: Option<Position>, with_log: bool) -> Self {
+    fn new(service: Arc<JobService>, entry: &Entry, position: Option<Position>, with_log: bool) -> Self {
         let channel: Channel = progress_channel(&entry.job.id);
-        let start = position.unwrap_or(Position::After(desk.context.log.cursor(entry.cursor)));
-        let follow = desk.context.log.follow(&[channel], start);
+        let start = position.unwrap_or(Position::After(service.context.log.cursor(entry.cursor)));
+        let follow = service.context.log.follow(&[channel], start);
         let mut first = format!("retry: {RETRY_MS}\n\n").into_bytes();
         let over = position.is_none() && has_ended(entry.job.status);
         if position.is_none() {
-            first.extend(state_block(&desk, entry));
+            first.extend(state_block(&service, entry));
         }
         let now = Instant::now();
-        let (heartbeat, end) = (desk.config.stream_heartbeat_ms, desk.config.stream_ms);
+        let (heartbeat, end) = (service.config.stream_heartbeat_ms, service.config.stream_ms);
         Self {
             id: entry.job.id.clone(),
             follow,
@@ -182,7 +186,7 @@ impl Watch {
             heartbeat: now + Duration::from_millis(heartbeat),
             end: now + Duration::from_millis(end),
             over,
-            desk,
+            service,
         }
     }
 
@@ -195,7 +199,7 @@ impl Watch {
             if self.over {
                 return None;
             }
-            let shutdown = self.desk.context.shutdown.clone();
+            let shutdown = self.service.context.shutdown.clone();
             tokio::select! {
                 // What is there comes before what is due.
                 biased;
@@ -214,7 +218,7 @@ impl Watch {
     }
 
     fn beat(&mut self) {
-        self.heartbeat = Instant::now() + Duration::from_millis(self.desk.config.stream_heartbeat_ms);
+        self.heartbeat = Instant::now() + Duration::from_millis(self.service.config.stream_heartbeat_ms);
     }
 
     fn take(&mut self, found: Result<Followed, ReadError>) -> Vec<u8> {
@@ -229,7 +233,7 @@ impl Watch {
     }
 
     fn events(&mut self, events: &[Arc<Event>]) -> Vec<u8> {
-        let log = &self.desk.context.log;
+        let log = &self.service.context.log;
         let mut chunk = Vec::new();
         for event in events {
             let wanted = event.name.as_str() == UPDATE || (self.with_log && event.name.as_str() == LOG);
@@ -240,9 +244,9 @@ impl Watch {
         }
         // The last word of a job that may have been retried since is not its end.
         let last = events.last().map(|event| event.offset);
-        let board = self.desk.board.read();
+        let model = self.service.model();
         self.over =
-            board.get(&self.id).is_none_or(|entry| has_ended(entry.job.status) && last >= Some(entry.cursor));
+            model.get(&self.id).is_none_or(|entry| has_ended(entry.job.status) && last >= Some(entry.cursor));
         chunk
     }
 
@@ -251,11 +255,11 @@ impl Watch {
         let body =
             json!({ "from": gap.from.to_string(), "to": gap.to.to_string(), "reason": gap.reason.as_str() });
         let mut chunk = words("gap", None, &body);
-        if let Ok(entry) = self.desk.find(&self.id) {
-            chunk.extend(state_block(&self.desk, &entry));
-            self.follow = self.desk.context.log.follow(
+        if let Ok(entry) = self.service.find(&self.id) {
+            chunk.extend(state_block(&self.service, &entry));
+            self.follow = self.service.context.log.follow(
                 &[progress_channel(&self.id)],
-                Position::After(self.desk.context.log.cursor(entry.cursor)),
+                Position::After(self.service.context.log.cursor(entry.cursor)),
             );
             self.over = has_ended(entry.job.status);
         }
@@ -264,20 +268,21 @@ impl Watch {
 
     fn heartbeat(&mut self) -> Vec<u8> {
         self.beat();
-        if self.desk.find(&self.id).is_err() {
+        if self.service.find(&self.id).is_err() {
             self.over = true;
             let message = format!("job {} was forgotten; there is nothing more to come", self.id);
             return words("error", None, &json!({ "code": "not_found", "message": message }));
         }
         let cursor = self.follow.cursor();
-        let body = json!({ "job_id": self.id, "time": iso(self.desk.now()), "cursor": cursor.to_string() });
+        let body =
+            json!({ "job_id": self.id, "time": iso(self.service.now()), "cursor": cursor.to_string() });
         words("heartbeat", Some(cursor), &body)
     }
 
     fn timeout(&mut self) -> Vec<u8> {
         self.over = true;
         let cursor = self.follow.cursor();
-        let minutes = self.desk.config.stream_ms / 60_000;
+        let minutes = self.service.config.stream_ms / 60_000;
         let message = format!(
             "this stream ends after {minutes} minutes; the job goes on: come again with Last-Event-ID {cursor}"
         );
@@ -295,9 +300,9 @@ fn words(name: &str, id: Option<Cursor>, data: &Value) -> Vec<u8> {
 }
 
 /// The state of now as an event.
-fn state_block(desk: &Desk, entry: &Entry) -> Vec<u8> {
-    let state = serde_json::to_vec(&entry.job.state(desk.place(&entry.job))).unwrap_or_default();
-    let (name, id) = (event_name(entry.job.status), desk.context.log.cursor(entry.cursor));
+fn state_block(service: &JobService, entry: &Entry) -> Vec<u8> {
+    let state = serde_json::to_vec(&entry.job.state(service.place(&entry.job))).unwrap_or_default();
+    let (name, id) = (event_name(entry.job.status), service.context.log.cursor(entry.cursor));
     let data = data(entry.job.id.as_str(), &state);
     format!("id: {id}\nevent: {name}\ndata: {data}\n\n").into_bytes()
 }
@@ -328,7 +333,8 @@ struct Made<'a> {
     video: Option<&'a RawValue>,
 }
 
-/// A state with the members that front ends of the contract look for: `job_id`, and the video once it is made.
+/// A state with the members that front ends of the contract look for: `job_id`, and the video once it is
+/// made.
 fn data(id: &str, state: &[u8]) -> String {
     let known = serde_json::from_slice::<Known>(state).ok().and_then(|known| known.result);
     let video = known.and_then(|result| serde_json::from_str::<Made>(result.get()).ok()?.video);

@@ -11,6 +11,7 @@ use anywire_log::{BoxFuture, Clock, Log, RetentionRule};
 use tokio_util::sync::CancellationToken;
 
 mod body;
+mod calls;
 mod error;
 mod figures;
 mod locks;
@@ -18,6 +19,7 @@ mod projection;
 mod service;
 
 pub use body::{read_json, whole_number};
+pub use calls::{CallKey, KeyReused, PastCalls};
 pub use error::{ApiError, api_error};
 pub use figures::{Connections, DeliveryFigures, DeliveryMeter, Quantiles};
 pub use locks::NamedLocks;

@@ -1,6 +1,5 @@
-//! The processes beside the server, as a program of their own: for tests, and for programs that have Anywire as a library.
-//!
-//! Knows: nothing but where they begin. Does not know: what they do.
+//! The processes beside the server, as a program of their own: for tests, and for programs that have Anywire
+//! as a library.
 
 use std::process::ExitCode;
 

@@ -60,7 +60,8 @@ async fn until_gone(pids: &[String]) {
     assert!(waited.is_ok(), "still there: {:?}", pids.iter().filter(|pid| runs(pid)).collect::<Vec<_>>());
 }
 
-/// A command with a child, a grandchild in a session of its own, and ears closed to polite words; it prints their pids.
+/// A command with a child, a grandchild in a session of its own, and ears closed to polite words; it prints
+/// their pids.
 const STUBBORN: &str = "trap '' TERM; setsid sh -c 'trap \"\" TERM; echo $$; sleep 600' & sleep 600 & echo $!; echo $$; wait; sleep 600";
 
 async fn pids(world: &World, id: &str) -> Vec<String> {

@@ -173,7 +173,8 @@ impl World {
         events.iter().filter(|event| is_update(event)).map(|event| data(event)).collect()
     }
 
-    /// Waits for the first update of a job that fits, as long as there are updates: how long work takes is the machine's business, silence is not.
+    /// Waits for the first update of a job that fits, as long as there are updates: how long work takes is
+    /// the machine's business, silence is not.
     pub(crate) async fn until(&self, id: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let channel = Channel::new(&format!("progress_{id}")).expect(id);
         let mut follow = self.log.follow(&[channel], Position::Oldest);

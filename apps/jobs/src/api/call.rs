@@ -1,0 +1,37 @@
+//! A call that changes something, as it comes over HTTP.
+
+use anywire_app::{ApiError, CallKey, api_error};
+use axum::{
+    extract::{FromRequest, Request},
+    http::StatusCode,
+};
+use bytes::Bytes;
+
+use crate::api::{errors::Invalid, request};
+
+/// A call that changes something: its body, and its key with what it was used for.
+pub(crate) struct Call {
+    pub(crate) body: Bytes,
+    pub(crate) key: Option<CallKey>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Call {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path();
+        let request = Request::from_parts(head.clone(), body);
+        let body = Bytes::from_request(request, state).await.map_err(|_| {
+            let is_log = path.ends_with("/log");
+            let limit = if is_log { request::LOG_BODY_BYTES_MAX } else { request::BODY_BYTES_MAX };
+            api_error(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                format!("the body is larger than {limit} bytes; send less"),
+            )
+        })?;
+        let key = CallKey::of(&head.headers, &head.method, path, &body).map_err(Invalid)?;
+        Ok(Self { key, body })
+    }
+}

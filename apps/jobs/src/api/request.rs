@@ -1,0 +1,517 @@
+//! What callers send, checked: every error names the field, its value and the way out.
+
+use std::collections::BTreeMap;
+
+use anywire_app::whole_number;
+use serde_json::{Map, Value};
+
+use crate::{
+    api::errors::Invalid,
+    commands::LINE_BYTES_MAX,
+    config::TIMEOUT_MS,
+    decisions::StepCommand,
+    domain::{CommandSpec, JobError, JobId, Kind, ParserKind, Percent, Pipe, STEPS_MAX, Status},
+};
+
+/// The largest body of a progress call, in bytes.
+pub(crate) const BODY_BYTES_MAX: usize = 256 << 10;
+/// Lines of output may be many.
+pub(crate) const LOG_BODY_BYTES_MAX: usize = 4 << 20;
+const TITLE_CHARS_MAX: usize = 200;
+const NAME_CHARS_MAX: usize = 100;
+const MESSAGE_CHARS_MAX: usize = 2000;
+const ERROR_CHARS_MAX: usize = 4000;
+const METADATA_BYTES_MAX: usize = 16 << 10;
+const RESULT_BYTES_MAX: usize = 64 << 10;
+const ARGUMENTS_MAX: usize = 256;
+const ARGUMENT_CHARS_MAX: usize = 4000;
+/// How many lines of output a request brings or an answer holds.
+const LOG_LINES_MAX: usize = 2000;
+/// How many jobs a list holds at most.
+const LIST_MAX: usize = 500;
+const LIST_DEFAULT: usize = 50;
+
+/// The body of `POST /api/progress`.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Start {
+    pub(crate) session_id: Option<JobId>,
+    pub(crate) title: String,
+    pub(crate) total_steps: u32,
+    /// The command line that the caller runs itself.
+    pub(crate) argv: Option<Vec<String>>,
+}
+
+pub(crate) fn start(body: &[u8]) -> Result<Start, Invalid> {
+    let mut fields = Fields::parse(body, &["session_id", "title", "total_steps", "argv"])?;
+    Ok(Start {
+        session_id: fields.session_id()?,
+        title: fields.required_text("title", TITLE_CHARS_MAX)?,
+        total_steps: fields.total_steps()?,
+        argv: fields.texts("argv", ARGUMENTS_MAX, ARGUMENT_CHARS_MAX)?,
+    })
+}
+
+/// The body of `POST /api/commands`: the name of a configured command, or a command line.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Run {
+    pub(crate) session_id: Option<JobId>,
+    pub(crate) title: Option<String>,
+    pub(crate) spec: CommandSpec,
+}
+
+pub(crate) fn run(body: &[u8]) -> Result<Run, Invalid> {
+    let known = ["session_id", "title", "command", "parameters", "argv", "parser", "pattern", "timeout_ms"];
+    let mut fields = Fields::parse(body, &known)?;
+    let (session_id, title) = (fields.session_id()?, fields.text("title", TITLE_CHARS_MAX)?);
+    let (name, argv) =
+        (fields.text("command", NAME_CHARS_MAX)?, fields.texts("argv", ARGUMENTS_MAX, ARGUMENT_CHARS_MAX)?);
+    let spec = match (name, argv) {
+        (Some(name), None) => CommandSpec::Configured { name, parameters: fields.parameters()? },
+        (None, Some(argv)) => CommandSpec::AdHoc {
+            argv,
+            parser: fields.parser()?,
+            pattern: fields.text("pattern", MESSAGE_CHARS_MAX)?,
+            timeout_ms: fields.timeout_ms()?,
+        },
+        (None, None) => {
+            return Err(Invalid("command is missing; send the name of one (GET /api/commands)".to_owned()));
+        }
+        (Some(_), Some(_)) => {
+            return Err(Invalid("command and argv exclude each other; send one of them".to_owned()));
+        }
+    };
+    // What is left belongs to the other kind.
+    match fields.map.keys().next() {
+        Some(other) => {
+            Err(Invalid(format!("field {other} does not belong to this kind of command; leave it out")))
+        }
+        None => Ok(Run { session_id, title, spec }),
+    }
+}
+
+/// The body of `POST /api/chat/create-video`.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Video {
+    pub(crate) session_id: Option<JobId>,
+    pub(crate) message: String,
+    pub(crate) language: String,
+}
+
+pub(crate) fn video(body: &[u8]) -> Result<Video, Invalid> {
+    let mut fields = Fields::parse(body, &["message", "language", "session_id"])?;
+    let language = fields.text("language", 16)?.unwrap_or_else(|| "auto".to_owned());
+    if !["auto", "en", "vi"].contains(&language.as_str()) {
+        return Err(Invalid(format!("language is {language:?}; use auto, en or vi")));
+    }
+    Ok(Video {
+        session_id: fields.session_id()?,
+        message: fields.required_text("message", MESSAGE_CHARS_MAX)?,
+        language,
+    })
+}
+
+/// The body of `…/log`: lines of the output of a command that runs elsewhere.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Output {
+    pub(crate) lines: Vec<(Pipe, String)>,
+    /// The number of the first of them, where whoever sends them counts.
+    pub(crate) first: Option<u64>,
+}
+
+pub(crate) fn log(body: &[u8]) -> Result<Output, Invalid> {
+    let mut fields = Fields::parse(body, &["lines", "first"])?;
+    let first = fields.number("first")?;
+    if first == Some(0) {
+        return Err(Invalid("first is 0; lines are counted from 1".to_owned()));
+    }
+    let missing = || Invalid(format!("lines is missing; send 1 to {LOG_LINES_MAX} texts"));
+    let items = fields.list("lines", LOG_LINES_MAX)?.ok_or_else(missing)?;
+    let lines = items.into_iter().map(output_line).collect::<Result<_, _>>()?;
+    Ok(Output { lines, first })
+}
+
+/// A text, or an object that says which pipe it came out of.
+fn output_line(item: Value) -> Result<(Pipe, String), Invalid> {
+    let chars_max = LINE_BYTES_MAX;
+    let Value::Object(map) = item else {
+        return Ok((Pipe::Out, text_of("lines", item, LOG_LINES_MAX, chars_max)?));
+    };
+    let mut line = Fields::of(map, "lines.", &["text", "stream"])?;
+    let pipe = match line.take("stream") {
+        None => Pipe::Out,
+        Some(Value::String(name)) if name == "out" => Pipe::Out,
+        Some(Value::String(name)) if name == "err" => Pipe::Err,
+        Some(other) => return Err(Invalid(format!("lines.stream is {}; use out or err", shown(&other)))),
+    };
+    let text = line.take("text").unwrap_or_default();
+    Ok((pipe, text_of("lines.text", text, LOG_LINES_MAX, chars_max)?))
+}
+
+/// The query of `…/log`.
+pub(crate) fn log_query(query: &[(String, String)]) -> Result<(u64, usize), Invalid> {
+    let (mut after, mut limit) = (0, LOG_LINES_MAX);
+    for (name, value) in query {
+        let wrong = |range: &str| Invalid(format!("{name} is {value:?}; use a whole number {range}"));
+        match name.as_str() {
+            "after" => after = value.parse().map_err(|_| wrong("from 0"))?,
+            "limit" => {
+                let number = value.parse().ok().filter(|limit| (1..=LOG_LINES_MAX).contains(limit));
+                limit = number.ok_or_else(|| wrong(&format!("from 1 to {LOG_LINES_MAX}")))?;
+            }
+            _ => {}
+        }
+    }
+    Ok((after, limit))
+}
+
+/// The body of `…/cleanup`: how old, in seconds.
+pub(crate) fn cleanup(body: &[u8]) -> Result<Option<u64>, Invalid> {
+    Fields::parse(body, &["older_than_s"])?.number("older_than_s")
+}
+
+/// The body of `…/step`.
+pub(crate) fn step(body: &[u8]) -> Result<StepCommand, Invalid> {
+    let mut fields = Fields::parse(body, &["name", "message", "percent", "metadata", "total_steps"])?;
+    Ok(StepCommand {
+        name: fields.required_text("name", NAME_CHARS_MAX)?,
+        message: fields.text("message", MESSAGE_CHARS_MAX)?,
+        percent: fields.percent()?,
+        metadata: fields.metadata()?,
+        total_steps: fields.has("total_steps").then(|| fields.total_steps()).transpose()?,
+        artefacts: Vec::new(),
+    })
+}
+
+/// The body of `…/complete`: any JSON as the result.
+pub(crate) fn complete(body: &[u8]) -> Result<Option<Value>, Invalid> {
+    let mut fields = Fields::parse(body, &["result"])?;
+    let result = fields.take("result");
+    match &result {
+        Some(value) => fits("result", value, RESULT_BYTES_MAX).map(|()| result),
+        None => Ok(None),
+    }
+}
+
+/// The body of `…/fail`: a text, or an object with `message` and optionally `step`, `line`, `column`.
+pub(crate) fn fail(body: &[u8]) -> Result<JobError, Invalid> {
+    let mut fields = Fields::parse(body, &["error"])?;
+    let mut fields = match fields.take("error") {
+        Some(Value::Object(map)) => Fields::of(map, "error.", &["message", "step", "line", "column"])?,
+        Some(text) => Fields { map: Map::from_iter([("message".to_owned(), text)]), prefix: "" },
+        None => return Err(Invalid("error is missing; give the reason as a text".to_owned())),
+    };
+    Ok(JobError {
+        message: fields.required_text("message", ERROR_CHARS_MAX)?,
+        step: fields.text("step", NAME_CHARS_MAX)?,
+        line: fields.number("line")?,
+        column: fields.number("column")?,
+    })
+}
+
+/// A body that may only be empty.
+pub(crate) fn nothing(body: &[u8]) -> Result<(), Invalid> {
+    Fields::parse(body, &[]).map(|_| ())
+}
+
+/// The query of `GET /api/jobs`.
+#[derive(Debug, PartialEq, Default)]
+pub(crate) struct List {
+    pub(crate) status: Option<Status>,
+    pub(crate) kind: Option<Kind>,
+    pub(crate) limit: usize,
+    pub(crate) before: Option<JobId>,
+}
+
+pub(crate) fn list(query: &[(String, String)]) -> Result<List, Invalid> {
+    let mut list = List { limit: LIST_DEFAULT, ..List::default() };
+    for (name, value) in query {
+        match name.as_str() {
+            "state" | "status" if value.is_empty() => {}
+            "state" | "status" => list.status = Some(status(value)?),
+            "kind" if value.is_empty() => {}
+            "kind" => list.kind = Some(kind(value)?),
+            "limit" => list.limit = limit(value)?,
+            // Who asks is the server's business: a token may come in the query.
+            "token" => {}
+            "before" => {
+                list.before = Some(JobId::new(value).map_err(|error| Invalid(format!("before: {error}")))?)
+            }
+            _ => {
+                return Err(Invalid(format!(
+                    "query parameter {name:?} is unknown; use state, kind, limit and before"
+                )));
+            }
+        }
+    }
+    Ok(list)
+}
+
+fn status(value: &str) -> Result<Status, Invalid> {
+    let known = || Status::ALL.map(Status::as_str).join(", ");
+    Status::parse(value).ok_or_else(|| Invalid(format!("state {value:?} is unknown; use one of {}", known())))
+}
+
+fn kind(value: &str) -> Result<Kind, Invalid> {
+    let known = || Kind::ALL.map(Kind::as_str).join(", ");
+    Kind::parse(value).ok_or_else(|| Invalid(format!("kind {value:?} is unknown; use one of {}", known())))
+}
+
+fn limit(value: &str) -> Result<usize, Invalid> {
+    let number = value.parse().ok().filter(|limit| (1..=LIST_MAX).contains(limit));
+    number.ok_or_else(|| Invalid(format!("limit is {value:?}; use a whole number from 1 to {LIST_MAX}")))
+}
+
+fn list_expected(count_max: usize) -> String {
+    format!("send a list of 1 to {count_max} texts")
+}
+
+/// An entry of a list of texts.
+fn text_of(name: &str, item: Value, count_max: usize, chars_max: usize) -> Result<String, Invalid> {
+    match item {
+        Value::String(text) if text.contains('\0') => {
+            Err(Invalid(format!("{name} holds a NUL character; leave it out")))
+        }
+        Value::String(text) if text.chars().count() <= chars_max => Ok(text),
+        Value::String(text) => Err(Invalid(format!(
+            "{name} has an entry of {} characters; at most {chars_max} are allowed",
+            text.chars().count()
+        ))),
+        other => Err(Invalid(format!("{name} holds {}; {}", shown(&other), list_expected(count_max)))),
+    }
+}
+
+/// The members of a JSON object, taken one by one.
+struct Fields {
+    map: Map<String, Value>,
+    prefix: &'static str,
+}
+
+impl Fields {
+    fn parse(body: &[u8], allowed: &[&str]) -> Result<Self, Invalid> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self { map: Map::new(), prefix: "" });
+        }
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(map)) => Self::of(map, "", allowed),
+            Ok(other) => Err(Invalid(format!("the body is {}; send a JSON object", shown(&other)))),
+            Err(error) => Err(Invalid(format!("the body is no JSON: {error}; send a JSON object"))),
+        }
+    }
+
+    fn of(map: Map<String, Value>, prefix: &'static str, allowed: &[&str]) -> Result<Self, Invalid> {
+        let known = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
+        match map.keys().find(|key| !allowed.contains(&key.as_str())) {
+            Some(key) => Err(Invalid(format!("field {prefix}{key} is unknown; known fields: {known}"))),
+            None => Ok(Self { map, prefix }),
+        }
+    }
+
+    /// A member; null counts as absent.
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.map.remove(name).filter(|value| !value.is_null())
+    }
+
+    fn session_id(&mut self) -> Result<Option<JobId>, Invalid> {
+        let text = self.text("session_id", 128)?;
+        text.map(|text| JobId::new(&text).map_err(|error| Invalid(error.to_string()))).transpose()
+    }
+
+    /// A list of at least one text.
+    fn texts(
+        &mut self,
+        name: &str,
+        count_max: usize,
+        chars_max: usize,
+    ) -> Result<Option<Vec<String>>, Invalid> {
+        let Some(items) = self.list(name, count_max)? else { return Ok(None) };
+        let text = |item| text_of(name, item, count_max, chars_max);
+        items.into_iter().map(text).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// A list of at least one entry.
+    fn list(&mut self, name: &str, count_max: usize) -> Result<Option<Vec<Value>>, Invalid> {
+        let expected = list_expected(count_max);
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Array(items)) if items.is_empty() || items.len() > count_max => {
+                Err(Invalid(format!("{name} has {} entries; {expected}", items.len())))
+            }
+            Some(Value::Array(items)) => Ok(Some(items)),
+            Some(other) => Err(Invalid(format!("{name} is {}; {expected}", shown(&other)))),
+        }
+    }
+
+    fn parameters(&mut self) -> Result<BTreeMap<String, String>, Invalid> {
+        let members = match self.take("parameters") {
+            None => return Ok(BTreeMap::new()),
+            Some(Value::Object(members)) => members,
+            Some(other) => {
+                return Err(Invalid(format!("parameters is {}; send an object of texts", shown(&other))));
+            }
+        };
+        let text = |(name, value): (String, Value)| match value {
+            Value::String(value) => Ok((name, value)),
+            Value::Number(value) => Ok((name, value.to_string())),
+            other => Err(Invalid(format!("parameter {name:?} is {}; send a text", shown(&other)))),
+        };
+        members.into_iter().map(text).collect()
+    }
+
+    fn parser(&mut self) -> Result<ParserKind, Invalid> {
+        let Some(value) = self.take("parser") else { return Ok(ParserKind::default()) };
+        let wrong = |_| Invalid(format!("parser is {}; use lines, json, ffmpeg or pattern", shown(&value)));
+        serde_json::from_value(value.clone()).map_err(wrong)
+    }
+
+    fn timeout_ms(&mut self) -> Result<Option<u64>, Invalid> {
+        let (least, most) = (TIMEOUT_MS.start(), TIMEOUT_MS.end());
+        match self.number("timeout_ms")? {
+            Some(timeout_ms) if !TIMEOUT_MS.contains(&timeout_ms) => {
+                Err(Invalid(format!("timeout_ms is {timeout_ms}; send {least} to {most}")))
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    fn text(&mut self, name: &str, chars_max: usize) -> Result<Option<String>, Invalid> {
+        let prefix = self.prefix;
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => {
+                let chars = text.chars().count();
+                if chars > chars_max {
+                    return Err(Invalid(format!(
+                        "{prefix}{name} has {chars} characters; at most {chars_max} are allowed"
+                    )));
+                }
+                Ok(Some(text))
+            }
+            Some(other) => Err(Invalid(format!("{prefix}{name} is {}; send a text", shown(&other)))),
+        }
+    }
+
+    fn required_text(&mut self, name: &str, chars_max: usize) -> Result<String, Invalid> {
+        let prefix = self.prefix;
+        match self.text(name, chars_max)? {
+            Some(text) if !text.trim().is_empty() => Ok(text),
+            Some(_) => Err(Invalid(format!("{prefix}{name} is empty; send 1 to {chars_max} characters"))),
+            None => Err(Invalid(format!("{prefix}{name} is missing; send 1 to {chars_max} characters"))),
+        }
+    }
+
+    fn number(&mut self, name: &str) -> Result<Option<u64>, Invalid> {
+        let prefix = self.prefix;
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let wrong = || Invalid(format!("{prefix}{name} is {}; send a whole number from 0", shown(&value)));
+        whole_number(&value).map(Some).ok_or_else(wrong)
+    }
+
+    fn total_steps(&mut self) -> Result<u32, Invalid> {
+        let range = format!("send a whole number from 1 to {STEPS_MAX}");
+        let Some(value) = self.take("total_steps") else {
+            return Err(Invalid(format!("total_steps is missing; {range}")));
+        };
+        let steps = whole_number(&value).and_then(|steps| u32::try_from(steps).ok());
+        let in_range = steps.filter(|steps| (1..=STEPS_MAX).contains(steps));
+        in_range.ok_or_else(|| Invalid(format!("total_steps is {}; {range}", shown(&value))))
+    }
+
+    fn percent(&mut self) -> Result<Option<Percent>, Invalid> {
+        let Some(value) = self.take("percent") else { return Ok(None) };
+        let wrong = || Invalid(format!("percent is {}; send a number from 0 to 100", shown(&value)));
+        value.as_f64().and_then(Percent::new).map(Some).ok_or_else(wrong)
+    }
+
+    fn metadata(&mut self) -> Result<Map<String, Value>, Invalid> {
+        match self.take("metadata") {
+            None => Ok(Map::new()),
+            Some(value) => match &value {
+                Value::Object(map) => fits("metadata", &value, METADATA_BYTES_MAX).map(|()| map.clone()),
+                other => Err(Invalid(format!("metadata is {}; send an object", shown(other)))),
+            },
+        }
+    }
+}
+
+fn fits(name: &str, value: &Value, bytes_max: usize) -> Result<(), Invalid> {
+    let bytes = value.to_string().len();
+    if bytes <= bytes_max {
+        return Ok(());
+    }
+    Err(Invalid(format!("{name} has {bytes} bytes as JSON; at most {bytes_max} are allowed")))
+}
+
+/// A value as an error shows it: short.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Object(_) => "an object".to_owned(),
+        Value::Array(_) => "an array".to_owned(),
+        other => other.to_string().chars().take(64).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message<T: std::fmt::Debug>(result: Result<T, Invalid>) -> String {
+        result.expect_err("invalid").0
+    }
+
+    #[test]
+    fn every_error_names_the_field_its_value_and_the_way_out() {
+        let cases: [(&str, &str); 8] = [
+            ("", "title is missing; send 1 to 200 characters"),
+            (r#"{"title":" ","total_steps":1}"#, "title is empty; send 1 to 200 characters"),
+            (r#"{"title":"x"}"#, "total_steps is missing; send a whole number from 1 to 1000"),
+            (r#"{"title":"x","total_steps":0}"#, "total_steps is 0; send a whole number from 1 to 1000"),
+            (r#"{"title":"x","total_steps":1.5}"#, "total_steps is 1.5; send a whole number from 1 to 1000"),
+            (r#"{"title":7,"total_steps":1}"#, "title is 7; send a text"),
+            (
+                r#"{"titel":"x"}"#,
+                "field titel is unknown; known fields: session_id, title, total_steps, argv",
+            ),
+            ("[]", "the body is an array; send a JSON object"),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(message(start(body.as_bytes())), expected);
+        }
+        assert!(
+            message(start(br#"{"title":"x","total_steps":1,"session_id":"a/b"}"#))
+                .contains(r#""a/b" is not allowed"#)
+        );
+        assert_eq!(
+            message(step(br#"{"name":"x","percent":101}"#)),
+            "percent is 101; send a number from 0 to 100"
+        );
+        assert_eq!(message(step(br#"{"name":"x","metadata":[]}"#)), "metadata is an array; send an object");
+        assert_eq!(message(nothing(br#"{"x":1}"#)), "field x is unknown; known fields: none");
+    }
+
+    #[test]
+    fn a_failure_is_a_text_or_an_object() {
+        let text = fail(br#"{"error":"broke"}"#).expect("a text");
+        assert_eq!((text.message.as_str(), text.line), ("broke", None));
+        let object =
+            fail(br#"{"error":{"message":"broke","step":"parse","line":3,"column":9}}"#).expect("an object");
+        assert_eq!((object.step.as_deref(), object.line, object.column), (Some("parse"), Some(3), Some(9)));
+    }
+
+    #[test]
+    fn a_list_has_a_default_length_and_refuses_unknown_states() {
+        assert_eq!(list(&[]), Ok(List { status: None, kind: None, limit: 50, before: None }));
+        let query = |name: &str, value: &str| list(&[(name.to_owned(), value.to_owned())]);
+        assert!(message(query("state", "done")).contains("queued, running, succeeded"));
+        assert!(message(query("limit", "0")).contains("from 1 to 500"));
+    }
+
+    #[test]
+    fn metadata_that_is_too_large_is_refused_with_its_size() {
+        let body = format!(r#"{{"name":"x","metadata":{{"a":"{}"}}}}"#, "y".repeat(METADATA_BYTES_MAX));
+        assert!(message(step(body.as_bytes())).starts_with("metadata has 16392 bytes as JSON"));
+    }
+}

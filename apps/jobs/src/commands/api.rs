@@ -1,0 +1,220 @@
+//! The HTTP API of commands: starting them, their output, their files (docs/http-api.md, section Commands).
+
+use std::sync::Arc;
+
+use anywire_app::{ApiError, api_error};
+use anywire_log::Timestamp;
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Path, Query, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+use tower_http::services::ServeFile;
+
+use super::{
+    journal::{self, Journal},
+    plan::{self, PlanError},
+    text::cut,
+};
+use crate::{
+    api::answer::{Answer, answer, job_id, json},
+    api::call::Call,
+    api::errors::{Invalid, file_error},
+    api::request,
+    disk::blocking,
+    domain::{CommandSpec, Job, JobId, Line, VIDEO},
+    events::{Change, log_lines},
+    service::{ChangeError, JobService, Outcome, to_the_end},
+};
+
+/// The routes, with absolute paths.
+pub(crate) fn routes(service: Arc<JobService>) -> Router {
+    Router::new()
+        .route("/api/commands", get(list).post(start))
+        .route("/api/chat/create-video", post(create_video))
+        .route("/api/jobs/{id}/files/{name}", get(file))
+        .layer(DefaultBodyLimit::max(request::BODY_BYTES_MAX))
+        .route(
+            "/api/jobs/{id}/log",
+            get(log).merge(post(add_log).layer(DefaultBodyLimit::max(request::LOG_BODY_BYTES_MAX))),
+        )
+        .with_state(service)
+}
+
+async fn list(State(service): State<Arc<JobService>>) -> Response {
+    let commands: Vec<Value> = plan::commands(&service.config)
+        .iter()
+        .map(|(name, command)| {
+            json!({
+                "name": name,
+                "title": command.title.as_deref().unwrap_or(name),
+                "parameters": plan::parameters(command),
+                "parser": command.parser,
+                "timeout_ms": command.timeout_ms,
+            })
+        })
+        .collect();
+    let body = json!({
+        "commands": commands, "adhoc": service.config.commands_adhoc, "running_max": service.config.commands_running_max,
+    });
+    ([(header::CACHE_CONTROL, "no-cache")], json(StatusCode::OK, body.to_string())).into_response()
+}
+
+async fn start(State(service): State<Arc<JobService>>, call: Call) -> Answer {
+    let request::Run { session_id, title, spec } = request::run(&call.body)?;
+    if matches!(spec, CommandSpec::AdHoc { .. }) && !service.config.commands_adhoc {
+        let message = "command lines in requests are not allowed; name a configured command, or set jobs.commands_adhoc";
+        return Err(api_error(StatusCode::FORBIDDEN, "forbidden", message));
+    }
+    plan::check(&service.config, &spec)?;
+    let title = title.unwrap_or_else(|| title_of(&service, &spec));
+    let started = Change::Started { title, total_steps: 1, upload: None, spec: Some(spec) };
+    let outcome = service.begin(&session_id.unwrap_or_else(JobId::random), call.key, started).await?;
+    answer(&service, StatusCode::CREATED, outcome)
+}
+
+fn title_of(service: &JobService, spec: &CommandSpec) -> String {
+    match spec {
+        CommandSpec::Configured { name, .. } => plan::command(&service.config, name)
+            .and_then(|command| command.title)
+            .unwrap_or_else(|| name.clone()),
+        CommandSpec::AdHoc { argv, .. } | CommandSpec::Remote { argv } => cut(&argv.join(" "), 120),
+    }
+}
+
+async fn create_video(State(service): State<Arc<JobService>>, call: Call) -> Answer {
+    let request::Video { session_id, message, language } = request::video(&call.body)?;
+    let title = cut(message.trim(), 120);
+    let parameters = [("message".to_owned(), message), ("language".to_owned(), language)].into();
+    let spec = CommandSpec::Configured { name: VIDEO.to_owned(), parameters };
+    plan::check(&service.config, &spec)?;
+    let total_steps = u32::try_from(anywire_video::STEPS.len()).unwrap_or(1);
+    let started = Change::Started { title, total_steps, upload: None, spec: Some(spec) };
+    let outcome = service.begin(&session_id.unwrap_or_else(JobId::random), call.key, started).await?;
+    let id = match &outcome {
+        Outcome::Now(entry) => entry.job.id.to_string(),
+        Outcome::Before(state, _) => {
+            let state: Value = serde_json::from_slice(state).unwrap_or_default();
+            state["session_id"].as_str().unwrap_or_default().to_owned()
+        }
+        Outcome::Gone => return Ok(StatusCode::NO_CONTENT.into_response()),
+    };
+    let body = json!({
+        "job_id": id,
+        "stream_url": format!("/api/video-progress/{id}"),
+        "status_url": format!("/api/video-progress/{id}/status"),
+    });
+    Ok(json(StatusCode::ACCEPTED, body.to_string()).into_response())
+}
+
+async fn log(
+    State(service): State<Arc<JobService>>,
+    Path(id): Path<String>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Answer {
+    let (after, limit) = request::log_query(&query)?;
+    // Its cursor first: what comes while the files are read is on the channel after it.
+    let entry = service.find(&job_id(&id)?)?;
+    let folder = service.run_files.log(&entry.job);
+    let page = blocking(move || journal::read(&folder, after, limit)).await;
+    let page = page.map_err(|error| file_error("reading the log", &error))?;
+    let body = json!({
+        "attempt": entry.job.attempt, "lines": page.lines, "newest": page.newest, "cut": page.cut,
+        "cursor": service.context.log.cursor(entry.cursor).to_string(),
+    });
+    Ok(([(header::CACHE_CONTROL, "no-cache")], json(StatusCode::OK, body.to_string())).into_response())
+}
+
+/// Lines of a command that runs elsewhere. Whoever counts them may send them again: those that are here are
+/// left out.
+async fn add_log(State(service): State<Arc<JobService>>, Path(id): Path<String>, call: Call) -> Answer {
+    let output = request::log(&call.body)?;
+    let id = job_id(&id)?;
+    // The journal and the channel say the same, also when the connection breaks in between.
+    to_the_end(async move { write_log(&service, &id, output).await }).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn write_log(service: &Arc<JobService>, id: &JobId, output: request::Output) -> Result<(), ApiError> {
+    // Whoever still talks still runs: our restart was a pause, as it is for steps.
+    service.change(id, None, Job::decide_lines).await?;
+    // One after the other: the numbers of lines follow each other.
+    let _turn = service.lock(id).await;
+    let job = service.find(id)?.job;
+    job.decide_lines()?;
+    let (folder, bytes_max, now) =
+        (service.run_files.log(&job), service.config.command_log_bytes_max, service.now());
+    let written = blocking(move || {
+        let mut journal = Journal::open(folder, bytes_max)?;
+        let (lines, missing) = number(&mut journal, output, now);
+        journal.write(&lines).map(|()| (lines, missing))
+    });
+    let (lines, missing) = written.await.map_err(|error| file_error("writing the log", &error))?;
+    if !lines.is_empty() {
+        service.context.log.append(log_lines(&job, &lines, missing)).await.map_err(ChangeError::from)?;
+    }
+    Ok(())
+}
+
+/// The lines that are new, with their numbers; and how many before them never came.
+fn number(journal: &mut Journal, output: request::Output, now: Timestamp) -> (Vec<Line>, u64) {
+    let next = journal.next();
+    let first = output.first.unwrap_or(next);
+    journal.skip_to(first);
+    let known = usize::try_from(next.saturating_sub(first)).unwrap_or(usize::MAX);
+    let new = output.lines.into_iter().skip(known);
+    let lines = new.map(|(pipe, text)| Line { number: journal.number(), at: now, pipe, text }).collect();
+    (lines, first.saturating_sub(next))
+}
+
+/// A file that a command left, whole or in part (RFC 9110, section 14).
+async fn file(
+    State(service): State<Arc<JobService>>,
+    Path((id, name)): Path<(String, String)>,
+    request: Request,
+) -> Answer {
+    let entry = service.find(&job_id(&id)?)?;
+    let missing = || {
+        let name: String = name.chars().take(100).collect();
+        let message = format!("job {id} has no file {name:?}; see artefacts in its state");
+        api_error(StatusCode::NOT_FOUND, "no_file", message)
+    };
+    let path = service.run_files.artefact(&entry.job, &name).await.ok_or_else(missing)?;
+    let served = ServeFile::new(path).try_call(request).await;
+    let served = served.map_err(|error| file_error("reading the file", &error))?;
+    let mut response = served.map(axum::body::Body::new).into_response();
+    guard(response.headers_mut(), &entry.job, &name);
+    Ok(response)
+}
+
+/// Whatever a command wrote is shown as what it is or not at all, and never as a page of ours.
+fn guard(headers: &mut HeaderMap, job: &Job, name: &str) {
+    let policy =
+        HeaderValue::from_static("sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if let Ok(attempt) = HeaderValue::from_str(&job.attempt.to_string()) {
+        headers.insert(HeaderName::from_static("anywire-attempt"), attempt);
+    }
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let shown = ["image/", "video/", "audio/", "text/plain", "application/json", "text/csv"];
+    let plain = shown.iter().any(|known| kind.starts_with(known)) && !kind.contains("svg");
+    if !plain && let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+        headers.insert(header::CONTENT_DISPOSITION, value);
+    }
+}
+
+impl From<PlanError> for ApiError {
+    fn from(error: PlanError) -> Self {
+        match &error {
+            PlanError::Unknown { .. } => {
+                api_error(StatusCode::NOT_FOUND, "unknown_command", error.to_string())
+            }
+            _ => Invalid(error.to_string()).into(),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Commands as jobs: any command line, live.
+//!
+//! ```text
+//! server                                        │ a process of its own            │ the command's process group
+//!                                               │                                 │
+//! runner ── spawns ── child ── control socket ──▶ supervise: waits, stops, reaps ──▶ argv, no shell
+//!   ▲  ▲                                        │   (the socket's end means: the  │   │
+//!   │  └── lines ◀── stdout, stderr ────────────┼──── server is gone)             │   └ whatever it starts
+//!   └── parser: steps, percentages; journal: the lines, bounded
+//! ```
+//! The supervisor outlives a server that is killed and ends everything the command has started, so nothing is
+//! left behind.
+
+pub(crate) mod api;
+pub(crate) mod child;
+pub(crate) mod files;
+mod journal;
+mod lines;
+pub(crate) mod parser;
+mod plan;
+mod programs;
+mod progress;
+pub(crate) mod runner;
+pub(crate) mod supervise;
+pub(crate) mod text;
+
+pub use child::{Ended, Running, Start, Supervisor, start};
+pub(crate) use lines::LINE_BYTES_MAX;
+pub use lines::{Lines, read_lines};
+pub use parser::{Parser, PatternError, Told};

@@ -1,0 +1,337 @@
+//! What a line of a command says about its progress.
+//!
+//! ```text
+//! lines     "[3/9] Linking"  "Step 3/9: Linking"  "done 42 %"
+//! json      {"step":"Linking","percent":42,"total_steps":9,"message":"…","metadata":{…},"artefact":"a.png","result":{…},"error":"…"}
+//! ffmpeg    what `-progress pipe:1` writes; the whole is the longest "Duration:" of its inputs
+//! pattern   a regular expression with groups named step, percent, message, done, total
+//! ```
+//! A line that says nothing is a line of the log, no error: commands talk.
+
+use regex::{Captures, Regex};
+use serde_json::{Map, Value};
+
+use super::text::cut;
+use crate::domain::ParserKind;
+
+/// Step names, messages and errors are cut to this many characters: a command has no say in our limits.
+const NAME_CHARS_MAX: usize = 100;
+const MESSAGE_CHARS_MAX: usize = 500;
+const ERROR_CHARS_MAX: usize = 4000;
+/// The compiled size of somebody's pattern, in bytes.
+const PATTERN_BYTES_MAX: usize = 1 << 20;
+
+/// What a line says.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Told {
+    /// It is only for machines and does not belong in the log.
+    pub hidden: bool,
+    /// The step it belongs to: a new one if the name is new.
+    pub step: Option<String>,
+    /// How many steps there are.
+    pub total_steps: Option<u32>,
+    /// How much of the whole is done, 0 to 100.
+    pub percent: Option<f64>,
+    /// What to show.
+    pub message: Option<String>,
+    /// Members to set; null removes one.
+    pub metadata: Map<String, Value>,
+    /// A file that is ready.
+    pub artefact: Option<String>,
+    /// What came out of it all.
+    pub result: Option<Value>,
+    /// Why it will fail.
+    pub error: Option<String>,
+}
+
+/// Why a pattern is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// There is none.
+    #[error(
+        "parser is \"pattern\" and pattern is missing; give a regular expression with a group named percent, step, message, or done and total"
+    )]
+    Missing,
+    /// It is no regular expression.
+    #[error("pattern {pattern:?} is no regular expression: {detail}")]
+    Syntax {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// It has none of the groups that mean something.
+    #[error(
+        "pattern {pattern:?} has no group that means anything; name one (?<percent>…), (?<step>…), (?<message>…), or (?<done>…) and (?<total>…)"
+    )]
+    NoGroup {
+        /// The pattern.
+        pattern: String,
+    },
+}
+
+/// Reads one command's lines.
+#[derive(Debug)]
+pub struct Parser(How);
+
+#[derive(Debug)]
+enum How {
+    Lines { step: Regex, percent: Regex },
+    Json,
+    Ffmpeg { whole_us: u64 },
+    Pattern(Regex),
+}
+
+impl Parser {
+    /// A parser of that kind.
+    ///
+    /// # Errors
+    /// [`PatternError`] when the pattern is missing or means nothing.
+    pub fn new(kind: ParserKind, pattern: Option<&str>) -> Result<Self, PatternError> {
+        Ok(Self(match kind {
+            ParserKind::Lines => How::Lines { step: literal(STEP), percent: literal(PERCENT) },
+            ParserKind::Json => How::Json,
+            ParserKind::Ffmpeg => How::Ffmpeg { whole_us: 0 },
+            ParserKind::Pattern => How::Pattern(check_pattern(pattern.ok_or(PatternError::Missing)?)?),
+        }))
+    }
+
+    /// What the next line says.
+    pub fn read(&mut self, line: &str) -> Told {
+        match &mut self.0 {
+            How::Lines { step, percent } => plain(line, step, percent),
+            How::Json => json(line).unwrap_or_default(),
+            How::Ffmpeg { whole_us } => ffmpeg(line, whole_us),
+            How::Pattern(pattern) => pattern.captures(line).map(|found| groups(&found)).unwrap_or_default(),
+        }
+    }
+}
+
+const STEP: &str = r"(?i)^\s*(?:step\s+(\d{1,4})\s*(?:/|of)\s*(\d{1,4})|[\[(]\s*(\d{1,4})\s*(?:/|of)\s*(\d{1,4})\s*[\])])\s*[:\-–]?\s*(\S.*)$";
+const PERCENT: &str = r"(?:^|[^\d.,])(\d{1,3}(?:[.,]\d{1,3})?)\s?%";
+
+fn literal(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("our own pattern, held by a test")
+}
+
+fn check_pattern(pattern: &str) -> Result<Regex, PatternError> {
+    let built = regex::RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
+    let built = built.map_err(|error| PatternError::Syntax {
+        pattern: cut(pattern, NAME_CHARS_MAX),
+        detail: error.to_string(),
+    })?;
+    let has = |name: &str| built.capture_names().flatten().any(|group| group == name);
+    if ["percent", "step", "message"].into_iter().any(has) || (has("done") && has("total")) {
+        return Ok(built);
+    }
+    Err(PatternError::NoGroup { pattern: cut(pattern, NAME_CHARS_MAX) })
+}
+
+fn plain(line: &str, step: &Regex, percent: &Regex) -> Told {
+    let mut told = Told::default();
+    if let Some(found) = step.captures(line) {
+        let number =
+            |one: usize, other: usize| found.get(one).or_else(|| found.get(other))?.as_str().parse().ok();
+        let (index, total): (Option<u32>, Option<u32>) = (number(1, 3), number(2, 4));
+        if index.zip(total).is_some_and(|(index, total)| (1..=total).contains(&index)) {
+            told.total_steps = total;
+            told.step = found.get(5).map(|name| cut(name.as_str(), NAME_CHARS_MAX));
+        }
+    }
+    told.percent = percent.captures_iter(line).last().and_then(|found| share(&found[1]));
+    if told.percent.is_some() {
+        told.message = Some(cut(line, MESSAGE_CHARS_MAX));
+    }
+    told
+}
+
+fn json(line: &str) -> Option<Told> {
+    let Value::Object(mut members) = serde_json::from_str(line).ok()? else { return None };
+    let text = |value: Option<Value>, chars_max: usize| match value {
+        Some(Value::String(text)) => Some(cut(&text, chars_max)),
+        _ => None,
+    };
+    let total = members.get("total_steps").and_then(Value::as_u64);
+    Some(Told {
+        hidden: !members.contains_key("log"),
+        step: text(members.remove("step"), NAME_CHARS_MAX),
+        total_steps: total.and_then(|total| u32::try_from(total).ok()),
+        percent: members
+            .get("percent")
+            .and_then(Value::as_f64)
+            .filter(|percent| (0.0..=100.0).contains(percent)),
+        message: text(members.remove("message"), MESSAGE_CHARS_MAX),
+        metadata: match members.remove("metadata") {
+            Some(Value::Object(map)) => map,
+            _ => Map::new(),
+        },
+        artefact: text(members.remove("artefact"), NAME_CHARS_MAX),
+        result: members.remove("result"),
+        error: text(members.remove("error"), ERROR_CHARS_MAX),
+    })
+}
+
+/// `key=value` lines are ffmpeg's progress; everything else is its talk.
+fn ffmpeg(line: &str, whole_us: &mut u64) -> Told {
+    if let Some(text) = line.trim_start().strip_prefix("Duration: ") {
+        let named = text.split(',').next().and_then(clock_us).unwrap_or(0);
+        *whole_us = (*whole_us).max(named);
+        return Told::default();
+    }
+    let Some((key, value)) = line.split_once('=').filter(|(key, _)| is_progress_key(key)) else {
+        return Told::default();
+    };
+    let mut told = Told { hidden: true, ..Told::default() };
+    match key {
+        // Both are in microseconds; the name of the first is an old mistake of ffmpeg.
+        "out_time_us" | "out_time_ms" => {
+            let done_us = value.parse::<u64>().unwrap_or(0);
+            #[expect(clippy::cast_precision_loss, reason = "a share is no more exact than that")]
+            if *whole_us > 0 {
+                told.percent = Some((done_us as f64 / *whole_us as f64 * 100.0).min(100.0));
+            }
+        }
+        "speed" if value.trim() != "N/A" => {
+            told.message = Some(cut(&format!("speed {}", value.trim()), NAME_CHARS_MAX))
+        }
+        _ => {}
+    }
+    told
+}
+
+fn is_progress_key(key: &str) -> bool {
+    const KEYS: [&str; 10] = [
+        "frame",
+        "fps",
+        "bitrate",
+        "total_size",
+        "out_time_us",
+        "out_time_ms",
+        "out_time",
+        "dup_frames",
+        "speed",
+        "progress",
+    ];
+    KEYS.contains(&key) || key == "drop_frames" || key.starts_with("stream_")
+}
+
+/// `00:01:02.50` in microseconds.
+fn clock_us(text: &str) -> Option<u64> {
+    let mut seconds = 0.0;
+    for part in text.trim().split(':') {
+        seconds = seconds * 60.0 + part.parse::<f64>().ok().filter(|part| *part >= 0.0)?;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be positive; `as` saturates"
+    )]
+    Some((seconds * 1e6) as u64)
+}
+
+fn groups(found: &Captures<'_>) -> Told {
+    let text =
+        |name: &str| found.name(name).map(|group| group.as_str().trim()).filter(|text| !text.is_empty());
+    let number = |name: &str| text(name).and_then(|text| text.replace(',', ".").parse::<f64>().ok());
+    let part = number("done").zip(number("total")).filter(|(_, total)| *total > 0.0);
+    let part = part.map(|(done, total)| (done / total * 100.0).clamp(0.0, 100.0));
+    Told {
+        step: text("step").map(|name| cut(name, NAME_CHARS_MAX)),
+        percent: text("percent").and_then(share).or(part),
+        message: text("message").map(|message| cut(message, MESSAGE_CHARS_MAX)),
+        ..Told::default()
+    }
+}
+
+fn share(text: &str) -> Option<f64> {
+    text.replace(',', ".").parse().ok().filter(|percent| (0.0..=100.0).contains(percent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(kind: ParserKind, pattern: Option<&str>, lines: &[&str]) -> Vec<Told> {
+        let mut parser = Parser::new(kind, pattern).expect("a parser");
+        lines.iter().map(|line| parser.read(line)).collect()
+    }
+
+    fn one(kind: ParserKind, line: &str) -> Told {
+        read(kind, None, &[line]).remove(0)
+    }
+
+    #[test]
+    fn plain_lines_tell_steps_and_percentages() {
+        let check = |line: &str, step: Option<(&str, u32)>, percent: Option<f64>| {
+            let told = one(ParserKind::Lines, line);
+            assert_eq!(told.step.as_deref().zip(told.total_steps), step, "{line}");
+            assert_eq!(told.percent, percent, "{line}");
+            assert!(!told.hidden);
+        };
+        check("[3/9] Linking foo", Some(("Linking foo", 9)), None);
+        check("Step 2/3 : RUN make", Some(("RUN make", 3)), None);
+        check("(1 of 4) Đọc tệp", Some(("Đọc tệp", 4)), None);
+        check("[10/9] beyond", None, None);
+        check("3/9 apples", None, None);
+        check("download  42.5% of 3 MiB", None, Some(42.5));
+        check("10% then 20 %", None, Some(20.0));
+        check("1000% sure", None, None);
+        check("nothing", None, None);
+    }
+
+    #[test]
+    fn json_lines_tell_everything_and_other_lines_are_talk() {
+        let line = r#"{"step":"speak","percent":12.5,"total_steps":5,"message":"câu 1","metadata":{"a":1},"artefact":"a.png"}"#;
+        let told = one(ParserKind::Json, line);
+        assert_eq!(
+            (told.step.as_deref(), told.total_steps, told.percent),
+            (Some("speak"), Some(5), Some(12.5))
+        );
+        assert_eq!((told.message.as_deref(), told.artefact.as_deref()), (Some("câu 1"), Some("a.png")));
+        assert!(told.hidden && told.metadata["a"] == 1);
+        for line in ["talk", "[1,2]", "7", "{broken"] {
+            assert_eq!(one(ParserKind::Json, line), Told::default(), "{line}");
+        }
+        assert_eq!(one(ParserKind::Json, r#"{"percent":101,"step":7}"#).percent, None);
+    }
+
+    #[test]
+    fn ffmpeg_tells_its_share_of_the_longest_input() {
+        let lines = [
+            "  Duration: 00:00:10.00, start: 0.000000, bitrate: 1411 kb/s",
+            "  Duration: 00:00:04.00, start: 0.000000",
+            "out_time_us=2500000",
+            "speed=1.5x",
+            "progress=end",
+            "[libx264] frame I:3",
+        ];
+        let told = read(ParserKind::Ffmpeg, None, &lines);
+        assert_eq!(told[2].percent, Some(25.0));
+        assert_eq!(told[3].message.as_deref(), Some("speed 1.5x"));
+        assert_eq!(
+            told.iter().map(|told| told.hidden).collect::<Vec<_>>(),
+            [false, false, true, true, true, false]
+        );
+    }
+
+    #[test]
+    fn a_pattern_of_ones_own_tells_what_its_groups_are_named() {
+        let pattern = r"^(?<step>\w+): (?<done>\d+) of (?<total>\d+)";
+        let told = read(ParserKind::Pattern, Some(pattern), &["copy: 5 of 20 files", "other"]);
+        assert_eq!((told[0].step.as_deref(), told[0].percent), (Some("copy"), Some(25.0)));
+        assert_eq!(told[1], Told::default());
+    }
+
+    #[test]
+    fn a_pattern_that_means_nothing_is_refused_with_the_way_out() {
+        let check = |pattern: Option<&str>, words: &str| {
+            let error = Parser::new(ParserKind::Pattern, pattern).expect_err("refused").to_string();
+            assert!(error.contains(words), "{error}");
+        };
+        check(None, "pattern is missing");
+        check(Some("("), "is no regular expression");
+        check(Some("(a)"), "no group that means anything");
+        check(Some("(?<done>a)"), "no group that means anything");
+        check(Some(r"(?<percent>\w{1000}){1000}"), "is no regular expression");
+    }
+}

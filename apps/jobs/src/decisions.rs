@@ -1,0 +1,345 @@
+//! The rules of a job: which wish is followed when. A job and a wish go in, a [`Change`] or a [`Refusal`]
+//! comes out.
+//!
+//! ```text
+//!             ┌────────────── retried ───────────────┐
+//!             ▼                                      │
+//! started ▶ running ◀─ step ─ interrupted ──▶ cancelled
+//!             │  ▲                 ▲                 ▲
+//!  upload     ▼  │ step            │ restart         │ cancel
+//!  complete  queued ───────────────┴─────────────────┤
+//!             └──▶ running ──▶ succeeded | failed ───┘ (failed can be retried)
+//! ```
+//! An interrupted job goes on by itself when whoever drives it reports the next step: for a backend elsewhere
+//! our restart is a pause.
+//!
+//! Invariant: a decision that changes nothing is `None`: nothing is published then.
+
+use serde_json::{Map, Value};
+
+use crate::{
+    domain::{Artefact, CommandSpec, Job, JobError, JobId, Percent, STEPS_MAX, Status, Upload},
+    events::Change,
+};
+
+/// Why a wish was not followed. Nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such job.
+    #[error("there is no job {id}; start it with POST /api/progress, or see GET /api/jobs")]
+    NotFound {
+        /// The name that was asked for.
+        id: String,
+    },
+    /// A job of this name is there already.
+    #[error("job {id} is there already and is {}; choose another session_id, retry it, or DELETE /api/jobs/{id} first", .status.as_str())]
+    Exists {
+        /// Its name.
+        id: JobId,
+        /// How it stands.
+        status: Status,
+    },
+    /// The job's status does not allow it.
+    #[error("job {id} is {}: {action} is not possible; {way_out}", .status.as_str())]
+    Illegal {
+        /// Its name.
+        id: JobId,
+        /// How it stands.
+        status: Status,
+        /// What was wanted.
+        action: &'static str,
+        /// What is possible instead.
+        way_out: &'static str,
+    },
+    /// Every step has begun.
+    #[error(
+        "job {id} has {total_steps} steps and all have begun: {name:?} cannot; start the job with a greater total_steps"
+    )]
+    TooManySteps {
+        /// Its name.
+        id: JobId,
+        /// How many steps it has.
+        total_steps: u32,
+        /// The step that was to begin.
+        name: String,
+    },
+    /// The server drives this job itself.
+    #[error("job {id} is driven by its upload: {action} is not possible; cancel or retry it")]
+    DrivenByUpload {
+        /// Its name.
+        id: JobId,
+        /// What was wanted.
+        action: &'static str,
+    },
+    /// The server runs its command.
+    #[error("job {id} is driven by its command: {action} is not possible; cancel or retry it")]
+    DrivenByCommand {
+        /// Its name.
+        id: JobId,
+        /// What was wanted.
+        action: &'static str,
+    },
+    /// The bytes of its upload are gone.
+    #[error("the upload of job {id} was removed: {action} is not possible; upload the file again")]
+    UploadRemoved {
+        /// Its name.
+        id: JobId,
+        /// What was wanted.
+        action: &'static str,
+    },
+    /// As many jobs as allowed are unfinished.
+    #[error("{open} jobs are unfinished, the limit; end some of them, or raise jobs.jobs_open_max")]
+    TooManyOpen {
+        /// How many.
+        open: usize,
+    },
+    /// The work that wants it belongs to an earlier attempt.
+    #[error("job {id} was retried since")]
+    Superseded {
+        /// Its name.
+        id: JobId,
+    },
+}
+
+/// The step of a command that has named none yet.
+pub(crate) const ONLY_STEP: &str = "run";
+
+/// What a step says of itself.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StepCommand {
+    /// Its name; the name of the current step changes that one.
+    pub name: String,
+    /// What to show.
+    pub message: Option<String>,
+    /// How much of the whole is done.
+    pub percent: Option<Percent>,
+    /// Members to set; null removes one.
+    pub metadata: Map<String, Value>,
+    /// How many steps there are, if that has turned out otherwise.
+    pub total_steps: Option<u32>,
+    /// Files that are ready.
+    pub artefacts: Vec<Artefact>,
+}
+
+impl Job {
+    /// The next step begins, or the current one changes.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the job has ended, has no step left, or is driven by its upload.
+    pub fn decide_step(&self, command: StepCommand) -> Result<Option<Change>, Refusal> {
+        self.driven_over_the_api("a step")?;
+        self.open("a step", "retry it first")?;
+        self.step_change(command)
+    }
+
+    /// As [`Job::decide_step`], for the work on an upload; `attempt` is the one the work belongs to.
+    pub(crate) fn decide_own_step(
+        &self,
+        attempt: u32,
+        command: StepCommand,
+    ) -> Result<Option<Change>, Refusal> {
+        self.same_attempt(attempt)?;
+        self.active("a step", "retry it first")?;
+        self.step_change(command)
+    }
+
+    fn step_change(&self, command: StepCommand) -> Result<Option<Change>, Refusal> {
+        if self.step_name() != Some(command.name.as_str()) {
+            return self.next_step(command).map(Some);
+        }
+        let StepCommand { message, percent, metadata, artefacts, .. } = command;
+        let message = message.filter(|message| self.message.as_ref() != Some(message));
+        let percent = percent.filter(|percent| *percent != self.percent);
+        let news = |(key, value): &(String, Value)| self.metadata.get(key).unwrap_or(&Value::Null) != value;
+        let metadata: Map<_, _> = metadata.into_iter().filter(news).collect();
+        let artefacts: Vec<_> = artefacts.into_iter().filter(|file| !self.artefacts.contains(file)).collect();
+        let same = message.is_none() && percent.is_none() && metadata.is_empty() && artefacts.is_empty();
+        let revived = self.status == Status::Running;
+        Ok((!(same && revived)).then_some(Change::StepChanged {
+            message,
+            percent,
+            metadata,
+            received_bytes: None,
+            artefacts,
+        }))
+    }
+
+    fn next_step(&self, command: StepCommand) -> Result<Change, Refusal> {
+        let StepCommand { name, message, percent, metadata, total_steps, .. } = command;
+        let mut total = total_steps.unwrap_or(self.total_steps).clamp(1, STEPS_MAX);
+        let own = self.is_own_command();
+        // From its start a command has a step; the first name it says is the name of that.
+        let renames = own && self.step() == 1 && self.step_name() == Some(ONLY_STEP);
+        let before = self.step() - u32::from(renames);
+        // What a command will do is known only while it does it.
+        if own {
+            total = total.max(before + 1).min(STEPS_MAX);
+        }
+        if before >= total {
+            return Err(Refusal::TooManySteps { id: self.id.clone(), total_steps: total, name });
+        }
+        let begun = Percent::of(u64::from(before), u64::from(total));
+        let percent = percent.unwrap_or_else(|| begun.max(self.percent));
+        let total_steps = Some(total).filter(|total| *total != self.total_steps);
+        Ok(Change::StepBegan { name, message, percent, metadata, total_steps, renames })
+    }
+
+    /// Lines of output came from a command that runs elsewhere. An interrupted one goes on by that.
+    pub(crate) fn decide_lines(&self) -> Result<Option<Change>, Refusal> {
+        let way_out = "only a running job that was started with argv takes lines";
+        if !matches!(self.spec, Some(CommandSpec::Remote { .. })) {
+            return Err(self.illegal("a line of output", way_out));
+        }
+        self.open("a line of output", way_out)?;
+        let goes_on = Change::StepChanged {
+            message: None,
+            percent: None,
+            metadata: Map::new(),
+            received_bytes: None,
+            artefacts: Vec::new(),
+        };
+        Ok((self.status == Status::Interrupted).then_some(goes_on))
+    }
+
+    /// Bytes of the upload arrived: `received_bytes` are here now.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the job does not wait for bytes any more.
+    pub fn decide_bytes(&self, received_bytes: u64) -> Result<Option<Change>, Refusal> {
+        let upload = self.own_upload("receiving bytes")?;
+        self.open("receiving bytes", "retry it first")?;
+        let same = upload.received_bytes == received_bytes && self.status == Status::Running;
+        let past = self.status == Status::Queued || self.step() > 1;
+        if same || past {
+            return Ok(None);
+        }
+        let change = Change::StepChanged {
+            message: None,
+            percent: Some(Upload { received_bytes, ..upload.clone() }.percent()),
+            metadata: Map::new(),
+            received_bytes: Some(received_bytes),
+            artefacts: Vec::new(),
+        };
+        Ok(Some(change))
+    }
+
+    /// Every byte is here: the report can be made.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the job has ended.
+    pub fn decide_queue(&self) -> Result<Option<Change>, Refusal> {
+        self.own_upload("making the report")?;
+        self.open("making the report", "retry it first")?;
+        let waiting = self.status != Status::Queued && self.step() <= 1;
+        Ok(waiting.then_some(Change::Queued))
+    }
+
+    /// It is done.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the job has ended or is driven by its upload.
+    pub fn decide_complete(&self, result: Option<Value>) -> Result<Option<Change>, Refusal> {
+        self.driven_over_the_api("completing")?;
+        self.open("completing", "retry it first")?;
+        Ok(Some(Change::Succeeded { result }))
+    }
+
+    /// As [`Job::decide_complete`], for the work on an upload.
+    pub(crate) fn decide_own_complete(&self, attempt: u32, result: Value) -> Result<Option<Change>, Refusal> {
+        self.same_attempt(attempt)?;
+        self.active("completing", "retry it first")?;
+        Ok(Some(Change::Succeeded { result: Some(result) }))
+    }
+
+    /// It cannot go on.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the job has ended or is driven by its upload.
+    pub fn decide_fail(&self, error: JobError) -> Result<Option<Change>, Refusal> {
+        self.driven_over_the_api("failing")?;
+        self.open("failing", "it has ended already")?;
+        let step = error.step.or_else(|| self.step_name().map(str::to_owned));
+        Ok(Some(Change::Failed { error: JobError { step, ..error } }))
+    }
+
+    /// As [`Job::decide_fail`], for the work on an upload.
+    pub(crate) fn decide_own_fail(&self, attempt: u32, error: JobError) -> Result<Option<Change>, Refusal> {
+        self.same_attempt(attempt)?;
+        self.open("failing", "it has ended already")?;
+        let step = error.step.or_else(|| self.step_name().map(str::to_owned));
+        Ok(Some(Change::Failed { error: JobError { step, ..error } }))
+    }
+
+    /// Somebody does not want it any more.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the job has ended.
+    pub fn decide_cancel(&self) -> Result<Option<Change>, Refusal> {
+        self.open("cancelling", "it has ended already")?;
+        Ok(Some(Change::Cancelled))
+    }
+
+    /// The server stops, or nobody has moved the job for too long.
+    #[must_use]
+    pub fn decide_interrupt(&self) -> Option<Change> {
+        (self.status == Status::Running).then_some(Change::Interrupted)
+    }
+
+    /// Once more. `received_bytes` is how much of its upload is here.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the job has not ended, has succeeded, or its upload is gone.
+    pub fn decide_retry(&self, received_bytes: Option<u64>) -> Result<Option<Change>, Refusal> {
+        if !matches!(self.status, Status::Failed | Status::Cancelled | Status::Interrupted) {
+            return Err(
+                self.illegal("retrying", "only a failed, cancelled or interrupted job can be retried")
+            );
+        }
+        if self.upload.is_some() {
+            self.own_upload("retrying")?;
+        }
+        Ok(Some(Change::Retried { received_bytes }))
+    }
+
+    /// Nobody needs it any more.
+    ///
+    /// # Errors
+    /// [`Refusal`] when somebody still works on it.
+    pub fn decide_forget(&self) -> Result<Option<Change>, Refusal> {
+        if !self.status.is_finished() {
+            return Err(self.illegal("forgetting", "cancel it first"));
+        }
+        Ok(Some(Change::Forgotten))
+    }
+
+    fn driven_over_the_api(&self, action: &'static str) -> Result<(), Refusal> {
+        match self.upload {
+            Some(_) => Err(Refusal::DrivenByUpload { id: self.id.clone(), action }),
+            None if self.is_own_command() => Err(Refusal::DrivenByCommand { id: self.id.clone(), action }),
+            None => Ok(()),
+        }
+    }
+
+    fn own_upload(&self, action: &'static str) -> Result<&Upload, Refusal> {
+        let gone = || Refusal::UploadRemoved { id: self.id.clone(), action };
+        self.upload.as_ref().filter(|upload| !upload.removed).ok_or_else(gone)
+    }
+
+    fn same_attempt(&self, attempt: u32) -> Result<(), Refusal> {
+        if self.attempt == attempt { Ok(()) } else { Err(Refusal::Superseded { id: self.id.clone() }) }
+    }
+
+    /// An interrupted job counts as open: see the module's head.
+    fn open(&self, action: &'static str, way_out: &'static str) -> Result<(), Refusal> {
+        let ended = matches!(self.status, Status::Succeeded | Status::Failed | Status::Cancelled);
+        if ended { Err(self.illegal(action, way_out)) } else { Ok(()) }
+    }
+
+    fn active(&self, action: &'static str, way_out: &'static str) -> Result<(), Refusal> {
+        if self.status.is_finished() { Err(self.illegal(action, way_out)) } else { Ok(()) }
+    }
+
+    fn illegal(&self, action: &'static str, way_out: &'static str) -> Refusal {
+        Refusal::Illegal { id: self.id.clone(), status: self.status, action, way_out }
+    }
+}

@@ -1,0 +1,23 @@
+//! Work with files that many parts need: off the threads that serve, and safe over a crash.
+
+use std::{io, path::Path};
+
+/// Removing what is gone already is no error.
+pub(crate) fn gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Syncs a folder: a new name in it survives a crash only then.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    std::fs::File::open(path)?.sync_all()
+}
+
+/// Does work on a thread where waiting for the disk holds nobody up.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}

@@ -1,0 +1,236 @@
+//! What a job is, and how its state looks to others. Pure.
+
+use anywire_log::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    command::{Artefact, CommandSpec, Kind},
+    id::JobId,
+    status::{Percent, Status},
+    upload::Upload,
+};
+use crate::time::{iso, millis};
+
+/// The most steps a job may have.
+pub const STEPS_MAX: u32 = 1000;
+
+/// The nine steps from a file to its report.
+pub const REPORT_STEPS: [&str; 9] =
+    ["receive", "checksum", "dialect", "parse", "validate", "statistics", "charts", "render", "publish"];
+
+/// One step of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its name.
+    pub name: String,
+    /// When it began.
+    #[serde(with = "millis")]
+    pub started_at: Timestamp,
+    /// How long it took; none while it runs.
+    pub duration_ms: Option<u64>,
+}
+
+/// Why a job failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobError {
+    /// The step at which it failed.
+    pub step: Option<String>,
+    /// What happened and what to do.
+    pub message: String,
+    /// The line of the file, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// The character in that line, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u64>,
+}
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its name.
+    pub id: JobId,
+    /// What people call it.
+    pub title: String,
+    /// How it stands.
+    pub status: Status,
+    /// How many steps it has.
+    pub total_steps: u32,
+    /// The steps that have begun.
+    pub steps: Vec<Step>,
+    /// How much of the whole is done.
+    pub percent: Percent,
+    /// What the current step says.
+    pub message: Option<String>,
+    /// What whoever drives it wants to be known.
+    pub metadata: Map<String, Value>,
+    /// What came out of it.
+    pub result: Option<Value>,
+    /// Why it failed.
+    pub error: Option<JobError>,
+    /// When it was started.
+    #[serde(with = "millis")]
+    pub created_at: Timestamp,
+    /// When it last changed.
+    #[serde(with = "millis")]
+    pub updated_at: Timestamp,
+    /// How often it was retried: work that belongs to an earlier attempt is told to stop by it.
+    pub attempt: u32,
+    /// The file it makes a report of; none for jobs that are driven over the API.
+    pub upload: Option<Upload>,
+    /// The command it is, if it is one.
+    #[serde(default, rename = "order", skip_serializing_if = "Option::is_none")]
+    pub spec: Option<CommandSpec>,
+    /// The files its command left so far.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artefacts: Vec<Artefact>,
+    /// Its place in the order of creation: the offset of its first event.
+    pub number: u64,
+}
+
+impl Job {
+    /// The name of the current step.
+    #[must_use]
+    pub fn step_name(&self) -> Option<&str> {
+        self.steps.last().map(|step| step.name.as_str())
+    }
+
+    /// The number of the current step; 0 before the first.
+    #[must_use]
+    pub fn step(&self) -> u32 {
+        u32::try_from(self.steps.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn end_step(&mut self, at: Timestamp) {
+        if let Some(step) = self.steps.last_mut()
+            && step.duration_ms.is_none()
+        {
+            step.duration_ms = Some(at.millis_since(step.started_at));
+        }
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match &self.spec {
+            Some(spec) if spec.is_video() => Kind::Video,
+            Some(_) => Kind::Command,
+            None if self.upload.is_some() => Kind::Report,
+            None => Kind::Progress,
+        }
+    }
+
+    /// Whether it is a command that this server runs.
+    #[must_use]
+    pub fn is_own_command(&self) -> bool {
+        self.spec.as_ref().is_some_and(CommandSpec::is_own)
+    }
+
+    /// Whether it still waits for bytes, or would when retried.
+    #[must_use]
+    pub fn is_unfinished_upload(&self) -> bool {
+        self.upload.as_ref().is_some_and(|upload| !upload.removed && !upload.is_complete())
+    }
+
+    /// Whether bytes of its upload are welcome.
+    #[must_use]
+    pub fn takes_bytes(&self) -> bool {
+        let removed = self.upload.as_ref().is_none_or(|upload| upload.removed);
+        !removed && !matches!(self.status, Status::Cancelled | Status::Failed)
+    }
+
+    /// The whole state as the API and `progress_update` give it, without `cursor`. `place` is its place in
+    /// the queue, from 1, while it waits there.
+    #[must_use]
+    pub fn state(&self, place: Option<usize>) -> impl Serialize + '_ {
+        State {
+            session_id: &self.id,
+            title: &self.title,
+            kind: self.kind(),
+            attempt: self.attempt,
+            queue_position: place,
+            command: self.spec.as_ref(),
+            artefacts: self.artefacts.iter().map(|file| ShownArtefact::new(&self.id, file)).collect(),
+            status: self.status,
+            step: self.step(),
+            total_steps: self.total_steps,
+            step_name: self.step_name(),
+            percent: self.percent,
+            message: self.message.as_deref(),
+            metadata: self.public_metadata(),
+            steps: (1..).zip(&self.steps).map(|(index, step)| StepState::new(index, step)).collect(),
+            result: self.result.as_ref(),
+            error: self.error.as_ref(),
+            created_at: iso(self.created_at),
+            updated_at: iso(self.updated_at),
+        }
+    }
+
+    fn public_metadata(&self) -> Map<String, Value> {
+        let mut metadata = self.metadata.clone();
+        if let Some(upload) = &self.upload {
+            let mut shown = serde_json::json!({
+                "id": upload.id, "filename": upload.filename,
+                "size_bytes": upload.size_bytes, "received_bytes": upload.received_bytes,
+            });
+            if upload.removed {
+                shown["removed"] = Value::Bool(true);
+            }
+            metadata.insert("upload".to_owned(), shown);
+        }
+        metadata
+    }
+}
+
+#[derive(Serialize)]
+struct State<'a> {
+    session_id: &'a JobId,
+    title: &'a str,
+    kind: Kind,
+    attempt: u32,
+    queue_position: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'a CommandSpec>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    artefacts: Vec<ShownArtefact<'a>>,
+    status: Status,
+    step: u32,
+    total_steps: u32,
+    step_name: Option<&'a str>,
+    percent: Percent,
+    message: Option<&'a str>,
+    metadata: Map<String, Value>,
+    steps: Vec<StepState<'a>>,
+    result: Option<&'a Value>,
+    error: Option<&'a JobError>,
+    created_at: String,
+    updated_at: String,
+}
+
+#[derive(Serialize)]
+struct ShownArtefact<'a> {
+    #[serde(flatten)]
+    file: &'a Artefact,
+    url: String,
+}
+
+impl<'a> ShownArtefact<'a> {
+    fn new(id: &JobId, file: &'a Artefact) -> Self {
+        Self { file, url: format!("/api/jobs/{id}/files/{}", file.name) }
+    }
+}
+
+#[derive(Serialize)]
+struct StepState<'a> {
+    index: u32,
+    name: &'a str,
+    started_at: String,
+    duration_ms: Option<u64>,
+}
+
+impl<'a> StepState<'a> {
+    fn new(index: u32, step: &'a Step) -> Self {
+        Self { index, name: &step.name, started_at: iso(step.started_at), duration_ms: step.duration_ms }
+    }
+}

@@ -1,0 +1,16 @@
+//! What a job is made of, and how its state looks to others. No log, no HTTP, no files, no clock.
+
+mod command;
+mod id;
+mod job;
+mod output;
+mod status;
+mod upload;
+
+pub(crate) use command::VIDEO;
+pub use command::{Artefact, CommandSpec, Kind, ParserKind, is_artefact_name};
+pub use id::{JobId, JobIdError};
+pub use job::{Job, JobError, REPORT_STEPS, STEPS_MAX, Step};
+pub(crate) use output::{Line, Pipe};
+pub use status::{Percent, Status};
+pub use upload::{Upload, UploadId};

@@ -1,0 +1,318 @@
+//! All jobs as they stand: the projection of channel `jobs`.
+//!
+//! It is changed by one thing only, the records of the log in their order: at start by reading them, then by
+//! the log telling of each commit before the append is answered. So who has appended a change finds it here.
+//!
+//! Invariants:
+//! - [`ReadModel::take`] is the only writer, and takes each record once.
+//! - Nothing here calls the log: it is read and written under a lock that the committing thread needs.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use anywire_app::{PastCalls, Projection};
+use anywire_log::{Event, Gap, Offset, Timestamp};
+use tokio::sync::Notify;
+
+use crate::{
+    domain::{Job, JobId, Status, UploadId},
+    events::{Change, Record},
+};
+
+/// A job and where it last changed.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// The job.
+    pub(crate) job: Arc<Job>,
+    /// Its last update on `progress_<id>`: where to subscribe from.
+    pub(crate) cursor: Offset,
+}
+
+impl Entry {
+    /// A job after a change whose record is at `record`. The update is the event after it; a snapshot has
+    /// none with it, and whoever subscribes after it misses nothing either.
+    pub(crate) fn after(mut job: Job, change: &Change, record: Offset) -> Self {
+        if matches!(change, Change::Started { .. }) {
+            job.number = record.get();
+        }
+        let cursor = if matches!(change, Change::Snapshot { .. }) { record } else { record.next() };
+        Self { job: Arc::new(job), cursor }
+    }
+}
+
+/// What a call left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PastCall {
+    /// Whose job it changed.
+    pub(crate) id: JobId,
+    /// The update it made; none when it forgot the job.
+    pub(crate) update: Option<Offset>,
+}
+
+/// All jobs.
+#[derive(Debug, Default)]
+pub(crate) struct ReadModel {
+    jobs: HashMap<JobId, Entry>,
+    order: BTreeMap<u64, JobId>,
+    uploads: HashMap<UploadId, JobId>,
+    /// What waits for its turn, in order.
+    queue: BTreeMap<(Timestamp, u64), JobId>,
+    /// How many jobs stand in each status, in the order of [`Status::ALL`].
+    counts: [usize; 6],
+    /// A job changed its status since the schedule was last woken.
+    status_changed: bool,
+    calls: PastCalls<PastCall>,
+    /// Records up to here have been taken.
+    taken: Offset,
+    /// Events up to here, on any channel, are contained: who subscribes after it misses nothing.
+    seen: Offset,
+    /// Wakes the schedule.
+    wake: Arc<Notify>,
+}
+
+impl ReadModel {
+    /// No jobs. `wake` is notified when the status of a job has changed.
+    pub(crate) fn new(wake: Arc<Notify>) -> Self {
+        Self { wake, ..Self::default() }
+    }
+
+    /// A job.
+    pub(crate) fn get(&self, id: &JobId) -> Option<&Entry> {
+        self.jobs.get(id)
+    }
+
+    /// The job of an upload.
+    pub(crate) fn of_upload(&self, id: UploadId) -> Option<&Entry> {
+        self.uploads.get(&id).and_then(|id| self.jobs.get(id))
+    }
+
+    /// All jobs, newest first.
+    pub(crate) fn newest_first(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.order.values().rev().filter_map(|id| self.jobs.get(id))
+    }
+
+    /// The jobs that were started before a job, newest first.
+    pub(crate) fn before(&self, number: u64) -> impl Iterator<Item = &Entry> {
+        self.order.range(..number).rev().filter_map(|(_, id)| self.jobs.get(id))
+    }
+
+    /// What waits for its turn, in order.
+    pub(crate) fn queued(&self) -> impl Iterator<Item = &Entry> {
+        self.queue.values().filter_map(|id| self.jobs.get(id))
+    }
+
+    /// Where a reader of the whole model goes on.
+    pub(crate) fn seen(&self) -> Offset {
+        self.seen
+    }
+
+    /// Records up to here have been taken.
+    pub(crate) fn taken(&self) -> Offset {
+        self.taken
+    }
+
+    /// The calls that were made.
+    pub(crate) fn calls(&self) -> &PastCalls<PastCall> {
+        &self.calls
+    }
+
+    /// How many jobs have this status.
+    pub(crate) fn count(&self, status: Status) -> usize {
+        self.counts[place(status)]
+    }
+
+    /// How many jobs are finished.
+    pub(crate) fn finished(&self) -> usize {
+        Status::ALL.into_iter().filter(|status| status.is_finished()).map(|status| self.count(status)).sum()
+    }
+
+    /// How many jobs are not.
+    pub(crate) fn open(&self) -> usize {
+        self.jobs.len() - self.finished()
+    }
+
+    /// How many uploads are so.
+    pub(crate) fn uploads(&self, of: impl Fn(&Job) -> bool) -> usize {
+        let jobs = self.uploads.values().filter_map(|id| self.jobs.get(id));
+        jobs.filter(|entry| of(&entry.job)).count()
+    }
+
+    /// Takes the next event of `jobs` in.
+    fn take(&mut self, event: &Event) {
+        if event.offset <= self.taken {
+            return;
+        }
+        self.taken = event.offset;
+        self.seen = self.seen.max(event.offset);
+        match serde_json::from_slice::<Record>(event.payload.as_bytes()) {
+            Ok(record) => self.take_record(&record, event.offset),
+            Err(error) => {
+                tracing::warn!(offset = event.offset.get(), %error, "an event on channel jobs is none of ours and is left out");
+            }
+        }
+    }
+
+    fn take_record(&mut self, record: &Record, offset: Offset) {
+        let before = self.jobs.get(&record.session_id).map(|entry| Arc::clone(&entry.job));
+        let after = record.change.apply(before.as_deref(), record, offset);
+        if let Some(key) = &record.key {
+            let update = after.is_some().then(|| offset.next());
+            let call = PastCall { id: record.session_id.clone(), update };
+            self.calls.record(record.at, key, call);
+        }
+        match after {
+            Some(job) => self.put(Entry::after(job, &record.change, offset)),
+            None => self.remove(&record.session_id),
+        }
+    }
+
+    fn put(&mut self, entry: Entry) {
+        let job = &entry.job;
+        self.order.insert(job.number, job.id.clone());
+        if let Some(upload) = &job.upload {
+            self.uploads.insert(upload.id, job.id.clone());
+        }
+        self.seen = self.seen.max(entry.cursor);
+        let (id, status) = (job.id.clone(), job.status);
+        let place = queue_place(job);
+        let before = self.jobs.insert(id.clone(), entry);
+        if let Some(before) = before.as_ref().and_then(|before| queue_place(&before.job)) {
+            self.queue.remove(&before);
+        }
+        if let Some(place) = place {
+            self.queue.insert(place, id);
+        }
+        self.stand(before.map(|entry| entry.job.status), Some(status));
+    }
+
+    fn stand(&mut self, before: Option<Status>, after: Option<Status>) {
+        if let Some(before) = before {
+            self.counts[place(before)] -= 1;
+        }
+        if let Some(after) = after {
+            self.counts[place(after)] += 1;
+        }
+        self.status_changed |= before != after;
+    }
+
+    fn remove(&mut self, id: &JobId) {
+        let Some(entry) = self.jobs.remove(id) else { return };
+        self.stand(Some(entry.job.status), None);
+        self.order.remove(&entry.job.number);
+        if let Some(place) = queue_place(&entry.job) {
+            self.queue.remove(&place);
+        }
+        if let Some(upload) = &entry.job.upload {
+            self.uploads.remove(&upload.id);
+        }
+    }
+}
+
+impl Projection for ReadModel {
+    fn apply(&mut self, event: &Event) {
+        self.take(event);
+    }
+
+    fn lost(&mut self, gap: &Gap) {
+        // We trim only what snapshots contain; anything else was somebody's setting, and jobs whose start is
+        // gone are gone.
+        tracing::info!(through = %gap.to, "records of jobs up to here were trimmed");
+    }
+
+    fn settled(&mut self, through: Offset) {
+        self.seen = self.seen.max(through);
+        // Nobody is woken for a percent more.
+        if std::mem::take(&mut self.status_changed) {
+            self.wake.notify_one();
+        }
+    }
+}
+
+/// Where a job waits: first by when it began to wait.
+fn queue_place(job: &Job) -> Option<(Timestamp, u64)> {
+    (job.status == Status::Queued).then_some((job.updated_at, job.number))
+}
+
+/// A status's place in [`Status::ALL`].
+fn place(status: Status) -> usize {
+    Status::ALL.into_iter().position(|one| one == status).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use anywire_app::CallKey;
+    use anywire_log::{EventName, Payload, Publication};
+
+    use super::*;
+    use crate::events::jobs_channel;
+
+    fn event(offset: u64, record: &Record) -> Event {
+        let payload = Payload::Json(serde_json::to_vec(record).expect("plain data").into());
+        let name = EventName::new(record.change.name()).expect("a name");
+        let publication = Publication { channel: jobs_channel(), name, payload };
+        Event::new(Offset::new(offset), record.at, publication)
+    }
+
+    fn record(id: &str, at: i64, key: Option<&str>, change: Change) -> Record {
+        let key = key.map(call);
+        Record { session_id: JobId::new(id).expect(id), at: Timestamp::from_millis(at), key, change }
+    }
+
+    fn call(key: &str) -> CallKey {
+        CallKey { key: key.to_owned(), call: 7 }
+    }
+
+    fn past_call(model: &ReadModel, key: &str) -> Option<PastCall> {
+        model.calls().find(&call(key)).expect("the same call").cloned()
+    }
+
+    fn start() -> Change {
+        Change::Started { title: "x".to_owned(), total_steps: 2, upload: None, spec: None }
+    }
+
+    #[test]
+    fn a_record_is_taken_once_however_often_it_comes() {
+        let mut model = ReadModel::default();
+        let started = event(5, &record("a", 1, None, start()));
+        let retried = event(7, &record("a", 2, None, Change::Retried { received_bytes: None }));
+        for event in [&started, &retried, &started, &retried] {
+            model.apply(event);
+        }
+        let entry = model.get(&JobId::new("a").expect("a name")).expect("a job");
+        assert_eq!((entry.job.attempt, entry.cursor), (1, Offset::new(8)));
+        assert_eq!((model.count(Status::Running), model.open(), model.finished()), (1, 1, 0));
+    }
+
+    #[test]
+    fn a_forgotten_job_leaves_nothing_but_the_call_that_forgot_it() {
+        let mut model = ReadModel::default();
+        model.apply(&event(1, &record("a", 1, Some("k1"), start())));
+        model.apply(&event(3, &record("a", 2, Some("k2"), Change::Forgotten)));
+        assert_eq!(model.newest_first().count(), 0);
+        assert_eq!(past_call(&model, "k2").and_then(|call| call.update), None);
+        assert_eq!(past_call(&model, "k1").and_then(|call| call.update), Some(Offset::new(2)));
+    }
+
+    #[test]
+    fn an_idempotency_key_is_forgotten_after_a_day() {
+        let mut model = ReadModel::default();
+        model.apply(&event(1, &record("a", 0, Some("old"), start())));
+        let later = 24 * 3600 * 1000 + 1;
+        model.apply(&event(3, &record("b", later, Some("new"), start())));
+        assert!(past_call(&model, "old").is_none() && past_call(&model, "new").is_some());
+    }
+
+    #[test]
+    fn an_event_that_is_none_of_ours_is_left_out() {
+        let mut model = ReadModel::default();
+        let publication = Publication {
+            channel: jobs_channel(),
+            name: EventName::new("x").expect("a name"),
+            payload: Payload::Json("{\"a\":1}".into()),
+        };
+        model.apply(&Event::new(Offset::new(1), Timestamp::from_millis(0), publication));
+        assert_eq!(model.newest_first().count(), 0);
+    }
+}

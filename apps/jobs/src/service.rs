@@ -1,0 +1,368 @@
+//! Where every change of a job is decided, and what the parts of the application share.
+//!
+//! Invariants:
+//! - A change is one batch: when its append fails, nothing changed.
+//! - A change holds only while nobody else wrote to the channel of its job: another server that decides too
+//!   is seen, and the decision made again.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize},
+    },
+};
+
+use anywire_app::{AppContext, CallKey, DecideError, Decision, KeyReused, Projected, Service, Sources};
+use anywire_log::{AppendError, Offset, ReadError, ReadRequest, Timestamp};
+use bytes::Bytes;
+use parking_lot::RwLockReadGuard;
+use tokio::sync::{Notify, OwnedMutexGuard};
+
+use crate::{
+    commands::{child::Supervisor, files::Runs},
+    config::{ConfigError, JobsConfig},
+    decisions::Refusal,
+    domain::{Job, JobId},
+    events::{Change, Record, jobs_channel, progress_channel, publications, snapshots, update},
+    projection::{Entry, PastCall, ReadModel},
+    uploads::{files::Files, writers::Writers},
+    work::WorkInProgress,
+};
+
+/// Why the application could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is outside its range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The directory for files cannot be used.
+    #[error("the directory {path} for uploads cannot be used: {source}; check its owner and its disk")]
+    Files {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The log could not be read.
+    #[error("jobs cannot be read from the log: {0}")]
+    Read(#[from] ReadError),
+    /// What the last run left running could not be marked as interrupted.
+    #[error("jobs cannot be written to the log: {0}")]
+    Append(#[from] ChangeError),
+}
+
+/// Everything the parts of the application share.
+pub(crate) struct JobService {
+    /// What the application was given.
+    pub(crate) context: AppContext,
+    /// What was set.
+    pub(crate) config: JobsConfig,
+    /// Where uploads and reports are.
+    pub(crate) files: Files,
+    /// Where commands leave their files.
+    pub(crate) run_files: Runs,
+    /// The program that supervises commands.
+    pub(crate) supervisor: Supervisor,
+    /// Wakes the schedule: the status of a job changed.
+    pub(crate) wake: Arc<Notify>,
+    /// Who writes to which upload.
+    pub(crate) writers: Writers,
+    /// Uploads that are being made and not in the read model yet.
+    pub(crate) creating: AtomicUsize,
+    /// Bytes that arrived by uploads since the start, for the metrics.
+    pub(crate) received_bytes: AtomicU64,
+    /// What this server works on.
+    pub(crate) work: WorkInProgress,
+    /// All jobs as they stand, and the one way to change them.
+    jobs: Service<ReadModel>,
+}
+
+/// Why a change did not happen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// The rules of a job do not allow it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The key was used for another call.
+    #[error(transparent)]
+    KeyReused(#[from] KeyReused),
+    /// The log did not take it.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The answer of the first call could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The server stopped while it was decided, or the decision failed by a bug of ours.
+    #[error("the server stopped before the change was decided; ask again")]
+    Stopped,
+}
+
+impl From<DecideError<Self>> for ChangeError {
+    fn from(error: DecideError<Self>) -> Self {
+        match error {
+            DecideError::Refused(error) => error,
+            DecideError::Append(error) => error.into(),
+            DecideError::Stopped => Self::Stopped,
+        }
+    }
+}
+
+/// What the rules make of a command: a change, nothing new, or a refusal.
+pub(crate) type Ruling = Result<Option<Change>, Refusal>;
+
+/// What came of a command.
+#[derive(Debug, Clone)]
+pub(crate) enum Outcome {
+    /// The job as it is now; it may be unchanged.
+    Now(Entry),
+    /// The job is gone.
+    Gone,
+    /// The call was made before: this was the state it left, as it was published, and its cursor.
+    Before(Bytes, Offset),
+}
+
+/// What a decision tells who asked for it.
+enum Answer {
+    Before(PastCall),
+    Unchanged(Option<Entry>),
+    Changed(Box<(Record, Option<Job>)>),
+}
+
+impl JobService {
+    /// Reads all jobs from the log, and keeps them up to date from then on.
+    pub(crate) async fn open(context: AppContext, config: JobsConfig) -> Result<Arc<Self>, StartError> {
+        let unusable = |source| StartError::Files { path: context.data_dir.clone(), source };
+        let files = Files::open(&context.data_dir).map_err(unusable)?;
+        let run_files = Runs::open(&context.data_dir).map_err(unusable)?;
+        let wake = Arc::new(Notify::new());
+        let sources = Sources::channels([jobs_channel()]);
+        let jobs = Projected::open(&context.log, sources, || ReadModel::new(Arc::clone(&wake))).await?;
+        Ok(Arc::new(Self {
+            supervisor: Supervisor::new(config.worker.as_deref()),
+            work: WorkInProgress::new(context.shutdown.clone()),
+            jobs: Service::new(jobs),
+            context,
+            config,
+            files,
+            run_files,
+            wake,
+            writers: Writers::default(),
+            creating: AtomicUsize::new(0),
+            received_bytes: AtomicU64::new(0),
+        }))
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.context.clock.now()
+    }
+
+    /// All jobs as they stand. Hold it briefly, never twice in one thread and never across an await: commits
+    /// wait for it.
+    pub(crate) fn model(&self) -> RwLockReadGuard<'_, ReadModel> {
+        self.jobs.read()
+    }
+
+    /// A job as it stands.
+    pub(crate) fn find(&self, id: &JobId) -> Result<Entry, Refusal> {
+        let not_found = || Refusal::NotFound { id: id.to_string() };
+        self.model().get(id).cloned().ok_or_else(not_found)
+    }
+
+    /// The jobs that are so, newest first.
+    pub(crate) fn entries(&self, of: impl Fn(&Job) -> bool) -> Vec<Entry> {
+        self.model().newest_first().filter(|entry| of(&entry.job)).cloned().collect()
+    }
+
+    /// The place of a job in its queue; see [`WorkInProgress::place`].
+    pub(crate) fn place(&self, job: &Job) -> Option<usize> {
+        self.work.place(&self.model(), job)
+    }
+
+    /// Waits until nobody else decides on a job; for work beside the log, such as its files.
+    pub(crate) async fn lock(&self, id: &JobId) -> OwnedMutexGuard<()> {
+        self.jobs.lock(&entity(id)).await
+    }
+
+    /// Decides on a job that is there.
+    pub(crate) async fn change(
+        self: &Arc<Self>,
+        id: &JobId,
+        key: Option<CallKey>,
+        mut rule: impl FnMut(&Job) -> Ruling + Send + 'static,
+    ) -> Result<Outcome, ChangeError> {
+        let name = id.to_string();
+        let missing = move || Refusal::NotFound { id: name.clone() };
+        self.decide(id, key, move |_, job| rule(job.ok_or_else(&missing)?)).await
+    }
+
+    /// Starts a job that is not there yet, if there is room for one.
+    pub(crate) async fn begin(
+        self: &Arc<Self>,
+        id: &JobId,
+        key: Option<CallKey>,
+        started: Change,
+    ) -> Result<Outcome, ChangeError> {
+        let (name, open_max) = (id.clone(), self.config.jobs_open_max);
+        self.decide(id, key, move |model, job| match (job, model.open()) {
+            (Some(job), _) => Err(Refusal::Exists { id: name.clone(), status: job.status }),
+            (None, open) if open >= open_max => Err(Refusal::TooManyOpen { open }),
+            (None, _) => Ok(Some(started.clone())),
+        })
+        .await
+    }
+
+    /// Decides on a job that may not be there. A repeated call is answered as the first time, and nothing is
+    /// decided.
+    async fn decide(
+        self: &Arc<Self>,
+        id: &JobId,
+        key: Option<CallKey>,
+        rule: impl FnMut(&ReadModel, Option<&Job>) -> Ruling + Send + 'static,
+    ) -> Result<Outcome, ChangeError> {
+        let (service, id) = (Arc::clone(self), id.clone());
+        to_the_end(async move { service.decide_now(id, key, rule).await }).await
+    }
+
+    async fn decide_now(
+        self: Arc<Self>,
+        id: JobId,
+        key: Option<CallKey>,
+        mut rule: impl FnMut(&ReadModel, Option<&Job>) -> Ruling + Send + 'static,
+    ) -> Result<Outcome, ChangeError> {
+        // The key too: two calls that start a job under one key may have made different names for it.
+        let key_entity = key.as_ref().map(|key| format!("key {}", key.key));
+        let entities: Vec<String> = key_entity.into_iter().chain([entity(&id)]).collect();
+        let service = Arc::clone(&self);
+        let decide = move |model: &ReadModel| {
+            if let Some(key) = &key
+                && let Some(call) = model.calls().find(key)?
+            {
+                return Ok(Decision::nothing(Answer::Before(call.clone())));
+            }
+            let entry = model.get(&id);
+            Ok(match rule(model, entry.map(|entry| &*entry.job))? {
+                Some(change) => service.decision(model, &id, key.clone(), change),
+                None => Decision::nothing(Answer::Unchanged(entry.cloned())),
+            })
+        };
+        let decided = self.jobs.decide::<_, ChangeError>(entities, decide).await?;
+        match decided.answer {
+            Answer::Before(call) => self.answer_again(call).await,
+            Answer::Unchanged(entry) => Ok(entry.map_or(Outcome::Gone, Outcome::Now)),
+            Answer::Changed(changed) => {
+                let (record, after) = *changed;
+                announce(&record, after.as_ref());
+                let first = decided.appended.map_or(Offset::ZERO, |appended| appended.first);
+                Ok(after.map_or(Outcome::Gone, |job| Outcome::Now(Entry::after(job, &record.change, first))))
+            }
+        }
+    }
+
+    /// A change as its events.
+    fn decision(
+        &self,
+        model: &ReadModel,
+        id: &JobId,
+        key: Option<CallKey>,
+        change: Change,
+    ) -> Decision<Answer> {
+        let record = Record { session_id: id.clone(), at: self.now(), key, change };
+        let before = model.get(id).map(|entry| &*entry.job);
+        // Its number is not known yet and does not show in the state.
+        let after = record.change.apply(before, &record, Offset::ZERO);
+        // Whoever begins to wait is the last; in the read model it does not wait yet.
+        let place = after.as_ref().and_then(|job| self.work.place(model, job));
+        let events = publications(&record, before, after.as_ref(), place);
+        Decision::append(events, Answer::Changed(Box::new((record, after)))).expecting(progress_channel(id))
+    }
+
+    /// The log remembers what a call left: the update it made.
+    async fn answer_again(&self, call: PastCall) -> Result<Outcome, ChangeError> {
+        let Some(update) = call.update else { return Ok(Outcome::Gone) };
+        let request = ReadRequest {
+            channels: vec![progress_channel(&call.id)],
+            after: update.previous(),
+            through: update,
+            events_max: 1,
+            bytes_max: usize::MAX,
+        };
+        let (found, _gap) = self.context.log.read_behind(request).await?;
+        match found.events.first() {
+            Some(event) => Ok(Outcome::Before(event.payload.as_bytes().clone(), update)),
+            // Retention took it: the state of now is the best there is.
+            None => Ok(self.find(&call.id).map(Outcome::Now)?),
+        }
+    }
+
+    /// Publishes the states of jobs that wait. No decision on them happens meanwhile, so none of them is out
+    /// of date.
+    pub(crate) async fn publish_places(self: &Arc<Self>, ids: Vec<JobId>) -> Result<(), ChangeError> {
+        let service = Arc::clone(self);
+        let entities: Vec<String> = ids.iter().map(entity).collect();
+        let decide = move |model: &ReadModel| {
+            let jobs = ids.iter().filter_map(|id| model.get(id)).map(|entry| &entry.job);
+            let waiting = jobs.filter_map(|job| Some(update(job, Some(service.work.place(model, job)?))));
+            Ok(Decision::append(waiting.collect(), ()))
+        };
+        self.jobs.decide::<_, ChangeError>(entities, decide).await?;
+        Ok(())
+    }
+
+    /// Writes these jobs as they stand; no decision on them happens meanwhile.
+    pub(crate) async fn snapshot(&self, ids: Vec<JobId>) -> Result<(), ChangeError> {
+        let entities: Vec<String> = ids.iter().map(entity).collect();
+        let now = self.now();
+        let decide = move |model: &ReadModel| {
+            let jobs = ids.iter().filter_map(|id| model.get(id)).map(|entry| &*entry.job);
+            Ok(Decision::append(snapshots(jobs, now), ()))
+        };
+        self.jobs.decide::<_, ChangeError>(entities, decide).await?;
+        Ok(())
+    }
+}
+
+/// Finishes work that has several parts, also when the caller stops waiting: a connection may break between
+/// two of them.
+pub(crate) async fn to_the_end<T, E>(
+    work: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<ChangeError> + Send + 'static,
+{
+    tokio::spawn(work).await.unwrap_or_else(|_| Err(ChangeError::Stopped.into()))
+}
+
+/// What decisions on one job lock.
+fn entity(id: &JobId) -> String {
+    format!("job {id}")
+}
+
+/// Writes the lines that people look for in the server's log.
+fn announce(record: &Record, after: Option<&Job>) {
+    let id = &record.session_id;
+    let Some(job) = after else {
+        tracing::info!(session_id = %id, "[PROGRESS] Forgot session: {id}");
+        return;
+    };
+    match &record.change {
+        Change::Started { total_steps, .. } => {
+            tracing::info!(session_id = %id, total_steps, "[PROGRESS] Starting session: {id} | total_steps={total_steps}");
+            if let Some(name) = job.step_name() {
+                tracing::info!(session_id = %id, step = 1, "[PROGRESS] Step 1: {name}");
+            }
+        }
+        Change::StepBegan { name, .. } => {
+            let step = job.step();
+            tracing::info!(session_id = %id, step, "[PROGRESS] Step {step}: {name}");
+        }
+        Change::Failed { error } => {
+            tracing::warn!(session_id = %id, error = error.message, "[PROGRESS] Session failed: {id}");
+        }
+        Change::StepChanged { .. } => {}
+        _ => tracing::info!(session_id = %id, "[PROGRESS] Session {}: {id}", job.status.as_str()),
+    }
+    tracing::info!(session_id = %id, "[WebSocket] Broadcasted progress_update to progress_{id}");
+}

@@ -1,7 +1,7 @@
-//! `anywire-bench`: what a delivery, a reconnection and a durable publication cost, against the floor and peers.
+//! `anywire-bench`: what a delivery, a reconnection and a publication cost, against the floor and peers.
 //!
-//! `fanout` measures delivery, `jitter` resuming, `publish` committing, `churn` connecting. README.md says how to read
-//! the figures.
+//! `fanout` measures delivery, `jitter` resuming, `publish` committing, `churn` connecting, `parse` reading
+//! publications. README.md says how to read the figures.
 //!
 //! Knows: the command line. Does not know: how anything is measured.
 
@@ -13,6 +13,7 @@ mod floor;
 mod jitter;
 mod load;
 mod machine;
+mod parse;
 mod peers;
 mod process;
 mod publish;
@@ -36,12 +37,15 @@ struct CommandLine {
 enum Command {
     /// Server CPU per delivery, latency and memory per connection, beside the floor and peers.
     Fanout(fanout::Options),
-    /// Whether everybody gets everything while connections are killed all the time, and how fast they catch up.
+    /// Whether everybody gets everything while connections are killed all the time, and how fast they catch
+    /// up.
     Jitter(jitter::Options),
     /// Durable events a second over HTTP, and how long their publishers wait.
     Publish(publish::Options),
     /// How fast clients can connect, subscribe and go.
     Churn(churn::Options),
+    /// What a publication costs from received bytes to the batch to append, over each transport.
+    Parse(parse::Options),
     /// Everything, one after the other.
     All(Everything),
     /// The floor alone: a server that only writes ready bytes.
@@ -60,7 +64,7 @@ struct Everything {
 }
 
 /// What `all` runs, as one would type it.
-const EVERYTHING: [&[&str]; 7] = [
+const EVERYTHING: [&[&str]; 8] = [
     &["fanout", "--all", "--transport", "all"],
     &["jitter", "--switch"],
     &["jitter", "--switch", "--restart"],
@@ -68,6 +72,7 @@ const EVERYTHING: [&[&str]; 7] = [
     &["jitter", "--transport", "socketio-polling", "--restart", "--peers", "anywire,socketio"],
     &["publish"],
     &["churn"],
+    &["parse"],
 ];
 
 fn main() -> ExitCode {
@@ -104,6 +109,7 @@ fn run(command: Command) -> Outcome<Verdict> {
         Command::Jitter(options) => measured(|| jitter::run(&options)),
         Command::Publish(options) => measured(|| publish::run(&options)),
         Command::Churn(options) => measured(|| churn::run(&options)),
+        Command::Parse(options) => parse::run(&options),
         Command::All(everything) => run_everything(&everything),
     }
 }

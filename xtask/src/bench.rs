@@ -8,7 +8,7 @@ use crate::{
     ship, workspace,
 };
 
-const BENCHES: [&str; 4] = ["fanout", "jitter", "publish", "churn"];
+const BENCHES: [&str; 5] = ["fanout", "jitter", "publish", "churn", "parse"];
 
 /// Runs the benchmark that is named, or all of them.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {

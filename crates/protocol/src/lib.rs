@@ -14,8 +14,11 @@ pub mod native;
 pub mod poll;
 pub mod publish;
 pub mod request;
+mod scan;
 pub mod socketio;
 pub mod sse;
+#[cfg(test)]
+mod testing;
 pub mod websocket;
 
 pub use anywire_codes::{Code, Refusal, conditional};

@@ -2,17 +2,19 @@
 //!
 //! Knows: the frames' members. Does not know: WebSocket framing (see `websocket`), who may do what.
 
-use anywire_log::{Batch, Channel, Cursor, Event, Gap, Position, Timestamp};
+use std::borrow::Cow;
+
+use anywire_log::{Batch, Channel, Cursor, CursorError, Event, Gap, Position, Timestamp};
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::{
     Code, Refusal,
     json::{
         event_size_hint, iso_time, separate, write_cursor, write_event, write_gap, write_number, write_string,
     },
-    publish::{PublishLimits, parse_publish},
+    publish::{KeyedDraft, PublishLimits, Taken, keep_string, misfit, twice},
+    scan::{Scan, ScanError, explain},
     slots,
 };
 
@@ -60,84 +62,120 @@ pub struct FrameError {
     pub refusal: Refusal,
 }
 
-#[derive(Deserialize)]
-struct Raw<'a> {
-    #[serde(borrow, default)]
-    op: Option<std::borrow::Cow<'a, str>>,
-    #[serde(default)]
-    id: Option<u64>,
-    #[serde(default)]
-    channels: Option<Vec<std::borrow::Cow<'a, str>>>,
-    #[serde(default)]
-    channel: Option<std::borrow::Cow<'a, str>>,
-    #[serde(default)]
-    after: Option<std::borrow::Cow<'a, str>>,
-    #[serde(default)]
-    presence: bool,
-    #[serde(default)]
-    token: Option<std::borrow::Cow<'a, str>>,
-    #[serde(default)]
-    cursor: Option<std::borrow::Cow<'a, str>>,
-}
-
-/// What a `publish` frame has beside the members of a publication.
-#[derive(Deserialize)]
-struct RawPublish<'a> {
-    #[serde(borrow, default)]
-    idempotency_key: Option<std::borrow::Cow<'a, str>>,
-    #[serde(borrow, default)]
-    channel: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    event: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    data: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    encoding: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    events: Option<&'a RawValue>,
-}
-
 /// Reads one frame.
 ///
 /// # Errors
 /// [`FrameError`] with the frame's id, where it could be read.
 pub fn parse_frame(text: &str, limits: &PublishLimits) -> Result<ClientFrame, FrameError> {
-    let raw: Raw<'_> = serde_json::from_str(text).map_err(|error| FrameError {
-        id: None,
-        refusal: Refusal::new(
-            Code::InvalidRequest,
-            format!("the frame is no object of the protocol: {error}"),
-        ),
-    })?;
-    let id = raw.id;
-    let command = parse_command(raw, text, limits).map_err(|refusal| FrameError { id, refusal })?;
-    Ok(ClientFrame { id, command })
+    let no_frame = |why: String| invalid(format!("the frame is no object of the protocol: {why}"));
+    let mut draft = FrameDraft::new(limits);
+    let mut scan = Scan::new(text, usize::MAX);
+    let scanned = scan.members(|scan, name| draft.take(scan, name)).and_then(|()| scan.end());
+    scanned.map_err(|_| FrameError { id: None, refusal: no_frame(explain(text)) })?;
+    let id = draft.id;
+    let command = match draft.wrong.take() {
+        Some(wrong) => Err(no_frame(wrong)),
+        None => draft.command(limits),
+    };
+    command.map(|command| ClientFrame { id, command }).map_err(|refusal| FrameError { id, refusal })
 }
 
-fn parse_command(raw: Raw<'_>, text: &str, limits: &PublishLimits) -> Result<Command, Refusal> {
-    match raw.op.as_deref() {
-        Some("subscribe") => Ok(Command::Subscribe {
-            channels: channels(raw.channels.as_deref())?,
-            position: position(raw.after.as_deref())?,
-            presence: raw.presence,
-        }),
-        Some("unsubscribe") => channels(raw.channels.as_deref()).map(Command::Unsubscribe),
-        Some("publish") => parse_publication(text, limits).map(Command::Publish),
-        Some("presence") => channel(&member(raw.channel, "channel")?).map(Command::Presence),
-        Some("auth") => Ok(Command::Auth(member(raw.token, "token")?.into_owned())),
-        Some("ack") => cursor(&member(raw.cursor, "cursor")?).map(Command::Ack),
-        Some("ping") => Ok(Command::Ping),
-        Some(other) => Err(invalid(format!(
-            "\"op\" is {other:?}; known are subscribe, unsubscribe, publish, presence, auth, ack, ping"
-        ))),
-        None => Err(invalid("the frame has no \"op\"")),
+/// The members of a frame. Those of a publication are judged only if it is one.
+struct FrameDraft<'a> {
+    op: Option<Cow<'a, str>>,
+    id: Option<u64>,
+    channels: Option<Vec<Cow<'a, str>>>,
+    after: Option<Cow<'a, str>>,
+    presence: bool,
+    token: Option<Cow<'a, str>>,
+    cursor: Option<Cow<'a, str>>,
+    publication: KeyedDraft<'a>,
+    /// One bit a member that was there.
+    seen: u8,
+    /// The first thing that does not fit.
+    wrong: Option<String>,
+}
+
+impl<'a> FrameDraft<'a> {
+    fn new(limits: &PublishLimits) -> Self {
+        Self {
+            op: None,
+            id: None,
+            channels: None,
+            after: None,
+            presence: false,
+            token: None,
+            cursor: None,
+            publication: KeyedDraft::new(limits),
+            seen: 0,
+            wrong: None,
+        }
+    }
+
+    fn take(&mut self, scan: &mut Scan<'a>, name: &str) -> Result<(), ScanError> {
+        let taken = match self.publication.take(scan, name)? {
+            Some(taken) if name == "channel" => taken,
+            Some(taken) => {
+                self.publication.judge(taken);
+                Ok(())
+            }
+            None => self.take_own(name, scan.value()?),
+        };
+        if let Err(message) = taken {
+            self.wrong.get_or_insert(message);
+        }
+        Ok(())
+    }
+
+    fn take_own(&mut self, name: &str, value: &'a str) -> Taken {
+        let Some(at) = OWN_MEMBERS.iter().position(|known| *known == name) else { return Ok(()) };
+        let mut seen = self.seen & 1 << at != 0;
+        self.seen |= 1 << at;
+        let slot = match name {
+            "op" => &mut self.op,
+            "after" => &mut self.after,
+            "token" => &mut self.token,
+            "cursor" => &mut self.cursor,
+            _ if seen => return Err(twice(name)),
+            "id" => return json(name, value, "a whole number from 0 on").map(|id| self.id = id),
+            "channels" => return json(name, value, "a list of names").map(|list| self.channels = list),
+            _ => return json(name, value, "true or false").map(|presence| self.presence = presence),
+        };
+        keep_string(slot, &mut seen, name, value)
+    }
+
+    fn command(self, limits: &PublishLimits) -> Result<Command, Refusal> {
+        match self.op.as_deref() {
+            Some("subscribe") => Ok(Command::Subscribe {
+                channels: channels(self.channels.as_deref())?,
+                position: position(self.after.as_deref())?,
+                presence: self.presence,
+            }),
+            Some("unsubscribe") => channels(self.channels.as_deref()).map(Command::Unsubscribe),
+            Some("publish") => self.publication.batch(limits).map(Command::Publish),
+            Some("presence") => {
+                channel(member(self.publication.channel(), "channel")?).map(Command::Presence)
+            }
+            Some("auth") => Ok(Command::Auth(member(self.token.as_deref(), "token")?.to_owned())),
+            Some("ack") => cursor(member(self.cursor.as_deref(), "cursor")?).map(Command::Ack),
+            Some("ping") => Ok(Command::Ping),
+            Some(other) => Err(invalid(format!(
+                "\"op\" is {other:?}; known are subscribe, unsubscribe, publish, presence, auth, ack, ping"
+            ))),
+            None => Err(invalid("the frame has no \"op\"")),
+        }
     }
 }
 
-fn member<'a>(
-    value: Option<std::borrow::Cow<'a, str>>,
-    name: &str,
-) -> Result<std::borrow::Cow<'a, str>, Refusal> {
+/// The members of a frame that are none of a publication.
+const OWN_MEMBERS: [&str; 7] = ["op", "id", "channels", "after", "presence", "token", "cursor"];
+
+/// A member that is small, or rare.
+fn json<'a, T: Deserialize<'a>>(name: &str, value: &'a str, expected: &str) -> Result<T, String> {
+    serde_json::from_str(value).map_err(|_| misfit(name, value, expected))
+}
+
+fn member<'a>(value: Option<&'a str>, name: &str) -> Result<&'a str, Refusal> {
     value.ok_or_else(|| invalid(format!("\"{name}\" is missing")))
 }
 
@@ -145,7 +183,7 @@ fn channel(text: &str) -> Result<Channel, Refusal> {
     Channel::new(text).map_err(|error| Refusal::new(Code::InvalidChannel, error.to_string()))
 }
 
-fn channels(texts: Option<&[std::borrow::Cow<'_, str>]>) -> Result<Vec<Channel>, Refusal> {
+fn channels(texts: Option<&[Cow<'_, str>]>) -> Result<Vec<Channel>, Refusal> {
     match texts {
         None | Some([]) => Err(invalid("\"channels\" is missing or empty; name at least one channel")),
         Some(texts) => texts.iter().map(|text| channel(text)).collect(),
@@ -153,42 +191,12 @@ fn channels(texts: Option<&[std::borrow::Cow<'_, str>]>) -> Result<Vec<Channel>,
 }
 
 fn cursor(text: &str) -> Result<Cursor, Refusal> {
-    text.parse()
-        .map_err(|error: anywire_log::CursorError| Refusal::new(Code::InvalidCursor, error.to_string()))
+    text.parse().map_err(|error: CursorError| Refusal::new(Code::InvalidCursor, error.to_string()))
 }
 
 fn position(text: Option<&str>) -> Result<Position, Refusal> {
     let Some(text) = text else { return Ok(Position::Tail) };
-    text.parse()
-        .map_err(|error: anywire_log::CursorError| Refusal::new(Code::InvalidCursor, error.to_string()))
-}
-
-/// Reads the members of a publication from an object that may hold others too, and `idempotency_key` among them.
-///
-/// # Errors
-/// A [`Refusal`] that names the member and its value.
-pub fn parse_publication(text: &str, limits: &PublishLimits) -> Result<Batch, Refusal> {
-    let raw: RawPublish<'_> = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
-    // The publication's own members go through the one parser that HTTP uses too.
-    let mut body = Vec::with_capacity(text.len());
-    body.push(b'{');
-    let members = [
-        ("channel", raw.channel),
-        ("event", raw.event),
-        ("data", raw.data),
-        ("encoding", raw.encoding),
-        ("events", raw.events),
-    ];
-    for (index, (name, value)) in
-        members.iter().filter_map(|(name, value)| Some((name, (*value)?))).enumerate()
-    {
-        separate(&mut body, index);
-        write_string(&mut body, name);
-        body.push(b':');
-        body.extend_from_slice(value.get().as_bytes());
-    }
-    body.push(b'}');
-    parse_publish(&body, raw.idempotency_key.as_deref(), limits)
+    text.parse().map_err(|error: CursorError| Refusal::new(Code::InvalidCursor, error.to_string()))
 }
 
 fn invalid(message: impl Into<String>) -> Refusal {

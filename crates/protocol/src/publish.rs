@@ -1,14 +1,18 @@
-//! Publications as JSON (PROTOCOL.md, section 5): one event, or a batch.
+//! Publications as JSON (PROTOCOL.md, section 5): one event, or a batch, over every transport.
 //!
-//! Knows: the members and their limits. Does not know: who publishes, and over what.
+//! Invariant: what is published is read once. Its text is checked where it lies, and copied once into the
+//! payload, so that an event in the log never keeps the rest of a request in memory.
+
+use std::borrow::Cow;
 
 use anywire_log::{Batch, Channel, EventName, IdempotencyKey, Payload, Publication};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use crate::{Code, Refusal};
+use crate::{
+    Code, Refusal,
+    scan::{Scan, ScanError, explain, string},
+};
 
 /// Limits of one publication. Every limit is finite.
 #[derive(Debug, Clone, Copy)]
@@ -22,100 +26,322 @@ pub struct PublishLimits {
 /// The event name where none is given.
 const DEFAULT_EVENT: &str = "message";
 
-/// One event as it stands in a publication.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EventBody<'a> {
-    channel: std::borrow::Cow<'a, str>,
-    #[serde(default)]
-    event: Option<std::borrow::Cow<'a, str>>,
-    #[serde(borrow, default)]
-    data: Option<&'a RawValue>,
-    #[serde(default)]
-    encoding: Option<std::borrow::Cow<'a, str>>,
-}
-
-/// The whole body: one event's members, or `events`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PublishBody<'a> {
-    #[serde(default)]
-    channel: Option<std::borrow::Cow<'a, str>>,
-    #[serde(default)]
-    event: Option<std::borrow::Cow<'a, str>>,
-    #[serde(borrow, default)]
-    data: Option<&'a RawValue>,
-    #[serde(default)]
-    encoding: Option<std::borrow::Cow<'a, str>>,
-    #[serde(borrow, default)]
-    events: Option<Vec<EventBody<'a>>>,
-}
-
 /// Reads the body of `POST /anywire/publish`.
 ///
 /// # Errors
 /// A [`Refusal`] that names the member and its value.
 pub fn parse_publish(body: &[u8], key: Option<&str>, limits: &PublishLimits) -> Result<Batch, Refusal> {
-    let body: PublishBody<'_> = serde_json::from_slice(body).map_err(|error| {
-        Refusal::new(Code::InvalidRequest, format!("the body is no publication: {error}"))
-    })?;
-    let PublishBody { channel, event, data, encoding, events } = body;
-    let publications = match (channel, events) {
-        (Some(channel), None) => vec![publication(EventBody { channel, event, data, encoding }, limits)?],
-        (None, Some(events)) => publications(events, limits)?,
-        (None, None) => {
-            return Err(invalid("the body has neither \"channel\" nor \"events\"; give one of them"));
+    let text = std::str::from_utf8(body).map_err(|error| no_publication(&error.to_string()))?;
+    let mut draft = Draft::new(limits);
+    let mut scan = Scan::new(text, usize::MAX);
+    let scanned = scan.members(|scan, name| match draft.take(scan, name)? {
+        Some(taken) => {
+            draft.judge(taken);
+            Ok(())
         }
-        (Some(_), Some(_)) => {
-            return Err(invalid("the body has both \"channel\" and \"events\"; give one of them"));
+        None => {
+            draft.judge(Err(unknown(name, "\"channel\", \"event\", \"data\", \"encoding\", \"events\"")));
+            scan.value().map(drop)
         }
-    };
-    let idempotency_key = key.map(IdempotencyKey::new).transpose();
-    let idempotency_key = idempotency_key.map_err(|error| invalid(&error.to_string()))?;
-    Ok(Batch { publications, idempotency_key, expect: None })
+    });
+    scanned.and_then(|()| scan.end()).map_err(|_| no_publication(&explain(text)))?;
+    draft.batch(key, limits)
 }
 
-fn publications(events: Vec<EventBody<'_>>, limits: &PublishLimits) -> Result<Vec<Publication>, Refusal> {
-    if events.is_empty() {
-        return Err(invalid("\"events\" is empty; publish at least one event"));
-    }
-    if events.len() > limits.batch_events_max {
-        let message = format!(
-            "\"events\" holds {} events, the limit is {} (limits.batch_events_max); send several requests",
-            events.len(),
-            limits.batch_events_max
-        );
-        return Err(Refusal::new(Code::TooLarge, message));
-    }
-    events.into_iter().map(|event| publication(event, limits)).collect()
+/// Reads the members of a publication from an object that may hold others too, and `idempotency_key` among
+/// them.
+///
+/// # Errors
+/// A [`Refusal`] that names the member and its value.
+pub fn parse_publication(text: &str, limits: &PublishLimits) -> Result<Batch, Refusal> {
+    let mut scan = Scan::new(text, usize::MAX);
+    let draft = KeyedDraft::read(&mut scan, limits).and_then(|draft| scan.end().map(|()| draft));
+    draft.map_err(|_| no_publication(&explain(text)))?.batch(limits)
 }
 
-fn publication(body: EventBody<'_>, limits: &PublishLimits) -> Result<Publication, Refusal> {
-    let channel =
-        Channel::new(&body.channel).map_err(|e| Refusal::new(Code::InvalidChannel, e.to_string()))?;
-    if channel.is_reserved() {
-        let message =
-            format!("channel {channel} belongs to the server; use a name that does not begin with '$'");
-        return Err(Refusal::new(Code::Forbidden, message));
-    }
-    let name = body.event.as_deref().unwrap_or(DEFAULT_EVENT);
-    let name = EventName::new(name).map_err(|e| Refusal::new(Code::InvalidEvent, e.to_string()))?;
-    let payload = payload(body.data, body.encoding.as_deref())?;
-    let bytes = payload.as_bytes().len();
-    if bytes > limits.message_bytes_max {
-        let limit = limits.message_bytes_max;
-        let message = format!("\"data\" has {bytes} bytes, the limit is {limit} (limits.message_bytes_max)");
-        return Err(Refusal::new(Code::TooLarge, message));
-    }
-    Ok(Publication { channel, name, payload })
+/// The members of a publication as they stand in a text: one event's, or `events`.
+#[derive(Debug)]
+pub(crate) struct Draft<'a> {
+    one: EventDraft<'a>,
+    events: Option<EventDrafts<'a>>,
+    events_seen: bool,
+    /// The first thing that does not fit.
+    wrong: Option<String>,
+    batch_events_max: usize,
 }
 
-fn payload(data: Option<&RawValue>, encoding: Option<&str>) -> Result<Payload, Refusal> {
-    let text = data.map_or("null", RawValue::get);
+/// One event as it stands in a text. A member that is null is as one that is not there.
+#[derive(Debug, Default)]
+struct EventDraft<'a> {
+    channel: Option<Cow<'a, str>>,
+    event: Option<Cow<'a, str>>,
+    data: Option<&'a str>,
+    encoding: Option<Cow<'a, str>>,
+    /// One bit a member that was there.
+    seen: u8,
+}
+
+/// The events of a batch: as many as one may hold are kept, all are counted.
+#[derive(Debug, Default)]
+struct EventDrafts<'a> {
+    kept: Vec<EventDraft<'a>>,
+    count: usize,
+}
+
+/// Whether a member fits; if not, what is wrong with it.
+pub(crate) type Taken = Result<(), String>;
+
+impl<'a> Draft<'a> {
+    pub(crate) fn new(limits: &PublishLimits) -> Self {
+        Self {
+            one: EventDraft::default(),
+            events: None,
+            events_seen: false,
+            wrong: None,
+            batch_events_max: limits.batch_events_max,
+        }
+    }
+
+    /// Takes a member's value; `None` if it is no member of a publication: its value is still to be taken.
+    pub(crate) fn take(&mut self, scan: &mut Scan<'a>, name: &str) -> Result<Option<Taken>, ScanError> {
+        if name != "events" {
+            return self.one.take(scan, name);
+        }
+        let taken = match scan.peek() {
+            Some(b'[') => self.take_events(scan)?,
+            _ => match scan.value()? {
+                "null" => Ok(()),
+                other => Err(misfit(name, other, "a list of events")),
+            },
+        };
+        Ok(Some(if std::mem::replace(&mut self.events_seen, true) { Err(twice(name)) } else { taken }))
+    }
+
+    /// Keeps what is wrong, if it is the first thing.
+    pub(crate) fn judge(&mut self, taken: Taken) {
+        if let Err(message) = taken {
+            self.wrong.get_or_insert(message);
+        }
+    }
+
+    pub(crate) fn channel(&self) -> Option<&str> {
+        self.one.channel.as_deref()
+    }
+
+    fn take_events(&mut self, scan: &mut Scan<'a>) -> Result<Taken, ScanError> {
+        let mut drafts = EventDrafts::default();
+        let mut judged = Ok(());
+        scan.elements(|scan| {
+            drafts.count += 1;
+            let (draft, taken) = EventDraft::read(scan)?;
+            judged = std::mem::replace(&mut judged, Ok(())).and(taken);
+            if drafts.count <= self.batch_events_max {
+                drafts.kept.push(draft);
+            }
+            Ok(())
+        })?;
+        self.events = Some(drafts);
+        Ok(judged)
+    }
+
+    /// The batch, if everything fits.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that names the member and its value.
+    pub(crate) fn batch(self, key: Option<&str>, limits: &PublishLimits) -> Result<Batch, Refusal> {
+        if let Some(wrong) = self.wrong {
+            return Err(no_publication(&wrong));
+        }
+        let publications = match (self.one.channel.is_some(), self.events) {
+            (true, None) => vec![self.one.publication(limits)?],
+            (false, Some(events)) => events.publications(limits)?,
+            (false, None) => {
+                return Err(invalid("the body has neither \"channel\" nor \"events\"; give one of them"));
+            }
+            (true, Some(_)) => {
+                return Err(invalid("the body has both \"channel\" and \"events\"; give one of them"));
+            }
+        };
+        let idempotency_key = key.map(IdempotencyKey::new).transpose();
+        let idempotency_key = idempotency_key.map_err(|error| invalid(&error.to_string()))?;
+        Ok(Batch { publications, idempotency_key, expect: None })
+    }
+}
+
+/// A publication that has its idempotency key among its members, where there is no header.
+#[derive(Debug)]
+pub(crate) struct KeyedDraft<'a> {
+    draft: Draft<'a>,
+    key: Option<Cow<'a, str>>,
+    key_seen: bool,
+}
+
+impl<'a> KeyedDraft<'a> {
+    pub(crate) fn new(limits: &PublishLimits) -> Self {
+        Self { draft: Draft::new(limits), key: None, key_seen: false }
+    }
+
+    /// Takes an object; what is no member of a publication is passed over.
+    pub(crate) fn read(scan: &mut Scan<'a>, limits: &PublishLimits) -> Result<Self, ScanError> {
+        let mut read = Self::new(limits);
+        scan.members(|scan, name| match read.take(scan, name)? {
+            Some(taken) => {
+                read.draft.judge(taken);
+                Ok(())
+            }
+            None => scan.value().map(drop),
+        })?;
+        Ok(read)
+    }
+
+    /// As [`Draft::take`].
+    pub(crate) fn take(&mut self, scan: &mut Scan<'a>, name: &str) -> Result<Option<Taken>, ScanError> {
+        if name != "idempotency_key" {
+            return self.draft.take(scan, name);
+        }
+        let value = scan.value()?;
+        Ok(Some(keep_string(&mut self.key, &mut self.key_seen, name, value)))
+    }
+
+    /// As [`Draft::judge`].
+    pub(crate) fn judge(&mut self, taken: Taken) {
+        self.draft.judge(taken);
+    }
+
+    pub(crate) fn channel(&self) -> Option<&str> {
+        self.draft.channel()
+    }
+
+    /// As [`Draft::batch`].
+    pub(crate) fn batch(self, limits: &PublishLimits) -> Result<Batch, Refusal> {
+        self.draft.batch(self.key.as_deref(), limits)
+    }
+}
+
+impl<'a> EventDraft<'a> {
+    /// Takes an element of `events`.
+    fn read(scan: &mut Scan<'a>) -> Result<(Self, Taken), ScanError> {
+        let mut read = Self::default();
+        if scan.peek() != Some(b'{') {
+            let value = scan.value()?;
+            return Ok((read, Err(misfit("events", value, "objects in it"))));
+        }
+        let mut judged = Ok(());
+        scan.members(|scan, name| {
+            let taken = match read.take(scan, name)? {
+                Some(taken) => taken,
+                None => {
+                    scan.value()?;
+                    Err(unknown(name, "\"channel\", \"event\", \"data\", \"encoding\""))
+                }
+            };
+            judged = std::mem::replace(&mut judged, Ok(())).and(taken);
+            Ok(())
+        })?;
+        if read.channel.is_none() {
+            judged = judged.and(Err("an event has no \"channel\"".to_owned()));
+        }
+        Ok((read, judged))
+    }
+
+    fn take(&mut self, scan: &mut Scan<'a>, name: &str) -> Result<Option<Taken>, ScanError> {
+        let (bit, slot) = match name {
+            "channel" => (1, Some(&mut self.channel)),
+            "event" => (2, Some(&mut self.event)),
+            "data" => (4, None),
+            "encoding" => (8, Some(&mut self.encoding)),
+            _ => return Ok(None),
+        };
+        let value = scan.value()?;
+        let mut seen = self.seen & bit != 0;
+        self.seen |= bit;
+        Ok(Some(match slot {
+            Some(slot) => keep_string(slot, &mut seen, name, value),
+            None if seen => Err(twice(name)),
+            None => {
+                self.data = (value != "null").then_some(value);
+                Ok(())
+            }
+        }))
+    }
+
+    fn publication(self, limits: &PublishLimits) -> Result<Publication, Refusal> {
+        let channel = self.channel.unwrap_or_default();
+        let channel =
+            Channel::new(&channel).map_err(|e| Refusal::new(Code::InvalidChannel, e.to_string()))?;
+        if channel.is_reserved() {
+            let message =
+                format!("channel {channel} belongs to the server; use a name that does not begin with '$'");
+            return Err(Refusal::new(Code::Forbidden, message));
+        }
+        let name = self.event.as_deref().unwrap_or(DEFAULT_EVENT);
+        let name = EventName::new(name).map_err(|e| Refusal::new(Code::InvalidEvent, e.to_string()))?;
+        let payload = payload(self.data.unwrap_or("null"), self.encoding.as_deref())?;
+        let bytes = payload.as_bytes().len();
+        if bytes > limits.message_bytes_max {
+            let limit = limits.message_bytes_max;
+            let message =
+                format!("\"data\" has {bytes} bytes, the limit is {limit} (limits.message_bytes_max)");
+            return Err(Refusal::new(Code::TooLarge, message));
+        }
+        Ok(Publication { channel, name, payload })
+    }
+}
+
+impl EventDrafts<'_> {
+    fn publications(self, limits: &PublishLimits) -> Result<Vec<Publication>, Refusal> {
+        if self.count == 0 {
+            return Err(invalid("\"events\" is empty; publish at least one event"));
+        }
+        if self.count > limits.batch_events_max {
+            let message = format!(
+                "\"events\" holds {} events, the limit is {} (limits.batch_events_max); send several requests",
+                self.count, limits.batch_events_max
+            );
+            return Err(Refusal::new(Code::TooLarge, message));
+        }
+        self.kept.into_iter().map(|event| event.publication(limits)).collect()
+    }
+}
+
+/// Keeps a member that is a string or null, and comes once.
+pub(crate) fn keep_string<'a>(
+    slot: &mut Option<Cow<'a, str>>,
+    seen: &mut bool,
+    name: &str,
+    value: &'a str,
+) -> Taken {
+    if std::mem::replace(seen, true) {
+        return Err(twice(name));
+    }
+    if value != "null" {
+        *slot = Some(string(value).ok_or_else(|| misfit(name, value, "a string"))?);
+    }
+    Ok(())
+}
+
+/// What is wrong with a member of another kind.
+pub(crate) fn misfit(name: &str, value: &str, expected: &str) -> String {
+    let shown: String = value.chars().take(64).collect();
+    let more = if shown.len() < value.len() { "…" } else { "" };
+    format!("\"{name}\" is {shown}{more}; expected {expected}")
+}
+
+/// What is wrong with a member that comes again.
+pub(crate) fn twice(name: &str) -> String {
+    format!("\"{name}\" stands in it twice")
+}
+
+fn unknown(name: &str, known: &str) -> String {
+    let name: String = name.chars().take(64).collect();
+    format!("{name:?} is no member of it; known are {known}")
+}
+
+fn payload(data: &str, encoding: Option<&str>) -> Result<Payload, Refusal> {
     match encoding {
-        None => Ok(Payload::Json(one_line(text))),
+        None => Ok(Payload::Json(one_line(data))),
         Some("base64") => {
-            let text: std::borrow::Cow<'_, str> = serde_json::from_str(text).map_err(|_| {
+            let text = string(data).ok_or_else(|| {
                 Refusal::new(Code::InvalidEvent, "with \"encoding\":\"base64\", \"data\" must be a string")
             })?;
             let bytes = BASE64_STANDARD.decode(text.as_bytes()).map_err(|error| {
@@ -130,24 +356,41 @@ fn payload(data: Option<&RawValue>, encoding: Option<&str>) -> Result<Payload, R
     }
 }
 
-/// The text on one line: line breaks in JSON are white space between tokens (inside strings they are escaped), and SSE could not carry
-/// them.
+/// The text on one line: line breaks in JSON are white space between tokens (inside strings they are
+/// escaped), and SSE could not carry them.
 pub(crate) fn one_line(text: &str) -> Bytes {
     let bytes = text.as_bytes();
-    if memchr::memchr2(b'\n', b'\r', bytes).is_none() {
-        return Bytes::copy_from_slice(bytes);
+    if has_line_breaks(bytes) { without_line_breaks(bytes.to_vec()) } else { Bytes::copy_from_slice(bytes) }
+}
+
+/// As [`one_line`], for a text that nobody else needs: it is not copied.
+pub(crate) fn into_one_line(text: String) -> Bytes {
+    if has_line_breaks(text.as_bytes()) { without_line_breaks(text.into_bytes()) } else { text.into() }
+}
+
+fn has_line_breaks(bytes: &[u8]) -> bool {
+    memchr::memchr2(b'\n', b'\r', bytes).is_some()
+}
+
+fn without_line_breaks(mut bytes: Vec<u8>) -> Bytes {
+    for byte in &mut bytes {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
     }
-    bytes
-        .iter()
-        .map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte })
-        .collect::<Vec<_>>()
-        .into()
+    bytes.into()
+}
+
+fn no_publication(why: &str) -> Refusal {
+    invalid(&format!("the body is no publication: {why}"))
 }
 
 fn invalid(message: &str) -> Refusal {
     Refusal::new(Code::InvalidRequest, message)
 }
 
+#[cfg(test)]
+mod differential;
 #[cfg(test)]
 mod tests {
     use super::*;

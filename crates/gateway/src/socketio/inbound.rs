@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
-use anywire_log::Channel;
+use anywire_log::{Batch, Channel};
 use anywire_protocol::{
     Refusal,
     engineio::{Heartbeat, Opening, Packet},
-    socketio::{Ack, Args, Assembler, AssemblerLimits, Emit, Incoming, Word},
+    publish::parse_publication,
+    socketio::{Ack, Args, Assembler, AssemblerLimits, Emit, Incoming, PUBLISH, Word, publication_payload},
 };
 use bytes::Bytes;
 use serde_json::json;
@@ -115,12 +116,13 @@ impl Inbound {
         if self.visitor.echoed {
             return self.echo(gateway, reader, &packet);
         }
+        let limits = AssemblerLimits {
+            bytes_max: gateway.config.limits.message_bytes_max,
+            publish: gateway.publish_limits(),
+        };
         let heard = match packet {
-            Packet::Message(text) => self.assembler.text(text),
-            Packet::Binary(bytes) => {
-                let limits = AssemblerLimits { bytes_max: gateway.config.limits.message_bytes_max };
-                self.assembler.binary(&bytes, limits)
-            }
+            Packet::Message(text) => self.assembler.text(text, &limits),
+            Packet::Binary(bytes) => self.assembler.binary(&bytes, &limits),
             Packet::Pong | Packet::Noop => return Ok(None),
             Packet::Close | Packet::Ping(_) | Packet::Upgrade => return Err(Flow::End),
         };
@@ -161,13 +163,17 @@ impl Inbound {
                 self.connect(gateway, reader, &namespace, auth.as_deref()).await
             }
             Incoming::Disconnect { namespace } => self.leave(gateway, reader, &namespace).await,
-            Incoming::Event { namespace, ack, name, args } => {
-                // Who was put out of a namespace may still have had something on the way.
-                let Some(at) = self.joined.iter().position(|joined| *joined.path == *namespace) else {
-                    return if self.handshake.is_some() { Flow::End } else { Flow::Go };
-                };
-                self.event(gateway, reader, at, ack, &name, args).await
-            }
+            Incoming::Event { namespace, ack, name, args } => match self.place_of(&namespace) {
+                Ok(at) => self.event(gateway, reader, at, ack, &name, args).await,
+                Err(flow) => flow,
+            },
+            Incoming::Publish { namespace, ack, batch } => match self.place_of(&namespace) {
+                Ok(at) => {
+                    let answer = self.publish(gateway, at, batch).await;
+                    self.answer(gateway, reader, at, ack, answer)
+                }
+                Err(flow) => flow,
+            },
             Incoming::Ack { namespace, ack, args } => {
                 if let Some(joined) = self.joined.iter().find(|joined| *joined.path == *namespace) {
                     gateway.socketio.asks.answer(&joined.socket, ack, args);
@@ -175,6 +181,13 @@ impl Inbound {
                 Flow::Go
             }
         }
+    }
+
+    /// Which of the joined namespaces an event is for.
+    fn place_of(&self, namespace: &str) -> Result<usize, Flow> {
+        // Who was put out of a namespace may still have had something on the way.
+        let outside = if self.handshake.is_some() { Flow::End } else { Flow::Go };
+        self.joined.iter().position(|joined| *joined.path == *namespace).ok_or(outside)
     }
 
     async fn leave(&mut self, gateway: &Gateway, reader: &Arc<Reader>, namespace: &str) -> Flow {
@@ -215,8 +228,8 @@ impl Inbound {
             },
             "unsubscribe" if may_subscribe => self.unsubscribe(gateway, reader, at, &args).await,
             "auth" => self.renew(gateway, reader, at, &args),
-            "publish" => self.publish(gateway, at, &args).await,
-            _ => return self.other(gateway, reader, at, ack, name, &args).await,
+            PUBLISH => self.publish(gateway, at, publication_of(gateway, args)).await,
+            _ => return self.other(gateway, reader, at, ack, name, args).await,
         };
         self.answer(gateway, reader, at, ack, answer)
     }
@@ -229,10 +242,10 @@ impl Inbound {
         at: usize,
         ack: Option<u64>,
         name: &str,
-        args: &Args,
+        args: Args,
     ) -> Flow {
         let info = self.joined[at].info(&self.visitor);
-        let heard = gateway.socketio.handlers().iter().find_map(|handler| handler.heard(&info, name, args));
+        let heard = gateway.socketio.handlers().iter().find_map(|handler| handler.heard(&info, name, &args));
         let Some(heard) = heard else {
             let answer = self.emit(gateway, at, name, args).await;
             return self.answer(gateway, reader, at, ack, answer);
@@ -280,6 +293,13 @@ impl Inbound {
     pub(super) fn channels(reader: &Reader, gateway: &Gateway) -> Vec<Channel> {
         reader.stats(gateway.log.tail_offset()).channels
     }
+}
+
+/// What an event `publish` publishes that comes with attachments, or with anything but one object.
+fn publication_of(gateway: &Gateway, args: Args) -> Result<Batch, Refusal> {
+    let payload = publication_payload(args);
+    let text = std::str::from_utf8(payload.as_bytes()).unwrap_or_default();
+    parse_publication(text, &gateway.publish_limits())
 }
 
 /// A word for a namespace that could not be joined.

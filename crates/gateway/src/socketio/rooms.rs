@@ -11,7 +11,6 @@ use anywire_log::{Batch, Channel, Cursor, EventName, Gap, Log, Offset, Position,
 use anywire_protocol::{
     Code, Refusal,
     json::write_gap,
-    native::parse_publication,
     request::check_channels,
     socketio::{Ack, Args, Emit, Word, publication_payload},
 };
@@ -316,12 +315,9 @@ impl Inbound {
         &mut self,
         gateway: &Arc<Gateway>,
         at: usize,
-        args: &Args,
+        batch: Result<Batch, Refusal>,
     ) -> Result<Value, Refusal> {
-        let payload = publication_payload(args);
-        let text = std::str::from_utf8(payload.as_bytes()).unwrap_or_default();
-        let batch = parse_publication(text, &gateway.publish_limits())?;
-        self.append(gateway, at, batch).await
+        self.append(gateway, at, batch?).await
     }
 
     /// Any other event, where the namespace says to which channel it goes.
@@ -330,7 +326,7 @@ impl Inbound {
         gateway: &Arc<Gateway>,
         at: usize,
         name: &str,
-        args: &Args,
+        args: Args,
     ) -> Result<Value, Refusal> {
         let joined = &self.joined[at];
         let Some(channel) = joined.namespace.emit_to.clone() else {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Small, so that it is met often.
-const LIMITS: AssemblerLimits = AssemblerLimits { bytes_max: 200 };
+const LIMITS: AssemblerLimits = AssemblerLimits { bytes_max: 200, publish: super::PUBLISH_LIMITS };
 const EPOCH: Epoch = Epoch::new(0x1f0c_93ab);
 
 /// A request's query and a payload's packets are understood or refused, and bytes survive being carried as text.
@@ -41,8 +41,8 @@ pub fn socketio(data: &[u8]) {
     let mut assembler = Assembler::default();
     for found in payload(text) {
         let heard = match found {
-            Ok(Packet::Message(text)) => assembler.text(text),
-            Ok(Packet::Binary(bytes)) => assembler.binary(&bytes, LIMITS),
+            Ok(Packet::Message(text)) => assembler.text(text, &LIMITS),
+            Ok(Packet::Binary(bytes)) => assembler.binary(&bytes, &LIMITS),
             Ok(_) => continue,
             Err(_) => return,
         };
@@ -61,6 +61,11 @@ fn check_incoming(incoming: Incoming) {
             let _taken_or_passed_over = ConnectAuth::parse(auth.as_deref());
         }
         Incoming::Disconnect { .. } => {}
+        Incoming::Publish { batch, .. } => {
+            if let Ok(batch) = batch {
+                super::check_batch(batch);
+            }
+        }
         Incoming::Ack { namespace, ack, args } => {
             check_args(&args);
             check_words(&Ack { namespace: &namespace, id: ack, args: &args }.words());
@@ -89,8 +94,11 @@ fn check_words(words: &[Word]) {
 }
 
 fn check_publication(name: EventName, args: &Args) {
-    let publication =
-        Publication { channel: Channel::new("a").expect("a name"), name, payload: publication_payload(args) };
+    let publication = Publication {
+        channel: Channel::new("a").expect("a name"),
+        name,
+        payload: publication_payload(args.clone()),
+    };
     // However often a client names its attachments, what it said stays about as large as it was.
     let said: usize = args.values.iter().map(|value| value.len() + 1).sum();
     let carried: usize = args.attachments.iter().map(|bytes| bytes.len() * 2 + 16).sum();
@@ -137,7 +145,7 @@ fn check_frames(frames: &[u8], cursor: &str) -> (String, usize) {
     }
     let packet = text.strip_prefix('4').expect("a message");
     let said = packet.strip_suffix(&format!("{cursor}]")).expect("the cursor is last");
-    let heard = Assembler::default().text(&format!("{said}]"));
+    let heard = Assembler::default().text(&format!("{said}]"), &LIMITS);
     let heard = heard.unwrap_or_else(|error| panic!("{packet}: {error}"));
     assert_eq!(heard.is_none(), attachments > 0, "{packet}");
     (text, attachments)

@@ -3,22 +3,33 @@
 //! Knows: what is still missing. Does not know: what a packet means.
 //!
 //! Invariants:
-//! - Between packets nothing is held; while attachments are due, at most [`AssemblerLimits::bytes_max`] of them.
+//! - Between packets nothing is held; while attachments are due, at most [`AssemblerLimits::bytes_max`] of
+//!   them.
 //! - The same messages give the same packets, whatever carried them.
 
+use std::borrow::Cow;
+
+use anywire_log::Batch;
 use bytes::Bytes;
 
 use super::{
+    DEFAULT_NAMESPACE,
     json::{Args, placeholders_fit},
-    packet::{Body, Packet, PacketError, parse},
+    packet::{Body, Packet, PacketError, Values, parse},
 };
+use crate::{Refusal, publish::PublishLimits};
 
 /// Limits of what one client may send. Every limit is finite.
 #[derive(Debug, Clone, Copy)]
 pub struct AssemblerLimits {
     /// Bytes of one packet's attachments, all together.
     pub bytes_max: usize,
+    /// What one publication may hold.
+    pub publish: PublishLimits,
 }
+
+/// The name of a namespace; the one that every client has is not copied.
+pub type NamespaceName = Cow<'static, str>;
 
 /// What a client said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,19 +37,19 @@ pub enum Incoming {
     /// It wants to join a namespace.
     Connect {
         /// Which.
-        namespace: String,
+        namespace: NamespaceName,
         /// Its `auth`, a JSON object.
         auth: Option<String>,
     },
     /// It leaves a namespace.
     Disconnect {
         /// Which.
-        namespace: String,
+        namespace: NamespaceName,
     },
     /// It emits an event.
     Event {
         /// Where.
-        namespace: String,
+        namespace: NamespaceName,
         /// The id of the acknowledgement it wants.
         ack: Option<u64>,
         /// The event's name.
@@ -46,10 +57,20 @@ pub enum Incoming {
         /// What comes with it.
         args: Args,
     },
+    /// It publishes: the event [`PUBLISH`](super::PUBLISH) with one object and no attachments, read in the
+    /// same pass.
+    Publish {
+        /// Where.
+        namespace: NamespaceName,
+        /// The id of the acknowledgement it wants.
+        ack: Option<u64>,
+        /// What it publishes, or why it is refused.
+        batch: Result<Batch, Refusal>,
+    },
     /// It answers an event of the server.
     Ack {
         /// Where.
-        namespace: String,
+        namespace: NamespaceName,
         /// The id that came with the event.
         ack: u64,
         /// The answer.
@@ -75,11 +96,11 @@ impl Assembler {
     ///
     /// # Errors
     /// [`PacketError`]: the session has to end.
-    pub fn text(&mut self, text: &str) -> Result<Option<Incoming>, PacketError> {
+    pub fn text(&mut self, text: &str, limits: &AssemblerLimits) -> Result<Option<Incoming>, PacketError> {
         if self.pending.is_some() {
             return Err(PacketError::Turn);
         }
-        let packet = parse(text)?;
+        let packet = parse(text, &limits.publish)?;
         let missing = packet.attachments;
         let incoming = incoming(packet)?;
         if missing == 0 {
@@ -93,7 +114,11 @@ impl Assembler {
     ///
     /// # Errors
     /// [`PacketError`]: the session has to end.
-    pub fn binary(&mut self, bytes: &[u8], limits: AssemblerLimits) -> Result<Option<Incoming>, PacketError> {
+    pub fn binary(
+        &mut self,
+        bytes: &[u8],
+        limits: &AssemblerLimits,
+    ) -> Result<Option<Incoming>, PacketError> {
         let pending = self.pending.as_deref_mut().ok_or(PacketError::Turn)?;
         pending.bytes += bytes.len();
         if pending.bytes > limits.bytes_max {
@@ -111,9 +136,12 @@ impl Assembler {
 }
 
 fn incoming(packet: Packet<'_>) -> Result<Incoming, PacketError> {
-    let namespace = packet.namespace.to_owned();
+    let namespace = match packet.namespace {
+        DEFAULT_NAMESPACE => Cow::Borrowed(DEFAULT_NAMESPACE),
+        other => Cow::Owned(other.to_owned()),
+    };
     let attachments = packet.attachments;
-    let args = |values: Vec<&str>| {
+    let args = |values: Values<'_>| {
         let fits = placeholders_fit(&values, attachments);
         let values = values.into_iter().map(str::to_owned).collect();
         if fits { Ok(Args { values, attachments: Vec::new() }) } else { Err(PacketError::Payload) }
@@ -124,6 +152,7 @@ fn incoming(packet: Packet<'_>) -> Result<Incoming, PacketError> {
         (Body::Event { name, args: values }, ack) => {
             Incoming::Event { namespace, ack, name: name.into_owned(), args: args(values)? }
         }
+        (Body::Publish(batch), ack) => Incoming::Publish { namespace, ack, batch },
         (Body::Ack(values), Some(ack)) => Incoming::Ack { namespace, ack, args: args(values)? },
         (Body::Ack(_), None) => return Err(PacketError::Payload),
     })
@@ -133,37 +162,40 @@ fn incoming(packet: Packet<'_>) -> Result<Incoming, PacketError> {
 mod tests {
     use super::*;
 
-    const LIMITS: AssemblerLimits = AssemblerLimits { bytes_max: 8 };
+    const LIMITS: AssemblerLimits = AssemblerLimits {
+        bytes_max: 8,
+        publish: PublishLimits { message_bytes_max: 100, batch_events_max: 3 },
+    };
 
     #[test]
     fn a_packet_waits_for_its_attachments() {
         let mut assembler = Assembler::default();
         let text = r#"52-7["x",{"_placeholder":true,"num":1},{"_placeholder":true,"num":0}]"#;
-        assert_eq!(assembler.text(text), Ok(None));
-        assert_eq!(assembler.binary(&[1, 2], LIMITS), Ok(None));
-        let Ok(Some(Incoming::Event { ack, name, args, .. })) = assembler.binary(&[3], LIMITS) else {
+        assert_eq!(assembler.text(text, &LIMITS), Ok(None));
+        assert_eq!(assembler.binary(&[1, 2], &LIMITS), Ok(None));
+        let Ok(Some(Incoming::Event { ack, name, args, .. })) = assembler.binary(&[3], &LIMITS) else {
             panic!("an event")
         };
         assert_eq!((ack, name.as_str(), args.values.len()), (Some(7), "x", 2));
         assert_eq!(args.attachments, [Bytes::from_static(&[1, 2]), Bytes::from_static(&[3])]);
-        assert!(matches!(assembler.text("1"), Ok(Some(Incoming::Disconnect { .. }))));
+        assert!(matches!(assembler.text("1", &LIMITS), Ok(Some(Incoming::Disconnect { .. }))));
     }
 
     #[test]
     fn half_packets_and_stray_bytes_are_refused() {
         let text = r#"51-["x",{"_placeholder":true,"num":0}]"#;
         let mut assembler = Assembler::default();
-        assert_eq!(assembler.binary(&[1], LIMITS), Err(PacketError::Turn));
-        assert_eq!(assembler.text(text), Ok(None));
-        assert_eq!(assembler.text("1"), Err(PacketError::Turn));
+        assert_eq!(assembler.binary(&[1], &LIMITS), Err(PacketError::Turn));
+        assert_eq!(assembler.text(text, &LIMITS), Ok(None));
+        assert_eq!(assembler.text("1", &LIMITS), Err(PacketError::Turn));
         let mut assembler = Assembler::default();
-        assert_eq!(assembler.text(text), Ok(None));
-        assert_eq!(assembler.binary(&[0; 9], LIMITS), Err(PacketError::TooLarge));
+        assert_eq!(assembler.text(text, &LIMITS), Ok(None));
+        assert_eq!(assembler.binary(&[0; 9], &LIMITS), Err(PacketError::TooLarge));
         for forged in [
             r#"51-["x",{"_placeholder":true,"num":1}]"#,
             r#"51-["x",{"_placeholder":true,"num":0},{"_placeholder":true,"num":0}]"#,
         ] {
-            assert_eq!(Assembler::default().text(forged), Err(PacketError::Payload));
+            assert_eq!(Assembler::default().text(forged, &LIMITS), Err(PacketError::Payload));
         }
     }
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::ATTACHMENTS_MAX;
-use crate::publish::one_line;
+use crate::publish::into_one_line;
 
 /// What comes with an event or an acknowledgement: JSON values, and the attachments their placeholders name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -42,22 +42,24 @@ impl Args {
     }
 }
 
-/// What the log keeps of an event's arguments: bytes alone as bytes, one value as itself, anything else under `$args`.
+/// What the log keeps of an event's arguments: bytes alone as bytes, one value as itself, anything else under
+/// `$args`.
+///
+/// Cost: nothing is copied where there is one value and no attachment.
 #[must_use]
-pub fn publication_payload(args: &Args) -> Payload {
-    if let ([value], [bytes]) = (args.values.as_slice(), args.attachments.as_slice())
+pub fn publication_payload(args: Args) -> Payload {
+    let Args { mut values, attachments } = args;
+    if let ([value], [bytes]) = (values.as_slice(), attachments.as_slice())
         && placeholder(value).is_some_and(|(length, _)| length == value.len())
     {
         return Payload::Binary(bytes.clone());
     }
-    let text = match args.values.as_slice() {
-        [value] => value.clone(),
-        values => format!("{{\"$args\":[{}]}}", values.join(",")),
+    let text = match values.len() {
+        1 => values.swap_remove(0),
+        _ => format!("{{\"$args\":[{}]}}", values.join(",")),
     };
-    if args.attachments.is_empty() {
-        return Payload::Json(one_line(&text));
-    }
-    Payload::Json(one_line(&mark(&text, &args.attachments)))
+    let text = if attachments.is_empty() { text } else { mark(&text, &attachments) };
+    Payload::Json(into_one_line(text))
 }
 
 /// Puts marked bytes where placeholders name them.
@@ -116,8 +118,8 @@ fn extract(text: Bytes) -> (Bytes, Vec<Bytes>) {
     (replaced.into(), attachments)
 }
 
-/// Whether every placeholder in these texts names an attachment of its own among `count`. One that several name would be copied for each
-/// of them, so that a few bytes of text become megabytes.
+/// Whether every placeholder in these texts names an attachment of its own among `count`. One that several
+/// name would be copied for each of them, so that a few bytes of text become megabytes.
 pub(super) fn placeholders_fit(texts: &[&str], count: usize) -> bool {
     let mut named = [false; ATTACHMENTS_MAX];
     let mut fit = true;
@@ -140,7 +142,8 @@ fn each_placeholder(text: &str, mut visit: impl FnMut(usize)) {
     });
 }
 
-/// Copies a JSON text; wherever an object begins, `replace` may give the length of what is to go and what comes instead.
+/// Copies a JSON text; wherever an object begins, `replace` may give the length of what is to go and what
+/// comes instead.
 fn replace_objects(text: &str, mut replace: impl FnMut(&str) -> Option<(usize, String)>) -> String {
     let bytes = text.as_bytes();
     let mut out = String::with_capacity(text.len());
@@ -252,7 +255,7 @@ mod tests {
         }
     }
 
-    fn there_and_back(args: &Args) -> (String, String, usize) {
+    fn there_and_back(args: Args) -> (String, String, usize) {
         let payload = publication_payload(args);
         let (text, attachments) = arguments(&payload);
         let stored = String::from_utf8_lossy(payload.as_bytes()).into_owned();
@@ -262,7 +265,7 @@ mod tests {
     #[test]
     fn arguments_go_through_the_log_and_come_back() {
         let check = |args: Args, stored: &str, joined: &str, attachments| {
-            assert_eq!(there_and_back(&args), (stored.to_owned(), joined.to_owned(), attachments));
+            assert_eq!(there_and_back(args), (stored.to_owned(), joined.to_owned(), attachments));
         };
         check(args(&["{\"a\":1}"], &[]), "{\"a\":1}", "{\"a\":1}", 0);
         check(args(&[], &[]), "{\"$args\":[]}", "", 0);

@@ -14,7 +14,7 @@ mod packet;
 #[cfg(test)]
 mod tests;
 
-pub use assemble::{Assembler, AssemblerLimits, Incoming};
+pub use assemble::{Assembler, AssemblerLimits, Incoming, NamespaceName};
 pub use auth::{ConnectAuth, recovery_name};
 pub use encode::{Ack, Emit, Word, frames, payload, reframe};
 pub use event::{Voice, event_frames};
@@ -23,5 +23,7 @@ pub use packet::PacketError;
 
 /// The namespace every client can name without naming it.
 pub const DEFAULT_NAMESPACE: &str = "/";
+/// The event by which a client publishes.
+pub const PUBLISH: &str = "publish";
 /// The most attachments of one packet.
 pub const ATTACHMENTS_MAX: usize = 10;

@@ -5,13 +5,20 @@
 //!                    only types 5, 6    unless it is "/"   maybe    by type
 //! ```
 //!
-//! Knows: the form, and which JSON goes with which type. Does not know: what went before, which namespaces there are.
+//! Knows: the form, and which JSON goes with which type. Does not know: what went before, which namespaces
+//! there are.
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
+use anywire_log::Batch;
+use smallvec::SmallVec;
 
-use super::{ATTACHMENTS_MAX, DEFAULT_NAMESPACE};
+use super::{ATTACHMENTS_MAX, DEFAULT_NAMESPACE, PUBLISH};
+use crate::{
+    Refusal,
+    publish::{KeyedDraft, PublishLimits},
+    scan::{Scan, ScanError, string},
+};
 
 /// How deep the JSON of a packet may be nested.
 const NESTING_MAX: usize = 64;
@@ -49,13 +56,21 @@ pub enum PacketError {
     TooLarge,
 }
 
+/// Arguments as they stand in a text; of one or two on the stack.
+pub(super) type Values<'a> = SmallVec<[&'a str; 2]>;
+
 /// What a packet is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Body<'a> {
     Connect(Option<&'a str>),
     Disconnect,
-    Event { name: Cow<'a, str>, args: Vec<&'a str> },
-    Ack(Vec<&'a str>),
+    Event {
+        name: Cow<'a, str>,
+        args: Values<'a>,
+    },
+    /// The event by which a client publishes, with one object and no attachments.
+    Publish(Result<Batch, Refusal>),
+    Ack(Values<'a>),
 }
 
 /// A packet's text.
@@ -68,7 +83,7 @@ pub(super) struct Packet<'a> {
 }
 
 /// Takes a packet's text apart.
-pub(super) fn parse(text: &str) -> Result<Packet<'_>, PacketError> {
+pub(super) fn parse<'a>(text: &'a str, limits: &PublishLimits) -> Result<Packet<'a>, PacketError> {
     let kind = *text.as_bytes().first().ok_or(PacketError::Type)?;
     let rest = if kind.is_ascii_digit() { &text[1..] } else { return Err(PacketError::Type) };
     let (attachments, rest) = if matches!(kind, b'5' | b'6') { attachments(rest)? } else { (0, rest) };
@@ -82,11 +97,11 @@ pub(super) fn parse(text: &str) -> Result<Packet<'_>, PacketError> {
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     let (id, json) = rest.split_at(digits);
     let ack = if id.is_empty() { None } else { Some(id.parse().map_err(|_| PacketError::Payload)?) };
-    check_nesting(json)?;
     let body = match kind {
         b'0' if ack.is_none() => Body::Connect(object(json)?),
         b'1' if rest.is_empty() => Body::Disconnect,
-        b'2' | b'5' => event(json)?,
+        b'2' => event(json, Some(limits))?,
+        b'5' => event(json, None)?,
         b'3' | b'6' if ack.is_some() => Body::Ack(array(json)?),
         b'0'..=b'6' => return Err(PacketError::Payload),
         _ => return Err(PacketError::Type),
@@ -105,54 +120,69 @@ fn object(json: &str) -> Result<Option<&str>, PacketError> {
     if json.is_empty() {
         return Ok(None);
     }
-    let raw: &RawValue = serde_json::from_str(json).map_err(|_| PacketError::Payload)?;
-    if raw.get().starts_with('{') { Ok(Some(raw.get())) } else { Err(PacketError::Payload) }
+    let mut scan = Scan::new(json, NESTING_MAX);
+    let value = scan.value()?;
+    scan.end()?;
+    if value.starts_with('{') { Ok(Some(value)) } else { Err(PacketError::Payload) }
 }
 
-fn array(json: &str) -> Result<Vec<&str>, PacketError> {
-    let values: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| PacketError::Payload)?;
-    if values.len() > ARGUMENTS_MAX {
-        return Err(PacketError::Payload);
-    }
-    Ok(values.into_iter().map(RawValue::get).collect())
+fn array(json: &str) -> Result<Values<'_>, PacketError> {
+    let mut values = Values::new();
+    let mut scan = Scan::new(json, NESTING_MAX);
+    scan.elements(|scan| push(&mut values, scan.value()?))?;
+    scan.end()?;
+    Ok(values)
 }
 
-fn event(json: &str) -> Result<Body<'_>, PacketError> {
-    let mut args = array(json)?;
-    if args.is_empty() {
-        return Err(PacketError::Payload);
+fn push<'a>(values: &mut Values<'a>, value: &'a str) -> Result<(), ScanError> {
+    if values.len() == ARGUMENTS_MAX {
+        return Err(ScanError::Syntax);
     }
-    let first = args.remove(0);
-    // Old clients may emit a number as the event's name.
-    let name: Cow<'_, str> = match first.as_bytes()[0] {
-        b'"' => serde_json::from_str(first).map_err(|_| PacketError::Payload)?,
-        b'0'..=b'9' => Cow::Borrowed(first),
-        _ => return Err(PacketError::Payload),
-    };
-    if RESERVED.contains(&&*name) {
-        return Err(PacketError::Payload);
-    }
-    Ok(Body::Event { name, args })
-}
-
-/// Refuses what would make somebody's recursive parser overflow. Cost: one pass over the text.
-fn check_nesting(json: &str) -> Result<(), PacketError> {
-    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
-    for byte in json.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            _ if in_string => {}
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > NESTING_MAX {
-            return Err(PacketError::Nesting);
-        }
-    }
+    values.push(value);
     Ok(())
+}
+
+/// Reads an event's name and arguments; with limits, a publication too.
+fn event<'a>(json: &'a str, limits: Option<&PublishLimits>) -> Result<Body<'a>, PacketError> {
+    let (mut name, mut args, mut publication) = (None, Values::new(), None);
+    let mut scan = Scan::new(json, NESTING_MAX);
+    scan.elements(|scan| {
+        let Some(name) = &name else {
+            name = Some(event_name(scan.value()?)?);
+            return Ok(());
+        };
+        match limits {
+            Some(limits) if name == PUBLISH && args.is_empty() && scan.peek() == Some(b'{') => {
+                let (draft, value) = scan.value_with(|scan| KeyedDraft::read(scan, limits))?;
+                publication = Some((draft, limits));
+                push(&mut args, value)
+            }
+            _ => push(&mut args, scan.value()?),
+        }
+    })?;
+    scan.end()?;
+    match publication {
+        Some((draft, limits)) if args.len() == 1 => Ok(Body::Publish(draft.batch(limits))),
+        _ => Ok(Body::Event { name: name.ok_or(PacketError::Payload)?, args }),
+    }
+}
+
+fn event_name(value: &str) -> Result<Cow<'_, str>, ScanError> {
+    // Old clients may emit a number as the event's name.
+    let name = match value.as_bytes().first() {
+        Some(b'0'..=b'9') => Cow::Borrowed(value),
+        _ => string(value).ok_or(ScanError::Syntax)?,
+    };
+    if RESERVED.contains(&&*name) { Err(ScanError::Syntax) } else { Ok(name) }
+}
+
+impl From<ScanError> for PacketError {
+    fn from(error: ScanError) -> Self {
+        match error {
+            ScanError::Syntax => Self::Payload,
+            ScanError::Nesting => Self::Nesting,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -163,13 +193,21 @@ mod tests {
         Packet { namespace, ack, attachments, body }
     }
 
+    const LIMITS: PublishLimits = PublishLimits { message_bytes_max: 100, batch_events_max: 3 };
+
+    fn parse(text: &str) -> Result<Packet<'_>, PacketError> {
+        super::parse(text, &LIMITS)
+    }
+
     fn event<'a>(name: &'a str, args: &[&'a str]) -> Body<'a> {
-        Body::Event { name: Cow::Borrowed(name), args: args.to_vec() }
+        Body::Event { name: Cow::Borrowed(name), args: args.into() }
     }
 
     #[test]
     fn packets_are_read() {
-        let check = |text: &str, expected: Packet<'_>| assert_eq!(parse(text), Ok(expected), "{text}");
+        fn check<'a>(text: &'a str, expected: Packet<'a>) {
+            assert_eq!(parse(text), Ok(expected), "{text}");
+        }
         check("0", packet("/", None, 0, Body::Connect(None)));
         check(r#"0{"token":"1"}"#, packet("/", None, 0, Body::Connect(Some(r#"{"token":"1"}"#))));
         check("0/admin,", packet("/admin", None, 0, Body::Connect(None)));
@@ -179,7 +217,7 @@ mod tests {
         check(r#"2["x",1,{"a":[]}]"#, packet("/", None, 0, event("x", &["1", r#"{"a":[]}"#])));
         check(r#"2/a,12["x"]"#, packet("/a", Some(12), 0, event("x", &[])));
         check(r#"2[7,"y"]"#, packet("/", None, 0, event("7", &[r#""y""#])));
-        check("3/a,0[]", packet("/a", Some(0), 0, Body::Ack(vec![])));
+        check("3/a,0[]", packet("/a", Some(0), 0, Body::Ack([].into_iter().collect())));
         let placeholder = r#"{"_placeholder":true,"num":0}"#;
         check(
             r#"51-/a,3["x",{"_placeholder":true,"num":0}]"#,
@@ -187,7 +225,7 @@ mod tests {
         );
         check(
             r#"61-3[{"_placeholder":true,"num":0}]"#,
-            packet("/", Some(3), 1, Body::Ack(vec![placeholder])),
+            packet("/", Some(3), 1, Body::Ack([placeholder].into_iter().collect())),
         );
     }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     engineio::{Packet, packet},
+    publish::PublishLimits,
     websocket::{Limits, Opcode, Received, Receiver, frame_header},
 };
 
@@ -81,15 +82,16 @@ fn masked(opcode: Opcode, message: &[u8]) -> Vec<u8> {
 
 /// What a server's side makes of bytes that come in these pieces.
 fn hear(bytes: &[u8], cuts: &[usize]) -> Vec<Incoming> {
-    let limits = AssemblerLimits { bytes_max: 1 << 20 };
+    let publish = PublishLimits { message_bytes_max: 1 << 20, batch_events_max: 10 };
+    let limits = AssemblerLimits { bytes_max: 1 << 20, publish };
     let (mut receiver, mut assembler, mut heard) = (Receiver::new(), Assembler::default(), Vec::new());
     let mut take = |received: Received<'_>| {
         let incoming = match received {
             Received::Text(text) => match packet(text) {
-                Ok(Packet::Message(text)) => assembler.text(text),
+                Ok(Packet::Message(text)) => assembler.text(text, &limits),
                 other => panic!("{other:?}"),
             },
-            Received::Binary(bytes) => assembler.binary(bytes, limits),
+            Received::Binary(bytes) => assembler.binary(bytes, &limits),
             other => panic!("{other:?}"),
         };
         heard.extend(incoming.expect("a sound packet"));
@@ -154,7 +156,7 @@ proptest! {
         let publication = Publication {
             channel: Channel::new("a").expect("a name"),
             name: EventName::new(name).expect("a name"),
-            payload: publication_payload(heard_args),
+            payload: publication_payload(heard_args.clone()),
         };
         let event = Event::new(Offset::new(1), Timestamp::from_millis(0), publication);
         let (came, came_attachments) = listen(event_frames(&event));

@@ -16,7 +16,7 @@ use std::{
 
 use axum::Router;
 use bytes::{Buf, Bytes};
-use http::Request;
+use http::{Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -29,7 +29,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use crate::{Gateway, MAIN_LISTENER, direct, tls::Tls};
+use crate::{Gateway, MAIN_LISTENER, direct, http1::reply::whole, tls::Tls};
 
 /// How long a TLS handshake, or a request head for the HTTP library, may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -126,7 +126,8 @@ impl Gateway {
                 tracing::warn!(%address, %refusal, "a connection was refused");
                 // Without waiting: who is refused costs nothing more. Inside TLS there would be a handshake to wait for.
                 if tls.is_none() {
-                    let _gone = stream.try_write(&direct::refusal_answer(&refusal, ""));
+                    let recipient = self.recipient(None).last();
+                    let _gone = stream.try_write(&whole(&refusal.into(), recipient));
                 }
                 return;
             }
@@ -218,7 +219,7 @@ where
         request.extensions_mut().insert(Arrival(arrival(&first, &counting)));
         request.map(axum::body::Body::new)
     };
-    let service = TowerToHyperService::new(app.map_request(with_address));
+    let service = TowerToHyperService::new(app.map_request(with_address).map_response(without_length));
     let io = TokioIo::new(stream);
     let closing = gateway.closing.cancelled();
     tokio::pin!(closing);
@@ -254,6 +255,15 @@ where
     if let Err(error) = served {
         tracing::debug!(%address, %error, "a connection broke off");
     }
+}
+
+/// Takes the length from answers that have no body: the router gives them one (RFC 9110, section 8.6).
+fn without_length(mut response: http::Response<axum::body::Body>) -> http::Response<axum::body::Body> {
+    let status = response.status();
+    if status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    response
 }
 
 /// The plain socket under an upgraded connection, with what was read from it already; the connection itself where there is none.

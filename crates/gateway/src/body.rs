@@ -7,7 +7,7 @@ use std::{io, time::Duration};
 use bytes::BytesMut;
 use tokio::net::TcpStream;
 
-use crate::drive::{Flow, read_ready};
+use crate::http1::socket::{Flow, read_ready};
 
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(60);

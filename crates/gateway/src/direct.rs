@@ -3,24 +3,17 @@
 //! Knows: which requests are hot, and the heads of their answers. Does not know: everything else, which goes to the HTTP library with the bytes
 //! already read.
 
-use std::{
-    io,
-    net::IpAddr,
-    pin::Pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::{io, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 use anywire_log::Channel;
 use anywire_protocol::{
     Code, Refusal,
     head::{self, Head, Request},
-    poll::none_match_names,
     sse,
     websocket::{Accepted, SUBPROTOCOL, accept},
 };
-use bytes::{Buf, Bytes, BytesMut};
-use smallvec::smallvec;
+use bytes::{Buf, BytesMut};
+use smallvec::{SmallVec, smallvec};
 use tokio::{net::TcpStream, time::Sleep};
 
 use crate::{
@@ -28,12 +21,18 @@ use crate::{
     accept::Place,
     auth::{Credentials, Principal},
     clients::Polled,
-    drive::{Flow, Input, drive, read_ready, say_last_words, write_all},
-    fanout::{Mode, Outcome, PollTerms, Reader, SocketSink, Wire, answer_head, no_content},
+    drive::{Input, drive, say_last_words},
+    fanout::{Mode, Outcome, PollTerms, Reader, SocketSink, Wire},
     gateway::{Admitted, OpenReader, StreamRequest},
+    http1::{
+        reply::{send, whole},
+        socket::{Flow, read_ready, write_all},
+        waiting::watch_socket,
+    },
     metrics::Transport,
     polling::Poll,
     publishing::Posting,
+    reply::Reply,
     socketio, websocket,
 };
 
@@ -54,12 +53,20 @@ enum Route {
     WebSocket(Accepted, Box<Admitted>),
     Sse(Box<Admitted>),
     Poll(Box<Admitted>, Option<Box<str>>),
-    /// With the bytes of body that follow.
-    SocketIo(Box<socketio::Asked>, Option<String>, usize),
+    /// With the origin of the page that may read the answer, and the bytes of body that follow.
+    SocketIo(Box<socketio::Asked>, Option<Box<str>>, usize),
     Publish(Box<Posting>),
-    /// With the origin of the page that may read why.
-    Refused(Refusal, Option<String>),
+    Refused(Box<Refused>),
     Library,
+}
+
+/// A request that is refused by its head.
+struct Refused {
+    reply: Reply,
+    /// Of the page that may read why.
+    origin: Option<Box<str>>,
+    /// The client wants the connection to end.
+    closes: bool,
 }
 
 /// Serves a connection until it ends, or until it asks for something that the HTTP library serves: then the bytes read so far are
@@ -92,29 +99,24 @@ async fn serve_requests(
         };
         match route {
             Route::Library => return After::Library(bytes),
-            Route::Refused(refusal, origin) => {
-                gateway.metrics.refusals.fetch_add(1, Relaxed);
-                let answer = refusal_answer(&refusal, &cors_headers(origin.as_deref()));
-                let _gone = Box::pin(write_all(stream, &answer)).await;
-                return After::Close;
+            Route::Refused(refused) => {
+                let recipient = gateway.recipient(refused.origin.as_deref());
+                let recipient = if refused.closes { recipient.last() } else { recipient };
+                if !Box::pin(send(stream, &gateway.metrics, &refused.reply, recipient)).await {
+                    return After::Close;
+                }
             }
             Route::WebSocket(accepted, admitted) => {
-                if Box::pin(write_all(stream, &accepted.response())).await.is_ok() {
+                let reply = Reply::switching(&accepted);
+                if Box::pin(write_all(stream, &whole(&reply, gateway.recipient(None)))).await.is_ok() {
                     let (gateway, stream) = (Arc::clone(gateway), Arc::clone(stream));
                     Box::pin(websocket::serve_direct(gateway, stream, admitted, address)).await;
                 }
                 return After::Close;
             }
             Route::SocketIo(asked, origin, body_bytes) => {
-                let serve = socketio::serve_direct(
-                    gateway,
-                    stream,
-                    *asked,
-                    origin.as_deref(),
-                    address,
-                    &mut bytes,
-                    body_bytes,
-                );
+                let serve =
+                    socketio::serve_direct(gateway, stream, *asked, origin, address, &mut bytes, body_bytes);
                 if !serve.await {
                     return After::Close;
                 }
@@ -130,7 +132,7 @@ async fn serve_requests(
             }
             Route::Poll(admitted, known_tags) => {
                 let poll = PollRequest { gateway, stream, address, admitted, known_tags };
-                if Box::pin(poll.serve(poller, &mut bytes)).await.is_err() {
+                if !Box::pin(poll.serve(poller, &mut bytes)).await {
                     return After::Close;
                 }
             }
@@ -208,8 +210,8 @@ fn route(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route 
         _ => route_poll(gateway, request, &stream),
     };
     routed.unwrap_or_else(|refusal| {
-        let origin = gateway.gate.check_place(&stream.credentials).ok().flatten();
-        Route::Refused(refusal, origin.map(str::to_owned))
+        let origin = gateway.gate.check_place(&stream.credentials).ok().flatten().map(Into::into);
+        Route::Refused(Box::new(Refused { reply: refusal.into(), origin, closes }))
     })
 }
 
@@ -242,7 +244,7 @@ fn route_socketio(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) 
     let headers = request.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
     let asked = gateway.ask_socketio(&asking, headers);
     let origin = gateway.gate.check_place(&asking.credentials).ok().flatten();
-    Route::SocketIo(Box::new(asked), origin.map(str::to_owned), request.body_bytes.unwrap_or(0))
+    Route::SocketIo(Box::new(asked), origin.map(Into::into), request.body_bytes.unwrap_or(0))
 }
 
 fn route_websocket(
@@ -266,12 +268,15 @@ fn route_poll(
 ) -> Result<Route, Refusal> {
     let admitted = gateway.admit(stream)?;
     admitted.query.require_channels()?;
-    let tags = request.header("if-none-match").map(Into::into);
-    Ok(Route::Poll(Box::new(admitted), tags))
+    let tags = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("if-none-match"));
+    let tags: SmallVec<[&str; 1]> = tags.map(|(_, value)| *value).collect();
+    let known = (!tags.is_empty()).then(|| tags.join(", ").into());
+    Ok(Route::Poll(Box::new(admitted), known))
 }
 
 impl Gateway {
     pub(crate) fn admit_websocket(&self, request: &StreamRequest<'_>) -> Result<Admitted, Refusal> {
+        self.gate.check_place(&request.credentials)?;
         if self.lab.blocks_websocket() {
             let message = "the network lab blocks WebSocket; use SSE, or lift the block";
             return Err(Refusal::new(Code::TransportBlocked, message));
@@ -357,12 +362,8 @@ async fn serve_sse(
     admitted: Box<Admitted>,
     address: IpAddr,
 ) {
-    let head = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache, no-transform\r\n\
-         X-Accel-Buffering: no\r\nVary: Origin\r\nConnection: close\r\n{}\r\n",
-        cors_headers(admitted.origin.as_deref())
-    );
-    if write_all(stream, head.as_bytes()).await.is_err() {
+    let recipient = gateway.recipient(admitted.origin.as_deref()).last();
+    if write_all(stream, &whole(&Reply::stream(), recipient)).await.is_err() {
         return;
     }
     let reader = gateway.open_reader(Transport::Sse, &admitted, address, Wire::Direct(Arc::clone(stream)));
@@ -383,54 +384,33 @@ struct PollRequest<'a> {
 }
 
 impl PollRequest<'_> {
-    async fn serve(&self, poller: &mut Option<OpenReader>, bytes: &mut BytesMut) -> io::Result<()> {
+    /// Answers it; whether the connection goes on.
+    async fn serve(&self, poller: &mut Option<OpenReader>, bytes: &mut BytesMut) -> bool {
         let query = &self.admitted.query;
         let log = &self.gateway.log;
         let mut poll = Poll::begin(log, &query.channels, query.after.unwrap_or_default(), query.limit);
-        if self.answer_now(&mut poll).await? {
-            return Ok(());
-        }
-        if query.wait_s > 0 {
-            return self.wait(poll, poller, bytes).await;
-        }
-        let cursor = poll.idle_cursor(log);
-        self.note(cursor.offset, 0, false);
-        let headers = cors_headers(self.admitted.origin.as_deref());
-        match query.after {
-            None => self.write_answer(&poll.beginning(log)).await,
-            Some(_) if self.known_tags.as_deref().is_some_and(|tags| none_match_names(tags, cursor)) => {
-                write_all(self.stream, &not_modified(&headers, cursor)).await
+        let reply = match self.read(&mut poll).await {
+            Ok(None) if query.wait_s > 0 => return self.wait(poll, poller, bytes).await.is_ok(),
+            Ok(None) => {
+                self.note(poll.idle_cursor(log).offset, 0, false);
+                poll.reply_idle(log, &self.admitted, self.known_tags.as_deref())
             }
-            Some(_) => write_all(self.stream, &no_content(&headers, cursor)).await,
-        }
-    }
-
-    /// Answers if there is anything.
-    async fn answer_now(&self, poll: &mut Poll) -> io::Result<bool> {
-        let read = poll.read(&self.gateway.log).await;
-        let answer = match read {
-            Ok(Some(answer)) => answer,
-            Ok(None) => return Ok(false),
-            Err(error) => {
-                let refusal = Refusal::new(Code::StorageFailed, error.to_string()).retry_after_ms(1000);
-                return Err(self.refuse(&refusal).await);
-            }
+            Ok(Some(reply)) => reply,
+            Err(refusal) => refusal.into(),
         };
+        self.send(&reply).await
+    }
+
+    /// The answer, if there is anything.
+    async fn read(&self, poll: &mut Poll) -> Result<Option<Reply>, Refusal> {
+        let Some(answer) = poll.read(&self.gateway.log).await? else { return Ok(None) };
         self.note(answer.cursor.offset, poll.delivered(), poll.told_gap());
-        self.write_answer(&answer).await?;
-        Ok(true)
+        Ok(Some(Reply::events(answer, self.admitted.credentials)))
     }
 
-    /// Answers with a refusal, after which the connection ends.
-    async fn refuse(&self, refusal: &Refusal) -> io::Error {
-        let answer = refusal_answer(refusal, &cors_headers(self.admitted.origin.as_deref()));
-        write_all(self.stream, &answer).await.err().unwrap_or_else(|| io::ErrorKind::ConnectionAborted.into())
-    }
-
-    async fn write_answer(&self, answer: &anywire_protocol::poll::Answer) -> io::Result<()> {
-        let headers = cors_headers(self.admitted.origin.as_deref());
-        let head = answer_head(answer, &headers, self.admitted.credentials);
-        write_all(self.stream, &[head, answer.body.clone()].concat()).await
+    async fn send(&self, reply: &Reply) -> bool {
+        let recipient = self.gateway.recipient(self.admitted.origin.as_deref());
+        send(self.stream, &self.gateway.metrics, reply, recipient).await
     }
 
     fn note(&self, offset: anywire_log::Offset, events: usize, gap: bool) {
@@ -456,7 +436,7 @@ impl PollRequest<'_> {
         let reader = self.poller(poller);
         let now_ms = self.gateway.delivery.now_ms();
         let terms = PollTerms {
-            headers: cors_headers(self.admitted.origin.as_deref()).into(),
+            origin: self.admitted.origin.as_deref().map(Into::into),
             credentials: self.admitted.credentials,
             limit: poll.limit(),
             caching: poll.caching(),
@@ -464,25 +444,22 @@ impl PollRequest<'_> {
             cursor: poll.idle_cursor(&self.gateway.log),
         };
         reader.wake_on_answer(false);
-        if !reader.begin_poll(poll.subscription, terms) {
-            return Err(self.refuse(&self.gateway.shutting_down()).await);
-        }
+        self.begin(&reader, poll, terms).await?;
         loop {
             match reader.drain(&self.gateway.delivery, &mut SocketSink(self.stream), None) {
-                Outcome::Live => {}
                 Outcome::Answered => return Ok(()),
                 Outcome::Full => self.stream.writable().await?,
-                Outcome::More => {}
+                Outcome::Live | Outcome::More => {}
                 Outcome::Behind(_) => match reader.take_poll() {
                     None => return Ok(()),
                     Some((subscription, terms)) => {
                         let mut poll = Poll::resume(subscription, terms.limit, terms.caching, terms.cursor);
-                        if self.answer_now(&mut poll).await? {
-                            return Ok(());
+                        if let Some(reply) =
+                            self.read(&mut poll).await.unwrap_or_else(|error| Some(error.into()))
+                        {
+                            return self.send_or_end(&reply).await;
                         }
-                        if !reader.begin_poll(poll.subscription, terms) {
-                            return Err(self.refuse(&self.gateway.shutting_down()).await);
-                        }
+                        self.begin(&reader, poll, terms).await?;
                     }
                 },
                 Outcome::Broken => {
@@ -499,6 +476,18 @@ impl PollRequest<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Leaves the poll to the fan-out, unless its connection has ended.
+    async fn begin(&self, reader: &Reader, poll: Poll, terms: PollTerms) -> io::Result<()> {
+        match reader.begin_poll(poll.subscription, terms) {
+            true => Ok(()),
+            false => self.send_or_end(&self.gateway.shutting_down().into()).await,
+        }
+    }
+
+    async fn send_or_end(&self, reply: &Reply) -> io::Result<()> {
+        if self.send(reply).await { Ok(()) } else { Err(io::ErrorKind::ConnectionAborted.into()) }
     }
 
     /// The connection's reader, watching the request's channels.
@@ -520,73 +509,4 @@ impl PollRequest<'_> {
         self.gateway.watch(reader, &missing);
         Arc::clone(&**reader)
     }
-}
-
-/// Sleeps while a poll waits: until its reader is woken (then true is returned), the client sends its next request, or the connection ends.
-pub(crate) async fn watch_socket(
-    stream: &TcpStream,
-    bytes: &mut BytesMut,
-    reader: &Reader,
-    waits: impl Fn() -> bool,
-) -> io::Result<bool> {
-    if !bytes.is_empty() {
-        // The next request is already here: wake for the answer, and read no more until then.
-        reader.wake_on_answer(true);
-        let sleeps = waits();
-        if sleeps {
-            reader.woken().await;
-        }
-        return Ok(sleeps);
-    }
-    tokio::select! {
-        ready = stream.readable() => ready?,
-        () = reader.woken() => return Ok(true),
-    }
-    let take = |fresh: &mut [u8]| {
-        bytes.extend_from_slice(fresh);
-        Flow::Go
-    };
-    if waits() && read_ready(stream, take) == Some(Flow::End) {
-        return Err(io::ErrorKind::ConnectionReset.into());
-    }
-    Ok(false)
-}
-
-/// The CORS headers of an answer that the gateway writes itself, each with its line end.
-pub(crate) fn cors_headers(origin: Option<&str>) -> String {
-    origin.map_or_else(String::new, |origin| {
-        format!(
-            "Access-Control-Allow-Origin: {origin}\r\nAccess-Control-Allow-Credentials: true\r\n\
-             Access-Control-Expose-Headers: Anywire-Cursor, ETag, Retry-After\r\n"
-        )
-    })
-}
-
-fn not_modified(headers: &str, cursor: anywire_log::Cursor) -> Bytes {
-    format!(
-        "HTTP/1.1 304 Not Modified\r\nAnywire-Cursor: {cursor}\r\nETag: \"{cursor}\"\r\nCache-Control: no-store\r\n\
-         Vary: Origin, Authorization\r\n{headers}\r\n"
-    )
-    .into()
-}
-
-/// A refusal as a whole answer, after which the connection ends. `headers` are further ones, each with its line end.
-pub(crate) fn refusal_answer(refusal: &Refusal, headers: &str) -> Bytes {
-    refusal_kept(refusal, &format!("Connection: close\r\n{headers}"))
-}
-
-/// The same where the connection goes on.
-pub(crate) fn refusal_kept(refusal: &Refusal, headers: &str) -> Bytes {
-    let status = http::StatusCode::from_u16(refusal.code.http_status()).unwrap_or_default();
-    let body = refusal.body();
-    let retry =
-        refusal.retry_ms.map_or(String::new(), |ms| format!("Retry-After: {}\r\n", ms.div_ceil(1000)));
-    format!(
-        "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nVary: Origin\r\n\
-         {headers}{retry}Content-Length: {}\r\n\r\n{body}",
-        status.as_u16(),
-        status.canonical_reason().unwrap_or("Error"),
-        body.len()
-    )
-    .into()
 }

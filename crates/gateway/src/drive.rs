@@ -6,7 +6,7 @@
 //! While a reader is live this task sleeps: events are written by the fan-out. An idle connection costs this future and no buffer;
 //! bytes are read into one buffer a thread.
 
-use std::{cell::RefCell, future::Future, io, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use anywire_log::ReadRequest;
 use tokio::net::TcpStream;
@@ -14,30 +14,16 @@ use tokio::net::TcpStream;
 use crate::{
     Gateway,
     fanout::{Fetched, Mode, Outcome, Reader, SocketSink, UNSENT_BYTES_MAX},
+    http1::socket::{Flow, read_ready, write_all},
     metrics::Transport,
 };
 
-/// How many bytes are read at once.
-const SCRATCH_BYTES: usize = 64 << 10;
 /// How long last words may take to leave.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long the peer may take to end its side afterwards.
 const LINGER: Duration = Duration::from_secs(1);
 /// How long to wait before the engine is asked again after an error.
 const READ_RETRY: Duration = Duration::from_secs(1);
-
-thread_local! {
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
-}
-
-/// Whether the connection goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flow {
-    /// It does.
-    Go,
-    /// It ends, after what is queued has left.
-    End,
-}
 
 /// What a client's bytes mean.
 pub(crate) trait Input: Send {
@@ -53,16 +39,6 @@ pub(crate) trait Input: Send {
     fn timer(&mut self) -> impl Future<Output = Flow> + Send {
         std::future::pending()
     }
-}
-
-/// Reads what is there into the thread's buffer and hands it on; `None` when there was nothing to read after all.
-pub(crate) fn read_ready(stream: &TcpStream, take: impl FnOnce(&mut [u8]) -> Flow) -> Option<Flow> {
-    SCRATCH.with_borrow_mut(|scratch| match stream.try_read(scratch) {
-        Ok(0) => Some(Flow::End),
-        Ok(count) => Some(take(&mut scratch[..count])),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-        Err(_) => Some(Flow::End),
-    })
 }
 
 enum Step {
@@ -226,21 +202,4 @@ async fn discard(stream: &TcpStream) {
             return;
         }
     }
-}
-
-/// Writes all of it, waiting where the socket is full.
-///
-/// # Errors
-/// When the connection is broken.
-pub(crate) async fn write_all(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(rest) {
-            Ok(count) => rest = &rest[count..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }

@@ -22,9 +22,10 @@ use tokio::{
 
 use crate::{
     Gateway, Principal,
-    drive::{Flow, Input, drive},
+    drive::{Input, drive},
     fanout::{Reader, Wire},
     gateway::Admitted,
+    http1::socket::Flow,
     metrics::Transport,
 };
 

@@ -16,10 +16,12 @@ use parking_lot::RwLock;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    admission::cors::{Cors, PageHeaders},
     auth::{AuthError, Credentials, Gate, Principal},
     clients::Pollers,
     config::{GatewayConfig, OutOfBounds},
     fanout::{Delivery, Fanout, Reader, ReaderInfo, Wire},
+    http1::reply::Recipient,
     lab::Lab,
     limits::{Connections, Publishers},
     metrics::{Metrics, Transport},
@@ -91,6 +93,19 @@ impl Gateway {
         config: GatewayConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, GatewayError> {
+        Self::start_for(log, config, clock, &PageHeaders::default())
+    }
+
+    /// The same where applications have routes behind it, whose headers pages may send and read.
+    ///
+    /// # Errors
+    /// [`GatewayError`] names the setting.
+    pub fn start_for(
+        log: Arc<Log>,
+        config: GatewayConfig,
+        clock: Arc<dyn Clock>,
+        headers: &PageHeaders,
+    ) -> Result<Arc<Self>, GatewayError> {
         config.check()?;
         let gate = Gate::new(&config.auth)?;
         let metrics = Arc::new(Metrics::default());
@@ -102,6 +117,7 @@ impl Gateway {
             config.limits.drain_bytes_max,
             u64::from(config.heartbeat_ms),
             SocketIo::times(&config.socketio),
+            Cors::new(headers),
         ));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let shards = if config.shards == 0 { cores } else { config.shards as usize };
@@ -179,13 +195,14 @@ impl Gateway {
         request: &StreamRequest<'_>,
         identify: impl Fn(&Credentials<'_>) -> Result<Principal, Refusal>,
     ) -> Result<Admitted, Refusal> {
+        // First, as for every other route: who may not ask learns nothing else.
+        let origin = self.gate.check_place(&request.credentials)?.map(str::to_owned);
         if self.closing.is_cancelled() {
             return Err(self.shutting_down());
         }
         let query = StreamQuery::parse(request.query, self.config.limits.channels_max)?;
         let query = query.with_last_event_id(request.last_event_id)?;
         let credentials = Credentials { token: query.token.as_deref(), ..request.credentials };
-        let origin = self.gate.check_place(&credentials)?.map(str::to_owned);
         let principal = identify(&credentials)?;
         principal.may_subscribe(&query.channels)?;
         let credentials = credentials.are_given();
@@ -234,6 +251,12 @@ impl Gateway {
         let message =
             format!("more than {rate} events a second (limits.publish_per_second); wait {retry_ms} ms");
         Refusal::new(Code::RateLimited, message).retry_after_ms(retry_ms)
+    }
+
+    /// Who reads an answer on a socket: a page of this origin, if any. While the gateway stops, every answer is a connection's last.
+    pub(crate) fn recipient<'a>(&'a self, origin: Option<&'a str>) -> Recipient<'a> {
+        let recipient = Recipient::new(&self.delivery.cors, origin);
+        if self.closing.is_cancelled() { recipient.last() } else { recipient }
     }
 
     /// A refusal for those who come while the gateway stops.

@@ -14,7 +14,6 @@ use anywire_log::Channel;
 use anywire_protocol::{
     Code, Refusal,
     native::write_presence,
-    poll::none_match_names,
     request::pairs,
     websocket::{Accepted, SUBPROTOCOL, accept},
 };
@@ -35,6 +34,7 @@ use hyper_util::rt::TokioIo;
 use crate::{
     Gateway,
     accept::{CleartextIo, PeerAddress, with_plain_socket},
+    admission::cors::Cors,
     auth::Credentials,
     clients::Polled,
     direct::{token_end, token_over},
@@ -43,7 +43,9 @@ use crate::{
     gateway::{Admitted, OpenReader, StreamRequest, UNKNOWN_ADDRESS},
     metrics::Transport,
     polling::Poll,
-    socketio, websocket,
+    reply::{Content, Reply},
+    socketio::{self, forbidden},
+    websocket,
 };
 
 impl Gateway {
@@ -90,20 +92,41 @@ impl From<Refusal> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let status =
-            StatusCode::from_u16(self.0.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-        let mut response = (status, headers, self.0.body()).into_response();
-        if let Some(retry_ms) = self.0.retry_ms {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_ms.div_ceil(1000)));
+        Reply::from(self.0).into_response()
+    }
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let body = match self.content {
+            Content::Whole(body) => Body::from(body),
+            Content::None | Content::Stream => Body::empty(),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        for (name, value) in &self.headers {
+            set(response.headers_mut(), name, &value.to_string());
+        }
+        if self.personal {
+            response.headers_mut().insert(header::VARY, HeaderValue::from_static("Authorization"));
         }
         response
     }
 }
 
+/// Sets a header; what is no value of one is left out.
+fn set(headers: &mut HeaderMap, name: &str, value: &str) {
+    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+        headers.insert(name, value);
+    }
+}
+
 /// What a request says about who sends it.
 pub(crate) fn credentials(request: &Request) -> Credentials<'_> {
-    let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    // As on a socket: any text.
+    let text = |name: HeaderName| {
+        request.headers().get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
+    };
     Credentials {
         host: text(header::HOST).or_else(|| request.uri().authority().map(http::uri::Authority::as_str)),
         origin: text(header::ORIGIN),
@@ -123,44 +146,41 @@ fn known_address(request: &Request) -> Option<IpAddr> {
     ours.or_else(|| extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical()))
 }
 
-/// Headers a page may send and read across origins: ours, and those of resumable uploads.
-const CORS_ALLOW_HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, If-None-Match, \
-    Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset, Upload-Checksum, X-HTTP-Method-Override, X-Requested-With";
-const CORS_EXPOSE_HEADERS: &str = "Anywire-Cursor, Anywire-Session, ETag, Retry-After, Location, Tus-Resumable, \
-    Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Expires";
-
 async fn check_place(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
     let placed = gateway.gate.check_peer(known_address(&request));
     let placed = placed.and_then(|()| gateway.gate.check_place(&credentials(&request)));
-    let origin = match placed {
-        Ok(origin) => origin.and_then(|origin| HeaderValue::from_str(origin).ok()),
-        Err(refusal) => {
-            gateway.metrics.refusals.fetch_add(1, Relaxed);
-            return Refused(refusal).into_response();
-        }
-    };
+    let origin = placed.as_ref().ok().copied().flatten().map(str::to_owned);
     let preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response =
-        if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let mut response = match placed {
+        Err(refusal) if gateway.socketio.owns(request.uri().path()) => {
+            Reply::engine_error(&forbidden(refusal)).into_response()
+        }
+        Err(refusal) => Refused(refusal).into_response(),
+        Ok(_) if preflight => StatusCode::NO_CONTENT.into_response(),
+        Ok(_) => next.run(request).await,
+    };
     if response.status().is_client_error() || response.status().is_server_error() {
         gateway.metrics.refusals.fetch_add(1, Relaxed);
     }
-    let headers = response.headers_mut();
-    headers.append(header::VARY, HeaderValue::from_static("Origin"));
-    if let Some(origin) = origin {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(CORS_EXPOSE_HEADERS));
-        if preflight {
-            let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-            headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
-            headers
-                .insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(CORS_ALLOW_HEADERS));
-            headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-        }
+    if !response.status().is_informational() {
+        let asked = preflight && origin.is_some();
+        for_pages(response.headers_mut(), &gateway.delivery.cors, origin.as_deref(), asked);
     }
     response
+}
+
+/// What caches and pages of other origins have to know of every answer.
+fn for_pages(headers: &mut HeaderMap, cors: &Cors, origin: Option<&str>, preflight: bool) {
+    let others = headers.get_all(header::VARY).iter().filter_map(|value| value.to_str().ok());
+    let vary = std::iter::once("Origin").chain(others).collect::<Vec<_>>().join(", ");
+    set(headers, "vary", &vary);
+    for (name, value) in origin.iter().flat_map(|origin| cors.answer(origin)) {
+        set(headers, name, value);
+    }
+    for (name, value) in preflight.then(|| cors.preflight()).into_iter().flatten() {
+        set(headers, name, value);
+    }
 }
 
 async fn check_backend(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
@@ -182,14 +202,14 @@ async fn method_not_allowed(request: Request) -> Response {
     Refused(Refusal::new(Code::MethodNotAllowed, message)).into_response()
 }
 
-async fn publish(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Refused> {
+async fn publish(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Reply, Refused> {
     let principal = gateway.gate.principal(&credentials(&request))?;
     let address = address(&request);
     let (parts, body) = request.into_parts();
     let body = read_body(&gateway, &parts.headers, body).await?;
-    let key = parts.headers.get("idempotency-key").map(|value| value.to_str().unwrap_or("\u{fffd}"));
-    let out = gateway.publish(&principal, address, key, &body).await?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], out).into_response())
+    let key = parts.headers.get("idempotency-key");
+    let key = key.map(|value| std::str::from_utf8(value.as_bytes()).unwrap_or("\u{fffd}"));
+    Ok(Reply::published(gateway.publish(&principal, address, key, &body).await?))
 }
 
 async fn read_body(gateway: &Gateway, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
@@ -208,7 +228,7 @@ async fn read_body(gateway: &Gateway, headers: &HeaderMap, body: Body) -> Result
     }
 }
 
-async fn presence(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Refused> {
+async fn presence(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Reply, Refused> {
     let admitted = admit(&gateway, &request, Gateway::admit)?;
     let [channel] = admitted.query.channels.as_slice() else {
         let message = "\"channel\" is missing or names several; name one, such as ?channel=news";
@@ -218,8 +238,7 @@ async fn presence(State(gateway): State<Arc<Gateway>>, request: Request) -> Resu
     let mut out = vec![b'{'];
     write_presence(&mut out, channel, cursor, &members);
     out.push(b'}');
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    Ok((headers, out).into_response())
+    Ok(Reply::json(out))
 }
 
 type Admit = fn(&Gateway, &StreamRequest<'_>) -> Result<Admitted, Refusal>;
@@ -236,12 +255,12 @@ fn admit(gateway: &Gateway, request: &Request, admit: Admit) -> Result<Admitted,
     )
 }
 
-async fn poll(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Refused> {
+async fn poll(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Reply, Refused> {
     let admitted = admit(&gateway, &request, Gateway::admit)?;
     admitted.query.require_channels()?;
     let query = &admitted.query;
     let mut poll = Poll::begin(&gateway.log, &query.channels, query.after.unwrap_or_default(), query.limit);
-    let mut answer = poll.read(&gateway.log).await.map_err(unreadable)?;
+    let mut answer = poll.read(&gateway.log).await?;
     if answer.is_none() && query.wait_s > 0 {
         answer = wait(&gateway, &admitted, &mut poll, address(&request)).await?;
     }
@@ -255,34 +274,18 @@ async fn poll(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<R
         gap: poll.told_gap(),
         waits: query.wait_s > 0,
     });
-    if answer.is_none() && query.wait_s == 0 && query.after.is_none() {
-        answer = Some(poll.beginning(&gateway.log));
-    }
-    let text = cursor.to_string();
-    let tag = HeaderValue::from_str(&format!("\"{text}\"")).map_err(|_| internal())?;
-    let place = [
-        (HeaderName::from_static("anywire-cursor"), HeaderValue::from_str(&text).map_err(|_| internal())?),
-        (header::ETAG, tag),
-        (header::VARY, HeaderValue::from_static("Authorization")),
-    ];
-    let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let Some(answer) = answer else {
-        let tags = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-        let same = query.wait_s == 0 && tags.is_some_and(|tags| none_match_names(tags, cursor));
-        let status = if same { StatusCode::NOT_MODIFIED } else { StatusCode::NO_CONTENT };
-        return Ok((status, place, [no_store]).into_response());
-    };
-    let caching = answer.caching.header(admitted.credentials);
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, caching)];
-    Ok((place, headers, answer.body).into_response())
+    let known = known_tags(&request);
+    Ok(match answer {
+        Some(answer) => Reply::events(answer, admitted.credentials),
+        None => poll.reply_idle(&gateway.log, &admitted, known.as_deref()),
+    })
 }
 
-fn unreadable(error: anywire_log::ReadError) -> Refusal {
-    Refusal::new(Code::StorageFailed, error.to_string()).retry_after_ms(1000)
-}
-
-fn internal() -> Refusal {
-    Refusal::new(Code::Internal, "a header could not be made; this is a bug")
+/// `If-None-Match`, all its lines as one.
+fn known_tags(request: &Request) -> Option<String> {
+    let lines = request.headers().get_all(header::IF_NONE_MATCH).iter();
+    let lines: Vec<&str> = lines.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok()).collect();
+    (!lines.is_empty()).then(|| lines.join(", "))
 }
 
 /// Waits for the first event, as long as the client asked.
@@ -298,7 +301,7 @@ async fn wait(
     tokio::pin!(over);
     loop {
         // After the watch: what came between the first read and it.
-        if let Some(answer) = poll.read(&gateway.log).await.map_err(unreadable)? {
+        if let Some(answer) = poll.read(&gateway.log).await? {
             return Ok(Some(answer));
         }
         tokio::select! {
@@ -350,12 +353,7 @@ async fn sse(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Re
         };
         chunk.map(|chunk| (Ok::<_, Infallible>(chunk), (open, sink, over)))
     });
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
-        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-    ];
-    Ok((headers, Body::from_stream(chunks)).into_response())
+    Ok(Reply::stream().into_response().map(|_| Body::from_stream(chunks)))
 }
 
 /// The next bytes of a stream that another library writes; `None` at its end.
@@ -392,7 +390,7 @@ async fn ws(State(gateway): State<Arc<Gateway>>, mut request: Request) -> Result
     let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let accepted = match accept(request.method().as_str(), headers, &[SUBPROTOCOL]) {
         Ok(accepted) => accepted,
-        Err(error) => return Ok(handshake_answer(error)),
+        Err(error) => return Ok(Reply::handshake_error(error).into_response()),
     };
     let admitted = Box::new(admit(&gateway, &request, Gateway::admit_websocket)?);
     let address = address(&request);
@@ -421,23 +419,7 @@ pub(crate) fn switch<Served: Future<Output = ()> + Send>(
             () = lab.next_cut() => {}
         }
     });
-    let headers = [
-        (header::UPGRADE, "websocket"),
-        (header::CONNECTION, "Upgrade"),
-        (header::SEC_WEBSOCKET_ACCEPT, accepted.accept_key.as_str()),
-    ];
-    let subprotocol = accepted.subprotocol.map(|name| [(header::SEC_WEBSOCKET_PROTOCOL, name)]);
-    (StatusCode::SWITCHING_PROTOCOLS, headers, subprotocol, ()).into_response()
-}
-
-fn handshake_answer(error: anywire_protocol::websocket::HandshakeError) -> Response {
-    let refusal = Refusal::new(Code::InvalidRequest, error.to_string());
-    let mut response = Refused(refusal).into_response();
-    *response.status_mut() = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-    if let Some((name, value)) = error.header() {
-        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
-    response
+    Reply::switching(accepted).into_response()
 }
 
 /// Takes the socket back from the HTTP library if it is a plain one, so that the fan-out writes to it directly.

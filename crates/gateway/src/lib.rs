@@ -6,6 +6,7 @@
 //! Knows: connections. Does not know: files, applications, the console.
 
 mod accept;
+mod admission;
 mod auth;
 mod body;
 mod clients;
@@ -17,12 +18,14 @@ mod echo;
 mod fanout;
 mod gateway;
 mod http;
+mod http1;
 mod lab;
 mod limits;
 mod metrics;
 mod polling;
 mod presence;
 mod publishing;
+mod reply;
 mod shutdown;
 mod socketio;
 mod tls;
@@ -32,6 +35,7 @@ mod woken;
 pub use anywire_protocol::socketio::Args as SocketArgs;
 
 pub use accept::{PeerAddress, ServeError};
+pub use admission::cors::PageHeaders;
 pub use auth::{AuthError, Credentials, Gate, Principal};
 pub use clients::Client;
 pub use config::{AuthConfig, GatewayConfig, LimitsConfig, OutOfBounds};

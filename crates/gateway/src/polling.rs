@@ -12,7 +12,13 @@ use std::sync::Arc;
 use anywire_log::{
     Channel, Cursor, Event, Gap, Keep, Log, Offset, Peek, Position, ReadError, ReadLimit, Subscription,
 };
-use anywire_protocol::poll::{Answer, BYTES_MAX, Caching, EVENTS_MAX, answer};
+use anywire_protocol::{
+    Code, Refusal,
+    conditional::none_match,
+    poll::{Answer, BYTES_MAX, Caching, EVENTS_MAX, answer},
+};
+
+use crate::{gateway::Admitted, reply::Reply};
 
 /// One poll under way.
 pub(crate) struct Poll {
@@ -67,7 +73,12 @@ impl Poll {
     }
 
     /// Reads what there is; `None` if there is nothing.
-    pub(crate) async fn read(&mut self, log: &Log) -> Result<Option<Answer>, ReadError> {
+    pub(crate) async fn read(&mut self, log: &Log) -> Result<Option<Answer>, Refusal> {
+        let read = self.read_events(log).await;
+        read.map_err(|error| Refusal::new(Code::StorageFailed, error.to_string()))
+    }
+
+    async fn read_events(&mut self, log: &Log) -> Result<Option<Answer>, ReadError> {
         let mut events: Vec<Arc<Event>> = Vec::new();
         let mut bytes = 0;
         loop {
@@ -124,9 +135,18 @@ impl Poll {
         Some(answer(log.cursor(offset), events, gap.as_ref(), full).at_most(self.caching))
     }
 
-    /// An answer without events: where to begin.
-    pub(crate) fn beginning(&self, log: &Log) -> Answer {
-        answer(self.idle_cursor(log), &[], None, false)
+    /// The answer where nothing has come: where to begin, or that there is nothing new. `known` is `If-None-Match`.
+    pub(crate) fn reply_idle(&self, log: &Log, admitted: &Admitted, known: Option<&str>) -> Reply {
+        let cursor = self.idle_cursor(log);
+        let query = &admitted.query;
+        if query.wait_s > 0 {
+            return Reply::nothing_new(cursor);
+        }
+        match query.after {
+            None => Reply::events(answer(cursor, &[], None, false), admitted.credentials),
+            Some(_) if none_match(known, &format!("\"{cursor}\"")) => Reply::not_modified(cursor),
+            Some(_) => Reply::nothing_new(cursor),
+        }
     }
 }
 

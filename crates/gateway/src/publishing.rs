@@ -2,10 +2,7 @@
 //!
 //! Knows: bodies and their answers. Does not know: who reads what is published.
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::{net::IpAddr, sync::Arc};
 
 use anywire_log::Offset;
 use anywire_protocol::{Code, Refusal, native::write_published, publish::parse_publish};
@@ -16,8 +13,8 @@ use crate::{
     Gateway,
     auth::{Credentials, Principal},
     body::{skip_body, take_body, throw_away_body},
-    direct::{cors_headers, refusal_answer, refusal_kept},
-    drive::write_all,
+    http1::reply::send,
+    reply::Reply,
 };
 
 impl Gateway {
@@ -87,11 +84,10 @@ impl Posting {
         address: IpAddr,
         bytes: &mut BytesMut,
     ) -> bool {
-        let headers = cors_headers(self.origin.as_deref());
+        let recipient = gateway.recipient(self.origin.as_deref());
         let published = match self.principal {
             Err(refusal) if !skip_body(bytes, self.body_bytes) => {
-                gateway.metrics.refusals.fetch_add(1, Relaxed);
-                let _gone = write_all(stream, &refusal_answer(&refusal, &headers)).await;
+                send(stream, &gateway.metrics, &refusal.into(), recipient.last()).await;
                 throw_away_body(stream, bytes, self.body_bytes).await;
                 return false;
             }
@@ -101,21 +97,7 @@ impl Posting {
                 Some(body) => gateway.publish(&principal, address, self.key.as_deref(), &body).await,
             },
         };
-        let answer = match published {
-            Ok(body) => answer(&body, &headers),
-            Err(refusal) => {
-                gateway.metrics.refusals.fetch_add(1, Relaxed);
-                refusal_kept(&refusal, &headers).to_vec()
-            }
-        };
-        write_all(stream, &answer).await.is_ok()
+        let reply = published.map_or_else(Reply::from, Reply::published);
+        send(stream, &gateway.metrics, &reply, recipient).await
     }
-}
-
-fn answer(body: &[u8], headers: &str) -> Vec<u8> {
-    let head = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nVary: Origin\r\n{headers}Content-Length: {}\r\n\r\n",
-        body.len()
-    );
-    [head.as_bytes(), body].concat()
 }

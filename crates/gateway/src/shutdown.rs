@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use anywire_protocol::{engineio::CLOSE, native::ServerFrame, sse, websocket::close_frame};
 
-use crate::{Gateway, direct::refusal_answer, fanout::Reader, metrics::Transport};
+use crate::{Gateway, fanout::Reader, metrics::Transport};
 
 /// The close code for "come back after the restart".
 const RESTART: u16 = 1012;
@@ -40,8 +40,7 @@ impl Gateway {
                 reader.say_goodbye(&self.delivery, words);
             }
             Transport::LongPoll | Transport::Poll => {
-                let refusal = self.shutting_down();
-                reader.dismiss_poller(&self.delivery, |headers| refusal_answer(&refusal, headers));
+                reader.dismiss_poller(&self.delivery, &self.shutting_down().into());
             }
         }
     }

@@ -27,9 +27,10 @@ use tokio::{
 use crate::{
     Gateway,
     auth::Principal,
-    drive::{Flow, Input, drive},
+    drive::{Input, drive},
     fanout::{Reader, UNSENT_BYTES_MAX, Wire},
     gateway::Admitted,
+    http1::socket::Flow,
     limits::Bucket,
     metrics::Transport,
     woken::drive_woken,

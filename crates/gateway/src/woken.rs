@@ -10,8 +10,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::{
     Gateway,
-    drive::{Flow, Input, LAST_WORDS, fetch},
+    drive::{Input, LAST_WORDS, fetch},
     fanout::{BufferSink, Mode, Outcome, Reader},
+    http1::socket::Flow,
 };
 
 /// How many bytes are read at once.

@@ -98,13 +98,6 @@ fn event_json(event: &Event) -> &Bytes {
     })
 }
 
-/// Whether `If-None-Match` names the cursor: a list of entity tags, weak ones included, or `*` (RFC 9110,
-/// section 13.1.2).
-#[must_use]
-pub fn none_match_names(header: &str, cursor: Cursor) -> bool {
-    anywire_codes::conditional::none_match([header], &format!("\"{cursor}\""))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,8 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anywire_app::{AppContext, Application};
 use anywire_gateway::{
-    Gateway, GatewayConfig, GatewayError, MAIN_LISTENER, MetricsCollector, ServeError, Tls, TlsError,
+    Gateway, GatewayConfig, GatewayError, MAIN_LISTENER, MetricsCollector, PageHeaders, ServeError, Tls,
+    TlsError,
 };
 use anywire_jobs::Jobs;
 use anywire_log::{
@@ -145,7 +146,7 @@ impl Anywire {
         let log = Log::start(engine, rules, TailConfig { bytes_max: config.server.tail.bytes_max });
         let message_bytes_max = config.gateway.limits.message_bytes_max;
         let gateway = with_states(config.gateway);
-        let gateway = Gateway::start(Arc::clone(&log), gateway, Arc::clone(&clock))?;
+        let gateway = Gateway::start_for(Arc::clone(&log), gateway, Arc::clone(&clock), &page_headers())?;
         if config.server.lab {
             gateway.lab().enable();
         }
@@ -287,6 +288,14 @@ fn with_states(mut config: GatewayConfig) -> GatewayConfig {
         section.newest_first.push("progress_*".to_owned());
     }
     config
+}
+
+/// What pages of other origins may send and read, as the applications have it.
+fn page_headers() -> PageHeaders {
+    PageHeaders {
+        allowed: anywire_jobs::ALLOWED_HEADERS.to_vec(),
+        exposed: anywire_jobs::EXPOSED_HEADERS.to_vec(),
+    }
 }
 
 /// Listeners have names of their own, and namespaces name those there are.

@@ -381,6 +381,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        admission::cors::Cors,
         fanout::{PollTerms, ReaderInfo},
         lab::Lab,
         metrics::Metrics,
@@ -398,7 +399,8 @@ mod tests {
         let log = Log::start(Arc::new(engine), rules, TailConfig::default());
         append(&log, channel).await;
         let times = HeartbeatTimes { interval_ms: 25_000, timeout_ms: 20_000, look_ms: 500 };
-        Delivery::new(log, Arc::<Metrics>::default(), Arc::<Lab>::default(), 1 << 18, 25_000, times)
+        let (metrics, lab) = (Arc::<Metrics>::default(), Arc::<Lab>::default());
+        Delivery::new(log, metrics, lab, 1 << 18, 25_000, times, Cors::default())
     }
 
     /// A reader of that wire's peer, which lives as long as the listener.
@@ -428,8 +430,7 @@ mod tests {
             anywire_log::Position::Tail,
         );
         let (caching, deadline_ms) = (poll::Caching::Never, 9_999);
-        let terms =
-            PollTerms { headers: "".into(), credentials: false, limit: 9, caching, deadline_ms, cursor };
+        let terms = PollTerms { origin: None, credentials: false, limit: 9, caching, deadline_ms, cursor };
         assert!(reader.begin_poll(subscription, terms));
         let Wire::Direct(socket) = &reader.wire else { panic!("a socket") };
         assert!(matches!(reader.drain(&delivery, &mut SocketSink(socket), None), Outcome::Live));

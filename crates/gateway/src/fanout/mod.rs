@@ -34,14 +34,13 @@ use anywire_protocol::engineio::HeartbeatTimes;
 use parking_lot::RwLock;
 
 pub(crate) use drain::{Fetched, Outcome};
-pub(crate) use polled::{HandedOn, Wait, WaitError, payload_head};
+pub(crate) use polled::{HandedOn, Wait, WaitError};
 pub(crate) use reader::{Mode, PollTerms, Reader, ReaderInfo, ReaderStats, UNSENT_BYTES_MAX, Wire};
 pub(crate) use sink::{BufferSink, SocketSink};
 pub use spaces::ConnectedNamespace;
 pub(crate) use spaces::{Direct, Space, Spaces};
-pub(crate) use state::{answer_head, no_content};
 
-use crate::{lab::Lab, metrics::Metrics};
+use crate::{admission::cors::Cors, lab::Lab, metrics::Metrics};
 use shard::Shard;
 
 /// The most shards: each has one bit in a mark.
@@ -56,6 +55,7 @@ pub(crate) struct Delivery {
     pub(crate) heartbeat_ms: u64,
     /// The heartbeat of Socket.IO clients.
     pub(crate) times: HeartbeatTimes,
+    pub(crate) cors: Cors,
     started: Instant,
 }
 
@@ -67,8 +67,9 @@ impl Delivery {
         drain_bytes_max: usize,
         heartbeat_ms: u64,
         times: HeartbeatTimes,
+        cors: Cors,
     ) -> Self {
-        Self { log, metrics, lab, drain_bytes_max, heartbeat_ms, times, started: Instant::now() }
+        Self { log, metrics, lab, drain_bytes_max, heartbeat_ms, times, cors, started: Instant::now() }
     }
 
     /// Milliseconds since the start: the coarse clock of liveness and rates.

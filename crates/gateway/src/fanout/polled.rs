@@ -34,6 +34,10 @@ use super::{
     spaces::{Direct, Spaces, Waiting},
     state::State,
 };
+use crate::{
+    http1::reply::{Recipient, head},
+    reply::Reply,
+};
 
 /// Why a poll cannot wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -429,11 +433,12 @@ impl Reader {
         let Some(waiting) = spaces.waiting.take() else { return };
         state.mode = Mode::Idle;
         delivery.metrics.polls.fetch_add(1, Relaxed);
-        let Some((stream, headers)) = waiting.direct else {
+        let Some((stream, origin)) = waiting.direct else {
             spaces.answer = Some((waiting.turn, payload));
             return self.wake.notify_one();
         };
-        let head = payload_head(payload.len(), &headers);
+        let reply = Reply::packets(payload.clone());
+        let head = head(&reply, Recipient::new(&delivery.cors, origin.as_deref()));
         let slices = [IoSlice::new(&head), IoSlice::new(&payload)];
         let written = SocketSink(&stream).write(&slices).unwrap_or(0);
         if written < head.len() + payload.len() {
@@ -459,15 +464,6 @@ pub(crate) struct HandedOn {
     delivered: u64,
 }
 
-/// The head of a poll's answer, for answers the gateway writes itself.
-pub(crate) fn payload_head(length: usize, headers: &str) -> Bytes {
-    format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=UTF-8\r\nCache-Control: no-store\r\nVary: Origin\r\n\
-         Content-Length: {length}\r\n{headers}\r\n"
-    )
-    .into()
-}
-
 #[cfg(test)]
 mod tests {
     use anywire_log::{Log, MemoryEngine, RetentionRules, SystemClock, TailConfig, Timestamp};
@@ -475,6 +471,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        admission::cors::Cors,
         fanout::{Mode, ReaderInfo},
         metrics::Transport,
     };
@@ -484,7 +481,7 @@ mod tests {
         let engine = MemoryEngine::new(rules.clone(), Arc::new(SystemClock)).expect("randomness");
         let log = Log::start(Arc::new(engine), rules, TailConfig::default());
         let times = HeartbeatTimes { interval_ms: 25_000, timeout_ms: 20_000, look_ms: 500 };
-        Delivery::new(log, Arc::default(), Arc::default(), 1 << 18, 25_000, times)
+        Delivery::new(log, Arc::default(), Arc::default(), 1 << 18, 25_000, times, Cors::default())
     }
 
     fn reader(delivery: &Delivery) -> Arc<Reader> {

@@ -35,9 +35,13 @@ use tokio::{net::TcpStream, sync::Notify};
 use super::{
     Delivery, SocketSink,
     spaces::ConnectedNamespace,
-    state::{Flushed, State, no_content},
+    state::{Flushed, State},
 };
-use crate::metrics::{Metrics, Transport};
+use crate::{
+    http1::reply::{Recipient, whole},
+    metrics::{Metrics, Transport},
+    reply::Reply,
+};
 
 /// How many bytes of control frames may wait for a socket; a peer that asks for more without reading is not read from until
 /// they are gone.
@@ -79,8 +83,8 @@ pub(crate) struct ReaderInfo {
 /// How a waiting poll is to be answered.
 #[derive(Debug, Clone)]
 pub(crate) struct PollTerms {
-    /// Headers of this request's answer beside the common ones: CORS.
-    pub(crate) headers: Box<str>,
+    /// The origin of the page that may read the answer.
+    pub(crate) origin: Option<Box<str>>,
     pub(crate) credentials: bool,
     pub(crate) limit: usize,
     /// The most that caches may do with the answer.
@@ -302,14 +306,15 @@ impl Reader {
         true
     }
 
-    /// Ends the connection of a poller; one whose poll waits is answered. `answer` is given the headers of that poll's answer.
-    pub(crate) fn dismiss_poller(&self, delivery: &Delivery, answer: impl FnOnce(&str) -> Bytes) {
+    /// Ends the connection of a poller; one whose poll waits is answered. `reply` is the answer then.
+    pub(crate) fn dismiss_poller(&self, delivery: &Delivery, reply: &Reply) {
         let mut state = self.state.lock();
         if state.mode == Mode::Ended {
             return;
         }
         if let Some(terms) = state.poll.take() {
-            state.unsent.push_back(answer(&terms.headers));
+            let recipient = Recipient::new(&delivery.cors, terms.origin.as_deref());
+            state.unsent.push_back(whole(reply, recipient.last()));
             self.push_out(&mut state, delivery);
         }
         self.end_silently(&mut state);
@@ -335,7 +340,7 @@ impl Reader {
             return 0;
         }
         if self.transport == Transport::LongPoll {
-            self.tick_poll(&mut state, now_ms);
+            self.tick_poll(&mut state, delivery, now_ms);
             return 0;
         }
         if matches!(self.wire, Wire::Polled) {
@@ -444,14 +449,15 @@ impl Reader {
     }
 
     /// Answers a poll whose time is over.
-    fn tick_poll(&self, state: &mut State, now_ms: u64) {
+    fn tick_poll(&self, state: &mut State, delivery: &Delivery, now_ms: u64) {
         let over = state.poll.as_ref().is_some_and(|terms| now_ms >= terms.deadline_ms);
         if !over || state.mode != Mode::Live {
             return;
         }
         if let Some(terms) = state.poll.take() {
             state.mode = Mode::Idle;
-            state.unsent.push_back(no_content(&terms.headers, terms.cursor));
+            let recipient = Recipient::new(&delivery.cors, terms.origin.as_deref());
+            state.unsent.push_back(whole(&Reply::nothing_new(terms.cursor), recipient));
             if let Wire::Direct(stream) = &self.wire
                 && !matches!(state.flush(&mut SocketSink(stream)), Flushed::All)
             {

@@ -66,8 +66,8 @@ pub(crate) struct Waiting {
     pub(super) direct: Option<Direct>,
 }
 
-/// The socket and the headers of an answer that the fan-out may write itself.
-pub(crate) type Direct = (Arc<TcpStream>, Box<str>);
+/// The socket of an answer that the fan-out may write itself, and the origin of the page that may read it.
+pub(crate) type Direct = (Arc<TcpStream>, Option<Box<str>>);
 
 /// All of it.
 pub(crate) struct Spaces {

@@ -26,7 +26,11 @@ use super::{
     sink::Sink,
     spaces::Spaces,
 };
-use crate::metrics::Metrics;
+use crate::{
+    http1::reply::{Recipient, head, whole},
+    metrics::Metrics,
+    reply::Reply,
+};
 
 /// In this order: see [`super::Reader`].
 #[repr(C)]
@@ -133,48 +137,29 @@ impl State {
         let events = &events[..events.len().min(terms.limit)];
         let cursor = events.last().map_or(terms.cursor, |event| delivery.log.cursor(event.offset));
         let answer = poll::answer(cursor, events, None, events.len() >= terms.limit).at_most(terms.caching);
-        self.unsent.push_back(answer_head(&answer, &terms.headers, terms.credentials));
-        self.unsent.push_back(answer.body);
+        let body = answer.body.clone();
+        let reply = Reply::events(answer, terms.credentials);
+        self.unsent.push_back(head(&reply, Recipient::new(&delivery.cors, terms.origin.as_deref())));
+        self.unsent.push_back(body);
         self.mode = Mode::Idle;
         delivery.metrics.polls.fetch_add(1, Relaxed);
     }
 
     pub(super) fn answer_shared(&mut self, read: &mut SharedRead, delivery: &Delivery) {
         let common = self.poll.as_ref().is_some_and(|terms| {
-            let plain = terms.headers.is_empty() && !terms.credentials && terms.caching >= Caching::Briefly;
+            let plain = terms.origin.is_none() && !terms.credentials && terms.caching >= Caching::Briefly;
             plain && terms.limit > read.events.len()
         });
         let Some(last) = read.events.last().filter(|_| common) else {
             return self.answer(&read.events, delivery);
         };
-        let whole = read.answer.get_or_insert_with(|| {
+        let answer = read.answer.get_or_insert_with(|| {
             let answer = poll::answer(delivery.log.cursor(last.offset), &read.events, None, false);
-            [answer_head(&answer, "", false), answer.body].concat().into()
+            whole(&Reply::events(answer, false), Recipient::new(&delivery.cors, None))
         });
-        self.unsent.push_back(whole.clone());
+        self.unsent.push_back(answer.clone());
         self.poll = None;
         self.mode = Mode::Idle;
         delivery.metrics.polls.fetch_add(1, Relaxed);
     }
-}
-
-/// The head of a poll's answer, for answers the gateway writes itself.
-pub(crate) fn answer_head(answer: &poll::Answer, headers: &str, credentials: bool) -> Bytes {
-    format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nAnywire-Cursor: {cursor}\r\nETag: \"{cursor}\"\r\n\
-         Cache-Control: {caching}\r\nVary: Origin, Authorization\r\nContent-Length: {length}\r\n{headers}\r\n",
-        cursor = answer.cursor,
-        caching = answer.caching.header(credentials),
-        length = answer.body.len(),
-    )
-    .into()
-}
-
-/// The answer when there is nothing new.
-pub(crate) fn no_content(headers: &str, cursor: Cursor) -> Bytes {
-    format!(
-        "HTTP/1.1 204 No Content\r\nAnywire-Cursor: {cursor}\r\nETag: \"{cursor}\"\r\nCache-Control: no-store\r\n\
-         Vary: Origin, Authorization\r\n{headers}\r\n"
-    )
-    .into()
 }

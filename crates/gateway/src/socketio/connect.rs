@@ -24,8 +24,8 @@ use super::{
 use crate::{
     Gateway,
     auth::{Credentials, Principal},
-    drive::Flow,
     fanout::{Reader, Space},
+    http1::socket::Flow,
 };
 
 /// Somebody who may join.

@@ -11,7 +11,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{StatusCode, header};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
@@ -25,9 +24,11 @@ use super::{
 use crate::{
     Gateway,
     accept::{Arrival, ListenerName, with_plain_socket},
-    drive::{fetch, write_all},
+    drive::fetch,
     fanout::Wait,
     http::{address, credentials, switch},
+    http1::socket::write_all,
+    reply::Reply,
 };
 
 /// Answers an Engine.IO request.
@@ -52,8 +53,8 @@ pub(crate) async fn respond(State(gateway): State<Arc<Gateway>>, mut request: Ht
         gateway.ask_socketio(&asking, headers)
     };
     let (accepted, begun) = match asked {
-        Asked::Refused(error) => return refusal(&error),
-        Asked::Open(inbound, counted) => return payload(Session::open(&gateway, inbound, counted)),
+        Asked::Refused(error) => return refused(&error),
+        Asked::Open(inbound, counted) => return packets(Session::open(&gateway, inbound, counted)),
         Asked::Poll(session, arrival) => return poll(&gateway, &session, arrival).await,
         Asked::Post(session) => return post(&gateway, &session, request.into_body()).await,
         Asked::Connect(accepted, inbound) => (accepted, Begun::New(inbound)),
@@ -64,29 +65,26 @@ pub(crate) async fn respond(State(gateway): State<Arc<Gateway>>, mut request: Ht
     switch(&gateway, &mut request, &accepted, serve)
 }
 
-fn refusal(error: &EngineError) -> Response {
-    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, error.body()).into_response()
+fn refused(error: &EngineError) -> Response {
+    Reply::engine_error(error).into_response()
 }
 
-fn payload(payload: Bytes) -> Response {
-    let headers = [(header::CONTENT_TYPE, "text/plain; charset=UTF-8"), (header::CACHE_CONTROL, "no-store")];
-    (headers, payload).into_response()
+fn packets(payload: Bytes) -> Response {
+    Reply::packets(payload).into_response()
 }
 
 async fn poll(gateway: &Arc<Gateway>, session: &Session, arrival: u64) -> Response {
     let turn = match session.begin_poll(gateway, arrival, None).await {
         Ok(turn) => turn,
-        Err(Instead::Word(word)) => return payload(Bytes::from_static(word.as_bytes())),
-        Err(Instead::Error(error)) => return refusal(&error),
+        Err(Instead::Word(word)) => return packets(Bytes::from_static(word.as_bytes())),
+        Err(Instead::Error(error)) => return refused(&error),
     };
     let _guard = GivenUp { gateway, session, turn };
     let mut fetched = None;
     loop {
         match session.reader().advance_wait(&gateway.delivery, turn, fetched.take()) {
-            Wait::Answer(bytes) | Wait::Answered(Some(bytes)) => return payload(bytes),
-            Wait::Answered(None) | Wait::Refused => return refusal(&EngineError::BadRequest),
+            Wait::Answer(bytes) | Wait::Answered(Some(bytes)) => return packets(bytes),
+            Wait::Answered(None) | Wait::Refused => return refused(&EngineError::BadRequest),
             Wait::Behind(request) => fetched = fetch(gateway, request).await,
             Wait::Waits => session.reader().woken().await,
         }
@@ -97,14 +95,11 @@ async fn post(gateway: &Arc<Gateway>, session: &Session, body: Body) -> Response
     let limit = gateway.socketio.config.payload_bytes_max;
     let body = match axum::body::to_bytes(body, limit).await {
         Ok(body) => body,
-        Err(_) => return refusal(&session.too_large(gateway, limit)),
+        Err(_) => return refused(&session.too_large(gateway, limit)),
     };
     match session.post(gateway, &body).await {
-        Ok(()) => {
-            let headers = [(header::CONTENT_TYPE, "text/html"), (header::CACHE_CONTROL, "no-store")];
-            (headers, "ok").into_response()
-        }
-        Err(error) => refusal(&error),
+        Ok(()) => Reply::taken().into_response(),
+        Err(error) => refused(&error),
     }
 }
 

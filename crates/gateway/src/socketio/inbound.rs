@@ -18,9 +18,9 @@ use super::{Handshake, SocketInfo, namespaces::Namespace, recovery::Room, reques
 use crate::{
     Gateway,
     auth::Principal,
-    drive::Flow,
     fanout::{Reader, Spaces, Wire},
     gateway::OpenReader,
+    http1::socket::Flow,
     limits::Bucket,
     metrics::Transport,
 };

@@ -45,7 +45,7 @@ pub use recovery::socketio_channels;
 
 pub(crate) use http::respond;
 pub(crate) use polling::serve as serve_direct;
-pub(crate) use requests::{Asked, Request};
+pub(crate) use requests::{Asked, Request, forbidden};
 
 use crate::Gateway;
 use namespaces::Namespaces;

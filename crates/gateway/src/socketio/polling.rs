@@ -2,12 +2,7 @@
 //!
 //! Knows: the heads of these answers. Does not know: TLS and HTTP/2, which come by the HTTP library (see `http`).
 
-use std::{
-    io,
-    net::IpAddr,
-    pin::Pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::{io, net::IpAddr, pin::Pin, sync::Arc};
 
 use anywire_protocol::{engineio::EngineError, websocket::Accepted};
 use bytes::{Bytes, BytesMut};
@@ -22,10 +17,15 @@ use super::{
 use crate::{
     Gateway,
     accept::CleartextIo,
-    body::{take_body, throw_away_body},
-    direct::{cors_headers, watch_socket},
-    drive::{fetch, write_all},
-    fanout::{Wait, payload_head},
+    body::{skip_body, take_body, throw_away_body},
+    drive::fetch,
+    fanout::Wait,
+    http1::{
+        reply::{send, whole},
+        socket::write_all,
+        waiting::watch_socket,
+    },
+    reply::Reply,
 };
 
 /// Serves what was asked for; true if the connection may bring another request.
@@ -35,42 +35,40 @@ pub(crate) fn serve<'a>(
     gateway: &'a Arc<Gateway>,
     stream: &'a Arc<TcpStream>,
     asked: Asked,
-    origin: Option<&str>,
+    origin: Option<Box<str>>,
     address: IpAddr,
     bytes: &'a mut BytesMut,
     body_bytes: usize,
 ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
-    let headers = cors_headers(origin);
+    let answering = Answering { gateway, stream, origin };
     match asked {
-        Asked::Refused(error) => Box::pin(async move {
-            // A body that nobody reads would be taken for the next request.
-            answer_error(stream, &error, &headers).await && body_bytes == 0
-        }),
+        Asked::Refused(error) => {
+            Box::pin(async move { answering.refuse_post(&error, bytes, body_bytes).await })
+        }
         Asked::Open(inbound, counted) => Box::pin(async move {
-            let payload = Session::open(gateway, inbound, counted);
-            write_all(stream, &[payload_head(payload.len(), &headers), payload].concat()).await.is_ok()
+            answering.send(&Reply::packets(Session::open(gateway, inbound, counted))).await
         }),
         Asked::Poll(session, arrival) => Box::pin(async move {
-            let poll = PollRequest { gateway, stream, session: &session, arrival, headers };
-            poll.serve(bytes).await.is_ok()
+            let poll = PollRequest { answering, session: &session, arrival };
+            poll.serve(bytes).await.unwrap_or(false)
         }),
-        Asked::Post(session) => {
-            Box::pin(async move { post(gateway, stream, &session, &headers, bytes, body_bytes).await })
-        }
+        Asked::Post(session) => Box::pin(async move { answering.post(&session, bytes, body_bytes).await }),
         Asked::Connect(accepted, inbound) => Box::pin(async move {
             let rest = bytes.split();
-            if Box::pin(write_all(stream, &accepted.response())).await.is_ok() {
+            if answering.switch(&accepted).await.is_ok() {
                 websocket::serve_direct(gateway, stream, inbound, rest).await;
             }
             false
         }),
         Asked::Stray(accepted) => Box::pin(async move {
-            let _gone = write_all(stream, &[accepted.response(), upgrade::stray_frame()].concat()).await;
+            if answering.switch(&accepted).await.is_ok() {
+                let _gone = write_all(stream, &upgrade::stray_frame()).await;
+            }
             false
         }),
         Asked::Upgrade(accepted, session) => Box::pin(async move {
             let rest = bytes.split().freeze();
-            if let Some(taken) = Box::pin(upgrade_on(gateway, stream, &accepted, session, rest)).await {
+            if let Some(taken) = Box::pin(answering.upgrade(&accepted, session, rest)).await {
                 websocket::go_on_direct(gateway, stream, taken, address).await;
             }
             false
@@ -78,108 +76,105 @@ pub(crate) fn serve<'a>(
     }
 }
 
-/// Answers a WebSocket for a session, and tries it; the session is let go of when it is taken over.
-async fn upgrade_on(
-    gateway: &Arc<Gateway>,
-    stream: &Arc<TcpStream>,
-    accepted: &Accepted,
-    session: Arc<Session>,
-    rest: Bytes,
-) -> Option<Box<Taken>> {
-    write_all(stream, &accepted.response()).await.ok()?;
-    let io = CleartextIo::new(Arc::clone(stream), rest);
-    upgrade::try_over(gateway, io, &session).await.map(Box::new)
+/// Who gets the answers, and over what.
+struct Answering<'a> {
+    gateway: &'a Arc<Gateway>,
+    stream: &'a Arc<TcpStream>,
+    /// Of the page that may read them.
+    origin: Option<Box<str>>,
 }
 
-async fn answer_error(stream: &TcpStream, error: &EngineError, headers: &str) -> bool {
-    let body = error.body();
-    let status = http::StatusCode::from_u16(error.status()).unwrap_or(http::StatusCode::BAD_REQUEST);
-    let head = format!(
-        "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nVary: Origin\r\nContent-Length: {}\r\n{headers}\r\n",
-        status.as_u16(),
-        status.canonical_reason().unwrap_or("Error"),
-        body.len(),
-    );
-    write_all(stream, &[head.as_bytes(), body.as_bytes()].concat()).await.is_ok()
-}
-
-/// Reads a post's body and takes it.
-async fn post(
-    gateway: &Arc<Gateway>,
-    stream: &TcpStream,
-    session: &Session,
-    headers: &str,
-    bytes: &mut BytesMut,
-    body_bytes: usize,
-) -> bool {
-    let limit = gateway.socketio.config.payload_bytes_max;
-    if body_bytes > limit {
-        let _gone = answer_error(stream, &session.too_large(gateway, limit), headers).await;
-        throw_away_body(stream, bytes, body_bytes).await;
-        return false;
+impl Answering<'_> {
+    /// Answers; whether the connection goes on.
+    async fn send(&self, reply: &Reply) -> bool {
+        let recipient = self.gateway.recipient(self.origin.as_deref());
+        send(self.stream, &self.gateway.metrics, reply, recipient).await
     }
-    let Some(body) = take_body(stream, bytes, body_bytes).await else { return false };
-    match session.post(gateway, &body).await {
-        Ok(()) => {
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nCache-Control: no-store\r\nVary: Origin\r\nContent-Length: 2\r\n{headers}\r\nok"
-            );
-            write_all(stream, head.as_bytes()).await.is_ok()
+
+    async fn switch(&self, accepted: &Accepted) -> io::Result<()> {
+        let reply = Reply::switching(accepted);
+        Box::pin(write_all(self.stream, &whole(&reply, self.gateway.recipient(None)))).await
+    }
+
+    /// Answers a WebSocket for a session, and tries it; the session is let go of when it is taken over.
+    async fn upgrade(&self, accepted: &Accepted, session: Arc<Session>, rest: Bytes) -> Option<Box<Taken>> {
+        self.switch(accepted).await.ok()?;
+        let io = CleartextIo::new(Arc::clone(self.stream), rest);
+        upgrade::try_over(self.gateway, io, &session).await.map(Box::new)
+    }
+
+    /// Refuses what may have a body: one that is here already is left out, else the connection ends, since nobody reads it.
+    async fn refuse_post(&self, error: &EngineError, bytes: &mut BytesMut, body_bytes: usize) -> bool {
+        let reply = Reply::engine_error(error);
+        if skip_body(bytes, body_bytes) {
+            return self.send(&reply).await;
         }
-        Err(error) => answer_error(stream, &error, headers).await,
+        let recipient = self.gateway.recipient(self.origin.as_deref()).last();
+        send(self.stream, &self.gateway.metrics, &reply, recipient).await;
+        throw_away_body(self.stream, bytes, body_bytes).await;
+        false
+    }
+
+    /// Reads a post's body and takes it.
+    async fn post(&self, session: &Session, bytes: &mut BytesMut, body_bytes: usize) -> bool {
+        let limit = self.gateway.socketio.config.payload_bytes_max;
+        if body_bytes > limit {
+            return self.refuse_post(&session.too_large(self.gateway, limit), bytes, body_bytes).await;
+        }
+        let Some(body) = take_body(self.stream, bytes, body_bytes).await else { return false };
+        match session.post(self.gateway, &body).await {
+            Ok(()) => self.send(&Reply::taken()).await,
+            Err(error) => self.send(&Reply::engine_error(&error)).await,
+        }
     }
 }
 
 /// One poll.
 struct PollRequest<'a> {
-    gateway: &'a Arc<Gateway>,
-    stream: &'a Arc<TcpStream>,
+    answering: Answering<'a>,
     session: &'a Arc<Session>,
     arrival: u64,
-    headers: String,
 }
 
 impl PollRequest<'_> {
-    async fn serve(&self, bytes: &mut BytesMut) -> io::Result<()> {
-        let direct = Some((Arc::clone(self.stream), self.headers.as_str().into()));
-        let turn = match self.session.begin_poll(self.gateway, self.arrival, direct).await {
+    /// Answers it; whether the connection goes on.
+    async fn serve(&self, bytes: &mut BytesMut) -> io::Result<bool> {
+        let Answering { gateway, stream, origin } = &self.answering;
+        let direct = Some((Arc::clone(stream), origin.clone()));
+        let turn = match self.session.begin_poll(gateway, self.arrival, direct).await {
             Ok(turn) => turn,
             Err(Instead::Word(word)) => return self.answer(Bytes::from_static(word.as_bytes())).await,
             Err(Instead::Error(error)) => return self.refuse(&error).await,
         };
         let reader = self.session.reader();
         reader.wake_on_answer(false);
-        let _guard = GivenUp { gateway: self.gateway, session: self.session, turn };
+        let _guard = GivenUp { gateway, session: self.session, turn };
         let mut fetched = None;
         loop {
-            match reader.advance_wait(&self.gateway.delivery, turn, fetched.take()) {
+            match reader.advance_wait(&gateway.delivery, turn, fetched.take()) {
                 Wait::Answer(payload) => return self.answer(payload).await,
-                Wait::Answered(Some(rest)) => return write_all(self.stream, &rest).await,
-                Wait::Answered(None) => return Ok(()),
+                Wait::Answered(Some(rest)) => return write_all(stream, &rest).await.map(|()| true),
+                Wait::Answered(None) => return Ok(true),
                 Wait::Refused => return self.refuse(&EngineError::BadRequest).await,
-                Wait::Behind(request) => fetched = fetch(self.gateway, request).await,
+                Wait::Behind(request) => fetched = fetch(gateway, request).await,
                 Wait::Waits => self.sleep(turn, bytes).await?,
             }
         }
     }
 
-    async fn refuse(&self, error: &EngineError) -> io::Result<()> {
-        self.gateway.metrics.refusals.fetch_add(1, Relaxed);
-        match answer_error(self.stream, error, &self.headers).await {
-            true => Ok(()),
-            false => Err(io::ErrorKind::ConnectionReset.into()),
-        }
+    async fn refuse(&self, error: &EngineError) -> io::Result<bool> {
+        Ok(self.answering.send(&Reply::engine_error(error)).await)
     }
 
-    async fn answer(&self, payload: Bytes) -> io::Result<()> {
-        write_all(self.stream, &[payload_head(payload.len(), &self.headers), payload].concat()).await
+    async fn answer(&self, payload: Bytes) -> io::Result<bool> {
+        Ok(self.answering.send(&Reply::packets(payload)).await)
     }
 
     /// Sleeps; who gives a poll up has ended the session, since nobody knows whether its answer was on the way.
     async fn sleep(&self, turn: u32, bytes: &mut BytesMut) -> io::Result<()> {
         let reader = self.session.reader();
         let waits = || reader.waits(turn);
-        if watch_socket(self.stream, bytes, reader, waits).await? && !waits() {
+        if watch_socket(self.answering.stream, bytes, reader, waits).await? && !waits() {
             // It may have been meant for a poll on another connection.
             reader.pass_on();
         }

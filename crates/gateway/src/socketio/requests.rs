@@ -65,7 +65,6 @@ impl Gateway {
         match self.ask(request, headers) {
             Ok(asked) => asked,
             Err(error) => {
-                self.metrics.refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 tracing::debug!(address = %request.address, %error, "a Socket.IO request was refused");
                 Asked::Refused(error)
             }
@@ -137,6 +136,8 @@ impl Gateway {
     }
 }
 
-fn forbidden(refusal: Refusal) -> EngineError {
-    EngineError::Forbidden { status: refusal.code.http_status(), reason: refusal.message }
+/// A refusal in the words of Engine.IO.
+pub(crate) fn forbidden(refusal: Refusal) -> EngineError {
+    let (status, retry_ms) = (refusal.code.http_status(), refusal.retry_ms);
+    EngineError::Forbidden { status, retry_ms, reason: refusal.message }
 }

@@ -21,9 +21,9 @@ use tokio::sync::Notify;
 use super::{inbound::Inbound, random_id};
 use crate::{
     Gateway,
-    drive::Flow,
     fanout::{Direct, Reader, UNSENT_BYTES_MAX, WaitError, Wire},
     gateway::OpenReader,
+    http1::socket::Flow,
     limits::Counted,
 };
 
@@ -182,7 +182,7 @@ impl Session {
     pub(super) fn too_large(&self, gateway: &Gateway, limit: usize) -> EngineError {
         self.close(gateway, CLOSE);
         let reason = format!("the body has more than {limit} bytes, the limit (socketio.payload_bytes_max)");
-        EngineError::Forbidden { reason, status: 413 }
+        EngineError::Forbidden { reason, status: 413, retry_ms: None }
     }
 
     /// Takes a post's body.

@@ -22,9 +22,10 @@ use super::{
 };
 use crate::{
     Gateway,
-    drive::{Flow, Input, drive},
+    drive::{Input, drive},
     fanout::{Reader, Wire},
     gateway::OpenReader,
+    http1::socket::Flow,
     metrics::Transport,
     woken::drive_woken,
 };

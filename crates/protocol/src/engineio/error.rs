@@ -24,6 +24,8 @@ pub enum EngineError {
         reason: String,
         /// The HTTP status.
         status: u16,
+        /// When to try again, in milliseconds, where that is known.
+        retry_ms: Option<u32>,
     },
     /// `EIO` is not 4: a client of Socket.IO 2 or older, which has to be updated.
     #[error("Unsupported protocol version")]
@@ -75,7 +77,7 @@ mod tests {
         check(EngineError::BadMethod, r#"{"code":2,"message":"Bad handshake method"}"#);
         check(EngineError::BadRequest, r#"{"code":3,"message":"Bad request"}"#);
         check(EngineError::UnsupportedVersion, r#"{"code":5,"message":"Unsupported protocol version"}"#);
-        let forbidden = EngineError::Forbidden { reason: "no \"x\"".into(), status: 403 };
+        let forbidden = EngineError::Forbidden { reason: "no \"x\"".into(), status: 403, retry_ms: None };
         assert_eq!((forbidden.status(), EngineError::BadRequest.status()), (403, 400));
         check(forbidden, r#"{"code":4,"message":"no \"x\""}"#);
     }

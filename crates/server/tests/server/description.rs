@@ -13,7 +13,7 @@ use crate::support::server;
 
 const METHODS: [&str; 7] = ["get", "head", "post", "put", "patch", "delete", "options"];
 
-fn description() -> Value {
+pub(crate) fn description() -> Value {
     serde_json::from_str(include_str!("../../api/openapi.json")).expect("the description is JSON")
 }
 
@@ -25,7 +25,7 @@ fn resolve<'a>(whole: &'a Value, value: &'a Value) -> &'a Value {
     }
 }
 
-fn operations(whole: &Value) -> Vec<(String, &'static str, &Value)> {
+pub(crate) fn operations(whole: &Value) -> Vec<(String, &'static str, &Value)> {
     let paths = whole["paths"].as_object().expect("paths");
     let of_path = |(path, item): (&String, &'_ Value)| {
         METHODS
@@ -103,7 +103,13 @@ fn every_error_code_of_the_protocol_is_described() {
 }
 
 /// An operation's own example as a request. Names in the path are those of a job and an upload that are there.
-fn example(whole: &Value, path: &str, method: &str, operation: &Value, upload: &str) -> Request<Body> {
+pub(crate) fn example(
+    whole: &Value,
+    path: &str,
+    method: &str,
+    operation: &Value,
+    upload: &str,
+) -> Request<Body> {
     let mut target = path.replace("{id}", if path.contains("/uploads/") { upload } else { "import-7" });
     let mut builder = Request::builder().method(method.to_uppercase().as_str()).header("Host", "127.0.0.1");
     let mut query = Vec::new();
@@ -153,7 +159,7 @@ async fn text(response: Response<Body>) -> String {
 }
 
 /// A router with the job and the upload that the examples speak of; the name of the upload.
-async fn prepared(anywire: &std::sync::Arc<Anywire>) -> (Router, String) {
+pub(crate) async fn prepared(anywire: &std::sync::Arc<Anywire>) -> (Router, String) {
     let router = anywire.router();
     let start = Request::builder().method("POST").uri("/api/progress").header("Host", "127.0.0.1");
     let job = r#"{"session_id":"import-7","title":"Import","total_steps":3}"#;

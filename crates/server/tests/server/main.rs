@@ -7,6 +7,7 @@ mod commands;
 mod description;
 mod metrics;
 mod process;
+mod replies;
 mod runs;
 mod sockets;
 mod support;

@@ -19,13 +19,14 @@ use tokio_websockets::Message;
 
 use crate::support::{Answer, PATIENCE, Server, request, server};
 
-struct Secure {
-    server: Server,
+pub(crate) struct Secure {
+    pub(crate) server: Server,
     roots: RootCertStore,
     _files: tempfile::TempDir,
 }
 
-async fn secure() -> Secure {
+/// A server with a certificate of its own, and further settings.
+pub(crate) async fn secure(further: &[&str]) -> Secure {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
     let files = tempfile::tempdir().expect("a directory");
     let (certificate, key) = (files.path().join("certificate.pem"), files.path().join("key.pem"));
@@ -35,7 +36,9 @@ async fn secure() -> Secure {
         [format!("tls.certificate={}", certificate.display()), format!("tls.key={}", key.display())];
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).expect("a root");
-    Secure { server: server(&[&settings[0], &settings[1]]).await, roots, _files: files }
+    let own = settings.iter().map(String::as_str);
+    let settings: Vec<&str> = own.chain(further.iter().copied()).collect();
+    Secure { server: server(&settings).await, roots, _files: files }
 }
 
 impl Secure {
@@ -61,13 +64,13 @@ async fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> TlsStream<Tc
 }
 
 /// A connection of one of the two versions.
-enum Http {
+pub(crate) enum Http {
     One(http1::SendRequest<Full<Bytes>>),
     Two(http2::SendRequest<Full<Bytes>>),
 }
 
 impl Http {
-    async fn open(secure: &Secure, version: Version) -> Self {
+    pub(crate) async fn open(secure: &Secure, version: Version) -> Self {
         if version == Version::HTTP_2 {
             let io = TokioIo::new(secure.connect(b"h2").await);
             let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.expect("HTTP/2");
@@ -80,7 +83,7 @@ impl Http {
         Self::One(sender)
     }
 
-    async fn send(&mut self, mut request: Request<Full<Bytes>>) -> hyper::Response<Incoming> {
+    pub(crate) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> hyper::Response<Incoming> {
         let sent = match self {
             Self::One(sender) => {
                 sender.ready().await.expect("a connection that is open");
@@ -139,7 +142,7 @@ async fn until(response: &mut hyper::Response<Incoming>, wanted: &str) -> String
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn publishing_polling_and_streaming_work_over_both_versions_and_go_on_at_the_cursor() {
     for version in [Version::HTTP_11, Version::HTTP_2] {
-        let secure = secure().await;
+        let secure = secure(&[]).await;
         let mut publisher = Http::open(&secure, version).await;
         let published = publisher.ask("POST", "/anywire/publish", &[], r#"{"channel":"a","data":1}"#).await;
         assert_eq!(published.version(), version);
@@ -168,7 +171,7 @@ async fn publishing_polling_and_streaming_work_over_both_versions_and_go_on_at_t
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_poll_over_http2_is_answered_by_the_event_it_waits_for() {
-    let secure = secure().await;
+    let secure = secure(&[]).await;
     let mut publisher = Http::open(&secure, Version::HTTP_2).await;
     let mut reader = Http::open(&secure, Version::HTTP_2).await;
     let waiting = tokio::spawn(async move {
@@ -180,7 +183,7 @@ async fn a_long_poll_over_http2_is_answered_by_the_event_it_waits_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_websocket_over_tls_subscribes_publishes_and_goes_on_at_its_cursor() {
-    let secure = secure().await;
+    let secure = secure(&[]).await;
     let mut socket = websocket(&secure).await;
     socket.send(r#"{"op":"subscribe","id":1,"channels":["a"],"after":"0"}"#).await;
     assert_eq!(socket.next("subscribed").await["id"], 1);
@@ -199,7 +202,7 @@ async fn a_websocket_over_tls_subscribes_publishes_and_goes_on_at_its_cursor() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_socketio_client_polls_over_http2_and_a_websocket_takes_over() {
-    let secure = secure().await;
+    let secure = secure(&[]).await;
     let mut http = Http::open(&secure, Version::HTTP_2).await;
     let path = "/socket.io/?EIO=4&transport=polling";
     let opening = Answer::read(http.ask("GET", path, &[], "").await).await.text;
@@ -283,7 +286,7 @@ impl Socket {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_comes_back_resumes_its_session() {
-    let secure = secure().await;
+    let secure = secure(&[]).await;
     let config = secure.client(b"http/1.1");
     let kinds = [HandshakeKind::Full, HandshakeKind::Resumed];
     for kind in kinds {
@@ -300,7 +303,7 @@ async fn a_client_that_comes_back_resumes_its_session() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cleartext_on_a_tls_port_gets_no_answer_and_disturbs_nobody() {
-    let secure = secure().await;
+    let secure = secure(&[]).await;
     let mut stream = TcpStream::connect(secure.server.address).await.expect("a connection");
     tokio::io::AsyncWriteExt::write_all(&mut stream, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await

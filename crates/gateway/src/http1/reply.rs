@@ -1,0 +1,150 @@
+//! The writer of answers on a socket that the gateway owns.
+
+use std::{io::Write, sync::atomic::Ordering::Relaxed};
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+
+use super::{date, socket::write_all};
+use crate::{
+    admission::cors::Cors,
+    metrics::Metrics,
+    reply::{Content, Reply},
+};
+
+/// About the bytes of a head.
+const HEAD_BYTES: usize = 512;
+
+/// Who reads an answer, and whether the connection goes on after it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recipient<'a> {
+    pub(crate) cors: &'a Cors,
+    /// The origin of the page that may read it.
+    pub(crate) origin: Option<&'a str>,
+    pub(crate) keeps: bool,
+}
+
+impl<'a> Recipient<'a> {
+    pub(crate) fn new(cors: &'a Cors, origin: Option<&'a str>) -> Self {
+        Self { cors, origin, keeps: true }
+    }
+
+    /// The same, where the connection ends after the answer.
+    pub(crate) fn last(self) -> Self {
+        Self { keeps: false, ..self }
+    }
+}
+
+/// Writes a whole answer; whether it left and the connection goes on.
+pub(crate) async fn send(
+    stream: &TcpStream,
+    metrics: &Metrics,
+    reply: &Reply,
+    recipient: Recipient<'_>,
+) -> bool {
+    if reply.is_refusal() {
+        metrics.refusals.fetch_add(1, Relaxed);
+    }
+    write_all(stream, &whole(reply, recipient)).await.is_ok() && recipient.keeps
+}
+
+/// The head of an answer, up to and with the empty line.
+pub(crate) fn head(reply: &Reply, recipient: Recipient<'_>) -> Bytes {
+    let mut out = Vec::with_capacity(HEAD_BYTES);
+    write_head(&mut out, reply, recipient);
+    out.into()
+}
+
+/// A whole answer: head and body.
+pub(crate) fn whole(reply: &Reply, recipient: Recipient<'_>) -> Bytes {
+    let body: &[u8] = if let Content::Whole(body) = &reply.content { body } else { &[] };
+    let mut out = Vec::with_capacity(HEAD_BYTES + body.len());
+    write_head(&mut out, reply, recipient);
+    out.extend_from_slice(body);
+    out.into()
+}
+
+fn write_head(out: &mut Vec<u8>, reply: &Reply, recipient: Recipient<'_>) {
+    let reason = reply.status.canonical_reason().unwrap_or("Error");
+    line(out, format_args!("HTTP/1.1 {} {reason}", reply.status.as_u16()));
+    out.extend_from_slice(b"Date: ");
+    out.extend_from_slice(&date::now());
+    out.extend_from_slice(b"\r\n");
+    for (name, value) in &reply.headers {
+        line(out, format_args!("{name}: {value}"));
+    }
+    if !reply.status.is_informational() {
+        line(out, format_args!("Vary: {}", reply.vary()));
+        for (name, value) in recipient.origin.iter().flat_map(|origin| recipient.cors.answer(origin)) {
+            line(out, format_args!("{name}: {value}"));
+        }
+        if !recipient.keeps {
+            out.extend_from_slice(b"Connection: close\r\n");
+        }
+    }
+    if let Content::Whole(body) = &reply.content {
+        line(out, format_args!("Content-Length: {}", body.len()));
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn line(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Writing to memory does not fail.
+    let _written = out.write_fmt(text);
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use anywire_protocol::{Code, Refusal};
+
+    use super::*;
+
+    /// The lines of an answer, without its date.
+    fn lines(reply: &Reply, recipient: Recipient<'_>) -> Vec<String> {
+        let text = String::from_utf8(whole(reply, recipient).to_vec()).expect("text");
+        text.split("\r\n").filter(|line| !line.starts_with("Date: ")).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn an_answer_without_a_body_has_no_length_and_says_whose_it_is() {
+        let cursor = "1f0c93ab-5".parse().expect("a cursor");
+        let cors = Cors::default();
+        assert_eq!(
+            lines(&Reply::nothing_new(cursor), Recipient::new(&cors, None)),
+            [
+                "HTTP/1.1 204 No Content",
+                "Anywire-Cursor: 1f0c93ab-5",
+                "ETag: \"1f0c93ab-5\"",
+                "Cache-Control: no-store",
+                "Vary: Origin, Authorization",
+                "",
+                ""
+            ]
+        );
+    }
+
+    #[test]
+    fn a_page_may_read_a_refusal_and_the_last_answer_says_so() {
+        let cors = Cors::default();
+        let reply = Reply::from(Refusal::new(Code::Busy, "full").retry_after_ms(1500));
+        let recipient = Recipient::new(&cors, Some("https://a.example")).last();
+        assert_eq!(
+            lines(&reply, recipient),
+            [
+                "HTTP/1.1 503 Service Unavailable",
+                "Content-Type: application/json",
+                "Cache-Control: no-store",
+                "Retry-After: 2",
+                "Vary: Origin",
+                "Access-Control-Allow-Origin: https://a.example",
+                "Access-Control-Allow-Credentials: true",
+                "Access-Control-Expose-Headers: Anywire-Cursor, ETag, Retry-After",
+                "Connection: close",
+                "Content-Length: 32",
+                "",
+                "{\"code\":\"busy\",\"message\":\"full\"}"
+            ]
+        );
+    }
+}

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use crate::{
     Gateway,
-    fanout::{ConnectedNamespace, Mode, Reader, ReaderStats},
+    delivery::{ConnectedNamespace, Mode, Reader, ReaderStats},
     metrics::Transport,
 };
 

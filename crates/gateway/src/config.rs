@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use crate::socketio::SocketIoConfig;
+use crate::transports::socketio::SocketIoConfig;
 
 /// Everything about the gateway.
 #[derive(Debug, Clone, Deserialize)]

@@ -22,9 +22,9 @@ use tokio::{
 
 use crate::{
     Gateway, Principal,
-    drive::{Input, drive},
-    fanout::{Reader, Wire},
+    delivery::{Reader, Wire},
     gateway::Admitted,
+    http1::connection::{Input, drive},
     http1::socket::Flow,
     metrics::Transport,
 };

@@ -16,17 +16,17 @@ use parking_lot::RwLock;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    admission::auth::{AuthError, Credentials, Gate, Principal},
     admission::cors::{Cors, PageHeaders},
-    auth::{AuthError, Credentials, Gate, Principal},
+    admission::limits::{Connections, Publishers},
     clients::Pollers,
     config::{GatewayConfig, OutOfBounds},
-    fanout::{Delivery, Fanout, Reader, ReaderInfo, Wire},
+    delivery::{Delivery, Fanout, Reader, ReaderInfo, Wire},
     http1::reply::Recipient,
     lab::Lab,
-    limits::{Connections, Publishers},
     metrics::{Metrics, Transport},
     presence::Presence,
-    socketio::{SocketIo, SocketIoError, look_after_sessions},
+    transports::socketio::{SocketIo, SocketIoError, look_after_sessions},
 };
 
 /// Why a gateway cannot be set up.

@@ -20,7 +20,7 @@ use anywire_log::{AppendError, Batch, Channel, Clock, Cursor, EventName, Log, Pa
 use anywire_protocol::native::{Member, write_member};
 use parking_lot::Mutex;
 
-use crate::fanout::Reader;
+use crate::delivery::Reader;
 
 /// How long a client that dropped stays a member: a change of transport is not a leave and a join.
 const LINGER: Duration = Duration::from_secs(5);
@@ -187,7 +187,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        fanout::{ReaderInfo, Wire},
+        delivery::{ReaderInfo, Wire},
         metrics::Transport,
     };
 

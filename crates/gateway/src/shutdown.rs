@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use anywire_protocol::{engineio::CLOSE, native::ServerFrame, sse, websocket::close_frame};
 
-use crate::{Gateway, fanout::Reader, metrics::Transport};
+use crate::{Gateway, delivery::Reader, metrics::Transport};
 
 /// The close code for "come back after the restart".
 const RESTART: u16 = 1012;

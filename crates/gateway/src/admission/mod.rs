@@ -1,3 +1,5 @@
 //! Who is let in, and what is said to those who are not.
 
+pub(crate) mod auth;
 pub(crate) mod cors;
+pub(crate) mod limits;

@@ -1,6 +1,9 @@
 //! Cleartext HTTP/1.1 on sockets that the gateway owns.
 
+pub(crate) mod body;
+pub(crate) mod connection;
 mod date;
 pub(crate) mod reply;
+pub(crate) mod server;
 pub(crate) mod socket;
 pub(crate) mod waiting;

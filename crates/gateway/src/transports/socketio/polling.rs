@@ -16,15 +16,15 @@ use super::{
 };
 use crate::{
     Gateway,
-    accept::CleartextIo,
-    body::{skip_body, take_body, throw_away_body},
-    drive::fetch,
-    fanout::Wait,
+    delivery::Wait,
+    http1::body::{skip_body, take_body, throw_away_body},
+    http1::connection::fetch,
     http1::{
         reply::{send, whole},
         socket::write_all,
         waiting::watch_socket,
     },
+    listener::CleartextIo,
     reply::Reply,
 };
 

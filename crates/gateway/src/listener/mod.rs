@@ -2,6 +2,8 @@
 //!
 //! Knows: TCP, TLS, HTTP/1.1 and HTTP/2 as connections. Does not know: what is asked for.
 
+pub(crate) mod tls;
+
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -29,7 +31,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use crate::{Gateway, MAIN_LISTENER, direct, http1::reply::whole, tls::Tls};
+use crate::{Gateway, MAIN_LISTENER, http1::reply::whole, http1::server, listener::tls::Tls};
 
 /// How long a TLS handshake, or a request head for the HTTP library, may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -186,7 +188,7 @@ async fn serve_connection(
         return Box::pin(serve_tls(gateway, stream, place, app, tls)).await;
     }
     let stream = Arc::new(stream);
-    if let Some(bytes) = direct::serve(gateway, &stream, place).await {
+    if let Some(bytes) = server::serve(gateway, &stream, place).await {
         let http2 = bytes.starts_with(b"PRI");
         let io = CleartextIo::new(stream, bytes.freeze());
         Box::pin(serve_http(gateway, io, app, place, http2)).await;

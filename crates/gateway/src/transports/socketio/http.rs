@@ -23,11 +23,11 @@ use super::{
 };
 use crate::{
     Gateway,
-    accept::{Arrival, ListenerName, with_plain_socket},
-    drive::fetch,
-    fanout::Wait,
-    http::{address, credentials, switch},
+    delivery::Wait,
+    http::routes::{address, credentials, switch},
+    http1::connection::fetch,
     http1::socket::write_all,
+    listener::{Arrival, ListenerName, with_plain_socket},
     reply::Reply,
 };
 
@@ -121,7 +121,7 @@ async fn serve_upgraded(gateway: Arc<Gateway>, upgraded: Upgraded, begun: Begun,
         }
         (Begun::New(inbound), None, Some(stream)) => websocket::serve_woken(gateway, stream, inbound).await,
         (Begun::Session(session), Some((stream, read)), _) => {
-            let io = crate::accept::CleartextIo::new(Arc::clone(&stream), read);
+            let io = crate::listener::CleartextIo::new(Arc::clone(&stream), read);
             if let Some(taken) = upgrade::try_over(&gateway, io, &session).await {
                 drop(session);
                 websocket::go_on_direct(&gateway, &stream, Box::new(taken), address).await;

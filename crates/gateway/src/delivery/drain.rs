@@ -382,7 +382,7 @@ mod tests {
     use super::*;
     use crate::{
         admission::cors::Cors,
-        fanout::{PollTerms, ReaderInfo},
+        delivery::{PollTerms, ReaderInfo},
         lab::Lab,
         metrics::Metrics,
     };

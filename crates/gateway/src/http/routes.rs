@@ -33,19 +33,19 @@ use hyper_util::rt::TokioIo;
 
 use crate::{
     Gateway,
-    accept::{CleartextIo, PeerAddress, with_plain_socket},
+    admission::auth::Credentials,
     admission::cors::Cors,
-    auth::Credentials,
     clients::Polled,
-    direct::{token_end, token_over},
-    drive::fetch,
-    fanout::{BufferSink, Mode, Outcome, Wire},
+    delivery::{BufferSink, Mode, Outcome, Wire},
     gateway::{Admitted, OpenReader, StreamRequest, UNKNOWN_ADDRESS},
+    http1::connection::fetch,
+    http1::server::{token_end, token_over},
+    listener::{CleartextIo, PeerAddress, with_plain_socket},
     metrics::Transport,
-    polling::Poll,
     reply::{Content, Reply},
-    socketio::{self, forbidden},
-    websocket,
+    transports::poll::Poll,
+    transports::socketio::{self, forbidden},
+    transports::websocket,
 };
 
 impl Gateway {

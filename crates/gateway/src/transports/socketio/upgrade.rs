@@ -25,7 +25,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{inbound::Inbound, session::Session};
-use crate::{Gateway, fanout::HandedOn};
+use crate::{Gateway, delivery::HandedOn};
 
 /// The close code for what the server's rules do not allow (RFC 6455, section 7.4.1).
 const POLICY: u16 = 1008;

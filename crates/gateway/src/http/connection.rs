@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::{
     Gateway,
-    drive::{Input, LAST_WORDS, fetch},
-    fanout::{BufferSink, Mode, Outcome, Reader},
+    delivery::{BufferSink, Mode, Outcome, Reader},
+    http1::connection::{Input, LAST_WORDS, fetch},
     http1::socket::Flow,
 };
 

@@ -21,10 +21,10 @@ use tokio::sync::Notify;
 use super::{inbound::Inbound, random_id};
 use crate::{
     Gateway,
-    fanout::{Direct, Reader, UNSENT_BYTES_MAX, WaitError, Wire},
+    admission::limits::Counted,
+    delivery::{Direct, Reader, UNSENT_BYTES_MAX, WaitError, Wire},
     gateway::OpenReader,
     http1::socket::Flow,
-    limits::Counted,
 };
 
 /// How long a poll may be on the way after its session was closed.

@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 use super::{connect::room, inbound::Inbound, recovery::Room};
 use crate::{
     Gateway,
-    fanout::{Reader, Spaces},
+    delivery::{Reader, Spaces},
 };
 
 /// What following channels came to.

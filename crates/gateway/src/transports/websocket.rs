@@ -26,14 +26,14 @@ use tokio::{
 
 use crate::{
     Gateway,
-    auth::Principal,
-    drive::{Input, drive},
-    fanout::{Reader, UNSENT_BYTES_MAX, Wire},
+    admission::auth::Principal,
+    admission::limits::Bucket,
+    delivery::{Reader, UNSENT_BYTES_MAX, Wire},
     gateway::Admitted,
+    http::connection::drive_woken,
+    http1::connection::{Input, drive},
     http1::socket::Flow,
-    limits::Bucket,
     metrics::Transport,
-    woken::drive_woken,
 };
 
 /// How long before its end a client hears that its token runs out.

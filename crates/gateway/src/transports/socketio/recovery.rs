@@ -23,7 +23,7 @@ use anywire_protocol::socketio::recovery_name;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::{Gateway, fanout::Reader};
+use crate::{Gateway, delivery::Reader};
 
 /// How many of those who came first are looked at, when there are too many, for one that is not connected any more.
 const LOOKS_MAX: usize = 8;
@@ -252,7 +252,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        fanout::{ReaderInfo, Wire},
+        delivery::{ReaderInfo, Wire},
         metrics::Transport,
     };
 
@@ -279,6 +279,6 @@ mod tests {
         assert_eq!(places.take("a", Offset::ZERO), None, "forgotten");
         assert_eq!(places.take("c", Offset::ZERO), Some(at));
         assert!(places.take("b", Offset::new(9)).is_some(), "it was still connected, and is cut off");
-        assert_eq!(one.mode(), crate::fanout::Mode::Ended);
+        assert_eq!(one.mode(), crate::delivery::Mode::Ended);
     }
 }

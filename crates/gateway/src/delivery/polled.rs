@@ -472,7 +472,7 @@ mod tests {
     use super::*;
     use crate::{
         admission::cors::Cors,
-        fanout::{Mode, ReaderInfo},
+        delivery::{Mode, ReaderInfo},
         metrics::Transport,
     };
 

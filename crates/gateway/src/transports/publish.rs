@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 
 use crate::{
     Gateway,
-    auth::{Credentials, Principal},
-    body::{skip_body, take_body, throw_away_body},
+    admission::auth::{Credentials, Principal},
+    http1::body::{skip_body, take_body, throw_away_body},
     http1::reply::send,
     reply::Reply,
 };

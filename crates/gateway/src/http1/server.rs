@@ -18,22 +18,23 @@ use tokio::{net::TcpStream, time::Sleep};
 
 use crate::{
     Gateway,
-    accept::Place,
-    auth::{Credentials, Principal},
+    admission::auth::{Credentials, Principal},
     clients::Polled,
-    drive::{Input, drive, say_last_words},
-    fanout::{Mode, Outcome, PollTerms, Reader, SocketSink, Wire},
+    delivery::{Mode, Outcome, PollTerms, Reader, SocketSink, Wire},
     gateway::{Admitted, OpenReader, StreamRequest},
+    http1::connection::{Input, drive, say_last_words},
     http1::{
         reply::{send, whole},
         socket::{Flow, read_ready, write_all},
         waiting::watch_socket,
     },
+    listener::Place,
     metrics::Transport,
-    polling::Poll,
-    publishing::Posting,
     reply::Reply,
-    socketio, websocket,
+    transports::poll::Poll,
+    transports::publish::Posting,
+    transports::socketio,
+    transports::websocket,
 };
 
 /// How long a client may take for a request head.

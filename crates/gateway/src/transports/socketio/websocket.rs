@@ -22,12 +22,12 @@ use super::{
 };
 use crate::{
     Gateway,
-    drive::{Input, drive},
-    fanout::{Reader, Wire},
+    delivery::{Reader, Wire},
     gateway::OpenReader,
+    http::connection::drive_woken,
+    http1::connection::{Input, drive},
     http1::socket::Flow,
     metrics::Transport,
-    woken::drive_woken,
 };
 
 /// What came in one read.

@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     Gateway,
-    auth::{Credentials, Principal},
-    fanout::{Reader, Space},
+    admission::auth::{Credentials, Principal},
+    delivery::{Reader, Space},
     http1::socket::Flow,
 };
 

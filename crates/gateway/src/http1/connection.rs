@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::{
     Gateway,
-    fanout::{Fetched, Mode, Outcome, Reader, SocketSink, UNSENT_BYTES_MAX},
+    delivery::{Fetched, Mode, Outcome, Reader, SocketSink, UNSENT_BYTES_MAX},
     http1::socket::{Flow, read_ready, write_all},
     metrics::Transport,
 };

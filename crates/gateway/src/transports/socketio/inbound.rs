@@ -17,11 +17,11 @@ use serde_json::json;
 use super::{Handshake, SocketInfo, namespaces::Namespace, recovery::Room, requests::Visitor};
 use crate::{
     Gateway,
-    auth::Principal,
-    fanout::{Reader, Spaces, Wire},
+    admission::auth::Principal,
+    admission::limits::Bucket,
+    delivery::{Reader, Spaces, Wire},
     gateway::OpenReader,
     http1::socket::Flow,
-    limits::Bucket,
     metrics::Transport,
 };
 

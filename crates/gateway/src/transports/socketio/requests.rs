@@ -11,7 +11,7 @@ use anywire_protocol::{
 };
 
 use super::{inbound::Inbound, session::Session};
-use crate::{Gateway, auth::Credentials, limits::Counted};
+use crate::{Gateway, admission::auth::Credentials, admission::limits::Counted};
 
 /// A request, as far as its head tells.
 pub(crate) struct Request<'a> {

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     Gateway,
-    fanout::{Reader, UNSENT_BYTES_MAX},
+    delivery::{Reader, UNSENT_BYTES_MAX},
 };
 
 /// The most answers that are waited for.

@@ -1,6 +1,7 @@
 //! An echo server made of the gateway's own sockets and framing: what `conformance/autobahn` judges.
 //!
-//! `cargo run --release -p anywire-gateway --features echo --example echo -- 127.0.0.1:9001` prints its URL when it is ready.
+//! `cargo run --release -p anywire-gateway --features echo --example echo -- 127.0.0.1:9001` prints its URL
+//! when it is ready.
 
 use std::sync::Arc;
 

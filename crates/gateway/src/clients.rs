@@ -1,6 +1,4 @@
 //! Who is connected, for the console.
-//!
-//! Knows: readers and pollers. Does not know: JSON.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -202,8 +200,9 @@ impl Gateway {
         self.only_pollers().iter().filter(|(_, poller)| !poller.waits).count()
     }
 
-    /// Those who poll and do nothing else. A client also polls once while its connection opens, and that poll may arrive after
-    /// the connection did: whoever has one is forgotten here. Cost: O(readers), and only while somebody polls.
+    /// Those who poll and do nothing else. A client also polls once while its connection opens, and that poll
+    /// may arrive after the connection did: whoever has one is forgotten here. Cost: O(readers), and only
+    /// while somebody polls.
     fn only_pollers(&self) -> Vec<((IpAddr, String), Poller)> {
         let mut pollers = self.pollers.list(self.clock.now());
         let names: HashSet<&str> = pollers.iter().map(|((_, client), _)| client.as_str()).collect();

@@ -1,6 +1,4 @@
 //! What can be configured about sockets, authorization and limits.
-//!
-//! Knows: names, defaults and bounds. Does not know: where the values come from.
 
 use serde::Deserialize;
 
@@ -10,9 +8,11 @@ use crate::transports::socketio::SocketIoConfig;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GatewayConfig {
-    /// Silence after which a client hears a heartbeat that carries its cursor, in milliseconds. Default 25 000; 1 000 to 300 000.
+    /// Silence after which a client hears a heartbeat that carries its cursor, in milliseconds. Default 25
+    /// 000; 1 000 to 300 000.
     pub heartbeat_ms: u32,
-    /// Window over which clients are told to come back after a restart, in milliseconds. Default 5 000; 0 to 600 000.
+    /// Window over which clients are told to come back after a restart, in milliseconds. Default 5 000; 0 to
+    /// 600 000.
     pub restart_window_ms: u32,
     /// How many fan-out shards walk the connections; 0 takes one a core. Default 0; 0 to 64.
     pub shards: u32,
@@ -41,7 +41,8 @@ impl Default for GatewayConfig {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthConfig {
-    /// API keys of back ends: each may publish and subscribe to everything. Default none; at least 16 characters each.
+    /// API keys of back ends: each may publish and subscribe to everything. Default none; at least 16
+    /// characters each.
     pub api_keys: Vec<String>,
     /// Secret with which clients' tokens are signed (HS256). Default none; at least 32 characters.
     pub jwt_secret: Option<String>,
@@ -49,7 +50,8 @@ pub struct AuthConfig {
     pub jwt_public_key: Option<String>,
     /// Channel patterns everybody may subscribe to without a token. Default none.
     pub anonymous_subscribe: Vec<String>,
-    /// Origins of pages that may connect, such as `https://app.example.com`. The server's own is always allowed. Default none.
+    /// Origins of pages that may connect, such as `https://app.example.com`. The server's own is always
+    /// allowed. Default none.
     pub origins: Vec<String>,
 }
 
@@ -77,9 +79,11 @@ pub struct LimitsConfig {
     pub connections_max: usize,
     /// Connections of one address. Default 19 000; 1 to 1 000 000.
     pub connections_per_address_max: usize,
-    /// Events a second that one WebSocket connection may publish, and over HTTP one user's tokens (API keys: without limit). Default 100; 1 to 1 000 000.
+    /// Events a second that one WebSocket connection may publish, and over HTTP one user's tokens (API keys:
+    /// without limit). Default 100; 1 to 1 000 000.
     pub publish_per_second: u32,
-    /// Events that one WebSocket connection, or over HTTP one user's tokens, may publish at once. Default 200; 1 to 1 000 000.
+    /// Events that one WebSocket connection, or over HTTP one user's tokens, may publish at once. Default
+    /// 200; 1 to 1 000 000.
     pub publish_burst: u32,
     /// Bytes written to one reader before it is another's turn. Default 262 144; 4 096 to 16 777 216.
     pub drain_bytes_max: usize,

@@ -1,8 +1,7 @@
 //! The gateway's WebSocket as an echo server, for the Autobahn suite (feature `echo`).
 //!
-//! The sockets, the framing and the writes are those of every connection; only what a message means is different.
-//!
-//! Knows: messages in, the same messages out. Does not know: the protocol's frames.
+//! The sockets, the framing and the writes are those of every connection; only what a message means is
+//! different.
 
 use std::{io, net::IpAddr, sync::Arc};
 

@@ -1,6 +1,4 @@
 //! The gateway: what every connection shares, and how a connection is let in.
-//!
-//! Knows: authorization, limits, the fan-out. Does not know: which transport a request came over, files, applications.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -253,7 +251,8 @@ impl Gateway {
         Refusal::new(Code::RateLimited, message).retry_after_ms(retry_ms)
     }
 
-    /// Who reads an answer on a socket: a page of this origin, if any. While the gateway stops, every answer is a connection's last.
+    /// Who reads an answer on a socket: a page of this origin, if any. While the gateway stops, every answer
+    /// is a connection's last.
     pub(crate) fn recipient<'a>(&'a self, origin: Option<&'a str>) -> Recipient<'a> {
         let recipient = Recipient::new(&self.delivery.cors, origin);
         if self.closing.is_cancelled() { recipient.last() } else { recipient }
@@ -337,8 +336,8 @@ impl Gateway {
     }
 }
 
-/// A reader that is known to the fan-out. Dropping it ends that, however its connection's task ends: finished, cut off or
-/// cancelled. Else the fan-out would hold the socket open and go on writing to it.
+/// A reader that is known to the fan-out. Dropping it ends that, however its connection's task ends:
+/// finished, cut off or cancelled. Else the fan-out would hold the socket open and go on writing to it.
 pub(crate) struct OpenReader {
     gateway: Arc<Gateway>,
     reader: Arc<Reader>,

@@ -1,6 +1,5 @@
-//! The network lab: faults that a person switches on to see clients move. Off unless the server was started with it.
-//!
-//! Knows: which faults are on. Does not know: who obeys them.
+//! The network lab: faults that a person switches on to see clients move. Off unless the server was started
+//! with it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 

@@ -1,9 +1,8 @@
-//! Sockets: WebSocket, SSE, long-poll, poll and publish; authorization, limits, and the fan-out between the log and them.
+//! Sockets: WebSocket, SSE, long-poll, poll and publish; authorization, limits, and the fan-out between the
+//! log and them.
 //!
-//! [`Gateway::start`] makes one in front of a log. [`Gateway::serve`] owns a listener and answers the hot transports on the socket
-//! directly; [`Gateway::router`] is the same for somebody's own axum application.
-//!
-//! Knows: connections. Does not know: files, applications, the console.
+//! [`Gateway::start`] makes one in front of a log. [`Gateway::serve`] owns a listener and answers the hot
+//! transports on the socket directly; [`Gateway::router`] is the same for somebody's own axum application.
 
 mod admission;
 mod clients;

@@ -1,7 +1,5 @@
 //! The gateway's own figures, as Prometheus metrics and as numbers for the console.
 //!
-//! Knows: counters and histograms. Does not know: who reads them.
-//!
 //! Everything on the delivery path is a plain atomic, added to once a batch of deliveries.
 
 use std::{
@@ -76,7 +74,8 @@ impl Latency {
         std::array::from_fn(|index| self.buckets[index].load(Relaxed))
     }
 
-    /// A quantile in milliseconds of what was counted since `before`, by linear interpolation in its bucket; `None` if nothing was.
+    /// A quantile in milliseconds of what was counted since `before`, by linear interpolation in its bucket;
+    /// `None` if nothing was.
     #[must_use]
     pub fn quantile_ms(counts: &[u64], before: &[u64], quantile: f64) -> Option<f64> {
         let fresh: Vec<u64> =

@@ -1,11 +1,11 @@
 //! Presence: who is on a channel (PROTOCOL.md, section 9).
 //!
-//! Joining and leaving are events of the log on `$presence:<channel>`, so they reach every transport like any other.
-//!
-//! Knows: members of channels that keep presence. Does not know: transports.
+//! Joining and leaving are events of the log on `$presence:<channel>`, so they reach every transport like any
+//! other.
 //!
 //! Invariants:
-//! - A connection counts for its client on the channels that it joined itself, once each; other connections by the same name change nothing.
+//! - A connection counts for its client on the channels that it joined itself, once each; other connections
+//!   by the same name change nothing.
 //! - The `leave` comes [`LINGER`] after a member's last connection ended, if none came since.
 //! - Joins and leaves of a member are in the log in the order in which they happened.
 //! - At most [`MEMBERS_MAX`] members in all; who comes after that is subscribed, but not a member.
@@ -161,7 +161,8 @@ impl Presence {
         (cursor, here.map(|known| known.member.clone()).collect())
     }
 
-    /// Called under the lock, and handed to the engine at once: else a leave could overtake the join after it.
+    /// Called under the lock, and handed to the engine at once: else a leave could overtake the join after
+    /// it.
     fn publish(&self, channel: &Channel, name: &str, member: &Member) {
         let (Some(channel), Ok(name)) = (Self::companion(channel), EventName::new(name)) else { return };
         let mut data = Vec::new();

@@ -1,7 +1,8 @@
-//! One answer of HTTP: made once, and rendered by two thin writers, `http1` for sockets that the gateway owns and `http` for the HTTP
-//! library (TLS, HTTP/2, other people's servers).
+//! One answer of HTTP: made once, and rendered by two thin writers, `http1` for sockets that the gateway owns
+//! and `http` for the HTTP library (TLS, HTTP/2, other people's servers).
 //!
-//! Invariant: status, headers and body are decided here and in [`Cors`]; a writer adds only what its carrier needs.
+//! Invariant: status, headers and body are decided here and in [`Cors`]; a writer adds only what its carrier
+//! needs.
 
 use std::{borrow::Cow, fmt};
 

@@ -1,6 +1,4 @@
 //! Stopping, and the lab's faults: what happens to those who are connected.
-//!
-//! Knows: every reader. Does not know: why.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,8 +12,8 @@ const RESTART: u16 = 1012;
 const CUT_DELAY: Duration = Duration::from_millis(100);
 
 impl Gateway {
-    /// Stops: nobody is let in any more, everybody hears when to come back (spread over the restart window), and what is under way may end
-    /// within `patience`.
+    /// Stops: nobody is let in any more, everybody hears when to come back (spread over the restart window),
+    /// and what is under way may end within `patience`.
     pub async fn shut_down(&self, patience: Duration) {
         self.closing.cancel();
         self.fanout.for_each_reader(|reader| self.dismiss(reader));
@@ -54,7 +52,8 @@ impl Gateway {
         }
     }
 
-    /// The lab: holds SSE answers back, as a buffering proxy does. Those that are open end, as when the proxy changes.
+    /// The lab: holds SSE answers back, as a buffering proxy does. Those that are open end, as when the proxy
+    /// changes.
     pub fn lab_buffer_sse(&self, on: bool) {
         let before = self.lab.buffers_sse();
         self.lab.set_buffer_sse(on);
@@ -63,8 +62,8 @@ impl Gateway {
         }
     }
 
-    /// The lab: accepts nobody for a time and ends every connection, [`CUT_DELAY`] from now, so that the answer to
-    /// whoever asked for it can leave.
+    /// The lab: accepts nobody for a time and ends every connection, [`CUT_DELAY`] from now, so that the
+    /// answer to whoever asked for it can leave.
     pub fn lab_cut(self: &Arc<Self>, millis: u64) {
         let now_ms = u64::try_from(self.clock.now().as_millis()).unwrap_or_default();
         self.lab.cut_until(now_ms + millis);

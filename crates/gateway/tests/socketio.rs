@@ -1,4 +1,5 @@
-//! Socket.IO over real sockets: polling, WebSocket and the change between them; rooms, recovery, slow clients, and what is refused.
+//! Socket.IO over real sockets: polling, WebSocket and the change between them; rooms, recovery, slow
+//! clients, and what is refused.
 
 mod support;
 
@@ -187,7 +188,8 @@ fn namespace(name: &str) -> NamespaceSection {
     NamespaceSection { name: name.to_owned(), ..NamespaceSection::default() }
 }
 
-/// Pings soon, so that a test meets one; nothing is measured against it. The time-out leaves time for every step of a test.
+/// Pings soon, so that a test meets one; nothing is measured against it. The time-out leaves time for every
+/// step of a test.
 fn pinging() -> GatewayConfig {
     with(SocketIoConfig { ping_interval_ms: 300, ping_timeout_ms: 2_000, ..SocketIoConfig::default() })
 }

@@ -1,9 +1,8 @@
 //! Who may connect, and what they may do (PROTOCOL.md, section 10).
 //!
-//! Knows: keys, tokens, origins, hosts. Does not know: sockets, and how a refusal is sent.
-//!
 //! Invariants:
-//! - Without keys the server answers loopback `Host` names and loopback origins only, so no web page elsewhere reaches it.
+//! - Without keys the server answers loopback `Host` names and loopback origins only, so no web page
+//!   elsewhere reaches it.
 //! - Keys are compared in constant time.
 
 use std::{
@@ -174,7 +173,8 @@ struct Claims {
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 impl Claims {
-    /// Refuses a token whose time has not come. Those who make tokens often let them begin at once, by their own clock.
+    /// Refuses a token whose time has not come. Those who make tokens often let them begin at once, by their
+    /// own clock.
     fn check_begin(&self) -> Result<(), Refusal> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         match self.nbf.filter(|begin| *begin > (now + CLOCK_SKEW).as_secs_f64()) {
@@ -276,7 +276,8 @@ impl Gate {
         Ok(())
     }
 
-    /// Refuses peers from elsewhere on an open server: one that is mounted in somebody's own server may listen on any address.
+    /// Refuses peers from elsewhere on an open server: one that is mounted in somebody's own server may
+    /// listen on any address.
     ///
     /// # Errors
     /// `host_forbidden`.
@@ -292,7 +293,8 @@ impl Gate {
         }
     }
 
-    /// Checks host and origin, for every request. Returns the origin to name in the CORS headers, if the request is from another.
+    /// Checks host and origin, for every request. Returns the origin to name in the CORS headers, if the
+    /// request is from another.
     ///
     /// # Errors
     /// `host_forbidden` or `origin_forbidden`.

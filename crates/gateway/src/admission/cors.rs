@@ -15,7 +15,8 @@ const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /// How long a browser may keep what it was told, in seconds.
 const MAX_AGE_S: &str = "600";
 
-/// Headers that pages of allowed origins may send and read, beside those of the gateway's own routes: each application names its own.
+/// Headers that pages of allowed origins may send and read, beside those of the gateway's own routes: each
+/// application names its own.
 #[derive(Debug, Clone, Default)]
 pub struct PageHeaders {
     /// Of requests.

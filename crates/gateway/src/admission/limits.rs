@@ -1,6 +1,4 @@
 //! How many connections there are, and how fast one may publish.
-//!
-//! Knows: counts and rates. Does not know: sockets.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 

@@ -1,8 +1,8 @@
-//! The one function that delivers: *write from the cursor on until there is nothing more, or the socket is full*.
+//! The one function that delivers: *write from the cursor on until there is nothing more, or the socket is
+//! full*.
 //!
-//! The cursor moves only past what was written, so a reader whose socket is full holds at most the rest of one event.
-//!
-//! Knows: cursors, encodings, partial writes. Does not know: tasks, timers, how a connection came about.
+//! The cursor moves only past what was written, so a reader whose socket is full holds at most the rest of
+//! one event.
 
 use std::{
     io::{self, IoSlice},
@@ -68,7 +68,8 @@ enum Written {
 }
 
 impl Reader {
-    /// The reader's own task drains: what it fetched from the engine, then the tail. Afterwards the reader is live if it could be.
+    /// The reader's own task drains: what it fetched from the engine, then the tail. Afterwards the reader is
+    /// live if it could be.
     pub(crate) fn drain(
         &self,
         delivery: &Delivery,
@@ -262,14 +263,16 @@ impl Reader {
         }
     }
 
-    /// The events' bytes for a Socket.IO reader to which they look different than to most; `None` for all others.
+    /// The events' bytes for a Socket.IO reader to which they look different than to most; `None` for all
+    /// others.
     fn encode_apart(&self, state: &State, events: &[Arc<Event>], delivery: &Delivery) -> Option<Vec<Bytes>> {
         let polling = matches!(self.wire, Wire::Polled);
         let spaces = state.spaces.as_ref().filter(|spaces| polling || !spaces.is_plain())?;
         Some(spaces.encode(events, delivery.log.epoch(), polling))
     }
 
-    /// What this reader's neighbours get too where that is worth to be kept: a single event that looks as to most has its bytes already.
+    /// What this reader's neighbours get too where that is worth to be kept: a single event that looks as to
+    /// most has its bytes already.
     fn look(&self, state: &State, events: &[Arc<Event>]) -> Option<Look> {
         match state.spaces.as_ref().filter(|spaces| !spaces.is_plain()) {
             Some(spaces) => spaces.shared_voice(false).map(Look::Voice),
@@ -286,7 +289,8 @@ impl Reader {
         tally: &mut Tally,
     ) -> Outcome {
         if read.events.is_empty() {
-            // A neighbour that has everything made this read: there is nothing to write, nor to answer a poll with.
+            // A neighbour that has everything made this read: there is nothing to write, nor to answer a poll
+            // with.
             state.subscription.advance(read.through);
             return Outcome::Live;
         }
@@ -317,7 +321,8 @@ impl Reader {
     }
 }
 
-/// Writes several events. Apart from [`write`], since one event is the common case and should not pay for the room that many need.
+/// Writes several events. Apart from [`write`], since one event is the common case and should not pay for the
+/// room that many need.
 fn write_many<'e>(
     state: &mut State,
     sink: &mut impl Sink,
@@ -345,8 +350,8 @@ fn write_piece(
     written
 }
 
-/// Writes events, whose bytes are `slices`, and moves the cursor past those that were begun. Where they end in the bytes is asked of
-/// `encoded` only if not all of them went out.
+/// Writes events, whose bytes are `slices`, and moves the cursor past those that were begun. Where they end
+/// in the bytes is asked of `encoded` only if not all of them went out.
 fn write<'e>(
     state: &mut State,
     sink: &mut impl Sink,

@@ -1,10 +1,9 @@
 //! Fan-out: how committed events reach the readers that wait for them.
 //!
-//! Readers are spread over shards. A commit marks its channels in the shards that watch them; each shard's task then walks the channel's readers and
-//! writes to their sockets itself, taking everything a reader has not seen, so that a burst becomes one write. A reader
-//! whose socket is full, or that is behind the tail, is left to its own task. Both paths call [`Reader::drain`].
-//!
-//! Knows: readers, shards, who watches what. Does not know: how a connection came about, who may read.
+//! Readers are spread over shards. A commit marks its channels in the shards that watch them; each shard's
+//! task then walks the channel's readers and writes to their sockets itself, taking everything a reader has
+//! not seen, so that a burst becomes one write. A reader whose socket is full, or that is behind the tail, is
+//! left to its own task. Both paths call [`Reader::drain`].
 //!
 //! Invariants:
 //! - A publisher never waits for a reader: a commit only sets marks.
@@ -136,10 +135,12 @@ impl Fanout {
         self.shards[reader.shard()].add(reader);
     }
 
-    /// From now on commits on the channel reach the reader. Drain it afterwards: what was committed before is for that.
+    /// From now on commits on the channel reach the reader. Drain it afterwards: what was committed before is
+    /// for that.
     pub(crate) fn watch(&self, reader: &Arc<Reader>, tail: &Arc<ChannelTail>) {
         let bit = 1 << reader.shard();
-        // Under the write lock: a commit that does not see the mark was in the tail before, and the drain finds it.
+        // Under the write lock: a commit that does not see the mark was in the tail before, and the drain
+        // finds it.
         let mut watches = self.watches.write();
         let watch = watches.entry(tail.channel().clone()).or_insert_with(|| {
             Arc::new(Watch {

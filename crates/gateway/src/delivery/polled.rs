@@ -7,10 +7,9 @@
 //!                          └──────────────────────────▶ Idle
 //! ```
 //!
-//! Knows: payloads, answers. Does not know: requests, sessions.
-//!
 //! Invariants:
-//! - At most one poll waits; its answer is given once. Of two at a time the later is refused, whichever was read first.
+//! - At most one poll waits; its answer is given once. Of two at a time the later is refused, whichever was
+//!   read first.
 //! - Between two polls nothing is read for the session: it costs a cursor.
 
 use std::{
@@ -71,7 +70,8 @@ impl Reader {
         matches!(self.wire, Wire::Polled)
     }
 
-    /// Says something to the client: at once if it can be written, else before anything that follows. Returns false if the connection is broken.
+    /// Says something to the client: at once if it can be written, else before anything that follows. Returns
+    /// false if the connection is broken.
     pub(crate) fn say(&self, delivery: &Delivery, words: &[Word]) -> bool {
         if !self.polls() {
             return self.send(delivery, frames(words));
@@ -85,7 +85,8 @@ impl Reader {
         true
     }
 
-    /// Changes what the connection's namespaces follow, and queues what the client must hear about it first. Drain afterwards.
+    /// Changes what the connection's namespaces follow, and queues what the client must hear about it first.
+    /// Drain afterwards.
     pub(crate) fn change_spaces<T>(
         &self,
         change: impl FnOnce(&mut Subscription, &mut Spaces) -> (T, SmallVec<[Word; 2]>),
@@ -282,7 +283,8 @@ impl Reader {
         self.state.lock().spaces = Some(Box::new(spaces));
     }
 
-    /// Where its client stands for all that is known here: what a poll was answered with may not have arrived.
+    /// Where its client stands for all that is known here: what a poll was answered with may not have
+    /// arrived.
     pub(crate) fn stopped_at(&self, tail: Offset) -> Offset {
         let state = self.state.lock();
         let written = state.subscription.cursor(tail);
@@ -310,7 +312,8 @@ impl Reader {
         state.mode == Mode::Live && state.unsent.is_empty()
     }
 
-    /// Ends a namespace; returns the channels that no other namespace follows, and the private id its socket had.
+    /// Ends a namespace; returns the channels that no other namespace follows, and the private id its socket
+    /// had.
     pub(crate) fn put_out(&self, namespace: &str) -> Option<(Vec<Channel>, Option<Box<str>>)> {
         self.change_spaces(|subscription, spaces| {
             let private_id = spaces.find(namespace).and_then(|space| space.recovery.clone());
@@ -404,7 +407,8 @@ impl Reader {
         tally.add_counts_to(&delivery.metrics);
     }
 
-    /// Answers the poll that waits, if one does, with this word: also one whose task is reading for it, and then finds it answered.
+    /// Answers the poll that waits, if one does, with this word: also one whose task is reading for it, and
+    /// then finds it answered.
     fn release(&self, state: &mut State, delivery: &Delivery, word: &'static str) {
         self.answer(state, delivery, Bytes::from_static(word.as_bytes()));
     }
@@ -427,7 +431,8 @@ impl Reader {
         }
     }
 
-    /// Gives the waiting poll its answer: on its socket if the fan-out may write there, else through its task.
+    /// Gives the waiting poll its answer: on its socket if the fan-out may write there, else through its
+    /// task.
     fn answer(&self, state: &mut State, delivery: &Delivery, payload: Bytes) {
         let Some(spaces) = &mut state.spaces else { return };
         let Some(waiting) = spaces.waiting.take() else { return };

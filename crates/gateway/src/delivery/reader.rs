@@ -1,9 +1,7 @@
 //! Readers: one connection's place in the log, who drives it, and what it is told besides events.
 //!
-//! A reader is driven either by the fan-out (mode `Live`) or by its own task (mode `Driven`). Whoever it is drains it (see `drain`), under
-//! the reader's lock.
-//!
-//! Knows: modes, control frames, liveness. Does not know: how the connection came about, how events are written.
+//! A reader is driven either by the fan-out (mode `Live`) or by its own task (mode `Driven`). Whoever it is
+//! drains it (see `drain`), under the reader's lock.
 //!
 //! Invariants:
 //! - All bytes of a connection go through `unsent` or a drain, under the lock: frames never interleave.
@@ -43,8 +41,8 @@ use crate::{
     reply::Reply,
 };
 
-/// How many bytes of control frames may wait for a socket; a peer that asks for more without reading is not read from until
-/// they are gone.
+/// How many bytes of control frames may wait for a socket; a peer that asks for more without reading is not
+/// read from until they are gone.
 pub(crate) const UNSENT_BYTES_MAX: usize = 64 << 10;
 
 /// The close code for a peer that fell silent.
@@ -113,8 +111,9 @@ pub(crate) struct ReaderStats {
 
 /// One connection's place in the log.
 ///
-/// In this order, here and in [`State`]: what a delivery needs comes first, so that it is in two lines of the processor's cache. Between two
-/// events everything else has pushed them out, and each line is a wait for memory.
+/// In this order, here and in [`State`]: what a delivery needs comes first, so that it is in two lines of the
+/// processor's cache. Between two events everything else has pushed them out, and each line is a wait for
+/// memory.
 #[repr(C)]
 pub(crate) struct Reader {
     pub(super) wire: Wire,
@@ -168,7 +167,8 @@ impl Reader {
         })
     }
 
-    /// Reads what a delivery begins with and makes nothing of it, so that it is in the processor's cache when it is needed.
+    /// Reads what a delivery begins with and makes nothing of it, so that it is in the processor's cache when
+    /// it is needed.
     pub(super) fn fetch(&self) {
         let socket = if let Wire::Direct(stream) = &self.wire { Some(stream.as_raw_fd()) } else { None };
         std::hint::black_box((socket, self.state.is_locked()));
@@ -239,7 +239,8 @@ impl Reader {
         }
     }
 
-    /// Whether a reader that another library writes for is behind: nobody drains it while its connection takes nothing.
+    /// Whether a reader that another library writes for is behind: nobody drains it while its connection
+    /// takes nothing.
     fn is_behind_unseen(&self, state: &State) -> bool {
         let cursor = state.subscription.cursor(Offset::MAX);
         !matches!(self.wire, Wire::Direct(_))
@@ -275,7 +276,8 @@ impl Reader {
         self.state.lock().unsent.iter().map(Bytes::len).sum()
     }
 
-    /// Sends a control frame: at once if the socket takes it, else before anything that follows. Returns false if the connection is broken.
+    /// Sends a control frame: at once if the socket takes it, else before anything that follows. Returns
+    /// false if the connection is broken.
     pub(crate) fn send(&self, delivery: &Delivery, frame: Bytes) -> bool {
         let mut state = self.state.lock();
         if state.mode == Mode::Ended {
@@ -293,7 +295,8 @@ impl Reader {
         true
     }
 
-    /// Begins a wait for a poll's answer; false if the connection has ended. Drain afterwards: what came meanwhile is the answer.
+    /// Begins a wait for a poll's answer; false if the connection has ended. Drain afterwards: what came
+    /// meanwhile is the answer.
     #[must_use]
     pub(crate) fn begin_poll(&self, subscription: Subscription, terms: PollTerms) -> bool {
         let mut state = self.state.lock();
@@ -392,8 +395,8 @@ impl Reader {
         self.state.lock().writing = writing;
     }
 
-    /// The heartbeat of Engine.IO over a WebSocket. It does not stop for a client that is behind, since the client waits for it; but who has
-    /// not read yet what was written before a ping cannot have answered it.
+    /// The heartbeat of Engine.IO over a WebSocket. It does not stop for a client that is behind, since the
+    /// client waits for it; but who has not read yet what was written before a ping cannot have answered it.
     fn tick_socketio(&self, state: &mut State, delivery: &Delivery, tail: Offset, now_ms: u64) -> u64 {
         // One that polls takes what waits when it asks again: that blocks nothing.
         let blocked = !matches!(self.wire, Wire::Polled) && self.is_blocked(state);

@@ -1,7 +1,5 @@
 //! One shard: some of the readers, and the task that walks them.
 //!
-//! Knows: which of its readers watch what. Does not know: how bytes are written.
-//!
 //! Invariants:
 //! - No lock is held while a reader is written to: a walk takes the channel's list out and puts it back.
 //! - Who closes is removed at once, since a list that holds a reader holds its file descriptor.
@@ -134,7 +132,8 @@ impl Shard {
         let mut sweep = tokio::time::interval(sweep_every);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            // A look that is due comes first: while events come without a pause there is always something marked.
+            // A look that is due comes first: while events come without a pause there is always something
+            // marked.
             let swept = tokio::select! {
                 biased;
                 _ = sweep.tick() => true,
@@ -189,7 +188,8 @@ impl Shard {
         std::mem::take(&mut watchers.readers)
     }
 
-    /// Puts a list back after a walk, with those who came meanwhile and without those who left; true if nobody is on it.
+    /// Puts a list back after a walk, with those who came meanwhile and without those who left; true if
+    /// nobody is on it.
     fn put_list_back(&self, channel: &Channel, mut readers: Vec<Arc<Reader>>) -> bool {
         let mut state = self.state.lock();
         let Some(watchers) = state.channels.get_mut(channel) else { return false };

@@ -1,6 +1,4 @@
 //! Reads that neighbours in a walk share, and what a walk counts.
-//!
-//! Knows: that most readers of a channel stand at the same place. Does not know: how they are written to.
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -69,10 +67,12 @@ pub(super) enum Look {
     Voice(VoiceKey),
 }
 
-/// All events of a read in one piece: the bytes are copied once for all neighbours, and each of them is written to with one plain call.
+/// All events of a read in one piece: the bytes are copied once for all neighbours, and each of them is
+/// written to with one plain call.
 pub(super) struct Piece {
     pub(super) bytes: Bytes,
-    /// Each event's bytes, which whose socket is full keeps instead: a rest must not hold the whole piece in memory.
+    /// Each event's bytes, which whose socket is full keeps instead: a rest must not hold the whole piece in
+    /// memory.
     pub(super) each: Vec<Bytes>,
 }
 
@@ -137,8 +137,9 @@ impl<'a> Shared<'a> {
 }
 
 impl Shared<'_> {
-    /// Reads anew for the next reader if there is news: what was committed meanwhile goes into the same write. So while events keep
-    /// coming, a walk that goes round and round gives each reader everything since its last visit at once.
+    /// Reads anew for the next reader if there is news: what was committed meanwhile goes into the same
+    /// write. So while events keep coming, a walk that goes round and round gives each reader everything
+    /// since its last visit at once.
     pub(super) fn refresh(&mut self) {
         self.read.take_if(|read| self.tail.has_after(read.through));
     }

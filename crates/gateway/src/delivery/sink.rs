@@ -1,6 +1,4 @@
 //! Where a drain writes to: a socket that does not block, or a buffer with a limit.
-//!
-//! Knows: how to write slices. Does not know: what they hold.
 
 use std::io::{self, IoSlice};
 
@@ -34,7 +32,8 @@ impl Sink for SocketSink<'_> {
     }
 }
 
-/// Writes without asking the runtime first whether the socket is ready, which is one place in memory less to look at for each reader.
+/// Writes without asking the runtime first whether the socket is ready, which is one place in memory less to
+/// look at for each reader.
 #[cfg(target_os = "linux")]
 fn send_now(stream: &TcpStream, bytes: &[u8]) -> Option<usize> {
     use rustix::net::{SendFlags, send};
@@ -46,7 +45,8 @@ fn send_now(_: &TcpStream, _: &[u8]) -> Option<usize> {
     None
 }
 
-/// A buffer for connections that another library writes (TLS, HTTP/2): it takes up to a limit, then counts as full.
+/// A buffer for connections that another library writes (TLS, HTTP/2): it takes up to a limit, then counts as
+/// full.
 pub(crate) struct BufferSink {
     buffer: BytesMut,
     bytes_max: usize,

@@ -1,6 +1,5 @@
-//! What a Socket.IO reader has beside its cursor: the namespaces of its connection, its heartbeat, and the poll that waits.
-//!
-//! Knows: which event goes to which namespace, and how it looks there. Does not know: who may join what.
+//! What a Socket.IO reader has beside its cursor: the namespaces of its connection, its heartbeat, and the
+//! poll that waits.
 //!
 //! Invariants:
 //! - A namespace gets an event once, and only events after the place where it joined the channel.
@@ -140,7 +139,8 @@ impl Spaces {
         !space.with_cursor && &*space.namespace == DEFAULT_NAMESPACE && !space.is_partial()
     }
 
-    /// The voice this reader shares with others: it has one namespace and gets every event its subscription has.
+    /// The voice this reader shares with others: it has one namespace and gets every event its subscription
+    /// has.
     pub(super) fn shared_voice(&self, polling: bool) -> Option<VoiceKey> {
         let [space] = self.list.as_slice() else { return None };
         let key =

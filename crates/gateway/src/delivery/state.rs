@@ -1,7 +1,5 @@
 //! What a reader's lock guards: its cursor, its mode, and the bytes that wait for the socket.
 //!
-//! Knows: partial writes, answers to polls. Does not know: who drives the reader.
-//!
 //! Invariants:
 //! - `unsent` holds control frames and the rest of one event, never a queue of events.
 
@@ -37,7 +35,8 @@ use crate::{
 pub(super) struct State {
     pub(super) mode: Mode,
     pub(super) behind: bool,
-    /// The connection's task is writing, and waits until the peer takes it: of connections that another library writes.
+    /// The connection's task is writing, and waits until the peer takes it: of connections that another
+    /// library writes.
     pub(super) writing: bool,
     pub(super) subscription: Subscription,
     /// What only Socket.IO has.

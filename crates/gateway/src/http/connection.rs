@@ -1,9 +1,7 @@
 //! Serving a connection that another library writes: over TLS, or a socket of somebody else's server.
 //!
-//! The counterpart of [`crate::drive`]: the fan-out cannot write to such a connection, so it wakes this task, which drains into a buffer and
-//! writes that.
-//!
-//! Knows: when to drain, when to wait, when to listen. Does not know: what the bytes mean in either direction.
+//! The counterpart of `http1::connection`: the fan-out cannot write to such a connection, so it wakes this task,
+//! which drains into a buffer and writes that.
 
 use anywire_log::ReadRequest;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -69,7 +67,8 @@ where
     let _gone = stream.shutdown().await;
 }
 
-/// A reader that is behind listens once before each time it asks the engine, since what the client says may change what comes next.
+/// A reader that is behind listens once before each time it asks the engine, since what the client says may
+/// change what comes next.
 fn after_drain(outcome: Outcome, listened: &mut bool, waits: bool) -> Next {
     match outcome {
         Outcome::Behind(request) if std::mem::take(listened) => Next::Fetch(request),
@@ -83,7 +82,8 @@ fn after_drain(outcome: Outcome, listened: &mut bool, waits: bool) -> Next {
     }
 }
 
-/// Writes bytes, as long as the token of a peer that does not take them lasts, and last words only so long; whether they were written.
+/// Writes bytes, as long as the token of a peer that does not take them lasts, and last words only so long;
+/// whether they were written.
 async fn write<S>(reader: &Reader, stream: &mut S, bytes: &[u8], input: &mut impl Input, last: bool) -> bool
 where
     S: AsyncWrite + Unpin,

@@ -1,7 +1,5 @@
-//! The gateway's routes for the HTTP library: publishing, presence, and the same transports over TLS, HTTP/2 and other people's
-//! servers.
-//!
-//! Knows: requests and bodies as axum sees them. Does not know: sockets, apart from upgraded ones.
+//! The gateway's routes for the HTTP library: publishing, presence, and the same transports over TLS, HTTP/2
+//! and other people's servers.
 
 use std::{
     convert::Infallible,
@@ -139,7 +137,8 @@ pub(crate) fn address(request: &Request) -> IpAddr {
     known_address(request).unwrap_or(UNKNOWN_ADDRESS)
 }
 
-/// Where a request came from: our own listener knows, and somebody's server if it was told to (`into_make_service_with_connect_info`).
+/// Where a request came from: our own listener knows, and somebody's server if it was told to
+/// (`into_make_service_with_connect_info`).
 fn known_address(request: &Request) -> Option<IpAddr> {
     let extensions = request.extensions();
     let ours = extensions.get::<PeerAddress>().map(|peer| peer.0);
@@ -422,7 +421,8 @@ pub(crate) fn switch<Served: Future<Output = ()> + Send>(
     Reply::switching(accepted).into_response()
 }
 
-/// Takes the socket back from the HTTP library if it is a plain one, so that the fan-out writes to it directly.
+/// Takes the socket back from the HTTP library if it is a plain one, so that the fan-out writes to it
+/// directly.
 async fn serve_upgraded(gateway: Arc<Gateway>, upgraded: Upgraded, admitted: Box<Admitted>, address: IpAddr) {
     match with_plain_socket(upgraded) {
         Ok((stream, read)) if read.is_empty() => {

@@ -1,6 +1,4 @@
 //! The bodies of posts on a socket that the gateway owns: taken whole, or thrown away.
-//!
-//! Knows: lengths and patience. Does not know: what a body means.
 
 use std::{io, time::Duration};
 
@@ -14,7 +12,8 @@ const BODY_TIME: Duration = Duration::from_secs(60);
 /// How long a body that nobody wants may go on coming.
 const LINGER_TIME: Duration = Duration::from_secs(5);
 
-/// Takes a body of so many bytes, the first of which may be in `bytes` already; `None` if it does not come. The caller has looked at the length.
+/// Takes a body of so many bytes, the first of which may be in `bytes` already; `None` if it does not come.
+/// The caller has looked at the length.
 pub(crate) async fn take_body(
     stream: &TcpStream,
     bytes: &mut BytesMut,
@@ -57,8 +56,8 @@ pub(crate) fn skip_body(bytes: &mut BytesMut, body_bytes: usize) -> bool {
     here
 }
 
-/// Takes what is still to come of a body and throws it away: a client that still sends would not read the answer. The connection is to be
-/// closed afterwards.
+/// Takes what is still to come of a body and throws it away: a client that still sends would not read the
+/// answer. The connection is to be closed afterwards.
 pub(crate) async fn throw_away_body(stream: &TcpStream, bytes: &BytesMut, body_bytes: usize) {
     let rest = body_bytes.saturating_sub(bytes.len());
     let _late = tokio::time::timeout(LINGER_TIME, throw_away(stream, rest)).await;

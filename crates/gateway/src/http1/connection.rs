@@ -1,10 +1,8 @@
-//! The task of a connection that owns its socket: it reads what the client sends, and drains the reader while the fan-out
-//! cannot.
+//! The task of a connection that owns its socket: it reads what the client sends, and drains the reader while
+//! the fan-out cannot.
 //!
-//! Knows: readiness of one cleartext socket. Does not know: what the client's bytes mean ([`Input`]).
-//!
-//! While a reader is live this task sleeps: events are written by the fan-out. An idle connection costs this future and no buffer;
-//! bytes are read into one buffer a thread.
+//! While a reader is live this task sleeps: events are written by the fan-out. An idle connection costs this
+//! future and no buffer; bytes are read into one buffer a thread.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -112,7 +110,8 @@ async fn take_step(
             go_on(glance(stream, input).await, Step::Drain(None))
         }
         Step::Behind => {
-            // First what the client says, since that may change what comes next. Nothing is heard between the reading and the delivery.
+            // First what the client says, since that may change what comes next. Nothing is heard between the
+            // reading and the delivery.
             go_on(glance(stream, input).await, Step::Behind)?;
             // In a box of its own, like all that is rare: an idle connection is as large as the largest step.
             Box::pin(catch_up(gateway, reader, stream)).await
@@ -163,7 +162,8 @@ pub(crate) async fn fetch(gateway: &Gateway, request: ReadRequest) -> Option<Fet
     }
 }
 
-/// Takes what came and what is due meanwhile, without waiting: for a client that is behind and never has to be waited for.
+/// Takes what came and what is due meanwhile, without waiting: for a client that is behind and never has to
+/// be waited for.
 async fn glance(stream: &TcpStream, input: &mut impl Input) -> Flow {
     let due = tokio::select! {
         biased;
@@ -186,8 +186,9 @@ async fn receive(stream: &TcpStream, input: &mut impl Input) -> Flow {
     }
 }
 
-/// Writes what is queued, ends the sending side and waits a little for the peer's end: a socket that is closed while bytes of the peer are
-/// in it resets the connection, and the peer may never read the last words.
+/// Writes what is queued, ends the sending side and waits a little for the peer's end: a socket that is
+/// closed while bytes of the peer are in it resets the connection, and the peer may never read the last
+/// words.
 pub(crate) async fn say_last_words(reader: &Reader, stream: &TcpStream) {
     let words: Vec<u8> = reader.take_unsent().into_iter().flatten().collect();
     let _too_late = tokio::time::timeout(LAST_WORDS, write_all(stream, &words)).await;

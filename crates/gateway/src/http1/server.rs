@@ -1,7 +1,5 @@
-//! The hot requests of cleartext HTTP/1.1, answered on the socket directly: WebSocket, SSE, polls, publishing.
-//!
-//! Knows: which requests are hot, and the heads of their answers. Does not know: everything else, which goes to the HTTP library with the bytes
-//! already read.
+//! The hot requests of cleartext HTTP/1.1, answered on the socket directly: WebSocket, SSE, polls,
+//! publishing.
 
 use std::{io, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
@@ -70,8 +68,8 @@ struct Refused {
     closes: bool,
 }
 
-/// Serves a connection until it ends, or until it asks for something that the HTTP library serves: then the bytes read so far are
-/// returned.
+/// Serves a connection until it ends, or until it asks for something that the HTTP library serves: then the
+/// bytes read so far are returned.
 pub(crate) async fn serve(
     gateway: &Arc<Gateway>,
     stream: &Arc<TcpStream>,
@@ -427,7 +425,8 @@ impl PollRequest<'_> {
         });
     }
 
-    /// Waits until there is something, or the time is over. The fan-out answers; this task only sees to the socket.
+    /// Waits until there is something, or the time is over. The fan-out answers; this task only sees to the
+    /// socket.
     async fn wait(
         &self,
         poll: Poll,

@@ -20,7 +20,8 @@ pub(crate) enum Flow {
     End,
 }
 
-/// Reads what is there into the thread's buffer and hands it on; `None` when there was nothing to read after all.
+/// Reads what is there into the thread's buffer and hands it on; `None` when there was nothing to read after
+/// all.
 pub(crate) fn read_ready(stream: &TcpStream, take: impl FnOnce(&mut [u8]) -> Flow) -> Option<Flow> {
     SCRATCH.with_borrow_mut(|scratch| match stream.try_read(scratch) {
         Ok(0) => Some(Flow::End),

@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 use super::socket::{Flow, read_ready};
 use crate::delivery::Reader;
 
-/// Sleeps while a poll waits: until its reader is woken (then true is returned), the client sends its next request, or the connection ends.
+/// Sleeps while a poll waits: until its reader is woken (then true is returned), the client sends its next
+/// request, or the connection ends.
 pub(crate) async fn watch_socket(
     stream: &TcpStream,
     bytes: &mut BytesMut,

@@ -1,6 +1,4 @@
 //! The listener: connections are accepted, counted, and served on their socket or by the HTTP library.
-//!
-//! Knows: TCP, TLS, HTTP/1.1 and HTTP/2 as connections. Does not know: what is asked for.
 
 pub(crate) mod tls;
 
@@ -65,8 +63,8 @@ pub enum ServeError {
 }
 
 impl Gateway {
-    /// Serves a listener until [`Gateway::shut_down`]: the gateway's transports on their sockets, everything else by `app`
-    /// (which should hold [`Gateway::routes`] too, for TLS and HTTP/2).
+    /// Serves a listener until [`Gateway::shut_down`]: the gateway's transports on their sockets, everything
+    /// else by `app` (which should hold [`Gateway::routes`] too, for TLS and HTTP/2).
     ///
     /// # Errors
     /// [`ServeError`] if this address must not be served.
@@ -126,7 +124,8 @@ impl Gateway {
             Err(refusal) => {
                 self.metrics.connections_refused.fetch_add(1, Relaxed);
                 tracing::warn!(%address, %refusal, "a connection was refused");
-                // Without waiting: who is refused costs nothing more. Inside TLS there would be a handshake to wait for.
+                // Without waiting: who is refused costs nothing more. Inside TLS there would be a handshake
+                // to wait for.
                 if tls.is_none() {
                     let recipient = self.recipient(None).last();
                     let _gone = stream.try_write(&whole(&refusal.into(), recipient));
@@ -136,7 +135,8 @@ impl Gateway {
         };
         // Two small writes in a row would otherwise wait for each other's acknowledgement.
         let _best_effort = stream.set_nodelay(true);
-        // A peer that vanished (a phone out of reach, a laptop asleep) says nothing, and who waits for it would wait for ever.
+        // A peer that vanished (a phone out of reach, a laptop asleep) says nothing, and who waits for it
+        // would wait for ever.
         let _best_effort = socket2::SockRef::from(&stream).set_tcp_keepalive(&PROBES);
         let arrival = AtomicU64::new(self.socketio.next_arrival());
         let (gateway, place) = (Arc::clone(self), Place { address, listener: Arc::clone(name), arrival });
@@ -163,7 +163,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// When the request that has just been read came: the first one with its connection, however late its task had its turn.
+    /// When the request that has just been read came: the first one with its connection, however late its
+    /// task had its turn.
     pub(crate) fn arrival(&self, gateway: &Gateway) -> u64 {
         arrival(&self.arrival, gateway)
     }
@@ -268,7 +269,8 @@ fn without_length(mut response: http::Response<axum::body::Body>) -> http::Respo
     response
 }
 
-/// The plain socket under an upgraded connection, with what was read from it already; the connection itself where there is none.
+/// The plain socket under an upgraded connection, with what was read from it already; the connection itself
+/// where there is none.
 pub(crate) fn with_plain_socket(
     upgraded: hyper::upgrade::Upgraded,
 ) -> Result<(Arc<TcpStream>, Bytes), hyper::upgrade::Upgraded> {

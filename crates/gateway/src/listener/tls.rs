@@ -1,6 +1,4 @@
 //! TLS by certificate files.
-//!
-//! Knows: PEM files and protocol negotiation. Does not know: connections.
 
 use std::{
     path::{Path, PathBuf},

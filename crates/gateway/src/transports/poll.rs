@@ -1,11 +1,11 @@
 //! Polls: what an answer holds, and which cursor it gives (PROTOCOL.md, section 6).
 //!
-//! Knows: one read for one request. Does not know: sockets, waiting.
-//!
 //! Invariants:
-//! - The cursor of an answer is canonical: it depends on the channels and what the answer covers, not on when it was asked for.
+//! - The cursor of an answer is canonical: it depends on the channels and what the answer covers, not on when
+//!   it was asked for.
 //! - It never passes an event that the answer does not hold.
-//! - What caches may keep longest has the same answer for ever: only what follows a cursor has, where every event is kept.
+//! - What caches may keep longest has the same answer for ever: only what follows a cursor has, where every
+//!   event is kept.
 
 use std::sync::Arc;
 
@@ -135,7 +135,8 @@ impl Poll {
         Some(answer(log.cursor(offset), events, gap.as_ref(), full).at_most(self.caching))
     }
 
-    /// The answer where nothing has come: where to begin, or that there is nothing new. `known` is `If-None-Match`.
+    /// The answer where nothing has come: where to begin, or that there is nothing new. `known` is
+    /// `If-None-Match`.
     pub(crate) fn reply_idle(&self, log: &Log, admitted: &Admitted, known: Option<&str>) -> Reply {
         let cursor = self.idle_cursor(log);
         let query = &admitted.query;

@@ -1,6 +1,4 @@
 //! Publishing over HTTP: what a request's body becomes, and the posts on a socket that the gateway owns.
-//!
-//! Knows: bodies and their answers. Does not know: who reads what is published.
 
 use std::{net::IpAddr, sync::Arc};
 

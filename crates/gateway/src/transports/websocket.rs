@@ -1,7 +1,5 @@
 //! One native WebSocket connection: frames become commands, commands become answers.
 //!
-//! Knows: the session of PROTOCOL.md, section 8. Does not know: how events are written (the reader does that).
-//!
 //! Invariants:
 //! - Answers go through the reader, so they never interleave with events.
 //! - `subscribed` is queued before the first event of the subscription.
@@ -40,7 +38,8 @@ use crate::{
 const EXPIRY_WARNING: Duration = Duration::from_secs(10);
 /// How long a client without a token may take to send one.
 const AUTH_TIME: Duration = Duration::from_secs(10);
-/// How long a message may be from a client that may publish nothing: room for a token, and for every channel's name.
+/// How long a message may be from a client that may publish nothing: room for a token, and for every
+/// channel's name.
 const SMALL_BYTES_MAX: usize = 64 << 10;
 const CHANNEL_BYTES_MAX: usize = 512;
 /// The close code for a message over its limit.
@@ -176,8 +175,8 @@ impl Session {
         Flow::End
     }
 
-    /// A message is a publication and some words around it; a batch may hold several. Who may publish nothing needs far less, and should not
-    /// be able to fill our memory.
+    /// A message is a publication and some words around it; a batch may hold several. Who may publish nothing
+    /// needs far less, and should not be able to fill our memory.
     fn message_bytes_max(&self) -> usize {
         let limits = &self.gateway.config.limits;
         let small = SMALL_BYTES_MAX + limits.channels_max * CHANNEL_BYTES_MAX;
@@ -198,7 +197,8 @@ impl Session {
         self.gateway.metrics.refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.send(ServerFrame::Error { id, refusal }.encode());
         match refusal.code.close_code() {
-            // A wrong publication is the client's mistake, not the connection's end; only authorization ends it.
+            // A wrong publication is the client's mistake, not the connection's end; only authorization ends
+            // it.
             Some(code) if matches!(refusal.code, Code::Unauthorized | Code::TokenExpired) => {
                 self.close(close_frame(code, refusal.code.as_str()))
             }
@@ -246,7 +246,8 @@ impl Session {
         let gateway = &self.gateway;
         let mut gap = false;
         self.reader.change(|subscription| {
-            // What it follows already stays where it is, unless it asks for a place: it may be behind, and must not lose what lies between.
+            // What it follows already stays where it is, unless it asks for a place: it may be behind, and
+            // must not lose what lies between.
             let moved = if position == Position::Tail { &fresh } else { &channels };
             subscription.move_to_tail(&gateway.log);
             let started = gateway.log.subscribe(subscription, moved, position);

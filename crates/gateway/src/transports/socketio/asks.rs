@@ -1,7 +1,5 @@
 //! Events for one socket, and the answers the server waits for.
 //!
-//! Knows: public ids, who waits for which answer, and how long. Does not know: connections.
-//!
 //! Invariants:
 //! - A socket answers only what it was asked itself, and each question once.
 //! - At most [`ASKS_MAX`] answers are waited for.
@@ -93,7 +91,8 @@ impl Drop for Ask<'_> {
 }
 
 impl Gateway {
-    /// Emits an event to one socket of this process. A volatile one is dropped unless the socket can take it at once.
+    /// Emits an event to one socket of this process. A volatile one is dropped unless the socket can take it
+    /// at once.
     ///
     /// Cost: O(connections) to find the socket.
     ///
@@ -154,8 +153,9 @@ impl Gateway {
         }
     }
 
-    /// Puts a socket out of its namespace, as `socket.disconnect()` on a Socket.IO server does; false if there is none. It may come back, but not
-    /// as who it was: what is kept for its recovery is forgotten before it is told.
+    /// Puts a socket out of its namespace, as `socket.disconnect()` on a Socket.IO server does; false if
+    /// there is none. It may come back, but not as who it was: what is kept for its recovery is forgotten
+    /// before it is told.
     pub async fn disconnect_socket(self: &Arc<Self>, socket: &str) -> bool {
         let Some((reader, namespace)) = self.find_socket(socket) else { return false };
         let Some((gone, private_id)) = reader.put_out(&namespace) else { return false };

@@ -1,6 +1,4 @@
 //! What can be configured about Socket.IO.
-//!
-//! Knows: names, defaults and bounds. Does not know: where the values come from.
 
 use serde::Deserialize;
 
@@ -18,15 +16,18 @@ pub struct SocketIoConfig {
     pub ping_timeout_ms: u32,
     /// Bytes of one request body or message from a client. Default 1 000 000; 1 000 to 67 108 864.
     pub payload_bytes_max: usize,
-    /// How long a client may take to join its first namespace, in milliseconds. Default 45 000; 100 to 300 000.
+    /// How long a client may take to join its first namespace, in milliseconds. Default 45 000; 100 to 300
+    /// 000.
     pub connect_timeout_ms: u32,
     /// How long a change from polling to WebSocket may take, in milliseconds. Default 10 000; 100 to 300 000.
     pub upgrade_timeout_ms: u32,
-    /// Sessions that have joined no namespace yet. Default 10 000; 1 to 1 000 000. Who comes after that is refused.
+    /// Sessions that have joined no namespace yet. Default 10 000; 1 to 1 000 000. Who comes after that is
+    /// refused.
     pub handshakes_max: usize,
     /// Namespaces of one connection. Default 16; 1 to 1 000.
     pub namespaces_max: usize,
-    /// Clients that have gone and may come back, of this process: the newest ones; who went before them begins anew. Default 100 000; 1 to 10 000 000.
+    /// Clients that have gone and may come back, of this process: the newest ones; who went before them
+    /// begins anew. Default 100 000; 1 to 10 000 000.
     pub recoveries_max: usize,
     /// The namespaces there are, in order; the first whose name and listener fit decides. Default one, `/`.
     pub namespaces: Vec<NamespaceSection>,
@@ -36,20 +37,24 @@ pub struct SocketIoConfig {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NamespaceSection {
-    /// The name, such as `/chat`, or a pattern in which `*` stands for anything, such as `/team-*`. Default `/`.
+    /// The name, such as `/chat`, or a pattern in which `*` stands for anything, such as `/team-*`. Default
+    /// `/`.
     pub name: String,
     /// The listener it is for. Default all: the main listener is called `main`, others as in `listeners`.
     pub listener: Option<String>,
-    /// Channels a client joins as it connects; `{user}` stands for the `sub` of its token. Default none. The token has to allow them.
+    /// Channels a client joins as it connects; `{user}` stands for the `sub` of its token. Default none. The
+    /// token has to allow them.
     pub channels: Vec<String>,
     /// An event every client gets as it connects. Default none.
     pub welcome_event: Option<String>,
     /// The JSON that comes with the welcome event; the text `"$now"` in it becomes the time. Default `null`.
     pub welcome_data: Option<String>,
-    /// Whether every client may come back where it stopped, as socket.io-client does by itself: then each event has its cursor as one more argument.
-    /// Default false; a client asks for it with `auth: {recover: true}`.
+    /// Whether every client may come back where it stopped, as socket.io-client does by itself: then each
+    /// event has its cursor as one more argument. Default false; a client asks for it with `auth: {recover:
+    /// true}`.
     pub recovery: bool,
-    /// The channel to which events that clients emit are published, where the token allows. Default none: only `publish` publishes.
+    /// The channel to which events that clients emit are published, where the token allows. Default none:
+    /// only `publish` publishes.
     pub emit_to: Option<String>,
     /// Whether clients may join and leave channels by `subscribe` and `unsubscribe`. Default true.
     pub subscribe: Option<bool>,

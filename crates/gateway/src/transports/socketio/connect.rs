@@ -1,6 +1,4 @@
 //! Joining a namespace: who is it, what do they follow from the start, where do they go on.
-//!
-//! Knows: `auth`, tokens, what is configured for a namespace. Does not know: how events are delivered.
 
 use std::sync::Arc;
 

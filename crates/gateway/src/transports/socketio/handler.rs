@@ -1,6 +1,4 @@
 //! What an application may do with Socket.IO clients in code, beside the configuration.
-//!
-//! Knows: the events of one socket. Does not know: connections, the log.
 
 use anywire_log::{Channel, Cursor};
 use anywire_protocol::socketio::Args;
@@ -39,7 +37,8 @@ pub trait SocketHandler: Send + Sync + 'static {
         None
     }
 
-    /// A client joined a channel without a cursor: the state it gets at once, and the cursor from which it then gets what changes.
+    /// A client joined a channel without a cursor: the state it gets at once, and the cursor from which it
+    /// then gets what changes.
     fn state_of(&self, _socket: &SocketInfo<'_>, _channel: &Channel) -> Option<(String, Args, Cursor)> {
         None
     }

@@ -1,6 +1,4 @@
 //! Engine.IO by the HTTP library: posts, and everything over TLS, HTTP/2 and other people's servers.
-//!
-//! Knows: requests and bodies as axum sees them. Does not know: sockets, apart from upgraded ones.
 
 use std::{net::IpAddr, sync::Arc};
 

@@ -1,6 +1,4 @@
 //! What one connection has said so far, and what to do about what it says next.
-//!
-//! Knows: the namespaces it joined, and as whom. Does not know: what carried its packets.
 
 use std::sync::Arc;
 

@@ -1,13 +1,12 @@
 //! Socket.IO clients, unchanged, on the same log (PROTOCOL.md, section 16).
 //!
-//! A client over a WebSocket is one connection with one reader, like a native one. A client that polls is a [`session::Session`]: a reader whose
-//! packets leave in answers to its polls. When its WebSocket takes over, a new reader goes on with the same subscription.
-//!
-//! Knows: sessions, namespaces, who may join what. Does not know: how packets look (`anywire_protocol::socketio`), how events are delivered
-//! (`fanout`).
+//! A client over a WebSocket is one connection with one reader, like a native one. A client that polls is a
+//! [`session::Session`]: a reader whose packets leave in answers to its polls. When its WebSocket takes over,
+//! a new reader goes on with the same subscription.
 //!
 //! Invariants:
-//! - The Engine.IO id is a secret of its client and appears nowhere else; what others see is the public id of a socket.
+//! - The Engine.IO id is a secret of its client and appears nowhere else; what others see is the public id of
+//!   a socket.
 //! - Every session ends by itself: no namespace in time, no pong in time, no token any more.
 
 mod asks;
@@ -164,7 +163,8 @@ impl Gateway {
         self.socketio.handlers.write().push(handler);
     }
 
-    /// Serves Engine.IO at this path too, with every message coming back; for the official test suite. Call it before [`Gateway::routes`].
+    /// Serves Engine.IO at this path too, with every message coming back; for the official test suite. Call
+    /// it before [`Gateway::routes`].
     pub fn echo_engineio(&self, path: &str) {
         let _only_once = self.socketio.echo_path.set(path.to_owned());
     }

@@ -1,6 +1,4 @@
 //! The namespaces there are, as configured.
-//!
-//! Knows: names, patterns, what comes with joining one. Does not know: who joins.
 
 use std::sync::Arc;
 

@@ -1,6 +1,5 @@
-//! Engine.IO over HTTP on a socket that the gateway owns: the polls and posts of a session, and the beginning of WebSockets.
-//!
-//! Knows: the heads of these answers. Does not know: TLS and HTTP/2, which come by the HTTP library (see `http`).
+//! Engine.IO over HTTP on a socket that the gateway owns: the polls and posts of a session, and the beginning
+//! of WebSockets.
 
 use std::{io, net::IpAddr, pin::Pin, sync::Arc};
 
@@ -103,7 +102,8 @@ impl Answering<'_> {
         upgrade::try_over(self.gateway, io, &session).await.map(Box::new)
     }
 
-    /// Refuses what may have a body: one that is here already is left out, else the connection ends, since nobody reads it.
+    /// Refuses what may have a body: one that is here already is left out, else the connection ends, since
+    /// nobody reads it.
     async fn refuse_post(&self, error: &EngineError, bytes: &mut BytesMut, body_bytes: usize) -> bool {
         let reply = Reply::engine_error(error);
         if skip_body(bytes, body_bytes) {
@@ -170,7 +170,8 @@ impl PollRequest<'_> {
         Ok(self.answering.send(&Reply::packets(payload)).await)
     }
 
-    /// Sleeps; who gives a poll up has ended the session, since nobody knows whether its answer was on the way.
+    /// Sleeps; who gives a poll up has ended the session, since nobody knows whether its answer was on the
+    /// way.
     async fn sleep(&self, turn: u32, bytes: &mut BytesMut) -> io::Result<()> {
         let reader = self.session.reader();
         let waits = || reader.waits(turn);

@@ -1,14 +1,14 @@
 //! Coming back: what a client was and had joined, kept in the log under a secret only it knows.
 //!
-//! Where recovery is on, each socket has a private id (`pid`). What it follows is an event on a channel of its own, `$socketio:<name made of
-//! the pid>`, of which the newest is kept: so any process that has the log can take a client back, after a restart and on another node, as
-//! far as retention reaches. Beside it this process knows where each of its own sockets stopped.
-//!
-//! Knows: records, and where a client goes on. Does not know: who may join what: that is asked again.
+//! Where recovery is on, each socket has a private id (`pid`). What it follows is an event on a channel of
+//! its own, `$socketio:<name made of the pid>`, of which the newest is kept: so any process that has the log
+//! can take a client back, after a restart and on another node, as far as retention reaches. Beside it this
+//! process knows where each of its own sockets stopped.
 //!
 //! Invariants:
 //! - A client that says where it stood gets everything after that, once.
-//! - One that cannot say goes on where this process stopped writing to it, or else where it joined: rather twice than not at all.
+//! - One that cannot say goes on where this process stopped writing to it, or else where it joined: rather
+//!   twice than not at all.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -25,7 +25,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Gateway, delivery::Reader};
 
-/// How many of those who came first are looked at, when there are too many, for one that is not connected any more.
+/// How many of those who came first are looked at, when there are too many, for one that is not connected any
+/// more.
 const LOOKS_MAX: usize = 8;
 /// Under which names the records are kept.
 const PREFIX: &str = "$socketio:";
@@ -83,7 +84,8 @@ enum Place {
 }
 
 impl Known {
-    /// Takes out who came first and is gone; those who are connected stay, and are few enough by the limit of connections.
+    /// Takes out who came first and is gone; those who are connected stay, and are few enough by the limit of
+    /// connections.
     fn evict(&mut self) -> Option<Box<str>> {
         for _ in 0..LOOKS_MAX {
             let oldest = self.oldest_first.pop_front()?;
@@ -102,7 +104,8 @@ impl Known {
 }
 
 impl Places {
-    /// A socket is connected. Returns whose record is to be forgotten, where more than `places_max` are known.
+    /// A socket is connected. Returns whose record is to be forgotten, where more than `places_max` are
+    /// known.
     pub(super) fn connected(&self, pid: &str, reader: &Arc<Reader>, places_max: usize) -> Vec<Box<str>> {
         let mut known = self.0.lock();
         let place = Place::Connected(Arc::downgrade(reader));
@@ -144,7 +147,8 @@ impl Places {
 }
 
 impl Remembered {
-    /// What it had joined, each with the place to go on from. `offset` is what the client says it has seen last; any text at all.
+    /// What it had joined, each with the place to go on from. `offset` is what the client says it has seen
+    /// last; any text at all.
     pub(super) fn rooms(&self, gateway: &Gateway, offset: Option<&str>) -> Vec<(Room, Position)> {
         let seen = offset.and_then(|text| text.parse::<Cursor>().ok());
         let place = |room: &Room| match (seen, self.stopped) {
@@ -187,7 +191,8 @@ impl Gateway {
         }
     }
 
-    /// Forgets a socket that has left of its own will, was put out, or left too long ago: nobody comes back with its private id.
+    /// Forgets a socket that has left of its own will, was put out, or left too long ago: nobody comes back
+    /// with its private id.
     pub(super) async fn forget_socket(&self, pid: &str) {
         let Ok(channel) = record_channel(pid) else { return };
         let Some(state) = self.log.engine().channel_state(&channel) else { return };
@@ -196,7 +201,8 @@ impl Gateway {
         }
     }
 
-    /// What is known of this user's socket with this private id, in this namespace. Anybody else with the id disturbs nothing.
+    /// What is known of this user's socket with this private id, in this namespace. Anybody else with the id
+    /// disturbs nothing.
     pub(super) async fn recall(&self, pid: &str, namespace: &str, user: Option<&str>) -> Option<Remembered> {
         let channel = record_channel(pid).ok()?;
         let state = self.log.engine().channel_state(&channel).filter(|state| state.events > 0)?;

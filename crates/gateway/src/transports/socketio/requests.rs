@@ -1,6 +1,4 @@
 //! What an Engine.IO request asks for, and whether it may.
-//!
-//! Knows: origins, sessions, limits. Does not know: sockets, and how an answer is sent.
 
 use std::{net::IpAddr, sync::Arc};
 

@@ -1,7 +1,5 @@
 //! Rooms are channels: `subscribe`, `unsubscribe`, and emits that are publications.
 //!
-//! Knows: what the arguments of these events mean. Does not know: who is connected, how events are delivered.
-//!
 //! Invariants:
 //! - Joining a channel in one namespace never changes what another namespace of the connection gets.
 
@@ -45,7 +43,8 @@ impl Followed {
     }
 }
 
-/// Adds channels to a namespace. Without a position they start at the tail, and those it follows already stay where they are.
+/// Adds channels to a namespace. Without a position they start at the tail, and those it follows already stay
+/// where they are.
 pub(super) fn follow(
     log: &Log,
     subscription: &mut Subscription,
@@ -128,8 +127,8 @@ pub(super) fn channel(text: &str) -> Result<Channel, Refusal> {
     Channel::new(text).map_err(|error| Refusal::new(Code::InvalidChannel, error.to_string()))
 }
 
-/// What `subscribe` and `unsubscribe` name: a channel, a list of them, or an object with `channel`, `channels` or `room`; and where to start:
-/// `after` in that object or in a second one.
+/// What `subscribe` and `unsubscribe` name: a channel, a list of them, or an object with `channel`,
+/// `channels` or `room`; and where to start: `after` in that object or in a second one.
 struct Wanted {
     channels: Vec<Channel>,
     position: Option<Position>,

@@ -1,7 +1,5 @@
 //! A session that polls: a reader, and what its requests bring.
 //!
-//! Knows: one poll at a time, one post at a time, one WebSocket that may take over. Does not know: HTTP.
-//!
 //! Invariants:
 //! - Who breaks these rules ends the session: answers to requests that overlap would be out of order.
 
@@ -41,7 +39,8 @@ pub(crate) struct Session {
     trying: AtomicBool,
     /// A WebSocket is not tried any more.
     tried: Notify,
-    /// The client has closed the session while its last poll may be on the way: until then that poll is owed an orderly answer. 0 if none is.
+    /// The client has closed the session while its last poll may be on the way: until then that poll is owed
+    /// an orderly answer. 0 if none is.
     owed_until_ms: AtomicU64,
     _counted: Counted,
 }
@@ -109,7 +108,8 @@ impl Session {
         gateway.socketio.forget(self);
     }
 
-    /// Ends the session as its client asked. Its poll ends orderly, also if it arrives after the post that closes: they come over two connections.
+    /// Ends the session as its client asked. Its poll ends orderly, also if it arrives after the post that
+    /// closes: they come over two connections.
     fn close_orderly(&self, gateway: &Gateway) {
         if self.reader.end_polls(&gateway.delivery, NOOP) {
             gateway.socketio.forget(self);
@@ -155,8 +155,9 @@ impl Session {
         })
     }
 
-    /// Waits a moment where a WebSocket is being tried: the packet by which it takes over may be on its way, sent before this poll but over
-    /// another connection. It also keeps a client from polling in a circle until it has noticed that it may stop.
+    /// Waits a moment where a WebSocket is being tried: the packet by which it takes over may be on its way,
+    /// sent before this poll but over another connection. It also keeps a client from polling in a circle
+    /// until it has noticed that it may stop.
     async fn await_trial(&self) {
         let tried = self.tried.notified();
         if self.reader.is_probing() {
@@ -164,7 +165,8 @@ impl Session {
         }
     }
 
-    /// Pings, or ends what is over. To be called often, and before a request is served: a session never outlives its time for those who ask.
+    /// Pings, or ends what is over. To be called often, and before a request is served: a session never
+    /// outlives its time for those who ask.
     pub(super) fn look_after(&self, gateway: &Gateway, now_ms: u64) -> bool {
         let times: HeartbeatTimes = gateway.delivery.times;
         let owed_until_ms = self.owed_until_ms.load(Ordering::Relaxed);

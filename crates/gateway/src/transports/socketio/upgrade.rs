@@ -9,8 +9,6 @@
 //!    │── "5" ──────────────────────────────▶ │   the same subscription goes on with another reader
 //! ```
 //!
-//! Knows: these packets. Does not know: which events follow.
-//!
 //! Invariants:
 //! - Until `5` the session polls; a WebSocket that ends before changes nothing.
 //! - A session has at most one WebSocket that is being tried.

@@ -1,6 +1,5 @@
-//! A Socket.IO connection over a WebSocket: events are written by the fan-out, this task reads what the client says.
-//!
-//! Knows: which frame means what to Engine.IO. Does not know: what the packets mean (see `inbound`).
+//! A Socket.IO connection over a WebSocket: events are written by the fan-out, this task reads what the
+//! client says.
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 

@@ -14,7 +14,7 @@ use std::{
 
 use crate::{
     Failure,
-    process::{self, Group, elapsed},
+    process::{self, Group, elapsed, watched},
     tools, workspace,
 };
 
@@ -22,8 +22,6 @@ use crate::{
 const RESTARTS_MAX: u32 = 5;
 /// The profile in Cargo.toml that builds fast what runs fast enough.
 const PROFILE: &str = "demo";
-/// A build that is silent for so long gets a word from us.
-const REMIND: Duration = Duration::from_secs(15);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
@@ -161,20 +159,6 @@ fn console_command(arguments: &[&str], what: &str) -> Result<(), Failure> {
     let mut npm = Command::new("npm");
     npm.args(arguments).current_dir(workspace::root().join("console"));
     watched(&mut npm, what)
-}
-
-/// Runs a command on our own terminal and reminds the user from time to time that it is at work.
-fn watched(command: &mut Command, what: &str) -> Result<(), Failure> {
-    let started = Instant::now();
-    let mut said = started;
-    let mut group = Group::start(command)?;
-    let status = group.wait(|| {
-        if said.elapsed() >= REMIND {
-            said = Instant::now();
-            println!("      … {what} is at work, {}", elapsed(started.elapsed()));
-        }
-    })?;
-    if status.success() { Ok(()) } else { Err(format!("{what} failed ({status})")) }
 }
 
 fn step(number: u32, what: &str, started: Instant) {

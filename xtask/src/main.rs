@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod failure;
 mod http;
 mod licences;
 mod npm;
@@ -14,10 +15,8 @@ mod workspace;
 
 use std::process::ExitCode;
 
+use failure::Failure;
 use test::Scope;
-
-/// What a command ends with when it does not succeed: a message for a person.
-type Failure = String;
 
 const HELP: &str = "\
 Anywire's one entry point.
@@ -38,6 +37,7 @@ usage: cargo xtask COMMAND [OPTIONS]
   tidy     checks the sources against STYLE.md, ARCHITECTURE.md and PROTOCOL.md
              --verbose          also names the longest files and functions
              --wide             also names what xtask/ratchet.txt still allows
+             --circles          draws the circles of files, and nothing else
              --ratchet          lowers the numbers of xtask/ratchet.txt to what is true now
   ship     builds the program as it is shipped: target/shipped/anywire, its debug lines in anywire.debug
   bench    builds the program as it is shipped and the bench, and runs one: fanout, jitter, publish, churn

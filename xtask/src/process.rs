@@ -26,6 +26,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Silence after which a long step says that it is still at work.
 const REMIND: Duration = Duration::from_secs(20);
 
+/// The same for a command that a person waits for.
+const AT_WORK: Duration = Duration::from_secs(15);
+
 static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 /// From now on Ctrl-C, a hang-up and SIGTERM are noted instead of ending us at once.
@@ -133,6 +136,20 @@ impl Drop for Group {
             self.stop();
         }
     }
+}
+
+/// Runs a command on our own terminal and reminds the user from time to time that it is at work.
+pub(crate) fn watched(command: &mut Command, what: &str) -> Result<(), Failure> {
+    let started = Instant::now();
+    let mut said = started;
+    let mut group = Group::start(command)?;
+    let status = group.wait(|| {
+        if said.elapsed() >= AT_WORK {
+            said = Instant::now();
+            println!("      … {what} is at work, {}", elapsed(started.elapsed()));
+        }
+    })?;
+    if status.success() { Ok(()) } else { Err(format!("{what} failed ({status})")) }
 }
 
 /// What a command did.

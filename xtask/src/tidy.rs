@@ -1,14 +1,18 @@
 //! `cargo xtask tidy`: the house rules a program can check.
 
 mod arrows;
+mod circles;
 mod codes;
 mod comments;
 mod configuration;
+mod finding;
 mod functions;
 mod heads;
 mod lengths;
 mod lexer;
+mod modules;
 mod ratchet;
+mod rust;
 mod source;
 mod text;
 mod words;
@@ -16,22 +20,8 @@ mod words;
 use std::time::Instant;
 
 use crate::{Failure, process::elapsed, workspace};
+use finding::Finding;
 use source::Source;
-
-/// One broken rule at one place.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Finding {
-    path: String,
-    /// From 1; 0 means the file as a whole.
-    line: usize,
-    message: String,
-}
-
-impl Finding {
-    fn new(path: &str, line: usize, message: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), line, message: message.into() }
-    }
-}
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Options {
@@ -39,6 +29,8 @@ struct Options {
     verbose: bool,
     /// Names every place that a number of the ratchet still allows.
     wide: bool,
+    /// Draws the circles of files, and does nothing else.
+    circles: bool,
     /// Writes lower numbers.
     ratchet: bool,
 }
@@ -48,7 +40,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let options = parse(arguments)?;
     let started = Instant::now();
     let sources = source::load(&workspace::files()?)?;
-    let counts = [heads::phrases(&sources), comments::wide(&sources)];
+    if options.circles {
+        circles::print(&sources);
+        return Ok(());
+    }
+    let counts = [heads::phrases(&sources), comments::wide(&sources), circles::files(&sources)];
     if options.wide {
         ratchet::print(&counts);
     }
@@ -74,9 +70,12 @@ fn parse(arguments: &[String]) -> Result<Options, Failure> {
         match argument.as_str() {
             "--verbose" => options.verbose = true,
             "--wide" => options.wide = true,
+            "--circles" => options.circles = true,
             "--ratchet" => options.ratchet = true,
             other => {
-                return Err(format!("tidy does not know {other:?}; it knows --verbose, --wide, --ratchet"));
+                return Err(format!(
+                    "tidy does not know {other:?}; it knows --verbose, --wide, --circles, --ratchet"
+                ));
             }
         }
     }
@@ -86,6 +85,7 @@ fn parse(arguments: &[String]) -> Result<Options, Failure> {
 fn check(sources: &[Source], verbose: bool) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     for source in sources {
+        findings.extend(circles::check(source));
         findings.extend(heads::check(source));
         findings.extend(words::check(source));
         findings.extend(text::check(source));
@@ -95,9 +95,4 @@ fn check(sources: &[Source], verbose: bool) -> Result<Vec<Finding>, Failure> {
     findings.extend(configuration::check(sources));
     findings.extend(codes::check(sources));
     Ok(findings)
-}
-
-/// One file of the workspace by its path.
-fn find<'a>(sources: &'a [Source], path: &str) -> Option<&'a Source> {
-    sources.iter().find(|source| source.path == path)
 }

@@ -54,7 +54,7 @@ pub(super) fn start(data: &Path) -> Result<Group, Failure> {
 fn start_here(data: &Path) -> Result<Group, Failure> {
     let script = workspace::root().join("xtask/kafka/broker.sh");
     let mut fetch = Command::new(&script);
-    super::watched(fetch.arg("fetch"), "fetching Kafka")?;
+    process::watched(fetch.arg("fetch"), "fetching Kafka")?;
     let mut broker = Command::new(script);
     let folder =
         std::path::absolute(data.join("kafka")).map_err(|error| format!("{}: {error}", data.display()))?;

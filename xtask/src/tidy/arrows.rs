@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Finding, find, source::Source};
+use super::{
+    finding::Finding,
+    source::{Source, find},
+};
 
 const DRAWING: &str = "ARCHITECTURE.md";
 type Arrows = BTreeMap<String, BTreeSet<String>>;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Finding, find,
-    source::{Language, Source},
+    finding::Finding,
+    source::{Language, Source, find},
 };
 
 const DOCUMENT: &str = "PROTOCOL.md";

@@ -1,9 +1,9 @@
 //! Every configuration key is documented: in its own comment, and in the reference.
 
 use super::{
-    Finding, find,
+    finding::Finding,
     lexer::{closing_brace, is_word},
-    source::{Language, Source},
+    source::{Language, Source, find},
 };
 
 const REFERENCE: &str = "docs/configuration.md";

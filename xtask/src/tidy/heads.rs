@@ -1,7 +1,7 @@
 //! Every module of crates, applications and libraries that is longer than a screen begins with a head.
 
 use super::{
-    Finding,
+    finding::Finding,
     ratchet::Count,
     source::{Language, Source},
 };

@@ -1,7 +1,7 @@
 //! Files and functions stay short, each by itself and the lot of them.
 
 use super::{
-    Finding,
+    finding::Finding,
     functions::{Function, functions},
     source::{Language, Source},
 };

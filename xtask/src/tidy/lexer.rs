@@ -5,7 +5,15 @@
 
 use std::ops::Range;
 
-use super::source::Language;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Language {
+    Rust,
+    /// TypeScript and JavaScript.
+    Script,
+    Vue,
+    /// Anything else that is text.
+    Other,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Lexed {
@@ -268,6 +276,11 @@ impl Lexer<'_> {
     }
 }
 
+/// The line, from 1, of a place in a text.
+pub(super) fn line(text: &str, place: usize) -> usize {
+    text.as_bytes()[..place].iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
 pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
 }
@@ -314,7 +327,7 @@ pub(super) fn test_items(code: &str) -> Vec<(usize, usize)> {
         let Some(open) = item_end(code, end + 2) else { break };
         let last = if code.as_bytes()[open] == b'{' { closing_brace(code, open) } else { Some(open) };
         let last = last.unwrap_or(code.len());
-        items.push((super::source::line(code, found), super::source::line(code, last)));
+        items.push((line(code, found), line(code, last)));
         from = last;
     }
     items

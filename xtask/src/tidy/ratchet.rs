@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Finding, find, source::Source};
+use super::{
+    finding::Finding,
+    source::{Source, find},
+};
 use crate::{Failure, workspace};
 
 /// Where the numbers stand.
@@ -76,7 +79,10 @@ pub(super) fn lower(counts: &[Count], sources: &[Source]) -> Result<(), Failure>
     for count in counts {
         for (group, places) in &count.places {
             let name = name(count, group);
-            let most = old.as_ref().map_or(places.len(), |old| old.get(&name).copied().unwrap_or(0));
+            // A rule that is new brings its first numbers.
+            let is_new = !known.iter().any(|name| name.ends_with(count.rule));
+            let old = old.as_ref().and_then(|old| old.get(&name).copied());
+            let most = old.unwrap_or(if is_new { places.len() } else { 0 });
             text.push_str(&format!("{:>4} {name}\n", most.min(places.len())));
         }
     }

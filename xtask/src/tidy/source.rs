@@ -1,17 +1,8 @@
 //! A file as the rules see it: its text, its code without comments and literals, and which lines are tests.
 
-use super::lexer::{self, Lexed};
+pub(super) use super::lexer::Language;
+use super::lexer::{self, Lexed, line};
 use crate::{Failure, workspace};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Language {
-    Rust,
-    /// TypeScript and JavaScript.
-    Script,
-    Vue,
-    /// Anything else that is text.
-    Other,
-}
 
 pub(super) struct Source {
     pub(super) path: String,
@@ -19,6 +10,8 @@ pub(super) struct Source {
     pub(super) text: String,
     /// Code, of the same length as the text, where comments and literals are blank.
     pub(super) lexed: Lexed,
+    /// The items of a file in Rust; nothing if it does not parse, which the compiler tells better.
+    pub(super) syntax: Option<syn::File>,
     /// For each line whether it belongs to a test.
     test_lines: Vec<bool>,
 }
@@ -62,6 +55,11 @@ fn test_modules(source: &Source) -> Vec<String> {
     files
 }
 
+/// One file of the workspace by its path.
+pub(super) fn find<'a>(sources: &'a [Source], path: &str) -> Option<&'a Source> {
+    sources.iter().find(|source| source.path == path)
+}
+
 impl Source {
     pub(super) fn new(path: &str, text: String) -> Self {
         let language = language(path);
@@ -73,7 +71,8 @@ impl Source {
                 test_lines.iter_mut().take(last).skip(first - 1).for_each(|line| *line = true);
             }
         }
-        Self { path: path.to_owned(), language, text, lexed, test_lines }
+        let syntax = (language == Language::Rust).then(|| syn::parse_file(&text).ok()).flatten();
+        Self { path: path.to_owned(), language, text, lexed, syntax, test_lines }
     }
 
     /// Lines of code and comments that are not tests.
@@ -95,11 +94,6 @@ impl Source {
     pub(super) fn line(&self, place: usize) -> usize {
         line(&self.text, place)
     }
-}
-
-/// The line, from 1, of a place in a text.
-pub(super) fn line(text: &str, place: usize) -> usize {
-    text.as_bytes()[..place].iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
 fn language(path: &str) -> Language {

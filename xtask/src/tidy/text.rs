@@ -1,6 +1,6 @@
 //! The bytes of a file: line ends, white space, paths of one machine, registries in lock files.
 
-use super::{Finding, source::Source};
+use super::{finding::Finding, source::Source};
 
 /// Folders of one machine. Written in parts, so that this file is no finding of its own.
 const MACHINES: [&str; 4] =

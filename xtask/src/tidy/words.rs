@@ -1,7 +1,7 @@
 //! Words that do not belong in the sources: panics in waiting, empty names, notes to oneself.
 
 use super::{
-    Finding,
+    finding::Finding,
     lexer::is_word,
     source::{Language, Source},
 };

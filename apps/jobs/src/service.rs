@@ -14,7 +14,7 @@ use std::{
 };
 
 use anywire_app::{AppContext, CallKey, DecideError, Decision, KeyReused, Projected, Service, Sources};
-use anywire_log::{AppendError, Offset, ReadError, ReadRequest, Timestamp};
+use anywire_log::{AppendError, Offset, ReadError, Timestamp};
 use bytes::Bytes;
 use parking_lot::RwLockReadGuard;
 use tokio::sync::{Notify, OwnedMutexGuard};
@@ -281,15 +281,7 @@ impl JobService {
     /// The log remembers what a call left: the update it made.
     async fn answer_again(&self, call: PastCall) -> Result<Outcome, ChangeError> {
         let Some(update) = call.update else { return Ok(Outcome::Gone) };
-        let request = ReadRequest {
-            channels: vec![progress_channel(&call.id)],
-            after: update.previous(),
-            through: update,
-            events_max: 1,
-            bytes_max: usize::MAX,
-        };
-        let (found, _gap) = self.context.log.read_behind(request).await?;
-        match found.events.first() {
+        match self.context.log.event_at(&progress_channel(&call.id), update).await? {
             Some(event) => Ok(Outcome::Before(event.payload.as_bytes().clone(), update)),
             // Retention took it: the state of now is the best there is.
             None => Ok(self.find(&call.id).map(Outcome::Now)?),

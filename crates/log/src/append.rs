@@ -10,15 +10,16 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 impl Log {
-    /// Appends a batch, and tries again while the log is busy, has no room or cannot store anything. Waits between
-    /// the tries are 20 ms at first, then twice as long each, at most 5 s. Each cause is logged once.
+    /// Appends a batch, and tries again while the log is busy, has no room or cannot store anything. Waits
+    /// between the tries are 20 ms at first, then twice as long each, at most 5 s. Each cause is logged once.
     ///
-    /// It gives up when `stopped` resolves, which is looked at between two tries: a try is always waited for, so
-    /// that the answer is true. Then it logs what did not get into the log.
+    /// It gives up when `stopped` resolves, which is looked at between two tries: a try is always waited for,
+    /// so that the answer is true. Then it logs what did not get into the log.
     ///
     /// # Errors
     /// What the last try said; nothing of the batch is in the log then. Another try does not help
-    /// [`AppendError::Empty`], [`AppendError::Conflict`], [`AppendError::Unexpected`] and [`AppendError::Closed`].
+    /// [`AppendError::Empty`], [`AppendError::Conflict`], [`AppendError::Unexpected`] and
+    /// [`AppendError::Closed`].
     pub async fn append_until_stopped(
         &self,
         batch: Batch,

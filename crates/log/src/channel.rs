@@ -1,13 +1,12 @@
 //! Channels: the names events are published under, and patterns over them.
-//!
-//! Knows: which texts are names. Does not know: who may use them.
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 
 /// The greatest length of a channel name, in bytes.
 const CHANNEL_BYTES_MAX: usize = 255;
 
-/// The name of a channel: 1 to 255 bytes without control characters, white space or `,` (PROTOCOL.md, section 1).
+/// The name of a channel: 1 to 255 bytes without control characters, white space or `,` (PROTOCOL.md, section
+/// 1).
 ///
 /// Cost of a clone: one reference count.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,8 +103,8 @@ impl ChannelPattern {
 
     /// Whether a name fits the pattern.
     ///
-    /// Cost: O(name × stars), no allocation. A `*` at the start does not match reserved names (those with `$`), so
-    /// that a rule or a token for "everything" never opens the server's own channels by accident.
+    /// Cost: O(name × stars), no allocation. A `*` at the start does not match reserved names (those with
+    /// `$`), so that a rule or a token for "everything" never opens the server's own channels by accident.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         if name.starts_with('$') && !self.0.starts_with('$') {

@@ -1,6 +1,4 @@
 //! Time as the log sees it: milliseconds since 1970, from a clock that is given.
-//!
-//! Knows: nothing but numbers. Does not know: calendars and time zones.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},

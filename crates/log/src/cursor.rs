@@ -1,8 +1,5 @@
-//! Offsets, epochs and cursors: where one reader stands in the log.
-//!
-//! A cursor is a plain value: no socket, no lock, no event. A million idle readers cost a million small values.
-//!
-//! Knows: the text form (PROTOCOL.md, section 2). Does not know: transports, JSON, clocks.
+//! Offsets, epochs and cursors: where one reader stands in the log. A cursor is a plain value: a million idle
+//! readers cost a million small values. Their text form is that of PROTOCOL.md, section 2.
 
 use std::{fmt, str::FromStr};
 

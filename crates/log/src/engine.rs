@@ -1,17 +1,18 @@
-//! The port behind which events are kept.
+//! The port behind which events are kept: in memory, in files, or on servers of their own (JetStream: its
+//! stream sequence is our offset).
 //!
-//! One engine keeps them in memory, one in files, others on servers of their own (JetStream: its stream sequence is our offset). The port asks for
-//! no more than all of them can give: appending answers later and may be answered by another machine; what is committed is
-//! learned by following, not from the answer to an append, so events published on another node arrive the same way.
-//!
-//! Knows: batches, offsets, retention's results. Does not know: readers, the in-memory tail.
+//! It asks for no more than all of them can give: an append is answered later, maybe by another machine; what
+//! is committed is learned by following, not from the answer to an append, so events published on another
+//! node arrive the same way.
 //!
 //! Invariants every engine holds, and [`crate::contract`] checks:
-//! - The follower is told of every committed event once, in offset order, and of an event only after it is committed.
+//! - The follower is told of every committed event once, in offset order, and of an event only after it is
+//!   committed.
 //! - The follower is told before the append is answered.
 //! - A batch gets consecutive offsets, all or none of it.
 //! - A batch that expects something is refused unless that holds at its place in the order of commits.
-//! - `read` returns events in offset order, never one at or below `after`, and names exactly what retention took.
+//! - `read` returns events in offset order, never one at or below `after`, and names exactly what retention
+//!   took.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -31,11 +32,12 @@ pub struct Batch {
     pub expect: Option<Expect>,
 }
 
-/// The condition of a batch: nothing was committed on a channel since its writer looked. Of two writers that decide on
-/// the same state at once, on one node or on two, the second is refused and decides again.
+/// The condition of a batch: nothing was committed on a channel since its writer looked. Of two writers that
+/// decide on the same state at once, on one node or on two, the second is refused and decides again.
 ///
-/// It holds while [`ChannelState::last`] of the channel is not greater than `seen`. The offset is one of the whole log:
-/// whoever has seen everything up to the tail names the tail, also for a channel that never had an event.
+/// It holds while [`ChannelState::last`] of the channel is not greater than `seen`. The offset is one of the
+/// whole log: whoever has seen everything up to the tail names the tail, also for a channel that never had an
+/// event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expect {
     /// The channel.
@@ -234,8 +236,8 @@ pub struct ChannelState {
 
 /// Who is told of what is committed and trimmed.
 pub trait Follower: Send + Sync + 'static {
-    /// These events are committed; with them everything up to `through` is. Called in offset order, from one thread at
-    /// a time, and must return quickly: the engine commits nothing meanwhile.
+    /// These events are committed; with them everything up to `through` is. Called in offset order, from one
+    /// thread at a time, and must return quickly: the engine commits nothing meanwhile.
     fn committed(&self, events: &[Arc<Event>], through: Offset);
     /// Retention took everything on the channel up to `through`.
     fn trimmed(&self, channel: &Channel, through: Offset);
@@ -249,8 +251,8 @@ pub trait Engine: Send + Sync + 'static {
     /// The incarnation of the log.
     fn epoch(&self) -> Epoch;
 
-    /// Sets the one follower and returns the offset through which everything is committed; the follower is told of
-    /// everything after it. Called once, before any append.
+    /// Sets the one follower and returns the offset through which everything is committed; the follower is
+    /// told of everything after it. Called once, before any append.
     fn follow(&self, follower: Arc<dyn Follower>) -> Offset;
 
     /// Appends a batch: resolves when it is committed (durable channels: synced) and the follower was told.
@@ -271,8 +273,8 @@ pub trait Engine: Send + Sync + 'static {
     /// [`TrimError`].
     fn trim(&self, channel: Channel, through: Offset) -> BoxFuture<'static, Result<(), TrimError>>;
 
-    /// What is known of a channel, at once; `None` where the engine would have to ask over a network. It is at least
-    /// as new as what the follower was told.
+    /// What is known of a channel, at once; `None` where the engine would have to ask over a network. It is
+    /// at least as new as what the follower was told.
     fn channel_state(&self, channel: &Channel) -> Option<ChannelState>;
 
     /// Up to `limit` channels that hold events, by name, beginning with `prefix`.

@@ -1,9 +1,8 @@
 //! Events and what is published to make them.
 //!
-//! An event never changes. Beside its content it carries [`ENCODING_SLOTS`] places in which a codec may leave the bytes it made of
-//! it, so that an event is encoded at most once a protocol however many readers it has.
-//!
-//! Knows: the content. Does not know: what the encoded bytes mean.
+//! Invariant: an event never changes. Beside its content it has [`ENCODING_SLOTS`] places in which a codec
+//! may leave the bytes it made of it, so that an event is encoded at most once a protocol however many
+//! readers it has.
 
 use std::sync::{Arc, OnceLock};
 
@@ -20,7 +19,8 @@ pub const APPLICATION_SLOT: usize = 4;
 /// What a publication carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
-    /// A JSON text without line breaks (they are white space in JSON; the publish side turns them into spaces).
+    /// A JSON text without line breaks (they are white space in JSON; the publish side turns them into
+    /// spaces).
     Json(Bytes),
     /// Bytes.
     Binary(Bytes),
@@ -149,8 +149,8 @@ impl Event {
         self.encodings[slot].get_or_init(|| encode(self))
     }
 
-    /// What the event weighs in memory limits, in bytes: its texts and payload plus a constant for the structure around them.
-    /// Retention by bytes counts the same, so a limit means the same in every engine.
+    /// What the event weighs in memory limits, in bytes: its texts and payload plus a constant for the
+    /// structure around them. Retention by bytes counts the same, so a limit means the same in every engine.
     #[must_use]
     pub fn weight_bytes(&self) -> u64 {
         let content = self.channel.as_str().len() + self.name.as_str().len() + self.payload.as_bytes().len();

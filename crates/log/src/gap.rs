@@ -1,6 +1,4 @@
 //! Gaps: what a reader needed and cannot get any more.
-//!
-//! Knows: which channels lost what, and why. Does not know: how it is told.
 
 use crate::{Channel, Cursor, Offset};
 

@@ -1,6 +1,4 @@
-//! The idempotency window: which publications were seen lately.
-//!
-//! Knows: keys, the offsets they got and when. Does not know: where the window is written down.
+//! The idempotency window: which publications were seen lately, and which offsets they got.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -74,7 +72,8 @@ impl IdempotencyWindow {
         }
     }
 
-    /// Remembers a key whose batch got `count` consecutive offsets from `first` on at `time`. Times must not go back.
+    /// Remembers a key whose batch got `count` consecutive offsets from `first` on at `time`. Times must not
+    /// go back.
     pub fn remember(
         &mut self,
         key: IdempotencyKey,

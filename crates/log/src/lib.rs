@@ -1,11 +1,8 @@
 //! The log: one append-only sequence of events, read by many cursors.
 //!
-//! A publisher appends a [`Batch`]; the [`Engine`] gives it offsets, commits it and tells its follower, the [`Log`].
-//! The log keeps the newest events of every channel in memory (the [`tail`]), so a reader that is live never
-//! touches the engine. A reader is a [`Subscription`]: channels and cursors, nothing else.
-//!
-//! Knows: offsets, channels, retention, gaps. Does not know: sockets, transports, JSON envelopes, files, clocks other
-//! than the [`Clock`] it is given.
+//! A publisher appends a [`Batch`]; the [`Engine`] gives it offsets, commits it and tells its follower, the
+//! [`Log`]. The log keeps the newest events of every channel in memory (the [`tail`]), so a reader that is
+//! live never touches the engine. A reader is a [`Subscription`]: channels and cursors, nothing else.
 //!
 //! Invariants:
 //! - Offsets rise over the whole log; an offset once seen never means another event.
@@ -20,8 +17,10 @@ pub mod contract;
 mod cursor;
 mod engine;
 mod event;
+mod follow;
 mod gap;
 mod idempotency;
+mod limit;
 mod log;
 mod memory;
 mod retention;
@@ -40,9 +39,11 @@ pub use event::{
     APPLICATION_SLOT, ENCODING_SLOTS, Event, EventName, EventNameError, IdempotencyKey, IdempotencyKeyError,
     Payload, Publication,
 };
+pub use follow::{Follow, Followed, Started};
 pub use gap::{Gap, GapReason};
 pub use idempotency::{IdempotencyWindow, Lookup, fingerprint};
-pub use log::{CommitListener, Follow, Followed, Log, ReadLimit, Started};
+pub use limit::ReadLimit;
+pub use log::{CommitListener, Log};
 pub use memory::MemoryEngine;
 pub use retention::{Durability, Keep, Retention, RetentionRule, RetentionRules};
 pub use store::{ChannelStore, StoredChannel};

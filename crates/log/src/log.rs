@@ -1,7 +1,4 @@
 //! The log as its users see it: an engine, the shared tail in front of it, and who listens.
-//!
-//! Knows: how a read is split between memory and the engine; where a position is. Does not know: sockets, JSON, how an
-//! engine stores.
 
 use std::{
     sync::Arc,
@@ -13,52 +10,18 @@ use tokio::sync::watch;
 
 use crate::{
     AppendError, Appended, Batch, Channel, ChannelState, ChannelTail, Cursor, Engine, Epoch, Event, Follower,
-    Gap, GapReason, Keep, Offset, Peek, Position, ReadBatch, ReadError, ReadRequest, RetentionRules,
-    Subscription, TailConfig, Timestamp, TrimError, tail::Tail,
+    Gap, Keep, Offset, ReadBatch, ReadError, ReadRequest, RetentionRules, TailConfig, Timestamp, TrimError,
+    tail::Tail,
 };
 
-/// How much one read returns at most. It always returns at least one event where there is one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReadLimit {
-    /// Events.
-    pub events_max: usize,
-    /// Payload bytes.
-    pub bytes_max: usize,
-}
-
-impl Default for ReadLimit {
-    fn default() -> Self {
-        Self { events_max: 256, bytes_max: 256 << 10 }
-    }
-}
-
-impl ReadLimit {
-    /// Cuts what stands in `events` from `start` on, and returns the offset up to which it is complete.
-    pub(crate) fn cut(self, events: &mut Vec<Arc<Event>>, start: usize, upto: Offset) -> Offset {
-        let events_max = self.events_max.max(1);
-        let mut bytes = 0;
-        let mut kept = 0;
-        for event in events[start..].iter().take(events_max) {
-            bytes += event.payload.as_bytes().len();
-            if kept > 0 && bytes > self.bytes_max {
-                break;
-            }
-            kept += 1;
-        }
-        if start + kept == events.len() && kept < events_max {
-            return upto;
-        }
-        events.truncate(start + kept);
-        events.last().map_or(upto, |event| event.offset)
-    }
-}
-
-/// Who wants to know at once that events were committed. Called by the committing thread: it must return quickly.
+/// Who wants to know at once that events were committed. Called by the committing thread: it must return
+/// quickly.
 pub trait CommitListener: Send + Sync + 'static {
     /// These events can be read now.
     fn committed(&self, events: &[Arc<Event>]);
 
-    /// A batch was committed so long after it was appended. Called by whoever appended, when its wait is over.
+    /// A batch was committed so long after it was appended. Called by whoever appended, when its wait is
+    /// over.
     fn appended(&self, _after: Duration) {}
 }
 
@@ -198,55 +161,21 @@ impl Log {
         tail
     }
 
-    /// The greatest offset ever committed on a channel; zero if there was none. This is the canonical position of a
-    /// reader that is caught up.
+    /// The greatest offset ever committed on a channel; zero if there was none. This is the canonical
+    /// position of a reader that is caught up.
     #[must_use]
     pub fn newest(&self, channel: &Channel) -> Offset {
         let state = self.engine.channel_state(channel);
         state.map_or_else(|| self.channel(channel).newest_bound(), |state| state.last.min(self.tail_offset()))
     }
 
-    /// Adds channels to a subscription, starting at a position.
-    pub fn subscribe(
-        &self,
-        subscription: &mut Subscription,
-        channels: &[Channel],
-        position: Position,
-    ) -> Started {
-        // Before the channels are opened: what is committed between the two is then after the tail, not lost.
-        let tail = self.tail_offset();
-        let reason = match position {
-            Position::Tail | Position::Oldest => None,
-            Position::After(cursor) if cursor.epoch != self.epoch => Some(GapReason::Epoch),
-            Position::After(cursor) if cursor.offset > tail => Some(GapReason::Ahead),
-            Position::After(_) => None,
-        };
-        let mut lost = Vec::new();
-        for channel in channels {
-            let handle = self.channel(channel);
-            let after = match position {
-                Position::Tail => tail,
-                Position::After(cursor) if reason.is_none() => cursor.offset,
-                Position::After(_) | Position::Oldest => self.oldest(channel),
-            };
-            lost.push((channel.clone(), after));
-            subscription.add(handle, after);
-        }
-        let after = lost.iter().map(|(_, after)| *after).min().unwrap_or(tail);
-        let gap = match (reason, position) {
-            (Some(reason), Position::After(from)) => Some(Gap { from, to: self.cursor(after), reason, lost }),
-            _ => None,
-        };
-        Started { after, gap }
-    }
-
     /// The position before the oldest kept event of a channel.
-    fn oldest(&self, channel: &Channel) -> Offset {
+    pub(crate) fn oldest(&self, channel: &Channel) -> Offset {
         self.engine.channel_state(channel).map_or(Offset::ZERO, |state: ChannelState| state.trimmed_through)
     }
 
-    /// Reads for a reader that [`Subscription::peek`] found behind the tail, from the engine. If there is a gap, tell it,
-    /// [`Subscription::skip`] it and peek again: the events of this read do not count then.
+    /// Reads for a reader that [`Subscription::peek`] found behind the tail, from the engine. If there is a
+    /// gap, tell it, [`Subscription::skip`] it and peek again: the events of this read do not count then.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -263,8 +192,8 @@ impl Log {
 
     /// The event of a channel at an offset; none if there never was one there, or if it is gone.
     ///
-    /// Cost: one lookup and a search by halves while the tail holds the channel from there on; else one read of
-    /// the engine, which is one record of a file where the engine has files.
+    /// Cost: one lookup and a search by halves while the tail holds the channel from there on; else one read
+    /// of the engine, which is one record of a file where the engine has files.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -286,15 +215,6 @@ impl Log {
         self.engine.channel_state(channel).is_some_and(|state| state.events == 0)
     }
 
-    /// Follows channels from a position, for readers inside the process.
-    #[must_use]
-    pub fn follow(self: &Arc<Self>, channels: &[Channel], position: Position) -> Follow {
-        let moved = self.shared.moved.subscribe();
-        let mut subscription = Subscription::new();
-        let gap = self.subscribe(&mut subscription, channels, position).gap;
-        Follow { log: Arc::clone(self), subscription, moved, gap }
-    }
-
     /// Everything up to here is committed and every listener was told of it.
     #[must_use]
     pub fn told_through(&self) -> Offset {
@@ -308,92 +228,15 @@ impl Log {
         let _moved = moved.wait_for(|through| *through >= offset).await;
     }
 
+    /// Sees every move of [`Log::told_through`].
+    pub(crate) fn watch(&self) -> watch::Receiver<Offset> {
+        self.shared.moved.subscribe()
+    }
+
     /// Resolves when the tail has moved past `offset`.
     pub async fn moved_past(&self, offset: Offset) {
         let mut moved = self.shared.moved.subscribe();
         // The sender lives as long as the log: waiting cannot fail.
         let _moved = moved.wait_for(|through| *through > offset).await;
-    }
-}
-
-/// Where a subscription starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Started {
-    /// Delivery on the channels starts after this offset.
-    pub after: Offset,
-    /// The gap that the position itself makes: another epoch, or past the tail. Gaps of retention come with the first read.
-    pub gap: Option<Gap>,
-}
-
-/// What a follower gets next.
-#[derive(Debug, Clone)]
-pub enum Followed {
-    /// Events, in order.
-    Events(Vec<Arc<Event>>),
-    /// Something is gone.
-    Gap(Gap),
-}
-
-/// A reader inside the process; see [`Log::follow`]. It costs a cursor: what it does not read waits in the log.
-pub struct Follow {
-    log: Arc<Log>,
-    subscription: Subscription,
-    moved: watch::Receiver<Offset>,
-    gap: Option<Gap>,
-}
-
-impl Follow {
-    /// Where this reader stands.
-    #[must_use]
-    pub fn cursor(&self) -> Cursor {
-        self.log.cursor(self.subscription.cursor(self.log.tail_offset()))
-    }
-
-    /// What there is at the moment without waiting for more: `None` when the reader is live.
-    ///
-    /// # Errors
-    /// [`ReadError`] of the engine; asking again reads the same place again.
-    pub async fn ready(&mut self) -> Result<Option<Followed>, ReadError> {
-        loop {
-            if let Some(gap) = self.gap.take() {
-                return Ok(Some(Followed::Gap(gap)));
-            }
-            let mut events = Vec::new();
-            let (through, live) = match self.subscription.peek(&self.log, ReadLimit::default(), &mut events) {
-                Peek::Ready { through, live } => (through, live),
-                Peek::Behind(request) => {
-                    let (batch, gap) = self.log.read_behind(request).await?;
-                    if let Some(gap) = gap {
-                        self.subscription.skip(&gap);
-                        self.gap = Some(gap);
-                        continue;
-                    }
-                    events = batch.events;
-                    (batch.through, false)
-                }
-            };
-            self.subscription.advance(through);
-            match (events.is_empty(), live) {
-                (false, _) => return Ok(Some(Followed::Events(events))),
-                (true, true) => return Ok(None),
-                (true, false) => {}
-            }
-        }
-    }
-
-    /// The next events or gap, as soon as there are any.
-    ///
-    /// # Errors
-    /// [`ReadError`] of the engine; asking again reads the same place again.
-    pub async fn next(&mut self) -> Result<Followed, ReadError> {
-        loop {
-            self.moved.mark_unchanged();
-            if let Some(found) = self.ready().await? {
-                return Ok(found);
-            }
-            if self.moved.changed().await.is_err() {
-                return Err(ReadError::Closed);
-            }
-        }
     }
 }

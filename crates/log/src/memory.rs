@@ -1,6 +1,5 @@
-//! The engine that keeps everything in memory: for tests, and for those who want no files.
-//!
-//! Knows: everything an engine must. Does not know: files, restarts (a new one is a new epoch).
+//! The engine that keeps everything in memory: for tests, and for those who want no files. A new one is a new
+//! epoch.
 
 use std::sync::Arc;
 

@@ -1,6 +1,4 @@
 //! Retention: how long a channel keeps what, by channel pattern.
-//!
-//! Knows: limits and how far a channel exceeds them. Does not know: where events are stored.
 
 use crate::{Channel, ChannelPattern, Timestamp};
 
@@ -22,7 +20,8 @@ pub enum Keep {
     Latest,
 }
 
-/// How long a channel keeps its events. Every limit is finite; an event goes as soon as one limit is exceeded.
+/// How long a channel keeps its events. Every limit is finite; an event goes as soon as one limit is
+/// exceeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
     /// Written down or not. Default durable.
@@ -70,7 +69,8 @@ impl Retention {
     /// `events` and `bytes` are what the channel holds, `oldest` the time of its oldest event.
     #[must_use]
     pub fn exceeded(&self, events: u64, bytes: u64, oldest: Timestamp, now: Timestamp) -> bool {
-        // The newest event of a channel stays however large it is: a channel that keeps nothing would be a surprise.
+        // The newest event of a channel stays however large it is: a channel that keeps nothing would be a
+        // surprise.
         let too_many = events > self.events_limit() || (bytes > self.bytes_max && events > 1);
         events > 0 && (too_many || now.millis_since(oldest) > self.age_max_ms)
     }
@@ -112,8 +112,8 @@ impl Default for ReservedRetention {
 }
 
 impl RetentionRules {
-    /// Rules in order, and what holds for channels that none matches. Channels of the server (`$…`) are ephemeral
-    /// unless a rule with `$` says otherwise.
+    /// Rules in order, and what holds for channels that none matches. Channels of the server (`$…`) are
+    /// ephemeral unless a rule with `$` says otherwise.
     #[must_use]
     pub fn new(rules: Vec<RetentionRule>, default: Retention) -> Self {
         Self { rules, default, reserved: ReservedRetention::default() }

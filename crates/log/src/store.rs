@@ -1,8 +1,5 @@
-//! Events in memory, by channel, under retention.
-//!
-//! The in-memory engine is this and a counter; engines that write use it for their ephemeral channels.
-//!
-//! Knows: retention, what was trimmed. Does not know: commits, followers, files.
+//! Events in memory, by channel, under retention. The in-memory engine is this and a counter; engines that
+//! write use it for their ephemeral channels.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -13,9 +10,9 @@ use crate::{
     Channel, ChannelState, Event, Offset, ReadBatch, ReadRequest, Retention, RetentionRules, Timestamp,
 };
 
-/// How many channels that hold no event are remembered with what they lost. Past it the oldest are forgotten, and from
-/// then on every unknown channel counts as trimmed up to the greatest offset forgotten: a gap too many rather than
-/// one too few.
+/// How many channels that hold no event are remembered with what they lost. Past it the oldest are forgotten,
+/// and from then on every unknown channel counts as trimmed up to the greatest offset forgotten: a gap too
+/// many rather than one too few.
 const EMPTY_CHANNELS_MAX: usize = 100_000;
 
 /// One channel: its kept events and what is gone.
@@ -82,14 +79,15 @@ pub struct ChannelStore {
 }
 
 impl ChannelStore {
-    /// An empty store. Channels nobody has written to yet count as trimmed up to `floor`: zero for a new log, the
-    /// tail at start for ephemeral channels after a restart.
+    /// An empty store. Channels nobody has written to yet count as trimmed up to `floor`: zero for a new log,
+    /// the tail at start for ephemeral channels after a restart.
     #[must_use]
     pub fn new(rules: RetentionRules, floor: Offset) -> Self {
         Self { channels: BTreeMap::new(), rules, floor, empty: 0, bytes: 0 }
     }
 
-    /// Stores an event with a greater offset than all before; returns what its channel has now lost, if that grew.
+    /// Stores an event with a greater offset than all before; returns what its channel has now lost, if that
+    /// grew.
     pub fn push(&mut self, event: Arc<Event>, now: Timestamp) -> Option<Offset> {
         let retention = self.rules.of(&event.channel);
         let floor = self.floor;

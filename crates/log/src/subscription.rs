@@ -1,10 +1,9 @@
 //! Subscriptions: what one reader follows and where it stands.
 //!
-//! A subscription is a few groups of channels with a cursor each, lowest first. Delivery always serves the lowest group,
-//! up to where the next one stands; there the two become one. So a channel that is added later with an older cursor catches up first, and a reader's
-//! own rule "my cursor is the last offset I saw" stays safe in the middle of it. Nearly always there is one group.
-//!
-//! Knows: channels and cursors. Does not know: who reads, and how events reach it.
+//! A subscription is a few groups of channels with a cursor each, lowest first. Delivery serves the lowest
+//! group, up to where the next one stands; there the two become one. So a channel that is added with an older
+//! cursor catches up first, and a reader's own rule "my cursor is the last offset I saw" holds meanwhile.
+//! Nearly always there is one group.
 //!
 //! Invariants:
 //! - Groups are sorted by cursor and no two stand at the same place.
@@ -16,8 +15,7 @@ use std::sync::Arc;
 use smallvec::{SmallVec, smallvec};
 
 use crate::{
-    Channel, ChannelTail, Event, Gap, Log, Offset, ReadRequest,
-    log::ReadLimit,
+    Channel, ChannelTail, Event, Gap, Log, Offset, ReadLimit, ReadRequest,
     tail::{Tail, TailRead},
 };
 
@@ -36,7 +34,8 @@ pub struct Subscription {
 /// What there is for a reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peek {
-    /// The output holds everything up to `through` (maybe nothing). Deliver it, then [`Subscription::advance`].
+    /// The output holds everything up to `through` (maybe nothing). Deliver it, then
+    /// [`Subscription::advance`].
     Ready {
         /// Where the reader stands after it.
         through: Offset,
@@ -125,7 +124,8 @@ impl Subscription {
         }
     }
 
-    /// Moves a reader that has everything over what other channels' events made of the tail; one that has not stays.
+    /// Moves a reader that has everything over what other channels' events made of the tail; one that has not
+    /// stays.
     pub fn move_to_tail(&mut self, log: &Log) {
         let mut events = Vec::new();
         let one = ReadLimit { events_max: 1, bytes_max: 1 };
@@ -136,8 +136,9 @@ impl Subscription {
         }
     }
 
-    /// Whether the only difference between this reader and a shared read is where it stands: one group, at `after`, and of its channels
-    /// only `channel` has anything new. Such readers share the bytes of one read.
+    /// Whether the only difference between this reader and a shared read is where it stands: one group, at
+    /// `after`, and of its channels only `channel` has anything new. Such readers share the bytes of one
+    /// read.
     #[must_use]
     pub fn needs_only(&self, channel: &Arc<ChannelTail>, after: Offset) -> bool {
         let [group] = self.groups.as_slice() else { return false };

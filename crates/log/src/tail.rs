@@ -1,9 +1,6 @@
-//! The tail: the newest events of every channel, in memory, shared by all readers.
-//!
-//! It is a cache and independent of the engine: what it does not hold any more is read from there. One budget of bytes holds over all
-//! channels; when it is exceeded the oldest event of the whole log leaves first.
-//!
-//! Knows: which events it holds and up to where it may be incomplete. Does not know: engines, readers.
+//! The tail: the newest events of every channel, in memory, shared by all readers. It is a cache: what it
+//! does not hold any more is read from the engine. One budget of bytes holds over all channels; when it is
+//! exceeded, the oldest event of the whole log leaves first.
 //!
 //! Invariants:
 //! - A channel's tail holds every event of the channel after its `evicted_through`.
@@ -19,7 +16,7 @@ use std::{
 
 use parking_lot::{Mutex, RwLock, RwLockUpgradableReadGuard};
 
-use crate::{Channel, Event, Keep, Offset, RetentionRules, log::ReadLimit};
+use crate::{Channel, Event, Keep, Offset, ReadLimit, RetentionRules};
 
 /// The tail's limits.
 #[derive(Debug, Clone)]
@@ -39,8 +36,8 @@ impl Default for TailConfig {
 pub struct ChannelTail {
     channel: Channel,
     keep: Keep,
-    /// Never below the offset of the channel's newest event, nor below `evicted_through`: when a reader's cursor is at or past it, there
-    /// is nothing for the reader and no lock is taken.
+    /// Never below the offset of the channel's newest event, nor below `evicted_through`: when a reader's
+    /// cursor is at or past it, there is nothing for the reader and no lock is taken.
     newest: AtomicU64,
     held: RwLock<Held>,
 }
@@ -81,8 +78,8 @@ impl ChannelTail {
         Offset::new(self.newest.load(Ordering::Acquire))
     }
 
-    /// Appends the events in `(after, through]` to `out`, at most `events_max` of them; false if some of them may
-    /// not be here any more.
+    /// Appends the events in `(after, through]` to `out`, at most `events_max` of them; false if some of them
+    /// may not be here any more.
     fn read(&self, after: Offset, through: Offset, events_max: usize, out: &mut Vec<Arc<Event>>) -> bool {
         let held = self.held.read();
         if self.keep == Keep::Latest {
@@ -115,7 +112,8 @@ impl ChannelTail {
         }
     }
 
-    /// Learns that the channel has no event in `(last, evicted_through]`, so readers from `last` on are not behind.
+    /// Learns that the channel has no event in `(last, evicted_through]`, so readers from `last` on are not
+    /// behind.
     pub(crate) fn complete_after(&self, last: Offset) {
         let mut held = self.held.write();
         if last < held.evicted_through && held.events.is_empty() {
@@ -146,7 +144,8 @@ impl ChannelTail {
 const NEAR: usize = 8;
 
 impl Held {
-    /// Where the events after `after` begin. Nearly every reader lacks only the newest, so the search begins there.
+    /// Where the events after `after` begin. Nearly every reader lacks only the newest, so the search begins
+    /// there.
     fn begin(&self, after: Offset) -> usize {
         let newest = self.events.iter().rev().take(NEAR);
         match newest.take_while(|event| event.offset > after).count() {
@@ -262,8 +261,8 @@ impl Tail {
         ring.shrink_to(self.config.bytes_max);
     }
 
-    /// Where the event goes. Nowhere if its channel keeps one event and nobody has opened it: whoever does reads that one from the engine,
-    /// and a log may have very many of them that nobody ever opens.
+    /// Where the event goes. Nowhere if its channel keeps one event and nobody has opened it: whoever does
+    /// reads that one from the engine, and a log may have very many of them that nobody ever opens.
     fn channel_of(
         &self,
         event: &Event,

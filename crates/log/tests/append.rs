@@ -1,4 +1,5 @@
-//! Writers that wait until the log takes what they have, over virtual time and an engine that fails on demand.
+//! Writers that wait until the log takes what they have, over virtual time and an engine that fails on
+//! demand.
 
 use std::{
     collections::VecDeque,

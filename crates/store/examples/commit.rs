@@ -1,8 +1,10 @@
-//! How fast the embedded engine commits: `cargo run --release -p anywire-store --example commit [DIRECTORY [ALLOCATED AHEAD, MiB]]`.
+//! How fast the embedded engine commits: `cargo run --release -p anywire-store --example commit [DIRECTORY
+//! [ALLOCATED AHEAD, MiB]]`.
 //!
-//! Two loads with 256-byte payloads: single events from 100 publishers, and batches of 100 from 8. Each prints events a second,
-//! the time of one append (p50, p99, maximum), and the processor time an event cost this process in everything: publishing, committing,
-//! telling the follower. After each, the directory is opened again and one channel is read from its beginning.
+//! Two loads with 256-byte payloads: single events from 100 publishers, and batches of 100 from 8. Each
+//! prints events a second, the time of one append (p50, p99, maximum), and the processor time an event cost
+//! this process in everything: publishing, committing, telling the follower. After each, the directory is
+//! opened again and one channel is read from its beginning.
 
 use std::{
     path::PathBuf,

@@ -1,9 +1,5 @@
-//! The engines behind the log's port.
-//!
-//! Which engine a server runs on is decided by whoever assembles it, from the types this crate exports; nothing else
-//! in the workspace names an engine.
-//!
-//! Knows: files, syncing, recovery. Does not know: readers, transports.
+//! The engines behind the log's port. Whoever assembles a server chooses one of the types that this crate
+//! exports; nothing else in the workspace names an engine.
 
 mod embedded;
 

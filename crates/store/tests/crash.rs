@@ -1,7 +1,8 @@
 //! `kill -9` under load: what was told is there, no offset means two things, the epoch stays.
 //!
-//! The test runs itself as a child that publishes until it is killed and writes down what its follower is told. A follower is told before an append is
-//! answered, so this covers every acknowledged event and every event that a reader may have seen. `ANYWIRE_CRASH_ROUNDS` says how often (default 8).
+//! The test runs itself as a child that publishes until it is killed and writes down what its follower is
+//! told. A follower is told before an append is answered, so this covers every acknowledged event and every
+//! event that a reader may have seen. `ANYWIRE_CRASH_ROUNDS` says how often (default 8).
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,5 @@
-//! A disk that really refuses: the test runs itself under a file size limit, as a shell sets it, and lifts the limit later.
+//! A disk that really refuses: the test runs itself under a file size limit, as a shell sets it, and lifts
+//! the limit later.
 
 use std::{path::Path, process::Command, sync::Arc};
 

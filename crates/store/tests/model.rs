@@ -210,8 +210,8 @@ impl Pair {
         (batch.clone().expecting(channel(number), seen), batch.expecting(channel(number), real))
     }
 
-    /// What a reader of the engine has seen that has seen this much of the model: after a restart, that what was
-    /// ephemeral is lost.
+    /// What a reader of the engine has seen that has seen this much of the model: after a restart, that what
+    /// was ephemeral is lost.
     fn real_seen(&self, number: usize, seen: Offset) -> Offset {
         let last = self.model.channel_state(&channel(number)).expect("the model knows").last;
         let loss_is_news = number == DURABLE.len() && last <= Offset::new(self.restarted_at as u64);

@@ -1,12 +1,12 @@
-//! Two small files beside the segments: `meta`, written once, and `checkpoint`, which carries on what segments knew that are deleted.
+//! Two small files beside the segments: `meta`, written once, and `checkpoint`, which keeps what removed
+//! segments knew.
 //!
 //! ```text
 //! meta         anywire-log 1\nepoch 1f0c93ab\n
 //! checkpoint   | ANYWCKP1 | epoch u32 | rules u64 | floor u64 | reserved u64
-//!              | channels u32 | (length u8, name, trimmed through u64, was ephemeral u8)… | keys u32 | (key)… | crc |
+//!              | channels u32 | (length u8, name, trimmed through u64, was ephemeral u8)…
+//!              | keys u32 | (key)… | crc u32 |
 //! ```
-//!
-//! Knows: their bytes. Does not know: when they are written.
 
 use std::{fs, io, path::Path};
 
@@ -15,7 +15,7 @@ use anywire_log::{Channel, Epoch, Offset};
 use crate::embedded::{
     disk,
     segment::{
-        file::FileError,
+        error::FileError,
         segment_index::{Input, KeyRecord, put_keys, put_text, size},
     },
 };
@@ -23,7 +23,7 @@ use crate::embedded::{
 const MAGIC: &[u8; 8] = b"ANYWCKP1";
 const META_FIRST_LINE: &str = "anywire-log 1";
 
-/// What is carried on.
+/// What is state on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Checkpoint {
     /// A hash of the retention rules in force when it was written.
@@ -43,7 +43,8 @@ pub(crate) struct Checkpoint {
 pub(crate) struct Trimmed {
     pub(crate) channel: Channel,
     pub(crate) through: Offset,
-    /// By the rules then it was ephemeral, after it had been durable: if it is durable again, what it had meanwhile is lost.
+    /// By the rules then it was ephemeral, after it had been durable: if it is durable again, what it had
+    /// meanwhile is lost.
     pub(crate) was_ephemeral: bool,
 }
 

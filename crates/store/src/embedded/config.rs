@@ -1,6 +1,4 @@
-//! What the embedded engine can be told.
-//!
-//! Knows: limits and their defaults. Does not know: what they are used for.
+//! The embedded engine's configuration: where its files are, and its limits.
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -8,8 +6,8 @@ use crate::embedded::disk::Faults;
 
 /// Is told of every commit, for metrics. Called by the committing thread: it must return quickly.
 pub trait CommitObserver: Send + Sync + 'static {
-    /// A group was committed and everyone in it answered: how many events, how many bytes went to the disk (0 if all
-    /// were ephemeral), and how long its oldest batch had waited from the call of `append` until then.
+    /// A group was committed and everyone in it answered: how many events, how many bytes went to the disk (0
+    /// if all were ephemeral), and how long its oldest batch had waited from the call of `append` until then.
     fn committed(&self, events: usize, bytes: usize, latency: Duration);
 }
 
@@ -19,11 +17,14 @@ pub trait CommitObserver: Send + Sync + 'static {
 pub struct EmbeddedConfig {
     /// The directory, made if it is missing. One process at a time.
     pub directory: PathBuf,
-    /// How large a segment file grows. Default 64 MiB; 4 KiB to 512 MiB (outside of it the nearest is taken). Disk space is given back a segment at a time.
+    /// How large a segment file grows. Default 64 MiB; 4 KiB to 512 MiB (outside of it the nearest is taken).
+    /// Disk space is given back a segment at a time.
     pub segment_bytes_max: u64,
-    /// How many bytes of batches may wait for their commit before `append` answers that it is busy. Default 64 MiB.
+    /// How many bytes of batches may wait for their commit before `append` answers that it is busy. Default
+    /// 64 MiB.
     pub queue_bytes_max: u64,
-    /// How far ahead of what is written disk space is allocated, so that a sync need not. Default 8 MiB; 0 turns it off.
+    /// How far ahead of what is written disk space is allocated, so that a sync need not. Default 8 MiB; 0
+    /// turns it off.
     pub preallocate_bytes: u64,
     /// Who is told of commits. Default nobody.
     pub observer: Option<Arc<dyn CommitObserver>>,

@@ -1,9 +1,6 @@
 //! The file operations whose order and failure matter: appending, syncing, cutting, replacing a file whole.
 //!
-//! Knows: the system's calls. Does not know: what the bytes mean.
-//!
-//! Invariants:
-//! - A file written by [`replace`] is there whole or not at all, through any crash.
+//! Invariant: a file written by [`replace`] is there whole or not at all, through any crash.
 
 use std::{
     fs::{File, OpenOptions},
@@ -93,7 +90,8 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_directory)
 }
 
-/// Makes a file that takes room and nothing else, if it is not there; where there is no room for it there is none.
+/// Makes a file that takes room and nothing else, if it is not there; where there is no room for it there is
+/// none.
 pub(crate) fn set_aside(path: &Path, bytes: u64) {
     if path.exists() {
         return;
@@ -112,7 +110,8 @@ pub(crate) fn beside(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Writes in small synced pieces, so that a large file in the background never holds up a commit's sync for long.
+/// Writes in small synced pieces, so that a large file in the background never holds up a commit's sync for
+/// long.
 fn write_slowly(path: &Path, bytes: &[u8]) -> io::Result<()> {
     const PIECE_BYTES: usize = 1 << 20;
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;

@@ -1,28 +1,31 @@
 //! The embedded engine: one directory, no server to install, safe through `kill -9` at any instruction.
 //!
-//! It writes files of its own (segments), not a database. That is a choice we made with numbers: with batches of 100 records
-//! and a sync for each group, a plain file took 450 000 records a second where the best embedded database took 330 000 and held up
-//! single commits for 138 ms while it compacted; and a log that is only ever appended to and read in order needs none of what a
-//! database adds. What it does need — torn writes, indexes, retention, full disks — is here, a file each:
+//! It writes files of its own (segments), not a database. That is a choice made with numbers: with batches of
+//! 100 records and a sync for each group, a plain file took 450 000 records a second where the best embedded
+//! database took 330 000 and held up single commits for 138 ms while it compacted. A log that is only ever
+//! appended to and read in order needs none of what a database adds. What it does need stands in these
+//! folders:
 //!
 //! ```text
-//! append ─▶ queue ─▶ committer ── one write, one sync ──▶ newest segment
+//! append ─▶ queue ─▶ committer ── one write, one sync ──▶ active segment        journal/
 //!                        │                                      │ sealed
-//!                        ├─▶ index (in memory) ◀── upkeep: index files, deletion, compaction
+//!                        ├─▶ index (in memory) ◀── upkeep: index files,         index/  compaction/
+//!                        │                         removal, merging
 //!                        └─▶ follower                           │
-//! read ──▶ plan (index) ──▶ index files, segments ◀─────────────┘
+//! read ──▶ plan (index) ──▶ index files, segments ◀─────────────┘               reader.rs  segment/
+//! open ──▶ checkpoint, index files, the active segment ──▶ index                recovery/
 //!
 //! directory:  LOCK  meta  checkpoint  spare  <base>.log  <base>.idx  <base>.<generation>.log …
 //! ```
 //!
-//! Memory is bounded by segments × channels, by the newest segment's entries (16 bytes an event) and by constants, never by the
-//! events on the disk.
-//!
-//! Knows: everything an engine must, through its parts. Does not know: readers, transports.
+//! Memory is bounded by segments × channels, by the active segment's entries (16 bytes an event) and by
+//! constants, never by the events on the disk.
 //!
 //! Invariants:
-//! - An append is answered, and its events told, only after they are synced (or are ephemeral, within a synced reservation).
-//! - Whatever the directory looked like after a crash, opening it gives every answered event and no other meaning to an offset.
+//! - An append is answered, and its events told, only after they are synced (or are ephemeral, within a
+//!   synced reservation).
+//! - Whatever the directory looked like after a crash, opening it gives every answered event and no other
+//!   meaning to an offset.
 
 mod checkpoint;
 mod compaction;
@@ -53,16 +56,11 @@ use tokio::sync::oneshot;
 pub use config::{CommitObserver, EmbeddedConfig};
 pub use recovery::OpenError;
 
-use compaction::upkeep;
-use journal::queue::{Order, Pending};
+use compaction::{retention, upkeep};
+use journal::queue::{Command, Pending};
 use segment::layout;
 use shared::Shared;
 
-const LOCK_FILE: &str = "LOCK";
-const META_FILE: &str = "meta";
-const CHECKPOINT_FILE: &str = "checkpoint";
-/// Holds nothing: on a full disk it is removed, so that there is room for the checkpoint without which no segment can be removed.
-const SPARE_FILE: &str = "spare";
 /// No batch can be larger: positions in a segment are 32-bit numbers.
 const BATCH_BYTES_MAX: u64 = 1 << 30;
 
@@ -81,8 +79,8 @@ struct Running {
 }
 
 impl EmbeddedEngine {
-    /// Opens the directory, making it if it is missing, and starts committing. Blocks: milliseconds, plus a few for each segment
-    /// whose index is missing.
+    /// Opens the directory, making it if it is missing, and starts committing. Blocks: milliseconds, plus a
+    /// few for each segment whose index is missing.
     ///
     /// # Errors
     /// [`OpenError`] names the file and the way out.
@@ -121,7 +119,7 @@ impl EmbeddedEngine {
         let fingerprint = key.map_or(0, |_| fingerprint(&batch.publications));
         let (answer, answered) = oneshot::channel();
         let pending = Pending { batch, fingerprint, bytes, answer };
-        self.shared.queue.push(Order::Append(pending))?;
+        self.shared.queue.push(Command::Append(pending))?;
         Ok(answered)
     }
 }
@@ -187,7 +185,7 @@ impl Engine for EmbeddedEngine {
 
     fn trim(&self, channel: Channel, through: Offset) -> BoxFuture<'static, Result<(), TrimError>> {
         let (answer, answered) = oneshot::channel();
-        let pushed = self.shared.queue.push(Order::Trim { channel, through, answer });
+        let pushed = self.shared.queue.push(Command::Trim { channel, through, answer });
         let pushed = pushed.map_err(|_closed| TrimError::Closed);
         Box::pin(async move {
             pushed?;
@@ -204,11 +202,11 @@ impl Engine for EmbeddedEngine {
     }
 
     fn enforce_retention(&self, now: Timestamp) {
-        upkeep::enforce(&self.shared, now);
-        self.shared.jobs.look();
+        retention::enforce(&self.shared, now);
+        self.shared.jobs.tick();
         if self.shared.trouble.lock().is_some() {
             // Closed is the only answer that is no.
-            let _closed = self.shared.queue.push(Order::Probe);
+            let _closed = self.shared.queue.push(Command::Probe);
         }
     }
 

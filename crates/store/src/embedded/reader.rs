@@ -1,12 +1,8 @@
-//! Reading events back.
-//!
-//! Under the index's lock only a plan is made: which runs may hold what is asked for. The entries and the records are read without it, in
+//! Reads events back. Under the index's lock only a plan is made; entries and records are read without it, in
 //! offset order, neighbours in the log at once.
 //!
-//! Knows: runs, entries, records. Does not know: how they came to be.
-//!
-//! Invariants:
-//! - A segment that is removed or rewritten while it is read makes the read begin anew, never a hole.
+//! Invariant: a segment that is removed or rewritten while it is read makes the read begin anew, never a
+//! hole.
 
 use std::{
     cmp::Reverse,
@@ -21,12 +17,15 @@ use anywire_log::{
 use bytes::Bytes;
 
 use crate::embedded::{
+    compaction::repair,
     index::{
         Index,
         channel::{Entries, Run},
     },
     segment::{
-        file::{FileError, Files, Segment},
+        error::FileError,
+        file::Segment,
+        files::Files,
         layout::{self, RECORD_HEADER_BYTES, Record},
         segment_index::Entry,
     },
@@ -215,7 +214,8 @@ const ENTRIES_AT_ONCE: u32 = 128;
 impl Part {
     fn new(run: &Run, request: &ReadRequest) -> Self {
         let Entries::Memory(entries) = &run.entries else {
-            // Where `after` stands in it takes a look into the file: `from` is found when the entries are read.
+            // Where `after` stands in it takes a read of the file: `from` is found when the entries are
+            // read.
             return Self { run: run.clone(), from: run.skip, seek: Some(request.after) };
         };
         let after = |entry: &Entry| run.offset(entry) <= request.after;
@@ -324,7 +324,8 @@ fn payload(record: &Record<'_>) -> Payload {
     if record.binary { Payload::Binary(bytes) } else { Payload::Json(bytes) }
 }
 
-/// Cuts sorted events, which are everything up to `complete`, to the request's limits; returns up to where they are everything then.
+/// Cuts sorted events, which are everything up to `complete`, to the request's limits; returns up to where
+/// they are everything then.
 fn cut(events: &mut Vec<Arc<Event>>, request: &ReadRequest, complete: Offset) -> Offset {
     let mut bytes = 0;
     let fitting = events.iter().take(request.events_max.max(1)).enumerate().take_while(|(at, event)| {
@@ -349,7 +350,7 @@ pub(crate) fn read(shared: &Shared, request: &ReadRequest, first: Plan) -> Resul
         match plan.run(&shared.files) {
             Ok(batch) if are_current(&segments) => return Ok(batch),
             Err(error) if are_current(&segments) && error.is_damaged_index() => {
-                crate::embedded::compaction::merge::index_again(shared, &error).map_err(failed)?;
+                repair::index_again(shared, &error).map_err(failed)?;
             }
             Err(error) if are_current(&segments) && !error.is_gone() => return Err(failed(error)),
             Ok(_) | Err(_) => {}

@@ -1,8 +1,7 @@
 //! What the engine's threads and its callers share.
 //!
-//! Locks are taken in this order: the follower's, then the index's. Nothing is written or synced under the index's lock.
-//!
-//! Knows: what is shared. Does not know: who does what with it.
+//! Invariant: locks are taken in this order: the follower's, then the index's. Nothing is written or synced
+//! under the index's lock.
 
 use std::{
     path::PathBuf,
@@ -13,15 +12,19 @@ use anywire_log::{AppendError, Channel, Clock, Epoch, Follower, Offset, Retentio
 use parking_lot::{Mutex, RwLock};
 
 use crate::embedded::{
-    compaction::upkeep::Jobs,
+    compaction::jobs::Jobs,
     config::EmbeddedConfig,
     index::Index,
     journal::queue::Queue,
-    segment::{
-        file::{FileError, Files},
-        segment_index::KeyRecord,
-    },
+    segment::{files::Files, segment_index::KeyRecord},
 };
+
+pub(crate) const CHECKPOINT_FILE: &str = "checkpoint";
+/// Holds nothing: on a full disk it is removed, so that there is room for the checkpoint without which no
+/// segment can be removed.
+pub(crate) const SPARE_FILE: &str = "spare";
+/// How many channels are visited under one lock.
+pub(crate) const CHANNELS_AT_ONCE: usize = 256;
 
 /// What the engine's threads and its callers share.
 pub(crate) struct Shared {
@@ -29,7 +32,8 @@ pub(crate) struct Shared {
     pub(crate) rules: RetentionRules,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) epoch: Epoch,
-    /// Held while what was committed or trimmed goes into the index and is told, so that it is told in that order.
+    /// Held while what was committed or trimmed goes into the index and is told, so that it is told in that
+    /// order.
     pub(crate) follower: Mutex<Option<Arc<dyn Follower>>>,
     pub(crate) index: RwLock<Index>,
     pub(crate) files: Files,
@@ -40,12 +44,12 @@ pub(crate) struct Shared {
     /// Offsets up to here may be in use, as a durable record says.
     pub(crate) reserved: AtomicU64,
     /// Held while sealed segments are rewritten, indexed again or removed.
-    pub(crate) carried: Mutex<Carried>,
+    pub(crate) checkpoint: Mutex<CheckpointState>,
 }
 
-/// What the checkpoint carries on beside the index.
+/// What the checkpoint says beside the index.
 #[derive(Debug, Default)]
-pub(crate) struct Carried {
+pub(crate) struct CheckpointState {
     /// Keys of segments that are gone, oldest first.
     pub(crate) keys: Vec<KeyRecord>,
     /// Channels that are ephemeral now and were durable before, with what they lost by that.
@@ -69,18 +73,6 @@ impl Shared {
             for (channel, through) in trimmed {
                 follower.trimmed(channel, *through);
             }
-        }
-    }
-
-    /// Does something that reads index files; if one of them turns out to be damaged, makes it again and does it once more.
-    pub(crate) fn mending<T>(&self, work: impl Fn() -> Result<T, FileError>) -> Result<T, FileError> {
-        match work() {
-            Err(error) if error.is_damaged_index() => {
-                tracing::warn!(%error, "making the index again");
-                crate::embedded::compaction::merge::index_again(self, &error)?;
-                work()
-            }
-            result => result,
         }
     }
 }

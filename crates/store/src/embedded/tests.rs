@@ -62,8 +62,9 @@ fn listing(directory: &Path) -> Vec<(std::path::PathBuf, Option<[u64; 4]>)> {
     files(directory, "").into_iter().map(|path| (path.clone(), known(&path))).collect()
 }
 
-/// A directory as a crash at one moment leaves it. The upkeep thread may be at work in it, so a copy counts only if nothing
-/// moved meanwhile: half of the files from before a merge and half from after it are what no crash leaves.
+/// A directory as a crash at one moment leaves it. The upkeep thread may be at work in it, so a copy counts
+/// only if nothing moved meanwhile: half of the files from before a merge and half from after it are what no
+/// crash leaves.
 fn copy(from: &Path) -> tempfile::TempDir {
     for _ in 0..10_000 {
         let before = listing(from);

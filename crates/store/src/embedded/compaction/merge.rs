@@ -1,73 +1,63 @@
-//! Rewriting segments of which little is kept, and making an index again.
+//! Rewrites segments of which little is kept: neighbours are merged into one segment that says which ones it
+//! replaces, so that a crash before those are removed leaves both, and the start keeps the new one.
 //!
-//! Neighbours are merged into one segment that says which ones it stands for, so a crash between writing it and removing them leaves
-//! both, and the start keeps the new one.
-//!
-//! Knows: frames, runs. Does not know: when there is time for it.
-//!
-//! Invariants:
-//! - An event is left out only if a checkpoint on the disk says that it was trimmed.
-//! - A reader always finds one of the two: channels are moved over before the old files go.
+//! Invariant: an event is left out only if a checkpoint on the disk says that it was trimmed.
 
 use std::{
     collections::HashMap,
-    fs::{self, File},
-    io,
-    os::unix::fs::FileExt,
+    fs, io,
     sync::{Arc, atomic::Ordering},
 };
 
 use anywire_log::{Offset, Timestamp};
 
 use crate::embedded::{
-    compaction::upkeep::{self, CHANNELS_AT_ONCE},
+    compaction::{checkpoints, removal, repair},
     disk,
-    index::channel::Run,
-    journal::{active as newest, active::SPAN_MAX},
     segment::{
-        file as segment,
-        file::{FileError, Segment},
+        file::{self, SPAN_MAX, Segment},
         layout::{
             Encoder, FRAME_HEADER_BYTES, Frame, FrameHeader, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader,
         },
-        scan::{self, Contents},
-        segment_index as sidecar,
-        segment_index::Summary,
+        read, scan, segment_index,
     },
-    shared::{Carried, Shared},
+    shared::{CheckpointState, Shared},
 };
 
-/// A segment of which less than this part is kept is rewritten: that costs a quarter of what it frees three quarters of.
+/// A segment of which less than this part is kept is rewritten: that costs a quarter of what it frees three
+/// quarters of.
 const LIVE_PERCENT_MIN: u64 = 25;
-/// So many small neighbours are merged although that frees nothing: each costs memory for every channel in it.
+/// So many small neighbours are merged although that frees nothing: each costs memory for every channel in
+/// it.
 pub(crate) const SMALL_AT_ONCE: usize = 8;
 
 /// Rewrites the first neighbours of which little is kept, if there are any.
-pub(crate) fn run(shared: &Shared, carried: &mut Carried, sealed: &[Arc<Segment>]) -> io::Result<()> {
+pub(crate) fn run(shared: &Shared, state: &mut CheckpointState, sealed: &[Arc<Segment>]) -> io::Result<()> {
     let chosen = choose(sealed, shared.config.segment_bytes());
     if chosen.is_empty() {
         return Ok(());
     }
     let limits = live_limits(shared, chosen)?;
-    upkeep::carry_on(shared, carried, chosen)?;
+    checkpoints::before_removal(shared, state, chosen)?;
     let header = merged_header(shared, chosen)?;
     let Some(bytes) = rewrite(chosen, &header, &limits) else { return Ok(()) };
-    let path = shared.config.directory.join(segment::file_name(header.base, header.generation));
+    let path = shared.config.directory.join(file::file_name(header.base, header.generation));
     let contents = scan::scan(&path, &bytes, &header, false).map_err(io::Error::other)?;
     let merged = Arc::new(Segment::new(header, path, bytes.len() as u64));
     merged.last_time.store(contents.notes.last_time, Ordering::Relaxed);
-    let index = sidecar::encode(&header, bytes.len() as u64, &contents.entries, &contents.notes);
+    let index = segment_index::encode(&header, bytes.len() as u64, &contents.entries, &contents.notes);
     disk::replace(&merged.index_path(), &index)?;
     disk::replace(&merged.path, &bytes)?;
-    move_over(shared, chosen, &merged, &contents).map_err(io::Error::other)?;
-    upkeep::use_index(shared, &merged, &contents.entries, index.len());
+    repair::move_runs(shared, chosen, &merged, &contents).map_err(io::Error::other)?;
+    repair::use_index(shared, &merged, &contents.entries, index.len());
     for segment in chosen {
-        upkeep::remove_files(shared, segment);
+        removal::remove_files(shared, segment);
     }
     Ok(())
 }
 
-/// The first neighbours that are worth rewriting together: little is kept of them, or they are many and small.
+/// The first neighbours that are worth rewriting together: little is kept of them, or they are many and
+/// small.
 fn choose(sealed: &[Arc<Segment>], bytes_max: u64) -> &[Arc<Segment>] {
     let mut from = 0;
     while from < sealed.len() {
@@ -114,9 +104,11 @@ fn live_limits(shared: &Shared, segments: &[Arc<Segment>]) -> io::Result<HashMap
     let mut limits = HashMap::new();
     for segment in segments {
         let log_bytes = segment.log_bytes.load(Ordering::Relaxed);
-        let channels = match read_summary(segment, log_bytes)? {
+        let channels = match read::summary(segment, log_bytes)? {
             Some(summary) => summary.channels.into_iter().map(|channel| channel.channel).collect(),
-            None => read_contents(segment).map_err(io::Error::other)?.entries.into_keys().collect::<Vec<_>>(),
+            None => {
+                read::contents(segment).map_err(io::Error::other)?.entries.into_keys().collect::<Vec<_>>()
+            }
         };
         let index = shared.index.read();
         for channel in channels {
@@ -130,7 +122,7 @@ fn live_limits(shared: &Shared, segments: &[Arc<Segment>]) -> io::Result<HashMap
 fn merged_header(shared: &Shared, segments: &[Arc<Segment>]) -> io::Result<SegmentHeader> {
     let (first, last) = (&segments[0].header, &segments[segments.len() - 1].header);
     let generation = segments.iter().map(|segment| segment.header.generation).max().unwrap_or_default() + 1;
-    let fresh = newest::new_header(shared.epoch.get(), first.base, Timestamp::from_millis(first.base_time))?;
+    let fresh = file::new_header(shared.epoch.get(), first.base, Timestamp::from_millis(first.base_time))?;
     Ok(SegmentHeader { covers: last.covers.max(last.base), generation, ..fresh })
 }
 
@@ -177,75 +169,4 @@ fn copy_live(frame: &Frame<'_>, encoder: Encoder, out: &mut Vec<u8>, limits: &Ha
     } else {
         encoder.finish(out, &copy, &FrameHeader { kind: FrameKind::Batch, records, ..frame.header });
     }
-}
-
-/// Lets channels use a segment instead of those it was made of.
-fn move_over(
-    shared: &Shared,
-    old: &[Arc<Segment>],
-    new: &Arc<Segment>,
-    contents: &Contents,
-) -> Result<(), FileError> {
-    let ids: Vec<u64> = old.iter().map(|segment| segment.id).collect();
-    // Whatever is kept of the old segments is in the new one, so its channels are all there are to move.
-    let moving: Vec<_> = contents.entries.iter().collect();
-    for moving in moving.chunks(CHANNELS_AT_ONCE) {
-        let mut index = shared.index.write();
-        for (name, entries) in moving {
-            let run = Run::in_memory(new, (*entries).clone());
-            index.replace_runs(name, &ids, run, &shared.files)?;
-        }
-    }
-    let mut index = shared.index.write();
-    for segment in old {
-        index.segments.remove(&segment.header.base);
-        segment.retired.store(true, Ordering::Release);
-    }
-    index.segments.insert(new.header.base, Arc::clone(new));
-    Ok(())
-}
-
-/// Makes the index again that an error says is damaged.
-pub(crate) fn index_again(shared: &Shared, error: &FileError) -> Result<(), FileError> {
-    let FileError::Damaged { path, .. } = error else { return Ok(()) };
-    // Whoever held the lock may have done it, or removed the segment.
-    let _changing = shared.carried.lock();
-    let segment =
-        shared.index.read().segments.values().find(|segment| segment.index_path() == *path).cloned();
-    let Some(old) = segment else { return Ok(()) };
-    let contents = read_contents(&old)?;
-    let new = Arc::new(Segment::new(old.header, old.path.clone(), old.log_bytes.load(Ordering::Relaxed)));
-    new.last_time.store(contents.notes.last_time, Ordering::Relaxed);
-    move_over(shared, &[Arc::clone(&old)], &new, &contents)?;
-    shared.files.forget(old.id);
-    upkeep::install_index(shared, &new, &contents.entries, &contents.notes).map_err(FileError::io(&new.path))
-}
-
-/// Reads a sealed segment whole.
-pub(crate) fn read_contents(segment: &Segment) -> Result<Contents, FileError> {
-    let mut bytes = fs::read(&segment.path).map_err(FileError::io(&segment.path))?;
-    bytes.truncate(usize::try_from(segment.log_bytes.load(Ordering::Relaxed)).unwrap_or(usize::MAX));
-    scan::scan(&segment.path, &bytes, &segment.header, false)
-}
-
-/// Reads what an index says beside the entries; `None` if there is no sound index for this state of the segment.
-pub(crate) fn read_summary(segment: &Segment, log_bytes: u64) -> io::Result<Option<Summary>> {
-    let file = match File::open(segment.index_path()) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let file_bytes = file.metadata()?.len();
-    let mut head = [0; sidecar::HEADER_BYTES];
-    if file_bytes < head.len() as u64 {
-        return Ok(None);
-    }
-    file.read_exact_at(&mut head, 0)?;
-    let Some(end) = sidecar::summary_end(&head, &segment.header, log_bytes) else { return Ok(None) };
-    if file_bytes < end as u64 {
-        return Ok(None);
-    }
-    let mut bytes = vec![0; end];
-    file.read_exact_at(&mut bytes, 0)?;
-    Ok(sidecar::decode(&bytes, file_bytes))
 }

@@ -1,4 +1,9 @@
-//! What happens to sealed segments in the background: indexes, removal, merging.
+//! Upkeep of sealed segments in the background: their indexes, their removal, their merging.
 
+pub(crate) mod checkpoints;
+pub(crate) mod jobs;
 pub(crate) mod merge;
+pub(crate) mod removal;
+pub(crate) mod repair;
+pub(crate) mod retention;
 pub(crate) mod upkeep;

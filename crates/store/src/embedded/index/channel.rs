@@ -1,10 +1,8 @@
 //! One channel: which events of it are kept, in which segments, and what is gone.
 //!
-//! A channel is a list of runs, one a segment that holds events of it. The runs of the newest segments have their entries in memory;
-//! those of sealed segments have a few numbers in memory and their entries in the segment's index file. Retention takes events from the
-//! front, so a run also knows how many of its entries are gone.
-//!
-//! Knows: retention, entries. Does not know: other channels, how entries get into files.
+//! It is a list of runs, one a segment that holds events of it. A run of a segment without an index file has
+//! its entries in memory; one of a sealed segment has a few numbers in memory and its entries in the index
+//! file. Retention takes events from the front, so a run also knows how many of its entries are gone.
 //!
 //! Invariants:
 //! - `events` and `bytes` are exactly what the runs hold behind their `skip`.
@@ -15,12 +13,15 @@ use std::{collections::VecDeque, sync::Arc};
 use anywire_log::{Channel, ChannelState, Offset, Retention, Timestamp};
 
 use crate::embedded::segment::{
-    file::{FileError, Files, Segment},
+    error::FileError,
+    file::Segment,
+    files::Files,
     layout::RECORD_HEADER_BYTES,
     segment_index::{ChannelSummary, Entry},
 };
 
-/// What [`anywire_log::Event::weight_bytes`] counts for an event beside its content, less what a record has beside it.
+/// What [`anywire_log::Event::weight_bytes`] counts for an event beside its content, less what a record has
+/// beside it.
 const WEIGHT_BESIDE_RECORD: u64 = 64 - RECORD_HEADER_BYTES as u64;
 
 /// What events weigh for retention whose records take `record_bytes`.
@@ -131,7 +132,8 @@ impl Run {
         }
     }
 
-    /// The first place from `from` on whose entry does not satisfy `before`, which holds for a first part of them.
+    /// The first place from `from` on whose entry does not satisfy `before`, which holds for a first part of
+    /// them.
     pub(crate) fn partition(
         &self,
         from: u32,
@@ -185,7 +187,7 @@ impl ChannelIndex {
         ChannelState { last: self.last, trimmed_through: self.trimmed_through, events: self.events }
     }
 
-    /// Adds an event of the newest segment; returns whether it is the channel's first there.
+    /// Adds an event of the active segment; returns whether it is the channel's first there.
     pub(crate) fn push(
         &mut self,
         segment: &Arc<Segment>,
@@ -380,8 +382,8 @@ impl ChannelIndex {
         Ok(())
     }
 
-    /// Puts a run in the place of those of the segments `old`, which it was made from. What was taken from them meanwhile is
-    /// taken from it too.
+    /// Puts a run in the place of those of the segments `old`, which it was made from. What was taken from
+    /// them meanwhile is taken from it too.
     pub(crate) fn replace(&mut self, old: &[u64], mut new: Run, files: &Files) -> Result<(), FileError> {
         let replaced = |run: &Run| old.contains(&run.segment.id);
         let Some(at) = self.runs.iter().position(replaced) else { return Ok(()) };

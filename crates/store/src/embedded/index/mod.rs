@@ -1,9 +1,5 @@
-//! All channels: what is kept of each, and which segments hold it.
-//!
-//! Durable channels are a [`ChannelIndex`] each; ephemeral ones stand in a [`ChannelStore`], whose floor is the tail at start, so that readers
-//! of what a restart lost get a gap.
-//!
-//! Knows: retention rules, channels, segments. Does not know: how anything is written.
+//! All channels: what is kept of each, and which segments hold it. Ephemeral ones are in a [`ChannelStore`],
+//! whose floor is the tail at start, so that readers of what a restart lost get a gap.
 //!
 //! Invariants:
 //! - It holds committed events only.
@@ -22,11 +18,7 @@ use anywire_log::{
 
 use crate::embedded::{
     index::channel::{ChannelIndex, Entries, Run},
-    segment::{
-        file::{FileError, Files, Segment},
-        layout::Place,
-        segment_index::EntryMap,
-    },
+    segment::{error::FileError, file::Segment, files::Files, layout::Place, segment_index::EntryMap},
 };
 
 /// How many channels that hold no event are remembered with what they lost; as in [`ChannelStore`].
@@ -48,7 +40,7 @@ pub(crate) struct Index {
     /// The segments by base; the last one is being written.
     pub(crate) segments: BTreeMap<u64, Arc<Segment>>,
     /// Which channels have events in the segment that is being written.
-    pub(crate) newest_channels: Vec<Channel>,
+    pub(crate) active_channels: Vec<Channel>,
     /// Damage that retention found in an index file, for the upkeep thread.
     pub(crate) damaged: Vec<FileError>,
     /// Which places have changed since retention was last applied to them.
@@ -68,7 +60,7 @@ impl Index {
             floor,
             through,
             segments: BTreeMap::new(),
-            newest_channels: Vec::new(),
+            active_channels: Vec::new(),
             damaged: Vec::new(),
             changed: Vec::new(),
         }
@@ -118,8 +110,8 @@ impl Index {
         }
     }
 
-    /// Adds committed events in offset order: those with a place are in the newest segment, the others are ephemeral. Returns what ephemeral
-    /// channels lost.
+    /// Adds committed events in offset order: those with a place are in the active segment, the others are
+    /// ephemeral. Returns what ephemeral channels lost.
     pub(crate) fn commit(
         &mut self,
         segment: &Arc<Segment>,
@@ -142,7 +134,7 @@ impl Index {
             };
             held = Some((at, &event.channel));
             if self.at(at).push(segment, event.offset, event.time, *place) {
-                self.newest_channels.push(event.channel.clone());
+                self.active_channels.push(event.channel.clone());
             }
         }
         trimmed
@@ -233,8 +225,9 @@ impl Index {
         Ok(grew.then_some(trimmed))
     }
 
-    /// At start, before its events are restored: how much a channel had lost, which may be less than others did.
-    pub(crate) fn know(&mut self, name: &Channel, trimmed_through: Offset) {
+    /// At start, before its events are restored: how much a channel had lost, which may be less than others
+    /// did.
+    pub(crate) fn restore_trimmed(&mut self, name: &Channel, trimmed_through: Offset) {
         let place = self.place_of(name);
         let retention = self.rules.of(name).clone();
         *self.at(place) = ChannelIndex::new(name.clone(), retention, trimmed_through);

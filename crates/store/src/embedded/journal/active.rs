@@ -1,36 +1,30 @@
-//! The newest segment: the one that is being written.
-//!
-//! Knows: its file and how far it is synced. Does not know: what the frames say.
+//! The active segment: the one that is being written, and how far it is synced.
 
 use std::{
     fs::OpenOptions,
     io,
-    path::Path,
     sync::{Arc, atomic::Ordering},
 };
 
 use anywire_log::Timestamp;
 
 use crate::embedded::{
-    compaction::upkeep::Sealed,
+    compaction::jobs::Sealed,
     config::EmbeddedConfig,
     disk::{self, AppendFile},
     segment::{
-        file as segment,
-        file::Segment,
+        file::{self, SPAN_MAX, Segment},
         layout::{Encoder, SEGMENT_HEADER_BYTES, Seed, SegmentHeader},
         segment_index::{KeyRecord, Notes},
     },
     shared::Shared,
 };
 
-/// A segment is sealed before it spans so many offsets or milliseconds: entries count both in 32 bits.
-pub(crate) const SPAN_MAX: u64 = 1 << 31;
-/// How many keys of a segment are noted; the window remembers no more.
+/// How many keys of a segment are recorded; the window remembers no more.
 const KEYS_MAX: usize = 100_000;
 
 /// The segment that is being written.
-pub(crate) struct Newest {
+pub(crate) struct ActiveSegment {
     pub(crate) segment: Arc<Segment>,
     /// What its index will say beside the entries.
     pub(crate) notes: Notes,
@@ -40,8 +34,9 @@ pub(crate) struct Newest {
     seed: Seed,
 }
 
-impl Newest {
-    /// Goes on with a segment that ends at `length`; `file_bytes` is how long the file is with what is allocated ahead.
+impl ActiveSegment {
+    /// Goes on with a segment that ends at `length`; `file_bytes` is how long the file is with what is
+    /// allocated ahead.
     pub(crate) fn open(
         segment: Arc<Segment>,
         notes: Notes,
@@ -59,7 +54,7 @@ impl Newest {
 
     /// Makes an empty segment.
     pub(crate) fn create(header: SegmentHeader, config: &EmbeddedConfig) -> io::Result<Self> {
-        let path = config.directory.join(segment::file_name(header.base, header.generation));
+        let path = config.directory.join(file::file_name(header.base, header.generation));
         disk::replace(&path, &header.encode())?;
         let length = SEGMENT_HEADER_BYTES as u64;
         let notes = Notes { last_time: header.base_time, ..Notes::default() };
@@ -82,8 +77,8 @@ impl Newest {
     }
 
     /// Seals this segment and begins another, whose first offset is `base`.
-    pub(crate) fn begin_another(&mut self, base: u64, now: Timestamp, shared: &Shared) -> io::Result<()> {
-        let header = new_header(shared.epoch.get(), base, now)?;
+    pub(crate) fn rotate(&mut self, base: u64, now: Timestamp, shared: &Shared) -> io::Result<()> {
+        let header = file::new_header(shared.epoch.get(), base, now)?;
         let another = Self::create(header, &shared.config)?;
         let mut sealed = std::mem::replace(self, another);
         if let Err(error) = sealed.file.cut(sealed.length) {
@@ -91,7 +86,7 @@ impl Newest {
         }
         let mut index = shared.index.write();
         index.segments.insert(base, Arc::clone(&self.segment));
-        let channels = std::mem::take(&mut index.newest_channels);
+        let channels = std::mem::take(&mut index.active_channels);
         drop(index);
         shared.jobs.seal(Sealed { segment: sealed.segment, notes: sealed.notes, channels });
         Ok(())
@@ -115,25 +110,11 @@ impl Newest {
         self.file.sync()
     }
 
-    pub(crate) fn note_key(&mut self, key: KeyRecord) {
+    pub(crate) fn record_key(&mut self, key: KeyRecord) {
         let keys = &mut self.notes.keys;
         keys.push(key);
         if keys.len() > 2 * KEYS_MAX {
             keys.drain(..KEYS_MAX);
         }
     }
-}
-
-/// The header of a segment that begins now.
-pub(crate) fn new_header(epoch: u32, base: u64, now: Timestamp) -> io::Result<SegmentHeader> {
-    let salt = getrandom::u64().map_err(io::Error::other)?;
-    Ok(SegmentHeader { epoch, salt, base, covers: 0, base_time: now.as_millis(), generation: 0 })
-}
-
-/// Reads the header of a segment file.
-pub(crate) fn read_header(path: &Path) -> io::Result<Option<SegmentHeader>> {
-    use std::io::Read;
-    let mut bytes = Vec::with_capacity(SEGMENT_HEADER_BYTES);
-    std::fs::File::open(path)?.take(SEGMENT_HEADER_BYTES as u64).read_to_end(&mut bytes)?;
-    Ok(SegmentHeader::decode(&bytes))
 }

@@ -1,18 +1,15 @@
-//! The committer: the one thread that writes the log.
-//!
-//! It takes everything that waits, gives it offsets, encodes it into one buffer, writes and syncs that once, puts the events into the index, tells
-//! the follower, and answers. While it syncs, the next group gathers. Batches of ephemeral events alone need no sync: the offsets they get
-//! were reserved by a record that is synced already.
-//!
-//! Knows: the newest segment, the idempotency window. Does not know: readers, retention's rules.
+//! The committer: the one thread that writes the log. It takes everything that waits, gives it offsets,
+//! writes and syncs it at once, puts it into the index, tells the follower, and answers; the next group
+//! gathers meanwhile.
 //!
 //! Invariants:
-//! - Offsets are given out only up to what a synced record reserves, or a record in the same write.
+//! - Offsets are given out only up to what a synced record reserves, or a record in the same write. Batches
+//!   of ephemeral events alone therefore need no sync.
 //! - After a failed sync nothing more is written until the restart: what the disk holds then is unknown.
 //! - A group that failed is cut off before it is answered.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, atomic::Ordering},
     time::Instant,
 };
@@ -21,13 +18,14 @@ use anywire_log::{
     AppendError, Appended, Batch, Channel, Durability, Event, IdempotencyWindow, Lookup, Offset, Publication,
     Timestamp, TrimError,
 };
-use tokio::sync::oneshot;
 
 use crate::embedded::{
+    compaction::repair,
     disk,
     journal::{
-        active::Newest,
-        queue::{Order, Pending},
+        active::ActiveSegment,
+        group::{Group, Member},
+        queue::{Command, Pending},
     },
     segment::{
         layout::{self, Encoder, FrameHeader, FrameKind, Place, Record},
@@ -40,8 +38,6 @@ use crate::embedded::{
 pub(crate) const RESERVED_AT_ONCE: u64 = 65_536;
 /// How much goes into one write: a limit on how long its sync, and so everybody in it, takes.
 const GROUP_BYTES_MAX: u64 = 8 << 20;
-/// How large the buffer may stay between groups.
-const BUFFER_BYTES_KEPT: usize = 16 << 20;
 /// How much a probe writes: less would fit where no batch does.
 const PROBE_BYTES: usize = 64 << 10;
 /// How many channels' durability is remembered.
@@ -50,32 +46,16 @@ const ROUTES_MAX: usize = 65_536;
 /// Writes the log.
 pub(crate) struct Committer {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) newest: Newest,
+    pub(crate) active: ActiveSegment,
     pub(crate) window: IdempotencyWindow,
     /// The next offset.
     pub(crate) next: u64,
     pub(crate) last_time: Timestamp,
     /// Why nothing more is written.
-    pub(crate) broken: Option<AppendError>,
+    pub(crate) poisoned: Option<AppendError>,
     /// Which channels are durable, as the rules say.
     pub(crate) routes: HashMap<Channel, bool, foldhash::fast::RandomState>,
     pub(crate) group: Group,
-}
-
-/// Batches that are committed together.
-#[derive(Default)]
-pub(crate) struct Group {
-    buffer: Vec<u8>,
-    events: Vec<Arc<Event>>,
-    /// Where each event stands; none for ephemeral ones.
-    places: Vec<Option<Place>>,
-    members: Vec<Member>,
-    /// Keys of its members: a second batch with one of them has to wait for the first.
-    keys: HashSet<String>,
-    /// The newest offset on each channel among the first `examined` events. Empty unless a batch expects something.
-    newest: HashMap<Channel, Offset, foldhash::fast::RandomState>,
-    examined: usize,
-    reserved: Option<u64>,
 }
 
 /// What becomes of a batch.
@@ -88,44 +68,12 @@ enum Verdict {
     Answer(Result<Appended, AppendError>),
 }
 
-struct Member {
-    answer: oneshot::Sender<Result<Appended, AppendError>>,
-    appended: Appended,
-    durable: bool,
-    key: Option<(anywire_log::IdempotencyKey, u64)>,
-}
+/// Poisons the queue when the committer ends, however it ends.
+struct Poison(Arc<Shared>);
 
-struct Abandon(Arc<Shared>);
-
-impl Drop for Abandon {
+impl Drop for Poison {
     fn drop(&mut self) {
-        self.0.queue.abandon();
-    }
-}
-
-impl Group {
-    fn clear(&mut self) {
-        self.buffer.clear();
-        self.buffer.shrink_to(BUFFER_BYTES_KEPT);
-        self.events.clear();
-        self.places.clear();
-        self.members.clear();
-        self.keys.clear();
-        if self.examined > 0 {
-            self.newest = HashMap::default();
-            self.examined = 0;
-        }
-        self.reserved = None;
-    }
-
-    /// The newest offset that the group gives on a channel. Cost: each event of the group is looked at once,
-    /// and none in a group in which nobody expects anything.
-    fn newest_on(&mut self, channel: &Channel) -> Option<Offset> {
-        for event in &self.events[self.examined..] {
-            self.newest.insert(event.channel.clone(), event.offset);
-        }
-        self.examined = self.events.len();
-        self.newest.get(channel).copied()
+        self.0.queue.poison();
     }
 }
 
@@ -133,40 +81,40 @@ impl Committer {
     /// Commits until the queue is closed and empty, then notes that the log was closed.
     pub(crate) fn run(mut self) {
         // If this thread ever panics, publishers are told instead of waiting for it.
-        let _abandon = Abandon(Arc::clone(&self.shared));
-        let mut orders = Vec::new();
+        let _poison = Poison(Arc::clone(&self.shared));
+        let mut commands = Vec::new();
         let mut deferred = Vec::new();
         loop {
             let oldest = if deferred.is_empty() {
-                self.shared.queue.take(&mut orders)
+                self.shared.queue.take(&mut commands)
             } else {
-                orders.append(&mut deferred);
+                commands.append(&mut deferred);
                 Some(Instant::now())
             };
             let Some(oldest) = oldest else { break };
-            self.work_off(&mut orders, &mut deferred, oldest);
+            self.process(&mut commands, &mut deferred, oldest);
         }
-        self.note_closed();
+        self.record_close();
     }
 
-    fn work_off(&mut self, orders: &mut Vec<Order>, deferred: &mut Vec<Order>, oldest: Instant) {
+    fn process(&mut self, commands: &mut Vec<Command>, deferred: &mut Vec<Command>, oldest: Instant) {
         let mut waiting = Vec::new();
         let mut bytes = 0;
-        for order in orders.drain(..) {
-            match order {
-                Order::Append(pending) => {
+        for command in commands.drain(..) {
+            match command {
+                Command::Append(pending) => {
                     if bytes > 0 && bytes + pending.bytes > GROUP_BYTES_MAX {
                         self.commit(&mut waiting, deferred, std::mem::take(&mut bytes), oldest);
                     }
                     bytes += pending.bytes;
                     waiting.push(pending);
                 }
-                Order::Trim { channel, through, answer } => {
+                Command::Trim { channel, through, answer } => {
                     self.commit(&mut waiting, deferred, std::mem::take(&mut bytes), oldest);
                     // Who asked may have gone; the trim counts all the same.
                     let _gone = answer.send(self.trim(&channel, through));
                 }
-                Order::Probe => {
+                Command::Probe => {
                     self.commit(&mut waiting, deferred, std::mem::take(&mut bytes), oldest);
                     self.probe();
                 }
@@ -176,7 +124,13 @@ impl Committer {
     }
 
     /// Commits one group.
-    fn commit(&mut self, waiting: &mut Vec<Pending>, deferred: &mut Vec<Order>, bytes: u64, oldest: Instant) {
+    fn commit(
+        &mut self,
+        waiting: &mut Vec<Pending>,
+        deferred: &mut Vec<Command>,
+        bytes: u64,
+        oldest: Instant,
+    ) {
         if waiting.is_empty() {
             return;
         }
@@ -194,10 +148,10 @@ impl Committer {
             group.reserved = None;
         }
         let result = room.and_then(|()| self.write(&mut group));
-        self.note_trouble(&group, result.as_ref().err());
+        self.record_trouble(&group, result.as_ref().err());
         if let Err(error) = &result {
-            Self::drop_durable(&mut group, error, self.shared.reserved.load(Ordering::Relaxed));
-            if group.members.is_empty() && self.broken.is_none() {
+            group.drop_durable(error, self.shared.reserved.load(Ordering::Relaxed));
+            if group.members.is_empty() && self.poisoned.is_none() {
                 self.next = first;
             }
         }
@@ -220,18 +174,20 @@ impl Committer {
 
     /// Begins a new segment if the newest has no room for so many bytes.
     fn make_room(&mut self, bytes: u64) -> Result<(), AppendError> {
-        if self.broken.is_some() || !self.newest.is_full_with(bytes, self.next, self.last_time, &self.shared)
+        if self.poisoned.is_some()
+            || !self.active.is_full_with(bytes, self.next, self.last_time, &self.shared)
         {
             return Ok(());
         }
-        if self.newest.segment.header.base == self.next {
+        if self.active.segment.header.base == self.next {
             // It holds control records only; two segments cannot have one name.
             self.next += 1;
         }
-        self.newest.begin_another(self.next, self.last_time, &self.shared).map_err(|error| self.error(&error))
+        self.active.rotate(self.next, self.last_time, &self.shared).map_err(|error| self.error(&error))
     }
 
-    /// Reserves offsets when the group needs more than are left, or when half of them are gone and a write happens anyway.
+    /// Reserves offsets when the group needs more than are left, or when half of them are gone and a write
+    /// happens anyway.
     fn reserve(&mut self, waiting: &[Pending], group: &mut Group, now: Timestamp) {
         let count: usize = waiting.iter().map(|pending| pending.batch.publications.len()).sum();
         let last = self.next + count as u64 - 1;
@@ -240,7 +196,7 @@ impl Committer {
         let writes = || waiting.iter().any(|pending| self.routes_durable(&pending.batch));
         if last > reserved || (soon && writes()) {
             let through = last + RESERVED_AT_ONCE;
-            let encoder = self.newest.encoder();
+            let encoder = self.active.encoder();
             encoder.control(&mut group.buffer, FrameKind::Reserve, through, now.as_millis(), "");
             group.reserved = Some(through);
         }
@@ -264,12 +220,12 @@ impl Committer {
     }
 
     /// Adds a batch to the group, unless it is answered otherwise or has to wait.
-    fn add(&mut self, pending: Pending, group: &mut Group, deferred: &mut Vec<Order>, now: Timestamp) {
+    fn add(&mut self, pending: Pending, group: &mut Group, deferred: &mut Vec<Command>, now: Timestamp) {
         match self.judge(&pending, group, now) {
             Verdict::Append => {}
             Verdict::Wait => {
                 // Its bytes were counted with this group.
-                deferred.push(Order::Append(Pending { bytes: 0, ..pending }));
+                deferred.push(Command::Append(Pending { bytes: 0, ..pending }));
                 return;
             }
             Verdict::Answer(answer) => {
@@ -324,7 +280,7 @@ impl Committer {
         group: &mut Group,
         now: Timestamp,
     ) -> bool {
-        let encoder = self.newest.encoder();
+        let encoder = self.active.encoder();
         let first = self.next;
         let events = u32::try_from(publications.len()).unwrap_or(u32::MAX);
         let begin = group.buffer.len();
@@ -365,34 +321,34 @@ impl Committer {
         self.write_bytes(&group.buffer)?;
         if let Some(reserved) = group.reserved {
             self.shared.reserved.store(reserved, Ordering::Relaxed);
-            self.newest.notes.reserved = reserved;
+            self.active.notes.reserved = reserved;
         }
         Ok(())
     }
 
     fn write_bytes(&mut self, bytes: &[u8]) -> Result<(), AppendError> {
-        if let Some(broken) = &self.broken {
-            return Err(broken.clone());
+        if let Some(poisoned) = &self.poisoned {
+            return Err(poisoned.clone());
         }
-        let Err(error) = self.newest.write(bytes) else {
-            return self.newest.sync(bytes.len()).map_err(|error| self.break_down(&error));
+        let Err(error) = self.active.write(bytes) else {
+            return self.active.sync(bytes.len()).map_err(|error| self.poison(&error));
         };
         // What was written in part must not come back after a crash: nobody was told of it.
-        if let Err(error) = self.newest.cut() {
-            return Err(self.break_down(&error));
+        if let Err(error) = self.active.cut() {
+            return Err(self.poison(&error));
         }
         Err(self.error(&error))
     }
 
     /// After this nothing is known of what the disk holds: only a restart reads it anew.
-    fn break_down(&mut self, error: &std::io::Error) -> AppendError {
-        let _best_effort = self.newest.cut();
+    fn poison(&mut self, error: &std::io::Error) -> AppendError {
+        let _best_effort = self.active.cut();
         let detail = format!("syncing failed ({error}); nothing is written until a restart, reading goes on");
         tracing::error!(directory = %self.shared.place(), %error, "syncing failed: no more writes until a restart");
-        let broken = AppendError::Failed { place: self.shared.place(), detail };
-        self.broken = Some(broken.clone());
-        *self.shared.trouble.lock() = Some(broken.clone());
-        broken
+        let poisoned = AppendError::Failed { place: self.shared.place(), detail };
+        self.poisoned = Some(poisoned.clone());
+        *self.shared.trouble.lock() = Some(poisoned.clone());
+        poisoned
     }
 
     fn error(&self, error: &std::io::Error) -> AppendError {
@@ -404,30 +360,12 @@ impl Committer {
         }
     }
 
-    fn note_trouble(&self, group: &Group, error: Option<&AppendError>) {
+    fn record_trouble(&self, group: &Group, error: Option<&AppendError>) {
         let mut trouble = self.shared.trouble.lock();
         if error.is_some() {
             *trouble = error.cloned();
         } else if !group.buffer.is_empty() && trouble.is_some() {
             *trouble = None;
-        }
-    }
-
-    /// Answers those whose events could not be written; what is left is ephemeral, within what is reserved.
-    fn drop_durable(group: &mut Group, error: &AppendError, reserved: u64) {
-        let events = std::mem::take(&mut group.events);
-        group.places.clear();
-        let mut from = 0;
-        for member in std::mem::take(&mut group.members) {
-            let to = from + member.appended.count as usize;
-            if member.durable || member.appended.last().get() > reserved {
-                let _gone = member.answer.send(Err(error.clone()));
-            } else {
-                group.events.extend_from_slice(&events[from..to]);
-                group.places.resize(group.events.len(), None);
-                group.members.push(member);
-            }
-            from = to;
         }
     }
 
@@ -437,10 +375,10 @@ impl Committer {
             return;
         }
         let through = Offset::new(self.next - 1);
-        self.note(group, now);
+        self.record(group, now);
         let follower = self.shared.follower.lock();
         let mut index = self.shared.index.write();
-        let mut trimmed = index.commit(&self.newest.segment, &group.events, &group.places, now);
+        let mut trimmed = index.commit(&self.active.segment, &group.events, &group.places, now);
         index.through = through;
         trimmed.extend(index.enforce_changed(now, &self.shared.files));
         drop(index);
@@ -455,17 +393,17 @@ impl Committer {
     }
 
     /// Remembers keys, and what the segment's index will say of this group.
-    fn note(&mut self, group: &mut Group, now: Timestamp) {
-        let notes = &mut self.newest.notes;
+    fn record(&mut self, group: &mut Group, now: Timestamp) {
+        let notes = &mut self.active.notes;
         notes.used = self.next - 1;
         notes.last_time = now.as_millis();
-        self.newest.segment.last_time.store(now.as_millis(), Ordering::Relaxed);
+        self.active.segment.last_time.store(now.as_millis(), Ordering::Relaxed);
         for member in &mut group.members {
             let Appended { first, count, .. } = member.appended;
             let Some((key, fingerprint)) = member.key.take() else { continue };
             if member.durable {
                 let (key, first) = (key.as_str().to_owned(), first.get());
-                self.newest.note_key(KeyRecord { key, fingerprint, first, count, time: now.as_millis() });
+                self.active.record_key(KeyRecord { key, fingerprint, first, count, time: now.as_millis() });
             }
             self.window.remember(key, fingerprint, first, count, now);
         }
@@ -480,7 +418,7 @@ impl Committer {
         };
         let through = through.min(Offset::new(self.next - 1));
         if self.is_durable(channel) {
-            let target = shared.mending(|| {
+            let target = repair::repairing(&shared, || {
                 let index = shared.index.read();
                 index
                     .channel(channel)
@@ -503,34 +441,35 @@ impl Committer {
         let now = self.now();
         self.make_room((layout::FRAME_HEADER_BYTES + channel.as_str().len()) as u64)?;
         let mut bytes = Vec::new();
-        let encoder = self.newest.encoder();
+        let encoder = self.active.encoder();
         encoder.control(&mut bytes, FrameKind::Trim, target.get(), now.as_millis(), channel.as_str());
         self.write_bytes(&bytes)?;
-        self.newest.notes.trims.push((channel.clone(), target.get()));
+        self.active.notes.trims.push((channel.clone(), target.get()));
         Ok(())
     }
 
-    /// After a failure: writes a record that means nothing new, so that the health page does not stay at the failure when nobody publishes.
+    /// After a failure: writes a record that means nothing new, so that the health page does not stay at the
+    /// failure when nobody publishes.
     fn probe(&mut self) {
-        if self.broken.is_some() || self.shared.trouble.lock().is_none() {
+        if self.poisoned.is_some() || self.shared.trouble.lock().is_none() {
             return;
         }
         let mut bytes = Vec::new();
         let (now, reserved) = (self.now(), self.shared.reserved.load(Ordering::Relaxed));
         let filler = " ".repeat(PROBE_BYTES);
-        self.newest.encoder().control(&mut bytes, FrameKind::Reserve, reserved, now.as_millis(), &filler);
+        self.active.encoder().control(&mut bytes, FrameKind::Reserve, reserved, now.as_millis(), &filler);
         let result = self.write_bytes(&bytes);
         *self.shared.trouble.lock() = result.err();
     }
 
     /// Without this note the next start has to skip everything that was reserved.
-    fn note_closed(&mut self) {
+    fn record_close(&mut self) {
         let mut bytes = Vec::new();
         let now = self.now();
-        self.newest.encoder().control(&mut bytes, FrameKind::Closed, self.next - 1, now.as_millis(), "");
+        self.active.encoder().control(&mut bytes, FrameKind::Closed, self.next - 1, now.as_millis(), "");
         if let Err(error) = self.write_bytes(&bytes) {
             tracing::warn!(%error, "the log could not be marked as closed");
-        } else if let Err(error) = self.newest.cut() {
+        } else if let Err(error) = self.active.cut() {
             tracing::debug!(%error, "what was allocated ahead could not be given back");
         }
         *self.shared.follower.lock() = None;

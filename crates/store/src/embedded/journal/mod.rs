@@ -2,4 +2,5 @@
 
 pub(crate) mod active;
 pub(crate) mod committer;
+pub(crate) mod group;
 pub(crate) mod queue;

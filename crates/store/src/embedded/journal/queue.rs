@@ -1,9 +1,6 @@
 //! What waits for the committer.
 //!
-//! Knows: how much waits. Does not know: how it is committed.
-//!
-//! Invariants:
-//! - What waits, with what is being committed, never exceeds the limit by more than one batch.
+//! Invariant: what waits, with what is being committed, never exceeds the limit by more than one batch.
 
 use std::time::Instant;
 
@@ -21,7 +18,7 @@ pub(crate) struct Pending {
 }
 
 /// Something for the committer to do.
-pub(crate) enum Order {
+pub(crate) enum Command {
     Append(Pending),
     Trim {
         channel: Channel,
@@ -32,7 +29,7 @@ pub(crate) enum Order {
     Probe,
 }
 
-/// Orders in the order in which they came.
+/// Commands in the order in which they came.
 pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
     filled: Condvar,
@@ -41,7 +38,7 @@ pub(crate) struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    orders: Vec<Order>,
+    commands: Vec<Command>,
     /// With what was taken and is not done yet.
     bytes: u64,
     oldest: Option<Instant>,
@@ -53,9 +50,9 @@ impl Queue {
         Self { waiting: Mutex::default(), filled: Condvar::new(), bytes_max }
     }
 
-    /// Puts an order at the end, or says why that is not possible.
-    pub(crate) fn push(&self, order: Order) -> Result<(), AppendError> {
-        let bytes = if let Order::Append(pending) = &order { pending.bytes } else { 0 };
+    /// Puts a command at the end, or says why that is not possible.
+    pub(crate) fn push(&self, command: Command) -> Result<(), AppendError> {
+        let bytes = if let Command::Append(pending) = &command { pending.bytes } else { 0 };
         let mut waiting = self.waiting.lock();
         if waiting.closed {
             return Err(AppendError::Closed);
@@ -66,36 +63,37 @@ impl Queue {
         }
         waiting.bytes += bytes;
         waiting.oldest.get_or_insert_with(Instant::now);
-        waiting.orders.push(order);
+        waiting.commands.push(command);
         drop(waiting);
         self.filled.notify_one();
         Ok(())
     }
 
-    /// Waits until there is something and takes all of it; returns since when the oldest waited, `None` after the end.
-    pub(crate) fn take(&self, into: &mut Vec<Order>) -> Option<Instant> {
+    /// Waits until there is something and takes all of it; returns since when the oldest waited, `None` after
+    /// the end.
+    pub(crate) fn take(&self, into: &mut Vec<Command>) -> Option<Instant> {
         let mut waiting = self.waiting.lock();
-        while waiting.orders.is_empty() && !waiting.closed {
+        while waiting.commands.is_empty() && !waiting.closed {
             self.filled.wait(&mut waiting);
         }
-        std::mem::swap(&mut waiting.orders, into);
+        std::mem::swap(&mut waiting.commands, into);
         waiting.oldest.take()
     }
 
-    /// Orders of so many bytes are done.
+    /// Commands of so many bytes are done.
     pub(crate) fn done(&self, bytes: u64) {
         let mut waiting = self.waiting.lock();
         waiting.bytes = waiting.bytes.saturating_sub(bytes);
     }
 
-    /// Forgets everything that waits: nobody will come for it.
-    pub(crate) fn abandon(&self) {
+    /// Takes no more commands and forgets those that wait: the committer is gone.
+    pub(crate) fn poison(&self) {
         self.close();
-        let orders = std::mem::take(&mut self.waiting.lock().orders);
-        drop(orders);
+        let commands = std::mem::take(&mut self.waiting.lock().commands);
+        drop(commands);
     }
 
-    /// Takes no more orders; those that wait are still committed.
+    /// Takes no more commands; those that wait are still committed.
     pub(crate) fn close(&self) {
         self.waiting.lock().closed = true;
         self.filled.notify_one();

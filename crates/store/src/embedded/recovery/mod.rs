@@ -1,15 +1,17 @@
-//! Opening a directory: what was written becomes an index again.
+//! Opens a directory: what was written becomes an index again. Of sealed segments only the start of the index
+//! file is read; the active segment is read whole, and a torn last write is cut off.
 //!
-//! Of sealed segments only the start of their index file is read; the newest segment is read whole, and a torn last write is cut
-//! off. Where something is missing that was once synced, opening fails and names the place: a log with a hole would be served as if it were whole.
-//!
-//! Knows: the order in which a directory changes. Does not know: appending, reading.
+//! Invariant: where something is missing that was once synced, opening fails and names the place. A log with
+//! a hole would be served as if it were whole.
+
+mod directory;
+mod error;
 
 use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions},
     hash::BuildHasher,
-    io::{self, Read, Write},
+    io,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
 };
@@ -18,81 +20,30 @@ use anywire_log::{
     Channel, Clock, Durability, Epoch, IdempotencyKey, IdempotencyWindow, Offset, RetentionRules, Timestamp,
 };
 
+pub use self::error::OpenError;
+use self::{
+    directory::{epoch, list, lock, make_directory},
+    error::at,
+};
 use crate::embedded::{
-    CHECKPOINT_FILE, LOCK_FILE, META_FILE,
-    checkpoint::{self, Checkpoint},
+    checkpoint::Checkpoint,
     compaction::{
-        merge as compaction,
-        upkeep::{self, Jobs, Sealed},
+        checkpoints,
+        jobs::{Jobs, Sealed},
     },
     config::EmbeddedConfig,
     disk,
     index::{Index, channel::Run},
-    journal::{
-        active as newest,
-        active::Newest,
-        committer::{Committer, Group},
-        queue::Queue,
-    },
+    journal::{active::ActiveSegment, committer::Committer, group::Group, queue::Queue},
     segment::{
-        file as segment,
-        file::{FileError, Files, Segment},
+        file::{self, Segment},
+        files::Files,
         layout::SEGMENT_HEADER_BYTES,
-        scan,
-        segment_index::{KeyRecord, Notes},
+        read, scan,
+        segment_index::{KeyRecord, Notes, Summary},
     },
-    shared::{Carried, Shared},
+    shared::{CHECKPOINT_FILE, CheckpointState, Shared},
 };
-
-/// Why a directory could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has it open.
-    #[error(
-        "the data directory {} is in use{holder}; stop that process, or choose another directory",
-        directory.display()
-    )]
-    Locked {
-        /// The directory.
-        directory: PathBuf,
-        /// ` by process <id>`, if it is known.
-        holder: String,
-    },
-    /// The system refused something.
-    #[error("opening the log failed at {}: {source}", path.display())]
-    Io {
-        /// The file or directory.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A file does not hold what was written to it.
-    #[error(
-        "{} is damaged at byte {at}: {detail}; restore the directory from a backup, or move it away to begin an empty log (readers are told that history was lost)",
-        path.display()
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Where in it.
-        at: u64,
-        /// What is wrong there.
-        detail: &'static str,
-    },
-}
-
-impl From<FileError> for OpenError {
-    fn from(error: FileError) -> Self {
-        match error {
-            FileError::Io { path, source } => Self::Io { path, source },
-            FileError::Damaged { path, at, detail } => Self::Damaged { path, at, detail },
-        }
-    }
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError + use<'_> {
-    move |source| OpenError::Io { path: path.to_owned(), source }
-}
 
 /// A directory that was opened.
 pub(crate) struct Opened {
@@ -117,10 +68,10 @@ pub(crate) fn open(
     let before = Checkpoint::read(&checkpoint_path, epoch)?;
     let mut recovery = Recovery::read(&files, epoch, before.clone().unwrap_or_default())?;
     let now = clock.now().max(Timestamp::from_millis(recovery.last_time));
-    let newest = recovery.newest(&config, epoch, now)?;
-    let (index, files, carried, jobs) = recovery.index(&rules, before.is_some(), &newest, now)?;
+    let active = recovery.active(&config, epoch, now)?;
+    let (index, files, state, jobs) = recovery.index(&rules, before.is_some(), &active, now)?;
     let (next, reserved) = (index.through.get() + 1, recovery.reserved_after_start());
-    let window = window(&carried, recovery.keys, now);
+    let window = window(&state, recovery.keys, now);
     let shared = Arc::new(Shared {
         queue: Queue::new(config.queue_bytes_max),
         config,
@@ -133,7 +84,7 @@ pub(crate) fn open(
         jobs: Jobs::default(),
         trouble: Default::default(),
         reserved: reserved.into(),
-        carried: carried.into(),
+        checkpoint: state.into(),
     });
     for job in jobs {
         shared.jobs.seal(job);
@@ -141,108 +92,15 @@ pub(crate) fn open(
     write_first_checkpoint(&shared, before.map(|before| before.rules))?;
     let committer = Committer {
         shared: Arc::clone(&shared),
-        newest,
+        active,
         window,
         next,
         last_time: now,
-        broken: None,
+        poisoned: None,
         routes: HashMap::default(),
         group: Group::default(),
     };
     Ok(Opened { shared, committer, lock })
-}
-
-fn make_directory(directory: &Path) -> io::Result<()> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir_all(directory)?;
-    // Its name must not be lost in a crash either.
-    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
-    disk::sync_directory(parent.unwrap_or(Path::new(".")))
-}
-
-/// Takes the directory for this process.
-fn lock(directory: &Path) -> Result<File, OpenError> {
-    let path = directory.join(LOCK_FILE);
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-    let mut file = file.map_err(at(&path))?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let mut holder = String::new();
-            let known = file.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
-            let holder = if known { format!(" by process {}", holder.trim()) } else { String::new() };
-            return Err(OpenError::Locked { directory: directory.to_owned(), holder });
-        }
-        Err(error) => return Err(at(&path)(error.into())),
-    }
-    // Only for the message to others; the lock itself is the system's.
-    let _informative = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-    Ok(file)
-}
-
-/// The segments of a directory by base, without those that a rewritten one stands for. What was written half is removed.
-fn list(directory: &Path) -> Result<Vec<(PathBuf, u64)>, OpenError> {
-    let mut segments = Vec::new();
-    let mut indexes = Vec::new();
-    for entry in fs::read_dir(directory).map_err(at(directory))? {
-        let path = entry.map_err(at(directory))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.ends_with(".tmp") {
-            fs::remove_file(&path).map_err(at(&path))?;
-        } else if let Some((base, generation)) = segment::parse_name(name) {
-            segments.push((base, generation, path));
-        } else if name.ends_with(".idx") {
-            indexes.push(path);
-        }
-    }
-    let kept = without_replaced(segments)?;
-    for index in indexes {
-        if !kept.iter().any(|(path, _)| path.with_extension("idx") == index) {
-            fs::remove_file(&index).map_err(at(&index))?;
-        }
-    }
-    Ok(kept)
-}
-
-/// Removes segments that a rewritten one stands for.
-fn without_replaced(mut segments: Vec<(u64, u32, PathBuf)>) -> Result<Vec<(PathBuf, u64)>, OpenError> {
-    segments.sort_unstable();
-    let mut covering = Vec::new();
-    for (base, generation, path) in &segments {
-        if *generation > 0
-            && let Some(header) = newest::read_header(path).map_err(at(path))?
-        {
-            covering.push((*base, header.covers, *generation));
-        }
-    }
-    let mut kept = Vec::new();
-    for (base, generation, path) in segments {
-        let replaced = covering
-            .iter()
-            .any(|(from, through, newer)| (*from..=*through).contains(&base) && *newer > generation);
-        if replaced {
-            fs::remove_file(&path).map_err(at(&path))?;
-        } else {
-            kept.push((path, base));
-        }
-    }
-    Ok(kept)
-}
-
-fn epoch(directory: &Path, is_new: bool) -> Result<Epoch, OpenError> {
-    let path = directory.join(META_FILE);
-    if let Some(epoch) = checkpoint::read_epoch(&path)? {
-        return Ok(epoch);
-    }
-    if !is_new {
-        let detail = "it is missing, but there are segments";
-        return Err(OpenError::Damaged { path, at: 0, detail });
-    }
-    let epoch = Epoch::random().map_err(at(&path))?;
-    checkpoint::write_epoch(&path, epoch).map_err(at(&path))?;
-    Ok(epoch)
 }
 
 /// What the files say.
@@ -285,13 +143,19 @@ impl Recovery {
         Ok(recovery)
     }
 
-    fn read_segment(&mut self, path: &Path, base: u64, epoch: Epoch, newest: bool) -> Result<(), OpenError> {
+    fn read_segment(
+        &mut self,
+        path: &Path,
+        base: u64,
+        epoch: Epoch,
+        is_active: bool,
+    ) -> Result<(), OpenError> {
         self.used = self.used.max(base.saturating_sub(1));
         let damaged = |detail| OpenError::Damaged { path: path.to_owned(), at: 0, detail };
         let file_bytes = fs::metadata(path).map_err(at(path))?.len();
-        let header = match newest::read_header(path).map_err(at(path))? {
+        let header = match read::header(path).map_err(at(path))? {
             Some(header) => header,
-            None if newest && file_bytes < SEGMENT_HEADER_BYTES as u64 => {
+            None if is_active && file_bytes < SEGMENT_HEADER_BYTES as u64 => {
                 tracing::warn!(segment = %path.display(), "it was cut off before its first event; it is removed");
                 return fs::remove_file(path).map_err(at(path));
             }
@@ -301,19 +165,15 @@ impl Recovery {
             return Err(damaged("it belongs to another log"));
         }
         let segment = Segment::new(header, path.to_owned(), file_bytes);
-        let found = match compaction::read_summary(&segment, file_bytes) {
-            Ok(Some(summary)) if !newest => self.read_indexed(segment, summary),
-            Ok(_) | Err(_) => self.read_whole(segment, newest)?,
+        let found = match read::summary(&segment, file_bytes) {
+            Ok(Some(summary)) if !is_active => self.read_indexed(segment, summary),
+            Ok(_) | Err(_) => self.read_whole(segment, is_active)?,
         };
         self.segments.push(found);
         Ok(())
     }
 
-    fn read_indexed(
-        &mut self,
-        segment: Segment,
-        summary: crate::embedded::segment::segment_index::Summary,
-    ) -> Found {
+    fn read_indexed(&mut self, segment: Segment, summary: Summary) -> Found {
         let file_bytes = segment.log_bytes.load(Ordering::Relaxed);
         segment.blocks_at.store(summary.blocks_at, Ordering::Relaxed);
         self.learn(&segment, &summary.notes);
@@ -327,22 +187,23 @@ impl Recovery {
         Found { segment, runs, unindexed: None, file_bytes }
     }
 
-    fn read_whole(&mut self, segment: Segment, newest: bool) -> Result<Found, OpenError> {
+    fn read_whole(&mut self, segment: Segment, is_active: bool) -> Result<Found, OpenError> {
         let bytes = fs::read(&segment.path).map_err(at(&segment.path))?;
-        let contents = scan::scan(&segment.path, &bytes, &segment.header, newest)?;
+        let contents = scan::scan(&segment.path, &bytes, &segment.header, is_active)?;
         let mut file_bytes = bytes.len() as u64;
         if contents.torn_bytes > 0 {
             let (path, at_byte, bytes) = (segment.path.display(), contents.length, contents.torn_bytes);
             tracing::warn!(segment = %path, at_byte, bytes, "a write that was never finished is cut off");
             cut(&segment.path, contents.length).map_err(at(&segment.path))?;
             file_bytes = contents.length;
-        } else if !newest && file_bytes > contents.length {
-            // Sealed, but what was allocated ahead had not been given back: the index would never fit the file.
+        } else if !is_active && file_bytes > contents.length {
+            // Sealed, but what was allocated ahead had not been given back: the index would never fit the
+            // file.
             cut(&segment.path, contents.length).map_err(at(&segment.path))?;
         }
         segment.log_bytes.store(contents.length, Ordering::Relaxed);
         self.learn(&segment, &contents.notes);
-        self.closed = if newest { contents.closed } else { None };
+        self.closed = if is_active { contents.closed } else { None };
         let segment = Arc::new(segment);
         let runs = contents.entries.into_iter().map(|(channel, entries)| {
             let run = Run::in_memory(&segment, entries);
@@ -372,20 +233,25 @@ impl Recovery {
     }
 
     /// The segment to go on with.
-    fn newest(&mut self, config: &EmbeddedConfig, epoch: Epoch, now: Timestamp) -> Result<Newest, OpenError> {
+    fn active(
+        &mut self,
+        config: &EmbeddedConfig,
+        epoch: Epoch,
+        now: Timestamp,
+    ) -> Result<ActiveSegment, OpenError> {
         if let Some(found) = self.segments.last_mut()
             && let Some(notes) = found.unindexed.take()
         {
             let segment = Arc::clone(&found.segment);
             let path = segment.path.clone();
-            return Newest::open(segment, notes, found.file_bytes, config).map_err(at(&path));
+            return ActiveSegment::open(segment, notes, found.file_bytes, config).map_err(at(&path));
         }
-        let header = newest::new_header(epoch.get(), self.through() + 1, now);
-        let newest =
-            header.and_then(|header| Newest::create(header, config)).map_err(at(&config.directory))?;
-        let segment = Arc::clone(&newest.segment);
+        let header = file::new_header(epoch.get(), self.through() + 1, now);
+        let active =
+            header.and_then(|header| ActiveSegment::create(header, config)).map_err(at(&config.directory))?;
+        let segment = Arc::clone(&active.segment);
         self.segments.push(Found { segment, runs: Vec::new(), unindexed: None, file_bytes: 0 });
-        Ok(newest)
+        Ok(active)
     }
 
     /// The index, and segments whose index has to be written.
@@ -393,43 +259,43 @@ impl Recovery {
         &mut self,
         rules: &RetentionRules,
         had_checkpoint: bool,
-        newest: &Newest,
+        active: &ActiveSegment,
         now: Timestamp,
-    ) -> Result<(Index, Files, Carried, Vec<Sealed>), OpenError> {
+    ) -> Result<(Index, Files, CheckpointState, Vec<Sealed>), OpenError> {
         let through = Offset::new(self.through());
         let files = Files::new();
         let mut index = Index::new(rules.clone(), self.checkpoint.floor, through);
-        let mut carried = Carried { rules: hash(rules), ..Carried::default() };
-        std::mem::swap(&mut carried.keys, &mut self.checkpoint.keys);
+        let mut state = CheckpointState { rules: hash(rules), ..CheckpointState::default() };
+        std::mem::swap(&mut state.keys, &mut self.checkpoint.keys);
         let known = self.checkpoint.channels.iter().filter(|known| !is_ephemeral(rules, &known.channel));
-        known.for_each(|known| index.know(&known.channel, known.through));
+        known.for_each(|known| index.restore_trimmed(&known.channel, known.through));
         let mut jobs = Vec::new();
         for found in self.segments.drain(..) {
-            let is_newest = found.segment.id == newest.segment.id;
+            let is_active = found.segment.id == active.segment.id;
             let mut channels = Vec::new();
             for (name, run) in found.runs {
                 if is_ephemeral(rules, &name) {
-                    carried.once_durable.push((name, through));
+                    state.once_durable.push((name, through));
                     continue;
                 }
                 channels.push(name.clone());
                 index.restore(&name, run);
             }
-            if is_newest {
-                index.newest_channels = channels;
+            if is_active {
+                index.active_channels = channels;
             } else if let Some(notes) = found.unindexed {
                 jobs.push(Sealed { segment: Arc::clone(&found.segment), notes, channels });
             }
             index.segments.insert(found.segment.header.base, found.segment);
         }
-        self.restore_trims(rules, through, &mut index, &mut carried, &files)?;
-        if had_checkpoint && self.checkpoint.rules != carried.rules {
+        self.restore_trims(rules, through, &mut index, &mut state, &files)?;
+        if had_checkpoint && self.checkpoint.rules != state.rules {
             // A channel that is durable now may have been ephemeral before: what it had then is lost.
             index.floor = through;
         }
         let (_, more) = index.enforce_some(0, usize::MAX / 2, now, &files);
         debug_assert!(!more, "all channels were looked at");
-        Ok((index, files, carried, jobs))
+        Ok((index, files, state, jobs))
     }
 
     fn restore_trims(
@@ -437,19 +303,19 @@ impl Recovery {
         rules: &RetentionRules,
         through: Offset,
         index: &mut Index,
-        carried: &mut Carried,
+        state: &mut CheckpointState,
         files: &Files,
     ) -> Result<(), OpenError> {
         for trimmed in &self.checkpoint.channels {
             if is_ephemeral(rules, &trimmed.channel) {
-                carried.once_durable.push((trimmed.channel.clone(), through));
+                state.once_durable.push((trimmed.channel.clone(), through));
             } else {
                 let gone = if trimmed.was_ephemeral { through } else { trimmed.through };
                 index.set_trimmed(&trimmed.channel, gone, files)?;
             }
         }
-        carried.once_durable.sort_unstable();
-        carried.once_durable.dedup();
+        state.once_durable.sort_unstable();
+        state.once_durable.dedup();
         for (channel, through) in &self.trims {
             if !is_ephemeral(rules, channel) {
                 index.set_trimmed(channel, Offset::new(*through), files)?;
@@ -471,10 +337,10 @@ fn cut(path: &Path, length: u64) -> io::Result<()> {
 }
 
 /// The idempotency window as it was.
-fn window(carried: &Carried, mut keys: Vec<KeyRecord>, now: Timestamp) -> IdempotencyWindow {
+fn window(state: &CheckpointState, mut keys: Vec<KeyRecord>, now: Timestamp) -> IdempotencyWindow {
     let mut window = IdempotencyWindow::standard();
     let age_max_ms = window.age_max_ms();
-    keys.extend(carried.keys.iter().cloned());
+    keys.extend(state.keys.iter().cloned());
     keys.retain(|key| now.millis_since(Timestamp::from_millis(key.time)) <= age_max_ms);
     keys.sort_by_key(|key| (key.time, key.first));
     for record in keys {
@@ -488,12 +354,12 @@ fn window(carried: &Carried, mut keys: Vec<KeyRecord>, now: Timestamp) -> Idempo
 
 /// Notes the rules in force, if they are others than before.
 fn write_first_checkpoint(shared: &Shared, rules_before: Option<u64>) -> Result<(), OpenError> {
-    let carried = shared.carried.lock();
-    if rules_before == Some(carried.rules) {
+    let state = shared.checkpoint.lock();
+    if rules_before == Some(state.rules) {
         return Ok(());
     }
     let path = shared.path(CHECKPOINT_FILE);
-    match upkeep::write_checkpoint(shared, &carried) {
+    match checkpoints::write(shared, &state) {
         // A full disk must not keep a log from being read.
         Err(error) if disk::is_full(&error) => {
             tracing::warn!(path = %path.display(), %error, "the rules could not be noted");

@@ -1,52 +1,21 @@
-//! One segment file as the engine sees it, and the few open files and index blocks kept at hand.
+//! A segment as the engine sees it: its files' names, and how much of it is kept.
 //!
-//! Knows: names of files, what of a segment is still kept. Does not know: channels, retention.
-//!
-//! Invariants:
-//! - A segment's files never change under their name, except that the newest grows and an index is written again with the same content: a rewritten
-//!   segment has another name, so whoever still reads the old one finds it gone, never different.
+//! Invariant: a segment's files never change under their name, except that the active one grows and an index
+//! is written again with the same content. A rewritten segment has another name, so whoever still reads the
+//! old one finds it gone, never different.
 
 use std::{
-    fs::File,
     io,
-    os::unix::fs::FileExt,
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
-    },
+    path::PathBuf,
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
 };
 
-use parking_lot::Mutex;
+use anywire_log::Timestamp;
 
-use crate::embedded::segment::{layout::SegmentHeader, segment_index as sidecar, segment_index::Entry};
+use crate::embedded::segment::layout::SegmentHeader;
 
-/// Why a file could not be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum FileError {
-    /// The system said no.
-    #[error("{}: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
-    /// What it holds is not what was written.
-    #[error("{} is damaged at byte {at}: {detail}", path.display())]
-    Damaged { path: PathBuf, at: u64, detail: &'static str },
-}
-
-impl FileError {
-    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + use<'_> {
-        move |source| Self::Io { path: path.to_owned(), source }
-    }
-
-    /// The file was removed meanwhile: its segment was deleted or rewritten.
-    pub(crate) fn is_gone(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
-    }
-
-    /// An index is damaged, which the log can mend.
-    pub(crate) fn is_damaged_index(&self) -> bool {
-        matches!(self, Self::Damaged { path, .. } if path.extension().is_some_and(|end| end == "idx"))
-    }
-}
+/// A segment is sealed before it spans so many offsets or milliseconds: entries count both in 32 bits.
+pub(crate) const SPAN_MAX: u64 = 1 << 31;
 
 /// A segment file.
 #[derive(Debug)]
@@ -64,7 +33,8 @@ pub(crate) struct Segment {
     pub(crate) live_bytes: AtomicU64,
     /// The time of its newest event.
     pub(crate) last_time: AtomicI64,
-    /// No channel has a run in it any more, and its files go or change: what was read of them after this counts for nothing.
+    /// No channel has a run in it any more, and its files go or change: what was read of them after this
+    /// counts for nothing.
     pub(crate) retired: AtomicBool,
 }
 
@@ -121,99 +91,10 @@ pub(crate) fn parse_name(name: &str) -> Option<(u64, u32)> {
     if digits { Some((base.parse().ok()?, generation.parse().ok()?)) } else { None }
 }
 
-const HANDLES: usize = 64;
-const BLOCKS: usize = 1024;
-
-type Slot<T> = Mutex<Option<((u64, u64), T)>>;
-
-/// Open files and index blocks used lately. Each has one place where it can be, so a look-up costs one short lock.
-///
-/// Memory: at most 64 open files and 4 MiB of blocks.
-pub(crate) struct Files {
-    handles: Box<[Slot<Arc<File>>]>,
-    blocks: Box<[Slot<Arc<Vec<Entry>>>]>,
-}
-
-impl Files {
-    pub(crate) fn new() -> Self {
-        Self {
-            handles: (0..HANDLES).map(|_| Mutex::new(None)).collect(),
-            blocks: (0..BLOCKS).map(|_| Mutex::new(None)).collect(),
-        }
-    }
-
-    /// Reads a piece of a segment's log.
-    pub(crate) fn read_log(&self, segment: &Segment, at: u64, bytes: &mut [u8]) -> Result<(), FileError> {
-        let file = self.open(segment.id, false, &segment.path)?;
-        file.read_exact_at(bytes, at).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => {
-                FileError::Damaged { path: segment.path.clone(), at, detail: "it ends here" }
-            }
-            _ => FileError::io(&segment.path)(error),
-        })
-    }
-
-    /// One entry of a segment's index.
-    pub(crate) fn entry(&self, segment: &Segment, at: u32) -> Result<Entry, FileError> {
-        let (block, within) = (at / sidecar::BLOCK_ENTRIES, at % sidecar::BLOCK_ENTRIES);
-        let entries = self.block(segment, block)?;
-        entries.get(within as usize).copied().ok_or_else(|| FileError::Damaged {
-            path: segment.index_path(),
-            at: u64::from(block) * sidecar::BLOCK_BYTES as u64,
-            detail: "an entry is missing",
-        })
-    }
-
-    fn block(&self, segment: &Segment, block: u32) -> Result<Arc<Vec<Entry>>, FileError> {
-        let key = (segment.id, u64::from(block));
-        let slot = &self.blocks[place(key, BLOCKS)];
-        if let Some((held, entries)) = &*slot.lock()
-            && *held == key
-        {
-            return Ok(Arc::clone(entries));
-        }
-        let path = segment.index_path();
-        let file = self.open(segment.id, true, &path)?;
-        let at = segment.blocks_at.load(Ordering::Acquire) + u64::from(block) * sidecar::BLOCK_BYTES as u64;
-        let mut bytes = [0; sidecar::BLOCK_BYTES];
-        let damaged = |detail| FileError::Damaged { path: path.clone(), at, detail };
-        file.read_exact_at(&mut bytes, at).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => damaged("it ends here"),
-            _ => FileError::io(&path)(error),
-        })?;
-        let entries = sidecar::decode_block(&bytes).ok_or_else(|| damaged("a checksum is wrong"))?;
-        let entries = Arc::new(entries);
-        *slot.lock() = Some((key, Arc::clone(&entries)));
-        Ok(entries)
-    }
-
-    fn open(&self, id: u64, index: bool, path: &Path) -> Result<Arc<File>, FileError> {
-        let key = (id, u64::from(index));
-        let slot = &self.handles[place(key, HANDLES)];
-        if let Some((held, file)) = &*slot.lock()
-            && *held == key
-        {
-            return Ok(Arc::clone(file));
-        }
-        let file = Arc::new(File::open(path).map_err(FileError::io(path))?);
-        *slot.lock() = Some((key, Arc::clone(&file)));
-        Ok(file)
-    }
-
-    /// Lets go of everything of a segment that is to be removed, so that its disk space becomes free.
-    pub(crate) fn forget(&self, id: u64) {
-        for slot in &self.handles {
-            slot.lock().take_if(|(held, _)| held.0 == id);
-        }
-        for slot in &self.blocks {
-            slot.lock().take_if(|(held, _)| held.0 == id);
-        }
-    }
-}
-
-fn place(key: (u64, u64), places: usize) -> usize {
-    let mixed = (key.0 ^ key.1.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    usize::try_from(mixed >> 40).unwrap_or_default() % places
+/// The header of a segment that begins now.
+pub(crate) fn new_header(epoch: u32, base: u64, now: Timestamp) -> io::Result<SegmentHeader> {
+    let salt = getrandom::u64().map_err(io::Error::other)?;
+    Ok(SegmentHeader { epoch, salt, base, covers: 0, base_time: now.as_millis(), generation: 0 })
 }
 
 #[cfg(test)]

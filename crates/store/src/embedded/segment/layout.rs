@@ -7,26 +7,27 @@
 //!          | ANYWLOG1 | version | epoch | salt  | base   | covers | base time | genera | crc    |
 //!            8 bytes    u32       u32     u64     u64      u64      i64 (ms)    u32      u32
 //!
-//! frame    0       4       8         12       16      20     21        24       32     40       44      48
-//!          | AWF1  | body  | records | events | group | kind | key len | offset | time | prefix | header | body…
-//!            u32     u32     u32       u32      u32     u8     u8        u64      i64    crc      crc
-//!          body of a batch   | fingerprint u64 | key |   only with a key
+//! frame    0      4      8         12       16      20     21        24       32     40       44       48
+//!          | AWF1 | body | records | events | group | kind | key len | offset | time | prefix | header |
+//!            u32    u32    u32       u32      u32     u8     u8        u64      i64    crc      crc
+//!          then the body:
+//!          of a batch        | fingerprint u64 | key |   only with a key
 //!                            | record | record | …
-//!          body of a trim    | channel |
+//!          of a trim         | channel |
 //!
 //! record   0      4       8      12     13        14       16
 //!          | crc  | bytes | step | kind | channel | name | 0 | channel | name | payload |
 //!            u32    u32     u32    u8     len u8    len u8
 //! ```
 //!
-//! All numbers are little-endian. `bytes` counts channel, name and payload. An event's offset is the frame's plus
-//! `step`. `events` is how many offsets the batch took, the ephemeral ones included. `group` is the position at which the
-//! write began that this frame was part of: everything before it was synced when the frame was written, which tells a torn last write from damage.
+//! All numbers are little-endian. `bytes` counts channel, name and payload. An event's offset is the frame's
+//! plus `step`. `events` is how many offsets the batch took, the ephemeral ones included. `group` is the
+//! position at which the write began that this frame was part of: everything before it was synced when the
+//! frame was written, which tells a torn last write from damage.
 //!
-//! Every checksum is CRC-32C and starts from the segment's random salt, and from the frame's position or the event's offset: bytes
-//! that stand in the wrong place, or that somebody published as a payload, are no frame and no record.
-//!
-//! Knows: bytes. Does not know: files, events' meaning.
+//! Every checksum is CRC-32C and starts from the segment's random salt, and from the frame's position or the
+//! event's offset: bytes that stand in the wrong place, or that somebody published as a payload, are no frame
+//! and no record.
 
 use anywire_log::Payload;
 
@@ -45,7 +46,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) salt: u64,
     /// No event in the file has a smaller offset.
     pub(crate) base: u64,
-    /// Not zero in a file that others were merged into: it stands for every segment with a base from `base` to here.
+    /// Not zero in a file that others were merged into: it stands for every segment with a base from `base`
+    /// to here.
     pub(crate) covers: u64,
     /// No event in the file is older.
     pub(crate) base_time: i64,

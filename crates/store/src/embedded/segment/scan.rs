@@ -1,17 +1,15 @@
-//! Reading a whole segment: at start the newest one, and any other whose index is missing.
+//! Reads the frames of a whole segment: at start of the active one, and of any other whose index is missing.
 //!
-//! Knows: where a torn last write ends and damage begins. Does not know: channels' states, retention.
-//!
-//! Invariants:
-//! - Bytes that were ever synced are never cut off: what cannot be read there is an error that names the place. (Of the last write nobody can tell
-//!   whether its sync had returned; it is cut off if it is not whole.)
+//! Invariant: bytes that were ever synced are never cut off: what cannot be read there is an error that names
+//! the place. Of the last write nobody can tell whether its sync had returned; it is cut off if it is not
+//! whole.
 
 use std::path::Path;
 
 use anywire_log::Channel;
 
 use crate::embedded::segment::{
-    file::FileError,
+    error::FileError,
     layout::{self, Frame, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader},
     segment_index::{Entry, EntryMap, KeyRecord, Notes},
 };
@@ -29,12 +27,12 @@ pub(crate) struct Contents {
     pub(crate) closed: Option<u64>,
 }
 
-/// Reads a segment of which the whole file is given. `newest` says that a torn write may stand at its end.
+/// Reads a segment of which the whole file is given. `is_active` says that a torn write may stand at its end.
 pub(crate) fn scan(
     path: &Path,
     file: &[u8],
     header: &SegmentHeader,
-    newest: bool,
+    is_active: bool,
 ) -> Result<Contents, FileError> {
     let mut contents = Contents::default();
     contents.notes.last_time = header.base_time;
@@ -47,7 +45,7 @@ pub(crate) fn scan(
     contents.length = at as u64;
     let written = file.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     if written > at {
-        if !newest || layout::is_proof_of_damage(file, at, seed) {
+        if !is_active || layout::is_proof_of_damage(file, at, seed) {
             let detail = "what was written there was synced and cannot be read any more";
             return Err(FileError::Damaged { path: path.to_owned(), at: at as u64, detail });
         }

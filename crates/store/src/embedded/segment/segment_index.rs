@@ -3,18 +3,19 @@
 //! ```text
 //! | header 80 | summary (one checksum) | zeros up to a multiple of 4096 | block 4096 | block 4096 | …
 //!
-//! header   0        8         12      16     24          32           40          48       56      64       68         72      76   80
-//!          | ANYWIDX1 | version | epoch | salt | log bytes | last time | reserved | used  | count  | channels | summary | crc | crc |
-//!            8 bytes    u32       u32     u64    u64         i64         u64        u64     u64 …
+//! header   0          8         12      16     24          32          40         48     56      64
+//!          | ANYWIDX1 | version | epoch | salt | log bytes | last time | reserved | used | count | …
+//!            8 bytes    u32       u32     u64    u64         i64         u64        u64    u64
+//!          64         68        72            76           80
+//!          | channels | summary | summary crc | header crc |
+//!            u32        u32       u32           u32
 //!
-//! block    255 entries of 16 bytes, in the order of the summary's channels, crc, 12 zeros
-//! entry    | offset − base u32 | position u32 | record bytes up to its end, in this channel u32 | time − base time u32 |
+//! block    255 entries of 16 bytes, in the order of the summary's channels, crc u32, 12 zeros
+//! entry    | offset − base u32 | position u32 | end bytes u32 | time − base time u32 |
 //! ```
 //!
-//! The file holds nothing that the segment does not: when it is missing or damaged it is made again by reading the segment. Blocks are
-//! read one at a time, when a reader needs them.
-//!
-//! Knows: bytes. Does not know: files, retention.
+//! The file holds nothing that the segment does not: when it is missing or damaged it is made again by
+//! reading the segment. Blocks are read one at a time, when a reader needs them.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +54,8 @@ pub(crate) struct KeyRecord {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Notes {
     pub(crate) keys: Vec<KeyRecord>,
-    /// Channels and the greatest offset each had lost: by a trim that was asked for, or by the time the index was written.
+    /// Channels and the greatest offset each had lost: by a trim that was asked for, or by the time the index
+    /// was written.
     pub(crate) trims: Vec<(Channel, u64)>,
     /// Offsets up to here may be in use.
     pub(crate) reserved: u64,
@@ -160,8 +162,8 @@ fn encode_summary(entries: &EntryMap, notes: &Notes) -> Vec<u8> {
     out
 }
 
-/// Reads the start of an index file; the answer is how many bytes of it the summary needs. `None` if the file does not belong to
-/// this state of the segment.
+/// Reads the start of an index file; the answer is how many bytes of it the summary needs. `None` if the file
+/// does not belong to this state of the segment.
 pub(crate) fn summary_end(head: &[u8], header: &SegmentHeader, log_bytes: u64) -> Option<usize> {
     let head = head.get(..HEADER_BYTES)?;
     let sound = head.starts_with(MAGIC) && crc32c::crc32c(&head[..76]) == u32_at(head, 76);

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// A directory as a crash leaves it after some appends, one after the other; and what the newest segment held after each.
+/// A directory as a crash leaves it after some appends, one after the other; and what the active segment held
+/// after each.
 async fn crashed() -> (tempfile::TempDir, Vec<usize>) {
     let directory = tempfile::tempdir().expect("a directory");
     let engine = open(EmbeddedConfig { preallocate_bytes: 0, ..config(directory.path()) });
@@ -113,8 +114,8 @@ async fn a_torn_group_is_cut_off_even_if_its_later_frames_reached_the_disk() {
     engine.close().await;
     let log = files(copy.path(), ".log")[0].clone();
     let mut bytes = std::fs::read(&log).expect("it is there");
-    // A write's first frame is found by the group that each of its frames names. What came after the last write with several
-    // frames is cut off, as if the crash had come before it.
+    // A write's first frame is found by the group that each of its frames names. What came after the last
+    // write with several frames is cut off, as if the crash had come before it.
     let frames: Vec<usize> =
         (0..bytes.len() - 48).filter(|at| &bytes[*at..*at + 4] == b"AWF1").chain([bytes.len()]).collect();
     let group = |frame: usize| super::super::segment::layout::u32_at(&bytes, frame + 16) as usize;

@@ -71,7 +71,8 @@ async fn many_gone_and_a_few_kept(engine: &EmbeddedEngine) -> Vec<String> {
     kept
 }
 
-/// In the end there are few segments, merged ones among them, and what stays is in them: at once, after a crash and after a stop.
+/// In the end there are few segments, merged ones among them, and what stays is in them: at once, after a
+/// crash and after a stop.
 async fn are_moved_together(directory: &Path, engine: EmbeddedEngine, kept: &[String], segments_max: usize) {
     until(&engine, || files(directory, ".log").len() <= segments_max).await;
     assert!(files(directory, ".log").iter().any(|path| is_merged(path)));
@@ -92,8 +93,9 @@ fn a_few_kept_events_among_many_gone_are_moved_together() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let directory = tempfile::tempdir().expect("a directory");
     let engine = open(small(directory.path()));
-    // Which segments meet in one merge depends on when the upkeep thread looks: here it does when all are there.
-    let waits = engine.shared.carried.lock();
+    // Which segments meet in one merge depends on when the upkeep thread looks: here it does when all are
+    // there.
+    let waits = engine.shared.checkpoint.lock();
     let kept = runtime.block_on(many_gone_and_a_few_kept(&engine));
     drop(waits);
     runtime.block_on(are_moved_together(directory.path(), engine, &kept, 4));
@@ -186,7 +188,8 @@ async fn retention_mends_an_index_it_finds_damaged() {
         bytes[4096 + 33] ^= 1;
         std::fs::write(&path, bytes).expect("it can be written");
     }
-    // Those of the first hundred are over a second old now, the others are not: the border is inside a segment.
+    // Those of the first hundred are over a second old now, the others are not: the border is inside a
+    // segment.
     let now = Timestamp::from_millis(1_001_005);
     let channel = Channel::new("short_a").expect("a name");
     let start = Instant::now();

@@ -1,0 +1,31 @@
+//! Removes segments of which nothing is kept.
+
+use std::{
+    fs,
+    sync::{Arc, atomic::Ordering},
+};
+
+use crate::embedded::{segment::file::Segment, shared::Shared};
+
+/// Removes segments that nobody needs any more.
+pub(crate) fn remove(shared: &Shared, dead: &[Arc<Segment>]) {
+    let mut index = shared.index.write();
+    for segment in dead {
+        index.segments.remove(&segment.header.base);
+        segment.retired.store(true, Ordering::Release);
+    }
+    drop(index);
+    for segment in dead {
+        remove_files(shared, segment);
+    }
+}
+
+pub(crate) fn remove_files(shared: &Shared, segment: &Segment) {
+    shared.files.forget(segment.id);
+    for path in [segment.path.clone(), segment.index_path()] {
+        if let Err(error) = fs::remove_file(&path) {
+            // The next start finds nothing kept in it and tries again.
+            tracing::warn!(path = %path.display(), %error, "a file that is not needed stays");
+        }
+    }
+}

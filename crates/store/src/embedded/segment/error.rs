@@ -1,0 +1,33 @@
+//! Why a file of the log could not be read.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// Why a file could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    /// The system said no.
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    /// What it holds is not what was written.
+    #[error("{} is damaged at byte {at}: {detail}", path.display())]
+    Damaged { path: PathBuf, at: u64, detail: &'static str },
+}
+
+impl FileError {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + use<'_> {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    /// The file was removed meanwhile: its segment was deleted or rewritten.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// An index is damaged, which can be repaired.
+    pub(crate) fn is_damaged_index(&self) -> bool {
+        matches!(self, Self::Damaged { path, .. } if path.extension().is_some_and(|end| end == "idx"))
+    }
+}

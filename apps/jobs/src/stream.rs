@@ -115,7 +115,7 @@ fn refuse(headers: &HeaderMap, error: ApiError) -> Answer {
     if !accepts.contains("text/event-stream") {
         return Err(error);
     }
-    let body = json!({ "code": error.code, "message": error.message });
+    let body = error.body();
     Ok(event_stream(Body::from(format!("retry: {RETRY_HOPELESS_MS}\nevent: error\ndata: {body}\n\n"))))
 }
 

@@ -10,21 +10,24 @@ use std::{path::PathBuf, sync::Arc};
 use anywire_log::{BoxFuture, Clock, Log, RetentionRule};
 use tokio_util::sync::CancellationToken;
 
-mod body;
 mod calls;
-mod error;
 mod figures;
+pub mod http;
 mod locks;
 mod projection;
 mod service;
+mod snapshot;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod time;
 
-pub use body::{read_json, whole_number};
 pub use calls::{CallKey, KeyReused, PastCalls};
-pub use error::{ApiError, api_error};
 pub use figures::{Connections, DeliveryFigures, DeliveryMeter, Quantiles};
+pub use http::{ApiError, api_error, read_json, whole_number};
 pub use locks::NamedLocks;
-pub use projection::{Projected, Projection, Sources, rebuild};
+pub use projection::{Projected, Projection, Sources, Start, rebuild};
 pub use service::{DecideError, Decided, Decision, Service};
+pub use snapshot::{Snapshot, SnapshotError};
 
 /// What an application is given.
 #[derive(Clone)]

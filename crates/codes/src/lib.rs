@@ -3,6 +3,7 @@
 //!
 //! Knows: what every error looks like from outside. Does not know: what causes it.
 
+mod cause;
 pub mod conditional;
 
 /// One error a client can meet.
@@ -52,6 +53,64 @@ pub enum Code {
     TransportBlocked,
     /// A bug.
     Internal,
+    /// There is a job of that name.
+    JobExists,
+    /// The job is in a state that does not allow it.
+    IllegalTransition,
+    /// The job's steps are used up.
+    TooManySteps,
+    /// The job is driven by its upload.
+    DrivenByUpload,
+    /// The job is driven by its command.
+    DrivenByCommand,
+    /// No command of that name is configured.
+    UnknownCommand,
+    /// The command left no such file.
+    NoFile,
+    /// The uploaded file is gone.
+    UploadRemoved,
+    /// As many jobs as allowed are unfinished.
+    TooManyJobs,
+    /// As many uploads as allowed are unfinished.
+    TooManyUploads,
+    /// Another version of tus.
+    TusVersion,
+    /// Another content type than the route takes.
+    MediaType,
+    /// The upload stands at another place.
+    OffsetConflict,
+    /// The chunk is not what its checksum says.
+    ChecksumMismatch,
+    /// A newer request writes this upload.
+    UploadLocked,
+    /// The upload's job was cancelled.
+    UploadStopped,
+    /// The body broke off.
+    BodyBroken,
+    /// The job has no report.
+    NoReport,
+    /// The job has no uploaded file.
+    NoUpload,
+    /// The host has not reported lately.
+    NoSample,
+    /// The server itself has this name.
+    HostTaken,
+    /// As many hosts as allowed report.
+    TooManyHosts,
+    /// There is no such topic.
+    UnknownTopic,
+    /// The broker cannot be reached.
+    BrokerAway,
+    /// The broker refused.
+    BrokerFailed,
+    /// A consumer of that name runs.
+    ConsumerRuns,
+    /// As many consumers as allowed run.
+    TooManyConsumers,
+    /// The record has not failed.
+    NotFailed,
+    /// The record is not kept any more.
+    RecordGone,
 }
 
 struct Row {
@@ -77,7 +136,7 @@ const fn row(code: Code, text: &'static str, http: u16, close: Option<u16>, retr
     Row { code, text, http, close, retry }
 }
 
-const TABLE: [Row; 22] = [
+const TABLE: [Row; 51] = [
     row(Code::InvalidRequest, "invalid_request", 400, None, Retry::No),
     row(Code::InvalidCursor, "invalid_cursor", 400, None, Retry::No),
     row(Code::InvalidChannel, "invalid_channel", 400, None, Retry::No),
@@ -100,6 +159,36 @@ const TABLE: [Row; 22] = [
     row(Code::ShuttingDown, "shutting_down", 503, Some(1012), Retry::After(1000)),
     row(Code::TransportBlocked, "transport_blocked", 403, None, Retry::Yes),
     row(Code::Internal, "internal", 500, Some(1011), Retry::Yes),
+    // Those of the applications (docs/http-api.md).
+    row(Code::JobExists, "job_exists", 409, None, Retry::No),
+    row(Code::IllegalTransition, "illegal_transition", 409, None, Retry::No),
+    row(Code::TooManySteps, "too_many_steps", 409, None, Retry::No),
+    row(Code::DrivenByUpload, "driven_by_upload", 409, None, Retry::No),
+    row(Code::DrivenByCommand, "driven_by_command", 409, None, Retry::No),
+    row(Code::UnknownCommand, "unknown_command", 404, None, Retry::No),
+    row(Code::NoFile, "no_file", 404, None, Retry::No),
+    row(Code::UploadRemoved, "upload_removed", 409, None, Retry::No),
+    row(Code::TooManyJobs, "too_many_jobs", 429, None, Retry::Yes),
+    row(Code::TooManyUploads, "too_many_uploads", 429, None, Retry::Yes),
+    row(Code::TusVersion, "tus_version", 412, None, Retry::No),
+    row(Code::MediaType, "media_type", 415, None, Retry::No),
+    row(Code::OffsetConflict, "offset_conflict", 409, None, Retry::No),
+    row(Code::ChecksumMismatch, "checksum_mismatch", 460, None, Retry::Yes),
+    row(Code::UploadLocked, "upload_locked", 423, None, Retry::Yes),
+    row(Code::UploadStopped, "upload_stopped", 403, None, Retry::No),
+    row(Code::BodyBroken, "body_broken", 400, None, Retry::Yes),
+    row(Code::NoReport, "no_report", 404, None, Retry::No),
+    row(Code::NoUpload, "no_upload", 404, None, Retry::No),
+    row(Code::NoSample, "no_sample", 404, None, Retry::No),
+    row(Code::HostTaken, "host_taken", 409, None, Retry::No),
+    row(Code::TooManyHosts, "too_many_hosts", 429, None, Retry::No),
+    row(Code::UnknownTopic, "unknown_topic", 404, None, Retry::No),
+    row(Code::BrokerAway, "broker_away", 503, None, Retry::After(5000)),
+    row(Code::BrokerFailed, "broker_failed", 502, None, Retry::Yes),
+    row(Code::ConsumerRuns, "consumer_runs", 409, None, Retry::No),
+    row(Code::TooManyConsumers, "too_many_consumers", 409, None, Retry::No),
+    row(Code::NotFailed, "not_failed", 409, None, Retry::No),
+    row(Code::RecordGone, "record_gone", 410, None, Retry::No),
 ];
 
 impl Code {
@@ -111,6 +200,13 @@ impl Code {
     fn row(self) -> &'static Row {
         // The table is in the order of the enum; a test holds it so.
         &TABLE[self as usize]
+    }
+
+    /// Whether it is one of the transports and the server (PROTOCOL.md, section 11), and not of an application
+    /// alone (docs/http-api.md).
+    #[must_use]
+    pub fn is_of_the_protocol(self) -> bool {
+        self as usize <= Self::Internal as usize
     }
 
     /// The code as it stands in `"code"`.
@@ -190,7 +286,7 @@ mod tests {
     #[test]
     fn every_code_stands_in_protocol_md_with_its_status() {
         let document = include_str!("../../../PROTOCOL.md");
-        for code in Code::all() {
+        for code in Code::all().filter(|code| code.is_of_the_protocol()) {
             let line = document.lines().find(|line| line.starts_with(&format!("| `{}` |", code.as_str())));
             let line = line.unwrap_or_else(|| panic!("{} is not in PROTOCOL.md", code.as_str()));
             assert!(line.contains(&format!("| {}", code.http_status())), "{line}");
@@ -198,6 +294,18 @@ mod tests {
                 assert!(line.contains(&format!("| {close} |")), "{line}");
             }
             assert_eq!(line.contains("Retry-After"), code.retry_after_ms().is_some(), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_further_code_stands_in_http_api_md_with_its_status() {
+        let document = include_str!("../../../docs/http-api.md");
+        for code in Code::all().filter(|code| !code.is_of_the_protocol()) {
+            let name = format!("`{}`", code.as_str());
+            let mut rows = document.lines().filter(|line| line.starts_with("| `"));
+            let line = rows.find(|line| line.split(" | ").next().is_some_and(|cell| cell.contains(&name)));
+            let line = line.unwrap_or_else(|| panic!("{name} is in no table of docs/http-api.md"));
+            assert!(line.contains(&format!(" | {} |", code.http_status())), "{line}");
         }
     }
 

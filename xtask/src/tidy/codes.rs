@@ -26,14 +26,19 @@ pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
     if written.is_empty() {
         return vec![Finding::new(DOCUMENT, 0, "the table of section 11 (Errors) was not found")];
     }
-    let unwritten = coded.iter().filter(|(code, _)| !written.contains_key(*code));
+    let api = find(sources, API);
+    let described = |code: &str| api.is_some_and(|api| api.text.contains(&format!("`{code}`")));
+    let unwritten = coded.iter().filter(|(code, _)| !written.contains_key(*code) && !described(code));
     let uncoded = written.iter().filter(|(code, _)| !coded.contains_key(*code));
     unwritten
-        .map(|(code, line)| Finding::new(TABLE, *line, format!("`{code}` is not in {DOCUMENT}, section 11")))
+        .map(|(code, line)| {
+            let message = format!("`{code}` is neither in {DOCUMENT}, section 11, nor in {API}");
+            Finding::new(TABLE, *line, message)
+        })
         .chain(
             uncoded.map(|(code, line)| Finding::new(DOCUMENT, *line, format!("`{code}` is not in {TABLE}"))),
         )
-        .chain(sources.iter().flat_map(|source| unknown(source, &written, find(sources, API))))
+        .chain(sources.iter().flat_map(|source| unknown(source, &written, api)))
         .collect()
 }
 

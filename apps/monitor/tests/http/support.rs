@@ -2,8 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anywire_app::{AppContext, Application, DeliveryFigures};
-use anywire_log::{Clock, Log, ManualClock, MemoryEngine, Retention, RetentionRules, TailConfig, Timestamp};
+use anywire_app::{
+    AppContext, Application, DeliveryFigures,
+    testing::{self, LateEngine},
+};
+use anywire_log::{Clock, Log, ManualClock};
 use anywire_monitor::{Collector, Monitor, MonitorConfig, Sample, channels};
 use axum::{
     Router,
@@ -18,11 +21,11 @@ use tower::ServiceExt;
 
 /// Longer than anything takes that works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
-/// A whole hour, so that minutes and blocks begin where tests expect it.
-pub(crate) const T0: i64 = 1_769_162_400_000;
+pub(crate) use anywire_app::testing::T0;
 
 pub(crate) struct World {
     pub(crate) log: Arc<Log>,
+    pub(crate) engine: Arc<LateEngine>,
     pub(crate) router: Router,
     pub(crate) clock: Arc<ManualClock>,
     config: MonitorConfig,
@@ -66,14 +69,11 @@ pub(crate) fn reports_only() -> MonitorConfig {
 
 impl World {
     pub(crate) async fn with(config: MonitorConfig) -> Self {
-        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(T0)));
-        let rules = RetentionRules::new(channels(&config), Retention::default());
-        let engine =
-            MemoryEngine::new(rules.clone(), Arc::clone(&clock) as Arc<dyn Clock>).expect("randomness");
-        let log = Log::start(Arc::new(engine), rules, TailConfig::default());
+        let testing::World { log, engine, clock } = testing::World::new(channels(&config));
         let folder = tempfile::tempdir().expect("a directory");
         let shutdown = CancellationToken::new();
-        let mut world = Self { log, router: Router::new(), clock, config, folder, shutdown, run: None };
+        let mut world =
+            Self { log, engine, router: Router::new(), clock, config, folder, shutdown, run: None };
         world.start().await;
         world
     }
@@ -90,6 +90,52 @@ impl World {
         let monitor = Monitor::start(context, self.config.clone(), meter).await.expect("started");
         self.router = monitor.routes();
         self.run = Some(tokio::spawn(monitor.run()));
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.clock.now().as_millis()
+    }
+
+    /// Lets everything that is under way come to its end.
+    pub(crate) async fn settled(&self) {
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Everything the API answers, without the moment at which it was asked.
+    pub(crate) async fn everything(&self) -> Vec<Value> {
+        let mut hosts = self.get("/api/performance/hosts").await.expect(200).json();
+        let mut alerts = self.get("/api/performance/alerts").await.expect(200).json();
+        hosts["now"] = Value::Null;
+        alerts["cursor"] = Value::Null;
+        let names: Vec<String> = hosts["hosts"]
+            .as_array()
+            .expect("hosts")
+            .iter()
+            .map(|host| host["host"].as_str().expect("a name").to_owned())
+            .collect();
+        let mut all = vec![hosts, alerts];
+        for name in names {
+            for query in [
+                "?",
+                "/history?after=0&",
+                "/history?fields=*&",
+                "/history?step=60&fields=*&",
+                "/history?step=60&from=2026-01-22T00:00:00Z&fields=cpu&",
+            ] {
+                let answer = self.get(&format!("/api/performance{query}host={name}")).await;
+                all.push(json!([query, name, answer.status.as_u16(), answer.json()]));
+            }
+        }
+        all
+    }
+
+    /// Restarts the application and compares everything it answers.
+    pub(crate) async fn same_after_a_restart(&mut self) {
+        let before = self.everything().await;
+        self.restart().await;
+        assert_eq!(self.everything().await, before);
     }
 
     pub(crate) async fn restart(&mut self) {

@@ -141,7 +141,7 @@ async fn produce(
             }
             Err(error) => {
                 let mut answer = produce_error(&error);
-                answer.message.push_str(&format!("; {} rows before were sent", sent.rows));
+                answer = answer.adding(&format!("; {} rows before were sent", sent.rows));
                 return (sent, Some(answer));
             }
         }

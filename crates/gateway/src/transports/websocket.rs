@@ -7,7 +7,7 @@
 
 use std::{collections::VecDeque, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
-use anywire_log::{AppendError, Batch, Channel, Position};
+use anywire_log::{Batch, Channel, Position};
 use anywire_protocol::{
     Code, Refusal,
     native::{ClientFrame, Command, FrameError, ServerFrame, parse_frame},
@@ -346,21 +346,6 @@ impl Gateway {
         if self.closing.is_cancelled() {
             return Err(self.shutting_down());
         }
-        self.log.append(batch).await.map_err(|error| refusal_of(&error))
-    }
-}
-
-fn refusal_of(error: &AppendError) -> Refusal {
-    let message = error.to_string();
-    match error {
-        AppendError::Empty => Refusal::new(Code::InvalidRequest, message),
-        AppendError::Conflict { .. } => Refusal::new(Code::IdempotencyConflict, message),
-        // No client's publication names what it expects.
-        AppendError::Unexpected { .. } | AppendError::Busy { .. } => {
-            Refusal::new(Code::Busy, message).retry_after_ms(1000)
-        }
-        AppendError::Full { .. } => Refusal::new(Code::StorageFull, message).retry_after_ms(5000),
-        AppendError::Failed { .. } => Refusal::new(Code::StorageFailed, message).retry_after_ms(5000),
-        AppendError::Closed => Refusal::new(Code::ShuttingDown, message).retry_after_ms(1000),
+        self.log.append(batch).await.map_err(|error| Refusal::from(&error))
     }
 }

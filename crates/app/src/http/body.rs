@@ -1,10 +1,11 @@
-//! Bodies of requests as typed values.
-//!
-//! Knows: that JSON has one kind of number, so that `3.0` is the whole number 3. Does not know: any type's
-//! fields.
+//! Bodies of requests as typed values. JSON has one kind of number: `3.0` is the whole number 3.
 
+use anywire_codes::Code;
+use axum::{body::Bytes, extract::rejection::BytesRejection, http::StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+use super::{ApiError, invalid};
 
 /// Up to here a double holds every whole number; a greater one may have been another.
 const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
@@ -20,6 +21,31 @@ pub fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Erro
         whole_numbers(&mut value);
         T::deserialize(value).map_err(|_| error)
     })
+}
+
+/// A body as an extractor; give it to [`whole_body`].
+pub type Body = Result<Bytes, BytesRejection>;
+
+/// What was sent, if it came whole and is not too much for the route's `DefaultBodyLimit`.
+///
+/// # Errors
+/// `too_large`, with the limit and what to do; `body_broken`.
+pub fn whole_body(body: Body, bytes_max: usize, way_out: &str) -> Result<Bytes, ApiError> {
+    body.map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let message = format!("the body has more than {bytes_max} bytes; {way_out}");
+            ApiError::new(Code::TooLarge, message)
+        }
+        _ => ApiError::new(Code::BodyBroken, "the body broke off; send it again"),
+    })
+}
+
+/// Reads a body that should be `what`, such as "a report".
+///
+/// # Errors
+/// `invalid_request`, with what does not fit, and where.
+pub fn parse_json<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T, ApiError> {
+    read_json(body).map_err(|error| invalid(format!("the body is not {what}: {error}")))
 }
 
 /// The whole number from 0 that a value is, written `3` or `3.0`.

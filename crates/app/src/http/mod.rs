@@ -1,0 +1,14 @@
+//! HTTP as every application speaks it: one spelling of errors, conditional requests, parameters, bodies and
+//! event streams.
+
+mod body;
+mod conditional;
+mod error;
+mod events;
+mod query;
+
+pub use body::{Body, parse_json, read_json, whole_body, whole_number};
+pub use conditional::{ETag, not_modified};
+pub use error::{ApiError, api_error, invalid};
+pub use events::{EventFrame, event_stream};
+pub use query::{After, Query};

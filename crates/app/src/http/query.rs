@@ -1,0 +1,162 @@
+//! The parameters of a request. Unknown ones are left alone, since a token may come this way; a value that
+//! does not fit is refused with its name, itself and what is expected.
+
+use std::{convert::Infallible, fmt::Display, ops::RangeInclusive, str::FromStr};
+
+use anywire_codes::Code;
+use anywire_log::{Cursor, CursorError, Timestamp};
+use axum::{
+    extract::FromRequestParts,
+    http::{Uri, request::Parts},
+};
+
+use super::{ApiError, invalid};
+use crate::time::{in_calendar, parse_time};
+
+/// The parameters of a request, as an extractor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.uri))
+    }
+}
+
+impl Query {
+    /// The parameters of an address. What is not UTF-8 is replaced, as browsers do.
+    #[must_use]
+    pub fn of(uri: &Uri) -> Self {
+        Self(axum::extract::Query::try_from_uri(uri).map_or_else(|_| Vec::new(), |query| query.0))
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The value of a parameter; of several the last.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A value that its type parses, with words for what is expected.
+    ///
+    /// # Errors
+    /// `invalid_request`, with name, value and what is expected.
+    pub fn parsed<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, ApiError> {
+        self.fitting(name, expected, |text| text.parse().ok())
+    }
+
+    /// A whole number within a range.
+    ///
+    /// # Errors
+    /// `invalid_request`, with name, value and range.
+    pub fn number<T: FromStr + PartialOrd + Display>(
+        &self,
+        name: &str,
+        range: RangeInclusive<T>,
+    ) -> Result<Option<T>, ApiError> {
+        let expected = format!("a whole number from {} to {}", range.start(), range.end());
+        self.fitting(name, &expected, |text| text.parse().ok().filter(|number| range.contains(number)))
+    }
+
+    /// One of a few words; an empty value counts as none.
+    ///
+    /// # Errors
+    /// `invalid_request`, with name, value and the words.
+    pub fn one_of<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, ApiError> {
+        if self.text(name).is_none_or(str::is_empty) {
+            return Ok(None);
+        }
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        self.fitting(name, &format!("one of {}", known.join(", ")), |text| {
+            words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value)
+        })
+    }
+
+    /// A time that has a date.
+    ///
+    /// # Errors
+    /// `invalid_request`, with name, value and what is expected.
+    pub fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
+        let expected = "an ISO-8601 time such as 2026-01-23T10:00:00Z, or milliseconds since 1970";
+        self.fitting(name, expected, |text| parse_time(text).filter(|time| in_calendar(*time)))
+    }
+
+    /// A cursor; `0` is the oldest place and no cursor of any log.
+    ///
+    /// # Errors
+    /// `invalid_cursor`.
+    pub fn cursor(&self, name: &str) -> Result<Option<After>, ApiError> {
+        match self.text(name) {
+            None => Ok(None),
+            Some("0") => Ok(Some(After::Oldest)),
+            Some(text) => match text.parse() {
+                Ok(cursor) => Ok(Some(After::Cursor(cursor))),
+                Err(error @ CursorError { .. }) => Err(ApiError::new(Code::InvalidCursor, error.to_string())),
+            },
+        }
+    }
+
+    fn fitting<T>(
+        &self,
+        name: &str,
+        expected: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let shown: String = text.chars().take(80).collect();
+        let wrong = || invalid(format!("{name:?} is {shown:?}; expected {expected}"));
+        read(text).map(Some).ok_or_else(wrong)
+    }
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// With the oldest that is kept.
+    Oldest,
+    /// After a cursor.
+    Cursor(Cursor),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(text: &str) -> Query {
+        Query::of(&format!("/?{text}").parse().expect("an address"))
+    }
+
+    #[track_caller]
+    fn refused<T: std::fmt::Debug>(found: Result<T, ApiError>, message: &str) {
+        assert_eq!(found.expect_err("it does not fit").message(), message);
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_named_with_what_is_expected() {
+        let asked = query("limit=0&token=x&state=gone&from=yesterday&after=7");
+        refused(asked.number("limit", 1..=500), r#""limit" is "0"; expected a whole number from 1 to 500"#);
+        refused(
+            asked.one_of("state", &[("open", 1), ("done", 2)]),
+            r#""state" is "gone"; expected one of open, done"#,
+        );
+        refused(
+            asked.time("from"),
+            "\"from\" is \"yesterday\"; expected an ISO-8601 time such as 2026-01-23T10:00:00Z, or milliseconds since 1970",
+        );
+        assert_eq!(asked.cursor("after").expect_err("no cursor").code(), Code::InvalidCursor);
+        assert_eq!(asked.number::<u32>("before", 0..=1).map(|found| found.is_none()), Ok(true));
+    }
+
+    #[test]
+    fn of_several_values_the_last_counts() {
+        let asked = query("limit=5&limit=7&state=");
+        assert_eq!(asked.number("limit", 1..=10), Ok(Some(7)));
+        assert_eq!(asked.one_of("state", &[("open", 1)]), Ok(None));
+    }
+}

@@ -1,15 +1,17 @@
 //! State as a projection of the log: rebuilt at start, then changed by what is committed, and by nothing
 //! else.
 //!
-//! Invariant: events are applied in the log's order, each once; [`Shared::apply`] is the only writer of the
+//! Invariant: events are applied in the log's order, each once; [`Live::apply`] is the only writer of the
 //! state.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use anywire_log::{
     Channel, ChannelPattern, CommitListener, Event, Follow, Followed, Gap, Log, Offset, Position, ReadError,
 };
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
+
+use crate::snapshot::{self, Snapshot, SnapshotError};
 
 /// How many channels are looked through for those of a pattern at the start.
 const CHANNELS_MAX: usize = 1_000_000;
@@ -83,6 +85,23 @@ impl<P> Clone for Projected<P> {
     }
 }
 
+/// What a state begins with: the state before the first event that is read, and from where each channel is
+/// read. Channels that are not named are read from their oldest event.
+pub struct Start<P> {
+    /// The state.
+    pub state: P,
+    /// Where channels are read from.
+    pub positions: Vec<(Vec<Channel>, Position)>,
+}
+
+impl<P> Start<P> {
+    /// A state before the first event.
+    #[must_use]
+    pub fn oldest(state: P) -> Self {
+        Self { state, positions: Vec::new() }
+    }
+}
+
 impl<P: Projection> Projected<P> {
     /// Rebuilds the state from everything the sources hold, and keeps it up to date from then on. `empty`
     /// makes the state before the first event.
@@ -96,19 +115,49 @@ impl<P: Projection> Projected<P> {
         sources: Sources,
         empty: impl Fn() -> P + Send,
     ) -> Result<Self, ReadError> {
-        let shared = Arc::new(Shared {
-            sources,
-            state: RwLock::new(empty()),
-            rebuild: Mutex::new(Some(Buffer::default())),
-        });
+        Self::open_at(log, sources, move |_channels| std::future::ready(Ok(Start::oldest(empty())))).await
+    }
+
+    /// Rebuilds the state from where `begin` lets it begin, and keeps it up to date from then on. `begin` is
+    /// given the channels there are; what it reads of them itself it leaves out by their positions. First it
+    /// is given none: what it makes then stands until the rebuild is done.
+    ///
+    /// # Errors
+    /// [`ReadError`] of the engine or of `begin`.
+    pub async fn open_at<F>(
+        log: &Arc<Log>,
+        sources: Sources,
+        begin: impl Fn(Vec<Channel>) -> F + Send,
+    ) -> Result<Self, ReadError>
+    where
+        F: Future<Output = Result<Start<P>, ReadError>> + Send,
+    {
+        Self::open_shortened(log, sources, None, begin).await
+    }
+
+    async fn open_shortened<F>(
+        log: &Arc<Log>,
+        sources: Sources,
+        shortened: Option<Channel>,
+        begin: impl Fn(Vec<Channel>) -> F + Send,
+    ) -> Result<Self, ReadError>
+    where
+        F: Future<Output = Result<Start<P>, ReadError>> + Send,
+    {
+        let first = begin(Vec::new()).await?.state;
+        let live = Live { state: first, through: Offset::ZERO, records: 0, shortened };
+        let rebuild = Mutex::new(Some(Buffer::default()));
+        let shared = Arc::new(Shared { sources, live: RwLock::new(live), rebuild });
         // First: what is committed from here on waits in the buffer.
         log.listen(Arc::clone(&shared) as Arc<dyn CommitListener>);
         loop {
-            let mut rebuilt = empty();
             let channels = shared.sources.found(log);
-            let mut follow = log.follow(&channels, Position::Oldest);
-            let through = catch_up(&mut follow, &mut rebuilt).await?;
-            if shared.go_live(rebuilt, &channels, through) {
+            let start = begin(channels.clone()).await?;
+            let shortened = shared.live.read().shortened.clone();
+            let mut live = Live { state: start.state, through: Offset::ZERO, records: 0, shortened };
+            let mut follow = follow(log, &channels, &start.positions);
+            live.catch_up(&mut follow).await?;
+            if shared.go_live(live, &channels) {
                 return Ok(Self { log: Arc::clone(log), shared });
             }
             tracing::info!(
@@ -118,8 +167,8 @@ impl<P: Projection> Projected<P> {
     }
 
     /// The state. Hold it briefly and never across an await: commits wait for it.
-    pub fn read(&self) -> RwLockReadGuard<'_, P> {
-        self.shared.state.read()
+    pub fn read(&self) -> MappedRwLockReadGuard<'_, P> {
+        RwLockReadGuard::map(self.shared.live.read(), |live| &live.state)
     }
 
     /// The log it follows.
@@ -141,23 +190,105 @@ impl<P: Projection> Projected<P> {
     }
 }
 
-/// Applies everything there is; returns up to where the sources were read.
-async fn catch_up<P: Projection>(follow: &mut Follow, state: &mut P) -> Result<Offset, ReadError> {
-    while let Some(found) = follow.ready().await? {
-        match found {
-            Followed::Events(events) => events.iter().for_each(|event| state.apply(event)),
-            Followed::Gap(gap) => state.lost(&gap),
-        }
+impl<P: Snapshot> Projected<P> {
+    /// Rebuilds the state from its newest snapshot and what was committed since, and keeps it up to date from
+    /// then on.
+    ///
+    /// Cost: two reads of what is kept on the snapshot's channel, one of the other sources.
+    ///
+    /// # Errors
+    /// [`ReadError`] of the engine, or [`ReadError::Failed`] for a snapshot that cannot be read: what it
+    /// contains is nowhere else.
+    pub async fn open_from_snapshot(
+        log: &Arc<Log>,
+        sources: Sources,
+        empty: impl Fn() -> P + Send,
+    ) -> Result<Self, ReadError> {
+        let own = Arc::clone(log);
+        let begin = move |channels: Vec<Channel>| snapshot::begin(Arc::clone(&own), channels, empty());
+        Self::open_shortened(log, sources, Some(P::channel()), begin).await
     }
-    Ok(follow.cursor().offset)
+
+    /// How many events were committed on the snapshot's channel since the last snapshot.
+    #[must_use]
+    pub fn since_snapshot(&self) -> u64 {
+        self.shared.live.read().records
+    }
+
+    /// Writes a snapshot, then removes from its channel what the snapshot contains. Others may commit
+    /// meanwhile and write snapshots of their own: of those that are complete the one that contains most
+    /// counts.
+    ///
+    /// # Errors
+    /// [`SnapshotError`]; what was written by then is harmless.
+    pub async fn snapshot(&self) -> Result<(), SnapshotError> {
+        let (image, through) = self.image();
+        snapshot::write::<P>(&self.log, image, through).await
+    }
+
+    /// The state at one moment, and the offset up to which it contains everything.
+    pub(crate) fn image(&self) -> (P::Image, Offset) {
+        let live = self.shared.live.read();
+        (live.state.image(), live.through)
+    }
+}
+
+fn follow(log: &Arc<Log>, channels: &[Channel], positions: &[(Vec<Channel>, Position)]) -> Follow {
+    let named = |channel: &Channel| positions.iter().any(|(named, _)| named.contains(channel));
+    let others: Vec<Channel> = channels.iter().filter(|channel| !named(channel)).cloned().collect();
+    let follow = log.follow(&others, Position::Oldest);
+    positions.iter().fold(follow, |follow, (channels, position)| follow.and(channels, *position))
 }
 
 /// What the committing thread and the readers share.
 struct Shared<P> {
     sources: Sources,
-    state: RwLock<P>,
+    live: RwLock<Live<P>>,
     /// Events committed during the rebuild; none once live.
     rebuild: Mutex<Option<Buffer>>,
+}
+
+/// The state, and how far it is.
+struct Live<P> {
+    state: P,
+    /// Everything that the sources held up to here is applied.
+    through: Offset,
+    /// How many events of the shortened channel were applied since its last snapshot.
+    records: u64,
+    /// The channel that has snapshots.
+    shortened: Option<Channel>,
+}
+
+impl<P: Projection> Live<P> {
+    fn apply(&mut self, event: &Event) {
+        if self.shortened.as_ref() == Some(&event.channel) {
+            match snapshot::part_of(event) {
+                Some(is_last) => {
+                    self.records = if is_last { 0 } else { self.records };
+                    return;
+                }
+                None => self.records += 1,
+            }
+        }
+        self.state.apply(event);
+    }
+
+    fn settle(&mut self, through: Offset) {
+        self.through = self.through.max(through);
+        self.state.settled(self.through);
+    }
+
+    /// Applies everything there is.
+    async fn catch_up(&mut self, follow: &mut Follow) -> Result<(), ReadError> {
+        while let Some(found) = follow.ready().await? {
+            match found {
+                Followed::Events(events) => events.iter().for_each(|event| self.apply(event)),
+                Followed::Gap(gap) => self.state.lost(&gap),
+            }
+        }
+        self.through = follow.cursor().offset;
+        Ok(())
+    }
 }
 
 #[derive(Default)]
@@ -180,21 +311,22 @@ impl Buffer {
 }
 
 impl<P: Projection> Shared<P> {
-    /// Puts the state that was rebuilt from `channels` in place, with what was committed after `through`.
-    /// False if that is not known any more, or would come out of order: the rebuild starts over.
-    fn go_live(&self, rebuilt: P, channels: &[Channel], through: Offset) -> bool {
+    /// Puts the state that was rebuilt from `channels` in place, with what was committed after it. False if
+    /// that is not known any more, or would come out of order: the rebuild starts over.
+    fn go_live(&self, rebuilt: Live<P>, channels: &[Channel]) -> bool {
         let mut rebuild = self.rebuild.lock();
         let buffer = rebuild.take().unwrap_or_default();
+        let through = rebuilt.through;
         let unread = |event: &Arc<Event>| event.offset <= through && !channels.contains(&event.channel);
         if buffer.overflowed || buffer.events.iter().any(unread) {
             *rebuild = Some(Buffer::default());
             return false;
         }
-        let mut state = self.state.write();
-        *state = rebuilt;
+        let mut live = self.live.write();
+        *live = rebuilt;
         let fresh = buffer.events.iter().filter(|event| event.offset > through);
-        fresh.for_each(|event| state.apply(event));
-        state.settled(buffer.events.last().map_or(through, |event| event.offset.max(through)));
+        fresh.for_each(|event| live.apply(event));
+        live.settle(buffer.events.last().map_or(through, |event| event.offset));
         true
     }
 }
@@ -210,10 +342,10 @@ impl<P: Projection> CommitListener for Shared<P> {
             ours.for_each(|event| buffer.push(event));
             return;
         }
-        let mut state = self.state.write();
-        ours.for_each(|event| state.apply(event));
+        let mut live = self.live.write();
+        ours.for_each(|event| live.apply(event));
         if let Some(last) = events.last() {
-            state.settled(last.offset);
+            live.settle(last.offset);
         }
     }
 }
@@ -230,6 +362,11 @@ pub async fn rebuild(
     projection: &mut impl Projection,
 ) -> Result<Follow, ReadError> {
     let mut follow = log.follow(channels, Position::Oldest);
-    catch_up(&mut follow, projection).await?;
+    while let Some(found) = follow.ready().await? {
+        match found {
+            Followed::Events(events) => events.iter().for_each(|event| projection.apply(event)),
+            Followed::Gap(gap) => projection.lost(&gap),
+        }
+    }
     Ok(follow)
 }

@@ -120,7 +120,7 @@ impl<P: Projection> Service<P> {
     }
 
     /// The state; see [`Projected::read`].
-    pub fn read(&self) -> parking_lot::RwLockReadGuard<'_, P> {
+    pub fn read(&self) -> parking_lot::MappedRwLockReadGuard<'_, P> {
         self.projected.read()
     }
 

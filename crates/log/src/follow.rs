@@ -83,6 +83,15 @@ pub struct Follow {
 }
 
 impl Follow {
+    /// Follows further channels too, from a position of their own. Events come in the log's order all the
+    /// same.
+    #[must_use]
+    pub fn and(mut self, channels: &[Channel], position: Position) -> Self {
+        let gap = self.log.clone().subscribe(&mut self.subscription, channels, position).gap;
+        self.gap = self.gap.or(gap);
+        self
+    }
+
     /// Where this reader stands.
     #[must_use]
     pub fn cursor(&self) -> Cursor {

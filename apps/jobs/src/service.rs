@@ -16,7 +16,7 @@ use std::{
 use anywire_app::{AppContext, CallKey, DecideError, Decision, KeyReused, Projected, Service, Sources};
 use anywire_log::{AppendError, Offset, ReadError, Timestamp};
 use bytes::Bytes;
-use parking_lot::RwLockReadGuard;
+use parking_lot::MappedRwLockReadGuard;
 use tokio::sync::{Notify, OwnedMutexGuard};
 
 use crate::{
@@ -160,7 +160,7 @@ impl JobService {
 
     /// All jobs as they stand. Hold it briefly, never twice in one thread and never across an await: commits
     /// wait for it.
-    pub(crate) fn model(&self) -> RwLockReadGuard<'_, ReadModel> {
+    pub(crate) fn model(&self) -> MappedRwLockReadGuard<'_, ReadModel> {
         self.jobs.read()
     }
 

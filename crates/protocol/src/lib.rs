@@ -4,6 +4,8 @@
 //!
 //! Knows: how everything looks on the wire (PROTOCOL.md). Does not know: sockets, clocks, async, who is connected.
 
+#[cfg(test)]
+mod differential;
 pub mod engineio;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;

@@ -390,8 +390,6 @@ fn invalid(message: &str) -> Refusal {
 }
 
 #[cfg(test)]
-mod differential;
-#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -440,5 +438,13 @@ mod tests {
         check(r#"{"channel":"a","data":"1234567890123456789012345678901"}"#, Code::TooLarge);
         let four = r#"{"events":[{"channel":"a"},{"channel":"a"},{"channel":"a"},{"channel":"a"}]}"#;
         check(four, Code::TooLarge);
+    }
+
+    #[test]
+    fn a_batch_over_its_limit_keeps_no_more_events_than_one_may_hold() {
+        let text = format!("{{\"events\":[{}]}}", vec!["{\"channel\":\"a\"}"; 1000].join(","));
+        let mut scan = Scan::new(&text, usize::MAX);
+        let draft = KeyedDraft::read(&mut scan, &LIMITS).expect("sound").draft;
+        assert_eq!(draft.events.map(|events| (events.kept.len(), events.count)), Some((3, 1000)));
     }
 }

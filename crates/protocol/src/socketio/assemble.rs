@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::{
     DEFAULT_NAMESPACE,
-    json::{Args, placeholders_fit},
+    args::{Args, placeholders_fit},
     packet::{Body, Packet, PacketError, Values, parse},
 };
 use crate::{Refusal, publish::PublishLimits};

@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
-use super::{DEFAULT_NAMESPACE, json::Args};
+use super::{DEFAULT_NAMESPACE, args::Args};
 use crate::{
     engineio::{self, SEPARATOR, base64_packet},
     json::{separate, write_number, write_string},

@@ -14,7 +14,7 @@
 use anywire_log::{Cursor, Epoch, Event};
 use bytes::Bytes;
 
-use super::{DEFAULT_NAMESPACE, json::arguments, packet::RESERVED};
+use super::{DEFAULT_NAMESPACE, args::arguments, packet::RESERVED};
 use crate::{
     engineio::{SEPARATOR, base64_packet},
     json::{write_cursor, write_number, write_string},

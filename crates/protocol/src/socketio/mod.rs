@@ -5,20 +5,20 @@
 //!
 //! Knows: the Socket.IO protocol, revision 5. Does not know: who is connected, who may do what.
 
+mod args;
 mod assemble;
 mod auth;
 mod encode;
 mod event;
-mod json;
 mod packet;
 #[cfg(test)]
 mod tests;
 
+pub use args::{Args, publication_payload};
 pub use assemble::{Assembler, AssemblerLimits, Incoming, NamespaceName};
 pub use auth::{ConnectAuth, recovery_name};
 pub use encode::{Ack, Emit, Word, frames, payload, reframe};
 pub use event::{Voice, event_frames};
-pub use json::{Args, publication_payload};
 pub use packet::PacketError;
 
 /// The namespace every client can name without naming it.

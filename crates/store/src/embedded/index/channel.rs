@@ -320,11 +320,13 @@ impl ChannelIndex {
         while let Some(run) = self.runs.front() {
             if run.last_offset() <= through {
                 self.take_front_run();
-            } else {
+                continue;
+            }
+            if run.first_offset() <= through {
                 let skip = run.partition(run.skip, files, |entry| run.offset(entry) <= through)?;
                 self.skip_to(skip, files)?;
-                break;
             }
+            break;
         }
         Ok(self.trimmed_through != before)
     }

@@ -22,7 +22,7 @@ use crate::embedded::{
 };
 
 /// How many channels that hold no event are remembered with what they lost; as in [`ChannelStore`].
-const EMPTY_CHANNELS_MAX: usize = 100_000;
+pub(crate) const EMPTY_CHANNELS_MAX: usize = if cfg!(test) { 100 } else { 100_000 };
 
 /// All channels.
 pub(crate) struct Index {
@@ -231,6 +231,21 @@ impl Index {
         let place = self.place_of(name);
         let retention = self.rules.of(name).clone();
         *self.at(place) = ChannelIndex::new(name.clone(), retention, trimmed_through);
+    }
+
+    /// At start: a channel that the checkpoint does not name had lost everything up to the floor. Its events may
+    /// still be in a segment if it was forgotten.
+    pub(crate) fn trim_to_floor(&mut self, files: &Files) -> Result<(), FileError> {
+        let floor = self.floor;
+        for place in 0..self.channels.len() {
+            if let Some(channel) = &mut self.channels[place]
+                && channel.trimmed_through == floor
+            {
+                channel.set_trimmed(floor, files)?;
+                self.unlist_empty(place);
+            }
+        }
+        Ok(())
     }
 
     /// At start: what a channel had lost before.

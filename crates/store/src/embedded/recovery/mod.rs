@@ -59,9 +59,27 @@ pub(crate) fn open(
     rules: RetentionRules,
     clock: Arc<dyn Clock>,
 ) -> Result<Opened, OpenError> {
+    make_directory(&config.directory).map_err(at(&config.directory))?;
+    let lock = lock(&config.directory)?;
+    loop {
+        match recover(config.clone(), rules.clone(), Arc::clone(&clock)) {
+            Err(OpenError::Damaged { path, at: at_byte, detail }) if file::is_index(&path) => {
+                // It holds nothing that its segment does not: without it the segment is read whole.
+                tracing::warn!(index = %path.display(), at_byte, detail, "a damaged index is made again");
+                fs::remove_file(&path).map_err(at(&path))?;
+            }
+            Err(error) => return Err(error),
+            Ok((shared, committer)) => return Ok(Opened { shared, committer, lock }),
+        }
+    }
+}
+
+fn recover(
+    config: EmbeddedConfig,
+    rules: RetentionRules,
+    clock: Arc<dyn Clock>,
+) -> Result<(Arc<Shared>, Committer), OpenError> {
     let directory = config.directory.clone();
-    make_directory(&directory).map_err(at(&directory))?;
-    let lock = lock(&directory)?;
     let files = list(&directory)?;
     let epoch = epoch(&directory, files.is_empty())?;
     let checkpoint_path = directory.join(CHECKPOINT_FILE);
@@ -100,7 +118,7 @@ pub(crate) fn open(
         routes: HashMap::default(),
         group: Group::default(),
     };
-    Ok(Opened { shared, committer, lock })
+    Ok((shared, committer))
 }
 
 /// What the files say.
@@ -288,6 +306,7 @@ impl Recovery {
             }
             index.segments.insert(found.segment.header.base, found.segment);
         }
+        index.trim_to_floor(&files)?;
         self.restore_trims(rules, through, &mut index, &mut state, &files)?;
         if had_checkpoint && self.checkpoint.rules != state.rules {
             // A channel that is durable now may have been ephemeral before: what it had then is lost.

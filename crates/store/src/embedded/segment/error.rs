@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::embedded::segment::file;
+
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileError {
@@ -28,6 +30,6 @@ impl FileError {
 
     /// An index is damaged, which can be repaired.
     pub(crate) fn is_damaged_index(&self) -> bool {
-        matches!(self, Self::Damaged { path, .. } if path.extension().is_some_and(|end| end == "idx"))
+        matches!(self, Self::Damaged { path, .. } if file::is_index(path))
     }
 }

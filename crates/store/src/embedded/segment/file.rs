@@ -6,7 +6,7 @@
 
 use std::{
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
 };
 
@@ -81,6 +81,11 @@ impl Segment {
 /// The name of a segment: `<base>.log`, or `<base>.<generation>.log` if it was rewritten.
 pub(crate) fn file_name(base: u64, generation: u32) -> String {
     if generation == 0 { format!("{base:020}.log") } else { format!("{base:020}.{generation}.log") }
+}
+
+/// Whether a path names an index file.
+pub(crate) fn is_index(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "idx")
 }
 
 /// The base and generation in a segment's name; `None` for other files.

@@ -159,6 +159,30 @@ async fn a_missing_or_damaged_index_is_made_again() {
 }
 
 #[tokio::test]
+async fn a_log_opens_although_an_index_that_the_start_needs_is_damaged() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let small = || EmbeddedConfig { segment_bytes_max: 0, ..config(directory.path()) };
+    let engine = open(small());
+    let mut offsets = Vec::new();
+    for number in 0..400 {
+        offsets.push(append(&engine, "a", &number.to_string()).await.first);
+    }
+    let channel = anywire_log::Channel::new("a").expect("a name");
+    engine.trim(channel, offsets[200]).await.expect("a trim succeeds");
+    engine.close().await;
+    drop(engine);
+    for path in files(directory.path(), ".idx") {
+        let mut bytes = std::fs::read(&path).expect("it is there");
+        bytes[4096 + 33] ^= 1;
+        std::fs::write(&path, bytes).expect("it can be written");
+    }
+    // To know what the trim left, the start looks for its place in an index.
+    let engine = open(small());
+    let kept: Vec<_> = (201..400).map(|number: i32| number.to_string()).collect();
+    assert_eq!(texts(&engine, "a").await, kept);
+}
+
+#[tokio::test]
 async fn damage_in_a_sealed_segment_is_an_error_for_those_who_need_it_only() {
     let directory = tempfile::tempdir().expect("a directory");
     let small = || EmbeddedConfig { segment_bytes_max: 0, ..config(directory.path()) };

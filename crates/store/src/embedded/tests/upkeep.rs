@@ -7,7 +7,10 @@ use anywire_log::{
     contract::publication,
 };
 
-use super::{super::compaction::merge::SMALL_AT_ONCE, *};
+use super::{
+    super::{checkpoint::Checkpoint, compaction::merge::SMALL_AT_ONCE, index::EMPTY_CHANNELS_MAX},
+    *,
+};
 
 fn small(directory: &Path) -> EmbeddedConfig {
     EmbeddedConfig { segment_bytes_max: 0, preallocate_bytes: 0, ..config(directory) }
@@ -264,6 +267,50 @@ async fn ephemeral_offsets_are_never_used_twice_whenever_the_crash_comes() {
     drop(engine);
     let engine = open(small(directory.path()));
     assert_eq!(append(&engine, "a", "3").await.first, last.next(), "a clean stop skips nothing");
+}
+
+#[tokio::test]
+async fn what_was_trimmed_stays_gone_after_its_channel_was_forgotten() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let engine = open(small(directory.path()));
+    let filler = format!("\"{}\"", "x".repeat(100));
+    let trim = async |name: &str, through| {
+        engine.trim(Channel::new(name).expect("a name"), through).await.expect("a trim succeeds");
+    };
+    let gone = append(&engine, "trimmed_c", "1").await.first;
+    for _ in 0..60 {
+        append(&engine, "b", &filler).await;
+    }
+    // The event stays in the first segment, whose index is written before the trim.
+    until(&engine, || !files(directory.path(), ".idx").is_empty()).await;
+    for _ in 0..60 {
+        append(&engine, "few_a", &filler).await;
+    }
+    trim("trimmed_c", gone).await;
+    for number in 0..2 * EMPTY_CHANNELS_MAX {
+        let name = format!("empty_{number}");
+        let offset = append(&engine, &name, "1").await.first;
+        trim(&name, offset).await;
+        append(&engine, "few_a", &filler).await;
+    }
+    let checkpoint = directory.path().join("checkpoint");
+    until(&engine, || {
+        let names = |path: &std::path::PathBuf| {
+            let bytes = std::fs::read(path).unwrap_or_default();
+            bytes.windows(9).any(|bytes| bytes == b"trimmed_c")
+        };
+        let written = Checkpoint::read(&checkpoint, engine.shared.epoch).expect("it can be read");
+        let forgotten = written.is_some_and(|written| written.floor >= gone);
+        forgotten && files(directory.path(), ".log").iter().filter(|path| names(path)).count() == 1
+    })
+    .await;
+    engine.close().await;
+    drop(engine);
+    let engine = open(small(directory.path()));
+    assert_eq!(texts(&engine, "trimmed_c").await, [""; 0], "what was trimmed is back");
+    assert_eq!(texts(&engine, "b").await.len(), 60);
+    let state = engine.channel_state(&Channel::new("trimmed_c").expect("a name")).expect("it knows");
+    assert!(state.trimmed_through >= gone && state.last >= gone, "the loss is told: {state:?}");
 }
 
 #[tokio::test]

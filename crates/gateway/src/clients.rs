@@ -7,17 +7,13 @@ use std::{
 };
 
 use anywire_log::{Channel, Cursor, Offset, Timestamp};
-use parking_lot::Mutex;
 
 use crate::{
     Gateway,
     delivery::{ConnectedNamespace, Mode, Reader, ReaderStats},
     metrics::Transport,
+    pollers::{Polled, Poller},
 };
-
-/// How long a poller counts as connected after its last poll, in milliseconds.
-const POLLER_MS: u64 = 30_000;
-const POLLERS_MAX: usize = 10_000;
 
 /// One connected client.
 #[derive(Debug, Clone)]
@@ -56,81 +52,6 @@ pub struct Client {
     pub namespaces: Vec<ConnectedNamespace>,
 }
 
-/// Those who poll: between two polls they have no connection that could be listed.
-#[derive(Default)]
-pub(crate) struct Pollers(Mutex<HashMap<(IpAddr, String), Poller>>);
-
-#[derive(Clone)]
-struct Poller {
-    first: Timestamp,
-    last: Timestamp,
-    waits: bool,
-    channels: Vec<Channel>,
-    offset: Offset,
-    polls: u32,
-    delivered: u64,
-    gaps: u32,
-}
-
-/// What one poll brought.
-pub(crate) struct Polled<'a> {
-    pub(crate) address: IpAddr,
-    pub(crate) client: Option<&'a str>,
-    pub(crate) channels: &'a [Channel],
-    pub(crate) offset: Offset,
-    pub(crate) events: usize,
-    pub(crate) gap: bool,
-    /// Whether it waited for something to come.
-    pub(crate) waits: bool,
-}
-
-impl Pollers {
-    pub(crate) fn note(&self, polled: &Polled<'_>, now: Timestamp) {
-        let key = (polled.address, polled.client.unwrap_or("anonymous").to_owned());
-        let mut pollers = self.0.lock();
-        if pollers.len() >= POLLERS_MAX {
-            pollers.retain(|_, poller| now.millis_since(poller.last) < POLLER_MS);
-        }
-        if pollers.len() >= POLLERS_MAX && !pollers.contains_key(&key) {
-            return;
-        }
-        let fresh = Poller {
-            first: now,
-            last: now,
-            waits: polled.waits,
-            channels: vec![],
-            offset: polled.offset,
-            polls: 0,
-            delivered: 0,
-            gaps: 0,
-        };
-        let poller = pollers.entry(key).or_insert(fresh);
-        poller.last = now;
-        poller.waits = polled.waits;
-        poller.offset = polled.offset;
-        poller.polls += 1;
-        poller.delivered += polled.events as u64;
-        poller.gaps += u32::from(polled.gap);
-        if poller.channels != polled.channels {
-            poller.channels = polled.channels.to_vec();
-        }
-    }
-
-    /// A client that polled is connected otherwise now: it is listed once.
-    pub(crate) fn forget(&self, address: IpAddr, client: &str) {
-        let mut pollers = self.0.lock();
-        if !pollers.is_empty() {
-            pollers.remove(&(address, client.to_owned()));
-        }
-    }
-
-    fn list(&self, now: Timestamp) -> Vec<((IpAddr, String), Poller)> {
-        let mut pollers = self.0.lock();
-        pollers.retain(|_, poller| now.millis_since(poller.last) < POLLER_MS);
-        pollers.iter().map(|(key, poller)| (key.clone(), poller.clone())).collect()
-    }
-}
-
 impl Gateway {
     /// Up to `limit` connected clients, and how many there are. Cost: O(clients), for the console only.
     #[must_use]
@@ -139,7 +60,7 @@ impl Gateway {
         let mut pollers: HashMap<_, _> = self.only_pollers().into_iter().collect();
         let mut clients = Vec::new();
         let mut total = 0;
-        self.fanout.for_each_reader(|reader| {
+        self.readers.fanout.for_each_reader(|reader| {
             total += 1;
             let info = reader.info();
             let polled = match reader.transport() {
@@ -191,7 +112,7 @@ impl Gateway {
         metrics.polls.fetch_add(1, Relaxed);
         metrics.deliveries.fetch_add(polled.events as u64, Relaxed);
         metrics.gaps.fetch_add(u64::from(polled.gap), Relaxed);
-        self.pollers.note(polled, self.clock.now());
+        self.readers.pollers.note(polled, self.clock.now());
     }
 
     /// How many distinct clients polled without waiting in the last 30 s.
@@ -204,11 +125,11 @@ impl Gateway {
     /// may arrive after the connection did: whoever has one is forgotten here. Cost: O(readers), and only
     /// while somebody polls.
     fn only_pollers(&self) -> Vec<((IpAddr, String), Poller)> {
-        let mut pollers = self.pollers.list(self.clock.now());
+        let mut pollers = self.readers.pollers.list(self.clock.now());
         let names: HashSet<&str> = pollers.iter().map(|((_, client), _)| client.as_str()).collect();
         let mut connected = HashSet::new();
         if !names.is_empty() {
-            self.fanout.for_each_reader(|reader| {
+            self.readers.fanout.for_each_reader(|reader| {
                 let info = reader.info();
                 if reader.transport() != Transport::LongPoll && names.contains(&*info.client) {
                     connected.insert((info.address, info.client.to_string()));
@@ -216,7 +137,7 @@ impl Gateway {
             });
         }
         for (address, client) in &connected {
-            self.pollers.forget(*address, client);
+            self.readers.pollers.forget(*address, client);
         }
         pollers.retain(|(key, _)| !connected.contains(key));
         pollers
@@ -225,7 +146,7 @@ impl Gateway {
     /// How many readers follow a channel.
     #[must_use]
     pub fn subscribers(&self, channel: &Channel) -> usize {
-        self.fanout.watchers(channel)
+        self.readers.fanout.watchers(channel)
     }
 
     fn poller(&self, (address, client): (IpAddr, String), poller: Poller) -> Client {

@@ -22,10 +22,10 @@ use tokio::{
 use crate::{
     Gateway, Principal,
     delivery::{Reader, Wire},
-    gateway::Admitted,
     http1::connection::{Input, drive},
     http1::socket::Flow,
     metrics::Transport,
+    readers::Admitted,
 };
 
 /// The largest message of the suite.
@@ -105,7 +105,7 @@ async fn echo(gateway: Arc<Gateway>, mut stream: TcpStream, address: IpAddr) -> 
     let principal = Principal::nobody();
     let admitted = Admitted { principal, origin: None, query: StreamQuery::default(), credentials: false };
     let reader =
-        gateway.open_reader(Transport::WebSocket, &admitted, address, Wire::Direct(Arc::clone(&stream)));
+        gateway.readers.open(Transport::WebSocket, &admitted, address, Wire::Direct(Arc::clone(&stream)));
     let mut input = Echo {
         gateway: Arc::clone(&gateway),
         reader: Arc::clone(&reader),

@@ -2,44 +2,27 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use anywire_log::{Batch, Channel, Clock, Log, Position};
+use anywire_log::{Batch, Channel, Clock, Log};
 use anywire_protocol::{Code, Refusal, publish::PublishLimits, request::StreamQuery};
 use parking_lot::RwLock;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    admission::auth::{AuthError, Credentials, Gate, Principal},
-    admission::cors::{Cors, PageHeaders},
-    admission::limits::{Connections, Publishers},
-    clients::Pollers,
-    config::{GatewayConfig, OutOfBounds},
-    delivery::{Delivery, Fanout, Reader, ReaderInfo, Wire},
+    admission::{
+        auth::{Credentials, Gate, Principal},
+        limits::{Connections, Publishers},
+    },
+    config::GatewayConfig,
+    delivery::Delivery,
     http1::reply::Recipient,
     lab::Lab,
-    metrics::{Metrics, Transport},
-    presence::Presence,
-    transports::socketio::{SocketIo, SocketIoError, look_after_sessions},
+    metrics::Metrics,
+    readers::{Admitted, Readers},
+    transports::socketio::state::SocketIo,
 };
-
-/// Why a gateway cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum GatewayError {
-    /// A setting is out of its bounds.
-    #[error(transparent)]
-    Bounds(#[from] OutOfBounds),
-    /// Authorization is not sound.
-    #[error(transparent)]
-    Auth(#[from] AuthError),
-    /// Socket.IO is not sound.
-    #[error(transparent)]
-    SocketIo(#[from] SocketIoError),
-}
 
 /// What every connection shares.
 pub struct Gateway {
@@ -47,31 +30,19 @@ pub struct Gateway {
     pub(crate) log: Arc<Log>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) gate: Gate,
-    pub(crate) fanout: Arc<Fanout>,
+    pub(crate) readers: Arc<Readers>,
     pub(crate) delivery: Arc<Delivery>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) lab: Arc<Lab>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) publishers: Publishers,
-    pub(crate) presence: Arc<Presence>,
-    pub(crate) pollers: Pollers,
     pub(crate) socketio: SocketIo,
     /// Cancelled when the gateway stops: nobody is let in any more.
     pub(crate) closing: CancellationToken,
     /// Every connection's task.
     pub(crate) tasks: TaskTracker,
-    next_client: AtomicU64,
     /// Channels that only the server's own applications write to.
-    kept: RwLock<Vec<Channel>>,
-}
-
-/// A request that was let in.
-pub(crate) struct Admitted {
-    pub(crate) principal: Principal,
-    /// The origin to name in CORS headers.
-    pub(crate) origin: Option<String>,
-    pub(crate) query: StreamQuery,
-    pub(crate) credentials: bool,
+    pub(crate) kept: RwLock<Vec<Channel>>,
 }
 
 /// What a request for a stream brings.
@@ -82,68 +53,6 @@ pub(crate) struct StreamRequest<'a> {
 }
 
 impl Gateway {
-    /// A gateway in front of a log. Must be called inside a tokio runtime: the fan-out's tasks start at once.
-    ///
-    /// # Errors
-    /// [`GatewayError`] names the setting.
-    pub fn start(
-        log: Arc<Log>,
-        config: GatewayConfig,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Arc<Self>, GatewayError> {
-        Self::start_for(log, config, clock, &PageHeaders::default())
-    }
-
-    /// The same where applications have routes behind it, whose headers pages may send and read.
-    ///
-    /// # Errors
-    /// [`GatewayError`] names the setting.
-    pub fn start_for(
-        log: Arc<Log>,
-        config: GatewayConfig,
-        clock: Arc<dyn Clock>,
-        headers: &PageHeaders,
-    ) -> Result<Arc<Self>, GatewayError> {
-        config.check()?;
-        let gate = Gate::new(&config.auth)?;
-        let metrics = Arc::new(Metrics::default());
-        let lab = Arc::new(Lab::default());
-        let delivery = Arc::new(Delivery::new(
-            Arc::clone(&log),
-            Arc::clone(&metrics),
-            Arc::clone(&lab),
-            config.limits.drain_bytes_max,
-            u64::from(config.heartbeat_ms),
-            SocketIo::times(&config.socketio),
-            Cors::new(headers),
-        ));
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let shards = if config.shards == 0 { cores } else { config.shards as usize };
-        let fanout = Fanout::new(Arc::clone(&delivery), shards);
-        fanout.run();
-        let gateway = Arc::new(Self {
-            socketio: SocketIo::new(&config.socketio)?,
-            connections: Connections::new(&config.limits),
-            publishers: Publishers::default(),
-            presence: Presence::new(Arc::clone(&log), Arc::clone(&clock)),
-            pollers: Pollers::default(),
-            closing: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            next_client: AtomicU64::new(1),
-            kept: RwLock::default(),
-            config,
-            log,
-            clock,
-            gate,
-            fanout,
-            delivery,
-            metrics,
-            lab,
-        });
-        tokio::spawn(look_after_sessions(Arc::downgrade(&gateway), gateway.delivery.times));
-        Ok(gateway)
-    }
-
     /// The log behind it.
     #[must_use]
     pub fn log(&self) -> &Arc<Log> {
@@ -269,91 +178,6 @@ impl Gateway {
         const SOONEST_MS: u32 = 500;
         let random = getrandom::u32().unwrap_or(0);
         SOONEST_MS + ((u64::from(random) * u64::from(self.config.restart_window_ms)) >> 32) as u32
-    }
-
-    /// A reader for a request that was let in; it gets heartbeats from now on.
-    pub(crate) fn open_reader(
-        self: &Arc<Self>,
-        transport: Transport,
-        admitted: &Admitted,
-        address: IpAddr,
-        wire: Wire,
-    ) -> OpenReader {
-        let (client, user) = (admitted.query.client.as_deref(), admitted.principal.user());
-        self.open_named(transport, client, user, address, wire)
-    }
-
-    /// A reader for somebody by this name, or by one of ours.
-    pub(crate) fn open_named(
-        self: &Arc<Self>,
-        transport: Transport,
-        client: Option<&str>,
-        user: Option<&str>,
-        address: IpAddr,
-        wire: Wire,
-    ) -> OpenReader {
-        let client = match client {
-            Some(name) => name.into(),
-            None => format!("c-{}", self.next_client.fetch_add(1, Relaxed)).into_boxed_str(),
-        };
-        let info = ReaderInfo { client, address, connected_at: self.clock.now() };
-        let reader = Reader::new(transport, info, self.fanout.assign_shard(), wire, self.delivery.now_ms());
-        reader.set_user(user);
-        self.fanout.add(&reader);
-        self.metrics.opened(transport);
-        if transport != Transport::LongPoll {
-            self.pollers.forget(address, &reader.info().client);
-        }
-        OpenReader { gateway: Arc::clone(self), reader }
-    }
-
-    fn close_reader(&self, reader: &Arc<Reader>) {
-        reader.settle(&self.metrics);
-        if reader.transport() == Transport::SocketIo {
-            self.note_stopped(reader);
-        }
-        self.presence.leave_all(reader);
-        self.fanout.remove(reader);
-        self.metrics.closed(reader.transport());
-    }
-
-    /// Makes commits on the channels reach the reader.
-    pub(crate) fn watch(&self, reader: &Arc<Reader>, channels: &[Channel]) {
-        for channel in channels {
-            self.fanout.watch(reader, &self.log.channel(channel));
-        }
-    }
-
-    /// Counts a subscription that began with a cursor.
-    pub(crate) fn note_start(&self, reader: &Reader, position: Position, gap: bool) {
-        if matches!(position, Position::After(_)) {
-            self.metrics.resumes.fetch_add(1, Relaxed);
-            reader.note_resume(gap);
-        }
-        if gap {
-            self.metrics.gaps.fetch_add(1, Relaxed);
-        }
-    }
-}
-
-/// A reader that is known to the fan-out. Dropping it ends that, however its connection's task ends:
-/// finished, cut off or cancelled. Else the fan-out would hold the socket open and go on writing to it.
-pub(crate) struct OpenReader {
-    gateway: Arc<Gateway>,
-    reader: Arc<Reader>,
-}
-
-impl std::ops::Deref for OpenReader {
-    type Target = Arc<Reader>;
-
-    fn deref(&self) -> &Arc<Reader> {
-        &self.reader
-    }
-}
-
-impl Drop for OpenReader {
-    fn drop(&mut self) {
-        self.gateway.close_reader(&self.reader);
     }
 }
 

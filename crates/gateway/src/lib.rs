@@ -16,26 +16,31 @@ mod http1;
 mod lab;
 mod listener;
 mod metrics;
+mod pollers;
 mod presence;
+mod readers;
 mod reply;
 mod shutdown;
+mod start;
 mod transports;
 
 pub use anywire_protocol::socketio::Args as SocketArgs;
 
 pub use admission::auth::{AuthError, Credentials, Gate, Principal};
 pub use admission::cors::PageHeaders;
+pub use admission::place::{MAIN_LISTENER, PeerAddress};
 pub use clients::Client;
 pub use config::{AuthConfig, GatewayConfig, LimitsConfig, OutOfBounds};
 pub use delivery::ConnectedNamespace;
-pub use gateway::{Gateway, GatewayError};
+pub use gateway::Gateway;
 pub use lab::Lab;
+pub use listener::ServeError;
 pub use listener::tls::{Tls, TlsError};
-pub use listener::{PeerAddress, ServeError};
 pub use metrics::{Latency, Metrics, MetricsCollector, Transport};
+pub use start::GatewayError;
 pub use transports::socketio::{
-    AskError, Heard, MAIN_LISTENER, NamespaceSection, SocketHandler, SocketInfo, SocketIoConfig,
-    SocketIoError, socketio_channels,
+    AskError, Heard, NamespaceSection, SocketHandler, SocketInfo, SocketIoConfig, SocketIoError,
+    socketio_channels,
 };
 
 /// The source of this crate's settings: the configuration reference is made from its comments.

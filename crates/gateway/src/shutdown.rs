@@ -16,7 +16,7 @@ impl Gateway {
     /// and what is under way may end within `patience`.
     pub async fn shut_down(&self, patience: Duration) {
         self.closing.cancel();
-        self.fanout.for_each_reader(|reader| self.dismiss(reader));
+        self.readers.fanout.for_each_reader(|reader| self.dismiss(reader));
         self.end_sessions();
         self.tasks.close();
         if tokio::time::timeout(patience, self.tasks.wait()).await.is_err() {
@@ -77,7 +77,7 @@ impl Gateway {
     }
 
     fn abort_all(&self, transport: Transport) {
-        self.fanout.for_each_reader(|reader| {
+        self.readers.fanout.for_each_reader(|reader| {
             if reader.transport() == transport && !reader.polls() {
                 reader.abort();
             }

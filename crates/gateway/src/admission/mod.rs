@@ -3,3 +3,4 @@
 pub(crate) mod auth;
 pub(crate) mod cors;
 pub(crate) mod limits;
+pub(crate) mod place;

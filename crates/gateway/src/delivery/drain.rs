@@ -20,11 +20,11 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::{
-    Delivery, SocketSink,
-    reader::{Mode, Reader, Wire},
+    context::Delivery,
+    reader::{Reader, Wire},
     shared::{Look, Piece, Shared, SharedRead, Tally},
-    sink::Sink,
-    state::{Flushed, State},
+    sink::{Sink, SocketSink},
+    state::{Flushed, Mode, State},
 };
 use crate::metrics::Transport;
 

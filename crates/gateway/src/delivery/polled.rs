@@ -26,12 +26,13 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::{
-    Delivery, Fetched, Outcome, SocketSink,
-    reader::{Mode, Reader, Wire},
+    context::Delivery,
+    drain::{Fetched, Outcome},
+    reader::{Reader, Wire},
     shared::{Shared, Tally},
-    sink::{PayloadSink, Sink},
+    sink::{PayloadSink, Sink, SocketSink},
     spaces::{Direct, Spaces, Waiting},
-    state::State,
+    state::{Mode, State},
 };
 use crate::{
     http1::reply::{Recipient, head},

@@ -22,7 +22,6 @@ use anywire_protocol::{
     engineio::Beat,
     liveness::{Due, Liveness},
     native::ServerFrame,
-    poll::Caching,
     sse,
 };
 use bytes::Bytes;
@@ -31,9 +30,10 @@ use smallvec::SmallVec;
 use tokio::{net::TcpStream, sync::Notify};
 
 use super::{
-    Delivery, SocketSink,
+    context::Delivery,
+    sink::SocketSink,
     spaces::ConnectedNamespace,
-    state::{Flushed, State},
+    state::{Flushed, Mode, PollTerms, State},
 };
 use crate::{
     http1::reply::{Recipient, whole},
@@ -58,38 +58,11 @@ pub(crate) enum Wire {
     Polled,
 }
 
-/// Who drives a reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// The fan-out: everything is written, the socket is ready.
-    Live,
-    /// The reader's own task: the socket is full, or the reader is behind the tail.
-    Driven,
-    /// Nobody: a poller between two requests.
-    Idle,
-    /// The connection has ended.
-    Ended,
-}
-
 /// What never changes about a reader.
 pub(crate) struct ReaderInfo {
     pub(crate) client: Box<str>,
     pub(crate) address: IpAddr,
     pub(crate) connected_at: Timestamp,
-}
-
-/// How a waiting poll is to be answered.
-#[derive(Debug, Clone)]
-pub(crate) struct PollTerms {
-    /// The origin of the page that may read the answer.
-    pub(crate) origin: Option<Box<str>>,
-    pub(crate) credentials: bool,
-    pub(crate) limit: usize,
-    /// The most that caches may do with the answer.
-    pub(crate) caching: Caching,
-    pub(crate) deadline_ms: u64,
-    /// The canonical cursor while there is nothing new.
-    pub(crate) cursor: Cursor,
 }
 
 /// What the console shows of a reader.

@@ -1,4 +1,4 @@
-//! One shard: some of the readers, and the task that walks them.
+//! One shard: some of the readers, and how they are walked.
 //!
 //! Invariants:
 //! - No lock is held while a reader is written to: a walk takes the channel's list out and puts it back.
@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Weak,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -18,8 +18,10 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
-    Delivery, Fanout, Reader, Watch,
+    context::Delivery,
+    reader::Reader,
     shared::{Shared, Tally},
+    watch::Watch,
 };
 
 /// How many readers a walk serves before it looks for what was committed meanwhile.
@@ -97,7 +99,7 @@ impl Shard {
     }
 
     /// Takes a reader off a channel's list; true if the list is empty now.
-    fn unwatch(&self, reader: &Arc<Reader>, channel: &Channel) -> bool {
+    pub(super) fn unwatch(&self, reader: &Arc<Reader>, channel: &Channel) -> bool {
         let mut state = self.state.lock();
         let Some(watchers) = state.channels.get_mut(channel) else { return false };
         watchers.untidy |= watchers.walking;
@@ -107,7 +109,7 @@ impl Shard {
         watchers.readers.is_empty() && !watchers.walking
     }
 
-    fn remove(&self, reader: &Arc<Reader>) {
+    pub(super) fn remove(&self, reader: &Arc<Reader>) {
         let mut state = self.state.lock();
         let slot = reader.slot();
         let here =
@@ -128,40 +130,31 @@ impl Shard {
         empty
     }
 
-    pub(super) async fn walk_for_ever(self: Arc<Self>, fanout: Weak<Fanout>, sweep_every: Duration) {
-        let mut sweep = tokio::time::interval(sweep_every);
-        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            // A look that is due comes first: while events come without a pause there is always something
-            // marked.
-            let swept = tokio::select! {
-                biased;
-                _ = sweep.tick() => true,
-                () = self.wake.notified() => false,
-            };
-            let Some(fanout) = fanout.upgrade() else { return };
-            if swept {
-                self.sweep(&fanout).await;
-            }
-            let marked = std::mem::take(&mut *self.queue.lock());
-            for watch in marked {
-                self.walk(&fanout, &watch).await;
-            }
-            // Whatever was marked meanwhile has left a wake-up; others have their turn first.
-            if !self.queue.lock().is_empty() {
-                tokio::task::yield_now().await;
-            }
-        }
+    /// Resolves when a channel was marked.
+    pub(super) async fn marked(&self) {
+        self.wake.notified().await;
     }
 
-    /// Delivers what is new on a channel to its readers.
-    async fn walk(&self, fanout: &Fanout, watch: &Watch) {
+    /// The channels marked since this was asked last.
+    pub(super) fn take_marked(&self) -> Vec<Arc<Watch>> {
+        std::mem::take(&mut *self.queue.lock())
+    }
+
+    pub(super) fn is_marked(&self) -> bool {
+        !self.queue.lock().is_empty()
+    }
+
+    pub(super) fn lag_max(&self) -> u64 {
+        self.lag_max.load(Ordering::Relaxed)
+    }
+
+    /// Delivers what is new on a channel to its readers; true if it has none any more.
+    pub(super) async fn walk(&self, delivery: &Delivery, watch: &Watch) -> bool {
         let committed_us = watch.committed_us.load(Ordering::Relaxed);
         // Before the tail is read: a commit after this marks the channel again.
         watch.marked.fetch_and(!(1 << self.index), Ordering::SeqCst);
         let channel = watch.tail.channel();
         let readers = self.take_list(channel);
-        let delivery = fanout.delivery();
         let mut shared = Shared::new(&watch.tail);
         let mut now_us = delivery.now_us();
         let mut began_us = now_us;
@@ -176,9 +169,7 @@ impl Shard {
                 began_us = now_us;
             }
         }
-        if self.put_list_back(channel, readers) {
-            fanout.unwatch(self, channel);
-        }
+        self.put_list_back(channel, readers)
     }
 
     fn take_list(&self, channel: &Channel) -> Vec<Arc<Reader>> {
@@ -204,8 +195,7 @@ impl Shard {
     }
 
     /// Looks after every reader's liveness and deadlines.
-    async fn sweep(&self, fanout: &Fanout) {
-        let delivery = fanout.delivery();
+    pub(super) async fn sweep(&self, delivery: &Delivery) {
         let now_ms = delivery.now_ms();
         let tail = delivery.log.tail_offset();
         let mut lag_max = 0;
@@ -226,8 +216,6 @@ impl Shard {
             tokio::task::yield_now().await;
         }
         self.lag_max.store(lag_max, Ordering::Relaxed);
-        let all = fanout.shards.iter().map(|shard| shard.lag_max.load(Ordering::Relaxed));
-        delivery.metrics.lag_max.store(all.max().unwrap_or(0), Ordering::Relaxed);
     }
 }
 
@@ -238,23 +226,5 @@ fn serve(readers: &[Arc<Reader>], delivery: &Delivery, shared: &mut Shared<'_>, 
         // All of them first: so the waits for memory overlap instead of adding up.
         few.iter().for_each(|reader| reader.fetch());
         few.iter().for_each(|reader| reader.on_commit(delivery, shared, tally));
-    }
-}
-
-impl Fanout {
-    /// The reader does not follow the channel any more.
-    pub(crate) fn unwatch_reader(&self, reader: &Arc<Reader>, channel: &Channel) {
-        let shard = &self.shards[reader.shard()];
-        if shard.unwatch(reader, channel) {
-            self.unwatch(shard, channel);
-        }
-    }
-
-    /// The reader's connection has ended: nothing holds it any more afterwards.
-    pub(crate) fn remove(&self, reader: &Arc<Reader>) {
-        for channel in reader.end() {
-            self.unwatch_reader(reader, &channel);
-        }
-        self.shards[reader.shard()].remove(reader);
     }
 }

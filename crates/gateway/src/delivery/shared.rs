@@ -10,7 +10,7 @@ use anywire_protocol::engineio::SEPARATOR;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::{Delivery, spaces::VoiceKey};
+use super::{context::Delivery, spaces::VoiceKey};
 use crate::metrics::{Metrics, Transport};
 
 /// What a turn of a walk delivered; added to the metrics at its end.

@@ -18,8 +18,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::{
-    Delivery,
-    reader::{Mode, PollTerms},
+    context::Delivery,
     shared::{SharedRead, Tally},
     sink::Sink,
     spaces::Spaces,
@@ -29,6 +28,33 @@ use crate::{
     metrics::Metrics,
     reply::Reply,
 };
+
+/// Who drives a reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// The fan-out: everything is written, the socket is ready.
+    Live,
+    /// The reader's own task: the socket is full, or the reader is behind the tail.
+    Driven,
+    /// Nobody: a poller between two requests.
+    Idle,
+    /// The connection has ended.
+    Ended,
+}
+
+/// How a waiting poll is to be answered.
+#[derive(Debug, Clone)]
+pub(crate) struct PollTerms {
+    /// The origin of the page that may read the answer.
+    pub(crate) origin: Option<Box<str>>,
+    pub(crate) credentials: bool,
+    pub(crate) limit: usize,
+    /// The most that caches may do with the answer.
+    pub(crate) caching: Caching,
+    pub(crate) deadline_ms: u64,
+    /// The canonical cursor while there is nothing new.
+    pub(crate) cursor: Cursor,
+}
 
 /// In this order: see [`super::Reader`].
 #[repr(C)]

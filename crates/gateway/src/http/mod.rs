@@ -1,4 +1,7 @@
 //! The same routes by the HTTP library: TLS, HTTP/2, other people's servers.
 
 pub(crate) mod connection;
+pub(crate) mod reply;
+pub(crate) mod request;
 pub(crate) mod routes;
+pub(crate) mod upgrade;

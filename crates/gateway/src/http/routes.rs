@@ -3,7 +3,7 @@
 
 use std::{
     convert::Infallible,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -13,37 +13,44 @@ use anywire_protocol::{
     Code, Refusal,
     native::write_presence,
     request::pairs,
-    websocket::{Accepted, SUBPROTOCOL, accept},
+    websocket::{SUBPROTOCOL, accept},
 };
 use axum::{
     Router,
     body::Body,
-    extract::{ConnectInfo, Request, State},
+    extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
     routing::{any, get, post},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 
+use super::{
+    reply::{Refused, for_pages},
+    request::{address, credentials, known_address},
+    upgrade::switch,
+};
 use crate::{
     Gateway,
     admission::auth::Credentials,
-    admission::cors::Cors,
-    clients::Polled,
     delivery::{BufferSink, Mode, Outcome, Wire},
-    gateway::{Admitted, OpenReader, StreamRequest, UNKNOWN_ADDRESS},
+    gateway::StreamRequest,
     http1::connection::fetch,
-    http1::server::{token_end, token_over},
-    listener::{CleartextIo, PeerAddress, with_plain_socket},
+    listener::cleartext::{CleartextIo, with_plain_socket},
     metrics::Transport,
-    reply::{Content, Reply},
-    transports::poll::Poll,
-    transports::socketio::{self, forbidden},
-    transports::websocket,
+    pollers::Polled,
+    readers::{Admitted, OpenReader},
+    reply::Reply,
+    transports::{
+        poll::Poll,
+        socketio::{http::respond, requests::forbidden},
+        sse::{token_end, token_over},
+        websocket,
+    },
 };
 
 impl Gateway {
@@ -56,7 +63,7 @@ impl Gateway {
     pub fn routes(self: &Arc<Self>) -> Router {
         let mut routes = Router::new();
         for path in self.socketio.paths() {
-            routes = routes.route(&path, any(socketio::respond));
+            routes = routes.route(&path, any(respond));
         }
         routes
             .route("/anywire/publish", post(publish))
@@ -77,72 +84,6 @@ impl Gateway {
     pub fn for_backends(self: &Arc<Self>, routes: Router) -> Router {
         routes.layer(axum::middleware::from_fn_with_state(Arc::clone(self), check_backend))
     }
-}
-
-/// A refusal as an answer.
-pub(crate) struct Refused(pub(crate) Refusal);
-
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Self {
-        Self(refusal)
-    }
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        Reply::from(self.0).into_response()
-    }
-}
-
-impl IntoResponse for Reply {
-    fn into_response(self) -> Response {
-        let body = match self.content {
-            Content::Whole(body) => Body::from(body),
-            Content::None | Content::Stream => Body::empty(),
-        };
-        let mut response = Response::new(body);
-        *response.status_mut() = self.status;
-        for (name, value) in &self.headers {
-            set(response.headers_mut(), name, &value.to_string());
-        }
-        if self.personal {
-            response.headers_mut().insert(header::VARY, HeaderValue::from_static("Authorization"));
-        }
-        response
-    }
-}
-
-/// Sets a header; what is no value of one is left out.
-fn set(headers: &mut HeaderMap, name: &str, value: &str) {
-    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
-        headers.insert(name, value);
-    }
-}
-
-/// What a request says about who sends it.
-pub(crate) fn credentials(request: &Request) -> Credentials<'_> {
-    // As on a socket: any text.
-    let text = |name: HeaderName| {
-        request.headers().get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
-    };
-    Credentials {
-        host: text(header::HOST).or_else(|| request.uri().authority().map(http::uri::Authority::as_str)),
-        origin: text(header::ORIGIN),
-        authorization: text(header::AUTHORIZATION),
-        token: None,
-    }
-}
-
-pub(crate) fn address(request: &Request) -> IpAddr {
-    known_address(request).unwrap_or(UNKNOWN_ADDRESS)
-}
-
-/// Where a request came from: our own listener knows, and somebody's server if it was told to
-/// (`into_make_service_with_connect_info`).
-fn known_address(request: &Request) -> Option<IpAddr> {
-    let extensions = request.extensions();
-    let ours = extensions.get::<PeerAddress>().map(|peer| peer.0);
-    ours.or_else(|| extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical()))
 }
 
 async fn check_place(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
@@ -167,19 +108,6 @@ async fn check_place(State(gateway): State<Arc<Gateway>>, request: Request, next
         for_pages(response.headers_mut(), &gateway.delivery.cors, origin.as_deref(), asked);
     }
     response
-}
-
-/// What caches and pages of other origins have to know of every answer.
-fn for_pages(headers: &mut HeaderMap, cors: &Cors, origin: Option<&str>, preflight: bool) {
-    let others = headers.get_all(header::VARY).iter().filter_map(|value| value.to_str().ok());
-    let vary = std::iter::once("Origin").chain(others).collect::<Vec<_>>().join(", ");
-    set(headers, "vary", &vary);
-    for (name, value) in origin.iter().flat_map(|origin| cors.answer(origin)) {
-        set(headers, name, value);
-    }
-    for (name, value) in preflight.then(|| cors.preflight()).into_iter().flatten() {
-        set(headers, name, value);
-    }
 }
 
 async fn check_backend(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
@@ -233,7 +161,7 @@ async fn presence(State(gateway): State<Arc<Gateway>>, request: Request) -> Resu
         let message = "\"channel\" is missing or names several; name one, such as ?channel=news";
         return Err(Refusal::new(Code::InvalidRequest, message).into());
     };
-    let (cursor, members) = gateway.presence.members(channel);
+    let (cursor, members) = gateway.readers.presence.members(channel);
     let mut out = vec![b'{'];
     write_presence(&mut out, channel, cursor, &members);
     out.push(b'}');
@@ -295,7 +223,7 @@ async fn wait(
     address: IpAddr,
 ) -> Result<Option<anywire_protocol::poll::Answer>, Refusal> {
     let reader = Open::new(gateway, Transport::LongPoll, admitted, address);
-    gateway.watch(&reader.reader, &admitted.query.channels);
+    gateway.readers.watch(&reader.reader, &admitted.query.channels);
     let over = tokio::time::sleep(Duration::from_millis(gateway.wait_ms(admitted)));
     tokio::pin!(over);
     loop {
@@ -323,7 +251,7 @@ struct Open {
 
 impl Open {
     fn new(gateway: &Arc<Gateway>, transport: Transport, admitted: &Admitted, address: IpAddr) -> Self {
-        let reader = gateway.open_reader(transport, admitted, address, Wire::Woken);
+        let reader = gateway.readers.open(transport, admitted, address, Wire::Woken);
         Self { gateway: Arc::clone(gateway), reader, watched: admitted.query.channels.clone() }
     }
 }
@@ -331,7 +259,7 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         for channel in &self.watched {
-            self.gateway.fanout.unwatch_reader(&self.reader, channel);
+            self.gateway.readers.fanout.unwatch_reader(&self.reader, channel);
         }
     }
 }
@@ -395,30 +323,6 @@ async fn ws(State(gateway): State<Arc<Gateway>>, mut request: Request) -> Result
     let address = address(&request);
     let serve = move |gateway, upgraded| serve_upgraded(gateway, upgraded, admitted, address);
     Ok(switch(&gateway, &mut request, &accepted, serve))
-}
-
-/// Answers that the connection of a request becomes a WebSocket, and serves it then.
-pub(crate) fn switch<Served: Future<Output = ()> + Send>(
-    gateway: &Arc<Gateway>,
-    request: &mut Request,
-    accepted: &Accepted,
-    serve: impl FnOnce(Arc<Gateway>, Upgraded) -> Served + Send + 'static,
-) -> Response {
-    let upgrade = hyper::upgrade::on(request);
-    let (own, lab) = (Arc::clone(gateway), Arc::clone(&gateway.lab));
-    gateway.tasks.spawn(async move {
-        let serve = async {
-            match upgrade.await {
-                Ok(upgraded) => serve(own, upgraded).await,
-                Err(error) => tracing::debug!(%error, "an upgrade broke off"),
-            }
-        };
-        tokio::select! {
-            () = serve => {}
-            () = lab.next_cut() => {}
-        }
-    });
-    Reply::switching(accepted).into_response()
 }
 
 /// Takes the socket back from the HTTP library if it is a plain one, so that the fan-out writes to it

@@ -1,38 +1,39 @@
 //! The hot requests of cleartext HTTP/1.1, answered on the socket directly: WebSocket, SSE, polls,
 //! publishing.
 
-use std::{io, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use anywire_log::Channel;
 use anywire_protocol::{
     Code, Refusal,
     head::{self, Head, Request},
-    sse,
     websocket::{Accepted, SUBPROTOCOL, accept},
 };
 use bytes::{Buf, BytesMut};
-use smallvec::{SmallVec, smallvec};
-use tokio::{net::TcpStream, time::Sleep};
+use smallvec::SmallVec;
+use tokio::net::TcpStream;
 
+use super::{
+    polling::PollRequest,
+    reply::{send, whole},
+    socket::{Flow, read_ready, write_all},
+};
 use crate::{
     Gateway,
-    admission::auth::{Credentials, Principal},
-    clients::Polled,
-    delivery::{Mode, Outcome, PollTerms, Reader, SocketSink, Wire},
-    gateway::{Admitted, OpenReader, StreamRequest},
-    http1::connection::{Input, drive, say_last_words},
-    http1::{
-        reply::{send, whole},
-        socket::{Flow, read_ready, write_all},
-        waiting::watch_socket,
+    admission::{
+        auth::{Credentials, Principal},
+        place::Place,
     },
-    listener::Place,
-    metrics::Transport,
+    gateway::StreamRequest,
+    readers::{Admitted, OpenReader},
     reply::Reply,
-    transports::poll::Poll,
-    transports::publish::Posting,
-    transports::socketio,
-    transports::websocket,
+    transports::{
+        publish::Posting,
+        socketio::{
+            polling,
+            requests::{self, Asked},
+        },
+        sse, websocket,
+    },
 };
 
 /// How long a client may take for a request head.
@@ -53,7 +54,7 @@ enum Route {
     Sse(Box<Admitted>),
     Poll(Box<Admitted>, Option<Box<str>>),
     /// With the origin of the page that may read the answer, and the bytes of body that follow.
-    SocketIo(Box<socketio::Asked>, Option<Box<str>>, usize),
+    SocketIo(Box<Asked>, Option<Box<str>>, usize),
     Publish(Box<Posting>),
     Refused(Box<Refused>),
     Library,
@@ -114,8 +115,7 @@ async fn serve_requests(
                 return After::Close;
             }
             Route::SocketIo(asked, origin, body_bytes) => {
-                let serve =
-                    socketio::serve_direct(gateway, stream, *asked, origin, address, &mut bytes, body_bytes);
+                let serve = polling::serve(gateway, stream, *asked, origin, address, &mut bytes, body_bytes);
                 if !serve.await {
                     return After::Close;
                 }
@@ -126,7 +126,7 @@ async fn serve_requests(
                 }
             }
             Route::Sse(admitted) => {
-                Box::pin(serve_sse(gateway, stream, admitted, address)).await;
+                Box::pin(sse::serve_direct(gateway, stream, admitted, address)).await;
                 return After::Close;
             }
             Route::Poll(admitted, known_tags) => {
@@ -231,7 +231,7 @@ fn route_publish(gateway: &Gateway, request: &Request<'_>) -> Route {
 }
 
 fn route_socketio(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route {
-    let asking = socketio::Request {
+    let asking = requests::Request {
         method: if request.body_bytes.is_some() { "POST" } else { "GET" },
         path: request.path,
         query: request.query,
@@ -292,221 +292,5 @@ impl Gateway {
     pub(crate) fn wait_ms(&self, admitted: &Admitted) -> u64 {
         let asked_ms = u64::from(admitted.query.wait_s) * 1000;
         self.token_left_ms(&admitted.principal).map_or(asked_ms, |left_ms| asked_ms.min(left_ms))
-    }
-
-    pub(crate) fn admit_sse(&self, request: &StreamRequest<'_>) -> Result<Admitted, Refusal> {
-        let admitted = self.admit(request)?;
-        admitted.query.require_channels()?;
-        Ok(admitted)
-    }
-
-    /// Starts the stream of a request that was let in: the first block, and a gap if its position makes one.
-    pub(crate) fn begin_sse(&self, reader: &Arc<Reader>, admitted: &Admitted) {
-        let channels = &admitted.query.channels;
-        let position = admitted.query.after.unwrap_or_default();
-        let mut gap = false;
-        reader.change(|subscription| {
-            let started = self.log.subscribe(subscription, channels, position);
-            let mut blocks = smallvec![sse::first_block(self.log.cursor(started.after))];
-            if let Some(found) = &started.gap {
-                blocks.push(sse::gap_block(found));
-                gap = true;
-            }
-            blocks
-        });
-        self.note_start(reader, position, gap);
-        self.watch(reader, channels);
-        if admitted.query.presence {
-            self.presence.join(reader, channels);
-        }
-    }
-}
-
-/// SSE has nothing to say after its request; it ends with its token.
-struct Silent(TokenEnd);
-
-/// When a token runs out; none where it does not.
-type TokenEnd = Option<Pin<Box<Sleep>>>;
-
-pub(crate) fn token_end(left_ms: Option<u64>) -> TokenEnd {
-    left_ms.map(|left_ms| Box::pin(tokio::time::sleep(Duration::from_millis(left_ms))))
-}
-
-/// Resolves when the token has run out.
-pub(crate) async fn token_over(end: &mut TokenEnd) {
-    match end {
-        Some(sleep) => sleep.as_mut().await,
-        None => std::future::pending().await,
-    }
-}
-
-impl Input for Silent {
-    async fn timer(&mut self) -> Flow {
-        token_over(&mut self.0).await;
-        Flow::End
-    }
-
-    fn receive(&mut self, _bytes: &mut [u8]) -> Flow {
-        Flow::Go
-    }
-
-    async fn act(&mut self) -> Flow {
-        Flow::Go
-    }
-}
-
-async fn serve_sse(
-    gateway: &Arc<Gateway>,
-    stream: &Arc<TcpStream>,
-    admitted: Box<Admitted>,
-    address: IpAddr,
-) {
-    let recipient = gateway.recipient(admitted.origin.as_deref()).last();
-    if write_all(stream, &whole(&Reply::stream(), recipient)).await.is_err() {
-        return;
-    }
-    let reader = gateway.open_reader(Transport::Sse, &admitted, address, Wire::Direct(Arc::clone(stream)));
-    gateway.begin_sse(&reader, &admitted);
-    let end = token_end(gateway.token_left_ms(&admitted.principal));
-    drop(admitted);
-    drive(gateway, &reader, stream, &mut Silent(end)).await;
-}
-
-/// One poll on a connection that the gateway owns.
-struct PollRequest<'a> {
-    gateway: &'a Arc<Gateway>,
-    stream: &'a Arc<TcpStream>,
-    address: IpAddr,
-    admitted: Box<Admitted>,
-    /// `If-None-Match`.
-    known_tags: Option<Box<str>>,
-}
-
-impl PollRequest<'_> {
-    /// Answers it; whether the connection goes on.
-    async fn serve(&self, poller: &mut Option<OpenReader>, bytes: &mut BytesMut) -> bool {
-        let query = &self.admitted.query;
-        let log = &self.gateway.log;
-        let mut poll = Poll::begin(log, &query.channels, query.after.unwrap_or_default(), query.limit);
-        let reply = match self.read(&mut poll).await {
-            Ok(None) if query.wait_s > 0 => return self.wait(poll, poller, bytes).await.is_ok(),
-            Ok(None) => {
-                self.note(poll.idle_cursor(log).offset, 0, false);
-                poll.reply_idle(log, &self.admitted, self.known_tags.as_deref())
-            }
-            Ok(Some(reply)) => reply,
-            Err(refusal) => refusal.into(),
-        };
-        self.send(&reply).await
-    }
-
-    /// The answer, if there is anything.
-    async fn read(&self, poll: &mut Poll) -> Result<Option<Reply>, Refusal> {
-        let Some(answer) = poll.read(&self.gateway.log).await? else { return Ok(None) };
-        self.note(answer.cursor.offset, poll.delivered(), poll.told_gap());
-        Ok(Some(Reply::events(answer, self.admitted.credentials)))
-    }
-
-    async fn send(&self, reply: &Reply) -> bool {
-        let recipient = self.gateway.recipient(self.admitted.origin.as_deref());
-        send(self.stream, &self.gateway.metrics, reply, recipient).await
-    }
-
-    fn note(&self, offset: anywire_log::Offset, events: usize, gap: bool) {
-        let query = &self.admitted.query;
-        self.gateway.note_poll(&Polled {
-            address: self.address,
-            client: query.client.as_deref(),
-            channels: &query.channels,
-            offset,
-            events,
-            gap,
-            waits: query.wait_s > 0,
-        });
-    }
-
-    /// Waits until there is something, or the time is over. The fan-out answers; this task only sees to the
-    /// socket.
-    async fn wait(
-        &self,
-        poll: Poll,
-        poller: &mut Option<OpenReader>,
-        bytes: &mut BytesMut,
-    ) -> io::Result<()> {
-        let reader = self.poller(poller);
-        let now_ms = self.gateway.delivery.now_ms();
-        let terms = PollTerms {
-            origin: self.admitted.origin.as_deref().map(Into::into),
-            credentials: self.admitted.credentials,
-            limit: poll.limit(),
-            caching: poll.caching(),
-            deadline_ms: now_ms + self.gateway.wait_ms(&self.admitted),
-            cursor: poll.idle_cursor(&self.gateway.log),
-        };
-        reader.wake_on_answer(false);
-        self.begin(&reader, poll, terms).await?;
-        loop {
-            match reader.drain(&self.gateway.delivery, &mut SocketSink(self.stream), None) {
-                Outcome::Answered => return Ok(()),
-                Outcome::Full => self.stream.writable().await?,
-                Outcome::Live | Outcome::More => {}
-                Outcome::Behind(_) => match reader.take_poll() {
-                    None => return Ok(()),
-                    Some((subscription, terms)) => {
-                        let mut poll = Poll::resume(subscription, terms.limit, terms.caching, terms.cursor);
-                        if let Some(reply) =
-                            self.read(&mut poll).await.unwrap_or_else(|error| Some(error.into()))
-                        {
-                            return self.send_or_end(&reply).await;
-                        }
-                        self.begin(&reader, poll, terms).await?;
-                    }
-                },
-                Outcome::Broken => {
-                    // It was told why it ends, unless the connection is broken.
-                    say_last_words(&reader, self.stream).await;
-                    return Err(io::ErrorKind::ConnectionReset.into());
-                }
-            }
-            let waits = || reader.mode() == Mode::Live;
-            while waits() {
-                watch_socket(self.stream, bytes, &reader, waits).await?;
-            }
-            if reader.mode() == Mode::Idle {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Leaves the poll to the fan-out, unless its connection has ended.
-    async fn begin(&self, reader: &Reader, poll: Poll, terms: PollTerms) -> io::Result<()> {
-        match reader.begin_poll(poll.subscription, terms) {
-            true => Ok(()),
-            false => self.send_or_end(&self.gateway.shutting_down().into()).await,
-        }
-    }
-
-    async fn send_or_end(&self, reply: &Reply) -> io::Result<()> {
-        if self.send(reply).await { Ok(()) } else { Err(io::ErrorKind::ConnectionAborted.into()) }
-    }
-
-    /// The connection's reader, watching the request's channels.
-    fn poller(&self, poller: &mut Option<OpenReader>) -> Arc<Reader> {
-        let open = || {
-            let wire = Wire::Direct(Arc::clone(self.stream));
-            self.gateway.open_reader(Transport::LongPoll, &self.admitted, self.address, wire)
-        };
-        let fresh = poller.is_none();
-        let reader = poller.get_or_insert_with(open);
-        let wanted = &self.admitted.query.channels;
-        let known: Vec<Channel> =
-            if fresh { vec![] } else { reader.stats(anywire_log::Offset::ZERO).channels };
-        for channel in known.iter().filter(|channel| !wanted.contains(channel)) {
-            self.gateway.fanout.unwatch_reader(reader, channel);
-        }
-        let missing: Vec<Channel> =
-            wanted.iter().filter(|channel| !known.contains(channel)).cloned().collect();
-        self.gateway.watch(reader, &missing);
-        Arc::clone(&**reader)
     }
 }

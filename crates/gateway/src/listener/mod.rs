@@ -1,21 +1,19 @@
 //! The listener: connections are accepted, counted, and served on their socket or by the HTTP library.
 
+pub(crate) mod cleartext;
 pub(crate) mod tls;
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
-    pin::Pin,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use axum::Router;
-use bytes::{Buf, Bytes};
 use http::{Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -24,12 +22,18 @@ use hyper_util::{
 };
 use socket2::TcpKeepalive;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
 };
 use tower::ServiceExt;
 
-use crate::{Gateway, MAIN_LISTENER, http1::reply::whole, http1::server, listener::tls::Tls};
+use crate::{
+    Gateway,
+    admission::place::{Arrival, ListenerName, MAIN_LISTENER, PeerAddress, Place, arrival},
+    http1::{reply::whole, server},
+};
+use cleartext::CleartextIo;
+use tls::Tls;
 
 /// How long a TLS handshake, or a request head for the HTTP library, may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -39,24 +43,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const PROBES: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
 
-/// The address a request came from; an extension of every request.
-#[derive(Debug, Clone, Copy)]
-pub struct PeerAddress(pub IpAddr);
-
-/// The name of the listener a request came by; an extension of every request.
-#[derive(Debug, Clone)]
-pub(crate) struct ListenerName(pub(crate) Arc<str>);
-
-/// When a request came, among all; an extension of every request.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Arrival(pub(crate) u64);
-
 /// Why serving could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address is not one an open server may listen on.
     #[error(transparent)]
-    Auth(#[from] crate::AuthError),
+    Auth(#[from] crate::admission::auth::AuthError),
     /// The listener has no address.
     #[error("the listener has no address: {0}")]
     Listener(#[from] io::Error),
@@ -154,29 +146,6 @@ impl Gateway {
     }
 }
 
-/// Where a connection came from, and by which listener.
-pub(crate) struct Place {
-    pub(crate) address: IpAddr,
-    pub(crate) listener: Arc<str>,
-    /// When it came, until its first request has taken that over.
-    arrival: AtomicU64,
-}
-
-impl Place {
-    /// When the request that has just been read came: the first one with its connection, however late its
-    /// task had its turn.
-    pub(crate) fn arrival(&self, gateway: &Gateway) -> u64 {
-        arrival(&self.arrival, gateway)
-    }
-}
-
-fn arrival(first: &AtomicU64, gateway: &Gateway) -> u64 {
-    match first.swap(0, Relaxed) {
-        0 => gateway.socketio.next_arrival(),
-        first => first,
-    }
-}
-
 async fn serve_connection(
     gateway: &Arc<Gateway>,
     stream: TcpStream,
@@ -267,110 +236,4 @@ fn without_length(mut response: http::Response<axum::body::Body>) -> http::Respo
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
     response
-}
-
-/// The plain socket under an upgraded connection, with what was read from it already; the connection itself
-/// where there is none.
-pub(crate) fn with_plain_socket(
-    upgraded: hyper::upgrade::Upgraded,
-) -> Result<(Arc<TcpStream>, Bytes), hyper::upgrade::Upgraded> {
-    use hyper_util::server::conn::auto::upgrade::downcast;
-    let upgraded = match upgraded.downcast::<TokioIo<CleartextIo>>() {
-        Ok(parts) => return Ok((parts.io.into_inner().into_stream(), parts.read_buf)),
-        Err(upgraded) => upgraded,
-    };
-    downcast::<TokioIo<TcpStream>>(upgraded).map(|parts| {
-        let stream = parts.io.into_inner();
-        let _best_effort = stream.set_nodelay(true);
-        (Arc::new(stream), parts.read_buf)
-    })
-}
-
-/// A cleartext socket for the HTTP library, with the bytes that were read from it before.
-///
-/// It shares the socket instead of owning it, so that an upgraded connection gets it back.
-pub(crate) struct CleartextIo {
-    stream: Arc<TcpStream>,
-    prefix: Bytes,
-}
-
-impl CleartextIo {
-    pub(crate) fn new(stream: Arc<TcpStream>, prefix: Bytes) -> Self {
-        Self { stream, prefix }
-    }
-
-    pub(crate) fn into_stream(self) -> Arc<TcpStream> {
-        self.stream
-    }
-}
-
-impl AsyncRead for CleartextIo {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if !self.prefix.is_empty() {
-            let count = self.prefix.len().min(buf.remaining());
-            buf.put_slice(&self.prefix[..count]);
-            self.prefix.advance(count);
-            return Poll::Ready(Ok(()));
-        }
-        loop {
-            ready!(self.stream.poll_read_ready(cx))?;
-            match self.stream.try_read(buf.initialize_unfilled()) {
-                Ok(count) => {
-                    buf.advance(count);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-    }
-}
-
-impl CleartextIo {
-    fn poll_try<T>(
-        &self,
-        cx: &mut Context<'_>,
-        mut write: impl FnMut(&TcpStream) -> io::Result<T>,
-    ) -> Poll<io::Result<T>> {
-        loop {
-            ready!(self.stream.poll_write_ready(cx))?;
-            match write(&self.stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
-            }
-        }
-    }
-}
-
-impl AsyncWrite for CleartextIo {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_try(cx, |stream| stream.try_write(bytes))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_try(cx, |stream| stream.try_write_vectored(slices))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match socket2::SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write) {
-            Err(error) if error.kind() != io::ErrorKind::NotConnected => Poll::Ready(Err(error)),
-            _ => Poll::Ready(Ok(())),
-        }
-    }
 }

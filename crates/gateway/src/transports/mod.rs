@@ -3,4 +3,5 @@
 pub(crate) mod poll;
 pub(crate) mod publish;
 pub(crate) mod socketio;
+pub(crate) mod sse;
 pub(crate) mod websocket;

@@ -18,7 +18,7 @@ use anywire_protocol::{
     poll::{Answer, BYTES_MAX, Caching, EVENTS_MAX, answer},
 };
 
-use crate::{gateway::Admitted, reply::Reply};
+use crate::{readers::Admitted, reply::Reply};
 
 /// One poll under way.
 pub(crate) struct Poll {

@@ -27,11 +27,11 @@ use crate::{
     admission::auth::Principal,
     admission::limits::Bucket,
     delivery::{Reader, UNSENT_BYTES_MAX, Wire},
-    gateway::Admitted,
     http::connection::drive_woken,
     http1::connection::{Input, drive},
     http1::socket::Flow,
     metrics::Transport,
+    readers::Admitted,
 };
 
 /// How long before its end a client hears that its token runs out.
@@ -53,7 +53,7 @@ pub(crate) async fn serve_direct(
     address: IpAddr,
 ) {
     let wire = Wire::Direct(Arc::clone(&stream));
-    let reader = gateway.open_reader(Transport::WebSocket, &admitted, address, wire);
+    let reader = gateway.readers.open(Transport::WebSocket, &admitted, address, wire);
     let mut session = Session::new(Arc::clone(&gateway), Arc::clone(&reader), admitted.principal);
     drive(&gateway, &reader, &stream, &mut session).await;
 }
@@ -63,7 +63,7 @@ pub(crate) async fn serve_woken<S>(gateway: Arc<Gateway>, stream: S, admitted: B
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let reader = gateway.open_reader(Transport::WebSocket, &admitted, address, Wire::Woken);
+    let reader = gateway.readers.open(Transport::WebSocket, &admitted, address, Wire::Woken);
     let mut session = Session::new(Arc::clone(&gateway), Arc::clone(&reader), admitted.principal);
     drive_woken(&gateway, &reader, stream, &mut session).await;
 }
@@ -262,10 +262,10 @@ impl Session {
             }
             frames
         });
-        gateway.note_start(&self.reader, position, gap);
-        gateway.watch(&self.reader, &fresh);
+        gateway.readers.note_start(&self.reader, position, gap);
+        gateway.readers.watch(&self.reader, &fresh);
         if presence {
-            gateway.presence.join(&self.reader, &channels);
+            gateway.readers.presence.join(&self.reader, &channels);
         }
         Ok(Flow::Go)
     }
@@ -278,9 +278,9 @@ impl Session {
             smallvec![ServerFrame::Unsubscribed { id, channels }.encode()]
         });
         for channel in channels {
-            self.gateway.fanout.unwatch_reader(&self.reader, channel);
+            self.gateway.readers.fanout.unwatch_reader(&self.reader, channel);
         }
-        self.gateway.presence.leave(&self.reader, channels);
+        self.gateway.readers.presence.leave(&self.reader, channels);
     }
 
     async fn publish(&mut self, id: Option<u64>, batch: Batch) -> Result<Flow, Refusal> {
@@ -299,7 +299,7 @@ impl Session {
 
     fn presence(&self, id: Option<u64>, channel: &Channel) -> Result<Flow, Refusal> {
         self.principal.may_subscribe(std::slice::from_ref(channel))?;
-        let (cursor, members) = self.gateway.presence.members(channel);
+        let (cursor, members) = self.gateway.readers.presence.members(channel);
         Ok(self.send(ServerFrame::Presence { id, channel, cursor, members: &members }.encode()))
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anywire_log::{Channel, Offset, Position};
+use anywire_log::{Channel, Position};
 use anywire_protocol::{
     Code, Refusal,
     json::iso_time,
@@ -13,11 +13,11 @@ use serde_json::json;
 use smallvec::{SmallVec, smallvec};
 
 use super::{
-    inbound::{Inbound, Joined, refused},
+    inbound::refused,
     namespaces::Namespace,
-    random_id,
-    recovery::Room,
-    rooms::{Followed, channel, follow, gap_words},
+    places::Room,
+    rooms::{Followed, channel, follow, gap_words, room},
+    state::{Inbound, Joined, random_id},
 };
 use crate::{
     Gateway,
@@ -150,10 +150,10 @@ impl Inbound {
         });
         let Some(followed) = followed else { return Flow::End };
         let begun = wants.iter().find_map(|(_, position)| *position).unwrap_or_default();
-        gateway.note_start(reader, begun, followed.gap.is_some());
-        gateway.watch(reader, &followed.fresh);
+        gateway.readers.note_start(reader, begun, followed.gap.is_some());
+        gateway.readers.watch(reader, &followed.fresh);
         let limit = gateway.socketio.config.recoveries_max;
-        let evicted = pid.map(|pid| gateway.socketio.places.connected(&pid, reader, limit));
+        let evicted = pid.map(|pid| gateway.readers.places.connected(&pid, reader, limit));
         reader.nudge(&gateway.delivery);
         for pid in evicted.into_iter().flatten() {
             gateway.forget_socket(&pid).await;
@@ -256,16 +256,6 @@ fn wants_of(admitted: &Admitted) -> Wants {
     // A text that is no cursor is no reason to keep a client out: it starts afresh.
     let position = admitted.wishes.after.as_deref().and_then(|text| text.parse::<Position>().ok());
     admitted.channels.iter().map(|channel| (channel.clone(), position)).collect()
-}
-
-/// A channel as it is remembered, that is joined now at a position.
-pub(super) fn room(gateway: &Gateway, channel: &Channel, position: Option<Position>) -> Room {
-    let from = match position {
-        Some(Position::After(cursor)) => cursor.offset,
-        Some(Position::Oldest) => Offset::ZERO,
-        Some(Position::Tail) | None => gateway.log.tail_offset(),
-    };
-    Room { channel: channel.clone(), from, named: position.is_some() }
 }
 
 fn say(gateway: &Gateway, reader: &Reader, word: &Word) -> Flow {

@@ -14,18 +14,22 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 
 use super::{
-    Asked, MAIN_LISTENER, Request,
-    inbound::Inbound,
-    session::{GivenUp, Instead, Session},
+    requests::{Asked, Request},
+    session::{GivenUp, Instead},
+    state::{Inbound, Session},
     upgrade, websocket,
 };
 use crate::{
     Gateway,
+    admission::place::{Arrival, ListenerName, MAIN_LISTENER},
     delivery::Wait,
-    http::routes::{address, credentials, switch},
+    http::{
+        request::{address, credentials},
+        upgrade::switch,
+    },
     http1::connection::fetch,
     http1::socket::write_all,
-    listener::{Arrival, ListenerName, with_plain_socket},
+    listener::cleartext::with_plain_socket,
     reply::Reply,
 };
 
@@ -119,7 +123,7 @@ async fn serve_upgraded(gateway: Arc<Gateway>, upgraded: Upgraded, begun: Begun,
         }
         (Begun::New(inbound), None, Some(stream)) => websocket::serve_woken(gateway, stream, inbound).await,
         (Begun::Session(session), Some((stream, read)), _) => {
-            let io = crate::listener::CleartextIo::new(Arc::clone(&stream), read);
+            let io = crate::listener::cleartext::CleartextIo::new(Arc::clone(&stream), read);
             if let Some(taken) = upgrade::try_over(&gateway, io, &session).await {
                 drop(session);
                 websocket::go_on_direct(&gateway, &stream, Box::new(taken), address).await;

@@ -12,46 +12,15 @@ use anywire_protocol::{
 use bytes::Bytes;
 use serde_json::json;
 
-use super::{Handshake, SocketInfo, namespaces::Namespace, recovery::Room, requests::Visitor};
+use super::state::{Handshake, Inbound, Visitor};
 use crate::{
     Gateway,
-    admission::auth::Principal,
     admission::limits::Bucket,
     delivery::{Reader, Spaces, Wire},
-    gateway::OpenReader,
     http1::socket::Flow,
     metrics::Transport,
+    readers::OpenReader,
 };
-
-pub(crate) struct Inbound {
-    assembler: Assembler,
-    pub(super) visitor: Visitor,
-    pub(super) joined: Vec<Joined>,
-    bucket: Bucket,
-    /// Until the first namespace is joined.
-    pub(super) handshake: Option<Handshake>,
-}
-
-/// A namespace of this connection.
-pub(super) struct Joined {
-    pub(super) path: Arc<str>,
-    pub(super) socket: Box<str>,
-    pub(super) namespace: Arc<Namespace>,
-    pub(super) principal: Principal,
-    /// Where recovery is on: the private id, and what is kept under it.
-    pub(super) recovery: Option<Box<(Box<str>, Vec<Room>)>>,
-}
-
-impl Joined {
-    pub(super) fn info<'a>(&'a self, visitor: &'a Visitor) -> SocketInfo<'a> {
-        SocketInfo {
-            listener: &visitor.listener,
-            namespace: &self.path,
-            socket: &self.socket,
-            user: self.principal.user(),
-        }
-    }
-}
 
 impl Inbound {
     pub(super) fn new(gateway: &Gateway, visitor: Visitor, handshake: Handshake) -> Self {
@@ -68,7 +37,8 @@ impl Inbound {
     /// A reader for this connection, without a namespace yet.
     pub(super) fn open_reader(&self, gateway: &Arc<Gateway>, wire: Wire) -> OpenReader {
         let client = self.visitor.client.as_deref();
-        let reader = gateway.open_named(Transport::SocketIo, client, None, self.visitor.address, wire);
+        let reader =
+            gateway.readers.open_named(Transport::SocketIo, client, None, self.visitor.address, wire);
         let now_ms = gateway.delivery.now_ms();
         let ends_ms = now_ms + u64::from(gateway.socketio.config.connect_timeout_ms);
         let ends_ms = (!self.visitor.echoed).then_some(ends_ms);
@@ -201,7 +171,7 @@ impl Inbound {
             (gone, [].into_iter().collect())
         });
         for channel in gone.unwrap_or_default() {
-            gateway.fanout.unwatch_reader(reader, &channel);
+            gateway.readers.fanout.unwatch_reader(reader, &channel);
         }
         if let Some(recovery) = &left.recovery {
             gateway.forget_socket(&recovery.0).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anywire_log::{Channel, ChannelPattern, EventName};
 use serde_json::value::RawValue;
 
-use super::{NamespaceSection, SocketIoConfig};
+use super::config::{NamespaceSection, SocketIoConfig};
 
 /// Why Socket.IO cannot be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -8,8 +8,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::net::TcpStream;
 
 use super::{
-    Asked,
-    session::{GivenUp, Instead, Session},
+    requests::Asked,
+    session::{GivenUp, Instead},
+    state::Session,
     upgrade::{self, Taken},
     websocket,
 };
@@ -23,7 +24,7 @@ use crate::{
         socket::write_all,
         waiting::watch_socket,
     },
-    listener::CleartextIo,
+    listener::cleartext::CleartextIo,
     reply::Reply,
 };
 

@@ -10,24 +10,16 @@
 //! - One that cannot say goes on where this process stopped writing to it, or else where it joined: rather
 //!   twice than not at all.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Arc, Weak},
-};
-
 use anywire_log::{
     Batch, Channel, Cursor, EventName, Offset, Payload, Position, Publication, ReadRequest, Retention,
     RetentionRule,
 };
 use anywire_protocol::socketio::recovery_name;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::{Gateway, delivery::Reader};
+use super::places::Room;
+use crate::Gateway;
 
-/// How many of those who came first are looked at, when there are too many, for one that is not connected any
-/// more.
-const LOOKS_MAX: usize = 8;
 /// Under which names the records are kept.
 const PREFIX: &str = "$socketio:";
 
@@ -36,16 +28,6 @@ const PREFIX: &str = "$socketio:";
 pub fn socketio_channels() -> Vec<RetentionRule> {
     let retention = Retention { keep: anywire_log::Keep::Latest, ..Retention::default() };
     vec![RetentionRule { pattern: anywire_log::ChannelPattern::new(&format!("{PREFIX}*")), retention }]
-}
-
-/// A channel somebody has joined.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Room {
-    pub(super) channel: Channel,
-    /// After which offset.
-    pub(super) from: Offset,
-    /// The client named that place itself: it may lie before what it had seen of other channels.
-    pub(super) named: bool,
 }
 
 /// A record as it is kept.
@@ -66,84 +48,6 @@ pub(super) struct Remembered {
     at: Offset,
     /// Where this process stopped, if it was this one.
     stopped: Option<Offset>,
-}
-
-/// Where this process' own sockets are, or stopped.
-#[derive(Default)]
-pub(super) struct Places(Mutex<Known>);
-
-#[derive(Default)]
-struct Known {
-    places: HashMap<Box<str>, Place>,
-    oldest_first: VecDeque<Box<str>>,
-}
-
-enum Place {
-    Connected(Weak<Reader>),
-    Stopped(Offset),
-}
-
-impl Known {
-    /// Takes out who came first and is gone; those who are connected stay, and are few enough by the limit of
-    /// connections.
-    fn evict(&mut self) -> Option<Box<str>> {
-        for _ in 0..LOOKS_MAX {
-            let oldest = self.oldest_first.pop_front()?;
-            match self.places.get(&oldest) {
-                Some(Place::Connected(reader)) if reader.strong_count() > 0 => {
-                    self.oldest_first.push_back(oldest);
-                }
-                _ => {
-                    self.places.remove(&oldest);
-                    return Some(oldest);
-                }
-            }
-        }
-        None
-    }
-}
-
-impl Places {
-    /// A socket is connected. Returns whose record is to be forgotten, where more than `places_max` are
-    /// known.
-    pub(super) fn connected(&self, pid: &str, reader: &Arc<Reader>, places_max: usize) -> Vec<Box<str>> {
-        let mut known = self.0.lock();
-        let place = Place::Connected(Arc::downgrade(reader));
-        if known.places.insert(pid.into(), place).is_some() {
-            return Vec::new();
-        }
-        known.oldest_first.push_back(pid.into());
-        let mut evicted = Vec::new();
-        while known.oldest_first.len() > places_max {
-            let Some(pid) = known.evict() else { break };
-            evicted.push(pid);
-        }
-        evicted
-    }
-
-    pub(super) fn stopped(&self, pid: &str, reader: &Arc<Reader>, at: Offset) {
-        if let Some(place) = self.0.lock().places.get_mut(pid)
-            && matches!(place, Place::Connected(held) if std::ptr::eq(held.as_ptr(), Arc::as_ptr(reader)))
-        {
-            *place = Place::Stopped(at);
-        }
-    }
-
-    /// Where a socket stopped. One that still seems to be connected is cut off: its client has come back.
-    fn take(&self, pid: &str, tail: Offset) -> Option<Offset> {
-        let mut known = self.0.lock();
-        let place = known.places.get_mut(pid)?;
-        if let Place::Connected(reader) = place {
-            let reader = reader.upgrade()?;
-            let at = reader.stopped_at(tail);
-            *place = Place::Stopped(at);
-            reader.abort();
-        }
-        match place {
-            Place::Stopped(at) => Some(*at),
-            Place::Connected(_) => None,
-        }
-    }
 }
 
 impl Remembered {
@@ -226,65 +130,12 @@ impl Gateway {
             socket: record.socket.into(),
             rooms: record.rooms.into_iter().filter_map(room).collect(),
             at: event.offset,
-            stopped: self.socketio.places.take(pid, self.log.tail_offset()),
+            stopped: self.readers.places.take(pid, self.log.tail_offset()),
         })
-    }
-
-    /// Another reader goes on for the sockets of a connection.
-    pub(super) fn note_moved(&self, reader: &Arc<Reader>) {
-        for pid in reader.private_ids() {
-            // It is known already, under the reader before: nobody has to make room.
-            let _nobody = self.socketio.places.connected(&pid, reader, usize::MAX);
-        }
-    }
-
-    /// A Socket.IO connection has ended: where it stopped is where its client may go on.
-    pub(crate) fn note_stopped(&self, reader: &Arc<Reader>) {
-        let tail = self.log.tail_offset();
-        for pid in reader.private_ids() {
-            self.socketio.places.stopped(&pid, reader, reader.stopped_at(tail));
-        }
     }
 }
 
 /// The channel of a record: nobody learns the secret from its name.
 fn record_channel(pid: &str) -> Result<Channel, anywire_log::ChannelError> {
     Channel::new(&format!("{PREFIX}{}", recovery_name(pid)))
-}
-
-#[cfg(test)]
-mod tests {
-    use anywire_log::Timestamp;
-
-    use super::*;
-    use crate::{
-        delivery::{ReaderInfo, Wire},
-        metrics::Transport,
-    };
-
-    fn reader() -> Arc<Reader> {
-        let info = ReaderInfo {
-            client: "c".into(),
-            address: [127, 0, 0, 1].into(),
-            connected_at: Timestamp::default(),
-        };
-        Reader::new(Transport::SocketIo, info, 0, Wire::Polled, 0)
-    }
-
-    #[test]
-    fn the_oldest_places_are_forgotten_first_and_a_stranger_moves_none() {
-        let places = Places::default();
-        let (one, two) = (reader(), reader());
-        let at = Offset::new(7);
-        assert!(places.connected("b", &one, 2).is_empty());
-        assert!(places.connected("a", &one, 2).is_empty());
-        places.stopped("a", &one, at);
-        assert_eq!(places.connected("c", &one, 2), ["a".into()], "b came before it, but is connected");
-        places.stopped("b", &two, at);
-        places.stopped("c", &one, at);
-        assert_eq!(places.take("a", Offset::ZERO), None, "forgotten");
-        assert_eq!(places.take("c", Offset::ZERO), Some(at));
-        assert!(places.take("b", Offset::new(9)).is_some(), "it was still connected, and is cut off");
-        assert_eq!(one.mode(), crate::delivery::Mode::Ended);
-    }
 }

@@ -8,7 +8,7 @@ use anywire_protocol::{
     websocket::{Accepted, accept},
 };
 
-use super::{inbound::Inbound, session::Session};
+use super::state::{Inbound, Session, Visitor};
 use crate::{Gateway, admission::auth::Credentials, admission::limits::Counted};
 
 /// A request, as far as its head tells.
@@ -21,18 +21,6 @@ pub(crate) struct Request<'a> {
     pub(crate) listener: &'a Arc<str>,
     /// When it came, among all.
     pub(crate) arrival: u64,
-}
-
-/// Who asks: kept for as long as the connection lasts.
-#[derive(Debug)]
-pub(crate) struct Visitor {
-    pub(super) listener: Arc<str>,
-    pub(super) address: IpAddr,
-    pub(super) authorization: Option<Box<str>>,
-    pub(super) token: Option<Box<str>>,
-    pub(super) client: Option<Box<str>>,
-    /// Every message comes back, for tests.
-    pub(super) echoed: bool,
 }
 
 /// What is to be done.

@@ -15,7 +15,7 @@ use anywire_protocol::{
 use serde_json::{Value, json};
 use smallvec::SmallVec;
 
-use super::{connect::room, inbound::Inbound, recovery::Room};
+use super::{places::Room, state::Inbound};
 use crate::{
     Gateway,
     delivery::{Reader, Spaces},
@@ -199,8 +199,8 @@ impl Inbound {
             (followed, words)
         });
         if let Some(followed) = done {
-            gateway.note_start(reader, position.unwrap_or_default(), followed.gap.is_some());
-            gateway.watch(reader, &followed.fresh);
+            gateway.readers.note_start(reader, position.unwrap_or_default(), followed.gap.is_some());
+            gateway.readers.watch(reader, &followed.fresh);
             reader.nudge(&gateway.delivery);
         }
         Ok(())
@@ -305,7 +305,7 @@ impl Inbound {
             (left, SmallVec::new())
         });
         for channel in left.unwrap_or_default() {
-            gateway.fanout.unwatch_reader(reader, &channel);
+            gateway.readers.fanout.unwatch_reader(reader, &channel);
         }
     }
 
@@ -377,4 +377,14 @@ fn answer(namespace: &str, ack: Option<u64>, channels: &[Channel], cursor: Curso
 
 fn names(channels: &[Channel]) -> Vec<&str> {
     channels.iter().map(Channel::as_str).collect()
+}
+
+/// A channel as it is remembered, that is joined now at a position.
+pub(super) fn room(gateway: &Gateway, channel: &Channel, position: Option<Position>) -> Room {
+    let from = match position {
+        Some(Position::After(cursor)) => cursor.offset,
+        Some(Position::Oldest) => Offset::ZERO,
+        Some(Position::Tail) | None => gateway.log.tail_offset(),
+    };
+    Room { channel: channel.clone(), from, named: position.is_some() }
 }

@@ -16,12 +16,11 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{inbound::Inbound, random_id};
+use super::state::{Inbound, Session, random_id};
 use crate::{
     Gateway,
     admission::limits::Counted,
     delivery::{Direct, Reader, UNSENT_BYTES_MAX, WaitError, Wire},
-    gateway::OpenReader,
     http1::socket::Flow,
 };
 
@@ -29,21 +28,6 @@ use crate::{
 const LAST_POLL_MS: u64 = 1000;
 /// How long a poll waits for a WebSocket that is being tried to take over or end.
 const TRIAL_TIME: Duration = Duration::from_millis(100);
-
-pub(crate) struct Session {
-    /// The Engine.IO id: a secret.
-    pub(super) id: Box<str>,
-    reader: OpenReader,
-    /// Away while a post is worked on, and for good when a WebSocket has taken over.
-    inbound: Mutex<Option<Box<Inbound>>>,
-    trying: AtomicBool,
-    /// A WebSocket is not tried any more.
-    tried: Notify,
-    /// The client has closed the session while its last poll may be on the way: until then that poll is owed
-    /// an orderly answer. 0 if none is.
-    owed_until_ms: AtomicU64,
-    _counted: Counted,
-}
 
 /// What a poll is answered with where it does not wait.
 pub(super) enum Instead {

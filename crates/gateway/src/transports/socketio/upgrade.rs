@@ -22,7 +22,7 @@ use anywire_protocol::{
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::{inbound::Inbound, session::Session};
+use super::state::{Inbound, Session};
 use crate::{Gateway, delivery::HandedOn};
 
 /// The close code for what the server's rules do not allow (RFC 6455, section 7.4.1).

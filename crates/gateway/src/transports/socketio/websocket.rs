@@ -15,18 +15,17 @@ use tokio::{
 };
 
 use super::{
-    inbound::Inbound,
-    random_id,
+    state::{Inbound, random_id},
     upgrade::{Message, Taken},
 };
 use crate::{
     Gateway,
     delivery::{Reader, Wire},
-    gateway::OpenReader,
     http::connection::drive_woken,
     http1::connection::{Input, drive},
     http1::socket::Flow,
     metrics::Transport,
+    readers::OpenReader,
 };
 
 /// What came in one read.
@@ -93,7 +92,7 @@ where
 }
 
 fn take_over(gateway: &Arc<Gateway>, inbound: &Inbound, wire: Wire, address: IpAddr) -> OpenReader {
-    gateway.open_named(Transport::SocketIo, inbound.visitor.client.as_deref(), None, address, wire)
+    gateway.readers.open_named(Transport::SocketIo, inbound.visitor.client.as_deref(), None, address, wire)
 }
 
 impl Socket {
@@ -109,8 +108,8 @@ impl Socket {
     async fn go_on(gateway: &Arc<Gateway>, reader: &Arc<Reader>, taken: Taken) -> Option<Self> {
         let Taken { inbound, handed_on, receiver, rest } = taken;
         reader.take_over(&gateway.delivery, handed_on);
-        gateway.watch(reader, &Inbound::channels(reader, gateway));
-        gateway.note_moved(reader);
+        gateway.readers.watch(reader, &Inbound::channels(reader, gateway));
+        gateway.readers.places.note_moved(reader);
         let (gateway, reader) = (Arc::clone(gateway), Arc::clone(reader));
         let mut socket = Self { gateway, reader, receiver, inbound, arrived: Vec::new() };
         for message in rest {

@@ -5,25 +5,18 @@
 //! - At most [`ASKS_MAX`] answers are waited for.
 
 use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
 use anywire_protocol::socketio::{Args, Emit, Word};
-use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use super::acks::{ASKS_MAX, Ask};
 use crate::{
     Gateway,
     delivery::{Reader, UNSENT_BYTES_MAX},
 };
-
-/// The most answers that are waited for.
-const ASKS_MAX: usize = 100_000;
 
 /// Why a socket did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,39 +48,6 @@ pub enum AskError {
     /// Too many answers are waited for already.
     #[error("{ASKS_MAX} answers are waited for already, the limit; ask more slowly")]
     TooMany,
-}
-
-/// A public id, and the id of a question to it.
-type Key = (Box<str>, u64);
-
-/// Which answers are waited for.
-#[derive(Default)]
-pub(super) struct Asks {
-    waiting: Mutex<HashMap<Key, oneshot::Sender<Args>>>,
-    next: AtomicU64,
-}
-
-impl Asks {
-    /// A socket has answered.
-    pub(super) fn answer(&self, socket: &str, id: u64, args: Args) {
-        let waiting = self.waiting.lock().remove(&(socket.into(), id));
-        if let Some(waiting) = waiting {
-            // Who asked may have given up.
-            let _gone = waiting.send(args);
-        }
-    }
-}
-
-/// One answer that is waited for; nobody waits any more when this is dropped.
-struct Ask<'a> {
-    asks: &'a Asks,
-    key: Key,
-}
-
-impl Drop for Ask<'_> {
-    fn drop(&mut self) {
-        self.asks.waiting.lock().remove(&self.key);
-    }
 }
 
 impl Gateway {
@@ -160,7 +120,7 @@ impl Gateway {
         let Some((reader, namespace)) = self.find_socket(socket) else { return false };
         let Some((gone, private_id)) = reader.put_out(&namespace) else { return false };
         for channel in &gone {
-            self.fanout.unwatch_reader(&reader, channel);
+            self.readers.fanout.unwatch_reader(&reader, channel);
         }
         let gateway = Arc::clone(self);
         // A task of its own: whoever asked for this may go away, and the client must hear of it all the same.
@@ -186,7 +146,7 @@ impl Gateway {
 
     fn find_socket(&self, socket: &str) -> Option<(Arc<Reader>, Arc<str>)> {
         let mut found = None;
-        self.fanout.for_each_reader(|reader| {
+        self.readers.fanout.for_each_reader(|reader| {
             if found.is_none()
                 && let Some(namespace) = reader.namespace_of(socket)
             {

@@ -1,0 +1,49 @@
+//! Where a connection came from, and when.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use crate::Gateway;
+
+/// The name of the listener that is there without being named.
+pub const MAIN_LISTENER: &str = "main";
+
+/// The address a request came from; an extension of every request.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerAddress(pub IpAddr);
+
+/// The name of the listener a request came by; an extension of every request.
+#[derive(Debug, Clone)]
+pub(crate) struct ListenerName(pub(crate) Arc<str>);
+
+/// When a request came, among all; an extension of every request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival(pub(crate) u64);
+
+/// Where a connection came from, and by which listener.
+pub(crate) struct Place {
+    pub(crate) address: IpAddr,
+    pub(crate) listener: Arc<str>,
+    /// When it came, until its first request has taken that over.
+    pub(crate) arrival: AtomicU64,
+}
+
+impl Place {
+    /// When the request that has just been read came: the first one with its connection, however late its
+    /// task had its turn.
+    pub(crate) fn arrival(&self, gateway: &Gateway) -> u64 {
+        arrival(&self.arrival, gateway)
+    }
+}
+
+pub(crate) fn arrival(first: &AtomicU64, gateway: &Gateway) -> u64 {
+    match first.swap(0, Relaxed) {
+        0 => gateway.socketio.next_arrival(),
+        first => first,
+    }
+}

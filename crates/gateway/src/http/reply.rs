@@ -1,0 +1,66 @@
+//! The writer of answers for the HTTP library.
+
+use anywire_protocol::Refusal;
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::{
+    admission::cors::Cors,
+    reply::{Content, Reply},
+};
+
+/// A refusal as an answer.
+pub(crate) struct Refused(pub(crate) Refusal);
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        Reply::from(self.0).into_response()
+    }
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let body = match self.content {
+            Content::Whole(body) => Body::from(body),
+            Content::None | Content::Stream => Body::empty(),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        for (name, value) in &self.headers {
+            set(response.headers_mut(), name, &value.to_string());
+        }
+        if self.personal {
+            response.headers_mut().insert(header::VARY, HeaderValue::from_static("Authorization"));
+        }
+        response
+    }
+}
+
+/// Sets a header; what is no value of one is left out.
+fn set(headers: &mut HeaderMap, name: &str, value: &str) {
+    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+        headers.insert(name, value);
+    }
+}
+
+/// What caches and pages of other origins have to know of every answer.
+pub(super) fn for_pages(headers: &mut HeaderMap, cors: &Cors, origin: Option<&str>, preflight: bool) {
+    let others = headers.get_all(header::VARY).iter().filter_map(|value| value.to_str().ok());
+    let vary = std::iter::once("Origin").chain(others).collect::<Vec<_>>().join(", ");
+    set(headers, "vary", &vary);
+    for (name, value) in origin.iter().flat_map(|origin| cors.answer(origin)) {
+        set(headers, name, value);
+    }
+    for (name, value) in preflight.then(|| cors.preflight()).into_iter().flatten() {
+        set(headers, name, value);
+    }
+}

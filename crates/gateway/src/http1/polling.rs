@@ -1,0 +1,158 @@
+//! One poll on a socket that the gateway owns: answered at once, or left to the fan-out.
+
+use std::{io, net::IpAddr, sync::Arc};
+
+use anywire_log::Channel;
+use anywire_protocol::Refusal;
+use bytes::BytesMut;
+use tokio::net::TcpStream;
+
+use super::{connection::say_last_words, reply::send, waiting::watch_socket};
+use crate::{
+    Gateway,
+    delivery::{Mode, Outcome, PollTerms, Reader, SocketSink, Wire},
+    metrics::Transport,
+    pollers::Polled,
+    readers::{Admitted, OpenReader},
+    reply::Reply,
+    transports::poll::Poll,
+};
+
+/// One poll on a connection that the gateway owns.
+pub(super) struct PollRequest<'a> {
+    pub(super) gateway: &'a Arc<Gateway>,
+    pub(super) stream: &'a Arc<TcpStream>,
+    pub(super) address: IpAddr,
+    pub(super) admitted: Box<Admitted>,
+    /// `If-None-Match`.
+    pub(super) known_tags: Option<Box<str>>,
+}
+
+impl PollRequest<'_> {
+    /// Answers it; whether the connection goes on.
+    pub(super) async fn serve(&self, poller: &mut Option<OpenReader>, bytes: &mut BytesMut) -> bool {
+        let query = &self.admitted.query;
+        let log = &self.gateway.log;
+        let mut poll = Poll::begin(log, &query.channels, query.after.unwrap_or_default(), query.limit);
+        let reply = match self.read(&mut poll).await {
+            Ok(None) if query.wait_s > 0 => return self.wait(poll, poller, bytes).await.is_ok(),
+            Ok(None) => {
+                self.note(poll.idle_cursor(log).offset, 0, false);
+                poll.reply_idle(log, &self.admitted, self.known_tags.as_deref())
+            }
+            Ok(Some(reply)) => reply,
+            Err(refusal) => refusal.into(),
+        };
+        self.send(&reply).await
+    }
+
+    /// The answer, if there is anything.
+    async fn read(&self, poll: &mut Poll) -> Result<Option<Reply>, Refusal> {
+        let Some(answer) = poll.read(&self.gateway.log).await? else { return Ok(None) };
+        self.note(answer.cursor.offset, poll.delivered(), poll.told_gap());
+        Ok(Some(Reply::events(answer, self.admitted.credentials)))
+    }
+
+    async fn send(&self, reply: &Reply) -> bool {
+        let recipient = self.gateway.recipient(self.admitted.origin.as_deref());
+        send(self.stream, &self.gateway.metrics, reply, recipient).await
+    }
+
+    fn note(&self, offset: anywire_log::Offset, events: usize, gap: bool) {
+        let query = &self.admitted.query;
+        self.gateway.note_poll(&Polled {
+            address: self.address,
+            client: query.client.as_deref(),
+            channels: &query.channels,
+            offset,
+            events,
+            gap,
+            waits: query.wait_s > 0,
+        });
+    }
+
+    /// Waits until there is something, or the time is over. The fan-out answers; this task only sees to the
+    /// socket.
+    async fn wait(
+        &self,
+        poll: Poll,
+        poller: &mut Option<OpenReader>,
+        bytes: &mut BytesMut,
+    ) -> io::Result<()> {
+        let reader = self.poller(poller);
+        let now_ms = self.gateway.delivery.now_ms();
+        let terms = PollTerms {
+            origin: self.admitted.origin.as_deref().map(Into::into),
+            credentials: self.admitted.credentials,
+            limit: poll.limit(),
+            caching: poll.caching(),
+            deadline_ms: now_ms + self.gateway.wait_ms(&self.admitted),
+            cursor: poll.idle_cursor(&self.gateway.log),
+        };
+        reader.wake_on_answer(false);
+        self.begin(&reader, poll, terms).await?;
+        loop {
+            match reader.drain(&self.gateway.delivery, &mut SocketSink(self.stream), None) {
+                Outcome::Answered => return Ok(()),
+                Outcome::Full => self.stream.writable().await?,
+                Outcome::Live | Outcome::More => {}
+                Outcome::Behind(_) => match reader.take_poll() {
+                    None => return Ok(()),
+                    Some((subscription, terms)) => {
+                        let mut poll = Poll::resume(subscription, terms.limit, terms.caching, terms.cursor);
+                        if let Some(reply) =
+                            self.read(&mut poll).await.unwrap_or_else(|error| Some(error.into()))
+                        {
+                            return self.send_or_end(&reply).await;
+                        }
+                        self.begin(&reader, poll, terms).await?;
+                    }
+                },
+                Outcome::Broken => {
+                    // It was told why it ends, unless the connection is broken.
+                    say_last_words(&reader, self.stream).await;
+                    return Err(io::ErrorKind::ConnectionReset.into());
+                }
+            }
+            let waits = || reader.mode() == Mode::Live;
+            while waits() {
+                watch_socket(self.stream, bytes, &reader, waits).await?;
+            }
+            if reader.mode() == Mode::Idle {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Leaves the poll to the fan-out, unless its connection has ended.
+    async fn begin(&self, reader: &Reader, poll: Poll, terms: PollTerms) -> io::Result<()> {
+        match reader.begin_poll(poll.subscription, terms) {
+            true => Ok(()),
+            false => self.send_or_end(&self.gateway.shutting_down().into()).await,
+        }
+    }
+
+    async fn send_or_end(&self, reply: &Reply) -> io::Result<()> {
+        if self.send(reply).await { Ok(()) } else { Err(io::ErrorKind::ConnectionAborted.into()) }
+    }
+
+    /// The connection's reader, watching the request's channels.
+    fn poller(&self, poller: &mut Option<OpenReader>) -> Arc<Reader> {
+        let open = || {
+            let wire = Wire::Direct(Arc::clone(self.stream));
+            self.gateway.readers.open(Transport::LongPoll, &self.admitted, self.address, wire)
+        };
+        let fresh = poller.is_none();
+        let reader = poller.get_or_insert_with(open);
+        let wanted = &self.admitted.query.channels;
+        let known: Vec<Channel> =
+            if fresh { vec![] } else { reader.stats(anywire_log::Offset::ZERO).channels };
+        for channel in known.iter().filter(|channel| !wanted.contains(channel)) {
+            self.gateway.readers.fanout.unwatch_reader(reader, channel);
+        }
+        let missing: Vec<Channel> =
+            wanted.iter().filter(|channel| !known.contains(channel)).cloned().collect();
+        self.gateway.readers.watch(reader, &missing);
+        Arc::clone(&**reader)
+    }
+}

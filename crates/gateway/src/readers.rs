@@ -1,0 +1,139 @@
+//! The readers of all connections: how one is opened, what it watches, and what follows when it is closed.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use anywire_log::{Channel, Clock, Position};
+use anywire_protocol::request::StreamQuery;
+
+use crate::{
+    admission::auth::Principal,
+    delivery::{Delivery, Fanout, Reader, ReaderInfo, Wire},
+    metrics::Transport,
+    pollers::Pollers,
+    presence::Presence,
+    transports::socketio::places::Places,
+};
+
+/// A request that was let in.
+pub(crate) struct Admitted {
+    pub(crate) principal: Principal,
+    /// The origin to name in CORS headers.
+    pub(crate) origin: Option<String>,
+    pub(crate) query: StreamQuery,
+    pub(crate) credentials: bool,
+}
+
+/// What every reader shares with others.
+pub(crate) struct Readers {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) delivery: Arc<Delivery>,
+    pub(crate) fanout: Arc<Fanout>,
+    pub(crate) presence: Arc<Presence>,
+    pub(crate) pollers: Pollers,
+    /// Where Socket.IO clients with recovery are, or stopped.
+    pub(crate) places: Places,
+    next_client: AtomicU64,
+}
+
+impl Readers {
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        delivery: Arc<Delivery>,
+        fanout: Arc<Fanout>,
+        presence: Arc<Presence>,
+    ) -> Arc<Self> {
+        let (pollers, places, next_client) = (Pollers::default(), Places::default(), AtomicU64::new(1));
+        Arc::new(Self { clock, delivery, fanout, presence, pollers, places, next_client })
+    }
+
+    /// A reader for a request that was let in; it gets heartbeats from now on.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        transport: Transport,
+        admitted: &Admitted,
+        address: IpAddr,
+        wire: Wire,
+    ) -> OpenReader {
+        let (client, user) = (admitted.query.client.as_deref(), admitted.principal.user());
+        self.open_named(transport, client, user, address, wire)
+    }
+
+    /// A reader for somebody by this name, or by one of ours.
+    pub(crate) fn open_named(
+        self: &Arc<Self>,
+        transport: Transport,
+        client: Option<&str>,
+        user: Option<&str>,
+        address: IpAddr,
+        wire: Wire,
+    ) -> OpenReader {
+        let client = match client {
+            Some(name) => name.into(),
+            None => format!("c-{}", self.next_client.fetch_add(1, Relaxed)).into_boxed_str(),
+        };
+        let info = ReaderInfo { client, address, connected_at: self.clock.now() };
+        let reader = Reader::new(transport, info, self.fanout.assign_shard(), wire, self.delivery.now_ms());
+        reader.set_user(user);
+        self.fanout.add(&reader);
+        self.delivery.metrics.opened(transport);
+        if transport != Transport::LongPoll {
+            self.pollers.forget(address, &reader.info().client);
+        }
+        OpenReader { readers: Arc::clone(self), reader }
+    }
+
+    fn close(&self, reader: &Arc<Reader>) {
+        reader.settle(&self.delivery.metrics);
+        if reader.transport() == Transport::SocketIo {
+            self.places.note_stopped(reader, self.delivery.log.tail_offset());
+        }
+        self.presence.leave_all(reader);
+        self.fanout.remove(reader);
+        self.delivery.metrics.closed(reader.transport());
+    }
+
+    /// Makes commits on the channels reach the reader.
+    pub(crate) fn watch(&self, reader: &Arc<Reader>, channels: &[Channel]) {
+        for channel in channels {
+            self.fanout.watch(reader, &self.delivery.log.channel(channel));
+        }
+    }
+
+    /// Counts a subscription that began with a cursor.
+    pub(crate) fn note_start(&self, reader: &Reader, position: Position, gap: bool) {
+        if matches!(position, Position::After(_)) {
+            self.delivery.metrics.resumes.fetch_add(1, Relaxed);
+            reader.note_resume(gap);
+        }
+        if gap {
+            self.delivery.metrics.gaps.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// A reader that is known to the fan-out. Dropping it ends that, however its connection's task ends:
+/// finished, cut off or cancelled. Else the fan-out would hold the socket open and go on writing to it.
+pub(crate) struct OpenReader {
+    readers: Arc<Readers>,
+    reader: Arc<Reader>,
+}
+
+impl std::ops::Deref for OpenReader {
+    type Target = Arc<Reader>;
+
+    fn deref(&self) -> &Arc<Reader> {
+        &self.reader
+    }
+}
+
+impl Drop for OpenReader {
+    fn drop(&mut self) {
+        self.readers.close(&self.reader);
+    }
+}

@@ -1,0 +1,100 @@
+//! How a gateway is put together: what is wired to what, and which tasks run from the start.
+
+use std::sync::Arc;
+
+use anywire_log::{Clock, Log};
+use parking_lot::RwLock;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Gateway,
+    admission::{
+        auth::{AuthError, Gate},
+        cors::{Cors, PageHeaders},
+        limits::{Connections, Publishers},
+    },
+    config::{GatewayConfig, OutOfBounds},
+    delivery::{Delivery, Fanout},
+    lab::Lab,
+    metrics::Metrics,
+    presence::Presence,
+    readers::Readers,
+    transports::socketio::{SocketIoError, sessions::look_after_sessions, state::SocketIo},
+};
+
+/// Why a gateway cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// A setting is out of its bounds.
+    #[error(transparent)]
+    Bounds(#[from] OutOfBounds),
+    /// Authorization is not sound.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// Socket.IO is not sound.
+    #[error(transparent)]
+    SocketIo(#[from] SocketIoError),
+}
+
+impl Gateway {
+    /// A gateway in front of a log. Must be called inside a tokio runtime: the fan-out's tasks start at once.
+    ///
+    /// # Errors
+    /// [`GatewayError`] names the setting.
+    pub fn start(
+        log: Arc<Log>,
+        config: GatewayConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, GatewayError> {
+        Self::start_for(log, config, clock, &PageHeaders::default())
+    }
+
+    /// The same where applications have routes behind it, whose headers pages may send and read.
+    ///
+    /// # Errors
+    /// [`GatewayError`] names the setting.
+    pub fn start_for(
+        log: Arc<Log>,
+        config: GatewayConfig,
+        clock: Arc<dyn Clock>,
+        headers: &PageHeaders,
+    ) -> Result<Arc<Self>, GatewayError> {
+        config.check()?;
+        let gate = Gate::new(&config.auth)?;
+        let metrics = Arc::new(Metrics::default());
+        let lab = Arc::new(Lab::default());
+        let delivery = Arc::new(Delivery::new(
+            Arc::clone(&log),
+            Arc::clone(&metrics),
+            Arc::clone(&lab),
+            config.limits.drain_bytes_max,
+            u64::from(config.heartbeat_ms),
+            SocketIo::times(&config.socketio),
+            Cors::new(headers),
+        ));
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let shards = if config.shards == 0 { cores } else { config.shards as usize };
+        let fanout = Fanout::new(Arc::clone(&delivery), shards);
+        fanout.run();
+        let presence = Presence::new(Arc::clone(&log), Arc::clone(&clock));
+        let readers = Readers::new(Arc::clone(&clock), Arc::clone(&delivery), fanout, presence);
+        let gateway = Arc::new(Self {
+            socketio: SocketIo::new(&config.socketio)?,
+            connections: Connections::new(&config.limits),
+            publishers: Publishers::default(),
+            readers,
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            kept: RwLock::default(),
+            config,
+            log,
+            clock,
+            gate,
+            delivery,
+            metrics,
+            lab,
+        });
+        tokio::spawn(look_after_sessions(Arc::downgrade(&gateway), gateway.delivery.times));
+        Ok(gateway)
+    }
+}

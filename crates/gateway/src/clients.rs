@@ -107,12 +107,12 @@ impl Gateway {
         }
     }
 
-    pub(crate) fn note_poll(&self, polled: &Polled<'_>) {
+    pub(crate) fn record_poll(&self, polled: &Polled<'_>) {
         let metrics = &self.metrics;
         metrics.polls.fetch_add(1, Relaxed);
         metrics.deliveries.fetch_add(polled.events as u64, Relaxed);
         metrics.gaps.fetch_add(u64::from(polled.gap), Relaxed);
-        self.readers.pollers.note(polled, self.clock.now());
+        self.readers.pollers.record(polled, self.clock.now());
     }
 
     /// How many distinct clients polled without waiting in the last 30 s.

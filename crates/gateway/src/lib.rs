@@ -39,7 +39,7 @@ pub use listener::tls::{Tls, TlsError};
 pub use metrics::{Latency, Metrics, MetricsCollector, Transport};
 pub use start::GatewayError;
 pub use transports::socketio::{
-    AskError, Heard, NamespaceSection, SocketHandler, SocketInfo, SocketIoConfig, SocketIoError,
+    AskError, HandlerReply, NamespaceSection, SocketHandler, SocketInfo, SocketIoConfig, SocketIoError,
     socketio_channels,
 };
 

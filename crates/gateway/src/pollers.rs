@@ -38,7 +38,7 @@ pub(crate) struct Polled<'a> {
 }
 
 impl Pollers {
-    pub(crate) fn note(&self, polled: &Polled<'_>, now: Timestamp) {
+    pub(crate) fn record(&self, polled: &Polled<'_>, now: Timestamp) {
         let key = (polled.address, polled.client.unwrap_or("anonymous").to_owned());
         let mut pollers = self.0.lock();
         if pollers.len() >= POLLERS_MAX {

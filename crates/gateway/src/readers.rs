@@ -91,7 +91,7 @@ impl Readers {
     fn close(&self, reader: &Arc<Reader>) {
         reader.settle(&self.delivery.metrics);
         if reader.transport() == Transport::SocketIo {
-            self.places.note_stopped(reader, self.delivery.log.tail_offset());
+            self.places.record_stopped(reader, self.delivery.log.tail_offset());
         }
         self.presence.leave_all(reader);
         self.fanout.remove(reader);
@@ -106,10 +106,10 @@ impl Readers {
     }
 
     /// Counts a subscription that began with a cursor.
-    pub(crate) fn note_start(&self, reader: &Reader, position: Position, gap: bool) {
+    pub(crate) fn record_start(&self, reader: &Reader, position: Position, gap: bool) {
         if matches!(position, Position::After(_)) {
             self.delivery.metrics.resumes.fetch_add(1, Relaxed);
-            reader.note_resume(gap);
+            reader.record_resume(gap);
         }
         if gap {
             self.delivery.metrics.gaps.fetch_add(1, Relaxed);

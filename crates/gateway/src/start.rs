@@ -19,7 +19,7 @@ use crate::{
     metrics::Metrics,
     presence::Presence,
     readers::Readers,
-    transports::socketio::{SocketIoError, sessions::look_after_sessions, state::SocketIo},
+    transports::socketio::{SocketIoError, sessions::tick_sessions, state::SocketIo},
 };
 
 /// Why a gateway cannot be set up.
@@ -94,7 +94,7 @@ impl Gateway {
             metrics,
             lab,
         });
-        tokio::spawn(look_after_sessions(Arc::downgrade(&gateway), gateway.delivery.times));
+        tokio::spawn(tick_sessions(Arc::downgrade(&gateway), gateway.delivery.times));
         Ok(gateway)
     }
 }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anywire_gateway::{Gateway, Heard, SocketArgs, SocketHandler, SocketInfo};
+use anywire_gateway::{Gateway, HandlerReply, SocketArgs, SocketHandler, SocketInfo};
 use toml::{Table, Value};
 
 use crate::{Anywire, ConfigError, Settings};
@@ -60,12 +60,15 @@ impl SocketHandler for Echo {
         Vec::new()
     }
 
-    fn heard(&self, _socket: &SocketInfo<'_>, name: &str, args: &SocketArgs) -> Option<Heard> {
+    fn heard(&self, _socket: &SocketInfo<'_>, name: &str, args: &SocketArgs) -> Option<HandlerReply> {
         match name {
-            "message" => {
-                Some(Heard { emits: vec![("message-back".to_owned(), args.clone())], ..Heard::default() })
+            "message" => Some(HandlerReply {
+                emits: vec![("message-back".to_owned(), args.clone())],
+                ..HandlerReply::default()
+            }),
+            "message-with-ack" => {
+                Some(HandlerReply { answer: Some(args.clone()), ..HandlerReply::default() })
             }
-            "message-with-ack" => Some(Heard { answer: Some(args.clone()), ..Heard::default() }),
             _ => None,
         }
     }

@@ -22,7 +22,7 @@ use smallvec::SmallVec;
 use super::{
     context::Delivery,
     reader::{Reader, Wire},
-    shared::{Look, Piece, Shared, SharedRead, Tally},
+    shared::{DeliveryCounters, Shared, SharedFrame, SharedKey, SharedRead},
     sink::{Sink, SocketSink},
     state::{Flushed, Mode, State},
 };
@@ -80,9 +80,9 @@ impl Reader {
         if state.mode == Mode::Ended {
             return Outcome::Broken;
         }
-        let mut tally = Tally::new(delivery.now_ms());
-        let outcome = self.drain_locked(&mut state, delivery, sink, fetched, &mut tally);
-        tally.add_counts_to(&delivery.metrics);
+        let mut counters = DeliveryCounters::new(delivery.now_ms());
+        let outcome = self.drain_locked(&mut state, delivery, sink, fetched, &mut counters);
+        counters.add_counts_to(&delivery.metrics);
         let slow = matches!(outcome, Outcome::Full | Outcome::More | Outcome::Behind(_));
         state.set_behind(slow && !matches!(self.wire, Wire::Woken), &delivery.metrics);
         match &outcome {
@@ -94,11 +94,16 @@ impl Reader {
     }
 
     /// The fan-out's turn: something on a channel was committed.
-    pub(super) fn on_commit(&self, delivery: &Delivery, shared: &mut Shared<'_>, tally: &mut Tally) {
+    pub(super) fn on_commit(
+        &self,
+        delivery: &Delivery,
+        shared: &mut Shared<'_>,
+        counters: &mut DeliveryCounters,
+    ) {
         let stream = match &self.wire {
             Wire::Direct(stream) => stream,
             Wire::Woken => return self.wake.notify_one(),
-            Wire::Polled => return self.on_commit_polled(delivery, shared, tally),
+            Wire::Polled => return self.on_commit_polled(delivery, shared, counters),
         };
         let mut state = self.state.lock();
         if state.mode != Mode::Live || (self.transport == Transport::Sse && delivery.lab.buffers_sse()) {
@@ -106,8 +111,8 @@ impl Reader {
         }
         let mut sink = SocketSink(stream);
         let outcome = match shared.read_for(&state.subscription, delivery) {
-            Some(read) => self.deliver_shared(&mut state, delivery, &mut sink, read, tally),
-            None => self.drain_locked(&mut state, delivery, &mut sink, None, tally),
+            Some(read) => self.deliver_shared(&mut state, delivery, &mut sink, read, counters),
+            None => self.drain_locked(&mut state, delivery, &mut sink, None, counters),
         };
         match outcome {
             Outcome::Live => {}
@@ -138,7 +143,7 @@ impl Reader {
         delivery: &Delivery,
         sink: &mut impl Sink,
         mut fetched: Option<Fetched>,
-        tally: &mut Tally,
+        counters: &mut DeliveryCounters,
     ) -> Outcome {
         let mut budget = delivery.drain_bytes_max;
         let mut events = Vec::new();
@@ -166,7 +171,7 @@ impl Reader {
                 }
                 continue;
             }
-            match self.deliver(state, delivery, sink, &events, through, tally) {
+            match self.deliver(state, delivery, sink, &events, through, counters) {
                 Written::All(bytes) => budget = budget.saturating_sub(bytes),
                 Written::Part => return Outcome::Full,
                 Written::Broken => return Outcome::Broken,
@@ -205,10 +210,10 @@ impl Reader {
     fn tell_gap(&self, state: &mut State, delivery: &Delivery, gap: &Gap) {
         state.gaps += 1;
         delivery.metrics.gaps.fetch_add(1, Relaxed);
-        let told = match (self.transport, &state.spaces) {
+        let told = match (self.transport, &state.namespaces) {
             (Transport::Sse, _) => sse::gap_block(gap),
-            (_, Some(spaces)) if matches!(self.wire, Wire::Polled) => payload(&spaces.tell_gap(gap)),
-            (_, Some(spaces)) => frames(&spaces.tell_gap(gap)),
+            (_, Some(namespaces)) if matches!(self.wire, Wire::Polled) => payload(&namespaces.tell_gap(gap)),
+            (_, Some(namespaces)) => frames(&namespaces.tell_gap(gap)),
             (_, None) => ServerFrame::Gap(gap).encode(),
         };
         if !told.is_empty() {
@@ -224,11 +229,11 @@ impl Reader {
         sink: &mut impl Sink,
         events: &[Arc<Event>],
         through: Offset,
-        tally: &mut Tally,
+        counters: &mut DeliveryCounters,
     ) -> Written {
         if self.transport == Transport::LongPoll {
             state.answer(events, delivery);
-            state.count(events.len(), 0, tally);
+            state.count(events.len(), 0, counters);
             return Written::All(0);
         }
         let mut total = 0;
@@ -237,12 +242,12 @@ impl Reader {
             let written = match (turn, &apart) {
                 ([event], None) => {
                     let bytes = self.encode(event, delivery);
-                    write(state, sink, turn, std::slice::from_ref(bytes), &[IoSlice::new(bytes)], tally)
+                    write(state, sink, turn, std::slice::from_ref(bytes), &[IoSlice::new(bytes)], counters)
                 }
-                (_, Some(apart)) => write_many(state, sink, turn, apart.iter(), tally),
+                (_, Some(apart)) => write_many(state, sink, turn, apart.iter(), counters),
                 (_, None) => {
                     let encoded = turn.iter().map(|event| self.encode(event, delivery));
-                    write_many(state, sink, turn, encoded, tally)
+                    write_many(state, sink, turn, encoded, counters)
                 }
             };
             match written {
@@ -267,16 +272,16 @@ impl Reader {
     /// others.
     fn encode_apart(&self, state: &State, events: &[Arc<Event>], delivery: &Delivery) -> Option<Vec<Bytes>> {
         let polling = matches!(self.wire, Wire::Polled);
-        let spaces = state.spaces.as_ref().filter(|spaces| polling || !spaces.is_plain())?;
-        Some(spaces.encode(events, delivery.log.epoch(), polling))
+        let namespaces = state.namespaces.as_ref().filter(|namespaces| polling || !namespaces.is_plain())?;
+        Some(namespaces.encode(events, delivery.log.epoch(), polling))
     }
 
     /// What this reader's neighbours get too where that is worth to be kept: a single event that looks as to
     /// most has its bytes already.
-    fn look(&self, state: &State, events: &[Arc<Event>]) -> Option<Look> {
-        match state.spaces.as_ref().filter(|spaces| !spaces.is_plain()) {
-            Some(spaces) => spaces.shared_voice(false).map(Look::Voice),
-            None => (events.len() > 1).then_some(Look::Plain(self.transport)),
+    fn shared_key(&self, state: &State, events: &[Arc<Event>]) -> Option<SharedKey> {
+        match state.namespaces.as_ref().filter(|namespaces| !namespaces.is_plain()) {
+            Some(namespaces) => namespaces.shared_encoding(false).map(SharedKey::Encoding),
+            None => (events.len() > 1).then_some(SharedKey::Plain(self.transport)),
         }
     }
 
@@ -286,7 +291,7 @@ impl Reader {
         delivery: &Delivery,
         sink: &mut impl Sink,
         read: &mut SharedRead,
-        tally: &mut Tally,
+        counters: &mut DeliveryCounters,
     ) -> Outcome {
         if read.events.is_empty() {
             // A neighbour that has everything made this read: there is nothing to write, nor to answer a poll
@@ -296,7 +301,7 @@ impl Reader {
         }
         if self.transport == Transport::LongPoll {
             state.answer_shared(read, delivery);
-            state.count(read.events.len(), 0, tally);
+            state.count(read.events.len(), 0, counters);
             return match state.flush(sink) {
                 Flushed::All => Outcome::Answered,
                 Flushed::Full => Outcome::Full,
@@ -304,13 +309,13 @@ impl Reader {
             };
         }
         let (events, through) = (std::mem::take(&mut read.events), read.through);
-        let written = match self.look(state, &events) {
-            Some(look) => {
+        let written = match self.shared_key(state, &events) {
+            Some(key) => {
                 let plain = |event: &Event| self.encode(event, delivery).clone();
-                let piece = read.piece(look, &events, plain, delivery.log.epoch());
-                write_piece(state, sink, &events, piece, through, tally)
+                let frame = read.frame(key, &events, plain, delivery.log.epoch());
+                write_shared(state, sink, &events, frame, through, counters)
             }
-            None => self.deliver(state, delivery, sink, &events, through, tally),
+            None => self.deliver(state, delivery, sink, &events, through, counters),
         };
         read.events = events;
         match written {
@@ -328,22 +333,22 @@ fn write_many<'e>(
     sink: &mut impl Sink,
     events: &[Arc<Event>],
     encoded: impl Iterator<Item = &'e Bytes> + Clone,
-    tally: &mut Tally,
+    counters: &mut DeliveryCounters,
 ) -> Written {
     let slices: SmallVec<[IoSlice<'_>; SLICES_MAX]> = encoded.clone().map(|b| IoSlice::new(b)).collect();
-    write(state, sink, events, encoded, &slices, tally)
+    write(state, sink, events, encoded, &slices, counters)
 }
 
 /// Writes all events of a read at once.
-fn write_piece(
+fn write_shared(
     state: &mut State,
     sink: &mut impl Sink,
     events: &[Arc<Event>],
-    piece: &Piece,
+    frame: &SharedFrame,
     through: Offset,
-    tally: &mut Tally,
+    counters: &mut DeliveryCounters,
 ) -> Written {
-    let written = write(state, sink, events, &piece.each, &[IoSlice::new(&piece.bytes)], tally);
+    let written = write(state, sink, events, &frame.each, &[IoSlice::new(&frame.bytes)], counters);
     if let Written::All(_) = written {
         state.subscription.advance(through);
     }
@@ -358,7 +363,7 @@ fn write<'e>(
     events: &[Arc<Event>],
     encoded: impl IntoIterator<Item = &'e Bytes>,
     slices: &[IoSlice<'_>],
-    tally: &mut Tally,
+    counters: &mut DeliveryCounters,
 ) -> Written {
     let expected: usize = slices.iter().map(|slice| slice.len()).sum();
     let (outcome, begun, written) = match sink.write(slices) {
@@ -371,7 +376,7 @@ fn write<'e>(
     if let Some(last) = events[..begun].last() {
         state.subscription.advance(last.offset);
     }
-    state.count(begun, written, tally);
+    state.count(begun, written, counters);
     outcome
 }
 
@@ -440,7 +445,7 @@ mod tests {
         let Wire::Direct(socket) = &reader.wire else { panic!("a socket") };
         assert!(matches!(reader.drain(&delivery, &mut SocketSink(socket), None), Outcome::Live));
         let tail = delivery.log.channel(&channel);
-        reader.on_commit(&delivery, &mut Shared::new(&tail), &mut Tally::new(0));
+        reader.on_commit(&delivery, &mut Shared::new(&tail), &mut DeliveryCounters::new(0));
         assert_eq!(reader.mode(), Mode::Live, "it still waits");
         assert!(reader.take_poll().is_some(), "it was not answered");
     }
@@ -469,7 +474,7 @@ mod tests {
         append(&delivery.log, &channel).await;
         let second = append(&delivery.log, &channel).await;
         append(&delivery.log, &channel).await;
-        let (mut shared, mut tally) = (Shared::new(&tail), Tally::new(0));
+        let (mut shared, mut counters) = (Shared::new(&tail), DeliveryCounters::new(0));
         let mut delivered = async |transport, sink: &mut Narrow| {
             let (reader, listener) = connected(transport, false).await;
             reader.change(|own| {
@@ -478,7 +483,7 @@ mod tests {
             });
             let mut state = reader.state.lock();
             let read = shared.read_for(&state.subscription, &delivery).expect("all stand at one place");
-            let outcome = reader.deliver_shared(&mut state, &delivery, sink, read, &mut tally);
+            let outcome = reader.deliver_shared(&mut state, &delivery, sink, read, &mut counters);
             drop(state);
             (outcome, reader, listener)
         };

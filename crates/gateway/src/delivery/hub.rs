@@ -43,7 +43,7 @@ impl Fanout {
     pub(crate) fn run(self: &Arc<Self>) {
         for shard in &self.shards {
             let look = Duration::from_millis(self.delivery.times.look_ms.into());
-            tokio::spawn(walk_for_ever(Arc::clone(shard), Arc::downgrade(self), look));
+            tokio::spawn(run_passes(Arc::clone(shard), Arc::downgrade(self), look));
         }
         self.delivery.log.listen(Arc::clone(self) as Arc<dyn CommitListener>);
     }
@@ -160,7 +160,7 @@ impl Fanout {
 }
 
 /// The task of a shard: delivers what is marked, and looks after its readers.
-async fn walk_for_ever(shard: Arc<Shard>, fanout: Weak<Fanout>, sweep_every: Duration) {
+async fn run_passes(shard: Arc<Shard>, fanout: Weak<Fanout>, sweep_every: Duration) {
     let mut sweep = tokio::time::interval(sweep_every);
     sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -178,7 +178,7 @@ async fn walk_for_ever(shard: Arc<Shard>, fanout: Weak<Fanout>, sweep_every: Dur
             delivery.metrics.lag_max.store(lag_max.unwrap_or(0), Ordering::Relaxed);
         }
         for watch in shard.take_marked() {
-            if shard.walk(delivery, &watch).await {
+            if shard.pass(delivery, &watch).await {
                 fanout.unwatch(&shard, watch.tail.channel());
             }
         }

@@ -1,7 +1,7 @@
 //! Fan-out: how committed events reach the readers that wait for them.
 //!
 //! Readers are spread over shards. A commit marks its channels in the shards that watch them; each shard's
-//! task then walks the channel's readers and writes to their sockets itself, taking everything a reader has
+//! task then passes over the channel's readers and writes to their sockets itself, taking everything a reader has
 //! not seen, so that a burst becomes one write. A reader whose socket is full, or that is behind the tail, is
 //! left to its own task. Both paths call [`Reader::drain`].
 //!
@@ -13,21 +13,21 @@
 mod context;
 mod drain;
 mod hub;
+mod namespaces;
 mod polled;
 mod reader;
 mod shard;
 mod shared;
 mod sink;
-mod spaces;
 mod state;
 mod watch;
 
 pub(crate) use context::Delivery;
 pub(crate) use drain::{Fetched, Outcome};
 pub(crate) use hub::Fanout;
-pub(crate) use polled::{HandedOn, Wait, WaitError};
+pub use namespaces::ConnectedNamespace;
+pub(crate) use namespaces::{Direct, NamespaceSession, Namespaces};
+pub(crate) use polled::{Handover, Wait, WaitError};
 pub(crate) use reader::{Reader, ReaderInfo, ReaderStats, UNSENT_BYTES_MAX, Wire};
 pub(crate) use sink::{BufferSink, SocketSink};
-pub use spaces::ConnectedNamespace;
-pub(crate) use spaces::{Direct, Space, Spaces};
 pub(crate) use state::{Mode, PollTerms};

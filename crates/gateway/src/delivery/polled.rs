@@ -28,10 +28,10 @@ use smallvec::SmallVec;
 use super::{
     context::Delivery,
     drain::{Fetched, Outcome},
+    namespaces::{Direct, Namespaces, Waiting},
     reader::{Reader, Wire},
-    shared::{Shared, Tally},
+    shared::{DeliveryCounters, Shared},
     sink::{PayloadSink, Sink, SocketSink},
-    spaces::{Direct, Spaces, Waiting},
     state::{Mode, State},
 };
 use crate::{
@@ -73,7 +73,7 @@ impl Reader {
 
     /// Says something to the client: at once if it can be written, else before anything that follows. Returns
     /// false if the connection is broken.
-    pub(crate) fn say(&self, delivery: &Delivery, words: &[Word]) -> bool {
+    pub(crate) fn send_packets(&self, delivery: &Delivery, words: &[Word]) -> bool {
         if !self.polls() {
             return self.send(delivery, frames(words));
         }
@@ -88,14 +88,14 @@ impl Reader {
 
     /// Changes what the connection's namespaces follow, and queues what the client must hear about it first.
     /// Drain afterwards.
-    pub(crate) fn change_spaces<T>(
+    pub(crate) fn change_namespaces<T>(
         &self,
-        change: impl FnOnce(&mut Subscription, &mut Spaces) -> (T, SmallVec<[Word; 2]>),
+        change: impl FnOnce(&mut Subscription, &mut Namespaces) -> (T, SmallVec<[Word; 2]>),
     ) -> Option<T> {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        let spaces = state.spaces.as_deref_mut().filter(|_| state.mode != Mode::Ended)?;
-        let (done, words) = change(&mut state.subscription, spaces);
+        let namespaces = state.namespaces.as_deref_mut().filter(|_| state.mode != Mode::Ended)?;
+        let (done, words) = change(&mut state.subscription, namespaces);
         let queued = words.chunk_by(|_, next| matches!(next, Word::Binary(_)));
         if self.polls() {
             state.unsent.extend(queued.map(payload));
@@ -125,29 +125,29 @@ impl Reader {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let ended = state.mode == Mode::Ended;
-        let spaces = state.spaces.as_deref_mut().filter(|_| !ended).ok_or(WaitError::Ended)?;
-        if let Some(other) = spaces.waiting.take_if(|other| other.arrival > arrival) {
-            spaces.refused = Some(other.turn);
+        let namespaces = state.namespaces.as_deref_mut().filter(|_| !ended).ok_or(WaitError::Ended)?;
+        if let Some(other) = namespaces.waiting.take_if(|other| other.arrival > arrival) {
+            namespaces.refused = Some(other.turn);
             return Err(WaitError::Overtaken);
         }
-        if spaces.waiting.is_some() {
+        if namespaces.waiting.is_some() {
             return Err(WaitError::Overlap);
         }
-        spaces.turn = spaces.turn.wrapping_add(1);
-        spaces.confirmed = Some(state.subscription.cursor(Offset::MAX));
-        spaces.waiting = Some(Waiting { turn: spaces.turn, arrival, direct });
-        spaces.answer = None;
-        spaces.heartbeat.taken(delivery.now_ms(), delivery.times);
+        namespaces.turn = namespaces.turn.wrapping_add(1);
+        namespaces.confirmed = Some(state.subscription.cursor(Offset::MAX));
+        namespaces.waiting = Some(Waiting { turn: namespaces.turn, arrival, direct });
+        namespaces.answer = None;
+        namespaces.heartbeat.taken(delivery.now_ms(), delivery.times);
         state.mode = Mode::Driven;
-        Ok(spaces.turn)
+        Ok(namespaces.turn)
     }
 
     /// A poll has come to a session that its client has closed meanwhile: so it has what was answered before.
     pub(crate) fn confirm_polls(&self) {
         let mut state = self.state.lock();
         let confirmed = state.subscription.cursor(Offset::MAX);
-        if let Some(spaces) = &mut state.spaces {
-            spaces.confirmed = Some(confirmed);
+        if let Some(namespaces) = &mut state.namespaces {
+            namespaces.confirmed = Some(confirmed);
         }
     }
 
@@ -155,21 +155,21 @@ impl Reader {
     pub(crate) fn advance_wait(&self, delivery: &Delivery, turn: u32, fetched: Option<Fetched>) -> Wait {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        let Some(spaces) = state.spaces.as_deref_mut() else { return Wait::Answered(None) };
-        if spaces.waiting.as_ref().is_none_or(|waiting| waiting.turn != turn) {
-            if spaces.refused == Some(turn) {
+        let Some(namespaces) = state.namespaces.as_deref_mut() else { return Wait::Answered(None) };
+        if namespaces.waiting.as_ref().is_none_or(|waiting| waiting.turn != turn) {
+            if namespaces.refused == Some(turn) {
                 return Wait::Refused;
             }
-            let rest = spaces.answer.take_if(|(whose, _)| *whose == turn);
+            let rest = namespaces.answer.take_if(|(whose, _)| *whose == turn);
             return Wait::Answered(rest.map(|(_, rest)| rest));
         }
         if state.mode == Mode::Ended {
-            spaces.waiting = None;
+            namespaces.waiting = None;
             return Wait::Answer(Bytes::from_static(CLOSE.as_bytes()));
         }
-        let mut tally = Tally::new(delivery.now_ms());
-        let filled = self.fill(state, delivery, fetched, &mut tally);
-        tally.add_counts_to(&delivery.metrics);
+        let mut counters = DeliveryCounters::new(delivery.now_ms());
+        let filled = self.fill(state, delivery, fetched, &mut counters);
+        counters.add_counts_to(&delivery.metrics);
         if let Filled::Behind(request) = filled {
             state.mode = Mode::Driven;
             return Wait::Behind(request);
@@ -180,8 +180,8 @@ impl Reader {
         };
         match payload {
             Some(payload) => {
-                if let Some(spaces) = &mut state.spaces {
-                    spaces.waiting = None;
+                if let Some(namespaces) = &mut state.namespaces {
+                    namespaces.waiting = None;
                 }
                 state.mode = Mode::Idle;
                 delivery.metrics.polls.fetch_add(1, Relaxed);
@@ -195,34 +195,34 @@ impl Reader {
     }
 
     fn noop_while_probing(&self, state: &State) -> Option<Bytes> {
-        let probing = state.spaces.as_ref().is_some_and(|spaces| spaces.probing);
+        let probing = state.namespaces.as_ref().is_some_and(|namespaces| namespaces.probing);
         probing.then(|| Bytes::from_static(NOOP.as_bytes()))
     }
 
     /// Whether this poll still waits.
     pub(crate) fn waits(&self, turn: u32) -> bool {
         let state = self.state.lock();
-        let waiting = state.spaces.as_ref().and_then(|spaces| spaces.waiting.as_ref());
+        let waiting = state.namespaces.as_ref().and_then(|namespaces| namespaces.waiting.as_ref());
         state.mode == Mode::Live && waiting.is_some_and(|waiting| waiting.turn == turn)
     }
 
     /// Whether this poll is the one that is to be answered, waiting or being worked on.
     pub(crate) fn holds(&self, turn: u32) -> bool {
         let state = self.state.lock();
-        let waiting = state.spaces.as_ref().and_then(|spaces| spaces.waiting.as_ref());
+        let waiting = state.namespaces.as_ref().and_then(|namespaces| namespaces.waiting.as_ref());
         waiting.is_some_and(|waiting| waiting.turn == turn)
     }
 
     /// A WebSocket is tried, or has been given up: meanwhile a poll with nothing to bring does not wait.
     pub(crate) fn set_probing(&self, probing: bool) {
-        if let Some(spaces) = &mut self.state.lock().spaces {
-            spaces.probing = probing;
+        if let Some(namespaces) = &mut self.state.lock().namespaces {
+            namespaces.probing = probing;
         }
     }
 
     /// Whether a WebSocket is being tried.
     pub(crate) fn is_probing(&self) -> bool {
-        self.state.lock().spaces.as_ref().is_some_and(|spaces| spaces.probing)
+        self.state.lock().namespaces.as_ref().is_some_and(|namespaces| namespaces.probing)
     }
 
     /// Releases the poll that waits, so that the client can stop polling.
@@ -233,7 +233,7 @@ impl Reader {
     /// Ends the session; the poll that waits, if one does, is answered with these last words.
     pub(crate) fn end_polls(&self, delivery: &Delivery, word: &'static str) -> bool {
         let mut state = self.state.lock();
-        let waits = state.spaces.as_ref().is_some_and(|spaces| spaces.waiting.is_some());
+        let waits = state.namespaces.as_ref().is_some_and(|namespaces| namespaces.waiting.is_some());
         self.release(&mut state, delivery, word);
         state.mode = Mode::Ended;
         drop(state);
@@ -248,7 +248,7 @@ impl Reader {
     }
 
     /// What another reader needs to go on where this one stops; this one ends.
-    pub(crate) fn hand_on(&self, delivery: &Delivery) -> Option<HandedOn> {
+    pub(crate) fn begin_handover(&self, delivery: &Delivery) -> Option<Handover> {
         let mut state = self.state.lock();
         if state.mode == Mode::Ended {
             return None;
@@ -256,23 +256,23 @@ impl Reader {
         self.release(&mut state, delivery, NOOP);
         state.mode = Mode::Ended;
         self.let_go();
-        Some(HandedOn {
+        Some(Handover {
             subscription: state.subscription.clone(),
-            spaces: state.spaces.take()?,
+            namespaces: state.namespaces.take()?,
             unsent: std::mem::take(&mut state.unsent).into(),
             delivered: state.delivered,
         })
     }
 
     /// Goes on where another reader stopped. Drain afterwards.
-    pub(crate) fn take_over(&self, delivery: &Delivery, from: HandedOn) {
+    pub(crate) fn take_over(&self, delivery: &Delivery, from: Handover) {
         let mut state = self.state.lock();
         state.subscription = from.subscription;
-        let mut spaces =
-            Spaces { probing: false, answer: None, refused: None, confirmed: None, ..*from.spaces };
+        let mut namespaces =
+            Namespaces { probing: false, answer: None, refused: None, confirmed: None, ..*from.namespaces };
         // A ping that waited for a poll goes out now.
-        spaces.heartbeat.taken(delivery.now_ms(), delivery.times);
-        state.spaces = Some(Box::new(spaces));
+        namespaces.heartbeat.taken(delivery.now_ms(), delivery.times);
+        state.namespaces = Some(Box::new(namespaces));
         state.unsent.extend(from.unsent.iter().map(anywire_protocol::socketio::reframe));
         state.delivered = from.delivered;
         state.resumes += 1;
@@ -280,8 +280,8 @@ impl Reader {
     }
 
     /// Makes this a Socket.IO reader.
-    pub(crate) fn set_spaces(&self, spaces: Spaces) {
-        self.state.lock().spaces = Some(Box::new(spaces));
+    pub(crate) fn set_namespaces(&self, namespaces: Namespaces) {
+        self.state.lock().namespaces = Some(Box::new(namespaces));
     }
 
     /// Where its client stands for all that is known here: what a poll was answered with may not have
@@ -289,22 +289,22 @@ impl Reader {
     pub(crate) fn stopped_at(&self, tail: Offset) -> Offset {
         let state = self.state.lock();
         let written = state.subscription.cursor(tail);
-        let confirmed = state.spaces.as_ref().and_then(|spaces| spaces.confirmed);
+        let confirmed = state.namespaces.as_ref().and_then(|namespaces| namespaces.confirmed);
         confirmed.map_or(written, |confirmed| confirmed.min(written))
     }
 
     /// The private ids of its sockets.
     pub(crate) fn private_ids(&self) -> Vec<Box<str>> {
         let state = self.state.lock();
-        let spaces = state.spaces.iter().flat_map(|spaces| spaces.list.iter());
-        spaces.filter_map(|space| space.recovery.clone()).collect()
+        let namespaces = state.namespaces.iter().flat_map(|namespaces| namespaces.list.iter());
+        namespaces.filter_map(|entry| entry.recovery.clone()).collect()
     }
 
     /// The namespace in which a socket has this public id.
     pub(crate) fn namespace_of(&self, socket: &str) -> Option<Arc<str>> {
         let state = self.state.lock();
-        let mut spaces = state.spaces.iter().flat_map(|spaces| spaces.list.iter());
-        spaces.find(|space| &*space.socket == socket).map(|space| Arc::clone(&space.namespace))
+        let mut namespaces = state.namespaces.iter().flat_map(|namespaces| namespaces.list.iter());
+        namespaces.find(|entry| &*entry.socket == socket).map(|entry| Arc::clone(&entry.namespace))
     }
 
     /// Whether something said now would leave now.
@@ -315,10 +315,10 @@ impl Reader {
 
     /// Ends a namespace; returns the channels that no other namespace follows, and the private id its socket
     /// had.
-    pub(crate) fn put_out(&self, namespace: &str) -> Option<(Vec<Channel>, Option<Box<str>>)> {
-        self.change_spaces(|subscription, spaces| {
-            let private_id = spaces.find(namespace).and_then(|space| space.recovery.clone());
-            let gone = spaces.remove(namespace);
+    pub(crate) fn disconnect(&self, namespace: &str) -> Option<(Vec<Channel>, Option<Box<str>>)> {
+        self.change_namespaces(|subscription, namespaces| {
+            let private_id = namespaces.find(namespace).and_then(|entry| entry.recovery.clone());
+            let gone = namespaces.remove(namespace);
             for channel in &gone {
                 subscription.remove(channel);
             }
@@ -329,16 +329,16 @@ impl Reader {
     /// What a namespace follows.
     pub(crate) fn rooms(&self, namespace: &str) -> Vec<Channel> {
         let mut state = self.state.lock();
-        let space = state.spaces.as_deref_mut().and_then(|spaces| spaces.find(namespace));
-        space
-            .map(|space| space.channels.iter().map(|(channel, _)| channel.clone()).collect())
+        let entry = state.namespaces.as_deref_mut().and_then(|namespaces| namespaces.find(namespace));
+        entry
+            .map(|entry| entry.channels.iter().map(|(channel, _)| channel.clone()).collect())
             .unwrap_or_default()
     }
 
     /// A packet of the client has come.
-    pub(crate) fn note_packet(&self, now_ms: u64, times: HeartbeatTimes) {
-        if let Some(spaces) = &mut self.state.lock().spaces {
-            spaces.heartbeat.heard(now_ms, times);
+    pub(crate) fn record_packet(&self, now_ms: u64, times: HeartbeatTimes) {
+        if let Some(namespaces) = &mut self.state.lock().namespaces {
+            namespaces.heartbeat.heard(now_ms, times);
         }
     }
 
@@ -346,13 +346,13 @@ impl Reader {
     pub(crate) fn tick_session(&self, delivery: &Delivery, now_ms: u64, times: HeartbeatTimes) -> bool {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        let Some(spaces) = state.spaces.as_deref_mut().filter(|_| state.mode != Mode::Ended) else {
+        let Some(namespaces) = state.namespaces.as_deref_mut().filter(|_| state.mode != Mode::Ended) else {
             return false;
         };
-        if spaces.ends_ms.is_some_and(|ends_ms| now_ms >= ends_ms) {
+        if namespaces.ends_ms.is_some_and(|ends_ms| now_ms >= ends_ms) {
             return false;
         }
-        match spaces.heartbeat.tick(now_ms, times, spaces.waiting.is_some()) {
+        match namespaces.heartbeat.tick(now_ms, times, namespaces.waiting.is_some()) {
             Beat::Nothing => {}
             Beat::Dead => return false,
             Beat::Ping => {
@@ -364,25 +364,30 @@ impl Reader {
     }
 
     /// The fan-out's turn for a poll that waits.
-    pub(super) fn on_commit_polled(&self, delivery: &Delivery, shared: &mut Shared<'_>, tally: &mut Tally) {
+    pub(super) fn on_commit_polled(
+        &self,
+        delivery: &Delivery,
+        shared: &mut Shared<'_>,
+        counters: &mut DeliveryCounters,
+    ) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         if state.mode != Mode::Live {
             return;
         }
-        let voice = state.spaces.as_ref().and_then(|spaces| spaces.shared_voice(true));
-        if let Some(voice) = voice.filter(|_| state.unsent.is_empty())
+        let encoding = state.namespaces.as_ref().and_then(|namespaces| namespaces.shared_encoding(true));
+        if let Some(encoding) = encoding.filter(|_| state.unsent.is_empty())
             && let Some(read) = shared.read_for(&state.subscription, delivery)
         {
             if !read.events.is_empty() {
-                let payload = read.payload(&voice, delivery.log.epoch());
-                state.count(read.events.len(), payload.len(), tally);
+                let payload = read.payload(&encoding, delivery.log.epoch());
+                state.count(read.events.len(), payload.len(), counters);
                 state.subscription.advance(read.through);
                 self.answer(state, delivery, payload);
             }
             return;
         }
-        match self.fill(state, delivery, None, tally) {
+        match self.fill(state, delivery, None, counters) {
             Filled::Payload(payload) => self.answer(state, delivery, payload),
             Filled::Nothing => {}
             Filled::Behind(_) => {
@@ -396,8 +401,8 @@ impl Reader {
         if state.mode != Mode::Live {
             return;
         }
-        let mut tally = Tally::new(delivery.now_ms());
-        match self.fill(state, delivery, None, &mut tally) {
+        let mut counters = DeliveryCounters::new(delivery.now_ms());
+        match self.fill(state, delivery, None, &mut counters) {
             Filled::Payload(payload) => self.answer(state, delivery, payload),
             Filled::Nothing => {}
             Filled::Behind(_) => {
@@ -405,7 +410,7 @@ impl Reader {
                 self.wake.notify_one();
             }
         }
-        tally.add_counts_to(&delivery.metrics);
+        counters.add_counts_to(&delivery.metrics);
     }
 
     /// Answers the poll that waits, if one does, with this word: also one whose task is reading for it, and
@@ -420,10 +425,10 @@ impl Reader {
         state: &mut State,
         delivery: &Delivery,
         fetched: Option<Fetched>,
-        tally: &mut Tally,
+        counters: &mut DeliveryCounters,
     ) -> Filled {
         let mut sink = PayloadSink::new(delivery.drain_bytes_max);
-        let outcome = self.drain_locked(state, delivery, &mut sink, fetched, tally);
+        let outcome = self.drain_locked(state, delivery, &mut sink, fetched, counters);
         let payload = sink.take();
         match outcome {
             _ if !payload.is_empty() => Filled::Payload(payload),
@@ -435,12 +440,12 @@ impl Reader {
     /// Gives the waiting poll its answer: on its socket if the fan-out may write there, else through its
     /// task.
     fn answer(&self, state: &mut State, delivery: &Delivery, payload: Bytes) {
-        let Some(spaces) = &mut state.spaces else { return };
-        let Some(waiting) = spaces.waiting.take() else { return };
+        let Some(namespaces) = &mut state.namespaces else { return };
+        let Some(waiting) = namespaces.waiting.take() else { return };
         state.mode = Mode::Idle;
         delivery.metrics.polls.fetch_add(1, Relaxed);
         let Some((stream, origin)) = waiting.direct else {
-            spaces.answer = Some((waiting.turn, payload));
+            namespaces.answer = Some((waiting.turn, payload));
             return self.wake.notify_one();
         };
         let reply = Reply::packets(payload.clone());
@@ -449,7 +454,7 @@ impl Reader {
         let written = SocketSink(&stream).write(&slices).unwrap_or(0);
         if written < head.len() + payload.len() {
             let rest = [head, payload].concat().split_off(written);
-            spaces.answer = Some((waiting.turn, rest.into()));
+            namespaces.answer = Some((waiting.turn, rest.into()));
             return self.wake.notify_one();
         }
         self.wake_if_wanted();
@@ -463,9 +468,9 @@ enum Filled {
 }
 
 /// A session on its way from one reader to another.
-pub(crate) struct HandedOn {
+pub(crate) struct Handover {
     subscription: Subscription,
-    spaces: Box<Spaces>,
+    namespaces: Box<Namespaces>,
     unsent: Vec<Bytes>,
     delivered: u64,
 }
@@ -501,7 +506,7 @@ mod tests {
             connected_at: Timestamp::default(),
         };
         let reader = Reader::new(Transport::SocketIo, info, 0, wire, 0);
-        reader.set_spaces(Spaces::new(Heartbeat::new(0, delivery.times), None));
+        reader.set_namespaces(Namespaces::new(Heartbeat::new(0, delivery.times), None));
         reader
     }
 

@@ -31,8 +31,8 @@ use tokio::{net::TcpStream, sync::Notify};
 
 use super::{
     context::Delivery,
+    namespaces::ConnectedNamespace,
     sink::SocketSink,
-    spaces::ConnectedNamespace,
     state::{Flushed, Mode, PollTerms, State},
 };
 use crate::{
@@ -117,7 +117,7 @@ impl Reader {
             unsent: VecDeque::new(),
             liveness: Liveness::new(now_ms),
             poll: None,
-            spaces: None,
+            namespaces: None,
             acked: None,
             resumes: 0,
             gaps: 0,
@@ -208,7 +208,11 @@ impl Reader {
             delivered: state.delivered,
             bytes: state.bytes,
             user: state.user.clone(),
-            namespaces: state.spaces.as_ref().map(|spaces| spaces.connected()).unwrap_or_default(),
+            namespaces: state
+                .namespaces
+                .as_ref()
+                .map(|namespaces| namespaces.connected())
+                .unwrap_or_default(),
         }
     }
 
@@ -230,17 +234,17 @@ impl Reader {
         }
     }
 
-    pub(crate) fn note_resume(&self, gap: bool) {
+    pub(crate) fn record_resume(&self, gap: bool) {
         let mut state = self.state.lock();
         state.resumes += 1;
         state.gaps += u32::from(gap);
     }
 
-    pub(crate) fn note_ack(&self, cursor: Cursor) {
+    pub(crate) fn record_ack(&self, cursor: Cursor) {
         self.state.lock().acked = Some(cursor);
     }
 
-    pub(crate) fn note_heard(&self, now_ms: u64) {
+    pub(crate) fn record_heard(&self, now_ms: u64) {
         self.state.lock().liveness.heard(now_ms);
     }
 
@@ -373,16 +377,16 @@ impl Reader {
     fn tick_socketio(&self, state: &mut State, delivery: &Delivery, tail: Offset, now_ms: u64) -> u64 {
         // One that polls takes what waits when it asks again: that blocks nothing.
         let blocked = !matches!(self.wire, Wire::Polled) && self.is_blocked(state);
-        let Some(spaces) = &mut state.spaces else { return 0 };
-        let over = spaces.ends_ms.is_some_and(|ends_ms| now_ms >= ends_ms);
-        match spaces.heartbeat.tick(now_ms, delivery.times, true) {
+        let Some(namespaces) = &mut state.namespaces else { return 0 };
+        let over = namespaces.ends_ms.is_some_and(|ends_ms| now_ms >= ends_ms);
+        match namespaces.heartbeat.tick(now_ms, delivery.times, true) {
             _ if over => self.end_silently(state),
             Beat::Nothing => {}
             Beat::Ping => {
                 state.unsent.push_back(Bytes::from_static(b"\x81\x012"));
                 self.push_out(state, delivery);
             }
-            Beat::Dead if blocked => spaces.heartbeat.grant(now_ms, delivery.times),
+            Beat::Dead if blocked => namespaces.heartbeat.grant(now_ms, delivery.times),
             Beat::Dead => self.end_silently(state),
         }
         if state.mode == Mode::Live {

@@ -1,7 +1,7 @@
-//! One shard: some of the readers, and how they are walked.
+//! One shard: some of the readers, and the fan-out passes over them.
 //!
 //! Invariants:
-//! - No lock is held while a reader is written to: a walk takes the channel's list out and puts it back.
+//! - No lock is held while a reader is written to: a pass takes the channel's list out and puts it back.
 //! - Who closes is removed at once, since a list that holds a reader holds its file descriptor.
 
 use std::{
@@ -20,14 +20,14 @@ use tokio::sync::Notify;
 use super::{
     context::Delivery,
     reader::Reader,
-    shared::{Shared, Tally},
+    shared::{DeliveryCounters, Shared},
     watch::Watch,
 };
 
-/// How many readers a walk serves before it looks for what was committed meanwhile.
-const WALK_TURN: usize = 128;
-/// How long a walk goes on before other tasks have their turn.
-const WALK_TIME_US: u64 = 1000;
+/// How many readers a pass serves before it looks for what was committed meanwhile.
+const PASS_TURN: usize = 128;
+/// How long a pass goes on before other tasks have their turn.
+const PASS_TIME_US: u64 = 1000;
 /// How many readers are fetched into the processor's cache at a time.
 const FETCHED_AT_ONCE: usize = 16;
 
@@ -50,8 +50,8 @@ struct State {
 #[derive(Default)]
 struct Watchers {
     readers: Vec<Arc<Reader>>,
-    /// The list is out on a walk; who leaves meanwhile sets `untidy`.
-    walking: bool,
+    /// The list is out on a pass; who leaves meanwhile sets `untidy`.
+    in_pass: bool,
     untidy: bool,
 }
 
@@ -102,11 +102,11 @@ impl Shard {
     pub(super) fn unwatch(&self, reader: &Arc<Reader>, channel: &Channel) -> bool {
         let mut state = self.state.lock();
         let Some(watchers) = state.channels.get_mut(channel) else { return false };
-        watchers.untidy |= watchers.walking;
+        watchers.untidy |= watchers.in_pass;
         if let Some(at) = watchers.readers.iter().position(|other| Arc::ptr_eq(other, reader)) {
             watchers.readers.swap_remove(at);
         }
-        watchers.readers.is_empty() && !watchers.walking
+        watchers.readers.is_empty() && !watchers.in_pass
     }
 
     pub(super) fn remove(&self, reader: &Arc<Reader>) {
@@ -123,7 +123,7 @@ impl Shard {
     /// Drops a channel's list if nobody is on it; true if it is gone.
     pub(super) fn forget_if_empty(&self, channel: &Channel) -> bool {
         let mut state = self.state.lock();
-        let empty = state.channels.get(channel).is_some_and(|w| w.readers.is_empty() && !w.walking);
+        let empty = state.channels.get(channel).is_some_and(|w| w.readers.is_empty() && !w.in_pass);
         if empty {
             state.channels.remove(channel);
         }
@@ -149,7 +149,7 @@ impl Shard {
     }
 
     /// Delivers what is new on a channel to its readers; true if it has none any more.
-    pub(super) async fn walk(&self, delivery: &Delivery, watch: &Watch) -> bool {
+    pub(super) async fn pass(&self, delivery: &Delivery, watch: &Watch) -> bool {
         let committed_us = watch.committed_us.load(Ordering::Relaxed);
         // Before the tail is read: a commit after this marks the channel again.
         watch.marked.fetch_and(!(1 << self.index), Ordering::SeqCst);
@@ -158,12 +158,12 @@ impl Shard {
         let mut shared = Shared::new(&watch.tail);
         let mut now_us = delivery.now_us();
         let mut began_us = now_us;
-        for turn in readers.chunks(WALK_TURN) {
-            let mut tally = Tally::new(now_us / 1000);
-            serve(turn, delivery, &mut shared, &mut tally);
+        for turn in readers.chunks(PASS_TURN) {
+            let mut counters = DeliveryCounters::new(now_us / 1000);
+            serve(turn, delivery, &mut shared, &mut counters);
             now_us = delivery.now_us();
-            tally.add_to(&delivery.metrics, Duration::from_micros(now_us.saturating_sub(committed_us)));
-            if now_us.saturating_sub(began_us) >= WALK_TIME_US {
+            counters.add_to(&delivery.metrics, Duration::from_micros(now_us.saturating_sub(committed_us)));
+            if now_us.saturating_sub(began_us) >= PASS_TIME_US {
                 tokio::task::yield_now().await;
                 now_us = delivery.now_us();
                 began_us = now_us;
@@ -175,11 +175,11 @@ impl Shard {
     fn take_list(&self, channel: &Channel) -> Vec<Arc<Reader>> {
         let mut state = self.state.lock();
         let Some(watchers) = state.channels.get_mut(channel) else { return Vec::new() };
-        watchers.walking = true;
+        watchers.in_pass = true;
         std::mem::take(&mut watchers.readers)
     }
 
-    /// Puts a list back after a walk, with those who came meanwhile and without those who left; true if
+    /// Puts a list back after a pass, with those who came meanwhile and without those who left; true if
     /// nobody is on it.
     fn put_list_back(&self, channel: &Channel, mut readers: Vec<Arc<Reader>>) -> bool {
         let mut state = self.state.lock();
@@ -190,7 +190,7 @@ impl Shard {
             readers.retain(|reader| reader.follows(channel) && seen.insert(Arc::as_ptr(reader)));
         }
         watchers.readers = readers;
-        watchers.walking = false;
+        watchers.in_pass = false;
         watchers.readers.is_empty()
     }
 
@@ -203,13 +203,13 @@ impl Shard {
         loop {
             let turn: Vec<Arc<Reader>> = {
                 let state = self.state.lock();
-                let end = (next + WALK_TURN).min(state.readers.len());
+                let end = (next + PASS_TURN).min(state.readers.len());
                 state.readers.get(next..end).unwrap_or_default().iter().flatten().cloned().collect()
             };
             for reader in &turn {
                 lag_max = lag_max.max(reader.tick(delivery, tail, now_ms));
             }
-            next += WALK_TURN;
+            next += PASS_TURN;
             if next >= self.state.lock().readers.len() {
                 break;
             }
@@ -220,11 +220,16 @@ impl Shard {
 }
 
 /// Delivers to some readers what they share.
-fn serve(readers: &[Arc<Reader>], delivery: &Delivery, shared: &mut Shared<'_>, tally: &mut Tally) {
+fn serve(
+    readers: &[Arc<Reader>],
+    delivery: &Delivery,
+    shared: &mut Shared<'_>,
+    counters: &mut DeliveryCounters,
+) {
     shared.refresh();
     for few in readers.chunks(FETCHED_AT_ONCE) {
         // All of them first: so the waits for memory overlap instead of adding up.
         few.iter().for_each(|reader| reader.fetch());
-        few.iter().for_each(|reader| reader.on_commit(delivery, shared, tally));
+        few.iter().for_each(|reader| reader.on_commit(delivery, shared, counters));
     }
 }

@@ -1,4 +1,4 @@
-//! Reads that neighbours in a walk share, and what a walk counts.
+//! Reads that neighbours in a pass share, and what a pass counts.
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -10,18 +10,18 @@ use anywire_protocol::engineio::SEPARATOR;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::{context::Delivery, spaces::VoiceKey};
+use super::{context::Delivery, namespaces::EncodingKey};
 use crate::metrics::{Metrics, Transport};
 
-/// What a turn of a walk delivered; added to the metrics at its end.
-pub(super) struct Tally {
+/// What a turn of a pass delivered; added to the metrics at its end.
+pub(super) struct DeliveryCounters {
     /// The coarse time of the turn, read once.
     pub(super) now_ms: u64,
     pub(super) deliveries: u64,
     pub(super) bytes: u64,
 }
 
-impl Tally {
+impl DeliveryCounters {
     pub(super) fn new(now_ms: u64) -> Self {
         Self { now_ms, deliveries: 0, bytes: 0 }
     }
@@ -39,7 +39,7 @@ impl Tally {
     }
 }
 
-/// One read of the tail that neighbours in a walk share who stand at the same place: nearly all of them do.
+/// One read of the tail that neighbours in a pass share who stand at the same place: nearly all of them do.
 pub(super) struct Shared<'a> {
     tail: &'a Arc<ChannelTail>,
     read: Option<SharedRead>,
@@ -52,31 +52,31 @@ pub(super) struct SharedRead {
     /// The whole answer to a poll without credentials and CORS, header and all.
     pub(super) answer: Option<Bytes>,
     /// The events as those get them to whom they look alike.
-    pieces: SmallVec<[(Look, Piece); 1]>,
+    frames: SmallVec<[(SharedKey, SharedFrame); 1]>,
 }
 
 /// For how many looks a shared read keeps bytes; another one takes the place of the last.
-const LOOKS_MAX: usize = 8;
+const KEYS_MAX: usize = 8;
 
 /// How the same events look to different readers.
 #[derive(PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum SharedKey {
     /// As to most readers of a transport.
     Plain(Transport),
-    /// As to Socket.IO clients with the same voice.
-    Voice(VoiceKey),
+    /// As to Socket.IO clients with the same encoding.
+    Encoding(EncodingKey),
 }
 
-/// All events of a read in one piece: the bytes are copied once for all neighbours, and each of them is
+/// All events of a read in one frame: the bytes are copied once for all neighbours, and each of them is
 /// written to with one plain call.
-pub(super) struct Piece {
+pub(super) struct SharedFrame {
     pub(super) bytes: Bytes,
-    /// Each event's bytes, which whose socket is full keeps instead: a rest must not hold the whole piece in
+    /// Each event's bytes, which whose socket is full keeps instead: a rest must not hold the whole frame in
     /// memory.
     pub(super) each: Vec<Bytes>,
 }
 
-impl Piece {
+impl SharedFrame {
     fn of(each: Vec<Bytes>) -> Self {
         let bytes = match each.as_slice() {
             [one] => one.clone(),
@@ -87,46 +87,46 @@ impl Piece {
 }
 
 impl SharedRead {
-    /// The events in one piece; `plain` encodes one as most readers of the transport get it.
-    pub(super) fn piece(
+    /// The events in one frame; `plain` encodes one as most readers of the transport get it.
+    pub(super) fn frame(
         &mut self,
-        look: Look,
+        key: SharedKey,
         events: &[Arc<Event>],
         plain: impl Fn(&Event) -> Bytes,
         epoch: Epoch,
-    ) -> &Piece {
-        self.kept(look, |look| {
-            let encode = |event: &Arc<Event>| match look {
-                Look::Plain(_) => plain(event),
-                Look::Voice(voice) => voice.encode(event, epoch),
+    ) -> &SharedFrame {
+        self.kept(key, |key| {
+            let encode = |event: &Arc<Event>| match key {
+                SharedKey::Plain(_) => plain(event),
+                SharedKey::Encoding(encoding) => encoding.encode(event, epoch),
             };
-            Piece::of(events.iter().map(encode).collect())
+            SharedFrame::of(events.iter().map(encode).collect())
         })
     }
 
-    /// All events in a voice, as the payload of a poll's answer.
-    pub(super) fn payload(&mut self, voice: &VoiceKey, epoch: Epoch) -> Bytes {
+    /// All events in one encoding, as the payload of a poll's answer.
+    pub(super) fn payload(&mut self, encoding: &EncodingKey, epoch: Epoch) -> Bytes {
         let events = std::mem::take(&mut self.events);
-        let payload = self.kept(Look::Voice(voice.clone()), |_| {
-            let packets: Vec<Bytes> = events.iter().map(|event| voice.encode(event, epoch)).collect();
-            Piece::of(vec![packets.join(&SEPARATOR).into()])
+        let payload = self.kept(SharedKey::Encoding(encoding.clone()), |_| {
+            let packets: Vec<Bytes> = events.iter().map(|event| encoding.encode(event, epoch)).collect();
+            SharedFrame::of(vec![packets.join(&SEPARATOR).into()])
         });
         let payload = payload.bytes.clone();
         self.events = events;
         payload
     }
 
-    fn kept(&mut self, look: Look, make: impl FnOnce(&Look) -> Piece) -> &Piece {
-        let at = match self.pieces.iter().position(|(known, _)| *known == look) {
+    fn kept(&mut self, key: SharedKey, make: impl FnOnce(&SharedKey) -> SharedFrame) -> &SharedFrame {
+        let at = match self.frames.iter().position(|(known, _)| *known == key) {
             Some(at) => at,
             None => {
-                self.pieces.truncate(LOOKS_MAX - 1);
-                let piece = make(&look);
-                self.pieces.push((look, piece));
-                self.pieces.len() - 1
+                self.frames.truncate(KEYS_MAX - 1);
+                let frame = make(&key);
+                self.frames.push((key, frame));
+                self.frames.len() - 1
             }
         };
-        &self.pieces[at].1
+        &self.frames[at].1
     }
 }
 
@@ -138,7 +138,7 @@ impl<'a> Shared<'a> {
 
 impl Shared<'_> {
     /// Reads anew for the next reader if there is news: what was committed meanwhile goes into the same
-    /// write. So while events keep coming, a walk that goes round and round gives each reader everything
+    /// write. So while events keep coming, a pass that goes round and round gives each reader everything
     /// since its last visit at once.
     pub(super) fn refresh(&mut self) {
         self.read.take_if(|read| self.tail.has_after(read.through));
@@ -165,7 +165,7 @@ impl Shared<'_> {
         let mut events = Vec::new();
         let limit = ReadLimit { events_max: 256, bytes_max: delivery.drain_bytes_max };
         if let Peek::Ready { through, live: true } = subscription.peek(&delivery.log, limit, &mut events) {
-            self.read = Some(SharedRead { after, through, events, answer: None, pieces: SmallVec::new() });
+            self.read = Some(SharedRead { after, through, events, answer: None, frames: SmallVec::new() });
         }
     }
 }

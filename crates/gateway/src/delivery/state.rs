@@ -19,9 +19,9 @@ use smallvec::SmallVec;
 
 use super::{
     context::Delivery,
-    shared::{SharedRead, Tally},
+    namespaces::Namespaces,
+    shared::{DeliveryCounters, SharedRead},
     sink::Sink,
-    spaces::Spaces,
 };
 use crate::{
     http1::reply::{Recipient, head, whole},
@@ -66,7 +66,7 @@ pub(super) struct State {
     pub(super) writing: bool,
     pub(super) subscription: Subscription,
     /// What only Socket.IO has.
-    pub(super) spaces: Option<Box<Spaces>>,
+    pub(super) namespaces: Option<Box<Namespaces>>,
     pub(super) delivered: u64,
     pub(super) bytes: u64,
     pub(super) liveness: Liveness,
@@ -141,12 +141,12 @@ impl State {
         begun
     }
 
-    pub(super) fn count(&mut self, events: usize, bytes: usize, tally: &mut Tally) {
+    pub(super) fn count(&mut self, events: usize, bytes: usize, counters: &mut DeliveryCounters) {
         self.delivered += events as u64;
         self.bytes += bytes as u64;
-        self.liveness.sent(tally.now_ms);
-        tally.deliveries += events as u64;
-        tally.bytes += bytes as u64;
+        self.liveness.sent(counters.now_ms);
+        counters.deliveries += events as u64;
+        counters.bytes += bytes as u64;
     }
 
     pub(super) fn set_behind(&mut self, behind: bool, metrics: &Metrics) {

@@ -9,7 +9,7 @@ pub(super) struct Watch {
     pub(super) tail: Arc<ChannelTail>,
     pub(super) shards: AtomicU64,
     pub(super) marked: AtomicU64,
-    /// When the first commit since the last walk was made, in microseconds since the start.
+    /// When the first commit since the last pass was made, in microseconds since the start.
     pub(super) committed_us: AtomicU64,
 }
 

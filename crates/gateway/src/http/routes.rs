@@ -192,7 +192,7 @@ async fn poll(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<R
         answer = wait(&gateway, &admitted, &mut poll, address(&request)).await?;
     }
     let cursor = answer.as_ref().map_or(poll.idle_cursor(&gateway.log), |answer| answer.cursor);
-    gateway.note_poll(&Polled {
+    gateway.record_poll(&Polled {
         address: address(&request),
         client: query.client.as_deref(),
         channels: &query.channels,

@@ -37,7 +37,7 @@ impl PollRequest<'_> {
         let reply = match self.read(&mut poll).await {
             Ok(None) if query.wait_s > 0 => return self.wait(poll, poller, bytes).await.is_ok(),
             Ok(None) => {
-                self.note(poll.idle_cursor(log).offset, 0, false);
+                self.record(poll.idle_cursor(log).offset, 0, false);
                 poll.reply_idle(log, &self.admitted, self.known_tags.as_deref())
             }
             Ok(Some(reply)) => reply,
@@ -49,7 +49,7 @@ impl PollRequest<'_> {
     /// The answer, if there is anything.
     async fn read(&self, poll: &mut Poll) -> Result<Option<Reply>, Refusal> {
         let Some(answer) = poll.read(&self.gateway.log).await? else { return Ok(None) };
-        self.note(answer.cursor.offset, poll.delivered(), poll.told_gap());
+        self.record(answer.cursor.offset, poll.delivered(), poll.told_gap());
         Ok(Some(Reply::events(answer, self.admitted.credentials)))
     }
 
@@ -58,9 +58,9 @@ impl PollRequest<'_> {
         send(self.stream, &self.gateway.metrics, reply, recipient).await
     }
 
-    fn note(&self, offset: anywire_log::Offset, events: usize, gap: bool) {
+    fn record(&self, offset: anywire_log::Offset, events: usize, gap: bool) {
         let query = &self.admitted.query;
-        self.gateway.note_poll(&Polled {
+        self.gateway.record_poll(&Polled {
             address: self.address,
             client: query.client.as_deref(),
             channels: &query.channels,

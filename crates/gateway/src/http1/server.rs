@@ -30,7 +30,7 @@ use crate::{
         publish::Posting,
         socketio::{
             polling,
-            requests::{self, Asked},
+            requests::{self, EngineRequest},
         },
         sse, websocket,
     },
@@ -54,7 +54,7 @@ enum Route {
     Sse(Box<Admitted>),
     Poll(Box<Admitted>, Option<Box<str>>),
     /// With the origin of the page that may read the answer, and the bytes of body that follow.
-    SocketIo(Box<Asked>, Option<Box<str>>, usize),
+    SocketIo(Box<EngineRequest>, Option<Box<str>>, usize),
     Publish(Box<Posting>),
     Refused(Box<Refused>),
     Library,
@@ -241,7 +241,7 @@ fn route_socketio(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) 
         arrival: place.arrival(gateway),
     };
     let headers = request.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-    let asked = gateway.ask_socketio(&asking, headers);
+    let asked = gateway.engine_request(&asking, headers);
     let origin = gateway.gate.check_place(&asking.credentials).ok().flatten();
     Route::SocketIo(Box::new(asked), origin.map(Into::into), request.body_bytes.unwrap_or(0))
 }

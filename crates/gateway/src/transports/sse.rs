@@ -41,7 +41,7 @@ impl Gateway {
             }
             blocks
         });
-        self.readers.note_start(reader, position, gap);
+        self.readers.record_start(reader, position, gap);
         self.readers.watch(reader, channels);
         if admitted.query.presence {
             self.readers.presence.join(reader, channels);

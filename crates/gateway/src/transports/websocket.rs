@@ -88,7 +88,7 @@ struct Session {
 
 impl Input for Session {
     fn receive(&mut self, bytes: &mut [u8]) -> Flow {
-        self.reader.note_heard(self.gateway.delivery.now_ms());
+        self.reader.record_heard(self.gateway.delivery.now_ms());
         let limits = self.gateway.publish_limits();
         let message_bytes_max = self.message_bytes_max();
         let arrived = &mut self.arrived;
@@ -220,7 +220,7 @@ impl Session {
             Command::Presence(channel) => self.presence(id, &channel),
             Command::Auth(token) => self.authorize(id, &token),
             Command::Ack(cursor) => {
-                self.reader.note_ack(cursor);
+                self.reader.record_ack(cursor);
                 Ok(Flow::Go)
             }
             Command::Ping => Ok(self.send(ServerFrame::Pong { id }.encode())),
@@ -262,7 +262,7 @@ impl Session {
             }
             frames
         });
-        gateway.readers.note_start(&self.reader, position, gap);
+        gateway.readers.record_start(&self.reader, position, gap);
         gateway.readers.watch(&self.reader, &fresh);
         if presence {
             gateway.readers.presence.join(&self.reader, &channels);

@@ -14,12 +14,12 @@ pub(super) type Key = (Box<str>, u64);
 
 /// Which answers are waited for.
 #[derive(Default)]
-pub(crate) struct Asks {
+pub(crate) struct PendingAcks {
     pub(super) waiting: Mutex<HashMap<Key, oneshot::Sender<Args>>>,
     pub(super) next: AtomicU64,
 }
 
-impl Asks {
+impl PendingAcks {
     /// A socket has answered.
     pub(super) fn answer(&self, socket: &str, id: u64, args: Args) {
         let waiting = self.waiting.lock().remove(&(socket.into(), id));
@@ -32,12 +32,12 @@ impl Asks {
 
 /// One answer that is waited for; nobody waits any more when this is dropped.
 pub(super) struct Ask<'a> {
-    pub(super) asks: &'a Asks,
+    pub(super) pending_acks: &'a PendingAcks,
     pub(super) key: Key,
 }
 
 impl Drop for Ask<'_> {
     fn drop(&mut self) {
-        self.asks.waiting.lock().remove(&self.key);
+        self.pending_acks.waiting.lock().remove(&self.key);
     }
 }

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     Gateway,
     admission::auth::{Credentials, Principal},
-    delivery::{Reader, Space},
+    delivery::{NamespaceSession, Reader},
     http1::socket::Flow,
 };
 
@@ -49,16 +49,16 @@ impl Inbound {
         if self.joined.iter().any(|joined| *joined.path == *path) {
             return Flow::End;
         }
-        let Some(namespace) = gateway.socketio.namespaces.find(&self.visitor.listener, path) else {
+        let Some(namespace) = gateway.socketio.namespaces.find(&self.handshake.listener, path) else {
             // The words every client knows.
-            return say(gateway, reader, &Word::connect_error(path, "Invalid namespace", None));
+            return send_packet(gateway, reader, &Word::connect_error(path, "Invalid namespace", None));
         };
         match self.admit(gateway, reader, Arc::clone(namespace), auth) {
             Ok(admitted) => self.join(gateway, reader, path, auth, admitted).await,
             Err(refusal) => {
                 gateway.metrics.refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 tracing::debug!(client = %reader.info().client, path, %refusal, "joining a namespace was refused");
-                say(gateway, reader, &refused(path, &refusal))
+                send_packet(gateway, reader, &refused(path, &refusal))
             }
         }
     }
@@ -97,10 +97,10 @@ impl Inbound {
         if let Some(token) = token {
             return gateway.gate.principal_of(token);
         }
-        let visitor = &self.visitor;
+        let handshake = &self.handshake;
         let credentials = Credentials {
-            authorization: visitor.authorization.as_deref(),
-            token: visitor.token.as_deref(),
+            authorization: handshake.authorization.as_deref(),
+            token: handshake.token.as_deref(),
             ..Credentials::default()
         };
         gateway.gate.principal(&credentials)
@@ -116,7 +116,7 @@ impl Inbound {
     ) -> Flow {
         let with_cursor = admitted.namespace.recovery || admitted.wishes.recover;
         if with_cursor && let Err(refusal) = self.take_tokens(gateway, 1) {
-            return say(gateway, reader, &refused(path, &refusal));
+            return send_packet(gateway, reader, &refused(path, &refusal));
         }
         let (joined, wants) = match with_cursor {
             true => self.come_back(gateway, path, admitted).await,
@@ -125,7 +125,7 @@ impl Inbound {
         let pid = joined.recovery.as_ref().map(|recovery| recovery.0.clone());
         let mut words: SmallVec<[Word; 2]> = smallvec![Word::connected(path, &joined.socket, pid.as_deref())];
         words.extend(self.welcome(gateway, &joined, auth));
-        let space = Space {
+        let entry = NamespaceSession {
             namespace: Arc::clone(&joined.path),
             socket: joined.socket.clone(),
             user: joined.principal.user().map(Into::into),
@@ -135,22 +135,22 @@ impl Inbound {
         };
         self.joined.reserve_exact(1);
         self.joined.push(joined);
-        self.handshake = None;
+        self.pending = None;
         let ends_ms = self.ends_ms(gateway);
-        let followed = reader.change_spaces(|subscription, spaces| {
-            spaces.list.push(space);
-            spaces.ends_ms = ends_ms;
+        let followed = reader.change_namespaces(|subscription, namespaces| {
+            namespaces.list.push(entry);
+            namespaces.ends_ms = ends_ms;
             let mut all = Followed::nothing(&gateway.log);
             for (channel, position) in &wants {
                 let one = std::slice::from_ref(channel);
-                all.add(follow(&gateway.log, subscription, spaces, path, one, *position));
+                all.add(follow(&gateway.log, subscription, namespaces, path, one, *position));
             }
             words.extend(gap_words(path, &all));
             (all, words)
         });
         let Some(followed) = followed else { return Flow::End };
         let begun = wants.iter().find_map(|(_, position)| *position).unwrap_or_default();
-        gateway.readers.note_start(reader, begun, followed.gap.is_some());
+        gateway.readers.record_start(reader, begun, followed.gap.is_some());
         gateway.readers.watch(reader, &followed.fresh);
         let limit = gateway.socketio.config.recoveries_max;
         let evicted = pid.map(|pid| gateway.readers.places.connected(&pid, reader, limit));
@@ -195,7 +195,7 @@ impl Inbound {
 
     /// What everybody hears who joins.
     fn welcome(&self, gateway: &Gateway, joined: &Joined, auth: Option<&str>) -> Vec<Word> {
-        let info = joined.info(&self.visitor);
+        let info = joined.info(&self.handshake);
         let mut emits = Vec::new();
         if let Some((name, data)) = &joined.namespace.welcome {
             let now = format!("\"{}\"", iso_time(gateway.clock.now()));
@@ -239,8 +239,8 @@ impl Inbound {
         let expires_at = principal.expires_at().map(iso_time);
         self.joined[at].principal = principal;
         let ends_ms = self.ends_ms(gateway);
-        reader.change_spaces(|_, spaces| {
-            spaces.ends_ms = ends_ms;
+        reader.change_namespaces(|_, namespaces| {
+            namespaces.ends_ms = ends_ms;
             ((), SmallVec::new())
         });
         Ok(json!({ "ok": true, "expires_at": expires_at }))
@@ -258,6 +258,6 @@ fn wants_of(admitted: &Admitted) -> Wants {
     admitted.channels.iter().map(|channel| (channel.clone(), position)).collect()
 }
 
-fn say(gateway: &Gateway, reader: &Reader, word: &Word) -> Flow {
-    if reader.say(&gateway.delivery, std::slice::from_ref(word)) { Flow::Go } else { Flow::End }
+fn send_packet(gateway: &Gateway, reader: &Reader, word: &Word) -> Flow {
+    if reader.send_packets(&gateway.delivery, std::slice::from_ref(word)) { Flow::Go } else { Flow::End }
 }

@@ -69,7 +69,9 @@ impl Gateway {
         if volatile && !reader.takes_at_once() {
             return Ok(());
         }
-        match reader.say(&self.delivery, &Emit { namespace: &namespace, name, ack: None, args }.words()) {
+        match reader
+            .send_packets(&self.delivery, &Emit { namespace: &namespace, name, ack: None, args }.words())
+        {
             true => Ok(()),
             false => Err(AskError::Unknown { socket: socket.to_owned() }),
         }
@@ -88,19 +90,21 @@ impl Gateway {
     ) -> Result<Args, AskError> {
         let unknown = || AskError::Unknown { socket: socket.to_owned() };
         let (reader, namespace) = self.socket_with_room(socket)?;
-        let asks = &self.socketio.asks;
-        let id = asks.next.fetch_add(1, Relaxed);
+        let pending_acks = &self.socketio.pending_acks;
+        let id = pending_acks.next.fetch_add(1, Relaxed);
         let (sender, receiver) = oneshot::channel();
         let key = (Box::from(socket), id);
         {
-            let mut waiting = asks.waiting.lock();
+            let mut waiting = pending_acks.waiting.lock();
             if waiting.len() >= ASKS_MAX {
                 return Err(AskError::TooMany);
             }
             waiting.insert(key.clone(), sender);
         }
-        let _ask = Ask { asks, key };
-        if !reader.say(&self.delivery, &Emit { namespace: &namespace, name, ack: Some(id), args }.words()) {
+        let _ask = Ask { pending_acks, key };
+        if !reader
+            .send_packets(&self.delivery, &Emit { namespace: &namespace, name, ack: Some(id), args }.words())
+        {
             return Err(unknown());
         }
         drop(reader);
@@ -118,7 +122,7 @@ impl Gateway {
     /// before it is told.
     pub async fn disconnect_socket(self: &Arc<Self>, socket: &str) -> bool {
         let Some((reader, namespace)) = self.find_socket(socket) else { return false };
-        let Some((gone, private_id)) = reader.put_out(&namespace) else { return false };
+        let Some((gone, private_id)) = reader.disconnect(&namespace) else { return false };
         for channel in &gone {
             self.readers.fanout.unwatch_reader(&reader, channel);
         }
@@ -128,7 +132,7 @@ impl Gateway {
             if let Some(private_id) = private_id {
                 gateway.forget_socket(&private_id).await;
             }
-            reader.say(&gateway.delivery, &[Word::disconnected(&namespace)])
+            reader.send_packets(&gateway.delivery, &[Word::disconnected(&namespace)])
         });
         told.await.unwrap_or(false)
     }

@@ -18,7 +18,7 @@ pub struct SocketInfo<'a> {
 
 /// What a handler makes of an event that a client emitted.
 #[derive(Debug, Default)]
-pub struct Heard {
+pub struct HandlerReply {
     /// The answer, if the client wanted one.
     pub answer: Option<Args>,
     /// Events for this client alone.
@@ -33,7 +33,7 @@ pub trait SocketHandler: Send + Sync + 'static {
     }
 
     /// A client emitted an event that is none of the server's own; `None` leaves it to the next handler.
-    fn heard(&self, _socket: &SocketInfo<'_>, _name: &str, _args: &Args) -> Option<Heard> {
+    fn heard(&self, _socket: &SocketInfo<'_>, _name: &str, _args: &Args) -> Option<HandlerReply> {
         None
     }
 

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 
 use super::{
-    requests::{Asked, Request},
+    requests::{EngineRequest, Request},
     session::{GivenUp, Instead},
     state::{Inbound, Session},
     upgrade, websocket,
@@ -52,16 +52,16 @@ pub(crate) async fn respond(State(gateway): State<Arc<Gateway>>, mut request: Ht
             listener: &listener,
             arrival: arrival.unwrap_or_else(|| gateway.socketio.next_arrival()),
         };
-        gateway.ask_socketio(&asking, headers)
+        gateway.engine_request(&asking, headers)
     };
     let (accepted, begun) = match asked {
-        Asked::Refused(error) => return refused(&error),
-        Asked::Open(inbound, counted) => return packets(Session::open(&gateway, inbound, counted)),
-        Asked::Poll(session, arrival) => return poll(&gateway, &session, arrival).await,
-        Asked::Post(session) => return post(&gateway, &session, request.into_body()).await,
-        Asked::Connect(accepted, inbound) => (accepted, Begun::New(inbound)),
-        Asked::Stray(accepted) => (accepted, Begun::Stray),
-        Asked::Upgrade(accepted, session) => (accepted, Begun::Session(session)),
+        EngineRequest::Refused(error) => return refused(&error),
+        EngineRequest::Open(inbound, counted) => return packets(Session::open(&gateway, inbound, counted)),
+        EngineRequest::Poll(session, arrival) => return poll(&gateway, &session, arrival).await,
+        EngineRequest::Post(session) => return post(&gateway, &session, request.into_body()).await,
+        EngineRequest::Connect(accepted, inbound) => (accepted, Begun::New(inbound)),
+        EngineRequest::Stray(accepted) => (accepted, Begun::Stray),
+        EngineRequest::Upgrade(accepted, session) => (accepted, Begun::Session(session)),
     };
     let serve = move |gateway, upgraded| serve_upgraded(gateway, upgraded, begun, address);
     switch(&gateway, &mut request, &accepted, serve)

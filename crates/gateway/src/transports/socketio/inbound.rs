@@ -12,37 +12,37 @@ use anywire_protocol::{
 use bytes::Bytes;
 use serde_json::json;
 
-use super::state::{Handshake, Inbound, Visitor};
+use super::state::{Handshake, Inbound, PendingHandshake};
 use crate::{
     Gateway,
     admission::limits::Bucket,
-    delivery::{Reader, Spaces, Wire},
+    delivery::{Namespaces, Reader, Wire},
     http1::socket::Flow,
     metrics::Transport,
     readers::OpenReader,
 };
 
 impl Inbound {
-    pub(super) fn new(gateway: &Gateway, visitor: Visitor, handshake: Handshake) -> Self {
+    pub(super) fn new(gateway: &Gateway, handshake: Handshake, pending: PendingHandshake) -> Self {
         let bucket = Bucket::full(gateway.config.limits.publish_burst, gateway.delivery.now_ms());
         Self {
             assembler: Assembler::default(),
-            visitor,
+            handshake,
             joined: Vec::new(),
             bucket,
-            handshake: Some(handshake),
+            pending: Some(pending),
         }
     }
 
     /// A reader for this connection, without a namespace yet.
     pub(super) fn open_reader(&self, gateway: &Arc<Gateway>, wire: Wire) -> OpenReader {
-        let client = self.visitor.client.as_deref();
+        let client = self.handshake.client.as_deref();
         let reader =
-            gateway.readers.open_named(Transport::SocketIo, client, None, self.visitor.address, wire);
+            gateway.readers.open_named(Transport::SocketIo, client, None, self.handshake.address, wire);
         let now_ms = gateway.delivery.now_ms();
         let ends_ms = now_ms + u64::from(gateway.socketio.config.connect_timeout_ms);
-        let ends_ms = (!self.visitor.echoed).then_some(ends_ms);
-        reader.set_spaces(Spaces::new(Heartbeat::new(now_ms, gateway.delivery.times), ends_ms));
+        let ends_ms = (!self.handshake.echoed).then_some(ends_ms);
+        reader.set_namespaces(Namespaces::new(Heartbeat::new(now_ms, gateway.delivery.times), ends_ms));
         reader
     }
 
@@ -80,8 +80,8 @@ impl Inbound {
         reader: &Reader,
         packet: Packet<'_>,
     ) -> Result<Option<Incoming>, Flow> {
-        reader.note_packet(gateway.delivery.now_ms(), gateway.delivery.times);
-        if self.visitor.echoed {
+        reader.record_packet(gateway.delivery.now_ms(), gateway.delivery.times);
+        if self.handshake.echoed {
             return self.echo(gateway, reader, &packet);
         }
         let limits = AssemblerLimits {
@@ -114,7 +114,7 @@ impl Inbound {
             Packet::Pong => return Ok(None),
             _ => return Err(Flow::End),
         };
-        if reader.say(&gateway.delivery, &[word]) { Ok(None) } else { Err(Flow::End) }
+        if reader.send_packets(&gateway.delivery, &[word]) { Ok(None) } else { Err(Flow::End) }
     }
 
     /// Acts on what a client said.
@@ -144,7 +144,7 @@ impl Inbound {
             },
             Incoming::Ack { namespace, ack, args } => {
                 if let Some(joined) = self.joined.iter().find(|joined| *joined.path == *namespace) {
-                    gateway.socketio.asks.answer(&joined.socket, ack, args);
+                    gateway.socketio.pending_acks.answer(&joined.socket, ack, args);
                 }
                 Flow::Go
             }
@@ -154,7 +154,7 @@ impl Inbound {
     /// Which of the joined namespaces an event is for.
     fn place_of(&self, namespace: &str) -> Result<usize, Flow> {
         // Who was put out of a namespace may still have had something on the way.
-        let outside = if self.handshake.is_some() { Flow::End } else { Flow::Go };
+        let outside = if self.pending.is_some() { Flow::End } else { Flow::Go };
         self.joined.iter().position(|joined| *joined.path == *namespace).ok_or(outside)
     }
 
@@ -163,8 +163,8 @@ impl Inbound {
             return Flow::Go;
         };
         let left = self.joined.remove(at);
-        let gone = reader.change_spaces(|subscription, spaces| {
-            let gone = spaces.remove(namespace);
+        let gone = reader.change_namespaces(|subscription, namespaces| {
+            let gone = namespaces.remove(namespace);
             for channel in &gone {
                 subscription.remove(channel);
             }
@@ -212,7 +212,7 @@ impl Inbound {
         name: &str,
         args: Args,
     ) -> Flow {
-        let info = self.joined[at].info(&self.visitor);
+        let info = self.joined[at].info(&self.handshake);
         let heard = gateway.socketio.handlers().iter().find_map(|handler| handler.heard(&info, name, &args));
         let Some(heard) = heard else {
             let answer = self.emit(gateway, at, name, args).await;
@@ -221,10 +221,11 @@ impl Inbound {
         let namespace = &*self.joined[at].path;
         let mut sent = true;
         for (name, args) in &heard.emits {
-            sent &= reader.say(&gateway.delivery, &Emit { namespace, name, ack: None, args }.words());
+            sent &=
+                reader.send_packets(&gateway.delivery, &Emit { namespace, name, ack: None, args }.words());
         }
         if let (Some(id), Some(args)) = (ack, &heard.answer) {
-            sent &= reader.say(&gateway.delivery, &Ack { namespace, id, args }.words());
+            sent &= reader.send_packets(&gateway.delivery, &Ack { namespace, id, args }.words());
         }
         if sent { Flow::Go } else { Flow::End }
     }
@@ -246,7 +247,7 @@ impl Inbound {
         let Some(id) = ack else { return Flow::Go };
         let args = Args { values: vec![value.to_string()], attachments: Vec::new() };
         let words = Ack { namespace: &self.joined[at].path, id, args: &args }.words();
-        if reader.say(&gateway.delivery, &words) { Flow::Go } else { Flow::End }
+        if reader.send_packets(&gateway.delivery, &words) { Flow::Go } else { Flow::End }
     }
 
     /// Counts publications against the connection's rate.

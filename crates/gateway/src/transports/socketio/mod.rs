@@ -30,6 +30,6 @@ mod websocket;
 
 pub use config::{NamespaceSection, SocketIoConfig};
 pub use emit::AskError;
-pub use handler::{Heard, SocketHandler, SocketInfo};
+pub use handler::{HandlerReply, SocketHandler, SocketInfo};
 pub use namespaces::SocketIoError;
 pub use recovery::socketio_channels;

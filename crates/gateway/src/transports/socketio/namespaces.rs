@@ -54,9 +54,9 @@ pub(super) struct Namespace {
 
 /// All of them.
 #[derive(Debug)]
-pub(super) struct Namespaces(Vec<Arc<Namespace>>);
+pub(super) struct NamespaceTable(Vec<Arc<Namespace>>);
 
-impl Namespaces {
+impl NamespaceTable {
     pub(super) fn new(config: &SocketIoConfig) -> Result<Self, SocketIoError> {
         let path = config.path.clone();
         if !path.starts_with('/') || !path.ends_with('/') || path.len() < 2 {
@@ -135,8 +135,8 @@ mod tests {
         NamespaceSection { name: name.to_owned(), ..NamespaceSection::default() }
     }
 
-    fn namespaces(sections: Vec<NamespaceSection>) -> Result<Namespaces, SocketIoError> {
-        Namespaces::new(&SocketIoConfig { namespaces: sections, ..SocketIoConfig::default() })
+    fn namespaces(sections: Vec<NamespaceSection>) -> Result<NamespaceTable, SocketIoError> {
+        NamespaceTable::new(&SocketIoConfig { namespaces: sections, ..SocketIoConfig::default() })
     }
 
     #[test]
@@ -171,6 +171,6 @@ mod tests {
         check(NamespaceSection { welcome_event: Some(String::new()), ..section("/") }, "welcome_event");
         check(NamespaceSection { emit_to: Some(String::new()), ..section("/") }, "emit_to");
         let bad = SocketIoConfig { path: "socket.io".into(), ..SocketIoConfig::default() };
-        assert!(matches!(Namespaces::new(&bad), Err(SocketIoError::Path { .. })));
+        assert!(matches!(NamespaceTable::new(&bad), Err(SocketIoError::Path { .. })));
     }
 }

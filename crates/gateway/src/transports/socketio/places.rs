@@ -102,7 +102,7 @@ impl Places {
     }
 
     /// Another reader goes on for the sockets of a connection.
-    pub(super) fn note_moved(&self, reader: &Arc<Reader>) {
+    pub(super) fn record_moved(&self, reader: &Arc<Reader>) {
         for pid in reader.private_ids() {
             // It is known already, under the reader before: nobody has to make room.
             let _nobody = self.connected(&pid, reader, usize::MAX);
@@ -110,7 +110,7 @@ impl Places {
     }
 
     /// A Socket.IO connection has ended: where it stopped is where its client may go on.
-    pub(crate) fn note_stopped(&self, reader: &Arc<Reader>, tail: Offset) {
+    pub(crate) fn record_stopped(&self, reader: &Arc<Reader>, tail: Offset) {
         for pid in reader.private_ids() {
             self.stopped(&pid, reader, reader.stopped_at(tail));
         }

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::net::TcpStream;
 
 use super::{
-    requests::Asked,
+    requests::EngineRequest,
     session::{GivenUp, Instead},
     state::Session,
     upgrade::{self, Taken},
@@ -34,7 +34,7 @@ use crate::{
 pub(crate) fn serve<'a>(
     gateway: &'a Arc<Gateway>,
     stream: &'a Arc<TcpStream>,
-    asked: Asked,
+    asked: EngineRequest,
     origin: Option<Box<str>>,
     address: IpAddr,
     bytes: &'a mut BytesMut,
@@ -42,31 +42,33 @@ pub(crate) fn serve<'a>(
 ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
     let answering = Answering { gateway, stream, origin };
     match asked {
-        Asked::Refused(error) => {
+        EngineRequest::Refused(error) => {
             Box::pin(async move { answering.refuse_post(&error, bytes, body_bytes).await })
         }
-        Asked::Open(inbound, counted) => Box::pin(async move {
+        EngineRequest::Open(inbound, counted) => Box::pin(async move {
             answering.send(&Reply::packets(Session::open(gateway, inbound, counted))).await
         }),
-        Asked::Poll(session, arrival) => Box::pin(async move {
+        EngineRequest::Poll(session, arrival) => Box::pin(async move {
             let poll = PollRequest { answering, session: &session, arrival };
             poll.serve(bytes).await.unwrap_or(false)
         }),
-        Asked::Post(session) => Box::pin(async move { answering.post(&session, bytes, body_bytes).await }),
-        Asked::Connect(accepted, inbound) => Box::pin(async move {
+        EngineRequest::Post(session) => {
+            Box::pin(async move { answering.post(&session, bytes, body_bytes).await })
+        }
+        EngineRequest::Connect(accepted, inbound) => Box::pin(async move {
             let rest = bytes.split();
             if answering.switch(&accepted).await.is_ok() {
                 websocket::serve_direct(gateway, stream, inbound, rest).await;
             }
             false
         }),
-        Asked::Stray(accepted) => Box::pin(async move {
+        EngineRequest::Stray(accepted) => Box::pin(async move {
             if answering.switch(&accepted).await.is_ok() {
                 let _gone = write_all(stream, &upgrade::stray_frame()).await;
             }
             false
         }),
-        Asked::Upgrade(accepted, session) => Box::pin(async move {
+        EngineRequest::Upgrade(accepted, session) => Box::pin(async move {
             let rest = bytes.split().freeze();
             if let Some(taken) = Box::pin(answering.upgrade(&accepted, session, rest)).await {
                 websocket::go_on_direct(gateway, stream, taken, address).await;

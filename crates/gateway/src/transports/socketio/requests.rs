@@ -8,7 +8,7 @@ use anywire_protocol::{
     websocket::{Accepted, accept},
 };
 
-use super::state::{Inbound, Session, Visitor};
+use super::state::{Handshake, Inbound, Session};
 use crate::{Gateway, admission::auth::Credentials, admission::limits::Counted};
 
 /// A request, as far as its head tells.
@@ -24,7 +24,7 @@ pub(crate) struct Request<'a> {
 }
 
 /// What is to be done.
-pub(crate) enum Asked {
+pub(crate) enum EngineRequest {
     /// Refused.
     Refused(EngineError),
     /// Begin a session that polls.
@@ -43,16 +43,16 @@ pub(crate) enum Asked {
 
 impl Gateway {
     /// Judges a request. `headers` are for the WebSocket handshake.
-    pub(crate) fn ask_socketio<'h>(
+    pub(crate) fn engine_request<'h>(
         self: &Arc<Self>,
         request: &Request<'_>,
         headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
-    ) -> Asked {
+    ) -> EngineRequest {
         match self.ask(request, headers) {
             Ok(asked) => asked,
             Err(error) => {
                 tracing::debug!(address = %request.address, %error, "a Socket.IO request was refused");
-                Asked::Refused(error)
+                EngineRequest::Refused(error)
             }
         }
     }
@@ -61,7 +61,7 @@ impl Gateway {
         self: &Arc<Self>,
         request: &Request<'_>,
         headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
-    ) -> Result<Asked, EngineError> {
+    ) -> Result<EngineRequest, EngineError> {
         self.gate.check_place(&request.credentials).map_err(forbidden)?;
         if self.closing.is_cancelled() {
             return Err(forbidden(self.shutting_down()));
@@ -72,7 +72,7 @@ impl Gateway {
         let session = match session.transpose() {
             Err(_) if query.carrier == Carrier::WebSocket => {
                 let accepted = accept(request.method, headers, &[]);
-                return accepted.map(Asked::Stray).map_err(|_| EngineError::BadRequest);
+                return accepted.map(EngineRequest::Stray).map_err(|_| EngineError::BadRequest);
             }
             session => session?,
         };
@@ -84,16 +84,16 @@ impl Gateway {
                 }
                 let accepted = accept(request.method, headers, &[]).map_err(|_| EngineError::BadRequest)?;
                 match session {
-                    Some(session) => Ok(Asked::Upgrade(accepted, session)),
-                    None => Ok(Asked::Connect(accepted, self.inbound(request, &query)?)),
+                    Some(session) => Ok(EngineRequest::Upgrade(accepted, session)),
+                    None => Ok(EngineRequest::Connect(accepted, self.inbound(request, &query)?)),
                 }
             }
-            (Carrier::Polling, "GET", Some(session)) => Ok(Asked::Poll(session, request.arrival)),
-            (Carrier::Polling, "POST", Some(session)) => Ok(Asked::Post(session)),
+            (Carrier::Polling, "GET", Some(session)) => Ok(EngineRequest::Poll(session, request.arrival)),
+            (Carrier::Polling, "POST", Some(session)) => Ok(EngineRequest::Post(session)),
             (Carrier::Polling, "GET", None) => {
                 // A session that polls holds no connection between its polls, but is one all the same.
                 let counted = self.connections.count(request.address).map_err(forbidden)?;
-                Ok(Asked::Open(self.inbound(request, &query)?, counted))
+                Ok(EngineRequest::Open(self.inbound(request, &query)?, counted))
             }
             (Carrier::Polling, _, None) => Err(EngineError::BadMethod),
             (Carrier::Polling, _, Some(_)) => Err(EngineError::BadRequest),
@@ -101,7 +101,7 @@ impl Gateway {
     }
 
     fn inbound(&self, request: &Request<'_>, query: &Query) -> Result<Box<Inbound>, EngineError> {
-        let Some(handshake) = self.socketio.count_handshake() else {
+        let Some(pending) = self.socketio.count_handshake() else {
             let limit = self.socketio.config.handshakes_max;
             let message = format!(
                 "{limit} clients have connected and joined no namespace yet, the limit (socketio.handshakes_max); try again later"
@@ -110,7 +110,7 @@ impl Gateway {
             return Err(forbidden(Refusal::new(Code::TooManyConnections, message)));
         };
         let boxed = |text: &str| text.to_owned().into_boxed_str();
-        let visitor = Visitor {
+        let handshake = Handshake {
             listener: Arc::clone(request.listener),
             address: request.address,
             authorization: request.credentials.authorization.map(boxed),
@@ -118,7 +118,7 @@ impl Gateway {
             client: query.client.as_deref().map(boxed),
             echoed: self.socketio.echoes(request.path),
         };
-        Ok(Box::new(Inbound::new(self, visitor, handshake)))
+        Ok(Box::new(Inbound::new(self, handshake, pending)))
     }
 }
 

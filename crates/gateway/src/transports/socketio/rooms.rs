@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 use super::{places::Room, state::Inbound};
 use crate::{
     Gateway,
-    delivery::{Reader, Spaces},
+    delivery::{Namespaces, Reader},
 };
 
 /// What following channels came to.
@@ -48,7 +48,7 @@ impl Followed {
 pub(super) fn follow(
     log: &Log,
     subscription: &mut Subscription,
-    spaces: &mut Spaces,
+    namespaces: &mut Namespaces,
     namespace: &str,
     channels: &[Channel],
     position: Option<Position>,
@@ -57,8 +57,9 @@ pub(super) fn follow(
     let mut followed = Followed::nothing(log);
     for channel in channels {
         let standing = subscription.position(channel);
-        let shared = spaces.list.iter().any(|space| &*space.namespace != namespace && space.follows(channel));
-        let own = spaces.find(namespace).is_some_and(|space| space.follows(channel));
+        let shared =
+            namespaces.list.iter().any(|entry| &*entry.namespace != namespace && entry.follows(channel));
+        let own = namespaces.find(namespace).is_some_and(|entry| entry.follows(channel));
         let from = match (standing, position) {
             (Some(_), None) if own => continue,
             // Another namespace may be behind: this one begins now.
@@ -78,24 +79,24 @@ pub(super) fn follow(
                         started.after
                     }
                     Some(before) => {
-                        hold_others(spaces, namespace, channel, before);
+                        hold_others(namespaces, namespace, channel, before);
                         Offset::ZERO
                     }
                 }
             }
         };
-        if let Some(space) = spaces.find(namespace) {
-            space.channels.retain(|(other, _)| other != channel);
-            space.channels.push((channel.clone(), from));
+        if let Some(entry) = namespaces.find(namespace) {
+            entry.channels.retain(|(other, _)| other != channel);
+            entry.channels.push((channel.clone(), from));
         }
     }
     followed
 }
 
 /// The subscription has moved back on a channel: other namespaces have had what lies between.
-fn hold_others(spaces: &mut Spaces, namespace: &str, channel: &Channel, before: Offset) {
-    for space in spaces.list.iter_mut().filter(|space| &*space.namespace != namespace) {
-        for (other, from) in space.channels.iter_mut().filter(|(other, _)| other == channel) {
+fn hold_others(namespaces: &mut Namespaces, namespace: &str, channel: &Channel, before: Offset) {
+    for entry in namespaces.list.iter_mut().filter(|entry| &*entry.namespace != namespace) {
+        for (other, from) in entry.channels.iter_mut().filter(|(other, _)| other == channel) {
             debug_assert_eq!(other, channel);
             *from = (*from).max(before);
         }
@@ -184,12 +185,12 @@ impl Inbound {
         let places = channels.iter().zip(&states).map(|(channel, (_, place))| room(gateway, channel, *place));
         self.keep_rooms(gateway, reader, at, places.collect(), &[]).await?;
         let joined = &self.joined[at];
-        let done = reader.change_spaces(|subscription, spaces| {
+        let done = reader.change_namespaces(|subscription, namespaces| {
             let mut followed = Followed::nothing(&gateway.log);
             let mut told: SmallVec<[Word; 2]> = SmallVec::new();
             for (channel, (words, position)) in channels.iter().zip(states) {
                 let one = std::slice::from_ref(channel);
-                let next = follow(&gateway.log, subscription, spaces, &joined.path, one, position);
+                let next = follow(&gateway.log, subscription, namespaces, &joined.path, one, position);
                 told.extend(gap_words(&joined.path, &next));
                 told.extend(words);
                 followed.add(next);
@@ -199,7 +200,7 @@ impl Inbound {
             (followed, words)
         });
         if let Some(followed) = done {
-            gateway.readers.note_start(reader, position.unwrap_or_default(), followed.gap.is_some());
+            gateway.readers.record_start(reader, position.unwrap_or_default(), followed.gap.is_some());
             gateway.readers.watch(reader, &followed.fresh);
             reader.nudge(&gateway.delivery);
         }
@@ -251,7 +252,7 @@ impl Inbound {
     ) -> Vec<(SmallVec<[Word; 1]>, Option<Position>)> {
         let joined = &self.joined[at];
         let handlers = gateway.socketio.handlers();
-        let info = joined.info(&self.visitor);
+        let info = joined.info(&self.handshake);
         let state_of = |channel: &Channel| {
             if position.is_some() {
                 return (SmallVec::new(), position);
@@ -289,16 +290,16 @@ impl Inbound {
         namespace: &str,
         channels: &[Channel],
     ) {
-        let left = reader.change_spaces(|subscription, spaces| {
+        let left = reader.change_namespaces(|subscription, namespaces| {
             let mut left = Vec::new();
-            if let Some(space) = spaces.find(namespace) {
-                space.channels.retain(|(channel, _)| {
+            if let Some(entry) = namespaces.find(namespace) {
+                entry.channels.retain(|(channel, _)| {
                     let stays = !channels.contains(channel);
                     left.extend((!stays).then(|| channel.clone()));
                     stays
                 });
             }
-            left.retain(|channel| !spaces.list.iter().any(|space| space.follows(channel)));
+            left.retain(|channel| !namespaces.list.iter().any(|entry| entry.follows(channel)));
             for channel in &left {
                 subscription.remove(channel);
             }

@@ -123,7 +123,7 @@ impl Session {
         if self.is_last_poll(gateway) {
             return Err(Instead::Word(NOOP));
         }
-        if !self.look_after(gateway, gateway.delivery.now_ms()) {
+        if !self.tick(gateway, gateway.delivery.now_ms()) {
             return Err(Instead::Error(EngineError::UnknownSession));
         }
         self.reader.begin_wait(&gateway.delivery, arrival, direct).map_err(|error| match error {
@@ -151,7 +151,7 @@ impl Session {
 
     /// Pings, or ends what is over. To be called often, and before a request is served: a session never
     /// outlives its time for those who ask.
-    pub(super) fn look_after(&self, gateway: &Gateway, now_ms: u64) -> bool {
+    pub(super) fn tick(&self, gateway: &Gateway, now_ms: u64) -> bool {
         let times: HeartbeatTimes = gateway.delivery.times;
         let owed_until_ms = self.owed_until_ms.load(Ordering::Relaxed);
         if owed_until_ms > now_ms {
@@ -173,7 +173,7 @@ impl Session {
 
     /// Takes a post's body.
     pub(super) async fn post(&self, gateway: &Arc<Gateway>, body: &[u8]) -> Result<(), EngineError> {
-        if !self.look_after(gateway, gateway.delivery.now_ms()) {
+        if !self.tick(gateway, gateway.delivery.now_ms()) {
             return Err(EngineError::UnknownSession);
         }
         let taken = self.inbound.lock().take();

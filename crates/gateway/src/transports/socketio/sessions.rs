@@ -31,7 +31,7 @@ impl Gateway {
 }
 
 /// Looks after the sessions that poll, for as long as the gateway lives.
-pub(crate) async fn look_after_sessions(gateway: Weak<Gateway>, times: HeartbeatTimes) {
+pub(crate) async fn tick_sessions(gateway: Weak<Gateway>, times: HeartbeatTimes) {
     let mut every = tokio::time::interval(Duration::from_millis(times.look_ms.into()));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -39,7 +39,7 @@ pub(crate) async fn look_after_sessions(gateway: Weak<Gateway>, times: Heartbeat
         let Some(gateway) = gateway.upgrade() else { return };
         let now_ms = gateway.delivery.now_ms();
         for session in gateway.socketio.snapshot() {
-            session.look_after(&gateway, now_ms);
+            session.tick(&gateway, now_ms);
         }
     }
 }

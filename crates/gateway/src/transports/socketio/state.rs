@@ -14,10 +14,10 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use super::{
-    acks::Asks,
+    acks::PendingAcks,
     config::SocketIoConfig,
     handler::{SocketHandler, SocketInfo},
-    namespaces::{Namespace, Namespaces, SocketIoError},
+    namespaces::{Namespace, NamespaceTable, SocketIoError},
     places::Room,
 };
 use crate::{
@@ -34,13 +34,13 @@ const LOOK_MS_MAX: u32 = 500;
 /// What all Socket.IO connections share.
 pub(crate) struct SocketIo {
     pub(super) config: SocketIoConfig,
-    pub(super) namespaces: Namespaces,
+    pub(super) namespaces: NamespaceTable,
     /// Those who poll, by their secret id.
     sessions: Mutex<HashMap<Box<str>, Arc<Session>, foldhash::fast::RandomState>>,
     /// Connections that have joined no namespace yet.
     handshakes: Arc<AtomicUsize>,
     pub(super) handlers: RwLock<Vec<Arc<dyn SocketHandler>>>,
-    pub(super) asks: Asks,
+    pub(super) pending_acks: PendingAcks,
     /// Counts connections and requests as they come: so it is known which of two that overlap was first.
     arrivals: AtomicU64,
     /// Where every message comes back, for tests.
@@ -49,9 +49,9 @@ pub(crate) struct SocketIo {
 
 /// One connection that has joined no namespace yet; it is uncounted when this is dropped.
 #[derive(Debug)]
-pub(super) struct Handshake(Arc<AtomicUsize>);
+pub(super) struct PendingHandshake(Arc<AtomicUsize>);
 
-impl Drop for Handshake {
+impl Drop for PendingHandshake {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
@@ -60,12 +60,12 @@ impl Drop for Handshake {
 impl SocketIo {
     pub(crate) fn new(config: &SocketIoConfig) -> Result<Self, SocketIoError> {
         Ok(Self {
-            namespaces: Namespaces::new(config)?,
+            namespaces: NamespaceTable::new(config)?,
             config: config.clone(),
             sessions: Mutex::default(),
             handshakes: Arc::default(),
             handlers: RwLock::default(),
-            asks: Asks::default(),
+            pending_acks: PendingAcks::default(),
             arrivals: AtomicU64::new(0),
             echo_path: OnceLock::new(),
         })
@@ -96,9 +96,9 @@ impl SocketIo {
         both.filter(|path| self.owns(path)).collect()
     }
 
-    pub(super) fn count_handshake(&self) -> Option<Handshake> {
+    pub(super) fn count_handshake(&self) -> Option<PendingHandshake> {
         let before = self.handshakes.fetch_add(1, Relaxed);
-        let counted = Handshake(Arc::clone(&self.handshakes));
+        let counted = PendingHandshake(Arc::clone(&self.handshakes));
         (before < self.config.handshakes_max).then_some(counted)
     }
 
@@ -133,7 +133,7 @@ impl SocketIo {
 
 /// Who asks: kept for as long as the connection lasts.
 #[derive(Debug)]
-pub(crate) struct Visitor {
+pub(crate) struct Handshake {
     pub(super) listener: Arc<str>,
     pub(super) address: IpAddr,
     pub(super) authorization: Option<Box<str>>,
@@ -146,11 +146,11 @@ pub(crate) struct Visitor {
 /// What one connection has said so far.
 pub(crate) struct Inbound {
     pub(super) assembler: Assembler,
-    pub(super) visitor: Visitor,
+    pub(super) handshake: Handshake,
     pub(super) joined: Vec<Joined>,
     pub(super) bucket: Bucket,
     /// Until the first namespace is joined.
-    pub(super) handshake: Option<Handshake>,
+    pub(super) pending: Option<PendingHandshake>,
 }
 
 /// A namespace of this connection.
@@ -164,9 +164,9 @@ pub(super) struct Joined {
 }
 
 impl Joined {
-    pub(super) fn info<'a>(&'a self, visitor: &'a Visitor) -> SocketInfo<'a> {
+    pub(super) fn info<'a>(&'a self, handshake: &'a Handshake) -> SocketInfo<'a> {
         SocketInfo {
-            listener: &visitor.listener,
+            listener: &handshake.listener,
             namespace: &self.path,
             socket: &self.socket,
             user: self.principal.user(),

@@ -23,7 +23,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::state::{Inbound, Session};
-use crate::{Gateway, delivery::HandedOn};
+use crate::{Gateway, delivery::Handover};
 
 /// The close code for what the server's rules do not allow (RFC 6455, section 7.4.1).
 const POLICY: u16 = 1008;
@@ -31,7 +31,7 @@ const POLICY: u16 = 1008;
 /// A session that a WebSocket has taken over.
 pub(crate) struct Taken {
     pub(super) inbound: Box<Inbound>,
-    pub(super) handed_on: HandedOn,
+    pub(super) handover: Handover,
     pub(super) receiver: Receiver,
     /// What came behind the packet that took over.
     pub(super) rest: Vec<Message>,
@@ -105,8 +105,8 @@ where
                     }
                     Ok(Packet::Upgrade) if probed => {
                         let inbound = session.take_inbound()?;
-                        let handed_on = session.reader().hand_on(&gateway.delivery)?;
-                        return Some(Taken { inbound, handed_on, receiver, rest: messages.collect() });
+                        let handover = session.reader().begin_handover(&gateway.delivery)?;
+                        return Some(Taken { inbound, handover, receiver, rest: messages.collect() });
                     }
                     _ => return None,
                 },

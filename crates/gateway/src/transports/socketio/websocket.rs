@@ -92,24 +92,24 @@ where
 }
 
 fn take_over(gateway: &Arc<Gateway>, inbound: &Inbound, wire: Wire, address: IpAddr) -> OpenReader {
-    gateway.readers.open_named(Transport::SocketIo, inbound.visitor.client.as_deref(), None, address, wire)
+    gateway.readers.open_named(Transport::SocketIo, inbound.handshake.client.as_deref(), None, address, wire)
 }
 
 impl Socket {
     /// A new connection: the opening packet is queued.
     fn begin(gateway: &Arc<Gateway>, reader: &Arc<Reader>, inbound: Box<Inbound>) -> Self {
         let opening = inbound.opening(gateway, &random_id(), false);
-        reader.say(&gateway.delivery, &[Word::Text(opening)]);
+        reader.send_packets(&gateway.delivery, &[Word::Text(opening)]);
         let (gateway, reader) = (Arc::clone(gateway), Arc::clone(reader));
         Self { gateway, reader, receiver: Receiver::new(), inbound, arrived: Vec::new() }
     }
 
     /// A session that polled before; `None` if it has ended.
     async fn go_on(gateway: &Arc<Gateway>, reader: &Arc<Reader>, taken: Taken) -> Option<Self> {
-        let Taken { inbound, handed_on, receiver, rest } = taken;
-        reader.take_over(&gateway.delivery, handed_on);
+        let Taken { inbound, handover, receiver, rest } = taken;
+        reader.take_over(&gateway.delivery, handover);
         gateway.readers.watch(reader, &Inbound::channels(reader, gateway));
-        gateway.readers.places.note_moved(reader);
+        gateway.readers.places.record_moved(reader);
         let (gateway, reader) = (Arc::clone(gateway), Arc::clone(reader));
         let mut socket = Self { gateway, reader, receiver, inbound, arrived: Vec::new() };
         for message in rest {

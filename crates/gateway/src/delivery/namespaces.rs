@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 use tokio::net::TcpStream;
 
 /// One namespace of a connection.
-pub(crate) struct Space {
+pub(crate) struct NamespaceSession {
     pub(crate) namespace: Arc<str>,
     /// The public id.
     pub(crate) socket: Box<str>,
@@ -29,7 +29,7 @@ pub(crate) struct Space {
     pub(crate) channels: SmallVec<[(Channel, Offset); 1]>,
 }
 
-impl Space {
+impl NamespaceSession {
     pub(crate) fn follows(&self, channel: &Channel) -> bool {
         self.channels.iter().any(|(other, _)| other == channel)
     }
@@ -38,7 +38,7 @@ impl Space {
         self.channels.iter().any(|(channel, after)| *channel == event.channel && event.offset > *after)
     }
 
-    fn voice(&self, epoch: Epoch, polling: bool) -> Voice<'_> {
+    fn encoding(&self, epoch: Epoch, polling: bool) -> Voice<'_> {
         Voice { namespace: &self.namespace, cursor: self.with_cursor.then_some(epoch), polling }
     }
 }
@@ -69,8 +69,8 @@ pub(crate) struct Waiting {
 pub(crate) type Direct = (Arc<TcpStream>, Option<Box<str>>);
 
 /// All of it.
-pub(crate) struct Spaces {
-    pub(crate) list: SmallVec<[Space; 1]>,
+pub(crate) struct Namespaces {
+    pub(crate) list: SmallVec<[NamespaceSession; 1]>,
     pub(super) heartbeat: Heartbeat,
     /// When the session ends: no namespace was joined in time, or a token has run out.
     pub(crate) ends_ms: Option<u64>,
@@ -86,15 +86,15 @@ pub(crate) struct Spaces {
     pub(super) confirmed: Option<Offset>,
 }
 
-/// Bytes that all readers with the same voice share.
+/// Bytes that all readers with the same encoding share.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct VoiceKey {
+pub(super) struct EncodingKey {
     namespace: Arc<str>,
     with_cursor: bool,
     polling: bool,
 }
 
-impl Spaces {
+impl Namespaces {
     pub(crate) fn new(heartbeat: Heartbeat, ends_ms: Option<u64>) -> Self {
         Self {
             list: SmallVec::new(),
@@ -109,43 +109,43 @@ impl Spaces {
         }
     }
 
-    pub(crate) fn find(&mut self, namespace: &str) -> Option<&mut Space> {
-        self.list.iter_mut().find(|space| &*space.namespace == namespace)
+    pub(crate) fn find(&mut self, namespace: &str) -> Option<&mut NamespaceSession> {
+        self.list.iter_mut().find(|entry| &*entry.namespace == namespace)
     }
 
     /// Ends a namespace; returns the channels that no other follows.
     pub(crate) fn remove(&mut self, namespace: &str) -> Vec<Channel> {
-        let Some(at) = self.list.iter().position(|space| &*space.namespace == namespace) else {
+        let Some(at) = self.list.iter().position(|entry| &*entry.namespace == namespace) else {
             return Vec::new();
         };
         let gone = self.list.remove(at);
         let channels = gone.channels.into_iter().map(|(channel, _)| channel);
-        channels.filter(|channel| !self.list.iter().any(|space| space.follows(channel))).collect()
+        channels.filter(|channel| !self.list.iter().any(|entry| entry.follows(channel))).collect()
     }
 
     pub(super) fn connected(&self) -> Vec<ConnectedNamespace> {
-        let connected = self.list.iter().map(|space| ConnectedNamespace {
-            namespace: space.namespace.to_string(),
-            socket: space.socket.to_string(),
-            user: space.user.as_deref().map(str::to_owned),
-            rooms: space.channels.iter().map(|(channel, _)| channel.clone()).collect(),
+        let connected = self.list.iter().map(|entry| ConnectedNamespace {
+            namespace: entry.namespace.to_string(),
+            socket: entry.socket.to_string(),
+            user: entry.user.as_deref().map(str::to_owned),
+            rooms: entry.channels.iter().map(|(channel, _)| channel.clone()).collect(),
         });
         connected.collect()
     }
 
     /// Whether an event looks to this reader as to most: one namespace, `/`, without cursors.
     pub(super) fn is_plain(&self) -> bool {
-        let [space] = self.list.as_slice() else { return false };
-        !space.with_cursor && &*space.namespace == DEFAULT_NAMESPACE && !space.is_partial()
+        let [entry] = self.list.as_slice() else { return false };
+        !entry.with_cursor && &*entry.namespace == DEFAULT_NAMESPACE && !entry.is_partial()
     }
 
-    /// The voice this reader shares with others: it has one namespace and gets every event its subscription
+    /// The encoding this reader shares with others: it has one namespace and gets every event its subscription
     /// has.
-    pub(super) fn shared_voice(&self, polling: bool) -> Option<VoiceKey> {
-        let [space] = self.list.as_slice() else { return None };
+    pub(super) fn shared_encoding(&self, polling: bool) -> Option<EncodingKey> {
+        let [entry] = self.list.as_slice() else { return None };
         let key =
-            VoiceKey { namespace: Arc::clone(&space.namespace), with_cursor: space.with_cursor, polling };
-        (!space.is_partial()).then_some(key)
+            EncodingKey { namespace: Arc::clone(&entry.namespace), with_cursor: entry.with_cursor, polling };
+        (!entry.is_partial()).then_some(key)
     }
 
     /// Each event's bytes for this reader, empty where no namespace wants it.
@@ -155,8 +155,8 @@ impl Spaces {
 
     fn encode_one(&self, event: &Event, epoch: Epoch, polling: bool) -> Bytes {
         let mut bytes = Bytes::new();
-        for space in self.list.iter().filter(|space| space.wants(event)) {
-            let fresh = space.voice(epoch, polling).encode(event);
+        for entry in self.list.iter().filter(|entry| entry.wants(event)) {
+            let fresh = entry.encoding(epoch, polling).encode(event);
             bytes = match (bytes.is_empty(), polling) {
                 (true, _) => fresh,
                 (false, false) => [bytes, fresh].concat().into(),
@@ -169,15 +169,15 @@ impl Spaces {
     /// The `gap` event for every namespace that lost something.
     pub(super) fn tell_gap(&self, gap: &Gap) -> SmallVec<[Word; 1]> {
         let mut words = SmallVec::new();
-        for space in &self.list {
+        for entry in &self.list {
             let lost: Vec<_> =
-                gap.lost.iter().filter(|(channel, _)| space.follows(channel)).cloned().collect();
+                gap.lost.iter().filter(|(channel, _)| entry.follows(channel)).cloned().collect();
             if !lost.is_empty() {
                 let mut data = Vec::new();
                 anywire_protocol::json::write_gap(&mut data, "", &Gap { lost, ..gap.clone() });
                 let value = String::from_utf8(data).unwrap_or_default();
                 let args = Args { values: vec![value], attachments: vec![] };
-                let emit = Emit { namespace: &space.namespace, name: "gap", ack: None, args: &args };
+                let emit = Emit { namespace: &entry.namespace, name: "gap", ack: None, args: &args };
                 words.extend(emit.words());
             }
         }
@@ -185,14 +185,14 @@ impl Spaces {
     }
 }
 
-impl Space {
+impl NamespaceSession {
     /// Whether it joined a channel later than its connection's subscription stands.
     fn is_partial(&self) -> bool {
         self.channels.iter().any(|(_, after)| *after > Offset::ZERO)
     }
 }
 
-impl VoiceKey {
+impl EncodingKey {
     pub(super) fn encode(&self, event: &Event, epoch: Epoch) -> Bytes {
         if !self.polling && !self.with_cursor && &*self.namespace == DEFAULT_NAMESPACE {
             return event_frames(event).clone();

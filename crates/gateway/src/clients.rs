@@ -81,7 +81,7 @@ impl Gateway {
     fn connected(&self, reader: &Reader, polled: Option<&Poller>, tail: Offset) -> Client {
         let (stats, info) = (reader.stats(tail), reader.info());
         let transport = reader.transport();
-        let socketio = transport == Transport::SocketIo;
+        let socketio = transport.has_namespaces();
         let carrier = if reader.polls() { "polling" } else { "websocket" };
         let token = stats.namespaces.iter().find_map(|namespace| namespace.user.clone());
         Client {
@@ -131,7 +131,7 @@ impl Gateway {
         if !names.is_empty() {
             self.readers.fanout.for_each_reader(|reader| {
                 let info = reader.info();
-                if reader.transport() != Transport::LongPoll && names.contains(&*info.client) {
+                if !reader.transport().answers_requests() && names.contains(&*info.client) {
                     connected.insert((info.address, info.client.to_string()));
                 }
             });

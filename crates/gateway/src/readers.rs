@@ -82,7 +82,7 @@ impl Readers {
         reader.set_user(user);
         self.fanout.add(&reader);
         self.delivery.metrics.opened(transport);
-        if transport != Transport::LongPoll {
+        if !transport.answers_requests() {
             self.pollers.forget(address, &reader.info().client);
         }
         OpenReader { readers: Arc::clone(self), reader }
@@ -90,7 +90,7 @@ impl Readers {
 
     fn close(&self, reader: &Arc<Reader>) {
         reader.settle(&self.delivery.metrics);
-        if reader.transport() == Transport::SocketIo {
+        if reader.transport().has_namespaces() {
             self.places.record_stopped(reader, self.delivery.log.tail_offset());
         }
         self.presence.leave_all(reader);

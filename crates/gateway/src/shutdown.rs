@@ -2,12 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anywire_protocol::{engineio::CLOSE, native::ServerFrame, sse, websocket::close_frame};
+use anywire_protocol::engineio::CLOSE;
 
 use crate::{Gateway, delivery::Reader, metrics::Transport};
 
-/// The close code for "come back after the restart".
-const RESTART: u16 = 1012;
 /// How long a cut leaves to the answer of its own request.
 const CUT_DELAY: Duration = Duration::from_millis(100);
 
@@ -26,20 +24,12 @@ impl Gateway {
 
     fn dismiss(&self, reader: &Arc<Reader>) {
         let retry_ms = self.spread_ms();
-        match reader.transport() {
-            Transport::Sse => reader.say_goodbye(&self.delivery, [sse::goodbye_block(retry_ms)]),
-            Transport::SocketIo if reader.polls() => {
-                reader.end_polls(&self.delivery, CLOSE);
-            }
-            // Its clients come back by themselves, each after a time of its own.
-            Transport::SocketIo => reader.say_goodbye(&self.delivery, [close_frame(RESTART, "restart")]),
-            Transport::WebSocket => {
-                let words = [ServerFrame::Goodbye { retry_ms }.encode(), close_frame(RESTART, "restart")];
-                reader.say_goodbye(&self.delivery, words);
-            }
-            Transport::LongPoll | Transport::Poll => {
-                reader.dismiss_poller(&self.delivery, &self.shutting_down().into());
-            }
+        if reader.polls() {
+            reader.end_polls(&self.delivery, CLOSE);
+        } else if reader.transport().answers_requests() {
+            reader.dismiss_poller(&self.delivery, &self.shutting_down().into());
+        } else {
+            reader.say_goodbye(&self.delivery, reader.transport().goodbye(retry_ms));
         }
     }
 

@@ -11,10 +11,8 @@ use std::{
 
 use anywire_log::{Event, Gap, Offset, Peek, ReadBatch, ReadLimit, ReadRequest};
 use anywire_protocol::{
-    native::{ServerFrame, event_frame},
     poll,
-    socketio::{event_frames, frames, payload},
-    sse,
+    socketio::{frames, payload},
 };
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -26,7 +24,6 @@ use super::{
     sink::{Sink, SocketSink},
     state::{Flushed, Mode, State},
 };
-use crate::metrics::Transport;
 
 /// How many slices one write takes.
 const SLICES_MAX: usize = 64;
@@ -106,7 +103,7 @@ impl Reader {
             Wire::Polled => return self.on_commit_polled(delivery, shared, counters),
         };
         let mut state = self.state.lock();
-        if state.mode != Mode::Live || (self.transport == Transport::Sse && delivery.lab.buffers_sse()) {
+        if state.mode != Mode::Live || self.transport.is_held_back(&delivery.lab) {
             return;
         }
         let mut sink = SocketSink(stream);
@@ -153,7 +150,7 @@ impl Reader {
                 Flushed::Full => return Outcome::Full,
                 Flushed::Broken => return Outcome::Broken,
             }
-            if self.transport == Transport::LongPoll && state.poll.is_none() {
+            if self.transport.answers_requests() && state.poll.is_none() {
                 return Outcome::Answered;
             }
             if budget == 0 {
@@ -210,11 +207,10 @@ impl Reader {
     fn tell_gap(&self, state: &mut State, delivery: &Delivery, gap: &Gap) {
         state.gaps += 1;
         delivery.metrics.gaps.fetch_add(1, Relaxed);
-        let told = match (self.transport, &state.namespaces) {
-            (Transport::Sse, _) => sse::gap_block(gap),
-            (_, Some(namespaces)) if matches!(self.wire, Wire::Polled) => payload(&namespaces.tell_gap(gap)),
-            (_, Some(namespaces)) => frames(&namespaces.tell_gap(gap)),
-            (_, None) => ServerFrame::Gap(gap).encode(),
+        let told = match &state.namespaces {
+            Some(namespaces) if matches!(self.wire, Wire::Polled) => payload(&namespaces.tell_gap(gap)),
+            Some(namespaces) => frames(&namespaces.tell_gap(gap)),
+            None => self.transport.gap(gap),
         };
         if !told.is_empty() {
             state.unsent.push_back(told);
@@ -231,7 +227,7 @@ impl Reader {
         through: Offset,
         counters: &mut DeliveryCounters,
     ) -> Written {
-        if self.transport == Transport::LongPoll {
+        if self.transport.answers_requests() {
             state.answer(events, delivery);
             state.count(events.len(), 0, counters);
             return Written::All(0);
@@ -241,12 +237,12 @@ impl Reader {
             let apart = self.encode_apart(state, turn, delivery);
             let written = match (turn, &apart) {
                 ([event], None) => {
-                    let bytes = self.encode(event, delivery);
+                    let bytes = self.transport.event(event, delivery.log.epoch());
                     write(state, sink, turn, std::slice::from_ref(bytes), &[IoSlice::new(bytes)], counters)
                 }
                 (_, Some(apart)) => write_many(state, sink, turn, apart.iter(), counters),
                 (_, None) => {
-                    let encoded = turn.iter().map(|event| self.encode(event, delivery));
+                    let encoded = turn.iter().map(|event| self.transport.event(event, delivery.log.epoch()));
                     write_many(state, sink, turn, encoded, counters)
                 }
             };
@@ -257,15 +253,6 @@ impl Reader {
         }
         state.subscription.advance(through);
         Written::All(total)
-    }
-
-    /// The event's bytes on this transport, made once for all readers.
-    fn encode<'e>(&self, event: &'e Event, delivery: &Delivery) -> &'e Bytes {
-        match self.transport {
-            Transport::Sse => sse::event_block(event, delivery.log.epoch()),
-            Transport::SocketIo => event_frames(event),
-            _ => event_frame(event),
-        }
     }
 
     /// The events' bytes for a Socket.IO reader to which they look different than to most; `None` for all
@@ -299,7 +286,7 @@ impl Reader {
             state.subscription.advance(read.through);
             return Outcome::Live;
         }
-        if self.transport == Transport::LongPoll {
+        if self.transport.answers_requests() {
             state.answer_shared(read, delivery);
             state.count(read.events.len(), 0, counters);
             return match state.flush(sink) {
@@ -311,7 +298,7 @@ impl Reader {
         let (events, through) = (std::mem::take(&mut read.events), read.through);
         let written = match self.shared_key(state, &events) {
             Some(key) => {
-                let plain = |event: &Event| self.encode(event, delivery).clone();
+                let plain = |event: &Event| self.transport.event(event, delivery.log.epoch()).clone();
                 let frame = read.frame(key, &events, plain, delivery.log.epoch());
                 write_shared(state, sink, &events, frame, through, counters)
             }
@@ -394,7 +381,7 @@ mod tests {
         admission::cors::Cors,
         delivery::{PollTerms, ReaderInfo},
         lab::Lab,
-        metrics::Metrics,
+        metrics::{Metrics, Transport},
     };
 
     async fn append(log: &Log, channel: &Channel) -> Offset {

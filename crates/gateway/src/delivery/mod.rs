@@ -20,6 +20,7 @@ mod shard;
 mod shared;
 mod sink;
 mod state;
+mod transport;
 mod watch;
 
 pub(crate) use context::Delivery;

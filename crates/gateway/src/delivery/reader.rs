@@ -21,8 +21,6 @@ use anywire_log::{Channel, Cursor, Offset, Subscription, Timestamp};
 use anywire_protocol::{
     engineio::Beat,
     liveness::{Due, Liveness},
-    native::ServerFrame,
-    sse,
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -109,7 +107,7 @@ impl Reader {
         wire: Wire,
         now_ms: u64,
     ) -> Arc<Self> {
-        let polls = transport == Transport::LongPoll || matches!(wire, Wire::Polled);
+        let polls = transport.answers_requests() || matches!(wire, Wire::Polled);
         let mode = if polls { Mode::Idle } else { Mode::Driven };
         let state = State {
             subscription: Subscription::new(),
@@ -319,7 +317,7 @@ impl Reader {
         if state.mode == Mode::Ended {
             return 0;
         }
-        if self.transport == Transport::LongPoll {
+        if self.transport.answers_requests() {
             self.tick_poll(&mut state, delivery, now_ms);
             return 0;
         }
@@ -331,7 +329,7 @@ impl Reader {
             let behind = self.is_behind_unseen(&state);
             state.set_behind(behind, &delivery.metrics);
         }
-        if self.transport == Transport::SocketIo {
+        if self.transport.has_namespaces() {
             return self.tick_socketio(&mut state, delivery, tail, now_ms);
         }
         let is_level = match self.wire {
@@ -344,8 +342,7 @@ impl Reader {
             state.liveness.excused(now_ms);
             return lag;
         }
-        let answers = self.transport == Transport::WebSocket;
-        match state.liveness.tick(now_ms, delivery.heartbeat_ms, answers) {
+        match state.liveness.tick(now_ms, delivery.heartbeat_ms, self.transport.answers_pings()) {
             Due::Nothing => {}
             Due::Dead => {
                 // Should it live after all, it learns why.
@@ -404,17 +401,10 @@ impl Reader {
     fn heartbeat(&self, state: &mut State, delivery: &Delivery, ping: bool) {
         state.subscription.move_to_tail(&delivery.log);
         let cursor = delivery.log.cursor(state.subscription.cursor(delivery.log.tail_offset()));
-        if self.transport == Transport::Sse {
-            if delivery.lab.buffers_sse() {
-                return;
-            }
-            state.unsent.push_back(sse::heartbeat_block(cursor));
-        } else {
-            state.unsent.push_back(ServerFrame::Heartbeat(cursor).encode());
-            if ping {
-                state.unsent.push_back(anywire_protocol::websocket::ping_frame(b""));
-            }
+        if self.transport.is_held_back(&delivery.lab) {
+            return;
         }
+        state.unsent.extend(self.transport.heartbeat(cursor, ping));
         self.push_out(state, delivery);
     }
 

@@ -13,7 +13,6 @@ use crate::{
     Gateway,
     delivery::{Fetched, Mode, Outcome, Reader, SocketSink, UNSENT_BYTES_MAX},
     http1::socket::{Flow, read_ready, write_all},
-    metrics::Transport,
 };
 
 /// How long last words may take to leave.
@@ -144,7 +143,7 @@ fn after_drain(outcome: Outcome) -> Result<Step, End> {
 }
 
 fn drain(gateway: &Gateway, reader: &Reader, stream: &TcpStream, fetched: Option<Box<Fetched>>) -> Outcome {
-    if reader.transport() == Transport::Sse && gateway.lab.buffers_sse() {
+    if reader.transport().is_held_back(&gateway.lab) {
         return Outcome::Live;
     }
     reader.drain(&gateway.delivery, &mut SocketSink(stream), fetched.map(|fetched| *fetched))

@@ -1,9 +1,7 @@
 //! The head of an HTTP/1.1 request (RFC 9112), read far enough to know whether the gateway serves it itself.
 //!
-//! Only the hot requests of cleartext HTTP/1.1 (GETs, and posts whose length is given) are answered on the socket directly; everything else, and everything unusual, goes to the HTTP
-//! library with the bytes already read, which then judges it.
-//!
-//! Knows: where a head ends. Does not know: routes.
+//! Only GETs and posts of a given length over cleartext HTTP/1.1 are answered on the socket directly;
+//! everything else goes to the HTTP library with the bytes already read, which then judges it.
 
 /// The most bytes a request head may have.
 pub const HEAD_BYTES_MAX: usize = 16 << 10;

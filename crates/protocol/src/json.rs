@@ -1,8 +1,6 @@
 //! JSON as the native transports write it: events, gaps, times (PROTOCOL.md, sections 3 and 4).
 //!
 //! Payloads are never parsed again: the text that was published is copied as it stands.
-//!
-//! Knows: the members and their order. Does not know: what a transport puts around them.
 
 use anywire_log::{Cursor, Event, Gap, Payload, Timestamp};
 use base64::{Engine as _, prelude::BASE64_STANDARD};

@@ -1,8 +1,6 @@
 //! Codecs and session machines of every transport, without I/O.
 //!
 //! Bytes, commands and `now` go in; bytes and decisions come out. The gateway owns sockets and clocks.
-//!
-//! Knows: how everything looks on the wire (PROTOCOL.md). Does not know: sockets, clocks, async, who is connected.
 
 #[cfg(test)]
 mod differential;

@@ -1,11 +1,10 @@
-//! When a connection needs a heartbeat, a ping, or an end.
-//!
-//! Knows: coarse times in milliseconds, given by the caller. Does not know: clocks, bytes.
+//! When a connection needs a heartbeat, a ping, or an end. Times are coarse milliseconds, given by the
+//! caller.
 //!
 //! Invariants:
 //! - A client hears something at least once an interval.
-//! - A WebSocket peer that was silent for two intervals is dead, unless it could not hear us meanwhile; SSE and polls say nothing by nature
-//!   and only fail to be written to.
+//! - A WebSocket peer that was silent for two intervals is dead, unless it could not hear us meanwhile; SSE
+//!   and polls say nothing by nature and only fail to be written to.
 
 /// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +45,8 @@ impl Liveness {
         self.pinged = false;
     }
 
-    /// The peer cannot hear us at the moment, since what was written before is still on its way: its silence says nothing and
-    /// counts from now on.
+    /// The peer cannot hear us at the moment, since what was written before is still on its way: its silence
+    /// says nothing and counts from now on.
     pub const fn excused(&mut self, now_ms: u64) {
         self.heard(now_ms);
     }

@@ -1,6 +1,4 @@
-//! Answers to polls (PROTOCOL.md, section 6).
-//!
-//! Knows: bodies, cursors and what caches may do with them. Does not know: when to answer.
+//! Answers to polls (PROTOCOL.md, section 6): bodies, cursors, and what caches may do with them.
 
 use anywire_log::{Cursor, Event, Gap};
 use bytes::Bytes;

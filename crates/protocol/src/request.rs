@@ -1,6 +1,4 @@
 //! What a client asks of a streaming transport in its URL and headers (PROTOCOL.md, sections 6 to 10).
-//!
-//! Knows: query parameters and their limits. Does not know: who asks, how the answer is sent.
 
 use anywire_log::{Channel, CursorError, Position};
 
@@ -29,7 +27,8 @@ pub struct StreamQuery {
 }
 
 impl StreamQuery {
-    /// Reads a query string (without `?`). Unknown parameters are ignored: proxies and libraries add their own.
+    /// Reads a query string (without `?`). Unknown parameters are ignored: proxies and libraries add their
+    /// own.
     ///
     /// # Errors
     /// A [`Refusal`] that names the parameter and its value.

@@ -1,7 +1,5 @@
 //! Server-sent events (PROTOCOL.md, section 7; WHATWG HTML, "Server-sent events").
 //!
-//! Knows: the blocks. Does not know: the HTTP answer around them.
-//!
 //! Invariants:
 //! - Every block that carries an event carries its cursor as `id:`.
 //! - No block holds a raw line break inside a value: payloads are on one line (see `publish`).
@@ -48,7 +46,8 @@ pub fn heartbeat_block(cursor: Cursor) -> Bytes {
     out.into()
 }
 
-/// The block of a gap. It has no `id:`: should the connection break before what follows, the reader is told again.
+/// The block of a gap. It has no `id:`: should the connection break before what follows, the reader is told
+/// again.
 #[must_use]
 pub fn gap_block(gap: &Gap) -> Bytes {
     let mut out = b"event: gap\ndata: ".to_vec();

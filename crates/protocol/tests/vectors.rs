@@ -1,6 +1,5 @@
-//! The byte vectors in `/conformance/vectors`, against our codecs. Clients in other languages check the same files.
-//!
-//! Knows: the files' members. Does not know: how anything is encoded.
+//! The byte vectors in `/conformance/vectors`, against our codecs. Clients in other languages check the same
+//! files.
 
 use std::{fs, path::Path, sync::Arc};
 

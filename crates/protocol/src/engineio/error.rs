@@ -1,6 +1,4 @@
-//! Why a request is refused: the table every Engine.IO client knows.
-//!
-//! Knows: codes, statuses and words. Does not know: what led to them.
+//! Why a request is refused: the table of codes and messages that every Engine.IO client has.
 
 /// A refused request. The numbers are the protocol's own and permanent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

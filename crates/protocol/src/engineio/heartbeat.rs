@@ -1,4 +1,4 @@
-//! When to ping a client, and when it is gone.
+//! When to ping a client, and when it is gone. Times are coarse milliseconds, given by the caller.
 //!
 //! ```text
 //!            interval                 timeout
@@ -7,16 +7,15 @@
 //!    └──────────────────────┘
 //! ```
 //!
-//! A client that polls gets its ping only when it polls. Until then the time-out runs from when the ping was due: who has not come for
-//! interval and timeout is gone, however late anybody looks. From its poll on it has the whole time-out to answer, and [`TRAVEL_MS`] for the
-//! way there and back.
-//!
-//! Knows: coarse times in milliseconds, given by the caller. Does not know: clocks, bytes.
+//! A client that polls gets its ping only when it polls. Until then the time-out runs from when the ping was
+//! due: who has not come for interval and timeout is gone, however late anybody looks. From its poll on it
+//! has the whole time-out to answer, and [`TRAVEL_MS`] for the way there and back.
 //!
 //! Invariants:
-//! - A client that answers each ping within the time-out lives for ever. Any packet answers: a pong may be queued behind a long message.
-//! - A client that got its ping has at least the time-out to answer, and is not given up before a look that came in time: what it sent
-//!   may lie unread while the whole process was held up.
+//! - A client that answers each ping within the time-out lives for ever. Any packet answers: a pong may be
+//!   queued behind a long message.
+//! - A client that got its ping has at least the time-out to answer, and is not given up before a look that
+//!   came in time: what it sent may lie unread while the whole process was held up.
 
 /// What the way of a ping and of its answer may take, beside the time-out that the client is told.
 const TRAVEL_MS: u64 = 500;
@@ -89,7 +88,8 @@ impl Heartbeat {
         *self = Self { due_ms, awaited: Awaited::Answer };
     }
 
-    /// What is due. [`Beat::Ping`] is said once a ping; `reaches` tells whether it would be sent now, or wait for a poll.
+    /// What is due. [`Beat::Ping`] is said once a ping; `reaches` tells whether it would be sent now, or wait
+    /// for a poll.
     pub fn tick(&mut self, now_ms: u64, times: HeartbeatTimes, reaches: bool) -> Beat {
         if now_ms < self.due_ms {
             return Beat::Nothing;

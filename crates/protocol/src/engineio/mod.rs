@@ -1,9 +1,8 @@
 //! Engine.IO 4: packets over HTTP polling or WebSocket, the handshake, and the heartbeat.
 //!
-//! A request is read by [`Query`] and refused with an [`EngineError`]; what a client sends is taken apart by [`packet`] (one WebSocket message) or
-//! [`payload`] (one body); when to ping and when to give up is decided by [`Heartbeat`].
-//!
-//! Knows: the Engine.IO protocol, revision 4. Does not know: sockets, clocks, what a message means (see `socketio`).
+//! A request is read by [`Query`] and refused with an [`EngineError`]; what a client sends is taken apart by
+//! [`packet`] (one WebSocket message) or [`payload`] (one body); when to ping and when to give up is decided
+//! by [`Heartbeat`].
 
 mod error;
 mod heartbeat;

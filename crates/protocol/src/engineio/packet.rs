@@ -5,8 +5,6 @@
 //!  bytes          a binary WebSocket message, or | 'b' | base64 … | where only text travels
 //!  payload        packet | 1e | packet | 1e | packet
 //! ```
-//!
-//! Knows: the types. Does not know: which packet may come when.
 
 use std::borrow::Cow;
 
@@ -15,7 +13,8 @@ use bytes::Bytes;
 
 /// What stands between two packets of a payload: U+001E, which no JSON text holds unescaped.
 pub const SEPARATOR: u8 = 0x1e;
-/// The most packets in one payload that every client reads: python-engineio drops a payload of more, and what was in it is lost.
+/// The most packets in one payload that every client reads: python-engineio drops a payload of more, and what
+/// was in it is lost.
 pub const PAYLOAD_PACKETS_MAX: usize = 16;
 /// The packet that closes a session.
 pub const CLOSE: &str = "1";

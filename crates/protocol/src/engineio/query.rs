@@ -1,6 +1,4 @@
 //! What an Engine.IO request asks for, by its query string.
-//!
-//! Knows: `EIO`, `transport`, `sid`, and where a token or a client's name may stand. Does not know: which sessions there are.
 
 use super::EngineError;
 use crate::request::pairs;
@@ -31,7 +29,8 @@ impl Query {
     /// Reads a query string (without `?`). Unknown parameters are ignored: clients add their own.
     ///
     /// # Errors
-    /// [`EngineError`], as the reference implementation orders them: transport, then (for a new session) the version.
+    /// [`EngineError`], as the reference implementation orders them: transport, then (for a new session) the
+    /// version.
     pub fn parse(query: &str) -> Result<Self, EngineError> {
         let (mut version, mut transport, mut session) = (None, None, None);
         let (mut token, mut client) = (None, None);

@@ -1,6 +1,4 @@
 //! What must hold for any bytes a Socket.IO client may send.
-//!
-//! Knows: what the codecs promise. Does not know: how bytes are searched.
 
 use anywire_log::{Channel, Epoch, Event, EventName, Offset, Payload, Publication, Timestamp};
 use serde_json::value::RawValue;
@@ -18,7 +16,8 @@ use crate::{
 const LIMITS: AssemblerLimits = AssemblerLimits { bytes_max: 200, publish: super::PUBLISH_LIMITS };
 const EPOCH: Epoch = Epoch::new(0x1f0c_93ab);
 
-/// A request's query and a payload's packets are understood or refused, and bytes survive being carried as text.
+/// A request's query and a payload's packets are understood or refused, and bytes survive being carried as
+/// text.
 pub fn engineio(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(query) = Query::parse(text) {
@@ -34,8 +33,8 @@ pub fn engineio(data: &[u8]) {
     }
 }
 
-/// What a client sends is understood or ends its session; what is understood can go through the log and come to other clients, on every
-/// carrier, as it was said.
+/// What a client sends is understood or ends its session; what is understood can go through the log and come
+/// to other clients, on every carrier, as it was said.
 pub fn socketio(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let mut assembler = Assembler::default();
@@ -119,8 +118,9 @@ fn check_publication(name: EventName, args: &Args) {
     assert!(voiced.contains("/n,["), "{voiced}");
 }
 
-/// Reads frames as a client does: one text packet that its own rules take, and the attachments it announces. `cursor` is what ours adds behind
-/// the last argument: it does not count towards the most that a client may say.
+/// Reads frames as a client does: one text packet that its own rules take, and the attachments it announces.
+/// `cursor` is what ours adds behind the last argument: it does not count towards the most that a client may
+/// say.
 fn check_frames(frames: &[u8], cursor: &str) -> (String, usize) {
     let (mut text, mut attachments) = (String::new(), 0);
     // A client's receiver wants masked frames: the mask of zeros changes nothing.

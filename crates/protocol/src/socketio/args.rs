@@ -5,8 +5,6 @@
 //!  in the log              {"$binary":"AAEC"}              the bytes as base64
 //!  several arguments       {"$args":[1,"two"]}             of one event; none at all is {"$args":[]}
 //! ```
-//!
-//! Knows: these objects, anywhere in a JSON text. Does not know: what the rest of the text means.
 
 use anywire_log::Payload;
 use base64::{Engine as _, prelude::BASE64_STANDARD};

@@ -1,7 +1,5 @@
 //! Packets with their attachments: text first, then as many binary messages as it announced.
 //!
-//! Knows: what is still missing. Does not know: what a packet means.
-//!
 //! Invariants:
 //! - Between packets nothing is held; while attachments are due, at most [`AssemblerLimits::bytes_max`] of
 //!   them.

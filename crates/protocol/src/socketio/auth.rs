@@ -1,8 +1,7 @@
 //! What a client says about itself when it joins a namespace.
 //!
-//! `auth` is the application's own object; a few members mean something here, everything else is passed over, also members of the wrong kind.
-//!
-//! Knows: those members. Does not know: whether a token is good.
+//! `auth` is the application's own object; a few members mean something here, everything else is ignored,
+//! also members of the wrong type.
 
 use serde_json::Value;
 use sha1::Digest as _;

@@ -1,9 +1,7 @@
 //! What the server says, apart from events of the log.
 //!
-//! A [`Word`] is one Engine.IO packet. A WebSocket carries it as one message, a poll's answer as a part of its payload; [`frames`] and
-//! [`payload`] make the bytes of either.
-//!
-//! Knows: the packets. Does not know: when they are sent.
+//! A [`Word`] is one Engine.IO packet. A WebSocket carries it as one message, a poll's answer as a part of
+//! its payload; [`frames`] and [`payload`] make the bytes of either.
 
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
@@ -85,7 +83,8 @@ impl Word {
         Self::Text(Bytes::from_static(packet.as_bytes()))
     }
 
-    /// The client has joined a namespace under this public id. `recovery` is the private id with which it may come back.
+    /// The client has joined a namespace under this public id. `recovery` is the private id with which it may
+    /// come back.
     #[must_use]
     pub fn connected(namespace: &str, socket: &str, recovery: Option<&str>) -> Self {
         let mut out = head(b"40", namespace);

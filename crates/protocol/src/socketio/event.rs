@@ -1,15 +1,14 @@
 //! Events of the log as Socket.IO clients get them.
 //!
-//! Most clients are on `/`, over a WebSocket, without recovery: for them an event is encoded once, frames and all, in the event's own slot.
-//! Every other way an event may look is made from those bytes by copying them between a head and a tail:
+//! Most clients are on `/`, over a WebSocket, without recovery: for them an event is encoded once, frames and
+//! all, in the event's own slot. Every other way an event may look is made from those bytes by copying them
+//! between a head and a tail:
 //!
 //! ```text
-//!  the slot     | 81 len | 42        ["x",{…}        ] | 82 len | bytes |      the binary frames only if there are attachments
+//!  the slot     | 81 len | 42        ["x",{…}        ] | 82 len | bytes |      binary frames: the attachments
 //!  a Voice      | 81 len | 42 /ns ,  ["x",{…} ,"cursor" ] | 82 len | bytes |
 //!  by polling              42 /ns ,  ["x",{…} ,"cursor" ]   1e b base64
 //! ```
-//!
-//! Knows: the event packet. Does not know: who follows what.
 
 use anywire_log::{Cursor, Epoch, Event};
 use bytes::Bytes;

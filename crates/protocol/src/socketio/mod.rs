@@ -1,9 +1,8 @@
-//! Socket.IO 5 over Engine.IO 4: packets with namespaces, acknowledgements and attachments, and how events of the log look in them.
+//! Socket.IO 5 over Engine.IO 4: packets with namespaces, acknowledgements and attachments, and how events of
+//! the log look in them.
 //!
-//! [`Assembler`] makes [`Incoming`] of what a client sends; [`Word`]s are what the server says; [`event_frames`] is an event as most clients
-//! get it, and [`Voice`] as the others do.
-//!
-//! Knows: the Socket.IO protocol, revision 5. Does not know: who is connected, who may do what.
+//! [`Assembler`] makes [`Incoming`] of what a client sends; [`Word`]s are what the server says;
+//! [`event_frames`] is an event as most clients get it, and [`Voice`] as the others do.
 
 mod args;
 mod assemble;

@@ -4,9 +4,6 @@
 //!  | type: '0'..'6' | attachments '-' | '/namespace' ',' | ack id | JSON |
 //!                    only types 5, 6    unless it is "/"   maybe    by type
 //! ```
-//!
-//! Knows: the form, and which JSON goes with which type. Does not know: what went before, which namespaces
-//! there are.
 
 use std::borrow::Cow;
 

@@ -1,15 +1,14 @@
-//! What a close frame may say.
+//! What a close frame may say (RFC 6455, sections 5.5.1 and 7.4).
 //!
 //! ```text
 //!  (nothing)                 no code
 //!  | code: 2 bytes | reason: UTF-8, 0..123 bytes |
 //! ```
-//!
-//! Knows: RFC 6455, sections 5.5.1 and 7.4, and the registered codes. Does not know: what a code means to a client.
 
 use super::frame::Violation;
 
-/// Whether a close frame may carry this code: the registered codes that are meant for the wire, and 3000 to 4999.
+/// Whether a close frame may carry this code: the registered codes that are meant for the wire, and 3000 to
+/// 4999.
 ///
 /// 1004 is reserved; 1005, 1006 and 1015 are for a program's own use and never sent.
 #[must_use]

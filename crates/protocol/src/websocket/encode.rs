@@ -1,4 +1,4 @@
-//! Frames from the server to a client: final, unmasked, in one piece.
+//! Frames from the server to a client (RFC 6455, section 5.2): final, unmasked, in one piece.
 //!
 //! ```text
 //!  len 0..125         | 8x | len |                 payload
@@ -7,8 +7,6 @@
 //! ```
 //!
 //! Since nothing is masked, one encoded frame serves every connection.
-//!
-//! Knows: RFC 6455, section 5.2. Does not know: who gets the bytes.
 
 use bytes::Bytes;
 
@@ -87,7 +85,8 @@ pub fn close_frame(code: u16, reason: &str) -> Bytes {
     whole(Opcode::Close, &payload)
 }
 
-/// Encodes the answer to a client's close: its code comes back, or nothing if it sent none (RFC 6455, section 5.5.1).
+/// Encodes the answer to a client's close: its code comes back, or nothing if it sent none (RFC 6455, section
+/// 5.5.1).
 #[must_use]
 pub fn close_reply_frame(code: Option<u16>) -> Bytes {
     match code {

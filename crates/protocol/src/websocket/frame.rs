@@ -1,4 +1,4 @@
-//! The frame header, its checks, and the mask.
+//! The frame header (RFC 6455, section 5.2), its checks, and the mask.
 //!
 //! ```text
 //!   0               1               2               3
@@ -12,8 +12,6 @@
 //!  +---------------------------------------------------------------+
 //!  | payload                                                       |
 //! ```
-//!
-//! Knows: one header (RFC 6455, section 5.2). Does not know: what came before it, limits.
 
 use std::fmt;
 
@@ -171,7 +169,8 @@ fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()
 }
 
-/// Removes (or lays on) the mask in place, and turns it so that the next bytes of the frame go on where these ended.
+/// Removes (or lays on) the mask in place, and turns it so that the next bytes of the frame go on where these
+/// ended.
 pub(super) fn unmask(payload: &mut [u8], mask: &mut [u8; 4]) {
     let word = u64::from(u32::from_ne_bytes(*mask));
     let wide = (word << 32) | word;

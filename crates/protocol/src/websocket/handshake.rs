@@ -1,4 +1,4 @@
-//! The opening handshake, as the server judges and answers it.
+//! The opening handshake (RFC 6455, section 4.2), as the server judges and answers it.
 //!
 //! ```text
 //!  GET /anywire/ws HTTP/1.1                        HTTP/1.1 101 Switching Protocols
@@ -8,8 +8,6 @@
 //!  Sec-WebSocket-Key: <24 characters>              Sec-WebSocket-Protocol: anywire.v1
 //!  Sec-WebSocket-Protocol: x, anywire.v1
 //! ```
-//!
-//! Knows: RFC 6455, section 4.2. Does not know: origins and tokens (the gateway), HTTP parsing, sockets.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -72,8 +70,8 @@ impl HandshakeError {
     }
 }
 
-/// Judges a request by its method and headers; header names in any case. `spoken` are the subprotocols of this address:
-/// the first that the client offers and that is among them is taken.
+/// Judges a request by its method and headers; header names in any case. `spoken` are the subprotocols of
+/// this address: the first that the client offers and that is among them is taken.
 ///
 /// # Errors
 /// [`HandshakeError`] with the status and header to answer.
@@ -179,8 +177,8 @@ fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
-/// Whether this is 16 bytes as base64. The four bits that the last character has to spare may be anything: RFC 6455's
-/// own example sets one.
+/// Whether this is 16 bytes as base64. The four bits that the last character has to spare may be anything:
+/// RFC 6455's own example sets one.
 fn is_key(key: &[u8]) -> bool {
     key.len() == 24
         && key.ends_with(b"==")

@@ -1,10 +1,8 @@
 //! RFC 6455 as a server speaks it: bytes in, messages out; messages in, frames out.
 //!
-//! [`accept`] judges the opening handshake and [`Accepted::response`] writes the answer. A [`Receiver`] decodes what the
-//! client sends. [`text_frame`] and its sisters encode what the server sends, unmasked, ready to be shared by every
-//! connection. Extensions are not offered, so the reserved bits are always zero.
-//!
-//! Knows: RFC 6455. Does not know: sockets, clocks, JSON, what a message means.
+//! [`accept`] judges the opening handshake and [`Accepted::response`] writes the answer. A [`Receiver`]
+//! decodes what the client sends. [`text_frame`] and its sisters encode what the server sends, unmasked,
+//! ready to be shared by every connection. Extensions are not offered, so the reserved bits are always zero.
 //!
 //! Invariants:
 //! - The same bytes give the same items and the same [`Violation`], however they were cut on their way.

@@ -7,21 +7,20 @@
 //!     └───── violation, or a close ──────┴──────▶ Closed
 //! ```
 //!
-//! A frame that lies whole in the input and is a whole message is unmasked where it lies and handed out from there.
-//! Everything else goes through one buffer, which holds the message's fragments and, behind them, a control frame
-//! that arrived in pieces:
+//! A frame that lies whole in the input and is a whole message is unmasked where it lies and handed out from
+//! there. Everything else goes through one buffer, which holds the message's fragments and, behind them, a
+//! control frame that arrived in pieces:
 //!
 //! ```text
 //!  buffer:  | finished fragments | frame in progress |
 //!           0                    fragments_len       len
 //! ```
 //!
-//! Knows: fragments, control frames, UTF-8, limits. Does not know: sockets, what to answer.
-//!
 //! Invariants:
 //! - Between messages the buffer has no capacity.
 //! - The buffer grows with what was really received (at most doubled), whatever a header claims.
-//! - Text is checked as it arrives: the first byte that can't be UTF-8 ends the connection, not the end of the message.
+//! - Text is checked as it arrives: the first byte that can't be UTF-8 ends the connection, not the end of
+//!   the message.
 
 use std::mem;
 
@@ -107,12 +106,14 @@ impl Receiver {
 
     /// Takes bytes as they came from the socket and hands each complete item to `take`, in order.
     ///
-    /// Unmasks in place, so `input` is scratch afterwards. After a close or an error, further input is ignored.
+    /// Unmasks in place, so `input` is scratch afterwards. After a close or an error, further input is
+    /// ignored.
     ///
     /// Cost: O(input); a whole unfragmented frame in `input` is not copied.
     ///
     /// # Errors
-    /// A [`Violation`] for the first thing that breaks RFC 6455 or `limits`; what came before it was handed out.
+    /// A [`Violation`] for the first thing that breaks RFC 6455 or `limits`; what came before it was handed
+    /// out.
     pub fn receive(
         &mut self,
         input: &mut [u8],
@@ -164,7 +165,8 @@ impl Receiver {
         }
     }
 
-    /// Checks a header against the message in progress and the limits, before anything of its payload is kept.
+    /// Checks a header against the message in progress and the limits, before anything of its payload is
+    /// kept.
     fn admit(&mut self, header: FrameHeader, limits: &Limits) -> Result<Frame, Violation> {
         let FrameHeader { fin, opcode, mask, payload_len } = header;
         let opcode = match (opcode, self.fragmented) {
@@ -241,7 +243,8 @@ impl Receiver {
     ) -> Result<(), Violation> {
         self.fragments_len = 0;
         self.unfinished_char_len = 0;
-        // For text this is the second check, the price of having no unsafe code; only messages in pieces pay it.
+        // For text this is the second check, the price of having no unsafe code; only messages in pieces pay
+        // it.
         hand_out(opcode, &mem::take(&mut self.buffer), take)
     }
 

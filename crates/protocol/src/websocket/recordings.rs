@@ -71,7 +71,8 @@ fn browser() -> Session {
     }
 }
 
-/// Characters cut by fragments, control frames between them, empty fragments, and two messages after one another.
+/// Characters cut by fragments, control frames between them, empty fragments, and two messages after one
+/// another.
 fn fragments() -> Session {
     let bytes = [
         client_frame(0x01, b"\xe2"),

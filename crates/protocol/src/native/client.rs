@@ -1,0 +1,248 @@
+//! Frames from a client: each is read in one pass, a publication in it too.
+
+use std::borrow::Cow;
+
+use anywire_codes::{Code, Refusal};
+use anywire_log::{Batch, Channel, Cursor, CursorError, Position};
+use serde::Deserialize;
+
+use crate::{
+    publish::{KeyedDraft, PublishLimits, Taken, keep_string, misfit, twice},
+    scan::{Scan, ScanError, explain},
+};
+
+/// What a client asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Deliver these channels, from this position on.
+    Subscribe {
+        /// The channels; at least one.
+        channels: Vec<Channel>,
+        /// Where to start.
+        position: Position,
+        /// Whether the client becomes a member.
+        presence: bool,
+    },
+    /// Deliver these channels no more.
+    Unsubscribe(Vec<Channel>),
+    /// Append these events.
+    Publish(Batch),
+    /// Say who is on a channel.
+    Presence(Channel),
+    /// Use this token from now on.
+    Auth(String),
+    /// The application has dealt with everything up to here.
+    Ack(Cursor),
+    /// Answer with a pong.
+    Ping,
+}
+
+/// One frame from a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientFrame {
+    /// The number that comes back in the answer.
+    pub id: Option<u64>,
+    /// What is asked for.
+    pub command: Command,
+}
+
+/// A frame that was not understood, with the id to answer to if there was one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrameError {
+    /// The frame's id.
+    pub id: Option<u64>,
+    /// What is wrong.
+    pub refusal: Refusal,
+}
+
+/// Reads one frame.
+///
+/// # Errors
+/// [`FrameError`] with the frame's id, where it could be read.
+pub fn parse_frame(text: &str, limits: &PublishLimits) -> Result<ClientFrame, FrameError> {
+    let no_frame = |why: String| invalid(format!("the frame is no object of the protocol: {why}"));
+    let mut draft = FrameDraft::new(limits);
+    let mut scan = Scan::new(text, usize::MAX);
+    let scanned = scan.members(|scan, name| draft.take(scan, name)).and_then(|()| scan.end());
+    scanned.map_err(|_| FrameError { id: None, refusal: no_frame(explain(text)) })?;
+    let id = draft.id;
+    let command = match draft.wrong.take() {
+        Some(wrong) => Err(no_frame(wrong)),
+        None => draft.command(limits),
+    };
+    command.map(|command| ClientFrame { id, command }).map_err(|refusal| FrameError { id, refusal })
+}
+
+/// The members of a frame. Those of a publication are judged only if it is one.
+struct FrameDraft<'a> {
+    op: Option<Cow<'a, str>>,
+    id: Option<u64>,
+    channels: Option<Vec<Cow<'a, str>>>,
+    after: Option<Cow<'a, str>>,
+    presence: bool,
+    token: Option<Cow<'a, str>>,
+    cursor: Option<Cow<'a, str>>,
+    publication: KeyedDraft<'a>,
+    /// One bit a member that was there.
+    seen: u8,
+    /// The first thing that does not fit.
+    wrong: Option<String>,
+}
+
+impl<'a> FrameDraft<'a> {
+    fn new(limits: &PublishLimits) -> Self {
+        Self {
+            op: None,
+            id: None,
+            channels: None,
+            after: None,
+            presence: false,
+            token: None,
+            cursor: None,
+            publication: KeyedDraft::new(limits),
+            seen: 0,
+            wrong: None,
+        }
+    }
+
+    fn take(&mut self, scan: &mut Scan<'a>, name: &str) -> Result<(), ScanError> {
+        let taken = match self.publication.take(scan, name)? {
+            Some(taken) if name == "channel" => taken,
+            Some(taken) => {
+                self.publication.judge(taken);
+                Ok(())
+            }
+            None => self.take_own(name, scan.value()?),
+        };
+        if let Err(message) = taken {
+            self.wrong.get_or_insert(message);
+        }
+        Ok(())
+    }
+
+    fn take_own(&mut self, name: &str, value: &'a str) -> Taken {
+        let Some(at) = OWN_MEMBERS.iter().position(|known| *known == name) else { return Ok(()) };
+        let mut seen = self.seen & 1 << at != 0;
+        self.seen |= 1 << at;
+        let slot = match name {
+            "op" => &mut self.op,
+            "after" => &mut self.after,
+            "token" => &mut self.token,
+            "cursor" => &mut self.cursor,
+            _ if seen => return Err(twice(name)),
+            "id" => return json(name, value, "a whole number from 0 on").map(|id| self.id = id),
+            "channels" => return json(name, value, "a list of names").map(|list| self.channels = list),
+            _ => return json(name, value, "true or false").map(|presence| self.presence = presence),
+        };
+        keep_string(slot, &mut seen, name, value)
+    }
+
+    fn command(self, limits: &PublishLimits) -> Result<Command, Refusal> {
+        match self.op.as_deref() {
+            Some("subscribe") => Ok(Command::Subscribe {
+                channels: channels(self.channels.as_deref())?,
+                position: position(self.after.as_deref())?,
+                presence: self.presence,
+            }),
+            Some("unsubscribe") => channels(self.channels.as_deref()).map(Command::Unsubscribe),
+            Some("publish") => self.publication.batch(limits).map(Command::Publish),
+            Some("presence") => {
+                channel(member(self.publication.channel(), "channel")?).map(Command::Presence)
+            }
+            Some("auth") => Ok(Command::Auth(member(self.token.as_deref(), "token")?.to_owned())),
+            Some("ack") => cursor(member(self.cursor.as_deref(), "cursor")?).map(Command::Ack),
+            Some("ping") => Ok(Command::Ping),
+            Some(other) => Err(invalid(format!(
+                "\"op\" is {other:?}; known are subscribe, unsubscribe, publish, presence, auth, ack, ping"
+            ))),
+            None => Err(invalid("the frame has no \"op\"")),
+        }
+    }
+}
+
+/// The members of a frame that are none of a publication.
+const OWN_MEMBERS: [&str; 7] = ["op", "id", "channels", "after", "presence", "token", "cursor"];
+
+/// A member that is small, or rare.
+fn json<'a, T: Deserialize<'a>>(name: &str, value: &'a str, expected: &str) -> Result<T, String> {
+    serde_json::from_str(value).map_err(|_| misfit(name, value, expected))
+}
+
+fn member<'a>(value: Option<&'a str>, name: &str) -> Result<&'a str, Refusal> {
+    value.ok_or_else(|| invalid(format!("\"{name}\" is missing")))
+}
+
+fn channel(text: &str) -> Result<Channel, Refusal> {
+    Channel::new(text).map_err(|error| Refusal::new(Code::InvalidChannel, error.to_string()))
+}
+
+fn channels(texts: Option<&[Cow<'_, str>]>) -> Result<Vec<Channel>, Refusal> {
+    match texts {
+        None | Some([]) => Err(invalid("\"channels\" is missing or empty; name at least one channel")),
+        Some(texts) => texts.iter().map(|text| channel(text)).collect(),
+    }
+}
+
+fn cursor(text: &str) -> Result<Cursor, Refusal> {
+    text.parse().map_err(|error: CursorError| Refusal::new(Code::InvalidCursor, error.to_string()))
+}
+
+fn position(text: Option<&str>) -> Result<Position, Refusal> {
+    let Some(text) = text else { return Ok(Position::Tail) };
+    text.parse().map_err(|error: CursorError| Refusal::new(Code::InvalidCursor, error.to_string()))
+}
+
+fn invalid(message: impl Into<String>) -> Refusal {
+    Refusal::new(Code::InvalidRequest, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: PublishLimits = PublishLimits { message_bytes_max: 100, batch_events_max: 3 };
+
+    fn a() -> Channel {
+        Channel::new("a").expect("a name")
+    }
+
+    #[test]
+    fn frames_from_a_client_are_read() {
+        let parse = |text| parse_frame(text, &LIMITS).expect(text);
+        let cursor: Cursor = "1f0c93ab-5".parse().expect("a cursor");
+        let frame =
+            parse(r#"{"op":"subscribe","id":1,"channels":["a"],"after":"1f0c93ab-5","presence":true}"#);
+        let command =
+            Command::Subscribe { channels: vec![a()], position: Position::After(cursor), presence: true };
+        assert_eq!(frame, ClientFrame { id: Some(1), command });
+        assert_eq!(
+            parse(r#"{"op":"unsubscribe","channels":["a"]}"#).command,
+            Command::Unsubscribe(vec![a()])
+        );
+        assert_eq!(parse(r#"{"op":"ping","id":0}"#), ClientFrame { id: Some(0), command: Command::Ping });
+        assert_eq!(parse(r#"{"op":"ack","cursor":"1f0c93ab-5"}"#).command, Command::Ack(cursor));
+        let frame =
+            parse(r#"{"op":"publish","id":3,"channel":"a","event":"x","data":[1],"idempotency_key":"k"}"#);
+        let Command::Publish(batch) = frame.command else { panic!("a publication") };
+        assert_eq!(batch.publications[0].payload.as_bytes().as_ref(), b"[1]");
+        assert_eq!(batch.idempotency_key.expect("a key").as_str(), "k");
+    }
+
+    #[test]
+    fn a_wrong_frame_is_refused_with_its_id() {
+        let check = |text: &str, id, code| {
+            let error = parse_frame(text, &LIMITS).expect_err(text);
+            assert_eq!((error.id, error.refusal.code), (id, code), "{text}");
+        };
+        check("", None, Code::InvalidRequest);
+        check("[]", None, Code::InvalidRequest);
+        check(r#"{"id":1}"#, Some(1), Code::InvalidRequest);
+        check(r#"{"op":"dance","id":1}"#, Some(1), Code::InvalidRequest);
+        check(r#"{"op":"subscribe","id":1}"#, Some(1), Code::InvalidRequest);
+        check(r#"{"op":"subscribe","id":1,"channels":[]}"#, Some(1), Code::InvalidRequest);
+        check(r#"{"op":"subscribe","id":1,"channels":["a b"]}"#, Some(1), Code::InvalidChannel);
+        check(r#"{"op":"subscribe","id":1,"channels":["a"],"after":"x"}"#, Some(1), Code::InvalidCursor);
+        check(r#"{"op":"publish","id":1,"data":1}"#, Some(1), Code::InvalidRequest);
+        check(r#"{"op":"auth","id":1}"#, Some(1), Code::InvalidRequest);
+    }
+}

@@ -1,11 +1,11 @@
 /**
- * `socket.io-client` 4.8 as a page loads it, in Chromium: over each of its ways to connect, through a stock nginx, from another origin, and
- * across a server that is killed.
+ * `socket.io-client` 4.8 as a page loads it, in Chromium: over each of its ways to connect, through a stock nginx, from
+ * another origin, and across a server that is killed.
  */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { Server } from "../../../testing/server.mjs";
 import { until } from "../../../testing/until.mjs";
 import { openBrowser, openContext } from "../../harness/browser.ts";
@@ -100,49 +100,51 @@ const places = [
   ["from a page of another origin", () => [other.url, server.url]],
 ] as const;
 
-describe.each(places)("%s", (_name, place) => {
-  test.each(modes)("%s: each event arrives before the next is published", async (mode) => {
+test.each(places)(
+  "%s: over each transport, each event arrives before the next is published",
+  async (_, place) => {
     const [origin, url] = place() as [string, string];
-    const page = await open(origin, url, mode);
-    const event = `tick-${mode}-${origin}`;
-    await oneByOne(page, "lobby", event);
-    expect(await heard(page, event)).toEqual(numbers(COUNT));
-    const wanted = mode === "polling only" ? "polling" : "websocket";
-    await until(
-      `it uses ${wanted}`,
-      async () => (await page.evaluate(() => window.socket.io.engine.transport.name)) === wanted,
-    );
+    for (const mode of modes) {
+      const page = await open(origin, url, mode);
+      const event = `tick-${mode}-${origin}`;
+      await oneByOne(page, "lobby", event);
+      expect(await heard(page, event)).toEqual(numbers(COUNT));
+      const wanted = mode === "polling only" ? "polling" : "websocket";
+      await until(
+        `it uses ${wanted}`,
+        async () => (await page.evaluate(() => window.socket.io.engine.transport.name)) === wanted,
+      );
+      await page.context().close();
+    }
+  },
+);
+
+test.each(modes)(
+  "%s: rooms, acknowledgements and bytes work in a page, also across cuts and kill -9",
+  async (mode) => {
+    const page = await open(server.url, `${server.url}/chat`, mode);
+    const answers = await page.evaluate(async () => {
+      const joined = await window.socket.emitWithAck("subscribe", "page-room");
+      const said = await window.socket.emitWithAck("file", { bytes: new Uint8Array([0, 1, 255]) });
+      return [joined, said];
+    });
+    expect(answers).toMatchObject([{ ok: true, channels: ["page-room"] }, { ok: true }]);
+    await until("the bytes came back", async () => (await heard(page, "file")).length > 0);
+    const bytes = await page.evaluate(() => {
+      const data = window.heard.find(([name]) => name === "file")?.[1] as { bytes: ArrayBuffer };
+      return [...new Uint8Array(data.bytes)];
+    });
+    expect(bytes).toEqual([0, 1, 255]);
+
+    const event = `through-${mode}`;
+    await oneByOne(page, "chat", event);
+    await page.evaluate(() => window.socket.io.engine.close());
+    await oneByOne(page, "chat", event, COUNT + 1);
+    await server.kill();
+    await server.boot();
+    await oneByOne(page, "chat", event, 2 * COUNT + 1);
+    expect(await heard(page, event)).toEqual(numbers(3 * COUNT));
+    expect(await heard(page, "gap")).toEqual([]);
     await page.context().close();
-  });
-});
-
-test.each(modes)("%s: rooms, acknowledgements and bytes work in a page", async (mode) => {
-  const page = await open(server.url, `${server.url}/chat`, mode);
-  const answers = await page.evaluate(async () => {
-    const joined = await window.socket.emitWithAck("subscribe", "page-room");
-    const said = await window.socket.emitWithAck("file", { bytes: new Uint8Array([0, 1, 255]) });
-    return [joined, said];
-  });
-  expect(answers).toMatchObject([{ ok: true, channels: ["page-room"] }, { ok: true }]);
-  await until("the bytes came back", async () => (await heard(page, "file")).length > 0);
-  const bytes = await page.evaluate(() => {
-    const data = window.heard.find(([name]) => name === "file")?.[1] as { bytes: ArrayBuffer };
-    return [...new Uint8Array(data.bytes)];
-  });
-  expect(bytes).toEqual([0, 1, 255]);
-  await page.context().close();
-});
-
-test.each(modes)("%s: a page gets every event across cuts and a server that is killed", async (mode) => {
-  const page = await open(server.url, `${server.url}/chat`, mode);
-  const event = `through-${mode}`;
-  await oneByOne(page, "chat", event);
-  await page.evaluate(() => window.socket.io.engine.close());
-  await oneByOne(page, "chat", event, COUNT + 1);
-  await server.kill();
-  await server.boot();
-  await oneByOne(page, "chat", event, 2 * COUNT + 1);
-  expect(await heard(page, event)).toEqual(numbers(3 * COUNT));
-  expect(await heard(page, "gap")).toEqual([]);
-  await page.context().close();
-});
+  },
+);

@@ -1,7 +1,10 @@
-/** `python-socketio` 5, unmodified: both of its transports and the change between them, and the same promises as for a browser's client. */
+/**
+ * `python-socketio` 5, unmodified: both of its transports and the change between them. What the server does is tested
+ * without it in `crates/gateway/tests/carriers`, also with what this library was recorded to send.
+ */
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { Server } from "../../../testing/server.mjs";
 import { Hopeless, until } from "../../../testing/until.mjs";
 import { publish } from "../../harness/log.ts";
@@ -122,68 +125,58 @@ const numbers = (count: number, from = 1) => Array.from({ length: count }, (_, i
 const emit = (channel: string, event: string, data: unknown) =>
   publish(server.url, [{ channel, event, data }]);
 
-describe.each(modes)("%s", (mode) => {
-  test("events arrive as name and data, rooms are joined and left, emits are acknowledged", async () => {
-    const client = await PythonClient.connected(server.url, mode, { namespaces: ["/", "/chat"] });
-    const data = { id: 1, text: "tin mới ✓", nested: [1.5, null, true] };
-    await emit("lobby", `news-${mode}`, data);
-    const [news] = await client.count(`news-${mode}`, 1);
-    expect(news).toMatchObject({ namespace: "/", args: [data] });
-    const room = `py-${modes.indexOf(mode)}`;
-    const [joined, transport] = await client.ask("subscribe", [room]);
-    expect(joined).toMatchObject({ ok: true, channels: [room] });
-    expect(transport).toBe(mode === "polling only" ? "polling" : "websocket");
-    await emit(room, "in-room", 1);
-    await client.count("in-room", 1);
-    expect((await client.ask("unsubscribe", [room]))[0]).toMatchObject({ ok: true });
-    await emit(room, "in-room", 2);
-    const [said] = await client.ask(`said-${mode}`, ["xin chào", 2], "/chat");
-    expect(said).toMatchObject({ ok: true, offsets: [expect.any(Number)] });
-    const [back] = await client.count(`said-${mode}`, 1);
-    expect(back).toMatchObject({ namespace: "/chat", args: ["xin chào", 2] });
-    expect(client.data("in-room")).toEqual([1]);
-  });
+test.each(modes)("%s: one conversation, through cuts and a server that is killed", async (mode) => {
+  const options = { namespaces: ["/", "/chat"], auth: { recover: true }, resume: true };
+  const client = await PythonClient.connected(proxy.url, mode, options);
+  const data = { id: 1, text: "tin mới ✓", nested: [1.5, null, true] };
+  await emit("lobby", `news-${mode}`, data);
+  const [news] = await client.count(`news-${mode}`, 1);
+  expect(news).toMatchObject({ namespace: "/", args: [data] });
+  const room = `py-${modes.indexOf(mode)}`;
+  const [joined, transport] = await client.ask("subscribe", [room]);
+  expect(joined).toMatchObject({ ok: true, channels: [room] });
+  expect(transport).toBe(mode === "polling only" ? "polling" : "websocket");
+  await emit(room, "in-room", 1);
+  await client.count("in-room", 1);
+  expect((await client.ask("unsubscribe", [room]))[0]).toMatchObject({ ok: true });
+  await emit(room, "in-room", 2);
+  const [said] = await client.ask(`said-${mode}`, ["xin chào", 2], "/chat");
+  expect(said).toMatchObject({ ok: true, offsets: [expect.any(Number)] });
+  const [back] = await client.count(`said-${mode}`, 1);
+  expect(back).toMatchObject({ namespace: "/chat", args: ["xin chào", 2] });
+  const bytes = { bytes: "000102fa" };
+  await client.ask(`bytes-${mode}`, [bytes], "/chat");
+  await client.ask(`bytes-${mode}`, [{ name: "a", part: bytes }], "/chat");
+  await client.count(`bytes-${mode}`, 2);
+  expect(client.data(`bytes-${mode}`)).toEqual([bytes, { name: "a", part: bytes }]);
 
-  test("bytes go both ways", async () => {
-    const client = await PythonClient.connected(server.url, mode, { namespaces: ["/chat"] });
-    const bytes = { bytes: "000102fa" };
-    await client.ask(`bytes-${mode}`, [bytes], "/chat");
-    await client.ask(`bytes-${mode}`, [{ name: "a", part: bytes }], "/chat");
-    await client.count(`bytes-${mode}`, 2);
-    expect(client.data(`bytes-${mode}`)).toEqual([bytes, { name: "a", part: bytes }]);
-  });
-
-  test("a token decides what may be joined", async () => {
-    const without = await PythonClient.start(guarded.url, mode);
-    await without.count("refused", 1);
-    const auth = { token: token({ sub: "u", subscribe: ["mine"] }) };
-    const client = await PythonClient.connected(guarded.url, mode, { auth });
-    expect((await client.ask("subscribe", ["mine"]))[0]).toMatchObject({ ok: true });
-    expect((await client.ask("subscribe", ["secret"]))[0]).toMatchObject({ ok: false, code: "forbidden" });
-  });
-
-  test("a client that says its last cursor loses nothing to cuts and to a server that is killed", async () => {
-    const event = `through-${mode}`;
-    const resume = { auth: { recover: true }, resume: true };
-    const client = await PythonClient.connected(proxy.url, mode, resume);
-    await emit("lobby", event, 1);
-    await client.count(event, 1);
-    for (const number of numbers(20, 2)) {
-      if (number % 7 === 0) {
-        // Its threads note the cursor: until they have, it would rightly ask again for what they are about to handle.
-        await client.count(event, number - 1);
-        proxy.drop();
-      }
-      await emit("lobby", event, number);
+  const event = `through-${mode}`;
+  for (const number of numbers(21)) {
+    if (number % 7 === 0) {
+      // Its threads note the cursor: until they have, it would rightly ask again for what they are about to handle.
+      await client.count(event, number - 1);
+      proxy.drop();
     }
-    await client.count(event, 21);
-    await server.kill();
-    await server.boot();
-    for (const number of numbers(10, 22)) await emit("lobby", event, number);
-    await client.count(event, 31);
-    // Its threaded client handles each message in a thread of its own: which of two that come together is first is up to Python.
-    const got = client.data(event) as number[];
-    expect(got.sort((one, other) => one - other)).toEqual(numbers(31));
-    expect(client.of("gap")).toEqual([]);
-  });
+    await emit("lobby", event, number);
+  }
+  await client.count(event, 21);
+  await server.kill();
+  await server.boot();
+  for (const number of numbers(10, 22)) await emit("lobby", event, number);
+  await client.count(event, 31);
+  // Its threaded client handles each message in a thread of its own: which of two that come together is first is up
+  // to Python.
+  const got = client.data(event) as number[];
+  expect(got.sort((one, other) => one - other)).toEqual(numbers(31));
+  expect(client.of("gap")).toEqual([]);
+  expect(client.data("in-room")).toEqual([1]);
+});
+
+test("a token decides what it may join", async () => {
+  const without = await PythonClient.start(guarded.url, "WebSocket only");
+  await without.count("refused", 1);
+  const auth = { token: token({ sub: "u", subscribe: ["mine"] }) };
+  const client = await PythonClient.connected(guarded.url, "WebSocket only", { auth });
+  expect((await client.ask("subscribe", ["mine"]))[0]).toMatchObject({ ok: true });
+  expect((await client.ask("subscribe", ["secret"]))[0]).toMatchObject({ ok: false, code: "forbidden" });
 });

@@ -12,17 +12,15 @@
 //! to `progress_<id>` after it gets every later update and no earlier one. In the event's own data there is
 //! no `cursor`: the event's cursor is its place in the log, which every transport gives.
 
-use anywire_app::CallKey;
+use anywire_app::{CallKey, time::iso};
 use anywire_log::{Batch, Channel, EventName, Offset, Payload, Publication, Timestamp};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{
-    domain::{
-        Artefact, CommandSpec, Job, JobError, JobId, Kind, Line, Percent, REPORT_STEPS, Status, Step, Upload,
-    },
-    time::{iso, millis},
+use crate::domain::{
+    Artefact, CommandSpec, Job, JobError, JobId, Kind, Line, Percent, REPORT_STEPS, Status, Step, Upload,
+    millis,
 };
 
 /// The channel of the application's own events.
@@ -117,7 +115,8 @@ pub enum Change {
     UploadRemoved,
     /// It is gone, with its files.
     Forgotten,
-    /// Everything before this is contained in it: earlier records may be trimmed.
+    /// The whole job, as earlier releases shortened the channel; now the read model writes snapshots of
+    /// itself.
     Snapshot {
         /// The whole job.
         job: Box<Job>,
@@ -380,19 +379,6 @@ struct LogLines<'a> {
     /// How many lines before these were left out: they came too fast.
     cut: u64,
     lines: &'a [Line],
-}
-
-/// Snapshots of jobs: nothing changes for anybody.
-#[must_use]
-pub(crate) fn snapshots<'a>(jobs: impl Iterator<Item = &'a Job>, at: Timestamp) -> Vec<Publication> {
-    let record = |job: &Job| Record {
-        session_id: job.id.clone(),
-        at,
-        key: None,
-        change: Change::Snapshot { job: Box::new(job.clone()) },
-    };
-    let publish = |record: Record| publication(jobs_channel(), record.change.name(), &record);
-    jobs.map(record).map(publish).collect()
 }
 
 #[derive(Serialize)]

@@ -31,7 +31,6 @@ mod retention;
 mod schedule;
 mod service;
 mod stream;
-mod time;
 mod uploads;
 mod work;
 

@@ -12,13 +12,15 @@ use std::{
     sync::Arc,
 };
 
-use anywire_app::{PastCalls, Projection};
-use anywire_log::{Event, Gap, Offset, Timestamp};
+use anywire_app::{CallKey, PastCalls, Projection, Snapshot};
+use anywire_log::{Channel, Event, Gap, Offset, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tokio::sync::Notify;
 
 use crate::{
     domain::{Job, JobId, Status, UploadId},
-    events::{Change, Record},
+    events::{Change, Record, jobs_channel},
 };
 
 /// A job and where it last changed.
@@ -106,11 +108,6 @@ impl ReadModel {
     /// Where a reader of the whole model goes on.
     pub(crate) fn seen(&self) -> Offset {
         self.seen
-    }
-
-    /// Records up to here have been taken.
-    pub(crate) fn taken(&self) -> Offset {
-        self.taken
     }
 
     /// The calls that were made.
@@ -230,6 +227,93 @@ impl Projection for ReadModel {
     }
 }
 
+/// About how large one part of a snapshot is, in bytes.
+const PART_BYTES: usize = 256 << 10;
+
+/// The read model at one moment.
+pub(crate) struct Image {
+    jobs: Vec<Entry>,
+    calls: Vec<(Timestamp, CallKey, PastCall)>,
+}
+
+/// One part of a snapshot: some of the jobs, or of the calls.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Part {
+    jobs: Vec<KeptJob>,
+    calls: Vec<KeptCall>,
+}
+
+/// A list in parts, each an object whose one member is some of the list.
+fn parts(name: &str, items: impl Iterator<Item = impl Serialize>) -> Result<Vec<String>, serde_json::Error> {
+    let (mut parts, mut list) = (Vec::new(), String::new());
+    for item in items {
+        if list.len() >= PART_BYTES {
+            parts.push(format!(r#"{{"{name}":[{}]}}"#, std::mem::take(&mut list)));
+        }
+        if !list.is_empty() {
+            list.push(',');
+        }
+        list.push_str(&serde_json::to_string(&item)?);
+    }
+    parts.push(format!(r#"{{"{name}":[{list}]}}"#));
+    Ok(parts)
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptJob {
+    cursor: u64,
+    job: Arc<Job>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptCall {
+    at: i64,
+    key: CallKey,
+    id: JobId,
+    update: Option<u64>,
+}
+
+impl Snapshot for ReadModel {
+    type Image = Image;
+
+    fn channel() -> Channel {
+        jobs_channel()
+    }
+
+    fn image(&self) -> Image {
+        let calls = self.calls.iter().map(|(at, key, call)| (at, key, call.clone())).collect();
+        Image { jobs: self.order.values().filter_map(|id| self.jobs.get(id)).cloned().collect(), calls }
+    }
+
+    fn parts(image: Image) -> Result<Vec<String>, serde_json::Error> {
+        let jobs = image.jobs.into_iter().map(|entry| KeptJob { cursor: entry.cursor.get(), job: entry.job });
+        let calls = image.calls.into_iter().map(|(at, key, call)| KeptCall {
+            at: at.as_millis(),
+            key,
+            id: call.id,
+            update: call.update.map(Offset::get),
+        });
+        Ok([parts("jobs", jobs)?, parts("calls", calls)?].concat())
+    }
+
+    fn restore(&mut self, parts: &[&RawValue], through: Offset) -> Result<(), serde_json::Error> {
+        for part in parts {
+            let Part { jobs, calls } = serde_json::from_str(part.get())?;
+            for KeptJob { job, cursor } in jobs {
+                self.put(Entry { job, cursor: Offset::new(cursor) });
+            }
+            for KeptCall { at, key, id, update } in calls {
+                let call = PastCall { id, update: update.map(Offset::new) };
+                self.calls.record(Timestamp::from_millis(at), &key, call);
+            }
+        }
+        self.taken = through;
+        self.seen = self.seen.max(through);
+        Ok(())
+    }
+}
+
 /// Where a job waits: first by when it began to wait.
 fn queue_place(job: &Job) -> Option<(Timestamp, u64)> {
     (job.status == Status::Queued).then_some((job.updated_at, job.number))
@@ -246,7 +330,6 @@ mod tests {
     use anywire_log::{EventName, Payload, Publication};
 
     use super::*;
-    use crate::events::jobs_channel;
 
     fn event(offset: u64, record: &Record) -> Event {
         let payload = Payload::Json(serde_json::to_vec(record).expect("plain data").into());
@@ -302,6 +385,30 @@ mod tests {
         let later = 24 * 3600 * 1000 + 1;
         model.apply(&event(3, &record("b", later, Some("new"), start())));
         assert!(past_call(&model, "old").is_none() && past_call(&model, "new").is_some());
+    }
+
+    #[test]
+    fn a_snapshot_has_all_jobs_where_they_stand_and_the_calls_that_were_made() {
+        let mut model = ReadModel::default();
+        model.apply(&event(1, &record("a", 1, Some("k1"), start())));
+        model.apply(&event(3, &record("b", 2, None, start())));
+        model.apply(&event(5, &record("b", 3, Some("k2"), Change::Forgotten)));
+        model.apply(&event(7, &record("c", 4, None, start())));
+        let parts = ReadModel::parts(model.image()).expect("written");
+        let parts: Vec<Box<RawValue>> =
+            parts.into_iter().map(|part| RawValue::from_string(part).expect("JSON")).collect();
+        let parts: Vec<&RawValue> = parts.iter().map(|part| &**part).collect();
+        let mut again = ReadModel::default();
+        again.restore(&parts, Offset::new(8)).expect("read");
+        let shown = |model: &ReadModel| -> Vec<(Job, Offset)> {
+            model.newest_first().map(|entry| (Job::clone(&entry.job), entry.cursor)).collect()
+        };
+        assert_eq!(shown(&again), shown(&model));
+        assert_eq!((again.count(Status::Running), again.seen()), (2, Offset::new(8)));
+        assert_eq!(past_call(&again, "k1"), past_call(&model, "k1"));
+        assert!(past_call(&again, "k2").is_some());
+        again.apply(&event(7, &record("c", 4, None, Change::Cancelled)));
+        assert_eq!(again.count(Status::Cancelled), 0, "what the snapshot contains is not applied again");
     }
 
     #[test]

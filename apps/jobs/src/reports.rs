@@ -105,7 +105,7 @@ impl ReportRun<'_> {
             title: self.upload.filename.clone(),
             size_bytes: self.upload.size_bytes,
             sha256: sha256.clone(),
-            made_at: crate::time::iso(self.service.now()),
+            made_at: anywire_app::time::iso(self.service.now()),
             dialect: source.dialect,
         };
         self.step(7, move |_| report::render(&facts, &shape, &statistics, &charts, &draft)).await?;

@@ -7,15 +7,13 @@ use anywire_app::CallKey;
 
 use crate::{
     domain::{Job, JobError, JobId, Status, Upload},
-    events::{Change, jobs_channel, progress_channel},
+    events::{Change, progress_channel},
     service::{ChangeError, JobService, Outcome, to_the_end},
 };
 
-/// Records are replaced by snapshots when there are this many, and this many a job.
+/// Records are replaced by a snapshot when there are this many, and this many a job.
 const RECORDS_MIN: u64 = 20_000;
 const RECORDS_PER_JOB: u64 = 50;
-/// How many jobs one batch of snapshots holds.
-const SNAPSHOTS_A_BATCH: usize = 100;
 
 /// Marks as interrupted what ran when the server stopped without a word, and removes files of jobs that are
 /// gone.
@@ -158,35 +156,15 @@ async fn expire(service: &Arc<JobService>, job: &Job) -> Result<(), ChangeError>
     remove_upload(service, &job.id).await
 }
 
-/// Replaces the records of all jobs by one snapshot each, and trims what was before.
-async fn compact(service: &Arc<JobService>) {
-    let log = &service.context.log;
-    let records = log.engine().channel_state(&jobs_channel()).map_or(0, |state| state.events);
-    let (jobs, through) = {
-        let model = service.model();
-        (model.newest_first().count() as u64, model.taken())
-    };
-    if records < RECORDS_MIN.max(jobs * RECORDS_PER_JOB) {
+/// Replaces the records by a snapshot where there are many.
+async fn compact(service: &JobService) {
+    let jobs = service.model().newest_first().count() as u64;
+    if service.records() < RECORDS_MIN.max(jobs * RECORDS_PER_JOB) {
         return;
     }
-    match snapshot_all(service).await {
-        Ok(()) => {
-            if let Err(error) = log.trim(jobs_channel(), through).await {
-                tracing::warn!(%error, "channel jobs could not be trimmed; the next round tries again");
-            }
-        }
-        Err(error) => {
-            tracing::warn!(%error, "snapshots of jobs could not be written; the next round tries again")
-        }
+    if let Err(error) = service.shorten().await {
+        tracing::warn!(%error, "channel jobs could not be shortened; the next round tries again");
     }
-}
-
-async fn snapshot_all(service: &Arc<JobService>) -> Result<(), ChangeError> {
-    let ids: Vec<JobId> = service.entries(|_| true).into_iter().map(|entry| entry.job.id.clone()).collect();
-    for ids in ids.chunks(SNAPSHOTS_A_BATCH) {
-        service.snapshot(ids.to_vec()).await?;
-    }
-    Ok(())
 }
 
 fn logged(id: &JobId, result: Result<(), ChangeError>) {

@@ -13,7 +13,10 @@ use std::{
     },
 };
 
-use anywire_app::{AppContext, CallKey, DecideError, Decision, KeyReused, Projected, Service, Sources};
+use anywire_app::{
+    AppContext, CallKey, DecideError, Decision, KeyReused, Projected, Service, Snapshot, SnapshotError,
+    Sources,
+};
 use anywire_log::{AppendError, Offset, ReadError, Timestamp};
 use bytes::Bytes;
 use parking_lot::MappedRwLockReadGuard;
@@ -24,7 +27,7 @@ use crate::{
     config::{ConfigError, JobsConfig},
     decisions::Refusal,
     domain::{Job, JobId},
-    events::{Change, Record, jobs_channel, progress_channel, publications, snapshots, update},
+    events::{Change, Record, progress_channel, publications, update},
     projection::{Entry, PastCall, ReadModel},
     uploads::{files::Files, writers::Writers},
     work::WorkInProgress,
@@ -136,8 +139,9 @@ impl JobService {
         let files = Files::open(&context.data_dir).map_err(unusable)?;
         let run_files = Runs::open(&context.data_dir).map_err(unusable)?;
         let wake = Arc::new(Notify::new());
-        let sources = Sources::channels([jobs_channel()]);
-        let jobs = Projected::open(&context.log, sources, || ReadModel::new(Arc::clone(&wake))).await?;
+        let sources = Sources::channels([ReadModel::channel()]);
+        let jobs = Projected::open_from_snapshot(&context.log, sources, || ReadModel::new(Arc::clone(&wake)))
+            .await?;
         Ok(Arc::new(Self {
             supervisor: Supervisor::new(config.worker.as_deref()),
             work: WorkInProgress::new(context.shutdown.clone()),
@@ -302,16 +306,14 @@ impl JobService {
         Ok(())
     }
 
-    /// Writes these jobs as they stand; no decision on them happens meanwhile.
-    pub(crate) async fn snapshot(&self, ids: Vec<JobId>) -> Result<(), ChangeError> {
-        let entities: Vec<String> = ids.iter().map(entity).collect();
-        let now = self.now();
-        let decide = move |model: &ReadModel| {
-            let jobs = ids.iter().filter_map(|id| model.get(id)).map(|entry| &*entry.job);
-            Ok(Decision::append(snapshots(jobs, now), ()))
-        };
-        self.jobs.decide::<_, ChangeError>(entities, decide).await?;
-        Ok(())
+    /// How many records were committed since the last snapshot of the read model.
+    pub(crate) fn records(&self) -> u64 {
+        self.jobs.projected().since_snapshot()
+    }
+
+    /// Replaces the records on channel `jobs` by a snapshot of the read model.
+    pub(crate) async fn shorten(&self) -> Result<(), SnapshotError> {
+        self.jobs.projected().snapshot().await
     }
 }
 

@@ -17,32 +17,37 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use anywire_app::ApiError;
+use anywire_app::{
+    http::{ApiError, EventFrame, event_stream},
+    time::iso,
+};
+use anywire_codes::Code;
 use anywire_log::{APPLICATION_SLOT, Channel, Cursor, Event, Follow, Followed, Position, ReadError};
 use axum::{
     Router,
     body::Body,
     extract::{DefaultBodyLimit, Path, Query, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode, header},
+    response::IntoResponse,
     routing::{get, post},
 };
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
+use serde::{Deserialize, Serialize};
+use serde_json::{json, value::RawValue};
 use tokio::time::Instant;
 
 use crate::{
-    api::answer::{Answer, entry_json, job_id, json as json_answer},
-    api::call::Call,
-    api::errors::Invalid,
-    api::request,
+    api::{
+        answer::{Answer, Members, entry_json, job_id, json as json_answer, members},
+        call::Call,
+        errors::Invalid,
+        request,
+    },
     domain::{JobId, Status},
     events::{LOG, UPDATE, progress_channel},
     projection::Entry,
     retention::clean_up,
     service::JobService,
-    time::iso,
 };
 
 /// What a browser is to wait before it comes again: the first pause of the contract.
@@ -62,7 +67,7 @@ pub(crate) fn routes(service: Arc<JobService>) -> Router {
 
 async fn status(State(service): State<Arc<JobService>>, Path(id): Path<String>) -> Answer {
     let entry = service.find(&job_id(&id)?)?;
-    let body = data(&id, entry_json(&service, &entry)?.as_bytes());
+    let body = data(&entry.job.id, entry_json(&service, &entry)?.as_bytes());
     Ok(([(header::CACHE_CONTROL, "no-cache")], json_answer(StatusCode::OK, body)).into_response())
 }
 
@@ -99,15 +104,6 @@ async fn stream(
     Ok(event_stream(Body::from_stream(chunks)))
 }
 
-fn event_stream(body: Body) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
-        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-    ];
-    (headers, body).into_response()
-}
-
 /// A browser's `EventSource` shows nobody the body of an error: it gets an event. Everybody else gets the
 /// plain error.
 fn refuse(headers: &HeaderMap, error: ApiError) -> Answer {
@@ -115,8 +111,9 @@ fn refuse(headers: &HeaderMap, error: ApiError) -> Answer {
     if !accepts.contains("text/event-stream") {
         return Err(error);
     }
-    let body = error.body();
-    Ok(event_stream(Body::from(format!("retry: {RETRY_HOPELESS_MS}\nevent: error\ndata: {body}\n\n"))))
+    let (retry_ms, body) = (Some(RETRY_HOPELESS_MS), error.body());
+    let frame = EventFrame { retry_ms, ..EventFrame::new("error", &body) };
+    Ok(event_stream(Body::from(frame.bytes())))
 }
 
 fn position(query: &[(String, String)], headers: &HeaderMap) -> Result<Option<Position>, ApiError> {
@@ -227,7 +224,7 @@ impl Watch {
             Ok(Followed::Gap(gap)) => self.gap(&gap),
             Err(error) => {
                 self.over = true;
-                words("error", None, &json!({ "code": "storage_failed", "message": error.to_string() }))
+                EventFrame::new("error", &ApiError::from(error).body()).bytes()
             }
         }
     }
@@ -254,7 +251,7 @@ impl Watch {
     fn gap(&mut self, gap: &anywire_log::Gap) -> Vec<u8> {
         let body =
             json!({ "from": gap.from.to_string(), "to": gap.to.to_string(), "reason": gap.reason.as_str() });
-        let mut chunk = words("gap", None, &body);
+        let mut chunk = EventFrame::new("gap", &body.to_string()).bytes();
         if let Ok(entry) = self.service.find(&self.id) {
             chunk.extend(state_block(&self.service, &entry));
             self.follow = self.service.context.log.follow(
@@ -271,12 +268,12 @@ impl Watch {
         if self.service.find(&self.id).is_err() {
             self.over = true;
             let message = format!("job {} was forgotten; there is nothing more to come", self.id);
-            return words("error", None, &json!({ "code": "not_found", "message": message }));
+            return EventFrame::new("error", &ApiError::new(Code::NotFound, message).body()).bytes();
         }
         let cursor = self.follow.cursor();
         let body =
             json!({ "job_id": self.id, "time": iso(self.service.now()), "cursor": cursor.to_string() });
-        words("heartbeat", Some(cursor), &body)
+        EventFrame::new("heartbeat", &body.to_string()).at(cursor).bytes()
     }
 
     fn timeout(&mut self) -> Vec<u8> {
@@ -286,45 +283,34 @@ impl Watch {
         let message = format!(
             "this stream ends after {minutes} minutes; the job goes on: come again with Last-Event-ID {cursor}"
         );
-        words(
-            "timeout",
-            Some(cursor),
-            &json!({ "job_id": self.id, "message": message, "cursor": cursor.to_string() }),
-        )
+        let body = json!({ "job_id": self.id, "message": message, "cursor": cursor.to_string() });
+        EventFrame::new("timeout", &body.to_string()).at(cursor).bytes()
     }
-}
-
-fn words(name: &str, id: Option<Cursor>, data: &Value) -> Vec<u8> {
-    let id = id.map_or(String::new(), |cursor| format!("id: {cursor}\n"));
-    format!("{id}event: {name}\ndata: {data}\n\n").into_bytes()
 }
 
 /// The state of now as an event.
 fn state_block(service: &JobService, entry: &Entry) -> Vec<u8> {
     let state = serde_json::to_vec(&entry.job.state(service.place(&entry.job))).unwrap_or_default();
     let (name, id) = (event_name(entry.job.status), service.context.log.cursor(entry.cursor));
-    let data = data(entry.job.id.as_str(), &state);
-    format!("id: {id}\nevent: {name}\ndata: {data}\n\n").into_bytes()
+    EventFrame::new(name, &data(&entry.job.id, &state)).at(id).bytes()
 }
 
 /// An event of the log as it is sent to everybody.
 fn block(id: &JobId, cursor: Cursor, event: &Event) -> Bytes {
     let payload = event.payload.as_bytes();
-    let (name, data) = if event.name.as_str() == LOG {
-        ("log", String::from_utf8_lossy(payload).into_owned())
+    let frame = if event.name.as_str() == LOG {
+        EventFrame::new("log", &String::from_utf8_lossy(payload)).at(cursor).bytes()
     } else {
         let status = serde_json::from_slice::<Known>(payload).map_or(Status::Running, |known| known.status);
-        (event_name(status), data(id.as_str(), payload))
+        EventFrame::new(event_name(status), &data(id, payload)).at(cursor).bytes()
     };
-    format!("id: {cursor}\nevent: {name}\ndata: {data}\n\n").into()
+    frame.into()
 }
 
 /// What has to be known of a state to send it.
 #[derive(Deserialize)]
-struct Known<'a> {
+struct Known {
     status: Status,
-    #[serde(borrow, default)]
-    result: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -335,11 +321,18 @@ struct Made<'a> {
 
 /// A state with the members that front ends of the contract look for: `job_id`, and the video once it is
 /// made.
-fn data(id: &str, state: &[u8]) -> String {
-    let known = serde_json::from_slice::<Known>(state).ok().and_then(|known| known.result);
-    let video = known.and_then(|result| serde_json::from_str::<Made>(result.get()).ok()?.video);
-    let video = video.map_or(String::new(), |video| format!(r#""video":{},"#, video.get()));
-    let state = String::from_utf8_lossy(state);
-    let rest = state.strip_prefix('{').unwrap_or(&state);
-    format!(r#"{{"job_id":"{id}",{video}{rest}"#)
+fn data(job_id: &JobId, state: &[u8]) -> String {
+    #[derive(Serialize)]
+    struct Data<'a> {
+        job_id: &'a JobId,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        video: Option<&'a RawValue>,
+        #[serde(flatten)]
+        state: Members<'a>,
+    }
+    let state = members(state).unwrap_or_default();
+    let result = state.get("result").and_then(|result| serde_json::from_str::<Made>(result.get()).ok());
+    let data = Data { job_id, video: result.and_then(|made| made.video), state };
+    // Only what was read as JSON is in there: writing it cannot fail.
+    serde_json::to_string(&data).unwrap_or_default()
 }

@@ -1,11 +1,16 @@
-//! How a job is answered with.
+//! Answers that are the state of a job.
 
-use anywire_app::{ApiError, api_error};
+use std::collections::BTreeMap;
+
+use anywire_app::http::ApiError;
+use anywire_codes::Code;
 use anywire_log::Offset;
 use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::{
     decisions::Refusal,
@@ -24,24 +29,38 @@ pub(crate) fn job_id(text: &str) -> Result<JobId, ApiError> {
 pub(crate) fn answer(service: &JobService, status: StatusCode, outcome: Outcome) -> Answer {
     let body = match outcome {
         Outcome::Now(entry) => entry_json(service, &entry)?,
-        Outcome::Before(state, cursor) => with_cursor(service, &state, cursor),
+        Outcome::Before(state, cursor) => with_cursor(service, &members(&state)?, cursor)?,
         Outcome::Gone => return Ok(StatusCode::NO_CONTENT.into_response()),
     };
     Ok(json(status, body).into_response())
 }
 
 pub(crate) fn entry_json(service: &JobService, entry: &Entry) -> Result<String, ApiError> {
-    let state = serde_json::to_vec(&entry.job.state(service.place(&entry.job)));
-    let state =
-        state.map_err(|error| api_error(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string()))?;
-    Ok(with_cursor(service, &state, entry.cursor))
+    with_cursor(service, &entry.job.state(service.place(&entry.job)), entry.cursor)
 }
 
-/// A state as it was published, with the cursor from which to subscribe as its last member.
-fn with_cursor(service: &JobService, state: &[u8], cursor: Offset) -> String {
-    let state = String::from_utf8_lossy(state);
-    let open = state.strip_suffix('}').unwrap_or(&state);
-    format!(r#"{open},"cursor":"{}"}}"#, service.context.log.cursor(cursor))
+/// The members of a state as it was published.
+pub(crate) type Members<'a> = BTreeMap<&'a str, &'a RawValue>;
+
+/// Reads a state as it was published.
+pub(crate) fn members(state: &[u8]) -> Result<Members<'_>, ApiError> {
+    serde_json::from_slice(state).map_err(broken)
+}
+
+/// A state with the cursor from which to subscribe.
+fn with_cursor(service: &JobService, state: &impl Serialize, cursor: Offset) -> Result<String, ApiError> {
+    #[derive(Serialize)]
+    struct WithCursor<'a, S> {
+        #[serde(flatten)]
+        state: &'a S,
+        cursor: String,
+    }
+    let cursor = service.context.log.cursor(cursor).to_string();
+    serde_json::to_string(&WithCursor { state, cursor }).map_err(broken)
+}
+
+fn broken(error: serde_json::Error) -> ApiError {
+    ApiError::new(Code::Internal, format!("the state of a job is no JSON object: {error}"))
 }
 
 pub(crate) fn json(status: StatusCode, body: String) -> impl IntoResponse {

@@ -1,10 +1,10 @@
 //! A call that changes something, as it comes over HTTP.
 
-use anywire_app::{ApiError, CallKey, api_error};
-use axum::{
-    extract::{FromRequest, Request},
-    http::StatusCode,
+use anywire_app::{
+    CallKey,
+    http::{ApiError, whole_body},
 };
+use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 
 use crate::api::{errors::Invalid, request};
@@ -22,15 +22,9 @@ impl<S: Send + Sync> FromRequest<S> for Call {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
         let request = Request::from_parts(head.clone(), body);
-        let body = Bytes::from_request(request, state).await.map_err(|_| {
-            let is_log = path.ends_with("/log");
-            let limit = if is_log { request::LOG_BODY_BYTES_MAX } else { request::BODY_BYTES_MAX };
-            api_error(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
-                format!("the body is larger than {limit} bytes; send less"),
-            )
-        })?;
+        let is_log = path.ends_with("/log");
+        let bytes_max = if is_log { request::LOG_BODY_BYTES_MAX } else { request::BODY_BYTES_MAX };
+        let body = whole_body(Bytes::from_request(request, state).await, bytes_max, "send less")?;
         let key = CallKey::of(&head.headers, &head.method, path, &body).map_err(Invalid)?;
         Ok(Self { key, body })
     }

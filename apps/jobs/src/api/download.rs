@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use anywire_app::api_error;
+use anywire_app::http::ApiError;
+use anywire_codes::Code;
 use axum::{
     Router,
     body::Body,
     extract::{Path, Query, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, header},
     response::IntoResponse,
     routing::get,
 };
@@ -39,7 +40,7 @@ async fn report(
     let none = || {
         let status = entry.job.status.as_str();
         let message = format!("job {id} is {status} and has no report; wait until it has succeeded");
-        api_error(StatusCode::NOT_FOUND, "no_report", message)
+        ApiError::new(Code::NoReport, message)
     };
     let upload = entry.job.upload.as_ref().ok_or_else(none)?;
     let mut page = match tokio::fs::read(service.files.report(upload.id)).await {
@@ -68,13 +69,8 @@ async fn report(
 
 async fn upload(State(service): State<Arc<JobService>>, Path(id): Path<String>) -> Answer {
     let entry = service.find(&job_id(&id)?)?;
-    let none = || {
-        api_error(
-            StatusCode::NOT_FOUND,
-            "no_upload",
-            format!("job {id} has no uploaded file any more, or not yet"),
-        )
-    };
+    let none =
+        || ApiError::new(Code::NoUpload, format!("job {id} has no uploaded file any more, or not yet"));
     let upload = entry.job.upload.as_ref().filter(|upload| upload.is_complete() && !upload.removed);
     let upload = upload.ok_or_else(none)?;
     let file = tokio::fs::File::open(service.files.data(upload.id)).await.map_err(|_| none())?;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use anywire_app::{ApiError, CallKey};
-use anywire_codes::conditional;
+use anywire_app::{
+    CallKey,
+    http::{ApiError, ETag},
+};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Path, Query, State},
@@ -53,14 +55,9 @@ async fn start(State(service): State<Arc<JobService>>, call: Call) -> Answer {
 
 async fn state(State(service): State<Arc<JobService>>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
     let entry = service.find(&job_id(&id)?)?;
-    let tag = format!("\"{}\"", service.context.log.cursor(entry.cursor));
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let unchanged = conditional::none_match(known, &tag);
-    let caching = [(header::ETAG, tag), (header::CACHE_CONTROL, "no-cache".to_owned())];
-    if unchanged {
-        return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
-    }
-    Ok((caching, json(StatusCode::OK, entry_json(&service, &entry)?)).into_response())
+    let tag = ETag::new(service.context.log.cursor(entry.cursor));
+    let whole = || Ok::<_, ApiError>(json(StatusCode::OK, entry_json(&service, &entry)?));
+    Ok(tag.respond(&headers, whole))
 }
 
 /// A backend moves its job on.

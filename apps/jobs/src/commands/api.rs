@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use anywire_app::{ApiError, api_error};
+use anywire_app::http::ApiError;
+use anywire_codes::Code;
 use anywire_log::Timestamp;
 use axum::{
     Router,
@@ -20,10 +21,12 @@ use super::{
     text::cut,
 };
 use crate::{
-    api::answer::{Answer, answer, job_id, json},
-    api::call::Call,
-    api::errors::{Invalid, file_error},
-    api::request,
+    api::{
+        answer::{Answer, answer, job_id, json},
+        call::Call,
+        errors::{Invalid, file_error},
+        request,
+    },
     disk::blocking,
     domain::{CommandSpec, Job, JobId, Line, VIDEO},
     events::{Change, log_lines},
@@ -67,7 +70,7 @@ async fn start(State(service): State<Arc<JobService>>, call: Call) -> Answer {
     let request::Run { session_id, title, spec } = request::run(&call.body)?;
     if matches!(spec, CommandSpec::AdHoc { .. }) && !service.config.commands_adhoc {
         let message = "command lines in requests are not allowed; name a configured command, or set jobs.commands_adhoc";
-        return Err(api_error(StatusCode::FORBIDDEN, "forbidden", message));
+        return Err(ApiError::new(Code::Forbidden, message));
     }
     plan::check(&service.config, &spec)?;
     let title = title.unwrap_or_else(|| title_of(&service, &spec));
@@ -180,7 +183,7 @@ async fn file(
     let missing = || {
         let name: String = name.chars().take(100).collect();
         let message = format!("job {id} has no file {name:?}; see artefacts in its state");
-        api_error(StatusCode::NOT_FOUND, "no_file", message)
+        ApiError::new(Code::NoFile, message)
     };
     let path = service.run_files.artefact(&entry.job, &name).await.ok_or_else(missing)?;
     let served = ServeFile::new(path).try_call(request).await;
@@ -211,9 +214,7 @@ fn guard(headers: &mut HeaderMap, job: &Job, name: &str) {
 impl From<PlanError> for ApiError {
     fn from(error: PlanError) -> Self {
         match &error {
-            PlanError::Unknown { .. } => {
-                api_error(StatusCode::NOT_FOUND, "unknown_command", error.to_string())
-            }
+            PlanError::Unknown { .. } => ApiError::new(Code::UnknownCommand, error.to_string()),
             _ => Invalid(error.to_string()).into(),
         }
     }

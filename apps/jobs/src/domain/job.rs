@@ -1,5 +1,6 @@
 //! What a job is, and how its state looks to others. Pure.
 
+use anywire_app::time::iso;
 use anywire_log::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -7,10 +8,10 @@ use serde_json::{Map, Value};
 use super::{
     command::{Artefact, CommandSpec, Kind},
     id::JobId,
+    millis,
     status::{Percent, Status},
     upload::Upload,
 };
-use crate::time::{iso, millis};
 
 /// The most steps a job may have.
 pub const STEPS_MAX: u32 = 1000;

@@ -3,6 +3,7 @@
 mod command;
 mod id;
 mod job;
+pub(crate) mod millis;
 mod output;
 mod status;
 mod upload;

@@ -1,9 +1,8 @@
 //! A line of the output of a command.
 
+use anywire_app::time::iso;
 use anywire_log::Timestamp;
 use serde::Serialize;
-
-use crate::time::iso;
 
 /// Which pipe a line came out of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -5,8 +5,7 @@ use std::fmt;
 use anywire_log::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::status::Percent;
-use crate::time::millis;
+use super::{millis, status::Percent};
 
 /// The name of an upload: a UUID that we made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

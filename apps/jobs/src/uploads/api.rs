@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use anywire_app::{ApiError, api_error};
+use anywire_app::{http::ApiError, time::http_date};
+use anywire_codes::Code;
 use axum::{
     Router,
     body::Body,
@@ -24,7 +25,6 @@ use crate::{
     projection::Entry,
     retention::remove_upload,
     service::{ChangeError, JobService, to_the_end},
-    time::http_date,
 };
 
 type Answer = Result<Response, ApiError>;
@@ -134,7 +134,7 @@ impl<'a> Place<'a> {
         let message = format!(
             "{open} uploads are unfinished, the limit; finish or DELETE some of them, or raise jobs.uploads_open_max"
         );
-        Err(api_error(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", message))
+        Err(ApiError::new(Code::TooManyUploads, message))
     }
 }
 
@@ -219,7 +219,7 @@ async fn overridden(
             let named = other.map(String::from_utf8_lossy).unwrap_or_default();
             let message =
                 format!("X-HTTP-Method-Override is {named:?}; POST here needs PATCH, DELETE or HEAD in it");
-            Err(api_error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message))
+            Err(ApiError::new(Code::MethodNotAllowed, message))
         }
     }
 }
@@ -230,14 +230,14 @@ fn find(service: &JobService, id: &str) -> Result<(Entry, Upload), ApiError> {
             "there is no upload {:?}; make one with POST /api/uploads",
             id.chars().take(64).collect::<String>()
         );
-        api_error(StatusCode::NOT_FOUND, "not_found", message)
+        ApiError::new(Code::NotFound, message)
     };
     let upload = UploadId::parse(id).ok_or_else(missing)?;
     let entry = service.model().of_upload(upload).cloned().ok_or_else(missing)?;
     let upload = entry.job.upload.clone().ok_or_else(missing)?;
     if upload.removed {
         let message = format!("upload {id} was removed; upload the file again");
-        return Err(api_error(StatusCode::GONE, "upload_removed", message));
+        return Err(ApiError::new(Code::UploadRemoved, message).with_status(StatusCode::GONE));
     }
     Ok((entry, upload))
 }
@@ -254,7 +254,7 @@ fn expires(service: &JobService, id: &JobId, answer: &mut HeaderMap) {
 fn too_large(size: u64, limit: u64) -> ApiError {
     let message =
         format!("Upload-Length is {size} bytes; at most {limit} are allowed (jobs.upload_bytes_max)");
-    api_error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    ApiError::new(Code::TooLarge, message)
 }
 
 fn text(value: &str) -> HeaderValue {

@@ -1,7 +1,8 @@
 //! The headers of tus, checked.
 
-use anywire_app::{ApiError, api_error};
-use axum::http::{HeaderMap, StatusCode, header};
+use anywire_app::http::ApiError;
+use anywire_codes::Code;
+use axum::http::{HeaderMap, header};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -54,7 +55,7 @@ pub(super) fn check_version(headers: &HeaderMap) -> Result<(), ApiError> {
         other => {
             let named = other.map_or("missing".to_owned(), |text| format!("{text:?}"));
             let message = format!("Tus-Resumable is {named}; this server speaks {VERSION}");
-            Err(api_error(StatusCode::PRECONDITION_FAILED, "tus_version", message))
+            Err(ApiError::new(Code::TusVersion, message))
         }
     }
 }
@@ -93,7 +94,7 @@ pub(super) fn check_chunk_type(headers: &HeaderMap) -> Result<(), ApiError> {
         return Ok(());
     }
     let message = format!("Content-Type must be {CHUNK_TYPE}");
-    Err(api_error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", message))
+    Err(ApiError::new(Code::MediaType, message))
 }
 
 const CHUNK_TYPE: &str = "application/offset+octet-stream";

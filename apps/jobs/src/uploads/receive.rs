@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
-use anywire_app::{ApiError, api_error};
+use anywire_app::http::ApiError;
+use anywire_codes::Code;
 use anywire_log::Timestamp;
-use axum::{body::Body, http::StatusCode};
+use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use tokio::{fs::File, io::AsyncWriteExt};
@@ -46,7 +47,7 @@ pub(super) async fn finish(service: &Arc<JobService>, id: &JobId) -> Result<(), 
 pub(super) fn locked(upload: UploadId) -> ApiError {
     let message =
         format!("another request writes to upload {upload}; ask for its offset and go on from there");
-    api_error(StatusCode::LOCKED, "upload_locked", message)
+    ApiError::new(Code::UploadLocked, message)
 }
 
 async fn receive_now(
@@ -58,8 +59,7 @@ async fn receive_now(
 ) -> Result<u64, ApiError> {
     let writer = service.writers.enter(upload).await.map_err(|_| locked(upload))?;
     let entry = service.model().of_upload(upload).cloned();
-    let missing =
-        || api_error(StatusCode::NOT_FOUND, "not_found", format!("there is no upload {upload} any more"));
+    let missing = || ApiError::new(Code::NotFound, format!("there is no upload {upload} any more"));
     let job = entry.ok_or_else(missing)?.job;
     let size = job.upload.as_ref().map_or(0, |upload| upload.size_bytes);
     let received = service.files.received(upload).await.map_err(|_| missing())?;
@@ -91,7 +91,7 @@ fn check_start(job: &Job, upload: UploadId, offset: u64, received: u64) -> Resul
     if offset != received {
         let message =
             format!("Upload-Offset is {offset}, and upload {upload} has {received} bytes; go on from there");
-        return Err(api_error(StatusCode::CONFLICT, "offset_conflict", message));
+        return Err(ApiError::new(Code::OffsetConflict, message));
     }
     if matches!(job.status, Status::Cancelled | Status::Failed) {
         return Err(stopped(
@@ -115,7 +115,7 @@ fn check_length(body: &Body, missing: u64, size: u64) -> Result<(), ApiError> {
 
 fn past_the_end(size: u64) -> ApiError {
     let message = format!("the body goes past the {size} bytes of Upload-Length; send only what is missing");
-    api_error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    ApiError::new(Code::TooLarge, message)
 }
 
 /// A job that stopped meanwhile is not revived by a late word.
@@ -129,9 +129,7 @@ fn waiting_for_bytes(job: &Job, received: u64) -> Ruling {
 /// stop.
 fn stopped(error: ChangeError) -> ApiError {
     match error {
-        ChangeError::Refused(refusal) => {
-            api_error(StatusCode::FORBIDDEN, "upload_stopped", refusal.to_string())
-        }
+        ChangeError::Refused(refusal) => ApiError::new(Code::UploadStopped, refusal.to_string()),
         other => other.into(),
     }
 }
@@ -245,8 +243,7 @@ impl Chunk<'_> {
             ended?;
             let message =
                 "the bytes do not have the digest of Upload-Checksum and were dropped; send them again";
-            let mismatch = StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST);
-            return Err(api_error(mismatch, "checksum_mismatch", message));
+            return Err(ApiError::new(Code::ChecksumMismatch, message));
         }
         if self.at > self.begin && self.at < self.size {
             self.report_soon();
@@ -293,5 +290,5 @@ impl Chunk<'_> {
 fn broken(why: &str) -> ApiError {
     let message =
         format!("the body ended early: {why}; what came is kept, ask for the offset and go on from there");
-    api_error(StatusCode::BAD_REQUEST, "body_broken", message)
+    ApiError::new(Code::BodyBroken, message)
 }

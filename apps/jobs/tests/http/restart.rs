@@ -90,6 +90,9 @@ async fn many_records_are_replaced_by_snapshots_and_nothing_is_lost() {
             .await
             .expect(201);
     }
+    let unnamed = r#"{"title":"once","total_steps":1}"#;
+    let key = [("idempotency-key", "k")];
+    let once = world.call("POST", "/api/progress", &key, unnamed).await.expect(201).json();
     for percent in 0..20_001 {
         let body = format!(r#"{{"name":"one","percent":{}}}"#, percent % 100);
         world.post("/api/progress/busy/step", &body).await.expect(200);
@@ -102,13 +105,15 @@ async fn many_records_are_replaced_by_snapshots_and_nothing_is_lost() {
     world.restart().await;
     world.until_kept("jobs", |kept| kept < 10).await;
     world.restart().await;
+    let again = world.call("POST", "/api/progress", &key, unnamed).await.expect(201).json();
+    assert_eq!(again["session_id"], once["session_id"], "a call is known also when its record is gone");
     let after = world.get("/api/jobs").await.json();
-    assert_eq!(after["jobs"][1]["status"], "succeeded");
+    assert_eq!(after["jobs"][2]["status"], "succeeded");
     let without = |list: &Value, place: usize| {
         let mut job = list["jobs"][place].clone();
         let object = job.as_object_mut().expect("an object");
         object.retain(|key, _| !["cursor", "status", "updated_at"].contains(&key.as_str()));
         job
     };
-    assert_eq!([0, 1].map(|place| without(&after, place)), [0, 1].map(|place| without(&before, place)));
+    assert_eq!([0, 1, 2].map(|place| without(&after, place)), [0, 1, 2].map(|place| without(&before, place)));
 }

@@ -23,7 +23,7 @@ pub enum Due {
 #[derive(Debug, Clone, Copy)]
 pub struct Liveness {
     sent_ms: u64,
-    heard_ms: u64,
+    received_ms: u64,
     pinged: bool,
 }
 
@@ -31,7 +31,7 @@ impl Liveness {
     /// A connection that has just been opened.
     #[must_use]
     pub const fn new(now_ms: u64) -> Self {
-        Self { sent_ms: now_ms, heard_ms: now_ms, pinged: false }
+        Self { sent_ms: now_ms, received_ms: now_ms, pinged: false }
     }
 
     /// Something was written.
@@ -40,20 +40,20 @@ impl Liveness {
     }
 
     /// Something was read.
-    pub const fn heard(&mut self, now_ms: u64) {
-        self.heard_ms = now_ms;
+    pub const fn received(&mut self, now_ms: u64) {
+        self.received_ms = now_ms;
         self.pinged = false;
     }
 
     /// The peer cannot hear us at the moment, since what was written before is still on its way: its silence
     /// says nothing and counts from now on.
     pub const fn excused(&mut self, now_ms: u64) {
-        self.heard(now_ms);
+        self.received(now_ms);
     }
 
     /// What is due. `answers` says whether the peer can answer pings.
     pub const fn tick(&mut self, now_ms: u64, interval_ms: u64, answers: bool) -> Due {
-        let silent_ms = now_ms.saturating_sub(self.heard_ms);
+        let silent_ms = now_ms.saturating_sub(self.received_ms);
         if answers && self.pinged && silent_ms >= 2 * interval_ms {
             return Due::Dead;
         }
@@ -87,7 +87,7 @@ mod tests {
     fn a_peer_that_answers_lives_and_hears_a_heartbeat_each_interval() {
         let mut liveness = Liveness::new(0);
         assert_eq!(liveness.tick(1000, 1000, true), Due::HeartbeatAndPing);
-        liveness.heard(1001);
+        liveness.received(1001);
         assert_eq!(liveness.tick(2000, 1000, true), Due::Heartbeat);
         assert_eq!(liveness.tick(2001, 1000, true), Due::HeartbeatAndPing);
     }
@@ -114,7 +114,7 @@ mod tests {
     fn events_spare_the_heartbeat() {
         let mut liveness = Liveness::new(0);
         liveness.sent(900);
-        liveness.heard(900);
+        liveness.received(900);
         assert_eq!(liveness.tick(1000, 1000, true), Due::Nothing);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anywire_log::{Channel, Epoch, Event, Gap, Offset};
 use anywire_protocol::{
     engineio::Heartbeat,
-    socketio::{Args, DEFAULT_NAMESPACE, Emit, Voice, Word, event_frames},
+    socketio::{Args, DEFAULT_NAMESPACE, Emit, PacketEncoding, ServerPacket, event_frames},
 };
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -38,8 +38,8 @@ impl NamespaceSession {
         self.channels.iter().any(|(channel, after)| *channel == event.channel && event.offset > *after)
     }
 
-    fn encoding(&self, epoch: Epoch, polling: bool) -> Voice<'_> {
-        Voice { namespace: &self.namespace, cursor: self.with_cursor.then_some(epoch), polling }
+    fn encoding(&self, epoch: Epoch, polling: bool) -> PacketEncoding<'_> {
+        PacketEncoding { namespace: &self.namespace, cursor: self.with_cursor.then_some(epoch), polling }
     }
 }
 
@@ -167,8 +167,8 @@ impl Namespaces {
     }
 
     /// The `gap` event for every namespace that lost something.
-    pub(super) fn tell_gap(&self, gap: &Gap) -> SmallVec<[Word; 1]> {
-        let mut words = SmallVec::new();
+    pub(super) fn tell_gap(&self, gap: &Gap) -> SmallVec<[ServerPacket; 1]> {
+        let mut packets = SmallVec::new();
         for entry in &self.list {
             let lost: Vec<_> =
                 gap.lost.iter().filter(|(channel, _)| entry.follows(channel)).cloned().collect();
@@ -178,10 +178,10 @@ impl Namespaces {
                 let value = String::from_utf8(data).unwrap_or_default();
                 let args = Args { values: vec![value], attachments: vec![] };
                 let emit = Emit { namespace: &entry.namespace, name: "gap", ack: None, args: &args };
-                words.extend(emit.words());
+                packets.extend(emit.packets());
             }
         }
-        words
+        packets
     }
 }
 
@@ -198,6 +198,6 @@ impl EncodingKey {
             return event_frames(event).clone();
         }
         let cursor = self.with_cursor.then_some(epoch);
-        Voice { namespace: &self.namespace, cursor, polling: self.polling }.encode(event)
+        PacketEncoding { namespace: &self.namespace, cursor, polling: self.polling }.encode(event)
     }
 }

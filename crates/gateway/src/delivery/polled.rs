@@ -20,7 +20,7 @@ use std::{
 use anywire_log::{Channel, Offset, ReadRequest, Subscription};
 use anywire_protocol::{
     engineio::{Beat, CLOSE, HeartbeatTimes, NOOP, PING},
-    socketio::{Word, frames, payload},
+    socketio::{ServerPacket, frames, payload},
 };
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -73,15 +73,15 @@ impl Reader {
 
     /// Says something to the client: at once if it can be written, else before anything that follows. Returns
     /// false if the connection is broken.
-    pub(crate) fn send_packets(&self, delivery: &Delivery, words: &[Word]) -> bool {
+    pub(crate) fn send_packets(&self, delivery: &Delivery, packets: &[ServerPacket]) -> bool {
         if !self.polls() {
-            return self.send(delivery, frames(words));
+            return self.send(delivery, frames(packets));
         }
         let mut state = self.state.lock();
         if state.mode == Mode::Ended {
             return false;
         }
-        state.unsent.push_back(payload(words));
+        state.unsent.push_back(payload(packets));
         self.answer_if_waiting(&mut state, delivery);
         true
     }
@@ -90,13 +90,13 @@ impl Reader {
     /// Drain afterwards.
     pub(crate) fn change_namespaces<T>(
         &self,
-        change: impl FnOnce(&mut Subscription, &mut Namespaces) -> (T, SmallVec<[Word; 2]>),
+        change: impl FnOnce(&mut Subscription, &mut Namespaces) -> (T, SmallVec<[ServerPacket; 2]>),
     ) -> Option<T> {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let namespaces = state.namespaces.as_deref_mut().filter(|_| state.mode != Mode::Ended)?;
-        let (done, words) = change(&mut state.subscription, namespaces);
-        let queued = words.chunk_by(|_, next| matches!(next, Word::Binary(_)));
+        let (done, packets) = change(&mut state.subscription, namespaces);
+        let queued = packets.chunk_by(|_, next| matches!(next, ServerPacket::Binary(_)));
         if self.polls() {
             state.unsent.extend(queued.map(payload));
         } else {
@@ -230,11 +230,11 @@ impl Reader {
         self.release(&mut self.state.lock(), delivery, NOOP);
     }
 
-    /// Ends the session; the poll that waits, if one does, is answered with these last words.
-    pub(crate) fn end_polls(&self, delivery: &Delivery, word: &'static str) -> bool {
+    /// Ends the session; the poll that waits, if one does, is answered with this last packet.
+    pub(crate) fn end_polls(&self, delivery: &Delivery, packet: &'static str) -> bool {
         let mut state = self.state.lock();
         let waits = state.namespaces.as_ref().is_some_and(|namespaces| namespaces.waiting.is_some());
-        self.release(&mut state, delivery, word);
+        self.release(&mut state, delivery, packet);
         state.mode = Mode::Ended;
         drop(state);
         self.let_go();
@@ -338,7 +338,7 @@ impl Reader {
     /// A packet of the client has come.
     pub(crate) fn record_packet(&self, now_ms: u64, times: HeartbeatTimes) {
         if let Some(namespaces) = &mut self.state.lock().namespaces {
-            namespaces.heartbeat.heard(now_ms, times);
+            namespaces.heartbeat.received(now_ms, times);
         }
     }
 
@@ -413,10 +413,10 @@ impl Reader {
         counters.add_counts_to(&delivery.metrics);
     }
 
-    /// Answers the poll that waits, if one does, with this word: also one whose task is reading for it, and
+    /// Answers the poll that waits, if one does, with this packet: also one whose task is reading for it, and
     /// then finds it answered.
-    fn release(&self, state: &mut State, delivery: &Delivery, word: &'static str) {
-        self.answer(state, delivery, Bytes::from_static(word.as_bytes()));
+    fn release(&self, state: &mut State, delivery: &Delivery, packet: &'static str) {
+        self.answer(state, delivery, Bytes::from_static(packet.as_bytes()));
     }
 
     /// Everything there is for one answer, by the one function that delivers.
@@ -518,10 +518,10 @@ mod tests {
         assert!(matches!(in_order.advance_wait(&delivery, first, None), Wait::Waits));
         assert_eq!(in_order.begin_wait(&delivery, 2, None), Err(WaitError::Overlap));
         in_order.end_polls(&delivery, CLOSE);
-        let Wait::Answered(Some(word)) = in_order.advance_wait(&delivery, first, None) else {
+        let Wait::Answered(Some(packet)) = in_order.advance_wait(&delivery, first, None) else {
             panic!("the first is answered")
         };
-        assert_eq!(word, CLOSE);
+        assert_eq!(packet, CLOSE);
         let overtaken = reader(&delivery);
         let second = overtaken.begin_wait(&delivery, 2, None).expect("it waits");
         assert_eq!(overtaken.begin_wait(&delivery, 1, None), Err(WaitError::Overtaken));
@@ -552,9 +552,9 @@ mod tests {
         let reader = reader(&delivery);
         let turn = reader.begin_wait(&delivery, 1, None).expect("it waits");
         assert!(reader.end_polls(&delivery, NOOP), "a poll was there");
-        let Wait::Answered(Some(word)) = reader.advance_wait(&delivery, turn, None) else {
+        let Wait::Answered(Some(packet)) = reader.advance_wait(&delivery, turn, None) else {
             panic!("it is answered")
         };
-        assert_eq!(word, NOOP);
+        assert_eq!(packet, NOOP);
     }
 }

@@ -243,7 +243,7 @@ impl Reader {
     }
 
     pub(crate) fn record_heard(&self, now_ms: u64) {
-        self.state.lock().liveness.heard(now_ms);
+        self.state.lock().liveness.received(now_ms);
     }
 
     /// How many bytes wait for the socket.

@@ -69,7 +69,7 @@ impl Heartbeat {
     }
 
     /// A packet came.
-    pub fn heard(&mut self, now_ms: u64, times: HeartbeatTimes) {
+    pub fn received(&mut self, now_ms: u64, times: HeartbeatTimes) {
         if self.awaited != Awaited::Nothing {
             *self = Self::new(now_ms, times);
         }
@@ -128,7 +128,7 @@ mod tests {
             assert_eq!(heartbeat.tick(now_ms + 300, TIMES, true), Beat::Ping);
             assert_eq!(heartbeat.tick(now_ms + 400, TIMES, true), Beat::Nothing);
             now_ms += 450 + TRAVEL_MS;
-            heartbeat.heard(now_ms, TIMES);
+            heartbeat.received(now_ms, TIMES);
         }
     }
 
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(heartbeat.tick(300, TIMES, true), Beat::Ping);
         assert_eq!(heartbeat.tick(5_000, TIMES, true), Beat::Nothing, "its answer may lie unread");
         let mut answered = heartbeat;
-        answered.heard(5_001, TIMES);
+        answered.received(5_001, TIMES);
         assert_eq!(answered.tick(5_050, TIMES, true), Beat::Nothing);
         assert_eq!(heartbeat.tick(5_050, TIMES, true), Beat::Dead);
     }
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn a_packet_nobody_asked_for_changes_nothing() {
         let mut heartbeat = Heartbeat::new(0, TIMES);
-        heartbeat.heard(200, TIMES);
+        heartbeat.received(200, TIMES);
         assert_eq!(heartbeat.tick(300, TIMES, true), Beat::Ping);
     }
 }

@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 use crate::{
     engineio::{Packet, Query, base64_packet, packet, payload},
     socketio::{
-        ATTACHMENTS_MAX, Ack, Args, Assembler, AssemblerLimits, ConnectAuth, Emit, Incoming, Voice, Word,
-        event_frames, frames, payload as joined, publication_payload, reframe,
+        ATTACHMENTS_MAX, Ack, Args, Assembler, AssemblerLimits, ConnectAuth, Emit, Incoming, PacketEncoding,
+        ServerPacket, event_frames, frames, payload as joined, publication_payload, reframe,
     },
     websocket::{Limits, Received, Receiver},
 };
@@ -67,11 +67,11 @@ fn check_incoming(incoming: Incoming) {
         }
         Incoming::Ack { namespace, ack, args } => {
             check_args(&args);
-            check_words(&Ack { namespace: &namespace, id: ack, args: &args }.words());
+            check_packets(&Ack { namespace: &namespace, id: ack, args: &args }.packets());
         }
         Incoming::Event { namespace, ack, name, args } => {
             check_args(&args);
-            check_words(&Emit { namespace: &namespace, name: &name, ack, args: &args }.words());
+            check_packets(&Emit { namespace: &namespace, name: &name, ack, args: &args }.packets());
             if let Ok(name) = EventName::new(&name) {
                 check_publication(name, &args);
             }
@@ -87,9 +87,9 @@ fn check_args(args: &Args) {
     }
 }
 
-/// Whatever carries words, the same arrives.
-fn check_words(words: &[Word]) {
-    assert_eq!(reframe(&joined(words)), frames(words));
+/// Whatever carries packets, the same arrives.
+fn check_packets(packets: &[ServerPacket]) {
+    assert_eq!(reframe(&joined(packets)), frames(packets));
 }
 
 fn check_publication(name: EventName, args: &Args) {
@@ -108,14 +108,14 @@ fn check_publication(name: EventName, args: &Args) {
     }
     let event = Event::new(Offset::new(42), Timestamp::from_millis(0), publication);
     let (plain, attachments) = check_frames(event_frames(&event), "");
-    let polled = Voice { namespace: "/", cursor: None, polling: true }.encode(&event);
+    let polled = PacketEncoding { namespace: "/", cursor: None, polling: true }.encode(&event);
     let polled = std::str::from_utf8(&polled).expect("a payload is text");
     assert_eq!(polled.split('\u{1e}').next(), Some(plain.as_str()));
     assert_eq!(polled.split('\u{1e}').count(), 1 + attachments);
-    let voice = Voice { namespace: "/n", cursor: Some(EPOCH), polling: false };
-    let (voiced, voiced_attachments) = check_frames(&voice.encode(&event), ",\"1f0c93ab-42\"");
-    assert_eq!(voiced_attachments, attachments);
-    assert!(voiced.contains("/n,["), "{voiced}");
+    let encoding = PacketEncoding { namespace: "/n", cursor: Some(EPOCH), polling: false };
+    let (encoded, encoded_attachments) = check_frames(&encoding.encode(&event), ",\"1f0c93ab-42\"");
+    assert_eq!(encoded_attachments, attachments);
+    assert!(encoded.contains("/n,["), "{encoded}");
 }
 
 /// Reads frames as a client does: one text packet that its own rules take, and the attachments it announces.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::{
     DEFAULT_NAMESPACE,
     args::{Args, placeholders_fit},
-    packet::{Body, Packet, PacketError, Values, parse},
+    packet::{Body, ClientPacket, PacketError, Values, parse},
 };
 use crate::{Refusal, publish::PublishLimits};
 
@@ -29,7 +29,7 @@ pub struct AssemblerLimits {
 /// The name of a namespace; the one that every client has is not copied.
 pub type NamespaceName = Cow<'static, str>;
 
-/// What a client said.
+/// What a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
     /// It wants to join a namespace.
@@ -133,7 +133,7 @@ impl Assembler {
     }
 }
 
-fn incoming(packet: Packet<'_>) -> Result<Incoming, PacketError> {
+fn incoming(packet: ClientPacket<'_>) -> Result<Incoming, PacketError> {
     let namespace = match packet.namespace {
         DEFAULT_NAMESPACE => Cow::Borrowed(DEFAULT_NAMESPACE),
         other => Cow::Owned(other.to_owned()),

@@ -1,7 +1,7 @@
-//! What the server says, apart from events of the log.
+//! What the server sends, apart from events of the log.
 //!
-//! A [`Word`] is one Engine.IO packet. A WebSocket carries it as one message, a poll's answer as a part of
-//! its payload; [`frames`] and [`payload`] make the bytes of either.
+//! A [`ServerPacket`] is one Engine.IO packet. A WebSocket carries it as one message, a poll's answer as a
+//! part of its payload; [`frames`] and [`payload`] make the bytes of either.
 
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
@@ -15,42 +15,42 @@ use crate::{
 
 /// One packet on its way to a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Word {
+pub enum ServerPacket {
     /// A text packet, type and all.
     Text(Bytes),
     /// An attachment.
     Binary(Bytes),
 }
 
-/// Words as WebSocket frames.
+/// Packets as WebSocket frames.
 #[must_use]
-pub fn frames(words: &[Word]) -> Bytes {
-    if let [Word::Text(text)] = words {
+pub fn frames(packets: &[ServerPacket]) -> Bytes {
+    if let [ServerPacket::Text(text)] = packets {
         return text_frame(text);
     }
-    let mut out = Vec::with_capacity(words.iter().map(|word| word.bytes().len() + 10).sum());
-    for word in words {
-        let opcode = if matches!(word, Word::Text(_)) { Opcode::Text } else { Opcode::Binary };
-        out.extend_from_slice(frame_header(opcode, word.bytes().len()).as_slice());
-        out.extend_from_slice(word.bytes());
+    let mut out = Vec::with_capacity(packets.iter().map(|packet| packet.bytes().len() + 10).sum());
+    for packet in packets {
+        let opcode = if matches!(packet, ServerPacket::Text(_)) { Opcode::Text } else { Opcode::Binary };
+        out.extend_from_slice(frame_header(opcode, packet.bytes().len()).as_slice());
+        out.extend_from_slice(packet.bytes());
     }
     out.into()
 }
 
-/// Words as a payload, or a part of one.
+/// Packets as a payload, or a part of one.
 #[must_use]
-pub fn payload(words: &[Word]) -> Bytes {
-    if let [Word::Text(text)] = words {
+pub fn payload(packets: &[ServerPacket]) -> Bytes {
+    if let [ServerPacket::Text(text)] = packets {
         return text.clone();
     }
     let mut out = Vec::new();
-    for (index, word) in words.iter().enumerate() {
+    for (index, packet) in packets.iter().enumerate() {
         if index > 0 {
             out.push(SEPARATOR);
         }
-        match word {
-            Word::Text(text) => out.extend_from_slice(text),
-            Word::Binary(bytes) => out.extend_from_slice(&base64_packet(bytes)),
+        match packet {
+            ServerPacket::Text(text) => out.extend_from_slice(text),
+            ServerPacket::Binary(bytes) => out.extend_from_slice(&base64_packet(bytes)),
         }
     }
     out.into()
@@ -60,17 +60,17 @@ pub fn payload(words: &[Word]) -> Bytes {
 #[must_use]
 pub fn reframe(payload: &Bytes) -> Bytes {
     let text = std::str::from_utf8(payload).unwrap_or_default();
-    let words: Vec<Word> = text
+    let packets: Vec<ServerPacket> = text
         .split(char::from(SEPARATOR))
         .map(|part| match engineio::packet(part) {
-            Ok(engineio::Packet::Binary(bytes)) => Word::Binary(bytes.into_owned().into()),
-            _ => Word::Text(payload.slice_ref(part.as_bytes())),
+            Ok(engineio::Packet::Binary(bytes)) => ServerPacket::Binary(bytes.into_owned().into()),
+            _ => ServerPacket::Text(payload.slice_ref(part.as_bytes())),
         })
         .collect();
-    frames(&words)
+    frames(&packets)
 }
 
-impl Word {
+impl ServerPacket {
     fn bytes(&self) -> &Bytes {
         match self {
             Self::Text(bytes) | Self::Binary(bytes) => bytes,
@@ -139,7 +139,7 @@ pub struct Ack<'a> {
 impl Ack<'_> {
     /// The packets.
     #[must_use]
-    pub fn words(&self) -> SmallVec<[Word; 1]> {
+    pub fn packets(&self) -> SmallVec<[ServerPacket; 1]> {
         with_attachments([b'3', b'6'], self.namespace, Some(self.id), None, self.args)
     }
 }
@@ -160,7 +160,7 @@ pub struct Emit<'a> {
 impl Emit<'_> {
     /// The packets.
     #[must_use]
-    pub fn words(&self) -> SmallVec<[Word; 1]> {
+    pub fn packets(&self) -> SmallVec<[ServerPacket; 1]> {
         with_attachments([b'2', b'5'], self.namespace, self.ack, Some(self.name), self.args)
     }
 }
@@ -171,7 +171,7 @@ fn with_attachments(
     id: Option<u64>,
     name: Option<&str>,
     args: &Args,
-) -> SmallVec<[Word; 1]> {
+) -> SmallVec<[ServerPacket; 1]> {
     let mut out = match args.attachments.len() {
         0 => head(&[b'4', plain], namespace),
         count => head(format!("4{}{count}-", char::from(binary)).as_bytes(), namespace),
@@ -188,9 +188,9 @@ fn with_attachments(
         out.extend_from_slice(value.as_bytes());
     }
     out.push(b']');
-    let mut words = smallvec![Word::Text(out.into())];
-    words.extend(args.attachments.iter().cloned().map(Word::Binary));
-    words
+    let mut packets = smallvec![ServerPacket::Text(out.into())];
+    packets.extend(args.attachments.iter().cloned().map(ServerPacket::Binary));
+    packets
 }
 
 fn head(kind: &[u8], namespace: &str) -> Vec<u8> {
@@ -207,25 +207,25 @@ fn head(kind: &[u8], namespace: &str) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn text(word: &Word) -> &str {
-        std::str::from_utf8(word.bytes()).expect("text")
+    fn text(packet: &ServerPacket) -> &str {
+        std::str::from_utf8(packet.bytes()).expect("text")
     }
 
     #[test]
     fn packets_look_as_written_down() {
-        let check = |word: Word, expected: &str| assert_eq!(text(&word), expected);
-        check(Word::connected("/", "s", None), r#"40{"sid":"s"}"#);
-        check(Word::connected("/a", "s", Some("p")), r#"40/a,{"sid":"s","pid":"p"}"#);
+        let check = |packet: ServerPacket, expected: &str| assert_eq!(text(&packet), expected);
+        check(ServerPacket::connected("/", "s", None), r#"40{"sid":"s"}"#);
+        check(ServerPacket::connected("/a", "s", Some("p")), r#"40/a,{"sid":"s","pid":"p"}"#);
         check(
-            Word::connect_error("/a", "Invalid namespace", None),
+            ServerPacket::connect_error("/a", "Invalid namespace", None),
             r#"44/a,{"message":"Invalid namespace"}"#,
         );
         check(
-            Word::connect_error("/", "no", Some("forbidden")),
+            ServerPacket::connect_error("/", "no", Some("forbidden")),
             r#"44{"message":"no","data":{"code":"forbidden"}}"#,
         );
-        check(Word::disconnected("/"), "41");
-        check(Word::disconnected("/a"), "41/a,");
+        check(ServerPacket::disconnected("/"), "41");
+        check(ServerPacket::disconnected("/a"), "41/a,");
     }
 
     #[test]
@@ -233,16 +233,16 @@ mod tests {
         let place = r#"{"_placeholder":true,"num":0}"#;
         let args =
             Args { values: vec!["1".into(), place.into()], attachments: vec![Bytes::from_static(&[7])] };
-        let words = Ack { namespace: "/a", id: 12, args: &args }.words();
-        assert_eq!(text(&words[0]), format!("461-/a,12[1,{place}]"));
-        assert_eq!(payload(&words).as_ref(), format!("461-/a,12[1,{place}]\u{1e}bBw==").as_bytes());
-        assert_eq!(reframe(&payload(&words)), frames(&words));
+        let packets = Ack { namespace: "/a", id: 12, args: &args }.packets();
+        assert_eq!(text(&packets[0]), format!("461-/a,12[1,{place}]"));
+        assert_eq!(payload(&packets).as_ref(), format!("461-/a,12[1,{place}]\u{1e}bBw==").as_bytes());
+        assert_eq!(reframe(&payload(&packets)), frames(&packets));
         let none = Args::default();
-        let words = Emit { namespace: "/", name: "x", ack: Some(3), args: &none }.words();
-        assert_eq!(text(&words[0]), r#"423["x"]"#);
-        assert_eq!(frames(&words).as_ref(), b"\x81\x08423[\"x\"]");
+        let packets = Emit { namespace: "/", name: "x", ack: Some(3), args: &none }.packets();
+        assert_eq!(text(&packets[0]), r#"423["x"]"#);
+        assert_eq!(frames(&packets).as_ref(), b"\x81\x08423[\"x\"]");
         let args = Args { values: vec!["1".into(), "2".into()], attachments: vec![] };
-        let words = Emit { namespace: "/", name: "x", ack: None, args: &args }.words();
-        assert_eq!(text(&words[0]), r#"42["x",1,2]"#);
+        let packets = Emit { namespace: "/", name: "x", ack: None, args: &args }.packets();
+        assert_eq!(text(&packets[0]), r#"42["x",1,2]"#);
     }
 }

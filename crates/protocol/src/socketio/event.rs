@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!  the slot     | 81 len | 42        ["x",{…}        ] | 82 len | bytes |      binary frames: the attachments
-//!  a Voice      | 81 len | 42 /ns ,  ["x",{…} ,"cursor" ] | 82 len | bytes |
+//!  an encoding  | 81 len | 42 /ns ,  ["x",{…} ,"cursor" ] | 82 len | bytes |
 //!  by polling              42 /ns ,  ["x",{…} ,"cursor" ]   1e b base64
 //! ```
 
@@ -23,7 +23,7 @@ use crate::{
 
 /// How an event looks to a client that is not on `/` over a WebSocket without recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Voice<'a> {
+pub struct PacketEncoding<'a> {
     /// The namespace.
     pub namespace: &'a str,
     /// The log's epoch, where the event's cursor goes along as the last argument.
@@ -66,8 +66,8 @@ pub fn event_frames(event: &Event) -> &Bytes {
     })
 }
 
-impl Voice<'_> {
-    /// The event in this voice. Cost: one copy of the event's bytes.
+impl PacketEncoding<'_> {
+    /// The event in this encoding. Cost: one copy of the event's bytes.
     #[must_use]
     pub fn encode(&self, event: &Event) -> Bytes {
         let shared = event_frames(event);
@@ -161,9 +161,9 @@ mod tests {
     fn other_namespaces_and_recovery_put_a_head_and_a_tail_around_it() {
         let event = event("x", json("{\"n\":[1]}"));
         let check = |namespace, cursor, expected: &str| {
-            let text = Voice { namespace, cursor, polling: true }.encode(&event);
+            let text = PacketEncoding { namespace, cursor, polling: true }.encode(&event);
             assert_eq!(text, expected);
-            let frame = Voice { namespace, cursor, polling: false }.encode(&event);
+            let frame = PacketEncoding { namespace, cursor, polling: false }.encode(&event);
             assert_eq!(split_frame(&frame), (text, Bytes::new()));
         };
         check("/", None, r#"42["x",{"n":[1]}]"#);
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn no_arguments_several_arguments_and_bytes() {
         let polled = |payload, cursor| {
-            let bytes = Voice { namespace: "/", cursor, polling: true }.encode(&event("x", payload));
+            let bytes = PacketEncoding { namespace: "/", cursor, polling: true }.encode(&event("x", payload));
             String::from_utf8(bytes.to_vec()).expect("text")
         };
         assert_eq!(polled(json("{\"$args\":[]}"), None), r#"42["x"]"#);
@@ -187,14 +187,15 @@ mod tests {
         let event = event("x", bytes);
         let frames = event_frames(&event);
         assert!(frames.ends_with(b"\x82\x04\x01\x02\x03\x04"), "{frames:?}");
-        let voiced = Voice { namespace: "/n", cursor: None, polling: false }.encode(&event);
-        assert!(voiced.ends_with(b"\x82\x04\x01\x02\x03\x04"), "{voiced:?}");
+        let encoded = PacketEncoding { namespace: "/n", cursor: None, polling: false }.encode(&event);
+        assert!(encoded.ends_with(b"\x82\x04\x01\x02\x03\x04"), "{encoded:?}");
     }
 
     #[test]
     fn nothing_published_makes_a_client_end_its_connection() {
         let polled = |name, payload| {
-            let bytes = Voice { namespace: "/", cursor: None, polling: true }.encode(&event(name, payload));
+            let bytes =
+                PacketEncoding { namespace: "/", cursor: None, polling: true }.encode(&event(name, payload));
             String::from_utf8(bytes.to_vec()).expect("text")
         };
         assert_eq!(polled("disconnect", json("1")), r#"42["event:disconnect",1]"#);

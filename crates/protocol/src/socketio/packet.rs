@@ -72,7 +72,7 @@ pub(super) enum Body<'a> {
 
 /// A packet's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Packet<'a> {
+pub(super) struct ClientPacket<'a> {
     pub(super) namespace: &'a str,
     pub(super) ack: Option<u64>,
     pub(super) attachments: usize,
@@ -80,7 +80,7 @@ pub(super) struct Packet<'a> {
 }
 
 /// Takes a packet's text apart.
-pub(super) fn parse<'a>(text: &'a str, limits: &PublishLimits) -> Result<Packet<'a>, PacketError> {
+pub(super) fn parse<'a>(text: &'a str, limits: &PublishLimits) -> Result<ClientPacket<'a>, PacketError> {
     let kind = *text.as_bytes().first().ok_or(PacketError::Type)?;
     let rest = if kind.is_ascii_digit() { &text[1..] } else { return Err(PacketError::Type) };
     let (attachments, rest) = if matches!(kind, b'5' | b'6') { attachments(rest)? } else { (0, rest) };
@@ -103,7 +103,7 @@ pub(super) fn parse<'a>(text: &'a str, limits: &PublishLimits) -> Result<Packet<
         b'0'..=b'6' => return Err(PacketError::Payload),
         _ => return Err(PacketError::Type),
     };
-    Ok(Packet { namespace, ack, attachments, body })
+    Ok(ClientPacket { namespace, ack, attachments, body })
 }
 
 fn attachments(text: &str) -> Result<(usize, &str), PacketError> {
@@ -186,13 +186,18 @@ impl From<ScanError> for PacketError {
 mod tests {
     use super::*;
 
-    fn packet<'a>(namespace: &'a str, ack: Option<u64>, attachments: usize, body: Body<'a>) -> Packet<'a> {
-        Packet { namespace, ack, attachments, body }
+    fn packet<'a>(
+        namespace: &'a str,
+        ack: Option<u64>,
+        attachments: usize,
+        body: Body<'a>,
+    ) -> ClientPacket<'a> {
+        ClientPacket { namespace, ack, attachments, body }
     }
 
     const LIMITS: PublishLimits = PublishLimits { message_bytes_max: 100, batch_events_max: 3 };
 
-    fn parse(text: &str) -> Result<Packet<'_>, PacketError> {
+    fn parse(text: &str) -> Result<ClientPacket<'_>, PacketError> {
         super::parse(text, &LIMITS)
     }
 
@@ -202,7 +207,7 @@ mod tests {
 
     #[test]
     fn packets_are_read() {
-        fn check<'a>(text: &'a str, expected: Packet<'a>) {
+        fn check<'a>(text: &'a str, expected: ClientPacket<'a>) {
             assert_eq!(parse(text), Ok(expected), "{text}");
         }
         check("0", packet("/", None, 0, Body::Connect(None)));

@@ -163,7 +163,7 @@ proptest! {
         let expected: Vec<Value> = args.iter().map(|value| put_together(value, &attachments)).collect();
         let came: Vec<Value> = came[1..].iter().map(|value| put_together(value, &came_attachments)).collect();
         prop_assert_eq!(came, expected);
-        let polled = Voice { namespace: "/", cursor: None, polling: true }.encode(&event);
+        let polled = PacketEncoding { namespace: "/", cursor: None, polling: true }.encode(&event);
         prop_assert_eq!(reframe(&Bytes::clone(&polled)), event_frames(&event));
     }
 }

@@ -7,7 +7,7 @@ use anywire_protocol::{
     Code, Refusal,
     json::iso_time,
     request::check_channels,
-    socketio::{Args, ConnectAuth, Emit, Word},
+    socketio::{Args, ConnectAuth, Emit, ServerPacket},
 };
 use serde_json::json;
 use smallvec::{SmallVec, smallvec};
@@ -16,7 +16,7 @@ use super::{
     inbound::refused,
     namespaces::Namespace,
     places::Room,
-    rooms::{Followed, channel, follow, gap_words, room},
+    rooms::{Followed, channel, follow, gap_packets, room},
     state::{Inbound, Joined, random_id},
 };
 use crate::{
@@ -50,8 +50,12 @@ impl Inbound {
             return Flow::End;
         }
         let Some(namespace) = gateway.socketio.namespaces.find(&self.handshake.listener, path) else {
-            // The words every client knows.
-            return send_packet(gateway, reader, &Word::connect_error(path, "Invalid namespace", None));
+            // The message that every client has.
+            return send_packet(
+                gateway,
+                reader,
+                &ServerPacket::connect_error(path, "Invalid namespace", None),
+            );
         };
         match self.admit(gateway, reader, Arc::clone(namespace), auth) {
             Ok(admitted) => self.join(gateway, reader, path, auth, admitted).await,
@@ -123,8 +127,9 @@ impl Inbound {
             false => (first_time(path, &admitted), wants_of(&admitted)),
         };
         let pid = joined.recovery.as_ref().map(|recovery| recovery.0.clone());
-        let mut words: SmallVec<[Word; 2]> = smallvec![Word::connected(path, &joined.socket, pid.as_deref())];
-        words.extend(self.welcome(gateway, &joined, auth));
+        let mut packets: SmallVec<[ServerPacket; 2]> =
+            smallvec![ServerPacket::connected(path, &joined.socket, pid.as_deref())];
+        packets.extend(self.welcome(gateway, &joined, auth));
         let entry = NamespaceSession {
             namespace: Arc::clone(&joined.path),
             socket: joined.socket.clone(),
@@ -145,8 +150,8 @@ impl Inbound {
                 let one = std::slice::from_ref(channel);
                 all.add(follow(&gateway.log, subscription, namespaces, path, one, *position));
             }
-            words.extend(gap_words(path, &all));
-            (all, words)
+            packets.extend(gap_packets(path, &all));
+            (all, packets)
         });
         let Some(followed) = followed else { return Flow::End };
         let begun = wants.iter().find_map(|(_, position)| *position).unwrap_or_default();
@@ -194,7 +199,7 @@ impl Inbound {
     }
 
     /// What everybody hears who joins.
-    fn welcome(&self, gateway: &Gateway, joined: &Joined, auth: Option<&str>) -> Vec<Word> {
+    fn welcome(&self, gateway: &Gateway, joined: &Joined, auth: Option<&str>) -> Vec<ServerPacket> {
         let info = joined.info(&self.handshake);
         let mut emits = Vec::new();
         if let Some((name, data)) = &joined.namespace.welcome {
@@ -205,10 +210,10 @@ impl Inbound {
         for handler in gateway.socketio.handlers() {
             emits.extend(handler.connected(&info, auth));
         }
-        let words = emits
+        let packets = emits
             .iter()
-            .flat_map(|(name, args)| Emit { namespace: &joined.path, name, ack: None, args }.words());
-        words.collect()
+            .flat_map(|(name, args)| Emit { namespace: &joined.path, name, ack: None, args }.packets());
+        packets.collect()
     }
 
     /// When the connection's first token runs out, on the gateway's coarse clock.
@@ -258,6 +263,6 @@ fn wants_of(admitted: &Admitted) -> Wants {
     admitted.channels.iter().map(|channel| (channel.clone(), position)).collect()
 }
 
-fn send_packet(gateway: &Gateway, reader: &Reader, word: &Word) -> Flow {
-    if reader.send_packets(&gateway.delivery, std::slice::from_ref(word)) { Flow::Go } else { Flow::End }
+fn send_packet(gateway: &Gateway, reader: &Reader, packet: &ServerPacket) -> Flow {
+    if reader.send_packets(&gateway.delivery, std::slice::from_ref(packet)) { Flow::Go } else { Flow::End }
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anywire_protocol::socketio::{Args, Emit, Word};
+use anywire_protocol::socketio::{Args, Emit, ServerPacket};
 use tokio::sync::oneshot;
 
 use super::acks::{ASKS_MAX, Ask};
@@ -70,7 +70,7 @@ impl Gateway {
             return Ok(());
         }
         match reader
-            .send_packets(&self.delivery, &Emit { namespace: &namespace, name, ack: None, args }.words())
+            .send_packets(&self.delivery, &Emit { namespace: &namespace, name, ack: None, args }.packets())
         {
             true => Ok(()),
             false => Err(AskError::Unknown { socket: socket.to_owned() }),
@@ -102,9 +102,10 @@ impl Gateway {
             waiting.insert(key.clone(), sender);
         }
         let _ask = Ask { pending_acks, key };
-        if !reader
-            .send_packets(&self.delivery, &Emit { namespace: &namespace, name, ack: Some(id), args }.words())
-        {
+        if !reader.send_packets(
+            &self.delivery,
+            &Emit { namespace: &namespace, name, ack: Some(id), args }.packets(),
+        ) {
             return Err(unknown());
         }
         drop(reader);
@@ -132,7 +133,7 @@ impl Gateway {
             if let Some(private_id) = private_id {
                 gateway.forget_socket(&private_id).await;
             }
-            reader.send_packets(&gateway.delivery, &[Word::disconnected(&namespace)])
+            reader.send_packets(&gateway.delivery, &[ServerPacket::disconnected(&namespace)])
         });
         told.await.unwrap_or(false)
     }

@@ -78,7 +78,7 @@ fn packets(payload: Bytes) -> Response {
 async fn poll(gateway: &Arc<Gateway>, session: &Session, arrival: u64) -> Response {
     let turn = match session.begin_poll(gateway, arrival, None).await {
         Ok(turn) => turn,
-        Err(Instead::Word(word)) => return packets(Bytes::from_static(word.as_bytes())),
+        Err(Instead::Packet(packet)) => return packets(Bytes::from_static(packet.as_bytes())),
         Err(Instead::Error(error)) => return refused(&error),
     };
     let _guard = GivenUp { gateway, session, turn };

@@ -7,7 +7,9 @@ use anywire_protocol::{
     Refusal,
     engineio::{Heartbeat, Opening, Packet},
     publish::parse_publication,
-    socketio::{Ack, Args, Assembler, AssemblerLimits, Emit, Incoming, PUBLISH, Word, publication_payload},
+    socketio::{
+        Ack, Args, Assembler, AssemblerLimits, Emit, Incoming, PUBLISH, ServerPacket, publication_payload,
+    },
 };
 use bytes::Bytes;
 use serde_json::json;
@@ -108,13 +110,13 @@ impl Inbound {
         reader: &Reader,
         packet: &Packet<'_>,
     ) -> Result<Option<Incoming>, Flow> {
-        let word = match packet {
-            Packet::Message(text) => Word::Text(format!("4{text}").into()),
-            Packet::Binary(bytes) => Word::Binary(Bytes::copy_from_slice(bytes)),
+        let answer = match packet {
+            Packet::Message(text) => ServerPacket::Text(format!("4{text}").into()),
+            Packet::Binary(bytes) => ServerPacket::Binary(Bytes::copy_from_slice(bytes)),
             Packet::Pong => return Ok(None),
             _ => return Err(Flow::End),
         };
-        if reader.send_packets(&gateway.delivery, &[word]) { Ok(None) } else { Err(Flow::End) }
+        if reader.send_packets(&gateway.delivery, &[answer]) { Ok(None) } else { Err(Flow::End) }
     }
 
     /// Acts on what a client said.
@@ -222,10 +224,10 @@ impl Inbound {
         let mut sent = true;
         for (name, args) in &heard.emits {
             sent &=
-                reader.send_packets(&gateway.delivery, &Emit { namespace, name, ack: None, args }.words());
+                reader.send_packets(&gateway.delivery, &Emit { namespace, name, ack: None, args }.packets());
         }
         if let (Some(id), Some(args)) = (ack, &heard.answer) {
-            sent &= reader.send_packets(&gateway.delivery, &Ack { namespace, id, args }.words());
+            sent &= reader.send_packets(&gateway.delivery, &Ack { namespace, id, args }.packets());
         }
         if sent { Flow::Go } else { Flow::End }
     }
@@ -246,8 +248,8 @@ impl Inbound {
         });
         let Some(id) = ack else { return Flow::Go };
         let args = Args { values: vec![value.to_string()], attachments: Vec::new() };
-        let words = Ack { namespace: &self.joined[at].path, id, args: &args }.words();
-        if reader.send_packets(&gateway.delivery, &words) { Flow::Go } else { Flow::End }
+        let packets = Ack { namespace: &self.joined[at].path, id, args: &args }.packets();
+        if reader.send_packets(&gateway.delivery, &packets) { Flow::Go } else { Flow::End }
     }
 
     /// Counts publications against the connection's rate.
@@ -271,7 +273,7 @@ fn publication_of(gateway: &Gateway, args: Args) -> Result<Batch, Refusal> {
     parse_publication(text, &gateway.publish_limits())
 }
 
-/// A word for a namespace that could not be joined.
-pub(super) fn refused(namespace: &str, refusal: &Refusal) -> Word {
-    Word::connect_error(namespace, &refusal.message, Some(refusal.code.as_str()))
+/// The packet for a namespace that could not be joined.
+pub(super) fn refused(namespace: &str, refusal: &Refusal) -> ServerPacket {
+    ServerPacket::connect_error(namespace, &refusal.message, Some(refusal.code.as_str()))
 }

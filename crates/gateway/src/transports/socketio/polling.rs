@@ -146,7 +146,7 @@ impl PollRequest<'_> {
         let direct = Some((Arc::clone(stream), origin.clone()));
         let turn = match self.session.begin_poll(gateway, self.arrival, direct).await {
             Ok(turn) => turn,
-            Err(Instead::Word(word)) => return self.answer(Bytes::from_static(word.as_bytes())).await,
+            Err(Instead::Packet(packet)) => return self.answer(Bytes::from_static(packet.as_bytes())).await,
             Err(Instead::Error(error)) => return self.refuse(&error).await,
         };
         let reader = self.session.reader();

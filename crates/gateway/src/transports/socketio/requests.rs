@@ -122,7 +122,7 @@ impl Gateway {
     }
 }
 
-/// A refusal in the words of Engine.IO.
+/// A refusal as Engine.IO spells it.
 pub(crate) fn forbidden(refusal: Refusal) -> EngineError {
     let (status, retry_ms) = (refusal.code.http_status(), refusal.retry_ms);
     EngineError::Forbidden { status, retry_ms, reason: refusal.message }

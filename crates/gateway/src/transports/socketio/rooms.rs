@@ -10,7 +10,7 @@ use anywire_protocol::{
     Code, Refusal,
     json::write_gap,
     request::check_channels,
-    socketio::{Ack, Args, Emit, Word, publication_payload},
+    socketio::{Ack, Args, Emit, ServerPacket, publication_payload},
 };
 use serde_json::{Value, json};
 use smallvec::SmallVec;
@@ -115,12 +115,12 @@ fn merge(one: Option<Gap>, other: Option<Gap>) -> Option<Gap> {
 }
 
 /// The `gap` event for a namespace, if there is one to tell.
-pub(super) fn gap_words(namespace: &str, followed: &Followed) -> SmallVec<[Word; 1]> {
+pub(super) fn gap_packets(namespace: &str, followed: &Followed) -> SmallVec<[ServerPacket; 1]> {
     let Some(gap) = &followed.gap else { return SmallVec::new() };
     let mut data = Vec::new();
     write_gap(&mut data, "", gap);
     let args = Args { values: vec![String::from_utf8(data).unwrap_or_default()], attachments: Vec::new() };
-    Emit { namespace, name: "gap", ack: None, args: &args }.words()
+    Emit { namespace, name: "gap", ack: None, args: &args }.packets()
 }
 
 /// A text as a channel.
@@ -187,17 +187,17 @@ impl Inbound {
         let joined = &self.joined[at];
         let done = reader.change_namespaces(|subscription, namespaces| {
             let mut followed = Followed::nothing(&gateway.log);
-            let mut told: SmallVec<[Word; 2]> = SmallVec::new();
-            for (channel, (words, position)) in channels.iter().zip(states) {
+            let mut told: SmallVec<[ServerPacket; 2]> = SmallVec::new();
+            for (channel, (packets, position)) in channels.iter().zip(states) {
                 let one = std::slice::from_ref(channel);
                 let next = follow(&gateway.log, subscription, namespaces, &joined.path, one, position);
-                told.extend(gap_words(&joined.path, &next));
-                told.extend(words);
+                told.extend(gap_packets(&joined.path, &next));
+                told.extend(packets);
                 followed.add(next);
             }
-            let mut words = answer(&joined.path, ack, &channels, gateway.log.cursor(followed.after));
-            words.extend(told);
-            (followed, words)
+            let mut packets = answer(&joined.path, ack, &channels, gateway.log.cursor(followed.after));
+            packets.extend(told);
+            (followed, packets)
         });
         if let Some(followed) = done {
             gateway.readers.record_start(reader, position.unwrap_or_default(), followed.gap.is_some());
@@ -249,7 +249,7 @@ impl Inbound {
         at: usize,
         channels: &[Channel],
         position: Option<Position>,
-    ) -> Vec<(SmallVec<[Word; 1]>, Option<Position>)> {
+    ) -> Vec<(SmallVec<[ServerPacket; 1]>, Option<Position>)> {
         let joined = &self.joined[at];
         let handlers = gateway.socketio.handlers();
         let info = joined.info(&self.handshake);
@@ -259,7 +259,7 @@ impl Inbound {
             }
             if let Some((name, args, cursor)) = handlers.iter().find_map(|one| one.state_of(&info, channel)) {
                 let emit = Emit { namespace: &joined.path, name: &name, ack: None, args: &args };
-                return (emit.words(), Some(Position::After(cursor)));
+                return (emit.packets(), Some(Position::After(cursor)));
             }
             let newest =
                 joined.namespace.newest_first(channel).then(|| newest(&gateway.log, channel)).flatten();
@@ -369,11 +369,16 @@ fn newest(log: &Log, channel: &Channel) -> Option<Position> {
     Some(Position::After(log.cursor(state.last.previous())))
 }
 
-fn answer(namespace: &str, ack: Option<u64>, channels: &[Channel], cursor: Cursor) -> SmallVec<[Word; 2]> {
+fn answer(
+    namespace: &str,
+    ack: Option<u64>,
+    channels: &[Channel],
+    cursor: Cursor,
+) -> SmallVec<[ServerPacket; 2]> {
     let Some(id) = ack else { return SmallVec::new() };
     let value = json!({ "ok": true, "channels": names(channels), "cursor": cursor.to_string() });
     let args = Args { values: vec![value.to_string()], attachments: Vec::new() };
-    Ack { namespace, id, args: &args }.words().into_iter().collect()
+    Ack { namespace, id, args: &args }.packets().into_iter().collect()
 }
 
 fn names(channels: &[Channel]) -> Vec<&str> {

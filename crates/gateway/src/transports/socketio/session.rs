@@ -31,7 +31,7 @@ const TRIAL_TIME: Duration = Duration::from_millis(100);
 
 /// What a poll is answered with where it does not wait.
 pub(super) enum Instead {
-    Word(&'static str),
+    Packet(&'static str),
     Error(EngineError),
 }
 
@@ -86,9 +86,9 @@ impl Session {
         &self.reader
     }
 
-    /// Ends the session; the poll that waits is answered with `word`.
-    pub(crate) fn close(&self, gateway: &Gateway, word: &'static str) {
-        self.reader.end_polls(&gateway.delivery, word);
+    /// Ends the session; the poll that waits is answered with `packet`.
+    pub(crate) fn close(&self, gateway: &Gateway, packet: &'static str) {
+        self.reader.end_polls(&gateway.delivery, packet);
         gateway.socketio.forget(self);
     }
 
@@ -121,7 +121,7 @@ impl Session {
     ) -> Result<u32, Instead> {
         self.await_trial().await;
         if self.is_last_poll(gateway) {
-            return Err(Instead::Word(NOOP));
+            return Err(Instead::Packet(NOOP));
         }
         if !self.tick(gateway, gateway.delivery.now_ms()) {
             return Err(Instead::Error(EngineError::UnknownSession));
@@ -134,7 +134,7 @@ impl Session {
             }
             WaitError::Overtaken => {
                 self.close(gateway, CLOSE);
-                Instead::Word(CLOSE)
+                Instead::Packet(CLOSE)
             }
         })
     }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use anywire_protocol::{
     engineio::{Packet, packet},
-    socketio::{Incoming, Word},
+    socketio::{Incoming, ServerPacket},
     websocket::{Limits, Received, Receiver, close_frame, close_reply_frame, pong_frame},
 };
 use bytes::{Bytes, BytesMut};
@@ -99,7 +99,7 @@ impl Socket {
     /// A new connection: the opening packet is queued.
     fn begin(gateway: &Arc<Gateway>, reader: &Arc<Reader>, inbound: Box<Inbound>) -> Self {
         let opening = inbound.opening(gateway, &random_id(), false);
-        reader.send_packets(&gateway.delivery, &[Word::Text(opening)]);
+        reader.send_packets(&gateway.delivery, &[ServerPacket::Text(opening)]);
         let (gateway, reader) = (Arc::clone(gateway), Arc::clone(reader));
         Self { gateway, reader, receiver: Receiver::new(), inbound, arrived: Vec::new() }
     }

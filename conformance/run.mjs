@@ -5,9 +5,9 @@
  *   node run.mjs cursors                        the files whose name holds "cursors"
  *   node run.mjs --case poll_without_after      the cases whose name holds this
  *
- * A file names the configuration it needs (servers/*.toml); each configuration is started on a free port and a fresh
- * directory, once for each way of asking; a file that is `alone` has a server for each case, which it may stop. Ends
- * with `N passed, N failed`.
+ * A file names the configuration it needs (servers/*.toml); each configuration is started on a free port and
+ * a fresh directory, once for each way of asking; a file that is `alone` has a server for each case, which it
+ * may stop. Ends with `N passed, N failed`.
  */
 
 import { readFileSync, readdirSync } from "node:fs";

@@ -1,4 +1,6 @@
-/** Real servers, browsers and proxies: two suites at a time, then, one by one, those that need the machine. */
+/**
+ * Real servers, browsers and proxies: two suites at a time, then, one by one, those that need the machine.
+ */
 import { defineConfig } from "vitest/config";
 
 /** They measure the server's memory, or load the machine so much that a neighbour would wait in vain. */

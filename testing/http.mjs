@@ -1,10 +1,13 @@
-/** HTTP as a test needs it: any header, whole answers, event streams, and JSON that a server does not refuse. */
+/**
+ * HTTP as a test needs it: any header, whole answers, event streams, and JSON that a server does not refuse.
+ */
 import http from "node:http";
 import { Queue } from "./queue.mjs";
 import { SseSplitter } from "./sse.mjs";
 
 /**
- * @typedef {{ method?: string, path: string, headers?: http.OutgoingHttpHeaders, body?: string, signal?: AbortSignal }} Request
+ * @typedef {{ method?: string, path: string, headers?: http.OutgoingHttpHeaders, body?: string, signal?:
+ * AbortSignal }} Request
  * @typedef {{ status: number | undefined, headers: http.IncomingHttpHeaders }} Head
  */
 
@@ -77,7 +80,8 @@ function readBlocks(answer) {
 }
 
 /**
- * Asks for JSON, or sends a value as JSON; throws what the server says where it refuses. An empty answer is null.
+ * Asks for JSON, or sends a value as JSON; throws what the server says where it refuses. An empty answer is
+ * null.
  *
  * @template [T=unknown]
  * @param {string} url

@@ -2,8 +2,9 @@
  * Ports for servers that must come back on the one they had, so that they cannot let the system choose.
  *
  * They lie below those that the system gives to outgoing connections: while a server is down, a connection of
- * anybody's could be given its port, and a client that tries to reach it could even be connected to itself. Each
- * worker of a test runner has a range of its own, so that none takes a port while a neighbour's server is down.
+ * anybody's could be given its port, and a client that tries to reach it could even be connected to itself.
+ * Each worker of a test runner has a range of its own, so that none takes a port while a neighbour's server
+ * is down.
  */
 import { once } from "node:events";
 import { readFileSync } from "node:fs";

@@ -74,8 +74,8 @@ async function lastWords(what, child, said) {
 }
 
 /**
- * Ends a program and waits until it is gone. One that is gone already is no failure; one that does not go is killed,
- * and that is told.
+ * Ends a program and waits until it is gone. One that is gone already is no failure; one that does not go is
+ * killed, and that is told.
  *
  * @param {ChildProcess} child
  * @param {NodeJS.Signals} signal

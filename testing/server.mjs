@@ -1,4 +1,7 @@
-/** The real server: started on a port of its own over a folder of its own, ended or killed, started again on both. */
+/**
+ * The real server: started on a port of its own over a folder of its own, ended or killed, started again on
+ * both.
+ */
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -39,8 +42,8 @@ export function binary() {
 }
 
 /**
- * Ours without the variables of the tests: the server takes every `ANYWIRE_…` for a setting, and refuses those it
- * does not know.
+ * Ours without the variables of the tests: the server takes every `ANYWIRE_…` for a setting, and refuses
+ * those it does not know.
  *
  * @returns {NodeJS.ProcessEnv}
  */

@@ -3,7 +3,8 @@
 /**
  * The fields of one block, as they came; a comment is the field `comment`.
  *
- * @typedef {{ id?: string, event?: string, data?: string, retry?: string, comment?: string, [field: string]: string }} Block
+ * @typedef {{ id?: string, event?: string, data?: string, retry?: string, comment?: string, [field: string]:
+ * string }} Block
  */
 
 export class SseSplitter {

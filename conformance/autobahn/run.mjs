@@ -5,9 +5,10 @@
  *   node conformance/autobahn/run.mjs ws://127.0.0.1:9001  judges a server that is already there
  *   ECHO_BIN=path node conformance/autobahn/run.mjs        starts this echo server instead
  *
- * The suite is a Python 2.7 program. It is installed into .cache/autobahn from the package index, or, where there is
- * no Python 2.7 (AUTOBAHN_PYTHON names one), its container image is used. Ends with 0 if every case is OK, NON-STRICT
- * or INFORMATIONAL, 1 if one is not, 2 if the suite could not be run at all (0 if ANYWIRE_ALLOW_MISSING names it).
+ * The suite is a Python 2.7 program. It is installed into .cache/autobahn from the package index, or, where
+ * there is no Python 2.7 (AUTOBAHN_PYTHON names one), its container image is used. Ends with 0 if every case
+ * is OK, NON-STRICT or INFORMATIONAL, 1 if one is not, 2 if the suite could not be run at all (0 if
+ * ANYWIRE_ALLOW_MISSING names it).
  */
 
 import { spawnSync } from "node:child_process";

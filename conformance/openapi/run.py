@@ -30,8 +30,9 @@ PROGRAM = VENV / "bin" / "schemathesis"
 REQUIREMENTS = HERE / "requirements.txt"
 INSTALLED = VENV / "installed.txt"
 
-# About several requests in a row, or about refusing what the description does not allow: the server is lenient in places (unknown query
-# parameters, two spellings of true), and says so. Everything else is checked.
+# About several requests in a row, or about refusing what the description does not allow: the server is
+# lenient in places (unknown query parameters, two spellings of true), and says so. Everything else is
+# checked.
 LEFT_OUT = [
     "negative_data_rejection",
     "missing_required_header",
@@ -109,7 +110,8 @@ def description(url: str, directory: pathlib.Path) -> pathlib.Path:
         if parameter.get("name") == "wait":
             parameter["schema"]["maximum"] = WAIT_S_MAX
             parameter["example"] = WAIT_S_MAX
-    # Which parameters a command must have and may have is a matter of its configuration; this is that of start().
+    # Which parameters a command must have and may have is a matter of its configuration; this is that of
+    # start().
     named, *others = document["components"]["schemas"]["RunCommand"]["oneOf"]
     video, unknown = copy.deepcopy(named), copy.deepcopy(named)
     value = video["properties"]["parameters"]["additionalProperties"]
@@ -127,7 +129,8 @@ def judge(url: str, directory: pathlib.Path, further: list[str]) -> int:
     command = [PROGRAM, "--config-file", HERE / "schemathesis.toml", "run", description(url, directory), "--url", url, "--exclude-checks", ",".join(LEFT_OUT)]
     command += ["--exclude-path", "/anywire/sse", "--exclude-path", "/anywire/ws", "--exclude-path", "/api/video-progress/{id}"]
     command += ["--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES_MAX, "--seed", SEED]
-    # One: two threads that parse Python at once meet a race in CPython 3.11 (AST constructor recursion depth mismatch).
+    # One: two threads that parse Python at once meet a race in CPython 3.11 (AST constructor recursion depth
+    # mismatch).
     command += ["--workers", "1", "--request-timeout", "90", "--continue-on-failure", "--warnings", "off"]
     command += ["--suppress-health-check", "all"]
     # Its database of examples stays in the temporary directory.

@@ -1,8 +1,8 @@
 /**
  * The vectors of client frames as cases for a running server.
  *
- * A server does not echo, so what is seen is what it answers: a pong to each ping, a close to a close, a binary frame or a
- * violation, and (whatever it says to the texts) that it is still there in all other cases.
+ * A server does not echo, so what is seen is what it answers: a pong to each ping, a close to a close, a
+ * binary frame or a violation, and (whatever it says to the texts) that it is still there in all other cases.
  */
 
 /** A case a vector. Vectors about the size of messages are left out: a server's own limit is another. */

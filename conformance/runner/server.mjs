@@ -1,4 +1,6 @@
-/** The server the cases talk to, with the configuration that they name; it may be stopped and started again. */
+/**
+ * The server the cases talk to, with the configuration that they name; it may be stopped and started again.
+ */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { exchange } from "../../testing/http.mjs";

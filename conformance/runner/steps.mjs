@@ -79,7 +79,10 @@ const STEPS = {
   wait_ms: wait,
 };
 
-/** `{"request": {method, path, headers, json | text}, "expect": …, "until"?: true}`: with `until` again and again, until the answer is as expected. */
+/**
+ * `{"request": {method, path, headers, json | text}, "expect": …, "until"?: true}`: with `until` again and
+ * again, until the answer is as expected.
+ */
 async function request(scene, step) {
   for (const until = Date.now() + WAIT_MS; ; ) {
     const answer = await exchange(scene.base, prepare(scene, step.request));
@@ -99,7 +102,10 @@ function isExpected(scene, expected, answer) {
   }
 }
 
-/** `{"pipeline": [requests], "piece_bytes"?: n, "expect": […]}`: all on one connection, without waiting for answers. */
+/**
+ * `{"pipeline": [requests], "piece_bytes"?: n, "expect": […]}`: all on one connection, without waiting for
+ * answers.
+ */
 async function pipelined(scene, step) {
   const requests = step.pipeline.map((one) => prepare(scene, one));
   const answers = await pipeline(scene.base, requests, { pieceBytes: step.piece_bytes, waitMs: WAIT_MS });
@@ -157,7 +163,10 @@ async function openSocket(scene, step) {
   expectAnswer(scene, step.expect ?? { status: 101 }, opened);
 }
 
-/** `{"send": name, "json" | "text" | "binary" | "bytes"}`: bytes are hexadecimal digits of a whole or broken frame, binary those of a message. */
+/**
+ * `{"send": name, "json" | "text" | "binary" | "bytes"}`: bytes are hexadecimal digits of a whole or broken
+ * frame, binary those of a message.
+ */
 async function send(scene, step) {
   const socket = scene.find(step.send);
   if (step.bytes !== undefined) {
@@ -210,7 +219,10 @@ async function pongs(scene, step) {
   }
 }
 
-/** `{"closed": name, "code", "reason"?, "after_frames"?: true, "within_ms"?}`: the server closes, and sends no text before it unless that is allowed. */
+/**
+ * `{"closed": name, "code", "reason"?, "after_frames"?: true, "within_ms"?}`: the server closes, and sends no
+ * text before it unless that is allowed.
+ */
 async function closed(scene, step) {
   const socket = scene.find(step.closed);
   const { code, reason } = await socket.untilClosed(step.within_ms ?? WAIT_MS);
@@ -221,7 +233,10 @@ async function closed(scene, step) {
   matchText(step.reason ?? "<any>", reason, scene.names, "close reason");
 }
 
-/** `{"ended_socket": name, "within_ms"?}`: the server ends the connection, with or without a close frame; what it sent before does not count. */
+/**
+ * `{"ended_socket": name, "within_ms"?}`: the server ends the connection, with or without a close frame; what
+ * it sent before does not count.
+ */
 async function endedSocket(scene, step) {
   await scene.find(step.ended_socket).texts.untilEnd(step.within_ms ?? WAIT_MS);
 }

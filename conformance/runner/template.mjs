@@ -5,7 +5,8 @@
  *   <kind:name>   the same, kept under this name; if the name has a value already, that value
  *   <=name>       the value kept under this name
  *
- * A JSON leaf that is nothing but a number's hole (offset, integer) matches numbers only, any other hole texts only. `"…": true` in an object allows other members.
+ * A JSON leaf that is nothing but a number's hole (offset, integer) matches numbers only, any other hole
+ * texts only. `"…": true` in an object allows other members.
  */
 
 const KINDS = {
@@ -40,7 +41,9 @@ export function fill(value, names) {
   return value;
 }
 
-/** Throws with a path and both values if `actual` is not as expected; keeps what the holes caught in `names`. */
+/**
+ * Throws with a path and both values if `actual` is not as expected; keeps what the holes caught in `names`.
+ */
 export function matchJson(expected, actual, names, path = "$") {
   if (typeof expected === "string") {
     matchLeaf(expected, actual, names, path);

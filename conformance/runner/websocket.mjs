@@ -9,7 +9,10 @@ import { Queue } from "../../testing/queue.mjs";
 const MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const OPCODES = { 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong" };
 
-/** Asks for the upgrade. Resolves with `{status, headers, body}` or, if it is granted, `{status, headers, socket}`. */
+/**
+ * Asks for the upgrade. Resolves with `{status, headers, body}` or, if it is granted, `{status, headers,
+ * socket}`.
+ */
 export function connect(base, { path, headers = {}, protocols = [] }) {
   const { hostname, port } = new URL(base);
   const key = randomBytes(16).toString("base64");

@@ -51,19 +51,34 @@ export async function dataOf(page: Page, id: string, name: string): Promise<stri
   return (await element.count()) > 0 ? element.getAttribute(`data-${name}`) : null;
 }
 
+/**
+ * Charts follow the width within a frame or two; transitions, as those of the theme, take as long as they say.
+ */
+async function painted(page: Page): Promise<void> {
+  await page.evaluate(async () => {
+    const frame = () => new Promise((done) => requestAnimationFrame(done));
+    for (let frames = 0; frames < 3; frames += 1) await frame();
+    const passing = document
+      .getAnimations()
+      .filter((one) => Number(one.effect?.getComputedTiming().endTime) < 1000);
+    await Promise.allSettled(passing.map((one) => one.finished));
+    await frame();
+  });
+}
+
 /** Pictures of a page as it is, at the widths of a desk and of a phone, dark and light. */
 export async function photograph(page: Page, name: string): Promise<void> {
   mkdirSync(SCREENSHOTS, { recursive: true });
   const before = page.viewportSize() ?? { width: 1440, height: 900 };
   for (const width of [1440, 390]) {
     await page.setViewportSize({ width, height: width < 600 ? 844 : 900 });
-    // As high as its content: bars that stick to the window's edge are then where they belong, and frames are painted.
+    // As high as its content: bars that stick to the window's edge are then where they belong, and frames are
+    // painted.
     const height = await page.evaluate(() => document.documentElement.scrollHeight);
     await page.setViewportSize({ width, height: Math.min(height, HEIGHT_MAX) });
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme });
-      // Transitions of the theme and charts that follow the width settle within a frame or two.
-      await page.waitForTimeout(400);
+      await painted(page);
       const path = join(SCREENSHOTS, `${name}-${width}-${colorScheme}.png`);
       await page.screenshot({ path, animations: "disabled" });
     }

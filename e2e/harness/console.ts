@@ -18,7 +18,10 @@ export async function transportIs(page: Page, transport: Transport): Promise<voi
   });
 }
 
-/** Does something that ends the page's connection, and waits until the badge has said so, however soon it is live again. */
+/**
+ * Does something that ends the page's connection, and waits until the badge has said so, however soon it is
+ * live again.
+ */
 export async function breaks(page: Page, what: () => Promise<void>): Promise<void> {
   await page.evaluate(() => {
     const state = () =>
@@ -79,7 +82,10 @@ export async function steps(page: Page): Promise<StepView[]> {
   );
 }
 
-/** Notes in the page which steps are seen running, as they change. Survives moves inside the console, not a load. */
+/**
+ * Notes in the page which steps are seen running, as they change. Survives moves inside the console, not a
+ * load.
+ */
 export async function watchSteps(page: Page): Promise<void> {
   await page.evaluate(() => {
     const seen: string[] = [];

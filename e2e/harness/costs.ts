@@ -39,8 +39,8 @@ export class CostWatch {
   /**
    * The newest whole minute that the page has measured, in which it agrees with the wire.
    *
-   * Bytes may be on the wire at one edge of the minute and in the page after it: then the next second's measure is looked at. A page that
-   * counts wrongly never agrees.
+   * Bytes may be on the wire at one edge of the minute and in the page after it: then the next second's
+   * measure is looked at. A page that counts wrongly never agrees.
    */
   async minute(): Promise<Compared> {
     let last = "";
@@ -70,7 +70,10 @@ function agrees({ shown, wire }: Compared): boolean {
   return shown.requests === wire.requests && Math.abs(shown.bytes - wire.bytes) <= wire.bytes / 100 + 16;
 }
 
-/** A server on which nothing but samples comes over a page's connection: on a busy machine an alert would come, too. */
+/**
+ * A server on which nothing but samples comes over a page's connection: on a busy machine an alert would
+ * come, too.
+ */
 export async function quietServer(): Promise<Server> {
   const server = await Server.start();
   const answer = await fetch(`${server.url}/api/performance/alerts`, { method: "PUT", body: '{"rules":[]}' });

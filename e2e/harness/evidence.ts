@@ -1,4 +1,7 @@
-/** What a failed test leaves for whoever looks into it: what its page went through and shows, and what the servers said last. */
+/**
+ * What a failed test leaves for whoever looks into it: what its page went through and shows, and what the
+ * servers said last.
+ */
 import { mkdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import type { BrowserContext, Page } from "playwright-core";

@@ -1,6 +1,6 @@
 /**
- * A Socket.IO client in a process of its own, so that it can be stopped as a whole: `node follower.mjs URL TRANSPORTS`.
- * It says `connected`, `count N` now and then, and one line for whatever is not as it should be.
+ * A Socket.IO client in a process of its own, so that it can be stopped as a whole: `node follower.mjs URL
+ * TRANSPORTS`. It says `connected`, `count N` now and then, and one line for whatever is not as it should be.
  */
 import { io } from "socket.io-client";
 

@@ -70,8 +70,8 @@ export class Kafka {
   }
 
   /**
-   * Produces one record a line, with the line's number for a key: records without one may all come into one partition, and a partition
-   * without records has nothing that could be committed.
+   * Produces one record a line, with the line's number for a key: records without one may all come into one
+   * partition, and a partition without records has nothing that could be committed.
    */
   async produce(topic: string, lines: readonly string[], more: readonly string[] = []): Promise<void> {
     const args = ["-b", this.brokers, "-t", topic, "-P", "-K", "\t", ...more];

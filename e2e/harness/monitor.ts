@@ -1,4 +1,6 @@
-/** What the monitor's tests need: a host that reports, a wire that counts, and what the system itself says. */
+/**
+ * What the monitor's tests need: a host that reports, a wire that counts, and what the system itself says.
+ */
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";

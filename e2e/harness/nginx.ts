@@ -1,4 +1,6 @@
-/** A stock nginx in front of the server: nothing but `proxy_pass`, and for WebSocket the two upgrade headers. */
+/**
+ * A stock nginx in front of the server: nothing but `proxy_pass`, and for WebSocket the two upgrade headers.
+ */
 import type { ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";

@@ -53,7 +53,10 @@ export async function logs(server: Server): Promise<Entry[]> {
 export const lagLines = (state: PipelineState): string[] =>
   state.lag.map((one) => `${one.partition} ${one.committed ?? "-"} ${one.end} ${one.messages ?? "-"}`).sort();
 
-/** Every record that the page's list holds, from its top to its bottom: only those on screen are in the page, so it is scrolled through. */
+/**
+ * Every record that the page's list holds, from its top to its bottom: only those on screen are in the page,
+ * so it is scrolled through.
+ */
 export async function listed(page: Page): Promise<string[]> {
   return byId(page, "record-rows").evaluate(async (list) => {
     const painted = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));

@@ -1,6 +1,7 @@
 /**
- * A proxy between a client and the server that misbehaves on request: it cuts, refuses WebSocket, holds SSE back, and holds
- * uploads up. It notes every upload request, so that a test can tell whether a byte was sent twice.
+ * A proxy between a client and the server that misbehaves on request: it cuts, refuses WebSocket, holds SSE
+ * back, and holds uploads up. It notes every upload request, so that a test can tell whether a byte was sent
+ * twice.
  */
 import { once } from "node:events";
 import http from "node:http";
@@ -35,7 +36,10 @@ export class FaultyProxy {
   blockWebSocket = false;
   /** The bodies of SSE answers are held back, as a buffering proxy does. */
   bufferSse = false;
-  /** Uploads stand still at this byte until it is raised, so that there is a middle in which something can happen, however fast or slow. */
+  /**
+   * Uploads stand still at this byte until it is raised, so that there is a middle in which something can
+   * happen, however fast or slow.
+   */
   uploadHoldAt = Number.POSITIVE_INFINITY;
   readonly patches: Patch[] = [];
   /** Requests by transport, in order. */

@@ -12,8 +12,8 @@ const HERE = resolve(import.meta.dirname, "../python");
 const CACHE = resolve(import.meta.dirname, "../../.cache");
 
 /**
- * The interpreter of the environment; installs what is pinned where that has not been done. Suites run beside each
- * other: each makes one of its own where there is none, and the first that is finished stays.
+ * The interpreter of the environment; installs what is pinned where that has not been done. Suites run beside
+ * each other: each makes one of its own where there is none, and the first that is finished stays.
  */
 export async function python(): Promise<string> {
   const wanted = await readFile(join(HERE, "requirements.txt"));

@@ -1,6 +1,7 @@
 /**
- * Readers of one channel, each over another wire. A reader's step opens the wire at a cursor, hands over what arrives, and
- * ends when it has had enough events or the wire broke; a hopper strings steps together, over changing wires.
+ * Readers of one channel, each over another wire. A reader's step opens the wire at a cursor, hands over what
+ * arrives, and ends when it has had enough events or the wire broke; a hopper strings steps together, over
+ * changing wires.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,4 +1,7 @@
-/** Tabs of one browser that share a connection: a page of our own with `anywire/shared` as an application bundles it. */
+/**
+ * Tabs of one browser that share a connection: a page of our own with `anywire/shared` as an application
+ * bundles it.
+ */
 import { once } from "node:events";
 import http from "node:http";
 import { createRequire } from "node:module";
@@ -7,7 +10,9 @@ import type { BrowserContext, Page } from "playwright-core";
 
 const CLIENT = resolve(import.meta.dirname, "../../clients/typescript");
 
-/** The one call of esbuild that is needed; the client brings it along, so this folder has no copy of its own. */
+/**
+ * The one call of esbuild that is needed; the client brings it along, so this folder has no copy of its own.
+ */
 interface Bundler {
   build(options: Readonly<Record<string, unknown>>): Promise<{ outputFiles: readonly { text: string }[] }>;
 }
@@ -65,7 +70,9 @@ export class TabSite {
     return new TabSite(server, `http://127.0.0.1:${address.port}`);
   }
 
-  /** A new tab that follows these channels from the oldest event on. To the server it is named as it is here. */
+  /**
+   * A new tab that follows these channels from the oldest event on. To the server it is named as it is here.
+   */
   async open(
     context: BrowserContext,
     server: string,

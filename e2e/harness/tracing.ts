@@ -1,4 +1,7 @@
-/** How long a page's main thread was held up, in processor time: what else the machine does meanwhile is not in it. */
+/**
+ * How long a page's main thread was held up, in processor time: what else the machine does meanwhile is not
+ * in it.
+ */
 import type { Browser, Page } from "playwright-core";
 
 interface TraceEvent {

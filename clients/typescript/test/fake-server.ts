@@ -1,5 +1,6 @@
 /**
- * A server with all four transports over a virtual clock, and a network that can go wrong in every way the ladder knows.
+ * A server with all four transports over a virtual clock, and a network that can go wrong in every way the
+ * ladder knows.
  */
 import type {
   BodyReader,

@@ -1,4 +1,6 @@
-/** One job as the front ends of the contract follow it: what they are told of the job, and of the connection. */
+/**
+ * One job as the front ends of the contract follow it: what they are told of the job, and of the connection.
+ */
 import { describe, expect, test } from "vitest";
 import { measure } from "../scripts/size.mjs";
 import { fiveTriesThenPoll } from "../src/index.js";

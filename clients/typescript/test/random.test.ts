@@ -82,7 +82,9 @@ async function simulate(
   return { followers, sent, transports };
 }
 
-/** Somebody subscribes later, from an older cursor or from the beginning, to a channel that is on the wire. */
+/**
+ * Somebody subscribes later, from an older cursor or from the beginning, to a channel that is on the wire.
+ */
 function join(
   connection: ReturnType<typeof world>["connection"],
   server: FakeServer,

@@ -1,4 +1,7 @@
-/** The client against the real server, which `ANYWIRE_BIN` names: `cargo build --release -p anywire` makes one. */
+/**
+ * The client against the real server, which `ANYWIRE_BIN` names: `cargo build --release -p anywire` makes
+ * one.
+ */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { Server } from "../../../testing/server.mjs";

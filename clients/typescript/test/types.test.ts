@@ -1,4 +1,6 @@
-/** The typed API: what must compile does, and what must not is marked, so that `tsc` fails if it starts to. */
+/**
+ * The typed API: what must compile does, and what must not is marked, so that `tsc` fails if it starts to.
+ */
 import { expectTypeOf, test } from "vitest";
 import { type Connection, connect } from "../src/index.js";
 

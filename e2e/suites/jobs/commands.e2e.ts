@@ -1,6 +1,6 @@
 /**
- * Commands as live jobs: over curl through a stock nginx, over a browser's own EventSource, over the client's preset; the queue and the output on
- * the page; and a command of a terminal.
+ * Commands as live jobs: over curl through a stock nginx, over a browser's own EventSource, over the client's
+ * preset; the queue and the output on the page; and a command of a terminal.
  */
 import { writeFileSync } from "node:fs";
 import type { Browser, Page } from "playwright-core";

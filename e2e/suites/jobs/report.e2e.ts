@@ -1,6 +1,6 @@
 /**
- * A report whose progress is never lost: an upload that is cut off and goes on, nine steps that arrive live over whatever wire is
- * left, a server that dies in the middle.
+ * A report whose progress is never lost: an upload that is cut off and goes on, nine steps that arrive live
+ * over whatever wire is left, a server that dies in the middle.
  */
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
@@ -16,7 +16,10 @@ import { FaultyProxy, type Patch } from "../../harness/proxy.ts";
 const NINE_STEPS: readonly string[] = REPORT_STEPS;
 const LARGE = 50_000_000;
 const SMALL = 400_000;
-/** Where the large upload is held up, so that it has a middle; in percent of the whole job its bytes are the first half. */
+/**
+ * Where the large upload is held up, so that it has a middle; in percent of the whole job its bytes are the
+ * first half.
+ */
 const THIRD = LARGE / 3;
 const HALF = LARGE / 2;
 

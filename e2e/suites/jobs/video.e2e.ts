@@ -1,5 +1,6 @@
 /**
- * A video as a person has it made: asked for in the chat, watched through a reload and a killed server, retried, and played.
+ * A video as a person has it made: asked for in the chat, watched through a reload and a killed server,
+ * retried, and played.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, writeFileSync } from "node:fs";
@@ -18,7 +19,10 @@ const STEPS = ["script", "speech", "frames", "encode", "publish"];
 const MESSAGE =
   "Tạo video về trà Thái Nguyên. Trà được hái bằng tay vào buổi sáng sớm, khi sương còn đọng trên lá.";
 
-/** How fast the encoder may read while it is held up, against the time the video lasts: it works, but does not get far. */
+/**
+ * How fast the encoder may read while it is held up, against the time the video lasts: it works, but does not
+ * get far.
+ */
 const HELD_RATE = "0.01";
 
 let programs: string;
@@ -47,7 +51,10 @@ afterEach(async () => {
   await server?.dispose();
 });
 
-/** Puts an `ffmpeg` before the real one that encodes as slowly as told until {@link letGo}: so the middle of the encoding is there whenever one looks. */
+/**
+ * Puts an `ffmpeg` before the real one that encodes as slowly as told until {@link letGo}: so the middle of
+ * the encoding is there whenever one looks.
+ */
 function holdEncoder(folder: string): void {
   const real = execFileSync("sh", ["-c", "command -v ffmpeg"], { encoding: "utf8" }).trim();
   const script = `#!/bin/sh

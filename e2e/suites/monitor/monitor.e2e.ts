@@ -1,4 +1,7 @@
-/** The monitor: values that are those of the system, a collector that stops, alerts, a day of history, what each way costs; as a person sees it. */
+/**
+ * The monitor: values that are those of the system, a collector that stops, alerts, a day of history, what
+ * each way costs; as a person sees it.
+ */
 import { readFile } from "node:fs/promises";
 import { createServer, type Server as HttpServer } from "node:http";
 import type { Browser, BrowserContext, Page } from "playwright-core";
@@ -161,7 +164,8 @@ test("what is shown agrees with /proc within rounding", async () => {
   await until("eight more seconds were sampled", async () => (await cpuSince(from + 1)).length >= 8);
   const after = await moment();
   const { sample, memory } = after;
-  // Processors: the samples between the two moments, each for as long as it covers, against the ticks between them.
+  // Processors: the samples between the two moments, each for as long as it covers, against the ticks between
+  // them.
   let [covered, sum] = [0, 0];
   for (const [time, cpu] of (await cpuSince(from + 1)).filter(([, cpu]) => cpu !== null)) {
     if (time > Date.parse(sample.time)) break;
@@ -475,7 +479,8 @@ test("streaming makes no request and moves at most 2 KB a minute; the page says 
   expect(brief.wire.requests).toBe(0);
   expect(full.wire.requests).toBe(0);
   expect(poll.wire.requests).toBeGreaterThan(1);
-  // One event may lie at both edges of a minute, or at none: counted is what twelve of them move, with all that comes between.
+  // One event may lie at both edges of a minute, or at none: counted is what twelve of them move, with all
+  // that comes between.
   expect(brief.wire.briefs).toBeGreaterThan(6);
   expect((brief.wire.bytes / brief.wire.briefs) * 12).toBeLessThanOrEqual(BRIEF_BYTES_MAX);
   expect(full.shown.age).toBeLessThan(poll.shown.age);

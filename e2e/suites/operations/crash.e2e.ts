@@ -1,6 +1,6 @@
 /**
- * Rounds of `kill -9` under load. What was acknowledged is there; no offset ever means two things; every cursor from before
- * resumes, or gets a gap that says what is gone.
+ * Rounds of `kill -9` under load. What was acknowledged is there; no offset ever means two things; every
+ * cursor from before resumes, or gets a gap that says what is gone.
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import WebSocket from "ws";
@@ -95,7 +95,9 @@ async function crash(round: number, random: Random, meanings: Meanings) {
   return { ...load, seen };
 }
 
-/** A cursor from before the crash: all that came after it is delivered, in order, or a gap names what is not. */
+/**
+ * A cursor from before the crash: all that came after it is delivered, in order, or a gap names what is not.
+ */
 async function resumes(cursor: string, all: readonly Event[]): Promise<void> {
   const { events, gaps } = await readAll(server.url, CHANNELS.join(), cursor);
   const from = offsetOf(cursor);

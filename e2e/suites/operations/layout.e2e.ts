@@ -1,6 +1,7 @@
 /**
- * Every page at the widths between a phone and a wide desk, in both languages: nothing crosses its card's edge, nothing makes the page wider.
- * And nothing on it moves for ever: that alone would cost a browser more than all events together.
+ * Every page at the widths between a phone and a wide desk, in both languages: nothing crosses its card's
+ * edge, nothing makes the page wider. And nothing on it moves for ever: that alone would cost a browser more
+ * than all events together.
  */
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, test } from "vitest";
@@ -38,7 +39,10 @@ afterAll(async () => {
   await server?.dispose();
 });
 
-/** What does not fit at the page's present width, in words; `tables` says whether a list that scrolls sideways is a fault too. */
+/**
+ * What does not fit at the page's present width, in words; `tables` says whether a list that scrolls sideways
+ * is a fault too.
+ */
 async function misfits(tables: boolean): Promise<string[]> {
   return page.evaluate(async (tables) => {
     await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));

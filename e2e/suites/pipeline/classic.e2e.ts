@@ -1,6 +1,6 @@
 /**
- * The front end of the document (seed 004) as it is written there: its `curl` and its `socket.io-client` snippet, with nothing changed but
- * the ports, which are free ones here.
+ * The front end of the document (seed 004) as it is written there: its `curl` and its `socket.io-client`
+ * snippet, with nothing changed but the ports, which are free ones here.
  */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";

@@ -13,7 +13,10 @@ import { counters, finished, logs, send } from "../../harness/pipeline.ts";
 
 const SCHEMA = { type: "object", required: ["name"], properties: { value: { type: "number" } } };
 
-/** Shorter than the 25 s that are set elsewhere, so that a few of them pass; long enough for a machine that stalls. */
+/**
+ * Shorter than the 25 s that are set elsewhere, so that a few of them pass; long enough for a machine that
+ * stalls.
+ */
 const HEARTBEAT_MS = 5000;
 
 let schema: string;
@@ -46,7 +49,10 @@ const shown = (id: string) => byId(page, id).locator(".value").first().textConte
 const reaches = (id: string, text: string) =>
   until(`${id} shows ${text}`, async () => ((await shown(id)) ?? "").replace(/\D/g, "") === text);
 
-/** Opens the page on a server whose consumer runs already: one that comes later makes the page ask who there is. */
+/**
+ * Opens the page on a server whose consumer runs already: one that comes later makes the page ask who there
+ * is.
+ */
 async function openSettled(): Promise<void> {
   await until("the consumer runs", async () => (await counters(server)).activeConsumers === 1);
   await page.goto(`${server.url}/pipeline`);

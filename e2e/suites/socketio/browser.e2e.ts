@@ -1,6 +1,6 @@
 /**
- * `socket.io-client` 4.8 as a page loads it, in Chromium: over each of its ways to connect, through a stock nginx, from
- * another origin, and across a server that is killed.
+ * `socket.io-client` 4.8 as a page loads it, in Chromium: over each of its ways to connect, through a stock
+ * nginx, from another origin, and across a server that is killed.
  */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";

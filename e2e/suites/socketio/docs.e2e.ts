@@ -1,4 +1,7 @@
-/** docs/socketio.md: its configuration starts a server, its examples are run as they stand, and do what the page says. */
+/**
+ * docs/socketio.md: its configuration starts a server, its examples are run as they stand, and do what the
+ * page says.
+ */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";

@@ -1,6 +1,7 @@
 /**
- * `socket.io-client` 4.8 in Node, unmodified, over each of its ways to connect. What the server does is tested without
- * it, over every carrier, in `crates/gateway/tests/carriers`: here is what the library makes of it.
+ * `socket.io-client` 4.8 in Node, unmodified, over each of its ways to connect. What the server does is
+ * tested without it, over every carrier, in `crates/gateway/tests/carriers`: here is what the library makes
+ * of it.
  */
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { Server } from "../../../testing/server.mjs";
@@ -73,7 +74,8 @@ test.each(modes)("%s: one conversation, with everything that the library can do"
   expect(await client.ask("unsubscribe", room)).toMatchObject({ ok: true, channels: [room] });
   expect(await client.ask("whatever", 1)).toMatchObject({ ok: false, code: "invalid_event" });
 
-  // Another namespace, which connects by itself over the same connection: an emit is a publication, also with bytes.
+  // Another namespace, which connects by itself over the same connection: an emit is a publication, also with
+  // bytes.
   const chat = client.socket.io.socket("/chat");
   const heard: unknown[][] = [];
   chat.onAny((...args: unknown[]) => heard.push(args));

@@ -1,6 +1,6 @@
 /**
- * `python-socketio` 5, unmodified: both of its transports and the change between them. What the server does is tested
- * without it in `crates/gateway/tests/carriers`, also with what this library was recorded to send.
+ * `python-socketio` 5, unmodified: both of its transports and the change between them. What the server does
+ * is tested without it in `crates/gateway/tests/carriers`, also with what this library was recorded to send.
  */
 import { once } from "node:events";
 import { createInterface } from "node:readline";
@@ -153,7 +153,8 @@ test.each(modes)("%s: one conversation, through cuts and a server that is killed
   const event = `through-${mode}`;
   for (const number of numbers(21)) {
     if (number % 7 === 0) {
-      // Its threads note the cursor: until they have, it would rightly ask again for what they are about to handle.
+      // Its threads note the cursor: until they have, it would rightly ask again for what they are about to
+      // handle.
       await client.count(event, number - 1);
       proxy.drop();
     }
@@ -164,8 +165,8 @@ test.each(modes)("%s: one conversation, through cuts and a server that is killed
   await server.boot();
   for (const number of numbers(10, 22)) await emit("lobby", event, number);
   await client.count(event, 31);
-  // Its threaded client handles each message in a thread of its own: which of two that come together is first is up
-  // to Python.
+  // Its threaded client handles each message in a thread of its own: which of two that come together is first
+  // is up to Python.
   const got = client.data(event) as number[];
   expect(got.sort((one, other) => one - other)).toEqual(numbers(31));
   expect(client.of("gap")).toEqual([]);

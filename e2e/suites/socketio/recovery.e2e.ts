@@ -1,6 +1,7 @@
 /**
- * Connection state recovery of `socket.io-client` 4.8, unmodified, from the log: across broken connections and servers
- * that are killed. What the server does about gaps, rooms and strange offsets: `crates/gateway/tests/carriers`.
+ * Connection state recovery of `socket.io-client` 4.8, unmodified, from the log: across broken connections
+ * and servers that are killed. What the server does about gaps, rooms and strange offsets:
+ * `crates/gateway/tests/carriers`.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Server } from "../../../testing/server.mjs";
@@ -47,9 +48,9 @@ describe.each(modes)("%s", (mode) => {
     await client.count(event, 1);
     for (const number of numbers(20, 2)) {
       if (number % 5 === 0) {
-        // Not in the middle of it: closed while it opens, the library notices only after its connect time-out of
-        // 20 s; closed while it changes over, it may keep events of the old connection and emit them beside those
-        // that it is sent again.
+        // Not in the middle of it: closed while it opens, the library notices only after its connect time-out
+        // of 20 s; closed while it changes over, it may keep events of the old connection and emit them
+        // beside those that it is sent again.
         await client.isConnected();
         if (mode === "polling, then upgraded")
           await until("it has changed over", () => client.transport === "websocket");

@@ -1,6 +1,7 @@
 /**
- * Back ends that publish through Redis, as they are: `@socket.io/redis-emitter` and python-socketio's write-only `RedisManager`, through
- * the real redis-server. What they emit stands in the log, once and in order, whatever happens to either side.
+ * Back ends that publish through Redis, as they are: `@socket.io/redis-emitter` and python-socketio's
+ * write-only `RedisManager`, through the real redis-server. What they emit stands in the log, once and in
+ * order, whatever happens to either side.
  */
 import { Emitter } from "@socket.io/redis-emitter";
 import { createClient } from "redis";

@@ -1,4 +1,7 @@
-/** The console's network lab: four faults in turn, and a counter that proves that nothing was lost or repeated. */
+/**
+ * The console's network lab: four faults in turn, and a counter that proves that nothing was lost or
+ * repeated.
+ */
 import { once } from "node:events";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -56,7 +59,10 @@ async function labState(): Promise<{ readonly cut_until: string | null }> {
   return (await fetch(`${server.url}/api/lab`)).json() as Promise<{ cut_until: string | null }>;
 }
 
-/** A client that names itself is one entry, whichever way it reads. While it changes its transport there may be two. */
+/**
+ * A client that names itself is one entry, whichever way it reads. While it changes its transport there may
+ * be two.
+ */
 async function oneEntryEach(): Promise<void> {
   await until("every client is listed once", async () => {
     const listed = (await entries()).map(({ client, transport }) => `${client} ${transport}`);

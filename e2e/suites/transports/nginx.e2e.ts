@@ -1,4 +1,7 @@
-/** Behind a stock nginx all four transports work, and none is held back: each event arrives before the next is published. */
+/**
+ * Behind a stock nginx all four transports work, and none is held back: each event arrives before the next is
+ * published.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import WebSocket from "ws";
 import { connect, type TransportName } from "../../../clients/typescript/src/index.ts";

@@ -1,4 +1,6 @@
-/** Publishing as the README shows it: the examples are taken from the page, run as they are, and must arrive. */
+/**
+ * Publishing as the README shows it: the examples are taken from the page, run as they are, and must arrive.
+ */
 import { execFile } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";

@@ -1,4 +1,7 @@
-/** One connection for all tabs of a real browser: the leading tab goes, the server is killed, and no tab loses or repeats an event. */
+/**
+ * One connection for all tabs of a real browser: the leading tab goes, the server is killed, and no tab loses
+ * or repeats an event.
+ */
 import type { Browser, BrowserContext } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { Server } from "../../../testing/server.mjs";
@@ -93,7 +96,10 @@ interface Entry {
   readonly state: string;
 }
 
-/** Without polls: the plain request by which the client judges an outage is listed for 30 s, and is no connection. */
+/**
+ * Without polls: the plain request by which the client judges an outage is listed for 30 s, and is no
+ * connection.
+ */
 async function entries(): Promise<Entry[]> {
   const answer = await fetch(`${server.url}/api/delivery/clients?limit=1000`);
   const { clients } = (await answer.json()) as { clients: Entry[] };
@@ -112,7 +118,10 @@ async function upToDate(): Promise<void> {
   });
 }
 
-/** The server knows of one connection. It is the leader's, and carries the channels of all tabs that there are. */
+/**
+ * The server knows of one connection. It is the leader's, and carries the channels of all tabs that there
+ * are.
+ */
 async function oneConnection(): Promise<void> {
   const { name } = await leader();
   const channels = [...new Set(tabs.flatMap((tab) => tab.channels))].sort();

@@ -1,4 +1,7 @@
-/** Readers over every wire follow one channel during a publish run, cut and moved all the while: all see the same. */
+/**
+ * Readers over every wire follow one channel during a publish run, cut and moved all the while: all see the
+ * same.
+ */
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import WebSocket from "ws";
@@ -19,7 +22,10 @@ const isLast = (event: Event) => JSON.stringify(event.data) === JSON.stringify(L
 let server: Server;
 let proxy: FaultyProxy;
 let browser: Browser;
-/** Of the proxy's origin. It is there before anything is dropped: a page that is being loaded does not come back by itself. */
+/**
+ * Of the proxy's origin. It is there before anything is dropped: a page that is being loaded does not come
+ * back by itself.
+ */
 let page: Page;
 
 beforeAll(async () => {
@@ -36,7 +42,10 @@ afterAll(async () => {
   await server?.dispose();
 });
 
-/** Publishes in batches of changing size until `enough`, at least {@link EVENTS}, and answers what the log acknowledged. */
+/**
+ * Publishes in batches of changing size until `enough`, at least {@link EVENTS}, and answers what the log
+ * acknowledged.
+ */
 async function run(random: Random, enough: () => boolean): Promise<string[]> {
   const lines: string[] = [];
   let number = 0;
@@ -57,7 +66,10 @@ async function run(random: Random, enough: () => boolean): Promise<string[]> {
 const line = (offset: number, data: unknown) => `${offset} ${JSON.stringify(data)}`;
 const lines = (events: readonly Event[]) => events.map((event) => line(event.offset, event.data));
 
-/** The client over the proxy, which drops everything now and then and blocks the best wires for a while; notes the wires it was live on. */
+/**
+ * The client over the proxy, which drops everything now and then and blocks the best wires for a while; notes
+ * the wires it was live on.
+ */
 async function followByClient(random: Random, wires: Set<TransportName>): Promise<Event[]> {
   const events: Event[] = [];
   const connection = connect(proxy.url, {

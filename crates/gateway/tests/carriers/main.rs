@@ -1,5 +1,6 @@
-//! The server's half of Socket.IO over each way a client may connect: polling, WebSocket, and polling that changes over
-//! to WebSocket. Whatever is promised is promised on all three. What real clients make of it: `e2e/suites/socketio`.
+//! The server's half of Socket.IO over each way a client may connect: polling, WebSocket, and polling that
+//! changes over to WebSocket. Whatever is promised is promised on all three. What real clients make of it:
+//! `e2e/suites/socketio`.
 
 mod peer;
 mod recorded;
@@ -55,8 +56,8 @@ fn section(name: &str, channels: &[&str]) -> NamespaceSection {
     }
 }
 
-/// `/` hears `lobby`; `/chat` hears what it says, and is greeted; `/team-…` may join anything; `/recovering` comes back
-/// where it stopped.
+/// `/` hears `lobby`; `/chat` hears what it says, and is greeted; `/team-…` may join anything; `/recovering`
+/// comes back where it stopped.
 async fn server() -> Server {
     let namespaces = vec![
         section("/", &["lobby"]),

@@ -1,6 +1,6 @@
-//! What two clients really send, packet by packet as recorded from `socket.io-client` 4.8.4 and `python-socketio` 5.18.1:
-//! they differ in how they put packets together, in when they change over, in where they count from, and in how they
-//! write text.
+//! What two clients really send, packet by packet as recorded from `socket.io-client` 4.8.4 and
+//! `python-socketio` 5.18.1: they differ in how they put packets together, in when they change over, in where
+//! they count from, and in how they write text.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! A connection that breaks, over every carrier: who asked for it comes back as who it was and goes on where it stopped.
+//! A connection that breaks, over every carrier: who asked for it comes back as who it was and goes on where
+//! it stopped.
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,4 @@
 //! What can be set for the pipeline, with a default and a range for each.
-//!
-//! Knows: names, defaults, ranges. Does not know: who uses them.
 
 use std::path::PathBuf;
 
@@ -12,13 +10,17 @@ use crate::{domain::ConsumerId, topics::TopicName};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PipelineConfig {
-    /// The Kafka brokers, `host:port` with commas between. Default none: topics are kept in the server's own log.
+    /// The Kafka brokers, `host:port` with commas between. Default none: topics are kept in the server's own
+    /// log.
     pub kafka: Option<String>,
-    /// Further settings of librdkafka, each `name=value`, such as `security.protocol=sasl_plaintext`. Default none.
+    /// Further settings of librdkafka, each `name=value`, such as `security.protocol=sasl_plaintext`. Default
+    /// none.
     pub kafka_options: Vec<String>,
-    /// The topics that are produced to and consumed. Default `["test"]`; at least 1, at most 100. On Kafka those that are missing are made.
+    /// The topics that are produced to and consumed. Default `["test"]`; at least 1, at most 100. On Kafka
+    /// those that are missing are made.
     pub topics: Vec<String>,
-    /// How many partitions a topic gets that is made. Default 3; 1 to 256. An embedded topic can be given more later, not fewer.
+    /// How many partitions a topic gets that is made. Default 3; 1 to 256. An embedded topic can be given
+    /// more later, not fewer.
     pub partitions: u32,
     /// The group that the consumers belong to. Default `anywire`.
     pub group: String,
@@ -26,7 +28,8 @@ pub struct PipelineConfig {
     pub consumers: usize,
     /// How many consumers may run in this server. Default 16; 1 to 64.
     pub consumers_max: usize,
-    /// What the names of consumers begin with. Default `consumer`. Servers that share a group need different ones.
+    /// What the names of consumers begin with. Default `consumer`. Servers that share a group need different
+    /// ones.
     pub consumer_prefix: String,
     /// The file of a JSON Schema that every record must fit. Default none.
     pub schema: Option<PathBuf>,

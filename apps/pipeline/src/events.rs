@@ -1,17 +1,12 @@
 //! What the pipeline writes to the log.
 //!
-//! Channel `pipeline` has the seven events of docs/http-api.md with exactly these payloads; whoever looks gets them. What only the server needs to
-//! know after a restart is on `$pipeline.ledger`.
-//!
-//! Knows: names, payloads, channels. Does not know: when they happen.
+//! Channel `pipeline` has the seven events of docs/http-api.md with exactly these payloads; whoever looks
+//! gets them. What only the server needs to know after a restart is on `$pipeline.ledger`.
 
 use anywire_log::{Channel, Event, EventName, Payload, Publication, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    board::Snapshot,
-    domain::{ConsumerId, DataType, LogId, Totals},
-};
+use crate::domain::{ConsumerId, DataType, LogId, Marks, Totals};
 
 /// The channel of the seven events.
 pub const PIPELINE_CHANNEL: &str = "pipeline";
@@ -31,6 +26,8 @@ pub(crate) enum Change {
     Consumer(ConsumerStatus),
     DeadLettered(DeadLettered),
     Wanted(Wanted),
+    /// The server starts: none of the consumers runs that ran before.
+    ServerStarted,
     Snapshot(Box<Snapshot>),
 }
 
@@ -124,6 +121,16 @@ pub(crate) struct Wanted {
     pub(crate) consumers: Vec<ConsumerId>,
 }
 
+/// What the events before it came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Snapshot {
+    pub(crate) through: u64,
+    pub(crate) totals: Totals,
+    pub(crate) marks: Vec<(String, u32, Marks)>,
+    pub(crate) wanted: Option<Vec<ConsumerId>>,
+    pub(crate) dead: Vec<DeadLettered>,
+}
+
 macro_rules! word {
     ($name:ident, $text:literal) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,7 +148,9 @@ impl Change {
     /// As it is published.
     pub(crate) fn publication(&self) -> Publication {
         let channel = match self {
-            Self::DeadLettered(_) | Self::Wanted(_) | Self::Snapshot(_) => LEDGER_CHANNEL,
+            Self::DeadLettered(_) | Self::Wanted(_) | Self::ServerStarted | Self::Snapshot(_) => {
+                LEDGER_CHANNEL
+            }
             _ => PIPELINE_CHANNEL,
         };
         let payload = match self {
@@ -153,6 +162,7 @@ impl Change {
             Self::Consumer(change) => serde_json::to_vec(change),
             Self::DeadLettered(change) => serde_json::to_vec(change),
             Self::Wanted(change) => serde_json::to_vec(change),
+            Self::ServerStarted => Ok(b"{}".to_vec()),
             Self::Snapshot(change) => serde_json::to_vec(change),
         };
         Publication {
@@ -172,6 +182,7 @@ impl Change {
             Self::Consumer(_) => "consumer-status-changed",
             Self::DeadLettered(_) => "dead-lettered",
             Self::Wanted(_) => "consumers-wanted",
+            Self::ServerStarted => "server-started",
             Self::Snapshot(_) => "snapshot",
         }
     }
@@ -188,6 +199,7 @@ impl Change {
             "consumer-status-changed" => serde_json::from_slice(bytes).map(Self::Consumer),
             "dead-lettered" => serde_json::from_slice(bytes).map(Self::DeadLettered),
             "consumers-wanted" => serde_json::from_slice(bytes).map(Self::Wanted),
+            "server-started" => Ok(Self::ServerStarted),
             "snapshot" => serde_json::from_slice(bytes).map(|snapshot| Self::Snapshot(Box::new(snapshot))),
             _ => return None,
         };

@@ -1,28 +1,27 @@
 //! The journal: the one writer of the pipeline's channels.
 //!
-//! Consumers hand it what happened; it appends everything that waits as one batch, so a busy pipeline costs one commit for hundreds of
-//! records and a quiet one no delay. After records were finished it publishes the counters, at most every 50 ms, and always the last.
-//!
-//! Knows: the log, the board. Does not know: topics, processing, HTTP.
+//! Consumers hand it what happened; it appends everything that waits as one batch, so a busy pipeline costs
+//! one commit for hundreds of records and a quiet one no delay. After records were finished it publishes the
+//! counters, at most every 50 ms, and always the last.
 //!
 //! Invariants:
-//! - What was handed in comes into the log, in order, however long that takes: consumers wait meanwhile, and commit only after it.
+//! - What was handed in comes into the log, in order, however long that takes: consumers wait meanwhile, and
+//!   commit only after it.
 //! - The counters published are those of the board after the records they speak of.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use anywire_app::AppContext;
+use anywire_app::{AppContext, Projected};
 use anywire_log::Batch;
-use parking_lot::RwLock;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
 };
 
 use crate::{
-    board::Board,
     domain::Totals,
     events::{Change, ledger_channel},
+    records::Records,
 };
 
 /// How many hand-ins may wait.
@@ -55,9 +54,9 @@ pub(crate) struct Closed;
 
 impl Journal {
     /// Starts the writer. The log must be open until it was closed.
-    pub(crate) fn start(context: &AppContext, board: Arc<RwLock<Board>>) -> Self {
+    pub(crate) fn start(context: &AppContext, records: Projected<Records>) -> Self {
         let (sender, waiting) = mpsc::channel(WAITING_MAX);
-        let writer = Writer { context: context.clone(), board, last: None, due: None };
+        let writer = Writer { context: context.clone(), records, last: None, due: None };
         tokio::spawn(writer.run(waiting));
         Self { sender }
     }
@@ -83,7 +82,7 @@ impl Journal {
 
 struct Writer {
     context: AppContext,
-    board: Arc<RwLock<Board>>,
+    records: Projected<Records>,
     /// The counters that were published last, and when.
     last: Option<(Totals, usize, Instant)>,
     /// When the counters are to be published.
@@ -139,7 +138,7 @@ impl Writer {
             return false;
         }
         release(barriers.into_iter());
-        if self.board.read().since_snapshot() >= SNAPSHOT_EVERY {
+        if self.records.read().since_snapshot() >= SNAPSHOT_EVERY {
             self.snapshot().await;
         }
         true
@@ -164,7 +163,7 @@ impl Writer {
 
     /// Publishes the counters if they changed and it is time, or notes when it will be.
     async fn publish_statistics(&mut self, at_once: bool) -> bool {
-        let statistics = self.board.read().statistics(self.context.clock.now());
+        let statistics = self.records.read().statistics(self.context.clock.now());
         let now = Instant::now();
         let figures = (statistics.totals, statistics.active_consumers);
         let next = match self.last {
@@ -186,8 +185,8 @@ impl Writer {
     /// Writes a snapshot, and trims what it contains.
     async fn snapshot(&self) {
         let (snapshot, through) = {
-            let board = self.board.read();
-            (board.snapshot(), board.taken())
+            let records = self.records.read();
+            (records.snapshot(), records.applied())
         };
         if self.append(&[Change::Snapshot(Box::new(snapshot))]).await
             && let Err(error) = self.context.log.trim(ledger_channel(), through).await
@@ -207,6 +206,8 @@ fn release(barriers: impl Iterator<Item = oneshot::Sender<()>>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use anywire_log::{
         Follow, Followed, Log, MemoryEngine, Position, RetentionRules, SystemClock, TailConfig,
     };
@@ -217,7 +218,7 @@ mod tests {
         PipelineConfig, channels,
         domain::{ConsumerId, DataType, LogId},
         events::{Completed, ProcessedWord, Received, Statistics, pipeline_channel},
-        plant::open_board,
+        state::open_records,
         topics::{NewRecord, Partition, Place, Record, TopicName},
     };
 
@@ -263,9 +264,9 @@ mod tests {
     async fn a_burst_has_at_most_twenty_counters_a_second_and_the_last_always_comes() {
         const RECORDS: u64 = 600;
         let context = context();
-        let board = open_board(&context, &PipelineConfig::default()).await.expect("a board");
+        let records = open_records(&context, &PipelineConfig::default()).await.expect("read");
         let mut follow = context.log.follow(&[pipeline_channel()], Position::Oldest);
-        let journal = Journal::start(&context, board);
+        let journal = Journal::start(&context, records);
         let began = Instant::now();
         for offset in 0..RECORDS {
             journal.write(life(offset, &context)).await.expect("open");

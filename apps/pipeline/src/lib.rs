@@ -10,42 +10,38 @@
 //!                            journal ──▶ log: channel `pipeline` ──▶ browsers
 //!                               ▲              │ committed
 //!                    then commit              ▼
-//!                                            board: records and counters, the projection ──▶ api: lists
+//!                                          records: records and counters, the projection ──▶ api: lists
 //! ```
 //!
-//! Mounting: give [`channels`] to the log's retention rules, keep [`kept_channels`] for the server, make a [`Pipeline`] with
-//! [`Pipeline::start`], serve its routes, spawn its `run`.
-//!
-//! Knows: topics, records, consumers. Does not know: transports, engines, other applications.
+//! Mounting: give [`channels`] to the log's retention rules, keep [`kept_channels`] for the server, make a
+//! [`Pipeline`] with [`Pipeline::start`], serve its routes, spawn its `run`.
 
 mod api;
-mod board;
 mod config;
-mod crew;
-mod csv;
+mod consumers;
 mod domain;
 mod events;
 mod journal;
+mod lag;
+mod measure;
 mod metrics;
-mod plant;
 mod processing;
-mod spans;
+mod records;
 mod state;
 mod time;
 mod topics;
-mod wire;
-mod worker;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use anywire_app::{AppContext, Application};
 use anywire_log::{BoxFuture, ChannelPattern, Keep, ReadError, Retention, RetentionRule};
 
-use crew::Crew;
+use consumers::ConsumerPool;
+use events::Change;
 use journal::Journal;
-use plant::Plant;
+use lag::NewestGroupState;
 use processing::Processing;
-use state::StateBoard;
+use state::PipelineState;
 
 pub use config::{ConfigError, PipelineConfig};
 pub use events::{PIPELINE_CHANNEL, STATE_CHANNEL};
@@ -105,16 +101,18 @@ pub enum StartError {
 
 /// The application.
 pub struct Pipeline {
-    plant: Arc<Plant>,
+    pool: Arc<ConsumerPool>,
 }
 
 impl Pipeline {
-    /// Reads the counters and records from the log and opens the topics. Must be called inside a tokio runtime.
+    /// Reads the counters and records from the log and opens the topics. Must be called inside a tokio
+    /// runtime.
     ///
     /// Cost: one read of channel `pipeline`.
     ///
     /// # Errors
-    /// [`StartError`] names the setting, the file or the log that is in the way. A Kafka broker that is away is none: consumers wait for it.
+    /// [`StartError`] names the setting, the file or the log that is in the way. A Kafka broker that is away
+    /// is none: consumers wait for it.
     pub async fn start(
         context: AppContext,
         config: PipelineConfig,
@@ -123,20 +121,22 @@ impl Pipeline {
         config.check()?;
         let processing = Processing::new(&config, hook)?;
         let topics = open_topics(&context, &config).await?;
-        let board = plant::open_board(&context, &config).await?;
-        let plant = Plant {
-            journal: Journal::start(&context, Arc::clone(&board)),
+        let records = state::open_records(&context, &config).await?;
+        let journal = Journal::start(&context, records.clone());
+        // It is written down before anything else happens; nothing has to wait for it.
+        let _stopping = journal.write(vec![Change::ServerStarted]).await;
+        let state = PipelineState {
+            journal,
             consumed: config.topic_names()?,
             context,
             config,
             topics,
             processing,
-            board,
-            crew: Crew::default(),
-            state: StateBoard::default(),
+            records,
+            group_state: NewestGroupState::default(),
             retries: tokio::sync::Semaphore::new(RETRIES_MAX),
         };
-        Ok(Arc::new(Self { plant: Arc::new(plant) }))
+        Ok(Arc::new(Self { pool: ConsumerPool::new(Arc::new(state)) }))
     }
 }
 
@@ -180,22 +180,23 @@ impl Application for Pipeline {
     }
 
     fn routes(&self) -> axum::Router {
-        api::routes(Arc::clone(&self.plant))
+        api::routes(&self.pool)
     }
 
-    /// Runs the consumers. When the server stops, what they are doing is finished and written down before this ends: close the log after it.
+    /// Runs the consumers. When the server stops, what they are doing is finished and written down before
+    /// this ends: close the log after it.
     fn run(self: Arc<Self>) -> BoxFuture<'static, ()> {
-        let plant = Arc::clone(&self.plant);
+        let pool = Arc::clone(&self.pool);
         Box::pin(async move {
-            plant.start_wanted().await;
-            plant.watch_state().await;
-            plant.stop_all().await;
-            plant.journal.close().await;
+            pool.start_wanted().await;
+            pool.watch_group().await;
+            pool.stop_all().await;
+            pool.state.journal.close().await;
         })
     }
 
     fn metrics(&self) -> String {
-        metrics::text(&self.plant)
+        metrics::text(&self.pool.state)
     }
 }
 

@@ -1,14 +1,12 @@
 //! Figures for the metrics page, in the Prometheus text format.
-//!
-//! Knows: names and help texts. Does not know: who asks.
 
 use std::fmt::Write;
 
-use crate::plant::Plant;
+use crate::state::PipelineState;
 
 /// All figures of the application.
-pub(crate) fn text(plant: &Plant) -> String {
-    let statistics = plant.board.read().statistics(plant.context.clock.now());
+pub(crate) fn text(state: &PipelineState) -> String {
+    let statistics = state.records.read().statistics(state.context.clock.now());
     let totals = statistics.totals;
     let mut text = String::new();
     // Gauges: a failed record that is processed after all moves from one to the other.
@@ -23,14 +21,14 @@ pub(crate) fn text(plant: &Plant) -> String {
     head(&mut text, "anywire_pipeline_consumers", "Consumers that run here.");
     line(&mut text, "anywire_pipeline_consumers", statistics.active_consumers as u64);
     head(&mut text, "anywire_pipeline_broker_up", "Whether the broker answers.");
-    let state = plant.state.newest();
-    line(&mut text, "anywire_pipeline_broker_up", u64::from(state.is_up()));
+    let group = state.group_state.newest();
+    line(&mut text, "anywire_pipeline_broker_up", u64::from(group.is_up()));
     head(
         &mut text,
         "anywire_pipeline_lag_records",
         "Records that the group has not committed, over all partitions.",
     );
-    line(&mut text, "anywire_pipeline_lag_records", state.lag_records());
+    line(&mut text, "anywire_pipeline_lag_records", group.lag_records());
     text
 }
 

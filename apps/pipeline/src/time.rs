@@ -1,6 +1,4 @@
 //! Times as the API writes them.
-//!
-//! Knows: ISO-8601. Does not know: what the time is.
 
 use anywire_log::Timestamp;
 use serde::{Deserialize, Deserializer, Serializer, de::Error};

@@ -1,6 +1,4 @@
 //! The HTTP API of the pipeline (docs/http-api.md, section Pipeline).
-//!
-//! Knows: paths, statuses. Does not know: topics' workings, how records are processed.
 
 use std::sync::Arc;
 
@@ -10,37 +8,44 @@ use axum::{
     routing::{delete, get, post},
 };
 
-use crate::plant::Plant;
+use crate::consumers::ConsumerPool;
 
 mod consume;
+mod csv;
+mod errors;
 mod produce;
 mod record;
 
 /// The routes, with absolute paths.
-pub(crate) fn routes(plant: Arc<Plant>) -> Router {
+pub(crate) fn routes(pool: &Arc<ConsumerPool>) -> Router {
+    let state = Arc::clone(&pool.state);
     // A record that is too large is refused by the topic, with a better word than a body's limit has.
-    let single_max = plant.config.record_bytes_max.saturating_mul(2);
+    let single_max = state.config.record_bytes_max.saturating_mul(2);
     let single = Router::new()
         .route("/api/producers/send/single", post(produce::single))
         .layer(DefaultBodyLimit::max(single_max));
     let file = Router::new()
         .route("/api/producers/send/csv", post(produce::file))
         .layer(DefaultBodyLimit::disable());
-    Router::new()
+    let records = Router::new()
         .route("/api/producers/topics", get(produce::topics))
+        .route("/api/consumers/logs/{id}", get(record::show))
+        .route("/api/consumers/logs/{id}/retry", post(record::retry))
+        .route("/api/consumers/logs/{id}/replay", post(record::replay))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .merge(single)
+        .merge(file)
+        .with_state(state);
+    Router::new()
         .route("/api/consumers", get(consume::list).post(consume::start))
         .route("/api/consumers/scale", post(consume::scale))
         .route("/api/consumers/statistics", get(consume::statistics))
         .route("/api/consumers/lag", get(consume::lag))
         .route("/api/consumers/logs", get(consume::logs))
-        .route("/api/consumers/logs/{id}", get(record::show))
-        .route("/api/consumers/logs/{id}/retry", post(record::retry))
-        .route("/api/consumers/logs/{id}/replay", post(record::replay))
         .route("/api/consumers/{id}", delete(consume::stop))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .merge(single)
-        .merge(file)
-        .with_state(plant)
+        .with_state(Arc::clone(pool))
+        .merge(records)
 }
 
 /// The largest body of a call that is no record, in bytes.

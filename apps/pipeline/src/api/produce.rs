@@ -1,6 +1,4 @@
 //! Producing: one record, or a CSV file in batches.
-//!
-//! Knows: parameters and answers. Does not know: where topics are.
 
 use std::{io, sync::Arc};
 
@@ -17,11 +15,13 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::{
+use super::{
     csv::{self, Batch},
-    plant::Plant,
+    errors::{invalid, produce_error},
+};
+use crate::{
+    state::PipelineState,
     topics::{NewRecord, Place, TopicName},
-    wire::{invalid, produce_error},
 };
 
 type Answer = Result<Response, ApiError>;
@@ -35,24 +35,24 @@ const BATCHES_AT_ONCE: usize = 16;
 const CHUNKS_WAITING: usize = 8;
 
 /// `GET /api/producers/topics`
-pub(super) async fn topics(State(plant): State<Arc<Plant>>) -> Response {
-    let topics = plant.topics.topics();
+pub(super) async fn topics(State(state): State<Arc<PipelineState>>) -> Response {
+    let topics = state.topics.topics();
     let topics: Vec<Value> = topics
         .iter()
-        .map(|(name, partitions)| json!({ "topic": name.as_str(), "partitions": partitions, "consumed": plant.consumed.contains(name) }))
+        .map(|(name, partitions)| json!({ "topic": name.as_str(), "partitions": partitions, "consumed": state.consumed.contains(name) }))
         .collect();
-    Json(json!({ "kind": plant.topics.kind(), "topics": topics })).into_response()
+    Json(json!({ "kind": state.topics.kind(), "topics": topics })).into_response()
 }
 
 /// `POST /api/producers/send/single?topic=`
 pub(super) async fn single(
-    State(plant): State<Arc<Plant>>,
+    State(state): State<Arc<PipelineState>>,
     Query(query): Pairs,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
     let body = body.map_err(|_| {
-        let max = plant.config.record_bytes_max;
+        let max = state.config.record_bytes_max;
         let message =
             format!("the record is larger than {max} bytes; send less, or raise pipeline.record_bytes_max");
         api_error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
@@ -60,24 +60,24 @@ pub(super) async fn single(
     check_json(&headers, &body)?;
     let topic = topic(&query)?;
     let record = NewRecord { value: Some(body), ..attributes(&query) };
-    let places = plant.produce(&topic, vec![record]).await.map_err(|error| produce_error(&error))?;
+    let places = state.produce(&topic, vec![record]).await.map_err(|error| produce_error(&error))?;
     let place = places.first().map(shown);
-    let timestamp = crate::time::iso(plant.context.clock.now());
+    let timestamp = crate::time::iso(state.context.clock.now());
     let answer = json!({ "success": true, "topic": topic.as_str(), "record": place, "timestamp": timestamp });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
 /// `POST /api/producers/send/csv?topic=`
-pub(super) async fn file(State(plant): State<Arc<Plant>>, Query(query): Pairs, body: Body) -> Answer {
+pub(super) async fn file(State(state): State<Arc<PipelineState>>, Query(query): Pairs, body: Body) -> Answer {
     let topic = topic(&query)?;
     let attributes = attributes(&query);
     let (chunks, arriving) = mpsc::channel(CHUNKS_WAITING);
     let (out, batches) = mpsc::channel(BATCHES_AT_ONCE);
-    let (rows_max, bytes_max) = (plant.config.csv_rows, plant.config.record_bytes_max / 2);
+    let (rows_max, bytes_max) = (state.config.csv_rows, state.config.record_bytes_max / 2);
     let reading = tokio::task::spawn_blocking(move || csv::read(arriving, rows_max, bytes_max, &out));
-    let feeding = feed(body, chunks, plant.config.csv_bytes_max);
+    let feeding = feed(body, chunks, state.config.csv_bytes_max);
     // When producing fails its receiver goes: then the reader ends, and with it whoever feeds it.
-    let ((), (sent, failed)) = tokio::join!(feeding, produce(&plant, &topic, &attributes, batches));
+    let ((), (sent, failed)) = tokio::join!(feeding, produce(&state, &topic, &attributes, batches));
     let read = reading.await.unwrap_or_else(|error| Err(error.to_string()));
     if let Some(error) = failed {
         return Err(error);
@@ -88,7 +88,7 @@ pub(super) async fn file(State(plant): State<Arc<Plant>>, Query(query): Pairs, b
     let answer = json!({
         "success": true, "topic": topic.as_str(), "rowCount": sent.rows, "batches": sent.batches,
         "first": sent.first.as_ref().map(shown), "last": sent.last.as_ref().map(shown),
-        "timestamp": crate::time::iso(plant.context.clock.now()),
+        "timestamp": crate::time::iso(state.context.clock.now()),
     });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
@@ -123,7 +123,7 @@ struct Sent {
 }
 
 async fn produce(
-    plant: &Plant,
+    state: &PipelineState,
     topic: &TopicName,
     attributes: &NewRecord,
     mut batches: mpsc::Receiver<Batch>,
@@ -132,7 +132,7 @@ async fn produce(
     while batches.recv_many(&mut ready, BATCHES_AT_ONCE).await > 0 {
         let (rows, count) = (ready.iter().map(|batch| batch.rows).sum::<u64>(), ready.len() as u64);
         let records = ready.drain(..).map(|batch| with_attributes(batch.record, attributes)).collect();
-        match plant.produce(topic, records).await {
+        match state.produce(topic, records).await {
             Ok(places) => {
                 sent.rows += rows;
                 sent.batches += count;

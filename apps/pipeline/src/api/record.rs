@@ -1,6 +1,4 @@
 //! One record: what it holds, processing it again, producing it again.
-//!
-//! Knows: parameters and answers, where a record's bytes are. Does not know: how it is processed.
 
 use std::sync::Arc;
 
@@ -14,13 +12,18 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::produce::shown;
+use super::{
+    errors::{closed, invalid, produce_error, topics_error},
+    produce::shown,
+};
 use crate::{
+    consumers::{
+        attempt::{Ended, failed},
+        dead_letter::{DEAD_LETTER_PREFIX, is_empty_letter},
+    },
     domain::{ConsumerId, Entry, LogId, Status},
-    plant::Plant,
+    state::PipelineState,
     topics::{Partition, Place, Record, TopicName},
-    wire::{closed, invalid, produce_error, topics_error},
-    worker::{DEAD_LETTER_PREFIX, Ended, failed, is_empty_letter},
 };
 
 type Answer = Result<Response, ApiError>;
@@ -31,21 +34,21 @@ const SHOWN_BYTES_MAX: usize = 256 << 10;
 const BY_HAND: &str = "retry";
 
 /// `GET /api/consumers/logs/{id}`
-pub(super) async fn show(State(plant): State<Arc<Plant>>, Path(id): Path<String>) -> Answer {
-    let entry = find(&plant, &id)?;
-    let record = original(&plant, &entry).await?;
+pub(super) async fn show(State(state): State<Arc<PipelineState>>, Path(id): Path<String>) -> Answer {
+    let entry = find(&state, &id)?;
+    let record = original(&state, &entry).await?;
     Ok(Json(json!({ "log": entry, "record": record.as_ref().map(content) })).into_response())
 }
 
 /// `POST /api/consumers/logs/{id}/retry`: the same record is processed once more, under the same id.
-pub(super) async fn retry(State(plant): State<Arc<Plant>>, Path(id): Path<String>) -> Answer {
-    let done = tokio::spawn(async move { process_again(&plant, &id).await }).await;
+pub(super) async fn retry(State(state): State<Arc<PipelineState>>, Path(id): Path<String>) -> Answer {
+    let done = tokio::spawn(async move { process_again(&state, &id).await }).await;
     done.map_err(|error| invalid(error.to_string()))?
 }
 
-async fn process_again(plant: &Plant, id: &str) -> Answer {
-    let permit = plant.retries.acquire().await.map_err(|error| invalid(error.to_string()))?;
-    let entry = find(plant, id)?;
+async fn process_again(state: &PipelineState, id: &str) -> Answer {
+    let permit = state.retries.acquire().await.map_err(|error| invalid(error.to_string()))?;
+    let entry = find(state, id)?;
     if entry.status != Status::Failed {
         let message = format!(
             "record {id} has not failed: it is {:?}; only a failed one can be tried again",
@@ -53,36 +56,36 @@ async fn process_again(plant: &Plant, id: &str) -> Answer {
         );
         return Err(api_error(StatusCode::CONFLICT, "not_failed", message));
     }
-    let record = original(plant, &entry).await?.ok_or_else(|| gone(id))?;
+    let record = original(state, &entry).await?.ok_or_else(|| gone(id))?;
     let consumer = ConsumerId::new(BY_HAND).map_err(|error| invalid(error.to_string()))?;
-    let changes = match plant.attempt(&record, &consumer, &plant.context.shutdown).await {
+    let changes = match state.attempt(&record, &consumer, &state.context.shutdown).await {
         Ok(changes) => changes,
         // It is a dead letter already.
         Err(Ended::Failed(mut changes, reason)) => {
-            changes.push(failed(plant, &record, &reason));
+            changes.push(failed(state, &record, &reason));
             changes
         }
         Err(Ended::Stopped) => return Err(closed(crate::journal::Closed)),
     };
-    plant.journal.write(changes).await.map_err(closed)?;
-    plant.journal.barrier().await.map_err(closed)?;
+    state.journal.write(changes).await.map_err(closed)?;
+    state.journal.barrier().await.map_err(closed)?;
     drop(permit);
-    Ok(Json(find(plant, id)?).into_response())
+    Ok(Json(find(state, id)?).into_response())
 }
 
 /// `POST /api/consumers/logs/{id}/replay`: a new record with exactly these bytes comes into the same topic.
-pub(super) async fn replay(State(plant): State<Arc<Plant>>, Path(id): Path<String>) -> Answer {
-    let entry = find(&plant, &id)?;
-    let record = original(&plant, &entry).await?.ok_or_else(|| gone(&id))?;
+pub(super) async fn replay(State(state): State<Arc<PipelineState>>, Path(id): Path<String>) -> Answer {
+    let entry = find(&state, &id)?;
+    let record = original(&state, &entry).await?.ok_or_else(|| gone(&id))?;
     let topic = TopicName::new(&entry.topic).map_err(|error| invalid(error.to_string()))?;
-    let places = plant.produce(&topic, vec![record.content]).await;
+    let places = state.produce(&topic, vec![record.content]).await;
     let places = places.map_err(|error| produce_error(&error))?;
     Ok((StatusCode::CREATED, Json(json!({ "success": true, "record": places.first().map(shown) })))
         .into_response())
 }
 
-fn find(plant: &Plant, id: &str) -> Result<Entry, ApiError> {
-    let found = LogId::parse(id).and_then(|id| plant.board.read().get(id).cloned());
+fn find(state: &PipelineState, id: &str) -> Result<Entry, ApiError> {
+    let found = LogId::parse(id).and_then(|id| state.records.read().get(id).cloned());
     found.ok_or_else(|| {
         let id: String = id.chars().take(64).collect();
         let message = format!(
@@ -93,16 +96,16 @@ fn find(plant: &Plant, id: &str) -> Result<Entry, ApiError> {
 }
 
 /// The record as it was produced: from its topic, or from the dead letters when the topic keeps it no more.
-async fn original(plant: &Plant, entry: &Entry) -> Result<Option<Record>, ApiError> {
+async fn original(state: &PipelineState, entry: &Entry) -> Result<Option<Record>, ApiError> {
     let topic = TopicName::new(&entry.topic).map_err(|error| invalid(error.to_string()))?;
     let place = Place { partition: Partition { topic, number: entry.partition }, offset: entry.offset };
-    let found = plant.topics.read(&place).await.map_err(|error| topics_error(&error))?;
+    let found = state.topics.read(&place).await.map_err(|error| topics_error(&error))?;
     // Another record at this place is one of a topic that was made anew.
     if let Some(record) = found.filter(|record| LogId::of(record) == entry.log_id) {
         return Ok(Some(record));
     }
     let Some(dead) = &entry.dead_letter else { return Ok(None) };
-    let found = plant.topics.read(dead).await.map_err(|error| topics_error(&error))?;
+    let found = state.topics.read(dead).await.map_err(|error| topics_error(&error))?;
     Ok(found.filter(|letter| !is_empty_letter(&letter.content)).map(|mut letter| {
         letter.content.headers.retain(|(name, _)| !name.starts_with(DEAD_LETTER_PREFIX));
         Record { place, ..letter }

@@ -1,6 +1,5 @@
-//! What is done with a record: a JSON Schema, an HTTP sink, a hook of a Rust program, in this order, each of them if it is there.
-//!
-//! Knows: whether a record is sound and arrived. Does not know: topics, retries, who asks.
+//! What is done with a record: a JSON Schema, an HTTP sink, a hook of a Rust program, in this order, each of
+//! them if it is there.
 
 use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc};
 
@@ -28,8 +27,9 @@ pub enum Failure {
 
 /// What a Rust program does with each record.
 pub trait Hook: Send + Sync + 'static {
-    /// Processes one record. Records of a partition come one after the other, those of different partitions at the same time. A record may come
-    /// again: after a [`Failure::Passing`], and when the process died before it was committed.
+    /// Processes one record. Records of a partition come one after the other, those of different partitions
+    /// at the same time. A record may come again: after a [`Failure::Passing`], and when the process died
+    /// before it was committed.
     ///
     /// # Errors
     /// [`Failure`] says whether to try again.

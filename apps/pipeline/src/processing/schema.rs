@@ -1,6 +1,4 @@
 //! A record's value against a JSON Schema.
-//!
-//! Knows: JSON Schema (by a library). Does not know: where records come from.
 
 use std::path::Path;
 

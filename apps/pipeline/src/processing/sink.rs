@@ -1,6 +1,4 @@
 //! Posts records to an HTTP address.
-//!
-//! Knows: HTTP (by a library). Does not know: retries: it says whether one makes sense.
 
 use std::time::Duration;
 

@@ -1,6 +1,4 @@
 //! What every implementation of [`Topics`] must do: one suite, run by each of them.
-//!
-//! Knows: the promises of the interface. Does not know: who is tested.
 
 use std::{collections::BTreeSet, time::Duration};
 

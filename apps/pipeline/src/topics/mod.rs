@@ -1,9 +1,7 @@
 //! Topics: the one interface of embedded topics and Kafka's.
 //!
-//! A topic has partitions; a partition is a row of records, each with an offset. The members of a group share the partitions among them,
-//! and a group remembers in each partition the offset it goes on from.
-//!
-//! Knows: records, places, groups. Does not know: what is done with a record, HTTP, who implements this.
+//! A topic has partitions; a partition is a row of records, each with an offset. The members of a group share
+//! the partitions among them, and a group remembers in each partition the offset it goes on from.
 //!
 //! Invariants, held by [`contract`] for every implementation:
 //! - An offset means one record for ever, and a record keeps its key, headers and value byte for byte.
@@ -26,7 +24,8 @@ pub(crate) use embedded::{EmbeddedTopics, channels};
 #[cfg(feature = "kafka")]
 pub(crate) use kafka::KafkaTopics;
 
-/// The name of a topic: 1 to 200 of `a-z A-Z 0-9 . _ -`, and neither `.` nor `..`. Kafka allows 249; the rest is for `.dead`.
+/// The name of a topic: 1 to 200 of `a-z A-Z 0-9 . _ -`, and neither `.` nor `..`. Kafka allows 249; the rest
+/// is for `.dead`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicName(Arc<str>);
 
@@ -108,7 +107,8 @@ pub struct NewRecord {
     pub value: Option<Bytes>,
 }
 
-/// Whether records fit into what is set. Dead letters need not: a record that somebody else produced may be larger.
+/// Whether records fit into what is set. Dead letters need not: a record that somebody else produced may be
+/// larger.
 ///
 /// # Errors
 /// [`ProduceError::TooLarge`].
@@ -152,7 +152,8 @@ pub(crate) struct PartitionLag {
     pub(crate) end: u64,
     /// The offset the group goes on from; none when it never committed.
     pub(crate) committed: Option<u64>,
-    /// When the oldest record was produced that the group has not committed; none when there is none, or it is not known.
+    /// When the oldest record was produced that the group has not committed; none when there is none, or it
+    /// is not known.
     pub(crate) oldest: Option<Timestamp>,
 }
 
@@ -264,8 +265,8 @@ pub(crate) trait Topics: Send + Sync + 'static {
     /// Every topic that can be produced to, with its partitions.
     fn topics(&self) -> Vec<(TopicName, u32)>;
 
-    /// Appends records to a topic, and answers when all of them are kept. After an error some of them may be. How large a record may be is for
-    /// the caller to check, as far as the broker does not.
+    /// Appends records to a topic, and answers when all of them are kept. After an error some of them may be.
+    /// How large a record may be is for the caller to check, as far as the broker does not.
     fn produce(
         &self,
         topic: &TopicName,
@@ -294,21 +295,23 @@ pub(crate) trait Topics: Send + Sync + 'static {
 
 /// A member of a group.
 ///
-/// A caller of [`Member::poll`] has done with everything that earlier calls returned: a partition is given away between calls only. Who
-/// works for long must [`Member::tend`] meanwhile, and look afterwards at what it still holds.
+/// A caller of [`Member::poll`] has done with everything that earlier calls returned: a partition is given
+/// away between calls only. Who works for long must [`Member::tend`] meanwhile, and look afterwards at what
+/// it still holds.
 pub(crate) trait Member: Send {
-    /// The next records of the partitions this member holds; empty after `wait`, and when partitions came or went.
+    /// The next records of the partitions this member holds; empty after `wait`, and when partitions came or
+    /// went.
     fn poll(&mut self, records_max: usize, wait: Duration)
     -> BoxFuture<'_, Result<Vec<Record>, TopicsError>>;
 
     /// Tells the group that this member is alive, in the middle of its work.
-    fn tend(&mut self) -> BoxFuture<'_, Result<(), TopicsError>>;
+    fn heartbeat(&mut self) -> BoxFuture<'_, Result<(), TopicsError>>;
 
     /// The partitions this member holds.
     fn holds(&self) -> Vec<Partition>;
 
-    /// The group goes on from these places. The broker may learn it a little later: with a following poll or commit, and in any case before
-    /// a partition is given away or the member leaves.
+    /// The group goes on from these places. The broker may learn it a little later: with a following poll or
+    /// commit, and in any case before a partition is given away or the member leaves.
     fn commit(&mut self, places: Vec<Place>) -> BoxFuture<'_, Result<(), TopicsError>>;
 
     /// Gives its partitions to the others, at once.

@@ -5,8 +5,6 @@
 //!             │ u32::MAX: none                                            │ u32::MAX: none         │ 1: there is a value
 //! ```
 //! Numbers are little-endian. The time is the event's.
-//!
-//! Knows: bytes. Does not know: topics, the log.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 

@@ -1,9 +1,7 @@
 //! Who holds which partition in each group of embedded topics.
 //!
-//! A partition changes hands in two steps, so that nobody gets it while another works on it: the one that shall not keep it lets go
-//! between two polls, then the one that shall have it takes it.
-//!
-//! Knows: members' names, partitions. Does not know: records, the log.
+//! A partition changes hands in two steps, so that nobody gets it while another works on it: the one that
+//! shall not keep it lets go between two polls, then the one that shall have it takes it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -43,7 +41,8 @@ impl Groups {
         }
     }
 
-    /// A member lets go of what it shall not keep, takes what is free, and is told what it holds now and whether somebody waits.
+    /// A member lets go of what it shall not keep, takes what is free, and is told what it holds now and
+    /// whether somebody waits.
     pub(super) fn settle(&mut self, group: &str, name: &str) -> (Vec<Partition>, bool) {
         let Some(group) = self.groups.get_mut(group) else { return (Vec::new(), false) };
         let shares = group.shares();

@@ -1,6 +1,4 @@
 //! A member of a group of embedded topics.
-//!
-//! Knows: its partitions, where it stands in each. Does not know: what is done with a record.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -130,7 +128,7 @@ impl Member for EmbeddedMember {
         Box::pin(self.wait(records_max, wait))
     }
 
-    fn tend(&mut self) -> BoxFuture<'_, Result<(), TopicsError>> {
+    fn heartbeat(&mut self) -> BoxFuture<'_, Result<(), TopicsError>> {
         // Members live in this process: nobody takes anything from one that works.
         Box::pin(std::future::ready(Ok(())))
     }

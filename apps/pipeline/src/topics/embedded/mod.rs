@@ -6,8 +6,6 @@
 //!  commit ──▶ $pipeline.group.<group>.<topic>.<partition>, where only the newest event counts
 //! ```
 //!
-//! Knows: channels of the log. Does not know: what is done with a record, HTTP.
-//!
 //! Invariants:
 //! - Only the writer gives offsets; a partition's offsets have no holes.
 //! - The newest record of a partition is never trimmed, so that an offset never comes twice.
@@ -43,7 +41,8 @@ use member::EmbeddedMember;
 const WAITING_MAX: usize = 4096;
 /// How many records one append holds at most.
 const APPEND_MAX: usize = 1024;
-/// How many bytes one append holds at most, beside its last record: the log does not take batches of any size.
+/// How many bytes one append holds at most, beside its last record: the log does not take batches of any
+/// size.
 const APPEND_BYTES_MAX: usize = 16 << 20;
 
 const TOPIC_PREFIX: &str = "$pipeline.topic.";
@@ -270,7 +269,8 @@ impl Shared {
             let channels = channels.clone();
             let request =
                 ReadRequest { channels, after, through, events_max: records_max, bytes_max: READ_BYTES_MAX };
-            // A gap of retention is no error here: the group goes on with the oldest record that is kept, as with Kafka.
+            // A gap of retention is no error here: the group goes on with the oldest record that is kept, as
+            // with Kafka.
             match self.log.read_behind(request).await.map_err(failed)? {
                 (_, Some(gap)) if gap.to.offset > after => after = gap.to.offset,
                 (found, _) => break found,
@@ -313,7 +313,8 @@ impl Shared {
         Ok(PartitionLag { partition, begin, end, committed: commit.map(|commit| commit.offset), oldest })
     }
 
-    /// The oldest offset that is kept. It is read again only after retention took something: lag is measured every second.
+    /// The oldest offset that is kept. It is read again only after retention took something: lag is measured
+    /// every second.
     async fn begin(&self, partition: &Partition, end: u64) -> Result<u64, TopicsError> {
         let channel = topic_channel(partition)?;
         let state = self.log.engine().channel_state(&channel).filter(|state| state.events > 0);

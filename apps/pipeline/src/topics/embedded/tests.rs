@@ -1,6 +1,4 @@
 //! The contract of topics, kept by the embedded ones; and what only they do.
-//!
-//! Knows: the log in memory. Does not know: other topics.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

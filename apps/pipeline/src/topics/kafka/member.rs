@@ -1,9 +1,8 @@
 //! A member of a Kafka consumer group: librdkafka's consumer on a thread of its own.
 //!
-//! The group's changes are served inside of polls. Between two polls everything polled before is processed, and what is owed is committed
-//! before a partition goes to somebody else, so it leaves nothing behind. Otherwise commits are put together: the broker answers each with a write.
-//!
-//! Knows: librdkafka's consumer. Does not know: what is done with a record.
+//! The group's changes are served inside of polls. Between two polls everything polled before is processed,
+//! and what is pending is committed before a partition goes to somebody else, so it leaves nothing behind.
+//! Otherwise commits are put together: the broker answers each with a write.
 
 use std::{
     collections::VecDeque,
@@ -18,7 +17,7 @@ use rdkafka::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Ear, failed, record};
+use super::{PendingOffsets, failed, record};
 use crate::topics::{Member, Partition, Place, Record, TopicName, TopicsError};
 
 /// The longest single poll: a change of the group is noticed after it.
@@ -37,7 +36,7 @@ type Answer<T> = oneshot::Sender<(Result<T, TopicsError>, Vec<Partition>)>;
 
 enum Command {
     Poll { records_max: usize, wait: Duration, answer: Answer<Vec<Record>> },
-    Tend { answer: Answer<()> },
+    Heartbeat { answer: Answer<()> },
     Commit { places: Vec<Place>, answer: Answer<()> },
     Leave { answer: Answer<()> },
 }
@@ -49,8 +48,8 @@ impl KafkaMember {
         name: &str,
         topics: &[TopicName],
     ) -> Result<Self, TopicsError> {
-        let ear = Ear::default();
-        let consumer: BaseConsumer<Ear> = settings
+        let context = PendingOffsets::default();
+        let consumer: BaseConsumer<PendingOffsets> = settings
             .clone()
             .set("group.id", group)
             .set("client.id", name)
@@ -64,14 +63,14 @@ impl KafkaMember {
             // What is fetched ahead is memory: at most this much for a consumer.
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.wait.max.ms", "50")
-            .create_with_context(ear.clone())
+            .create_with_context(context.clone())
             .map_err(failed)?;
         let names: Vec<&str> = topics.iter().map(TopicName::as_str).collect();
         consumer.subscribe(&names).map_err(failed)?;
         let (commands, waiting) = mpsc::channel(4);
         std::thread::Builder::new()
             .name(format!("kafka {name}"))
-            .spawn(move || Seat::new(consumer, ear).serve(waiting))
+            .spawn(move || Seat::new(consumer, context).serve(waiting))
             .map_err(|error| TopicsError::Failed { detail: format!("no thread for {name}: {error}") })?;
         Ok(Self { commands, held: Vec::new() })
     }
@@ -95,8 +94,8 @@ impl Member for KafkaMember {
         Box::pin(self.ask(move |answer| Command::Poll { records_max, wait, answer }))
     }
 
-    fn tend(&mut self) -> BoxFuture<'_, Result<(), TopicsError>> {
-        Box::pin(self.ask(|answer| Command::Tend { answer }))
+    fn heartbeat(&mut self) -> BoxFuture<'_, Result<(), TopicsError>> {
+        Box::pin(self.ask(|answer| Command::Heartbeat { answer }))
     }
 
     fn holds(&self) -> Vec<Partition> {
@@ -118,8 +117,8 @@ impl Member for KafkaMember {
 
 /// The consumer on its thread.
 struct Seat {
-    consumer: BaseConsumer<Ear>,
-    ear: Ear,
+    consumer: BaseConsumer<PendingOffsets>,
+    context: PendingOffsets,
     /// What came while the member only said that it is alive.
     early: VecDeque<Record>,
     /// When the next commit may be.
@@ -129,8 +128,8 @@ struct Seat {
 }
 
 impl Seat {
-    fn new(consumer: BaseConsumer<Ear>, ear: Ear) -> Self {
-        Self { consumer, ear, early: VecDeque::new(), commit_at: Instant::now(), committed: Ok(()) }
+    fn new(consumer: BaseConsumer<PendingOffsets>, context: PendingOffsets) -> Self {
+        Self { consumer, context, early: VecDeque::new(), commit_at: Instant::now(), committed: Ok(()) }
     }
 
     fn serve(mut self, mut commands: mpsc::Receiver<Command>) {
@@ -141,8 +140,8 @@ impl Seat {
                     let result = self.poll(records_max, wait);
                     let _gone = answer.send((result, self.held()));
                 }
-                Command::Tend { answer } => {
-                    let result = self.tend();
+                Command::Heartbeat { answer } => {
+                    let result = self.heartbeat();
                     let _gone = answer.send((result, self.held()));
                 }
                 Command::Commit { places, answer } => {
@@ -150,7 +149,7 @@ impl Seat {
                     let _gone = answer.send((result, self.held()));
                 }
                 Command::Leave { answer } => {
-                    let result = self.ear.pay(&self.consumer).map_err(failed);
+                    let result = self.context.commit_pending(&self.consumer).map_err(failed);
                     // Dropping tells the group.
                     drop(self);
                     let _gone = answer.send((result, Vec::new()));
@@ -195,7 +194,7 @@ impl Seat {
     }
 
     /// Polls without getting anything, which tells the group that this member is alive.
-    fn tend(&mut self) -> Result<(), TopicsError> {
+    fn heartbeat(&mut self) -> Result<(), TopicsError> {
         let assigned = self.consumer.assignment().map_err(failed)?;
         self.consumer.pause(&assigned).map_err(failed)?;
         match self.consumer.poll(Duration::ZERO) {
@@ -208,14 +207,14 @@ impl Seat {
     }
 
     fn commit(&mut self, places: Vec<Place>) -> Result<(), TopicsError> {
-        self.ear.owed.lock().extend(places.into_iter().map(|place| (place.partition, place.offset)));
+        self.context.pending.lock().extend(places.into_iter().map(|place| (place.partition, place.offset)));
         self.commit_if_due().map_err(failed)
     }
 
     /// Commits if it is time; until then the last commit's outcome holds.
     fn commit_if_due(&mut self) -> Result<(), KafkaError> {
         if Instant::now() >= self.commit_at {
-            self.committed = self.ear.pay(&self.consumer);
+            self.committed = self.context.commit_pending(&self.consumer);
             self.commit_at =
                 Instant::now() + if self.committed.is_ok() { COMMIT_EVERY } else { COMMIT_AGAIN };
         }

@@ -1,10 +1,10 @@
 //! Topics of Apache Kafka, by librdkafka.
 //!
-//! Knows: librdkafka. Does not know: what is done with a record, HTTP.
-//!
 //! Invariants:
-//! - Whatever blocks in librdkafka runs on a thread of its own or one that may wait, never on one that serves others.
-//! - A broker that is away is no error of the application: producing says so, members and this module's watch wait for it.
+//! - Whatever blocks in librdkafka runs on a thread of its own or one that may wait, never on one that serves
+//!   others.
+//! - A broker that is away is no error of the application: producing says so, members and this module's watch
+//!   wait for it.
 
 use std::{
     collections::BTreeMap,
@@ -51,7 +51,7 @@ const DELIVERY_MS_MAX: &str = "10000";
 /// Topics of a Kafka cluster.
 pub(crate) struct KafkaTopics {
     shared: Arc<Shared>,
-    producer: FutureProducer<Ear>,
+    producer: FutureProducer<PendingOffsets>,
 }
 
 struct Shared {
@@ -62,40 +62,40 @@ struct Shared {
     topics: RwLock<BTreeMap<TopicName, u32>>,
     broker: watch::Sender<Broker>,
     /// Asks about groups, by the name of the group.
-    asking: Mutex<BTreeMap<String, Arc<BaseConsumer<Ear>>>>,
+    asking: Mutex<BTreeMap<String, Arc<BaseConsumer<PendingOffsets>>>>,
     /// Reads single records. One reading at a time.
-    reading: Mutex<Option<BaseConsumer<Ear>>>,
+    reading: Mutex<Option<BaseConsumer<PendingOffsets>>>,
 }
 
 /// Hears what librdkafka says.
 #[derive(Clone, Default)]
-struct Ear {
+struct PendingOffsets {
     /// What a member has yet to commit. It does so before it gives anything away.
-    owed: Arc<Mutex<BTreeMap<Partition, u64>>>,
+    pending: Arc<Mutex<BTreeMap<Partition, u64>>>,
 }
 
-impl ClientContext for Ear {
+impl ClientContext for PendingOffsets {
     fn error(&self, error: KafkaError, reason: &str) {
         // It says so again and again while a broker is away; our own watch says it once.
         tracing::debug!(%error, reason, "librdkafka");
     }
 }
 
-impl ConsumerContext for Ear {
+impl ConsumerContext for PendingOffsets {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Revoke(_) = rebalance
-            && let Err(error) = self.pay(consumer)
+            && let Err(error) = self.commit_pending(consumer)
         {
             tracing::warn!(%error, "a commit before a change of the group failed; its records will be delivered again");
         }
     }
 }
 
-impl Ear {
-    /// Commits what is owed. It stays owed where that fails.
-    fn pay(&self, consumer: &BaseConsumer<Self>) -> Result<(), KafkaError> {
-        let mut owed = self.owed.lock();
-        if owed.is_empty() {
+impl PendingOffsets {
+    /// Commits what is pending. It stays pending where that fails.
+    fn commit_pending(&self, consumer: &BaseConsumer<Self>) -> Result<(), KafkaError> {
+        let mut pending = self.pending.lock();
+        if pending.is_empty() {
             return Ok(());
         }
         // What is somebody else's now is theirs to commit.
@@ -103,12 +103,12 @@ impl Ear {
         let mine = |partition: &Partition| {
             assigned.find_partition(partition.topic.as_str(), number(partition)).is_some()
         };
-        owed.retain(|partition, _| mine(partition));
-        if owed.is_empty() {
+        pending.retain(|partition, _| mine(partition));
+        if pending.is_empty() {
             return Ok(());
         }
         let mut list = TopicPartitionList::new();
-        for (partition, next) in &*owed {
+        for (partition, next) in &*pending {
             let offset = Offset::Offset(i64::try_from(*next).unwrap_or(i64::MAX));
             list.add_partition_offset(partition.topic.as_str(), number(partition), offset)?;
         }
@@ -117,7 +117,7 @@ impl Ear {
             Err(error) if error.rdkafka_error_code().is_some_and(|code| later.contains(&code)) => Ok(()),
             Err(error) => Err(error),
             Ok(()) => {
-                owed.clear();
+                pending.clear();
                 Ok(())
             }
         }
@@ -125,7 +125,8 @@ impl Ear {
 }
 
 impl KafkaTopics {
-    /// Makes a producer, and watches the broker, which need not be there. Must be called inside a tokio runtime.
+    /// Makes a producer, and watches the broker, which need not be there. Must be called inside a tokio
+    /// runtime.
     ///
     /// # Errors
     /// [`TopicsError`] when librdkafka does not know a setting.
@@ -149,9 +150,10 @@ impl KafkaTopics {
             .set("enable.idempotence", "true")
             .set("linger.ms", "2")
             .set("allow.auto.create.topics", "false")
-            // How large a record may be is the broker's word: a dead letter may be larger than what our own callers may send.
+            // How large a record may be is the broker's word: a dead letter may be larger than what our own
+            // callers may send.
             .set("message.max.bytes", MESSAGE_BYTES_MAX)
-            .create_with_context(Ear::default())
+            .create_with_context(PendingOffsets::default())
             .map_err(failed)?;
         let shared = Arc::new(Shared {
             settings,
@@ -233,7 +235,7 @@ impl Topics for KafkaTopics {
 
 /// Hands a record to the producer, and waits while its queue is full.
 async fn enqueue(
-    producer: &FutureProducer<Ear>,
+    producer: &FutureProducer<PendingOffsets>,
     topic: &TopicName,
     record: &NewRecord,
 ) -> Result<rdkafka::producer::DeliveryFuture, KafkaError> {
@@ -294,16 +296,17 @@ impl Shared {
         }
     }
 
-    fn consumer(&self, group: &str) -> Result<BaseConsumer<Ear>, TopicsError> {
+    fn consumer(&self, group: &str) -> Result<BaseConsumer<PendingOffsets>, TopicsError> {
         let mut settings = self.settings.clone();
         settings.set("group.id", group).set("enable.auto.commit", "false").set("auto.offset.reset", "error");
         // Without it one who reads where nothing more comes would wait for the whole time there is.
         settings.set("enable.partition.eof", "true");
-        settings.create_with_context(Ear::default()).map_err(failed)
+        settings.create_with_context(PendingOffsets::default()).map_err(failed)
     }
 
-    /// Reads the first record from a place on, by assigning its partition. It has a greater offset where compaction took the one that was
-    /// there or the place holds a transaction's mark; there is none when nothing but such marks follows.
+    /// Reads the first record from a place on, by assigning its partition. It has a greater offset where
+    /// compaction took the one that was there or the place holds a transaction's mark; there is none when
+    /// nothing but such marks follows.
     fn first_from(&self, place: &Place) -> Result<Option<Record>, TopicsError> {
         let mut reading = self.reading.lock();
         let reader = match &mut *reading {
@@ -358,7 +361,7 @@ impl Shared {
 
     fn partition_lag(
         &self,
-        consumer: &BaseConsumer<Ear>,
+        consumer: &BaseConsumer<PendingOffsets>,
         partition: Partition,
         committed: &TopicPartitionList,
     ) -> Result<PartitionLag, TopicsError> {
@@ -417,7 +420,8 @@ impl Shared {
 
     /// Makes the topics that are missing. Another program may do so at the same time: that is as good.
     async fn make(&self, missing: Vec<TopicName>) -> Result<(), TopicsError> {
-        let admin: AdminClient<Ear> = self.settings.create_with_context(Ear::default()).map_err(failed)?;
+        let admin: AdminClient<PendingOffsets> =
+            self.settings.create_with_context(PendingOffsets::default()).map_err(failed)?;
         let new = |name: &'_ TopicName| (name.as_str().to_owned(), self.partitions_new);
         let wanted: Vec<(String, i32)> = missing.iter().map(new).collect();
         let topics: Vec<NewTopic<'_>> = wanted
@@ -436,7 +440,8 @@ impl Shared {
     }
 }
 
-/// Asks the broker again and again whether it is there and what it has, as long as somebody uses these topics.
+/// Asks the broker again and again whether it is there and what it has, as long as somebody uses these
+/// topics.
 async fn watch_broker(shared: Weak<Shared>) {
     while let Some(shared) = shared.upgrade() {
         let own = Arc::clone(&shared);
@@ -496,7 +501,8 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
     }
 }
 
-/// Headers as we know them. One whose name is no text makes the library panic: such a record must not take its consumer along.
+/// Headers as we know them. One whose name is no text makes the library panic: such a record must not take
+/// its consumer along.
 fn headers(headers: &BorrowedHeaders) -> Vec<(String, Option<Bytes>)> {
     let read = |index: usize| {
         let header = headers.get(index);

@@ -1,6 +1,5 @@
-//! The contract of topics, kept by Kafka's: on librdkafka's mock of a cluster, and on a real one where `ANYWIRE_KAFKA` names it.
-//!
-//! Knows: how to get a cluster. Does not know: the promises.
+//! The contract of topics, kept by Kafka's: on librdkafka's mock of a cluster, and on a real one where
+//! `ANYWIRE_KAFKA` names it.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,12 +1,10 @@
 //! How errors look over HTTP: the one table of status and code.
-//!
-//! Knows: statuses, codes. Does not know: why something failed.
 
 use anywire_app::{ApiError, api_error};
 use axum::http::StatusCode;
 
 use crate::{
-    crew::CrewError,
+    consumers::ConsumerError,
     journal::Closed,
     topics::{ProduceError, TopicsError},
 };
@@ -38,12 +36,12 @@ pub(crate) fn topics_error(error: &TopicsError) -> ApiError {
     api_error(status, code, error.to_string())
 }
 
-pub(crate) fn crew_error(error: &CrewError) -> ApiError {
+pub(crate) fn consumer_error(error: &ConsumerError) -> ApiError {
     let (status, code) = match error {
-        CrewError::TooMany { .. } => (StatusCode::CONFLICT, "too_many_consumers"),
-        CrewError::Runs { .. } => (StatusCode::CONFLICT, "consumer_runs"),
-        CrewError::Unknown { .. } => (StatusCode::NOT_FOUND, "not_found"),
-        CrewError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
+        ConsumerError::TooMany { .. } => (StatusCode::CONFLICT, "too_many_consumers"),
+        ConsumerError::Runs { .. } => (StatusCode::CONFLICT, "consumer_runs"),
+        ConsumerError::Unknown { .. } => (StatusCode::NOT_FOUND, "not_found"),
+        ConsumerError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
     };
     api_error(status, code, error.to_string())
 }

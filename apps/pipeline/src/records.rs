@@ -1,31 +1,21 @@
 //! All records on their way and the counters: the projection of channels `pipeline` and `$pipeline.ledger`.
 //!
-//! It is changed by one thing only, the events of the log in their order. The newest records are kept whole; of those before them each
-//! partition keeps which were received and finished, and what failed. So a record delivered again is never counted again.
+//! The newest records are kept whole; of those before them each partition keeps which were received and
+//! finished, and what failed.
 //!
-//! Knows: records, counters, consumers. Does not know: the log's reading and writing, HTTP.
-//!
-//! Invariants:
-//! - [`Board::take`] is the only writer, and takes each event once.
-//! - Nothing here calls the log: it is read and written under a lock that the committing thread needs.
+//! Invariant: a record delivered again is never counted again.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use anywire_app::Projection;
-use anywire_log::{CommitListener, Event, Gap, Offset, Timestamp};
-use parking_lot::{Mutex, RwLock};
-use serde::{Deserialize, Serialize};
+use anywire_log::{Event, Gap, Offset, Timestamp};
 
 use crate::{
-    domain::{ConsumerId, Entry, LogId, Status, Totals},
+    domain::{ConsumerId, Entry, LogId, Marks, Status, Totals},
     events::{
-        Activity, Change, Completed, ConsumerStatus, DeadLettered, Failed, LEDGER_CHANNEL, PIPELINE_CHANNEL,
-        Received, Started, Statistics,
+        Activity, Change, Completed, ConsumerStatus, DeadLettered, Failed, Received, Snapshot, Started,
+        Statistics,
     },
-    spans::Spans,
     topics::{Partition, Place, TopicName},
 };
 
@@ -34,9 +24,9 @@ const FAILED_MAX: usize = 100_000;
 /// How many stopped consumers are remembered.
 const CONSUMERS_MAX: usize = 256;
 
-/// Everything.
+/// All records, counters and consumers.
 #[derive(Debug)]
-pub(crate) struct Board {
+pub(crate) struct Records {
     kept_max: usize,
     entries: HashMap<LogId, Kept>,
     /// The entries in the order in which they came.
@@ -48,7 +38,7 @@ pub(crate) struct Board {
     consumers: BTreeMap<ConsumerId, bool>,
     wanted: Option<Vec<ConsumerId>>,
     dead: HashMap<LogId, Place>,
-    taken: Offset,
+    applied: Offset,
     /// What happened up to here is in the snapshot: it is shown, not counted.
     counted_through: Offset,
     since_snapshot: u64,
@@ -68,29 +58,17 @@ enum Outcome {
     Failed,
 }
 
-/// How far a partition is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Marks {
-    /// These were received.
-    received: Spans,
-    /// These were finished.
-    finished: Spans,
-    /// Those of them that failed and were not processed since.
-    failed: BTreeSet<u64>,
-}
+impl Records {
+    /// The state before the first event that is kept: what the newest snapshot says, if there is one.
+    pub(crate) fn after(snapshot: Option<Snapshot>, kept_max: usize) -> Self {
+        let mut records = Self::empty(kept_max);
+        if let Some(snapshot) = snapshot {
+            records.restore(snapshot);
+        }
+        records
+    }
 
-/// What the events before it came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Snapshot {
-    through: u64,
-    totals: Totals,
-    marks: Vec<(String, u32, Marks)>,
-    wanted: Option<Vec<ConsumerId>>,
-    dead: Vec<DeadLettered>,
-}
-
-impl Board {
-    pub(crate) fn new(kept_max: usize) -> Self {
+    fn empty(kept_max: usize) -> Self {
         Self {
             kept_max,
             entries: HashMap::new(),
@@ -101,7 +79,7 @@ impl Board {
             consumers: BTreeMap::new(),
             wanted: None,
             dead: HashMap::new(),
-            taken: Offset::ZERO,
+            applied: Offset::ZERO,
             counted_through: Offset::ZERO,
             since_snapshot: 0,
         }
@@ -123,8 +101,8 @@ impl Board {
     }
 
     /// Everything up to here is contained.
-    pub(crate) fn taken(&self) -> Offset {
-        self.taken
+    pub(crate) fn applied(&self) -> Offset {
+        self.applied
     }
 
     /// The counters.
@@ -143,7 +121,7 @@ impl Board {
         self.wanted.as_deref()
     }
 
-    /// How many events were taken since the last snapshot.
+    /// How many events were applied since the last snapshot.
     pub(crate) fn since_snapshot(&self) -> u64 {
         self.since_snapshot
     }
@@ -158,7 +136,7 @@ impl Board {
         });
         let marks = self.marks.iter();
         Snapshot {
-            through: self.taken.get(),
+            through: self.applied.get(),
             totals: self.totals,
             marks: marks
                 .map(|(of, marks)| (of.topic.as_str().to_owned(), of.number, marks.clone()))
@@ -168,8 +146,7 @@ impl Board {
         }
     }
 
-    /// Begins with a snapshot. To be called before anything is taken.
-    pub(crate) fn restore(&mut self, snapshot: Snapshot) {
+    fn restore(&mut self, snapshot: Snapshot) {
         self.counted_through = Offset::new(snapshot.through);
         self.totals = snapshot.totals;
         self.wanted = snapshot.wanted;
@@ -182,26 +159,16 @@ impl Board {
         }
     }
 
-    /// After a restart nobody runs.
-    pub(crate) fn nobody_runs(&mut self) {
-        self.consumers.values_mut().for_each(|active| *active = false);
-    }
-
-    fn take(&mut self, event: &Event) {
-        if event.offset <= self.taken {
-            return;
-        }
-        self.taken = event.offset;
-        let Some(change) = Change::parse(event) else { return };
-        self.since_snapshot += 1;
+    fn change(&mut self, change: Change, at: Offset) {
         match change {
-            Change::Received(change) => self.received(change, event.offset),
-            Change::Started(change) => self.started(&change, event.offset),
-            Change::Completed(change) => self.completed(change, event.offset),
-            Change::Failed(change) => self.failed(change, event.offset),
+            Change::Received(change) => self.received(change, at),
+            Change::Started(change) => self.started(&change, at),
+            Change::Completed(change) => self.completed(change, at),
+            Change::Failed(change) => self.failed(change, at),
             Change::Consumer(change) => self.consumer(change),
             Change::DeadLettered(change) => self.dead_lettered(&change),
             Change::Wanted(change) => self.wanted = Some(change.consumers),
+            Change::ServerStarted => self.consumers.values_mut().for_each(|active| *active = false),
             Change::Snapshot(_) => self.since_snapshot = 0,
             Change::Statistics(_) => {}
         }
@@ -352,52 +319,16 @@ impl Board {
     }
 }
 
-impl Projection for Board {
+impl Projection for Records {
     fn apply(&mut self, event: &Event) {
-        self.take(event);
+        self.applied = event.offset;
+        let Some(change) = Change::parse(event) else { return };
+        self.since_snapshot += 1;
+        self.change(change, event.offset);
     }
 
     fn lost(&mut self, gap: &Gap) {
         // What was counted is in the snapshot; records before the gap are not shown any more.
         tracing::debug!(through = %gap.to, "events of the pipeline up to here were trimmed");
-    }
-}
-
-/// Takes what the log commits to the board, in the committing thread.
-pub(crate) struct Ear {
-    board: Arc<RwLock<Board>>,
-    /// What is committed while the board is still being rebuilt; none once it is live.
-    waiting: Mutex<Option<Vec<Arc<Event>>>>,
-}
-
-impl Ear {
-    /// Listens, and keeps what it hears until [`Ear::go_live`].
-    pub(crate) fn new(board: Arc<RwLock<Board>>) -> Self {
-        Self { board, waiting: Mutex::new(Some(Vec::new())) }
-    }
-
-    /// The board has everything that was there before: from now on it is kept up to date.
-    pub(crate) fn go_live(&self) {
-        let mut waiting = self.waiting.lock();
-        let mut board = self.board.write();
-        for event in waiting.take().unwrap_or_default() {
-            board.take(&event);
-        }
-    }
-}
-
-impl CommitListener for Ear {
-    fn committed(&self, events: &[Arc<Event>]) {
-        let ours = |event: &&Arc<Event>| matches!(event.channel.as_str(), PIPELINE_CHANNEL | LEDGER_CHANNEL);
-        if !events.iter().any(|event| ours(&event)) {
-            return;
-        }
-        let mut waiting = self.waiting.lock();
-        if let Some(waiting) = &mut *waiting {
-            waiting.extend(events.iter().filter(ours).cloned());
-            return;
-        }
-        let mut board = self.board.write();
-        events.iter().filter(ours).for_each(|event| board.take(event));
     }
 }

@@ -1,6 +1,4 @@
 //! A CSV file as it arrives, in batches of rows.
-//!
-//! Knows: CSV (by a library), JSON rows. Does not know: topics, HTTP.
 
 use std::io::{self, Read};
 
@@ -102,7 +100,8 @@ fn object(columns: &[String], row: &csv::StringRecord) -> String {
     Value::Object(cells.collect::<Map<_, _>>()).to_string()
 }
 
-/// A cell is a number where a number written back is the same text, so that `007` and `1e3` stay what they are; else a text.
+/// A cell is a number where a number written back is the same text, so that `007` and `1e3` stay what they
+/// are; else a text.
 fn cell(text: &str) -> Value {
     let number = text.parse::<i64>().map(Number::from).ok();
     let number = number.or_else(|| text.parse::<f64>().ok().and_then(Number::from_f64));

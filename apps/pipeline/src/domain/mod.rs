@@ -1,8 +1,6 @@
 //! The nouns of the pipeline: records on their way, consumers, counters.
-//!
-//! Knows: names, states, what may follow what. Does not know: topics' workings, the log, HTTP.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use anywire_log::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,13 +9,19 @@ use uuid::Uuid;
 
 use crate::topics::{Place, Record};
 
-/// The id under which a record's life is shown. It is made from the record's place and time: delivered again, it is the same record.
+mod spans;
+
+pub(crate) use spans::Spans;
+
+/// The id under which a record's life is shown. It is made from the record's place and time: delivered again,
+/// it is the same record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct LogId(Uuid);
 
 impl LogId {
-    /// The id of a record. The time tells two records apart that had one place in topics of one name, one after the other.
+    /// The id of a record. The time tells two records apart that had one place in topics of one name, one
+    /// after the other.
     #[must_use]
     pub(crate) fn of(record: &Record) -> Self {
         let Place { partition, offset } = &record.place;
@@ -224,4 +228,15 @@ pub(crate) struct Totals {
     pub(crate) processed_messages: u64,
     /// Of them failed, and not processed since.
     pub(crate) failed_messages: u64,
+}
+
+/// How far a partition is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Marks {
+    /// These were received.
+    pub(crate) received: Spans,
+    /// These were finished.
+    pub(crate) finished: Spans,
+    /// Those of them that failed and were not processed since.
+    pub(crate) failed: BTreeSet<u64>,
 }

@@ -1,6 +1,6 @@
 //! The consumers that run here: starting, stopping, as many as are wanted.
 //!
-//! Knows: who runs and who shall run. Does not know: what a consumer does.
+//! Invariant: one change of the pool after the other; who runs is in the log before it is answered.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -12,16 +12,21 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     domain::ConsumerId,
     events::{Activity, Change, ConsumerStatus, Wanted},
-    plant::Plant,
-    worker::{Progress, Worker},
+    state::PipelineState,
 };
 
+pub(crate) mod attempt;
+pub(crate) mod dead_letter;
+mod worker;
+
+use worker::{Progress, Worker};
+
 /// The consumers that run here, by name.
-#[derive(Default)]
-pub(crate) struct Crew {
+pub(crate) struct ConsumerPool {
+    pub(crate) state: Arc<PipelineState>,
     running: Mutex<BTreeMap<ConsumerId, Running>>,
-    /// One wish after the other.
-    wishes: tokio::sync::Mutex<()>,
+    /// Held by whoever changes the pool.
+    changing: tokio::sync::Mutex<()>,
 }
 
 struct Running {
@@ -33,7 +38,7 @@ struct Running {
 
 /// Why a consumer was not started or stopped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum CrewError {
+pub(crate) enum ConsumerError {
     #[error("{count} consumers run, as many as pipeline.consumers_max allows; stop one first")]
     TooMany { count: usize },
     #[error("consumer {id} runs already; stop it first, or start one of another name")]
@@ -63,12 +68,17 @@ pub(crate) struct ShownPartition {
     pub(crate) partition: u32,
 }
 
-impl Plant {
+impl ConsumerPool {
+    /// A pool in which nobody runs yet.
+    pub(crate) fn new(state: Arc<PipelineState>) -> Arc<Self> {
+        Arc::new(Self { state, running: Mutex::default(), changing: tokio::sync::Mutex::default() })
+    }
+
     /// The consumers that run, and those that did.
     pub(crate) fn consumers(&self) -> Vec<Shown> {
-        let running = self.crew.running.lock();
-        let board = self.board.read();
-        let mut ids: Vec<&ConsumerId> = board.consumers().keys().chain(running.keys()).collect();
+        let running = self.running.lock();
+        let records = self.state.records.read();
+        let mut ids: Vec<&ConsumerId> = records.consumers().keys().chain(running.keys()).collect();
         ids.sort_by_key(|id| natural(id.as_str()));
         ids.dedup();
         ids.into_iter().map(|id| self.shown(id, running.get(id))).collect()
@@ -80,7 +90,7 @@ impl Plant {
         Shown {
             consumer_id: id.clone(),
             status: if running.is_some() { Activity::Active } else { Activity::Inactive },
-            group: self.config.group.clone(),
+            group: self.state.config.group.clone(),
             partitions: partitions
                 .map(|partition| ShownPartition {
                     topic: partition.topic.as_str().to_owned(),
@@ -95,41 +105,41 @@ impl Plant {
 
     /// Starts the consumers that shall run after a restart.
     pub(crate) async fn start_wanted(self: &Arc<Self>) {
-        // A wish that comes meanwhile must find those who run under their names.
-        let _one = self.crew.wishes.lock().await;
-        let before = self.board.read().wanted().map(<[ConsumerId]>::to_vec);
-        let numbered = |number| ConsumerId::numbered(&self.config.consumer_prefix, number);
-        let ids = before.unwrap_or_else(|| (1..=self.config.consumers).map(numbered).collect());
-        for id in ids.into_iter().take(self.config.consumers_max) {
+        // Who changes the pool meanwhile must find those who run under their names.
+        let _one = self.changing.lock().await;
+        let before = self.state.records.read().wanted().map(<[ConsumerId]>::to_vec);
+        let numbered = |number| ConsumerId::numbered(&self.state.config.consumer_prefix, number);
+        let ids = before.unwrap_or_else(|| (1..=self.state.config.consumers).map(numbered).collect());
+        for id in ids.into_iter().take(self.state.config.consumers_max) {
             self.launch(id).await;
         }
     }
 
     /// Starts one more consumer, under a name or the first free one.
-    pub(crate) async fn start(self: &Arc<Self>, id: Option<ConsumerId>) -> Result<Shown, CrewError> {
-        let _one = self.crew.wishes.lock().await;
+    pub(crate) async fn start(self: &Arc<Self>, id: Option<ConsumerId>) -> Result<Shown, ConsumerError> {
+        let _one = self.changing.lock().await;
         let id = self.free_name(id)?;
         self.launch(id.clone()).await;
         self.remember_wanted().await?;
-        let running = self.crew.running.lock();
+        let running = self.running.lock();
         Ok(self.shown(&id, running.get(&id)))
     }
 
     /// Stops a consumer: what it is doing is finished, the rest is for the others.
-    pub(crate) async fn stop(&self, id: &ConsumerId) -> Result<(), CrewError> {
-        let _one = self.crew.wishes.lock().await;
+    pub(crate) async fn stop(&self, id: &ConsumerId) -> Result<(), ConsumerError> {
+        let _one = self.changing.lock().await;
         self.end(id).await?;
         self.remember_wanted().await
     }
 
     /// Starts or stops consumers until so many run; those with the greatest numbers go first.
-    pub(crate) async fn scale(self: &Arc<Self>, count: usize) -> Result<(), CrewError> {
-        let _one = self.crew.wishes.lock().await;
-        if count > self.config.consumers_max {
-            return Err(CrewError::TooMany { count: self.config.consumers_max });
+    pub(crate) async fn scale(self: &Arc<Self>, count: usize) -> Result<(), ConsumerError> {
+        let _one = self.changing.lock().await;
+        if count > self.state.config.consumers_max {
+            return Err(ConsumerError::TooMany { count: self.state.config.consumers_max });
         }
         loop {
-            let mut ids: Vec<ConsumerId> = self.crew.running.lock().keys().cloned().collect();
+            let mut ids: Vec<ConsumerId> = self.running.lock().keys().cloned().collect();
             ids.sort_by_key(|id| natural(id.as_str()));
             match ids.pop() {
                 Some(last) if ids.len() >= count => self.end(&last).await?,
@@ -143,10 +153,10 @@ impl Plant {
 
     /// Stops all, because the server stops. They are wanted again after the restart.
     pub(crate) async fn stop_all(&self) {
-        let _one = self.crew.wishes.lock().await;
-        let ids: Vec<ConsumerId> = self.crew.running.lock().keys().cloned().collect();
+        let _one = self.changing.lock().await;
+        let ids: Vec<ConsumerId> = self.running.lock().keys().cloned().collect();
         for id in &ids {
-            if let Some(running) = self.crew.running.lock().get(id) {
+            if let Some(running) = self.running.lock().get(id) {
                 running.stop.cancel();
             }
         }
@@ -155,39 +165,39 @@ impl Plant {
         }
     }
 
-    fn free_name(&self, wish: Option<ConsumerId>) -> Result<ConsumerId, CrewError> {
-        let running = self.crew.running.lock();
-        if self.context.shutdown.is_cancelled() {
-            return Err(CrewError::Stopping);
+    fn free_name(&self, asked: Option<ConsumerId>) -> Result<ConsumerId, ConsumerError> {
+        let running = self.running.lock();
+        if self.state.context.shutdown.is_cancelled() {
+            return Err(ConsumerError::Stopping);
         }
-        if running.len() >= self.config.consumers_max {
-            return Err(CrewError::TooMany { count: running.len() });
+        if running.len() >= self.state.config.consumers_max {
+            return Err(ConsumerError::TooMany { count: running.len() });
         }
-        if let Some(id) = wish {
-            return if running.contains_key(&id) { Err(CrewError::Runs { id }) } else { Ok(id) };
+        if let Some(id) = asked {
+            return if running.contains_key(&id) { Err(ConsumerError::Runs { id }) } else { Ok(id) };
         }
-        let mut names = (1..).map(|number| ConsumerId::numbered(&self.config.consumer_prefix, number));
-        names.find(|id| !running.contains_key(id)).ok_or(CrewError::Stopping)
+        let mut names = (1..).map(|number| ConsumerId::numbered(&self.state.config.consumer_prefix, number));
+        names.find(|id| !running.contains_key(id)).ok_or(ConsumerError::Stopping)
     }
 
     async fn launch(self: &Arc<Self>, id: ConsumerId) {
-        let stop = self.context.shutdown.child_token();
+        let stop = self.state.context.shutdown.child_token();
         let progress = Arc::new(Mutex::new(Progress::default()));
         let worker = Worker {
-            plant: Arc::clone(self),
+            state: Arc::clone(&self.state),
             id: id.clone(),
             progress: Arc::clone(&progress),
             stop: stop.clone(),
         };
         self.announce(&id, Activity::Active).await;
         let task = tokio::spawn(keep_working(worker));
-        self.crew.running.lock().insert(id, Running { stop, progress, task: Some(task) });
+        self.running.lock().insert(id, Running { stop, progress, task: Some(task) });
     }
 
-    async fn end(&self, id: &ConsumerId) -> Result<(), CrewError> {
+    async fn end(&self, id: &ConsumerId) -> Result<(), ConsumerError> {
         let task = {
-            let mut running = self.crew.running.lock();
-            let running = running.get_mut(id).ok_or_else(|| CrewError::Unknown { id: id.clone() })?;
+            let mut running = self.running.lock();
+            let running = running.get_mut(id).ok_or_else(|| ConsumerError::Unknown { id: id.clone() })?;
             running.stop.cancel();
             running.task.take()
         };
@@ -197,25 +207,27 @@ impl Plant {
         {
             tracing::error!(consumer = %id, %error, "a consumer ended by a bug of ours");
         }
-        self.crew.running.lock().remove(id);
+        self.running.lock().remove(id);
         self.announce(id, Activity::Inactive).await;
         Ok(())
     }
 
     async fn announce(&self, id: &ConsumerId, status: Activity) {
         tracing::info!(consumer = %id, ?status, "[ConsumersGateway] Broadcasted consumer-status-changed for {id}");
-        let timestamp = self.context.clock.now();
+        let timestamp = self.state.context.clock.now();
         let change = Change::Consumer(ConsumerStatus { consumer_id: id.clone(), status, timestamp });
-        if self.journal.write(vec![change]).await.is_err() || self.journal.barrier().await.is_err() {
+        if self.state.journal.write(vec![change]).await.is_err()
+            || self.state.journal.barrier().await.is_err()
+        {
             tracing::debug!(consumer = %id, "the log is closed: nobody is told");
         }
     }
 
-    async fn remember_wanted(&self) -> Result<(), CrewError> {
-        let consumers = self.crew.running.lock().keys().cloned().collect();
-        let written = self.journal.write(vec![Change::Wanted(Wanted { consumers })]).await;
-        written.map_err(|_| CrewError::Stopping)?;
-        self.journal.barrier().await.map_err(|_| CrewError::Stopping)
+    async fn remember_wanted(&self) -> Result<(), ConsumerError> {
+        let consumers = self.running.lock().keys().cloned().collect();
+        let written = self.state.journal.write(vec![Change::Wanted(Wanted { consumers })]).await;
+        written.map_err(|_| ConsumerError::Stopping)?;
+        self.state.journal.barrier().await.map_err(|_| ConsumerError::Stopping)
     }
 }
 
@@ -224,8 +236,8 @@ async fn keep_working(worker: Worker) {
     const WAIT_MAX: Duration = Duration::from_secs(10);
     let mut wait = Duration::from_millis(200);
     while !worker.stop.is_cancelled() {
-        let plant = &worker.plant;
-        let ended = match plant.topics.join(&plant.config.group, worker.id.as_str(), &plant.consumed) {
+        let state = &worker.state;
+        let ended = match state.topics.join(&state.config.group, worker.id.as_str(), &state.consumed) {
             Ok(mut member) => {
                 let ended = worker.run(&mut *member).await;
                 member.leave().await;

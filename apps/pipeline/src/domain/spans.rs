@@ -1,18 +1,19 @@
 //! Which offsets of a partition were seen, so that none counts twice and none is left out.
 //!
-//! One number would do where one server reads a partition from its beginning. Where servers share a group, partitions come and go: one that gets a
-//! partition back may get records behind those it had, and records before them that it never had.
-//!
-//! Knows: offsets. Does not know: why they were seen.
+//! One number would do where one server reads a partition from its beginning. Where servers share a group,
+//! partitions come and go: one that gets a partition back may get records behind those it had, and records
+//! before them that it never had.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// How many spans are told apart. Marks of transactions are offsets that never come; each of them ends a span.
+/// How many spans are told apart. Marks of transactions are offsets that never come; each of them ends a
+/// span.
 const SPANS_MAX: usize = 64;
 
-/// Offsets, as spans without a hole. What lies between the oldest spans counts as seen once there are too many of them.
+/// Offsets, as spans without a hole. What lies between the oldest spans counts as seen once there are too
+/// many of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Spans {

@@ -1,0 +1,70 @@
+//! How far the group is, and whether the broker answers, as the API and channel `pipeline_state` show it.
+
+use std::sync::Arc;
+
+use anywire_log::Timestamp;
+use parking_lot::RwLock;
+use serde::Serialize;
+
+/// What is published on channel `pipeline_state` as `state-updated`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct GroupState {
+    pub(crate) broker: ShownBroker,
+    pub(crate) group: String,
+    pub(crate) lag: Vec<ShownLag>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ShownBroker {
+    pub(crate) kind: &'static str,
+    pub(crate) state: &'static str,
+    pub(crate) reason: Option<String>,
+    #[serde(serialize_with = "crate::time::maybe::serialize")]
+    pub(crate) since: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ShownLag {
+    pub(crate) topic: String,
+    pub(crate) partition: u32,
+    pub(crate) begin: String,
+    pub(crate) end: String,
+    /// None when the group never committed: that is no lag of everything there is.
+    pub(crate) committed: Option<String>,
+    pub(crate) messages: Option<u64>,
+    pub(crate) seconds: Option<f64>,
+    pub(crate) consumer_id: Option<String>,
+}
+
+impl GroupState {
+    /// Whether the broker answers.
+    pub(crate) fn is_up(&self) -> bool {
+        self.broker.state == "UP"
+    }
+
+    /// The lag over all partitions that the group ever committed.
+    pub(crate) fn lag_records(&self) -> u64 {
+        self.lag.iter().filter_map(|lag| lag.messages).sum()
+    }
+}
+
+/// The newest state.
+#[derive(Default)]
+pub(crate) struct NewestGroupState {
+    newest: RwLock<Arc<GroupState>>,
+}
+
+impl NewestGroupState {
+    /// The newest state.
+    pub(crate) fn newest(&self) -> Arc<GroupState> {
+        Arc::clone(&self.newest.read())
+    }
+
+    /// Puts another one in place.
+    pub(crate) fn replace(&self, state: GroupState) {
+        *self.newest.write() = Arc::new(state);
+    }
+}

@@ -28,7 +28,8 @@ pub(crate) enum Change {
     Wanted(Wanted),
     /// The server starts: none of the consumers runs that ran before.
     ServerStarted,
-    Snapshot(Box<Snapshot>),
+    /// A snapshot as it was written before applications had one way to write them.
+    Snapshot(Box<Counted>),
 }
 
 /// `message-received`.
@@ -41,7 +42,7 @@ pub(crate) struct Received {
     pub(crate) offset: String,
     pub(crate) data_type: DataType,
     pub(crate) row_count: u64,
-    #[serde(with = "crate::time")]
+    #[serde(with = "anywire_app::time::iso_text")]
     pub(crate) timestamp: Timestamp,
 }
 
@@ -51,7 +52,7 @@ pub(crate) struct Received {
 pub(crate) struct Started {
     pub(crate) log_id: LogId,
     pub(crate) status: ProcessingWord,
-    #[serde(with = "crate::time")]
+    #[serde(with = "anywire_app::time::iso_text")]
     pub(crate) timestamp: Timestamp,
 }
 
@@ -62,7 +63,7 @@ pub(crate) struct Completed {
     pub(crate) log_id: LogId,
     pub(crate) consumer_id: ConsumerId,
     pub(crate) status: ProcessedWord,
-    #[serde(with = "crate::time")]
+    #[serde(with = "anywire_app::time::iso_text")]
     pub(crate) timestamp: Timestamp,
 }
 
@@ -73,7 +74,7 @@ pub(crate) struct Failed {
     pub(crate) log_id: LogId,
     pub(crate) status: FailedWord,
     pub(crate) error: String,
-    #[serde(with = "crate::time")]
+    #[serde(with = "anywire_app::time::iso_text")]
     pub(crate) timestamp: Timestamp,
 }
 
@@ -84,7 +85,7 @@ pub(crate) struct Statistics {
     #[serde(flatten)]
     pub(crate) totals: Totals,
     pub(crate) active_consumers: usize,
-    #[serde(with = "crate::time")]
+    #[serde(with = "anywire_app::time::iso_text")]
     pub(crate) timestamp: Timestamp,
 }
 
@@ -94,7 +95,7 @@ pub(crate) struct Statistics {
 pub(crate) struct ConsumerStatus {
     pub(crate) consumer_id: ConsumerId,
     pub(crate) status: Activity,
-    #[serde(with = "crate::time")]
+    #[serde(with = "anywire_app::time::iso_text")]
     pub(crate) timestamp: Timestamp,
 }
 
@@ -121,10 +122,10 @@ pub(crate) struct Wanted {
     pub(crate) consumers: Vec<ConsumerId>,
 }
 
-/// What the events before it came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Snapshot {
-    pub(crate) through: u64,
+/// What the events before it came to, or a part of that: several are added up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Counted {
     pub(crate) totals: Totals,
     pub(crate) marks: Vec<(String, u32, Marks)>,
     pub(crate) wanted: Option<Vec<ConsumerId>>,

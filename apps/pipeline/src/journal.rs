@@ -18,11 +18,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{
-    domain::Totals,
-    events::{Change, ledger_channel},
-    records::Records,
-};
+use crate::{domain::Totals, events::Change, records::Records};
 
 /// How many hand-ins may wait.
 const WAITING_MAX: usize = 1024;
@@ -32,8 +28,6 @@ const BATCH_MAX: usize = 2000;
 const STATISTICS_EVERY: Duration = Duration::from_millis(50);
 /// After how many events a snapshot is written. Far below what channel `pipeline` keeps.
 const SNAPSHOT_EVERY: u64 = 50_000;
-/// How long to wait before an append that failed is tried again.
-const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// Where to hand in what happened.
 #[derive(Clone)]
@@ -56,7 +50,7 @@ impl Journal {
     /// Starts the writer. The log must be open until it was closed.
     pub(crate) fn start(context: &AppContext, records: Projected<Records>) -> Self {
         let (sender, waiting) = mpsc::channel(WAITING_MAX);
-        let writer = Writer { context: context.clone(), records, last: None, due: None };
+        let writer = Writer { context: context.clone(), records, last: None, due: None, snapshot_at: 0 };
         tokio::spawn(writer.run(waiting));
         Self { sender }
     }
@@ -87,6 +81,8 @@ struct Writer {
     last: Option<(Totals, usize, Instant)>,
     /// When the counters are to be published.
     due: Option<Instant>,
+    /// How many changes were applied when the last snapshot was taken.
+    snapshot_at: u64,
 }
 
 impl Writer {
@@ -138,7 +134,7 @@ impl Writer {
             return false;
         }
         release(barriers.into_iter());
-        if self.records.read().since_snapshot() >= SNAPSHOT_EVERY {
+        if self.records.read().changes_applied() - self.snapshot_at >= SNAPSHOT_EVERY {
             self.snapshot().await;
         }
         true
@@ -146,19 +142,12 @@ impl Writer {
 
     /// Appends until it is appended: the disk may be full for a while. False when the log is closed.
     async fn append(&self, changes: &[Change]) -> bool {
-        use anywire_log::AppendError;
         if changes.is_empty() {
             return true;
         }
         let batch = Batch::new(changes.iter().map(Change::publication).collect());
-        loop {
-            match self.context.log.append(batch.clone()).await {
-                Ok(_) => return true,
-                Err(AppendError::Closed) => return false,
-                Err(error) => tracing::warn!(%error, "the pipeline waits for the log"),
-            }
-            tokio::time::sleep(AGAIN_AFTER).await;
-        }
+        // Not until the server stops: what consumers did last is written down while it does.
+        self.context.log.append_until_stopped(batch, std::future::pending()).await.is_ok()
     }
 
     /// Publishes the counters if they changed and it is time, or notes when it will be.
@@ -182,16 +171,11 @@ impl Writer {
         self.append(&[Change::Statistics(statistics)]).await
     }
 
-    /// Writes a snapshot, and trims what it contains.
-    async fn snapshot(&self) {
-        let (snapshot, through) = {
-            let records = self.records.read();
-            (records.snapshot(), records.applied())
-        };
-        if self.append(&[Change::Snapshot(Box::new(snapshot))]).await
-            && let Err(error) = self.context.log.trim(ledger_channel(), through).await
-        {
-            tracing::warn!(%error, "what the pipeline's snapshot contains is kept for now");
+    /// Writes a snapshot, and trims what it contains. One that fails is tried again after as many changes more.
+    async fn snapshot(&mut self) {
+        self.snapshot_at = self.records.read().changes_applied();
+        if let Err(error) = self.records.snapshot().await {
+            tracing::warn!(%error, "what a snapshot of the pipeline would contain is kept for now");
         }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct ShownBroker {
     pub(crate) kind: &'static str,
     pub(crate) state: &'static str,
     pub(crate) reason: Option<String>,
-    #[serde(serialize_with = "crate::time::maybe::serialize")]
+    #[serde(serialize_with = "anywire_app::time::iso_text_or_null::serialize")]
     pub(crate) since: Option<Timestamp>,
 }
 

@@ -28,7 +28,6 @@ mod metrics;
 mod processing;
 mod records;
 mod state;
-mod time;
 mod topics;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -7,20 +7,23 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use anywire_app::Projection;
-use anywire_log::{Event, Gap, Offset, Timestamp};
+use anywire_app::{Projection, Snapshot};
+use anywire_log::{Channel, Event, Gap, Offset, Timestamp};
+use serde_json::value::RawValue;
 
 use crate::{
     domain::{ConsumerId, Entry, LogId, Marks, Status, Totals},
     events::{
-        Activity, Change, Completed, ConsumerStatus, DeadLettered, Failed, Received, Snapshot, Started,
-        Statistics,
+        Activity, Change, Completed, ConsumerStatus, Counted, DeadLettered, Failed, Received, Started,
+        Statistics, ledger_channel,
     },
     topics::{Partition, Place, TopicName},
 };
 
 /// How many failed records are remembered beside those that are kept whole.
 const FAILED_MAX: usize = 100_000;
+/// How many dead letters one part of a snapshot holds.
+const DEAD_PER_PART: usize = 4096;
 /// How many stopped consumers are remembered.
 const CONSUMERS_MAX: usize = 256;
 
@@ -41,7 +44,7 @@ pub(crate) struct Records {
     applied: Offset,
     /// What happened up to here is in the snapshot: it is shown, not counted.
     counted_through: Offset,
-    since_snapshot: u64,
+    changes_applied: u64,
 }
 
 #[derive(Debug)]
@@ -59,16 +62,8 @@ enum Outcome {
 }
 
 impl Records {
-    /// The state before the first event that is kept: what the newest snapshot says, if there is one.
-    pub(crate) fn after(snapshot: Option<Snapshot>, kept_max: usize) -> Self {
-        let mut records = Self::empty(kept_max);
-        if let Some(snapshot) = snapshot {
-            records.restore(snapshot);
-        }
-        records
-    }
-
-    fn empty(kept_max: usize) -> Self {
+    /// Nothing yet.
+    pub(crate) fn empty(kept_max: usize) -> Self {
         Self {
             kept_max,
             entries: HashMap::new(),
@@ -81,7 +76,7 @@ impl Records {
             dead: HashMap::new(),
             applied: Offset::ZERO,
             counted_through: Offset::ZERO,
-            since_snapshot: 0,
+            changes_applied: 0,
         }
     }
 
@@ -121,13 +116,13 @@ impl Records {
         self.wanted.as_deref()
     }
 
-    /// How many events were applied since the last snapshot.
-    pub(crate) fn since_snapshot(&self) -> u64 {
-        self.since_snapshot
+    /// How many changes were applied since the start.
+    pub(crate) fn changes_applied(&self) -> u64 {
+        self.changes_applied
     }
 
     /// What has to be known after a restart beside the events that are kept.
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    fn counted(&self) -> Counted {
         let dead = self.dead.iter().map(|(id, place)| DeadLettered {
             log_id: *id,
             topic: place.partition.topic.as_str().to_owned(),
@@ -135,8 +130,7 @@ impl Records {
             offset: place.offset,
         });
         let marks = self.marks.iter();
-        Snapshot {
-            through: self.applied.get(),
+        Counted {
             totals: self.totals,
             marks: marks
                 .map(|(of, marks)| (of.topic.as_str().to_owned(), of.number, marks.clone()))
@@ -146,17 +140,22 @@ impl Records {
         }
     }
 
-    fn restore(&mut self, snapshot: Snapshot) {
-        self.counted_through = Offset::new(snapshot.through);
-        self.totals = snapshot.totals;
-        self.wanted = snapshot.wanted;
-        for (topic, number, marks) in snapshot.marks {
+    /// Begins with what was counted up to `through`.
+    fn begin_with(&mut self, counted: Counted, through: Offset) {
+        self.counted_through = through;
+        self.totals = counted.totals;
+        self.wanted = counted.wanted;
+        self.marks.clear();
+        self.dead.clear();
+        self.add(counted.marks, &counted.dead);
+    }
+
+    fn add(&mut self, marks: Vec<(String, u32, Marks)>, dead: &[DeadLettered]) {
+        for (topic, number, marks) in marks {
             let Ok(topic) = TopicName::new(&topic) else { continue };
             self.marks.insert(Partition { topic, number }, marks);
         }
-        for dead in snapshot.dead {
-            self.dead_lettered(&dead);
-        }
+        dead.iter().for_each(|dead| self.dead_lettered(dead));
     }
 
     fn change(&mut self, change: Change, at: Offset) {
@@ -169,7 +168,8 @@ impl Records {
             Change::DeadLettered(change) => self.dead_lettered(&change),
             Change::Wanted(change) => self.wanted = Some(change.consumers),
             Change::ServerStarted => self.consumers.values_mut().for_each(|active| *active = false),
-            Change::Snapshot(_) => self.since_snapshot = 0,
+            // Its one writer wrote nothing between taking and writing it.
+            Change::Snapshot(counted) => self.begin_with(*counted, at),
             Change::Statistics(_) => {}
         }
     }
@@ -321,14 +321,51 @@ impl Records {
 
 impl Projection for Records {
     fn apply(&mut self, event: &Event) {
-        self.applied = event.offset;
+        self.applied = self.applied.max(event.offset);
         let Some(change) = Change::parse(event) else { return };
-        self.since_snapshot += 1;
+        self.changes_applied += 1;
         self.change(change, event.offset);
     }
 
     fn lost(&mut self, gap: &Gap) {
         // What was counted is in the snapshot; records before the gap are not shown any more.
         tracing::debug!(through = %gap.to, "events of the pipeline up to here were trimmed");
+    }
+}
+
+impl Snapshot for Records {
+    type Image = Counted;
+
+    /// Records of before are shown, not counted.
+    const REREAD: bool = true;
+
+    fn channel() -> Channel {
+        ledger_channel()
+    }
+
+    fn image(&self) -> Counted {
+        self.counted()
+    }
+
+    fn parts(image: Counted) -> Result<Vec<String>, serde_json::Error> {
+        let Counted { totals, marks, wanted, dead } = image;
+        let first = Counted { totals, wanted, ..Counted::default() };
+        let marks = marks.into_iter().map(|marks| Counted { marks: vec![marks], ..Counted::default() });
+        let dead =
+            dead.chunks(DEAD_PER_PART).map(|dead| Counted { dead: dead.to_vec(), ..Counted::default() });
+        std::iter::once(first).chain(marks).chain(dead).map(|part| serde_json::to_string(&part)).collect()
+    }
+
+    fn restore(&mut self, parts: &[&RawValue], through: Offset) -> Result<(), serde_json::Error> {
+        for (at, part) in parts.iter().enumerate() {
+            let part: Counted = serde_json::from_str(part.get())?;
+            if at == 0 {
+                self.begin_with(part, through);
+            } else {
+                self.add(part.marks, &part.dead);
+            }
+        }
+        self.applied = through;
+        Ok(())
     }
 }

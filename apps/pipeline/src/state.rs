@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use anywire_app::{AppContext, Projected, Projection, Sources, rebuild};
-use anywire_log::{Event, Gap, ReadError};
+use anywire_app::{AppContext, Projected, Sources};
+use anywire_log::ReadError;
 
 use crate::{
     PipelineConfig,
-    events::{Change, Snapshot, ledger_channel, pipeline_channel},
+    events::{ledger_channel, pipeline_channel},
     journal::Journal,
     lag::NewestGroupState,
     processing::Processing,
@@ -42,28 +42,12 @@ impl PipelineState {
     }
 }
 
-/// Looks for the newest snapshot only.
-#[derive(Default)]
-struct Newest(Option<Snapshot>);
-
-impl Projection for Newest {
-    fn apply(&mut self, event: &Event) {
-        if let Some(Change::Snapshot(snapshot)) = Change::parse(event) {
-            self.0 = Some(*snapshot);
-        }
-    }
-
-    fn lost(&mut self, _gap: &Gap) {}
-}
-
 /// Rebuilds the records from the newest snapshot and the events that are kept.
 pub(crate) async fn open_records(
     context: &AppContext,
     config: &PipelineConfig,
 ) -> Result<Projected<Records>, ReadError> {
-    let mut newest = Newest::default();
-    rebuild(&context.log, &[ledger_channel()], &mut newest).await?;
     let sources = Sources::channels([pipeline_channel(), ledger_channel()]);
     let kept_max = config.records_kept_max;
-    Projected::open(&context.log, sources, move || Records::after(newest.0.clone(), kept_max)).await
+    Projected::open_from_snapshot(&context.log, sources, move || Records::empty(kept_max)).await
 }

@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
-use anywire_app::{ApiError, read_json};
-use anywire_log::Cursor;
+use anywire_app::{
+    ApiError,
+    http::{After, Query, invalid, parse_json},
+};
+use anywire_log::{Cursor, Offset};
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::json;
 
-use super::errors::{consumer_error, invalid};
+use super::errors::internal;
 use crate::{consumers::ConsumerPool, domain::ConsumerId};
 
 type Answer = Result<Response, ApiError>;
@@ -41,38 +44,20 @@ pub(super) async fn lag(State(pool): State<Arc<ConsumerPool>>) -> Response {
 
 /// `GET /api/consumers/logs?after=&limit=`: without `after` the newest records, newest first; with it those that changed since, in the
 /// order of their changes.
-pub(super) async fn logs(
-    State(pool): State<Arc<ConsumerPool>>,
-    Query(query): Query<Vec<(String, String)>>,
-) -> Answer {
-    let (mut after, mut limit) = (None, LIST_DEFAULT);
-    let kept_max = pool.state.config.records_kept_max;
-    for (name, value) in &query {
-        match name.as_str() {
-            "after" => {
-                let cursor: Cursor = value.parse().map_err(|error| invalid(format!("\"after\": {error}")))?;
-                after = Some(cursor);
-            }
-            "limit" => {
-                let parsed = value.parse().ok().filter(|limit| (1..=kept_max).contains(limit));
-                limit = parsed.ok_or_else(|| {
-                    invalid(format!("\"limit\" is {value:?}; expected a whole number from 1 to {kept_max}"))
-                })?;
-            }
-            // A token may come this way.
-            _ => {}
-        }
-    }
+pub(super) async fn logs(State(pool): State<Arc<ConsumerPool>>, query: Query) -> Answer {
+    let after = query.cursor("after")?;
+    let limit = query.number("limit", 1..=pool.state.config.records_kept_max)?.unwrap_or(LIST_DEFAULT);
     let records = pool.state.records.read();
     // A cursor of another log says nothing about this one: all that is shown is new to its reader.
-    let after = after.filter(|cursor| cursor.epoch == pool.state.context.log.epoch());
+    let ours = |cursor: &Cursor| cursor.epoch == pool.state.context.log.epoch();
     let logs: Vec<_> = match after {
-        Some(cursor) => records.changed_after(cursor.offset).collect(),
-        None => records.newest(limit).collect(),
+        Some(After::Cursor(cursor)) if ours(&cursor) => records.changed_after(cursor.offset).collect(),
+        Some(After::Oldest) => records.changed_after(Offset::ZERO).collect(),
+        _ => records.newest(limit).collect(),
     };
     let cursor = pool.state.context.log.cursor(records.applied()).to_string();
     let body = serde_json::to_vec(&json!({ "cursor": cursor, "logs": logs }));
-    let body = body.map_err(|error| invalid(error.to_string()))?;
+    let body = body.map_err(internal)?;
     Ok((NO_STORE, [(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
@@ -84,13 +69,13 @@ struct Start {
 
 /// `POST /api/consumers {"consumerId"?}`
 pub(super) async fn start(State(pool): State<Arc<ConsumerPool>>, body: Bytes) -> Answer {
-    let asked: Start = if body.is_empty() { Start::default() } else { parse(&body)? };
+    let asked: Start =
+        if body.is_empty() { Start::default() } else { parse_json(&body, "a consumer to start")? };
     let id = asked.consumer_id.map(|name| ConsumerId::new(&name)).transpose();
     let id = id.map_err(|error| invalid(error.to_string()))?;
     // In a task: a caller that goes away must not leave half a consumer.
     let started = tokio::spawn(async move { pool.start(id).await }).await;
-    let shown =
-        started.map_err(|error| invalid(error.to_string()))?.map_err(|error| consumer_error(&error))?;
+    let shown = started.map_err(internal)??;
     Ok((StatusCode::CREATED, Json(shown)).into_response())
 }
 
@@ -98,7 +83,7 @@ pub(super) async fn start(State(pool): State<Arc<ConsumerPool>>, body: Bytes) ->
 pub(super) async fn stop(State(pool): State<Arc<ConsumerPool>>, Path(id): Path<String>) -> Answer {
     let id = ConsumerId::new(&id).map_err(|error| invalid(error.to_string()))?;
     let stopped = tokio::spawn(async move { pool.stop(&id).await }).await;
-    stopped.map_err(|error| invalid(error.to_string()))?.map_err(|error| consumer_error(&error))?;
+    stopped.map_err(internal)??;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -110,13 +95,9 @@ struct Scale {
 
 /// `POST /api/consumers/scale {"count"}`
 pub(super) async fn scale(State(pool): State<Arc<ConsumerPool>>, body: Bytes) -> Answer {
-    let asked: Scale = parse(&body)?;
+    let asked: Scale = parse_json(&body, "a number of consumers")?;
     let own = Arc::clone(&pool);
     let scaled = tokio::spawn(async move { own.scale(asked.count).await }).await;
-    scaled.map_err(|error| invalid(error.to_string()))?.map_err(|error| consumer_error(&error))?;
+    scaled.map_err(internal)??;
     Ok((NO_STORE, Json(pool.consumers())).into_response())
-}
-
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    read_json(body).map_err(|error| invalid(format!("the body does not fit: {error}")))
 }

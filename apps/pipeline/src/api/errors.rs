@@ -1,7 +1,7 @@
-//! How errors look over HTTP: the one table of status and code.
+//! Which code of the one table each failure has.
 
-use anywire_app::{ApiError, api_error};
-use axum::http::StatusCode;
+use anywire_app::ApiError;
+use anywire_codes::Code;
 
 use crate::{
     consumers::ConsumerError,
@@ -9,43 +9,49 @@ use crate::{
     topics::{ProduceError, TopicsError},
 };
 
-/// A parameter or body that is not as it must be.
-pub(crate) fn invalid(message: impl Into<String>) -> ApiError {
-    api_error(StatusCode::BAD_REQUEST, "invalid_request", message)
+/// A task that panicked, or plain data that cannot be written: a bug of ours.
+pub(super) fn internal(error: impl std::fmt::Display) -> ApiError {
+    ApiError::new(Code::Internal, format!("this is a bug: {error}"))
 }
 
-pub(crate) fn produce_error(error: &ProduceError) -> ApiError {
-    let (status, code) = match error {
-        ProduceError::UnknownTopic { .. } => (StatusCode::NOT_FOUND, "unknown_topic"),
-        ProduceError::TooLarge { .. } | ProduceError::BrokerTooLarge { .. } => {
-            (StatusCode::PAYLOAD_TOO_LARGE, "too_large")
-        }
-        ProduceError::Away { .. } => (StatusCode::SERVICE_UNAVAILABLE, "broker_away"),
-        ProduceError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
-        ProduceError::Failed { .. } => (StatusCode::BAD_GATEWAY, "broker_failed"),
-    };
-    api_error(status, code, error.to_string())
+impl From<ProduceError> for ApiError {
+    fn from(error: ProduceError) -> Self {
+        let code = match &error {
+            ProduceError::UnknownTopic { .. } => Code::UnknownTopic,
+            ProduceError::TooLarge { .. } | ProduceError::BrokerTooLarge { .. } => Code::TooLarge,
+            ProduceError::Away { .. } => Code::BrokerAway,
+            ProduceError::Busy { .. } => Code::Busy,
+            ProduceError::Failed { .. } => Code::BrokerFailed,
+        };
+        Self::new(code, error.to_string())
+    }
 }
 
-pub(crate) fn topics_error(error: &TopicsError) -> ApiError {
-    let (status, code) = match error {
-        TopicsError::Away { .. } => (StatusCode::SERVICE_UNAVAILABLE, "broker_away"),
-        TopicsError::NameTaken { .. } => (StatusCode::CONFLICT, "consumer_runs"),
-        TopicsError::Failed { .. } => (StatusCode::BAD_GATEWAY, "broker_failed"),
-    };
-    api_error(status, code, error.to_string())
+impl From<TopicsError> for ApiError {
+    fn from(error: TopicsError) -> Self {
+        let code = match &error {
+            TopicsError::Away { .. } => Code::BrokerAway,
+            TopicsError::NameTaken { .. } => Code::ConsumerRuns,
+            TopicsError::Failed { .. } => Code::BrokerFailed,
+        };
+        Self::new(code, error.to_string())
+    }
 }
 
-pub(crate) fn consumer_error(error: &ConsumerError) -> ApiError {
-    let (status, code) = match error {
-        ConsumerError::TooMany { .. } => (StatusCode::CONFLICT, "too_many_consumers"),
-        ConsumerError::Runs { .. } => (StatusCode::CONFLICT, "consumer_runs"),
-        ConsumerError::Unknown { .. } => (StatusCode::NOT_FOUND, "not_found"),
-        ConsumerError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
-    };
-    api_error(status, code, error.to_string())
+impl From<ConsumerError> for ApiError {
+    fn from(error: ConsumerError) -> Self {
+        let code = match &error {
+            ConsumerError::TooMany { .. } => Code::TooManyConsumers,
+            ConsumerError::Runs { .. } => Code::ConsumerRuns,
+            ConsumerError::Unknown { .. } => Code::NotFound,
+            ConsumerError::Stopping => Code::ShuttingDown,
+        };
+        Self::new(code, error.to_string())
+    }
 }
 
-pub(crate) fn closed(error: Closed) -> ApiError {
-    api_error(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", error.to_string())
+impl From<Closed> for ApiError {
+    fn from(error: Closed) -> Self {
+        Self::new(Code::ShuttingDown, error.to_string())
+    }
 }

@@ -2,11 +2,16 @@
 
 use std::{io, sync::Arc};
 
-use anywire_app::{ApiError, api_error};
+use anywire_app::{
+    ApiError,
+    http::{Query, invalid},
+    time::iso,
+};
+use anywire_codes::Code;
 use axum::{
     Json,
     body::Body,
-    extract::{Query, State, rejection::BytesRejection},
+    extract::{State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -15,17 +20,13 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{
-    csv::{self, Batch},
-    errors::{invalid, produce_error},
-};
+use super::csv::{self, Batch};
 use crate::{
     state::PipelineState,
     topics::{NewRecord, Place, TopicName},
 };
 
 type Answer = Result<Response, ApiError>;
-type Pairs = Query<Vec<(String, String)>>;
 
 /// What a header's parameter begins with: `header.source=web`.
 const HEADER_PREFIX: &str = "header.";
@@ -47,7 +48,7 @@ pub(super) async fn topics(State(state): State<Arc<PipelineState>>) -> Response 
 /// `POST /api/producers/send/single?topic=`
 pub(super) async fn single(
     State(state): State<Arc<PipelineState>>,
-    Query(query): Pairs,
+    query: Query,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
@@ -55,20 +56,20 @@ pub(super) async fn single(
         let max = state.config.record_bytes_max;
         let message =
             format!("the record is larger than {max} bytes; send less, or raise pipeline.record_bytes_max");
-        api_error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+        ApiError::new(Code::TooLarge, message)
     })?;
     check_json(&headers, &body)?;
     let topic = topic(&query)?;
     let record = NewRecord { value: Some(body), ..attributes(&query) };
-    let places = state.produce(&topic, vec![record]).await.map_err(|error| produce_error(&error))?;
+    let places = state.produce(&topic, vec![record]).await?;
     let place = places.first().map(shown);
-    let timestamp = crate::time::iso(state.context.clock.now());
+    let timestamp = iso(state.context.clock.now());
     let answer = json!({ "success": true, "topic": topic.as_str(), "record": place, "timestamp": timestamp });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
 /// `POST /api/producers/send/csv?topic=`
-pub(super) async fn file(State(state): State<Arc<PipelineState>>, Query(query): Pairs, body: Body) -> Answer {
+pub(super) async fn file(State(state): State<Arc<PipelineState>>, query: Query, body: Body) -> Answer {
     let topic = topic(&query)?;
     let attributes = attributes(&query);
     let (chunks, arriving) = mpsc::channel(CHUNKS_WAITING);
@@ -88,7 +89,7 @@ pub(super) async fn file(State(state): State<Arc<PipelineState>>, Query(query): 
     let answer = json!({
         "success": true, "topic": topic.as_str(), "rowCount": sent.rows, "batches": sent.batches,
         "first": sent.first.as_ref().map(shown), "last": sent.last.as_ref().map(shown),
-        "timestamp": crate::time::iso(state.context.clock.now()),
+        "timestamp": iso(state.context.clock.now()),
     });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
@@ -140,8 +141,7 @@ async fn produce(
                 sent.last = places.last().cloned();
             }
             Err(error) => {
-                let mut answer = produce_error(&error);
-                answer = answer.adding(&format!("; {} rows before were sent", sent.rows));
+                let answer = ApiError::from(error).adding(&format!("; {} rows before were sent", sent.rows));
                 return (sent, Some(answer));
             }
         }
@@ -155,16 +155,16 @@ fn with_attributes(mut record: NewRecord, attributes: &NewRecord) -> NewRecord {
     record
 }
 
-fn topic(query: &[(String, String)]) -> Result<TopicName, ApiError> {
-    let name = query.iter().find(|(name, _)| name == "topic").map(|(_, value)| value);
+fn topic(query: &Query) -> Result<TopicName, ApiError> {
+    let name = query.iter().find(|(name, _)| *name == "topic").map(|(_, value)| value);
     let name = name.ok_or_else(|| invalid("\"topic\" is missing; say ?topic=NAME"))?;
     TopicName::new(name).map_err(|error| invalid(format!("\"topic\": {error}")))
 }
 
 /// Key and headers of a record, from the parameters.
-fn attributes(query: &[(String, String)]) -> NewRecord {
-    let bytes = |text: &String| Bytes::copy_from_slice(text.as_bytes());
-    let key = query.iter().find(|(name, _)| name == "key").map(|(_, value)| bytes(value));
+fn attributes(query: &Query) -> NewRecord {
+    let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+    let key = query.iter().find(|(name, _)| *name == "key").map(|(_, value)| bytes(value));
     let headers = query
         .iter()
         .filter_map(|(name, value)| Some((name.strip_prefix(HEADER_PREFIX)?.to_owned(), Some(bytes(value)))));

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use anywire_app::{ApiError, api_error};
+use anywire_app::{ApiError, time::iso};
+use anywire_codes::Code;
 use axum::{
     Json,
     extract::{Path, State},
@@ -12,10 +13,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::{
-    errors::{closed, invalid, produce_error, topics_error},
-    produce::shown,
-};
+use super::{errors::internal, produce::shown};
 use crate::{
     consumers::{
         attempt::{Ended, failed},
@@ -43,21 +41,21 @@ pub(super) async fn show(State(state): State<Arc<PipelineState>>, Path(id): Path
 /// `POST /api/consumers/logs/{id}/retry`: the same record is processed once more, under the same id.
 pub(super) async fn retry(State(state): State<Arc<PipelineState>>, Path(id): Path<String>) -> Answer {
     let done = tokio::spawn(async move { process_again(&state, &id).await }).await;
-    done.map_err(|error| invalid(error.to_string()))?
+    done.map_err(internal)?
 }
 
 async fn process_again(state: &PipelineState, id: &str) -> Answer {
-    let permit = state.retries.acquire().await.map_err(|error| invalid(error.to_string()))?;
+    let permit = state.retries.acquire().await.map_err(internal)?;
     let entry = find(state, id)?;
     if entry.status != Status::Failed {
         let message = format!(
             "record {id} has not failed: it is {:?}; only a failed one can be tried again",
             entry.status
         );
-        return Err(api_error(StatusCode::CONFLICT, "not_failed", message));
+        return Err(ApiError::new(Code::NotFailed, message));
     }
     let record = original(state, &entry).await?.ok_or_else(|| gone(id))?;
-    let consumer = ConsumerId::new(BY_HAND).map_err(|error| invalid(error.to_string()))?;
+    let consumer = ConsumerId::new(BY_HAND).map_err(internal)?;
     let changes = match state.attempt(&record, &consumer, &state.context.shutdown).await {
         Ok(changes) => changes,
         // It is a dead letter already.
@@ -65,10 +63,10 @@ async fn process_again(state: &PipelineState, id: &str) -> Answer {
             changes.push(failed(state, &record, &reason));
             changes
         }
-        Err(Ended::Stopped) => return Err(closed(crate::journal::Closed)),
+        Err(Ended::Stopped) => return Err(crate::journal::Closed.into()),
     };
-    state.journal.write(changes).await.map_err(closed)?;
-    state.journal.barrier().await.map_err(closed)?;
+    state.journal.write(changes).await?;
+    state.journal.barrier().await?;
     drop(permit);
     Ok(Json(find(state, id)?).into_response())
 }
@@ -77,9 +75,9 @@ async fn process_again(state: &PipelineState, id: &str) -> Answer {
 pub(super) async fn replay(State(state): State<Arc<PipelineState>>, Path(id): Path<String>) -> Answer {
     let entry = find(&state, &id)?;
     let record = original(&state, &entry).await?.ok_or_else(|| gone(&id))?;
-    let topic = TopicName::new(&entry.topic).map_err(|error| invalid(error.to_string()))?;
+    let topic = TopicName::new(&entry.topic).map_err(internal)?;
     let places = state.produce(&topic, vec![record.content]).await;
-    let places = places.map_err(|error| produce_error(&error))?;
+    let places = places?;
     Ok((StatusCode::CREATED, Json(json!({ "success": true, "record": places.first().map(shown) })))
         .into_response())
 }
@@ -91,21 +89,21 @@ fn find(state: &PipelineState, id: &str) -> Result<Entry, ApiError> {
         let message = format!(
             "there is no record {id} among the newest; GET /api/consumers/logs lists those there are"
         );
-        api_error(StatusCode::NOT_FOUND, "not_found", message)
+        ApiError::new(Code::NotFound, message)
     })
 }
 
 /// The record as it was produced: from its topic, or from the dead letters when the topic keeps it no more.
 async fn original(state: &PipelineState, entry: &Entry) -> Result<Option<Record>, ApiError> {
-    let topic = TopicName::new(&entry.topic).map_err(|error| invalid(error.to_string()))?;
+    let topic = TopicName::new(&entry.topic).map_err(internal)?;
     let place = Place { partition: Partition { topic, number: entry.partition }, offset: entry.offset };
-    let found = state.topics.read(&place).await.map_err(|error| topics_error(&error))?;
+    let found = state.topics.read(&place).await?;
     // Another record at this place is one of a topic that was made anew.
     if let Some(record) = found.filter(|record| LogId::of(record) == entry.log_id) {
         return Ok(Some(record));
     }
     let Some(dead) = &entry.dead_letter else { return Ok(None) };
-    let found = state.topics.read(dead).await.map_err(|error| topics_error(&error))?;
+    let found = state.topics.read(dead).await?;
     Ok(found.filter(|letter| !is_empty_letter(&letter.content)).map(|mut letter| {
         letter.content.headers.retain(|(name, _)| !name.starts_with(DEAD_LETTER_PREFIX));
         Record { place, ..letter }
@@ -114,7 +112,7 @@ async fn original(state: &PipelineState, entry: &Entry) -> Result<Option<Record>
 
 fn gone(id: &str) -> ApiError {
     let message = format!("record {id} is not in its topic any more, nor among the dead letters");
-    api_error(StatusCode::GONE, "record_gone", message)
+    ApiError::new(Code::RecordGone, message)
 }
 
 fn content(record: &Record) -> Value {
@@ -125,7 +123,7 @@ fn content(record: &Record) -> Value {
         "key": record.content.key.as_deref().map(bytes),
         "headers": headers,
         "value": record.content.value.as_deref().map(bytes),
-        "timestamp": crate::time::iso(record.time),
+        "timestamp": iso(record.time),
     })
 }
 

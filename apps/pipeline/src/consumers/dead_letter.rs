@@ -1,5 +1,6 @@
 //! Dead letters: records that failed, with headers that say where they come from and why they are here.
 
+use anywire_app::time::iso;
 use bytes::Bytes;
 
 use crate::{
@@ -26,7 +27,7 @@ pub(super) fn dead_letter(record: &Record, reason: &str, consumer: &ConsumerId) 
         mark("topic", partition.topic.as_str().to_owned()),
         mark("partition", partition.number.to_string()),
         mark("offset", offset.to_string()),
-        mark("time", crate::time::iso(record.time)),
+        mark("time", iso(record.time)),
         mark("consumer", consumer.as_str().to_owned()),
     ]);
     letter

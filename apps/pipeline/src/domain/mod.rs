@@ -186,13 +186,13 @@ pub(crate) struct Entry {
     /// How often its processing began.
     pub(crate) attempts: u32,
     /// When a consumer got it, the last time.
-    #[serde(with = "crate::time")]
+    #[serde(with = "anywire_app::time::iso_text")]
     pub(crate) received_at: Timestamp,
     /// When its processing began, the last time.
-    #[serde(serialize_with = "crate::time::maybe::serialize")]
+    #[serde(serialize_with = "anywire_app::time::iso_text_or_null::serialize")]
     pub(crate) started_at: Option<Timestamp>,
     /// When it was processed or failed.
-    #[serde(serialize_with = "crate::time::maybe::serialize")]
+    #[serde(serialize_with = "anywire_app::time::iso_text_or_null::serialize")]
     pub(crate) finished_at: Option<Timestamp>,
     /// Where it lies among the dead letters, when it does.
     #[serde(serialize_with = "place")]

@@ -7,7 +7,7 @@
 //! Invariants:
 //! - What was handed in comes into the log, in order, however long that takes: consumers wait meanwhile, and
 //!   commit only after it.
-//! - The counters published are those of the board after the records they speak of.
+//! - The counters published are those of the projection after the records they speak of.
 
 use std::time::Duration;
 

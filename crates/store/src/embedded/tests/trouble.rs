@@ -94,6 +94,51 @@ async fn ephemeral_events_go_on_when_the_disk_is_full() {
 }
 
 #[tokio::test]
+async fn an_append_that_failed_is_not_held_against_those_who_expected_that_nothing_came() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = config(directory.path());
+    let faults = config.faults.clone();
+    let engine = open(config);
+    let seen = append(&engine, "a", "1").await.first;
+    faults.set_room(0);
+    let channel = Channel::new("a").expect("a name");
+    let (mut failing, mut expecting) = (Vec::new(), Vec::new());
+    for _ in 0..50 {
+        failing.push(engine.append(Batch::one(contract::publication("a", "2"))));
+        let batch = Batch::one(contract::publication("memory_b", "3"));
+        expecting.push(engine.append(batch.expecting(channel.clone(), seen)));
+    }
+    for append in failing {
+        assert!(matches!(append.await, Err(AppendError::Full { .. })));
+    }
+    for append in expecting {
+        append.await.expect("nothing came on the channel, and it needs no disk");
+    }
+    let durable = Batch::one(contract::publication("b", "4")).expecting(channel, seen);
+    assert!(matches!(engine.append(durable).await, Err(AppendError::Full { .. })));
+}
+
+#[tokio::test]
+async fn batches_that_are_refused_write_nothing_and_use_no_offset() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let engine = open(EmbeddedConfig { preallocate_bytes: 0, ..config(directory.path()) });
+    append(&engine, "a", "1").await;
+    // Most of what is reserved is used: the next group that is written would reserve more.
+    let used = engine.append(Batch::new(vec![contract::publication("memory_a", "2"); 50_000]));
+    let last = used.await.expect("an append succeeds").last();
+    let length = |path: &std::path::PathBuf| std::fs::metadata(path).expect("it is there").len();
+    let before: Vec<u64> = files(directory.path(), ".log").iter().map(length).collect();
+    let channel = Channel::new("a").expect("a name");
+    for _ in 0..20 {
+        let stale = Batch::one(contract::publication("a", "3")).expecting(channel.clone(), Offset::ZERO);
+        assert!(matches!(engine.append(stale).await, Err(AppendError::Unexpected { .. })));
+    }
+    let after: Vec<u64> = files(directory.path(), ".log").iter().map(length).collect();
+    assert_eq!(after, before);
+    assert_eq!(append(&engine, "a", "4").await.first, last.next());
+}
+
+#[tokio::test]
 async fn after_a_failed_sync_nothing_is_written_until_a_restart() {
     let directory = tempfile::tempdir().expect("a directory");
     let config = config(directory.path());

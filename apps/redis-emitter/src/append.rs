@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anywire_log::{AppendError, Batch, Publication};
+use anywire_log::{Batch, Publication};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -22,8 +22,6 @@ const WAITING_MAX: usize = 1024;
 const TAKEN_MAX: usize = 256;
 /// Events that are appended together.
 const BATCH_EVENTS_MAX: usize = 1000;
-const RETRY_MIN: Duration = Duration::from_millis(20);
-const RETRY_MAX: Duration = Duration::from_secs(5);
 /// Refusals are logged at most this often; the counter has all of them.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(1);
 
@@ -89,33 +87,13 @@ async fn append(emitters: &Emitters, mut publications: Vec<Publication>) -> bool
 }
 
 async fn append_one(emitters: &Emitters, batch: Batch) -> bool {
-    let mut pause = RETRY_MIN;
-    loop {
-        match emitters.context.log.append(batch.clone()).await {
-            Ok(appended) => {
-                emitters.metrics.published.fetch_add(u64::from(appended.count), Relaxed);
-                return true;
-            }
-            // Nothing else can be said of a batch without a key: only these come back.
-            Err(
-                AppendError::Closed
-                | AppendError::Empty
-                | AppendError::Conflict { .. }
-                | AppendError::Unexpected { .. },
-            ) => return false,
-            Err(AppendError::Busy { .. }) => {}
-            Err(error) => tracing::warn!(%error, "events of emitters wait for the log"),
-        }
-        let shutdown = &emitters.context.shutdown;
-        if tokio::time::timeout(pause, shutdown.cancelled()).await.is_ok() {
-            tracing::warn!(
-                events = batch.publications.len(),
-                "the server stops; events of emitters are lost"
-            );
-            return false;
-        }
-        pause = (pause * 2).min(RETRY_MAX);
-    }
+    let Emitters { context, metrics, .. } = emitters;
+    let appended = context.log.append_until_stopped(batch, context.shutdown.cancelled()).await;
+    // Of a batch without a key and an expectation the log says no only at the end, and logs it.
+    appended.is_ok_and(|appended| {
+        metrics.published.fetch_add(u64::from(appended.count), Relaxed);
+        true
+    })
 }
 
 /// Says why messages were refused, without filling the log.

@@ -1,5 +1,5 @@
-//! The rules of a job: which wish is followed when. A job and a wish go in, a [`Change`] or a [`Refusal`]
-//! comes out.
+//! The rules of a job: which command is carried out when. A job and a command go in, a [`Change`] or a
+//! [`Refusal`] comes out.
 //!
 //! ```text
 //!             ┌────────────── retried ───────────────┐
@@ -22,7 +22,7 @@ use crate::{
     events::Change,
 };
 
-/// Why a wish was not followed. Nothing changed.
+/// Why a command was refused. Nothing changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// There is no such job.
@@ -341,5 +341,91 @@ impl Job {
 
     fn illegal(&self, action: &'static str, way_out: &'static str) -> Refusal {
         Refusal::Illegal { id: self.id.clone(), status: self.status, action, way_out }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anywire_log::{Offset, Timestamp};
+
+    use super::*;
+    use crate::events::Record;
+
+    const STARTED: Change =
+        Change::Started { title: String::new(), total_steps: 2, upload: None, spec: None };
+    const INTERRUPTED: Change = Change::Interrupted;
+
+    /// A job after these changes.
+    fn given(changes: &[Change]) -> Job {
+        let session_id = JobId::new("a").expect("a name");
+        let apply = |job: Option<Job>, change: &Change| {
+            let at = Timestamp::from_millis(0);
+            let record = Record { session_id: session_id.clone(), at, key: None, change: change.clone() };
+            change.apply(job.as_ref(), &record, Offset::ZERO)
+        };
+        changes.iter().fold(None, apply).expect("a job")
+    }
+
+    fn step(name: &str) -> StepCommand {
+        StepCommand { name: name.to_owned(), ..StepCommand::default() }
+    }
+
+    fn step_began(name: &str, percent: f64) -> Change {
+        Change::StepBegan {
+            name: name.to_owned(),
+            message: None,
+            percent: Percent::new(percent).expect("a share"),
+            metadata: Map::new(),
+            total_steps: None,
+            renames: false,
+        }
+    }
+
+    fn refused(ruling: Result<Option<Change>, Refusal>, words: &str) {
+        let message = ruling.expect_err("refused").to_string();
+        assert!(message.contains(words), "{message}");
+    }
+
+    #[test]
+    fn a_step_begins_after_the_one_before_it_and_its_repetition_changes_nothing() {
+        let job = given(&[STARTED]);
+        assert_eq!(job.decide_step(step("one")), Ok(Some(step_began("one", 0.0))));
+        let job = given(&[STARTED, step_began("one", 0.0)]);
+        assert_eq!(job.decide_step(step("one")), Ok(None));
+        assert_eq!(job.decide_step(step("two")), Ok(Some(step_began("two", 50.0))));
+        let job = given(&[STARTED, step_began("one", 0.0), step_began("two", 50.0)]);
+        refused(job.decide_step(step("three")), "has 2 steps and all have begun");
+    }
+
+    #[test]
+    fn an_interrupted_job_goes_on_with_the_next_step_and_an_ended_one_does_not() {
+        let job = given(&[STARTED, INTERRUPTED]);
+        assert_eq!(job.decide_step(step("one")), Ok(Some(step_began("one", 0.0))));
+        for end in [Change::Cancelled, Change::Succeeded { result: None }] {
+            refused(
+                given(&[STARTED, end]).decide_step(step("one")),
+                "a step is not possible; retry it first",
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_job_that_ended_without_a_result_is_retried_and_only_once_an_attempt() {
+        refused(given(&[STARTED]).decide_retry(None), "only a failed, cancelled or interrupted job");
+        let retried = Change::Retried { received_bytes: None };
+        let job = given(&[STARTED, Change::Cancelled]);
+        assert_eq!(job.decide_retry(None), Ok(Some(retried.clone())));
+        let job = given(&[STARTED, Change::Cancelled, retried]);
+        assert_eq!((job.status, job.attempt), (Status::Running, 1));
+        refused(job.decide_own_step(0, step("late")), "was retried since");
+    }
+
+    #[test]
+    fn a_job_is_cancelled_once_and_forgotten_only_when_it_has_ended() {
+        assert_eq!(given(&[STARTED]).decide_cancel(), Ok(Some(Change::Cancelled)));
+        refused(given(&[STARTED]).decide_forget(), "cancel it first");
+        let job = given(&[STARTED, Change::Cancelled]);
+        refused(job.decide_cancel(), "it has ended already");
+        assert_eq!((job.decide_interrupt(), job.decide_forget()), (None, Ok(Some(Change::Forgotten))));
     }
 }

@@ -71,7 +71,7 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         renames: bool,
     },
-    /// The current step told more.
+    /// The current step has changed.
     StepChanged {
         /// What to show, if it changed.
         #[serde(default, skip_serializing_if = "Option::is_none")]

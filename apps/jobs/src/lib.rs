@@ -1,16 +1,15 @@
 //! Jobs: uploads and reports whose progress is never lost.
 //!
 //! A backend starts a job and reports its steps over HTTP, or somebody uploads a CSV file over tus and nine
-//! real steps turn it into a report. Whoever looks reads the state and subscribes after its cursor: every
+//! real steps turn it into a report. A reader reads the state and subscribes after its cursor: every
 //! change is one event on `progress_<id>`, and only a change is.
 //!
 //! ```text
-//!  HTTP ──▶ api, tus ──▶ service: lock the job, decide (domain), append one batch ──▶ log
-//!                                                                                   │ committed
-//!  pipeline ──────────────▲              model: all jobs, the projection ◀──────────┘
-//!  (csv-report: dialect … render)               │
-//!        ▲                                      └── schedule: what is queued, too old, too many
-//!        └──────────────────────────────────────────────┘
+//!  HTTP ──▶ api, uploads, commands ──▶ service: lock the job, decide, append one batch ──▶ log
+//!                                         ▲                                                │ committed
+//!  reports, commands: runner ─────────────┘      projection: all jobs as they stand ◀──────┘
+//!        ▲                                           │
+//!        └── schedule: starts and stops work ◀───────┘    retention: what is too old or too many goes
 //! ```
 //!
 //! Mounting: give [`channels`] to the log's retention rules, make [`Jobs`] with [`Jobs::start`], serve its
@@ -41,7 +40,9 @@ use anywire_log::{BoxFuture, ChannelPattern, Retention, RetentionRule};
 
 use service::JobService;
 
-pub use commands::{Ended, Lines, Parser, PatternError, Running, Start, Supervisor, Told, read_lines, start};
+pub use commands::{
+    Ended, Lines, ParsedLine, Parser, PatternError, Running, Start, Supervisor, read_lines, start,
+};
 pub use config::{CommandSection, ConfigError, JobsConfig};
 pub use decisions::Refusal;
 pub use domain::{

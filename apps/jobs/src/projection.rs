@@ -1,11 +1,10 @@
 //! All jobs as they stand: the projection of channel `jobs`.
 //!
-//! It is changed by one thing only, the records of the log in their order: at start by reading them, then by
-//! the log telling of each commit before the append is answered. So who has appended a change finds it here.
+//! The records of the log change it, in their order: at the start by reading them, then with each commit.
 //!
 //! Invariants:
 //! - [`ReadModel::take`] is the only writer, and takes each record once.
-//! - Nothing here calls the log: it is read and written under a lock that the committing thread needs.
+//! - Nothing here calls the log: the thread that commits waits for the lock under which this is read.
 
 use std::{
     collections::{BTreeMap, HashMap},

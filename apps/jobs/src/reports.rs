@@ -3,8 +3,8 @@
 //! ```text
 //! checksum ▶ dialect ▶ parse ▶ validate ▶ statistics ▶ charts ▶ render ▶ publish
 //! ```
-//! While a step works its share is read four times a second and told if it moved; the step looks between
-//! chunks whether it is to stop.
+//! While a step works, its share is read every `progress_interval_ms` and published if it moved. A step
+//! checks between chunks whether it is to stop.
 //!
 //! Invariant: a step of an earlier attempt changes nothing: the service refuses it.
 
@@ -53,7 +53,7 @@ struct Made {
 
 /// Why the steps ended early.
 enum Ended {
-    /// Told to.
+    /// It was stopped.
     Stopped,
     /// The file, or the disk.
     Failed(JobError),
@@ -113,7 +113,7 @@ impl ReportRun<'_> {
         Ok(Made { rows, columns, sha256 })
     }
 
-    /// Runs one step: its beginning is told, then its share as it moves.
+    /// Runs one step: publishes its beginning, then its share as it moves.
     async fn step<T: Send + 'static>(
         &self,
         index: usize,
@@ -133,7 +133,7 @@ impl ReportRun<'_> {
                 }
                 () = tokio::time::sleep(every) => {
                     if let Err(error) = self.report_step(index, ticker.part()).await {
-                        // The job was cancelled: the thread hears of it too, and is waited for.
+                        // The job was cancelled: the thread is stopped too, and waited for.
                         ticker.stop();
                         let _stopped = work.await;
                         return Err(error);
@@ -199,7 +199,7 @@ impl ReportRun<'_> {
         self.service.change(&self.job.id, None, move |job| job.decide_own_fail(attempt, error.clone())).await
     }
 
-    /// Stopped by the server: the job is interrupted. Stopped by somebody's command: that was told already.
+    /// Stopped by the server, the job is interrupted. Stopped by a request, it has its state already.
     async fn stopped(&self) -> Result<Outcome, ChangeError> {
         self.service.change(&self.job.id, None, |job| Ok(job.decide_interrupt())).await
     }

@@ -1,4 +1,4 @@
-//! What goes: jobs that are forgotten, uploads that are too old, events and records that nobody needs any
+//! Removes jobs that are forgotten, uploads that are too old, and events and records that nobody needs any
 //! more.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What happens by itself: reports and commands get their turn, and stop when nobody wants them any more.
+//! The background work: starts reports and commands in turn, and stops those of jobs that have ended.
 //!
 //! Invariants:
 //! - At most `reports_running_max` reports are made at once; others wait in the order in which their files
@@ -18,12 +18,13 @@ use crate::{
     service::JobService,
 };
 
-/// How often limits of age are looked at.
+/// How often limits of age are checked.
 const ROUND: Duration = Duration::from_secs(30);
-/// How many places of each queue are published as they change; further back only who asks is told.
+/// How many places of each queue are published as they change; a place further back is only in the state of
+/// the job.
 const PLACES_PUBLISHED: usize = 100;
 
-/// Does what is to be done until the server stops.
+/// Runs until the server stops.
 pub(crate) async fn run(service: Arc<JobService>) {
     let (mut reports, mut commands) = (JoinSet::new(), JoinSet::new());
     let mut places = Places::default();

@@ -2,8 +2,8 @@
 //!
 //! Invariants:
 //! - A change is one batch: when its append fails, nothing changed.
-//! - A change holds only while nobody else wrote to the channel of its job: another server that decides too
-//!   is seen, and the decision made again.
+//! - A change is appended only if nobody else wrote to the channel of its job since the state was read; else
+//!   it is decided again. So several servers may decide at once.
 
 use std::{
     future::Future,
@@ -125,7 +125,7 @@ pub(crate) enum Outcome {
     Before(Bytes, Offset),
 }
 
-/// What a decision tells who asked for it.
+/// What a decision answers.
 enum Answer {
     Before(PastCall),
     Unchanged(Option<Entry>),
@@ -276,7 +276,7 @@ impl JobService {
         let before = model.get(id).map(|entry| &*entry.job);
         // Its number is not known yet and does not show in the state.
         let after = record.change.apply(before, &record, Offset::ZERO);
-        // Whoever begins to wait is the last; in the read model it does not wait yet.
+        // A job that begins to wait is the last; in the read model it does not wait yet.
         let place = after.as_ref().and_then(|job| self.work.place(model, job));
         let events = publications(&record, before, after.as_ref(), place);
         Decision::append(events, Answer::Changed(Box::new((record, after)))).expecting(progress_channel(id))

@@ -239,7 +239,7 @@ impl Watch {
                 chunk.extend_from_slice(event.encoding(APPLICATION_SLOT, |event| block(&self.id, id, event)));
             }
         }
-        // The last word of a job that may have been retried since is not its end.
+        // A job may have been retried since its last update: that is not its end then.
         let last = events.last().map(|event| event.offset);
         let model = self.service.model();
         self.over =

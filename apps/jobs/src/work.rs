@@ -21,7 +21,7 @@ pub(crate) struct WorkInProgress {
 
 struct Attempt {
     number: u32,
-    /// Tells the work to stop.
+    /// Cancelled when the work is to stop.
     stop: CancellationToken,
 }
 
@@ -31,7 +31,7 @@ impl WorkInProgress {
         Self { shutdown, by_job: Mutex::default() }
     }
 
-    /// Work on a job begins; the token tells it to stop.
+    /// Records that work on a job begins. The work is to stop when the token is cancelled.
     pub(crate) fn begin(&self, job: &Job) -> CancellationToken {
         let stop = self.shutdown.child_token();
         let attempt = Attempt { number: job.attempt, stop: stop.clone() };
@@ -39,7 +39,7 @@ impl WorkInProgress {
         stop
     }
 
-    /// Work on a job has ended.
+    /// Records that work on a job has ended.
     pub(crate) fn end(&self, id: &JobId) {
         self.by_job.lock().remove(id);
     }

@@ -142,7 +142,7 @@ async fn add_log(State(service): State<Arc<JobService>>, Path(id): Path<String>,
 }
 
 async fn write_log(service: &Arc<JobService>, id: &JobId, output: request::Output) -> Result<(), ApiError> {
-    // Whoever still talks still runs: our restart was a pause, as it is for steps.
+    // A command that still writes still runs: our restart was a pause, as it is for steps.
     service.change(id, None, Job::decide_lines).await?;
     // One after the other: the numbers of lines follow each other.
     let _turn = service.lock(id).await;

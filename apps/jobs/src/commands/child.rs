@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 /// How long the supervisor may take beyond its own patience before it is killed itself.
 const OVERDUE: Duration = Duration::from_secs(10);
 
-/// The program that supervises, and what it is told before everything else.
+/// The program that supervises, and its first argument.
 #[derive(Debug, Clone)]
 pub struct Supervisor {
     program: PathBuf,
@@ -124,7 +124,7 @@ impl Running {
                     _ => break,
                 },
                 () = stop.cancelled(), if control.is_some() => {
-                    // The end of the socket is the word for it.
+                    // The end of the socket asks the supervisor to stop.
                     control = None;
                     overdue.as_mut().reset(tokio::time::Instant::now() + grace + OVERDUE);
                 }

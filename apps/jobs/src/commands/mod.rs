@@ -27,4 +27,4 @@ pub(crate) mod text;
 pub use child::{Ended, Running, Start, Supervisor, start};
 pub(crate) use lines::LINE_BYTES_MAX;
 pub use lines::{Lines, read_lines};
-pub use parser::{Parser, PatternError, Told};
+pub use parser::{ParsedLine, Parser, PatternError};

@@ -23,7 +23,7 @@ const PATTERN_BYTES_MAX: usize = 1 << 20;
 
 /// What a line says.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Told {
+pub struct ParsedLine {
     /// It is only for machines and does not belong in the log.
     pub hidden: bool,
     /// The step it belongs to: a new one if the name is new.
@@ -97,7 +97,7 @@ impl Parser {
     }
 
     /// What the next line says.
-    pub fn read(&mut self, line: &str) -> Told {
+    pub fn read(&mut self, line: &str) -> ParsedLine {
         match &mut self.0 {
             How::Lines { step, percent } => plain(line, step, percent),
             How::Json => json(line).unwrap_or_default(),
@@ -127,32 +127,32 @@ fn check_pattern(pattern: &str) -> Result<Regex, PatternError> {
     Err(PatternError::NoGroup { pattern: cut(pattern, NAME_CHARS_MAX) })
 }
 
-fn plain(line: &str, step: &Regex, percent: &Regex) -> Told {
-    let mut told = Told::default();
+fn plain(line: &str, step: &Regex, percent: &Regex) -> ParsedLine {
+    let mut parsed = ParsedLine::default();
     if let Some(found) = step.captures(line) {
         let number =
             |one: usize, other: usize| found.get(one).or_else(|| found.get(other))?.as_str().parse().ok();
         let (index, total): (Option<u32>, Option<u32>) = (number(1, 3), number(2, 4));
         if index.zip(total).is_some_and(|(index, total)| (1..=total).contains(&index)) {
-            told.total_steps = total;
-            told.step = found.get(5).map(|name| cut(name.as_str(), NAME_CHARS_MAX));
+            parsed.total_steps = total;
+            parsed.step = found.get(5).map(|name| cut(name.as_str(), NAME_CHARS_MAX));
         }
     }
-    told.percent = percent.captures_iter(line).last().and_then(|found| share(&found[1]));
-    if told.percent.is_some() {
-        told.message = Some(cut(line, MESSAGE_CHARS_MAX));
+    parsed.percent = percent.captures_iter(line).last().and_then(|found| share(&found[1]));
+    if parsed.percent.is_some() {
+        parsed.message = Some(cut(line, MESSAGE_CHARS_MAX));
     }
-    told
+    parsed
 }
 
-fn json(line: &str) -> Option<Told> {
+fn json(line: &str) -> Option<ParsedLine> {
     let Value::Object(mut members) = serde_json::from_str(line).ok()? else { return None };
     let text = |value: Option<Value>, chars_max: usize| match value {
         Some(Value::String(text)) => Some(cut(&text, chars_max)),
         _ => None,
     };
     let total = members.get("total_steps").and_then(Value::as_u64);
-    Some(Told {
+    Some(ParsedLine {
         hidden: !members.contains_key("log"),
         step: text(members.remove("step"), NAME_CHARS_MAX),
         total_steps: total.and_then(|total| u32::try_from(total).ok()),
@@ -172,31 +172,31 @@ fn json(line: &str) -> Option<Told> {
 }
 
 /// `key=value` lines are ffmpeg's progress; everything else is its talk.
-fn ffmpeg(line: &str, whole_us: &mut u64) -> Told {
+fn ffmpeg(line: &str, whole_us: &mut u64) -> ParsedLine {
     if let Some(text) = line.trim_start().strip_prefix("Duration: ") {
         let named = text.split(',').next().and_then(clock_us).unwrap_or(0);
         *whole_us = (*whole_us).max(named);
-        return Told::default();
+        return ParsedLine::default();
     }
     let Some((key, value)) = line.split_once('=').filter(|(key, _)| is_progress_key(key)) else {
-        return Told::default();
+        return ParsedLine::default();
     };
-    let mut told = Told { hidden: true, ..Told::default() };
+    let mut parsed = ParsedLine { hidden: true, ..ParsedLine::default() };
     match key {
         // Both are in microseconds; the name of the first is an old mistake of ffmpeg.
         "out_time_us" | "out_time_ms" => {
             let done_us = value.parse::<u64>().unwrap_or(0);
             #[expect(clippy::cast_precision_loss, reason = "a share is no more exact than that")]
             if *whole_us > 0 {
-                told.percent = Some((done_us as f64 / *whole_us as f64 * 100.0).min(100.0));
+                parsed.percent = Some((done_us as f64 / *whole_us as f64 * 100.0).min(100.0));
             }
         }
         "speed" if value.trim() != "N/A" => {
-            told.message = Some(cut(&format!("speed {}", value.trim()), NAME_CHARS_MAX))
+            parsed.message = Some(cut(&format!("speed {}", value.trim()), NAME_CHARS_MAX))
         }
         _ => {}
     }
-    told
+    parsed
 }
 
 fn is_progress_key(key: &str) -> bool {
@@ -229,17 +229,17 @@ fn clock_us(text: &str) -> Option<u64> {
     Some((seconds * 1e6) as u64)
 }
 
-fn groups(found: &Captures<'_>) -> Told {
+fn groups(found: &Captures<'_>) -> ParsedLine {
     let text =
         |name: &str| found.name(name).map(|group| group.as_str().trim()).filter(|text| !text.is_empty());
     let number = |name: &str| text(name).and_then(|text| text.replace(',', ".").parse::<f64>().ok());
     let part = number("done").zip(number("total")).filter(|(_, total)| *total > 0.0);
     let part = part.map(|(done, total)| (done / total * 100.0).clamp(0.0, 100.0));
-    Told {
+    ParsedLine {
         step: text("step").map(|name| cut(name, NAME_CHARS_MAX)),
         percent: text("percent").and_then(share).or(part),
         message: text("message").map(|message| cut(message, MESSAGE_CHARS_MAX)),
-        ..Told::default()
+        ..ParsedLine::default()
     }
 }
 
@@ -251,22 +251,22 @@ fn share(text: &str) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn read(kind: ParserKind, pattern: Option<&str>, lines: &[&str]) -> Vec<Told> {
+    fn read(kind: ParserKind, pattern: Option<&str>, lines: &[&str]) -> Vec<ParsedLine> {
         let mut parser = Parser::new(kind, pattern).expect("a parser");
         lines.iter().map(|line| parser.read(line)).collect()
     }
 
-    fn one(kind: ParserKind, line: &str) -> Told {
+    fn one(kind: ParserKind, line: &str) -> ParsedLine {
         read(kind, None, &[line]).remove(0)
     }
 
     #[test]
     fn plain_lines_tell_steps_and_percentages() {
         let check = |line: &str, step: Option<(&str, u32)>, percent: Option<f64>| {
-            let told = one(ParserKind::Lines, line);
-            assert_eq!(told.step.as_deref().zip(told.total_steps), step, "{line}");
-            assert_eq!(told.percent, percent, "{line}");
-            assert!(!told.hidden);
+            let parsed = one(ParserKind::Lines, line);
+            assert_eq!(parsed.step.as_deref().zip(parsed.total_steps), step, "{line}");
+            assert_eq!(parsed.percent, percent, "{line}");
+            assert!(!parsed.hidden);
         };
         check("[3/9] Linking foo", Some(("Linking foo", 9)), None);
         check("Step 2/3 : RUN make", Some(("RUN make", 3)), None);
@@ -282,15 +282,15 @@ mod tests {
     #[test]
     fn json_lines_tell_everything_and_other_lines_are_talk() {
         let line = r#"{"step":"speak","percent":12.5,"total_steps":5,"message":"câu 1","metadata":{"a":1},"artefact":"a.png"}"#;
-        let told = one(ParserKind::Json, line);
+        let parsed = one(ParserKind::Json, line);
         assert_eq!(
-            (told.step.as_deref(), told.total_steps, told.percent),
+            (parsed.step.as_deref(), parsed.total_steps, parsed.percent),
             (Some("speak"), Some(5), Some(12.5))
         );
-        assert_eq!((told.message.as_deref(), told.artefact.as_deref()), (Some("câu 1"), Some("a.png")));
-        assert!(told.hidden && told.metadata["a"] == 1);
+        assert_eq!((parsed.message.as_deref(), parsed.artefact.as_deref()), (Some("câu 1"), Some("a.png")));
+        assert!(parsed.hidden && parsed.metadata["a"] == 1);
         for line in ["talk", "[1,2]", "7", "{broken"] {
-            assert_eq!(one(ParserKind::Json, line), Told::default(), "{line}");
+            assert_eq!(one(ParserKind::Json, line), ParsedLine::default(), "{line}");
         }
         assert_eq!(one(ParserKind::Json, r#"{"percent":101,"step":7}"#).percent, None);
     }
@@ -305,11 +305,11 @@ mod tests {
             "progress=end",
             "[libx264] frame I:3",
         ];
-        let told = read(ParserKind::Ffmpeg, None, &lines);
-        assert_eq!(told[2].percent, Some(25.0));
-        assert_eq!(told[3].message.as_deref(), Some("speed 1.5x"));
+        let parsed = read(ParserKind::Ffmpeg, None, &lines);
+        assert_eq!(parsed[2].percent, Some(25.0));
+        assert_eq!(parsed[3].message.as_deref(), Some("speed 1.5x"));
         assert_eq!(
-            told.iter().map(|told| told.hidden).collect::<Vec<_>>(),
+            parsed.iter().map(|parsed| parsed.hidden).collect::<Vec<_>>(),
             [false, false, true, true, true, false]
         );
     }
@@ -317,9 +317,9 @@ mod tests {
     #[test]
     fn a_pattern_of_ones_own_tells_what_its_groups_are_named() {
         let pattern = r"^(?<step>\w+): (?<done>\d+) of (?<total>\d+)";
-        let told = read(ParserKind::Pattern, Some(pattern), &["copy: 5 of 20 files", "other"]);
-        assert_eq!((told[0].step.as_deref(), told[0].percent), (Some("copy"), Some(25.0)));
-        assert_eq!(told[1], Told::default());
+        let parsed = read(ParserKind::Pattern, Some(pattern), &["copy: 5 of 20 files", "other"]);
+        assert_eq!((parsed[0].step.as_deref(), parsed[0].percent), (Some("copy"), Some(25.0)));
+        assert_eq!(parsed[1], ParsedLine::default());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! From an order to what is started: program, arguments, environment, directory.
+//! From a specification to what is started: program, arguments, environment, directory.
 //!
 //! Arguments are filled in one by one and go to the program as they are: no shell sees them, so nothing in a
 //! value means anything but itself.
@@ -41,7 +41,7 @@ pub(crate) struct Plan {
     pub(crate) timeout_setting: String,
 }
 
-/// Why an order cannot be followed.
+/// Why a command cannot be run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PlanError {
     #[error("there is no command {name:?}; {known}")]
@@ -93,7 +93,7 @@ pub(crate) fn parameters(command: &CommandSection) -> Vec<&str> {
     names
 }
 
-/// Checks an order when it is given, so that a mistake shows at once.
+/// Checks a specification when it comes, so that a mistake shows at once.
 pub(crate) fn check(config: &JobsConfig, spec: &CommandSpec) -> Result<(), PlanError> {
     match spec {
         CommandSpec::Configured { name, parameters } => {
@@ -251,7 +251,7 @@ fn environment(section: &CommandSection) -> Vec<(OsString, OsString)> {
     environment
 }
 
-/// What a run tells its command about itself.
+/// The variables that tell a command about its run.
 pub(crate) fn own_environment(id: &str, files: &Path) -> [(OsString, OsString); 3] {
     [
         ("ANYWIRE_JOB".into(), id.into()),

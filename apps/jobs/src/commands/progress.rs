@@ -1,9 +1,9 @@
-//! What a command has to tell, gathered and told in bundles.
+//! The progress of a command: gathered, and published in bundles.
 //!
 //! Invariants:
-//! - Between two bundles at most [`PENDING_MAX`] pending, [`WINDOW_LINES`] lines for those who look and
+//! - Between two bundles at most [`PENDING_MAX`] steps, [`WINDOW_LINES`] lines to publish and
 //!   [`JOURNAL_LINES`] for the journal are held.
-//! - What is left out is counted and said.
+//! - Lines that are left out are counted, and the count is published.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     service::{ChangeError, JobService},
 };
 
-/// A new step is told this soon after the last bundle.
+/// A new step is published this soon after the last bundle.
 const STEP_EVERY: Duration = Duration::from_millis(50);
 /// How many lines one bundle shows; those before them are left out and counted.
 const WINDOW_LINES: usize = 200;
@@ -31,7 +31,7 @@ const PENDING_MAX: usize = 32;
 /// How much metadata one run may leave, in bytes of JSON; what would be more is left out.
 const METADATA_BYTES_MAX: usize = 16 << 10;
 
-/// What is to be told of one run.
+/// Gathers the progress of one run and publishes it.
 pub(crate) struct ProgressReporter<'a> {
     service: &'a Arc<JobService>,
     job: &'a Job,
@@ -43,10 +43,10 @@ pub(crate) struct ProgressReporter<'a> {
     cut: u64,
     /// Steps in their order; the last one gathers what changes.
     pending: VecDeque<StepCommand>,
-    /// The step that was told last, and how many there were.
+    /// The step that was published last, and how many there were.
     step: String,
     steps: u32,
-    told: Instant,
+    flushed: Instant,
     due: Option<Instant>,
 }
 
@@ -64,19 +64,19 @@ impl<'a> ProgressReporter<'a> {
             pending: VecDeque::new(),
             step: String::new(),
             steps: 0,
-            told: long_ago,
+            flushed: long_ago,
             due: None,
         }
     }
 
-    /// When the next bundle is to be told; never while there is nothing.
+    /// When the next bundle is due; none while there is nothing to publish.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.due
     }
 
     fn is_due(&mut self, step: bool) {
         let interval = Duration::from_millis(self.service.config.progress_interval_ms);
-        let at = due_after(self.told, step, interval);
+        let at = due_after(self.flushed, step, interval);
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 
@@ -139,10 +139,10 @@ impl<'a> ProgressReporter<'a> {
         self.is_due(false);
     }
 
-    /// Tells everything there is.
+    /// Publishes everything there is.
     pub(crate) async fn flush(&mut self) -> Result<(), ChangeError> {
         self.due = None;
-        self.told = Instant::now();
+        self.flushed = Instant::now();
         self.write().await;
         if !self.shown.is_empty() {
             let (lines, cut) = (Vec::from(std::mem::take(&mut self.shown)), std::mem::take(&mut self.cut));

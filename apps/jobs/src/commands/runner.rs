@@ -1,8 +1,8 @@
 //! One run of a command: from the queue to its end.
 //!
-//! What it writes is read as fast as it comes, and told in bundles: a step at once (but not more than twenty
-//! times a second), everything else every `progress_interval_ms`. So a command that writes a million lines
-//! costs its watchers four events a second.
+//! What it writes is read as fast as it comes, and published in bundles: a step at once (but not more than
+//! twenty times a second), everything else every `progress_interval_ms`. So a command that writes a million
+//! lines costs its watchers four events a second.
 //!
 //! Invariants:
 //! - When [`run`] returns, no process of the command is left.
@@ -18,7 +18,7 @@ use super::{
     child::{self, Ended, Start},
     journal::Journal,
     lines::read_lines,
-    parser::Told,
+    parser::ParsedLine,
     plan::{self, Plan},
     programs,
     progress::ProgressReporter,
@@ -40,7 +40,7 @@ const PIPES_MAX: Duration = Duration::from_secs(2);
 /// How many of the last lines explain a failure.
 const LAST_LINES: usize = 3;
 
-/// Why a command was told to end.
+/// Why a command was stopped.
 enum Why {
     /// It was cancelled, or the server stops.
     Stopped,
@@ -61,8 +61,7 @@ pub(crate) async fn run(service: &Arc<JobService>, job: &Job, stop: Cancellation
         Ok(Some(result)) => {
             service.change(&job.id, None, move |job| job.decide_own_complete(attempt, result.clone())).await
         }
-        // Stopped by the server: the job is interrupted. Stopped by somebody's command: that was told
-        // already.
+        // Stopped by the server, the job is interrupted. Stopped by a request, it has its state already.
         Ok(None) => service.change(&job.id, None, |job| Ok(job.decide_interrupt())).await,
         Err(message) => {
             let error = JobError { step: None, message, line: None, column: None };
@@ -114,7 +113,7 @@ impl<'a> Run<'a> {
         Self { service, job, plan, reporter, result: None, error: None, last: Vec::new() }
     }
 
-    /// The result; nothing when it was told to end; what went wrong otherwise.
+    /// The result; none when it was stopped; else what went wrong.
     async fn work(mut self, stop: CancellationToken) -> Result<Option<Value>, String> {
         let files = self.service.run_files.files(self.job);
         let mut environment = self.plan.environment.clone();
@@ -190,7 +189,7 @@ impl<'a> Run<'a> {
     }
 
     async fn take(&mut self, pipe: Pipe, text: String) {
-        let Told { hidden, step, total_steps, percent, message, metadata, artefact, result, error } =
+        let ParsedLine { hidden, step, total_steps, percent, message, metadata, artefact, result, error } =
             self.plan.parser.read(&text);
         self.result = result.or(self.result.take());
         self.error = error.or(self.error.take());

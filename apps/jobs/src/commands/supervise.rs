@@ -1,5 +1,5 @@
 //! The process between the server and a command: it ends everything the command started, also when the server
-//! dies without a word.
+//! is killed.
 //!
 //! It makes itself the reaper of its descendants, so a process whose parent has died comes to it, even one in
 //! a session of its own. Its standard input is a socket to the server:
@@ -85,7 +85,7 @@ fn watch(main: u32, grace: Duration) {
     std::thread::spawn(move || reap(main, &news));
     let mut ended = None;
     let mut gone = false;
-    // Whatever comes first: the command's end or the wish for it. Both end everything else that it started.
+    // The command's end or the request for it, whichever is first. Both end everything else that it started.
     match heard.recv() {
         Ok(News::Ended(status)) => ended = Some(status),
         Ok(News::Empty) | Err(_) => gone = true,

@@ -64,7 +64,7 @@ pub struct Job {
     pub percent: Percent,
     /// What the current step says.
     pub message: Option<String>,
-    /// What whoever drives it wants to be known.
+    /// Further members, set by the program that drives it.
     pub metadata: Map<String, Value>,
     /// What came out of it.
     pub result: Option<Value>,
@@ -76,7 +76,7 @@ pub struct Job {
     /// When it last changed.
     #[serde(with = "millis")]
     pub updated_at: Timestamp,
-    /// How often it was retried: work that belongs to an earlier attempt is told to stop by it.
+    /// How often it was retried. Work that belongs to an earlier attempt is stopped.
     pub attempt: u32,
     /// The file it makes a report of; none for jobs that are driven over the API.
     pub upload: Option<Upload>,

@@ -49,7 +49,7 @@ pub struct Upload {
     /// When a byte last came, or somebody asked for more.
     #[serde(with = "millis")]
     pub heard_at: Timestamp,
-    /// The bytes are gone: by its owner's wish or by age.
+    /// The bytes are gone: removed by a request or by age.
     #[serde(default)]
     pub removed: bool,
 }

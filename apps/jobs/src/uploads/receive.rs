@@ -65,7 +65,7 @@ async fn receive_now(
     let received = service.files.received(upload).await.map_err(|_| missing())?;
     check_start(&job, upload, offset, received)?;
     check_length(&body, size.saturating_sub(offset), size)?;
-    // An interrupted job goes on with the first byte; a running one hears of bytes in its own time.
+    // An interrupted job goes on with the first byte; a running one is updated at its interval.
     if offset < size && job.status != Status::Running {
         service.change(&job.id, None, move |job| job.decide_bytes(offset)).await.map_err(stopped)?;
     }
@@ -118,7 +118,7 @@ fn past_the_end(size: u64) -> ApiError {
     ApiError::new(Code::TooLarge, message)
 }
 
-/// A job that stopped meanwhile is not revived by a late word.
+/// A job that stopped meanwhile is not revived by a late update.
 fn waiting_for_bytes(job: &Job, received: u64) -> Ruling {
     let waits = job.status == Status::Running
         && job.upload.as_ref().is_some_and(|upload| received < upload.size_bytes);
@@ -145,7 +145,7 @@ struct Chunk<'a> {
     at: u64,
     /// How long the upload will be.
     size: u64,
-    /// When the job's progress was last told.
+    /// When the job's progress was last published.
     reported: Timestamp,
     checksum: Option<Checksum>,
 }

@@ -1,4 +1,4 @@
-//! Who writes to which upload: one request at a time, the newest.
+//! Which request writes to which upload: one at a time, the newest.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,7 +20,7 @@ const HANDOVER_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct Writers {
     locks: NamedLocks,
     current: Mutex<HashMap<UploadId, CancellationToken>>,
-    /// Uploads whose progress will be told soon.
+    /// Uploads whose progress will be published soon.
     planned: Mutex<HashSet<UploadId>>,
 }
 
@@ -56,12 +56,12 @@ impl Writers {
         current.iter().filter(|(upload, _)| unwanted(**upload)).for_each(|(_, stop)| stop.cancel());
     }
 
-    /// Whether nobody has planned to tell the progress of an upload yet; from now on somebody has.
+    /// Plans to publish the progress of an upload; false if that is planned already.
     pub(crate) fn plan_report(&self, upload: UploadId) -> bool {
         self.planned.lock().insert(upload)
     }
 
-    /// The progress is being told.
+    /// The planned publication begins.
     pub(crate) fn report_begun(&self, upload: UploadId) {
         self.planned.lock().remove(&upload);
     }

@@ -1,15 +1,10 @@
 //! Connections that break right after a call was sent: what the log has and what memory has is the same,
 //! before and after a restart, and nothing is there twice.
 
-use std::{
-    future::{Future, poll_fn},
-    net::SocketAddr,
-    sync::Arc,
-    task::Poll,
-};
+use std::net::SocketAddr;
 
-use anywire_jobs::CommandSection;
-use anywire_log::{Clock, SystemClock};
+use anywire_app::testing::dropped_after;
+use anywire_jobs::{CommandSection, JobsConfig};
 use axum::{body::Body, http::Request};
 use serde_json::{Value, json};
 use tokio::{
@@ -75,7 +70,7 @@ async fn started(world: &World, id: &str) {
 
 #[tokio::test]
 async fn steps_whose_connection_breaks_are_there_once_in_the_log_and_in_memory() {
-    let mut world = World::new().await;
+    let mut world = World::late(JobsConfig::default()).await;
     let address = serve(&world).await;
     started(&world, "a").await;
     let path = "/api/progress/a/step";
@@ -100,7 +95,7 @@ async fn steps_whose_connection_breaks_are_there_once_in_the_log_and_in_memory()
 
 #[tokio::test]
 async fn cancels_whose_connection_breaks_are_there_once_in_the_log_and_in_memory() {
-    let mut world = World::new().await;
+    let mut world = World::late(JobsConfig::default()).await;
     let address = serve(&world).await;
     let ids: Vec<String> = (0..CALLS).map(|number| format!("job-{number}")).collect();
     for (number, id) in ids.iter().enumerate() {
@@ -122,7 +117,7 @@ async fn cancels_whose_connection_breaks_are_there_once_in_the_log_and_in_memory
 
 #[tokio::test]
 async fn uploads_whose_last_connection_breaks_become_one_report_each() {
-    let mut world = World::new().await;
+    let mut world = World::late(JobsConfig::default()).await;
     let address = serve(&world).await;
     let mut ids = Vec::new();
     for number in 0..CALLS {
@@ -156,20 +151,6 @@ async fn uploads_whose_last_connection_breaks_become_one_report_each() {
     check(&world).await;
 }
 
-/// Polls a call so often, other tasks in between, and drops it. Whether it was answered by then.
-async fn dropped_after(world: &World, polls: usize, path: &str) -> bool {
-    let request = Request::post(path).body(Body::empty()).expect("a request");
-    let mut call = Box::pin(world.router.clone().oneshot(request));
-    for _ in 0..polls {
-        let polled = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
-        if polled.is_ready() {
-            return true;
-        }
-        tokio::task::yield_now().await;
-    }
-    false
-}
-
 #[tokio::test]
 async fn a_command_stops_wherever_the_connection_of_its_cancel_breaks() {
     let argv = |argv: &[&str]| CommandSection {
@@ -178,14 +159,15 @@ async fn a_command_stops_wherever_the_connection_of_its_cancel_breaks() {
     };
     let mut config = config(&[("sleep", argv(&["sleep", "600"])), ("true", argv(&["true"]))]);
     config.commands_running_max = 1;
-    let world = World::with(config, Arc::new(SystemClock) as Arc<dyn Clock>).await;
+    let world = World::late(config).await;
     for polls in 0.. {
         let (id, next) = (format!("sleep-{polls}"), format!("true-{polls}"));
         let start = |id: &str, command: &str| json!({"session_id": id, "command": command}).to_string();
         world.post("/api/commands", &start(&id, "sleep")).await.expect(201);
         world.until(&id, |state| state["step_name"] == "run").await;
         let path = format!("/api/progress/{id}/cancel");
-        let answered = dropped_after(&world, polls, &path).await;
+        let request = Request::post(&path).body(Body::empty()).expect("a request");
+        let answered = dropped_after(polls, world.router.clone().oneshot(request)).await.is_some();
         // Where it broke before anything happened; else it is refused.
         world.post(&path, "").await;
         world.until_status(&id, "cancelled").await;

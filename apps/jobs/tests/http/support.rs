@@ -2,18 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anywire_app::{AppContext, Application};
+use anywire_app::{AppContext, Application, testing::LateEngine};
 use anywire_jobs::{Jobs, JobsConfig, channels};
 use anywire_log::{
-    Channel, Clock, Event, Followed, Log, ManualClock, MemoryEngine, Position, Retention, RetentionRules,
-    SystemClock, TailConfig, Timestamp,
+    Channel, Clock, Engine, Event, Followed, Log, ManualClock, MemoryEngine, Position, Retention,
+    RetentionRules, SystemClock, TailConfig, Timestamp,
 };
 use axum::{
     Router,
     body::Body,
     http::{HeaderMap, Request, StatusCode},
 };
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -74,7 +74,23 @@ impl World {
     pub(crate) async fn with(config: JobsConfig, clock: Arc<dyn Clock>) -> Self {
         let rules = RetentionRules::new(channels(), Retention::default());
         let engine = MemoryEngine::new(rules.clone(), Arc::clone(&clock)).expect("randomness");
-        let log = Log::start(Arc::new(engine), rules, TailConfig::default());
+        Self::on(Arc::new(engine), rules, config, clock).await
+    }
+
+    /// On a log that commits at once and answers late.
+    pub(crate) async fn late(config: JobsConfig) -> Self {
+        let (rules, clock) = (RetentionRules::new(channels(), Retention::default()), Arc::new(SystemClock));
+        let engine = LateEngine::new(rules.clone(), Arc::clone(&clock) as _).expect("randomness");
+        Self::on(Arc::new(engine), rules, config, clock).await
+    }
+
+    async fn on(
+        engine: Arc<dyn Engine>,
+        rules: RetentionRules,
+        config: JobsConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let log = Log::start(engine, rules, TailConfig::default());
         let folder = tempfile::tempdir().expect("a directory");
         let mut world = Self {
             log,

@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anywire_jobs::{Ended, Parser, ParserKind, Start, Supervisor, Told, read_lines};
+use anywire_jobs::{Ended, ParsedLine, Parser, ParserKind, Start, Supervisor, read_lines};
 use serde_json::{Map, Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -133,8 +133,8 @@ impl Pending {
         if self.step.is_empty() { ONLY_STEP.to_owned() } else { self.step.clone() }
     }
 
-    fn told(&mut self, told: Told) {
-        let Told { step, total_steps, percent, message, metadata, result, error, .. } = told;
+    fn told(&mut self, told: ParsedLine) {
+        let ParsedLine { step, total_steps, percent, message, metadata, result, error, .. } = told;
         self.result = result.or(self.result.take());
         self.error = error.or(self.error.take());
         let nothing = step.is_none() && percent.is_none() && message.is_none() && metadata.is_empty();
@@ -462,14 +462,14 @@ fn watch_all_the_while(job: Arc<Job>, pending: Arc<Mutex<Pending>>, stop: Cancel
 mod tests {
     use super::*;
 
-    fn step(name: &str, percent: f64) -> Told {
-        Told { step: Some(name.to_owned()), percent: Some(percent), ..Told::default() }
+    fn step(name: &str, percent: f64) -> ParsedLine {
+        ParsedLine { step: Some(name.to_owned()), percent: Some(percent), ..ParsedLine::default() }
     }
 
     #[test]
     fn what_changes_in_one_step_is_told_at_once_and_steps_in_their_order() {
         let mut pending = Pending::default();
-        pending.told(Told { percent: Some(1.0), ..Told::default() });
+        pending.told(ParsedLine { percent: Some(1.0), ..ParsedLine::default() });
         for told in [step("a", 10.0), step("a", 20.0), step("b", 30.0)] {
             pending.told(told);
         }

@@ -22,6 +22,8 @@ export interface Looks {
   readonly width?: number;
   readonly dark?: boolean;
   readonly locale?: string;
+  /** Pauses before the console tries a better transport. It takes its time where nothing is said. */
+  readonly probeMs?: number;
 }
 
 export async function openBrowser(): Promise<Browser> {
@@ -39,6 +41,8 @@ export async function openContext(browser: Browser, looks: Looks = {}): Promise<
     acceptDownloads: false,
   });
   context.setDefaultTimeout(60_000);
+  if (looks.probeMs !== undefined)
+    await context.addInitScript((ms) => localStorage.setItem("anywire-probe-ms", String(ms)), looks.probeMs);
   observe(context);
   return context;
 }

@@ -1,5 +1,6 @@
 /** A page of the monitor over a wire that counts: what the page says its way costs, and what the wire saw. */
 import type { Browser, Page } from "playwright-core";
+import { json } from "../../testing/http.mjs";
 import { Server } from "../../testing/server.mjs";
 import { until } from "../../testing/until.mjs";
 import { openContext } from "./browser.ts";
@@ -76,7 +77,6 @@ function agrees({ shown, wire }: Compared): boolean {
  */
 export async function quietServer(): Promise<Server> {
   const server = await Server.start();
-  const answer = await fetch(`${server.url}/api/performance/alerts`, { method: "PUT", body: '{"rules":[]}' });
-  if (!answer.ok) throw new Error(await answer.text());
+  await json(`${server.url}/api/performance/alerts`, { method: "PUT", send: { rules: [] } });
   return server;
 }

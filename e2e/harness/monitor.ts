@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import net from "node:net";
 import { end, start } from "../../testing/program.mjs";
-import { binary } from "../../testing/server.mjs";
+import { binary, environment } from "../../testing/server.mjs";
 import { sleep } from "../../testing/until.mjs";
 
 /** `anywire monitor --to`: another host, stopped and started at will. */
@@ -14,10 +14,10 @@ export class Reporter {
   readonly #child: ChildProcess;
 
   constructor(url: string, host: string) {
-    const env = Object.fromEntries(
-      Object.entries(process.env).filter(([name]) => !name.startsWith("ANYWIRE_")),
-    );
-    this.#child = start(binary(), ["monitor", "--to", url, "--host", host], { stdio: "ignore", env });
+    this.#child = start(binary(), ["monitor", "--to", url, "--host", host], {
+      stdio: "ignore",
+      env: environment(),
+    });
   }
 
   async stop(): Promise<void> {

@@ -1,6 +1,6 @@
 /** The pipeline's API as tests ask it. */
 import type { Page } from "playwright-core";
-import { expect } from "vitest";
+import { json } from "../../testing/http.mjs";
 import type { Server } from "../../testing/server.mjs";
 import { until } from "../../testing/until.mjs";
 import { byId } from "./browser.ts";
@@ -34,11 +34,7 @@ export interface PipelineState {
   }[];
 }
 
-async function get<T>(server: Server, path: string): Promise<T> {
-  const answer = await fetch(`${server.url}${path}`);
-  expect(answer.status, path).toBe(200);
-  return (await answer.json()) as T;
-}
+const get = <T>(server: Server, path: string): Promise<T> => json<T>(server.url + path);
 
 export const counters = (server: Server): Promise<Counters> => get(server, "/api/consumers/statistics");
 export const state = (server: Server): Promise<PipelineState> => get(server, "/api/consumers/lag");

@@ -9,6 +9,17 @@ export const MODES = {
   "polling, then upgraded": ["polling", "websocket"],
 } as const;
 
+/** Everybody hears `lobby`; who joins `/chat` hears what is said there, and says it. More may follow about `/chat`. */
+export const LOBBY_AND_CHAT = `
+[[socketio.namespaces]]
+name = "/"
+channels = ["lobby"]
+[[socketio.namespaces]]
+name = "/chat"
+channels = ["chat"]
+emit_to = "chat"
+`;
+
 export type Mode = keyof typeof MODES;
 export const modes = Object.keys(MODES) as Mode[];
 

@@ -7,8 +7,9 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { connect } from "../../../clients/typescript/src/index.ts";
 import { followJob, type JobState, type Notice } from "../../../clients/typescript/src/jobs.ts";
+import { json } from "../../../testing/http.mjs";
 import { start as launch } from "../../../testing/program.mjs";
-import { binary, Server } from "../../../testing/server.mjs";
+import { binary, environment, Server } from "../../../testing/server.mjs";
 import { type Block, SseSplitter } from "../../../testing/sse.mjs";
 import { until, within } from "../../../testing/until.mjs";
 import { byId, openBrowser, openContext, photograph } from "../../harness/browser.ts";
@@ -50,18 +51,12 @@ afterEach(async () => {
   await server?.dispose();
 });
 
-async function post(path: string, body: unknown): Promise<Record<string, unknown>> {
-  const answer = await fetch(`${server.url}${path}`, { method: "POST", body: JSON.stringify(body) });
-  const text = await answer.text();
-  expect(answer.ok, text).toBe(true);
-  return text === "" ? {} : (JSON.parse(text) as Record<string, unknown>);
-}
+const post = (path: string, send: unknown) => json(`${server.url}${path}`, { send });
 
 const start = (id: string, steps: number) =>
   post("/api/progress", { session_id: id, title: id, total_steps: steps });
 const step = (id: string, number: number) => post(`/api/progress/${id}/step`, { name: `step ${number}` });
-const state = async (id: string) =>
-  (await (await fetch(`${server.url}/api/progress/${id}`)).json()) as JobState;
+const state = (id: string) => json<JobState>(`${server.url}/api/progress/${id}`);
 
 interface Seen {
   readonly id: string;
@@ -250,9 +245,6 @@ test("the output follows, stands still while paused, and says what was cut; a re
 });
 
 test("a command of a terminal shows on the page under its link, and is cancelled from there", async () => {
-  const environment = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !name.startsWith("ANYWIRE_")),
-  );
   const argv = [
     "run",
     "--url",
@@ -262,7 +254,7 @@ test("a command of a terminal shows on the page under its link, and is cancelled
     "-c",
     "echo '[1/2] one'; echo talk; echo '[2/2] two'; sleep 600",
   ];
-  const child = launch(binary(), argv, { stdio: ["ignore", "pipe", "pipe"], env: environment });
+  const child = launch(binary(), argv, { stdio: ["ignore", "pipe", "pipe"], env: environment() });
   const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
   let said = "";
   child.stderr?.on("data", (bytes: Buffer) => {

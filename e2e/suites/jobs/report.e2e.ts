@@ -5,6 +5,7 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { REPORT_STEPS } from "../../../console/src/apps/jobs/reportSteps.ts";
+import { json } from "../../../testing/http.mjs";
 import { Server } from "../../../testing/server.mjs";
 import { until } from "../../../testing/until.mjs";
 import { byId, openBrowser, openContext, photograph } from "../../harness/browser.ts";
@@ -14,6 +15,7 @@ import { tell } from "../../harness/evidence.ts";
 import { FaultyProxy, type Patch } from "../../harness/proxy.ts";
 
 const NINE_STEPS: readonly string[] = REPORT_STEPS;
+const PROBE_MS = 1000;
 const LARGE = 50_000_000;
 const SMALL = 400_000;
 /**
@@ -40,7 +42,7 @@ afterAll(() => browser?.close());
 beforeEach(async () => {
   server = await Server.start({ lab: true });
   proxy = await FaultyProxy.start(server.port);
-  page = await (await openContext(browser)).newPage();
+  page = await (await openContext(browser, { probeMs: PROBE_MS })).newPage();
 });
 
 afterEach(async ({ task }) => {
@@ -56,11 +58,7 @@ interface JobState {
   readonly result: { readonly report_url: string; readonly sha256: string; readonly rows: number } | null;
 }
 
-async function state(id: string): Promise<JobState> {
-  const answer = await fetch(`${server.url}/api/progress/${id}`);
-  expect(answer.status, await answer.clone().text()).toBe(200);
-  return (await answer.json()) as JobState;
-}
+const state = (id: string) => json<JobState>(`${server.url}/api/progress/${id}`);
 
 /** Upload requests go on where the server stood: never from the beginning again, never with a hole. */
 function expectResumed(patches: readonly Patch[], size: number): void {

@@ -6,6 +6,7 @@ import { readFile } from "node:fs/promises";
 import { createServer, type Server as HttpServer } from "node:http";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { json } from "../../../testing/http.mjs";
 import { Server } from "../../../testing/server.mjs";
 import { sleep, until } from "../../../testing/until.mjs";
 import { byId, dataOf, openBrowser, openContext, photograph } from "../../harness/browser.ts";
@@ -92,7 +93,7 @@ async function open(
   return page;
 }
 
-const json = async <T>(path: string): Promise<T> => (await (await fetch(server.url + path)).json()) as T;
+const get = <T>(path: string): Promise<T> => json<T>(server.url + path);
 const newest = (host?: string) => json<Sample>(`/api/performance${host ? `?host=${host}` : ""}`);
 
 async function statusIs(page: Page, ...names: string[]): Promise<void> {
@@ -117,7 +118,7 @@ const chooseHost = (page: Page, host: string) => choose(page, "monitor-host", ho
 /** Processors over time, a row a sample, as the server knows them; a row of null is a hole. */
 async function cpuSince(from: number, host?: string): Promise<[time: number, cpu: number | null][]> {
   const query = `from=${from}&step=1&fields=cpu${host ? `&host=${host}` : ""}`;
-  const { samples } = await json<{ samples: [number, number | null][] }>(`/api/performance/history?${query}`);
+  const { samples } = await get<{ samples: [number, number | null][] }>(`/api/performance/history?${query}`);
   return samples;
 }
 
@@ -135,7 +136,7 @@ async function moment() {
 }
 
 test("the four checks of the document: health, performance data, dashboard, data flow", async () => {
-  expect(await json("/api/health")).toMatchObject({ status: "ok", ready: true });
+  expect(await get("/api/health")).toMatchObject({ status: "ok", ready: true });
   const first = await until("there is a sample", () => newest());
   expect(Object.keys(first)).toEqual(
     expect.arrayContaining(["time", "cpu", "load", "memory", "disks", "process", "delivery"]),
@@ -152,7 +153,7 @@ test("the four checks of the document: health, performance data, dashboard, data
   const text = await byId(page, "monitor-raw-text").textContent();
   const shown = JSON.parse(text ?? "") as Sample;
   expect(Date.parse(shown.time)).toBeGreaterThan(Date.parse(first.time));
-  const flow = await json<{ samples: Sample[] }>("/api/performance/history?after=0");
+  const flow = await get<{ samples: Sample[] }>("/api/performance/history?after=0");
   expect(flow.samples.map((sample) => sample.time)).toContain(shown.time);
 });
 
@@ -326,7 +327,7 @@ test("an alert is shown, told as a notification and posted, and ends", async () 
   const alerts = "/api/performance/alerts";
   type Rules = { rules: { id: string; raise: number; clear: number }[] };
   const { rules, id } = await until("the rule is there", async () => {
-    const { rules } = await json<Rules>(alerts);
+    const { rules } = await get<Rules>(alerts);
     const id = rules.find((rule) => rule.raise === -1)?.id;
     return id ? { rules, id } : null;
   });
@@ -345,8 +346,7 @@ test("an alert is shown, told as a notification and posted, and ends", async () 
   await until("the webhook was told", () => hooked("raised"));
   await photograph(page, "monitor-alert");
   const over = rules.map((rule) => (rule.id === id ? { ...rule, raise: 1e9, clear: 1e9 } : rule));
-  const answer = await fetch(server.url + alerts, { method: "PUT", body: JSON.stringify({ rules: over }) });
-  expect(answer.status).toBe(200);
+  await json(server.url + alerts, { method: "PUT", send: { rules: over } });
   await page.locator(`[data-testid="alert-past"][data-rule="${id}"]`).first().waitFor();
   await until("the browser was told of the end", () => told(2));
   await until("the webhook was told of the end", () => hooked("cleared"));
@@ -372,12 +372,8 @@ async function reportDay(host: string): Promise<void> {
         cpu: { percent, cores: [percent] },
       });
     }
-    const body = JSON.stringify({ sent_at: new Date().toISOString(), samples });
-    const answer = await fetch(`${server.url}/api/performance/hosts/${host}/samples`, {
-      method: "POST",
-      body,
-    });
-    if (!answer.ok) throw new Error(await answer.text());
+    const send = { sent_at: new Date().toISOString(), samples };
+    await json(`${server.url}/api/performance/hosts/${host}/samples`, { send });
   }
 }
 

@@ -11,7 +11,7 @@ import { until } from "../../../testing/until.mjs";
 import { openBrowser, openContext } from "../../harness/browser.ts";
 import { publish } from "../../harness/log.ts";
 import { Nginx } from "../../harness/nginx.ts";
-import { MODES, type Mode, modes } from "../../harness/socketio.ts";
+import { LOBBY_AND_CHAT, MODES, type Mode, modes } from "../../harness/socketio.ts";
 
 const CLIENT = resolve(import.meta.dirname, "../../node_modules/socket.io-client/dist/socket.io.min.js");
 const COUNT = 20;
@@ -40,17 +40,7 @@ let browser: Browser;
 let script: string;
 
 beforeAll(async () => {
-  const namespaces = `
-[[socketio.namespaces]]
-name = "/"
-channels = ["lobby"]
-[[socketio.namespaces]]
-name = "/chat"
-channels = ["chat"]
-emit_to = "chat"
-recovery = true
-`;
-  server = await Server.start({ config: namespaces });
+  server = await Server.start({ config: `${LOBBY_AND_CHAT}recovery = true\n` });
   other = await Server.start();
   nginx = await Nginx.start(server.port);
   browser = await openBrowser();

@@ -7,18 +7,10 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { Server } from "../../../testing/server.mjs";
 import { until, within } from "../../../testing/until.mjs";
 import { offsetOf, publish, readAll } from "../../harness/log.ts";
-import { type Answer, closeAll, Listener, type Mode, modes } from "../../harness/socketio.ts";
+import { type Answer, closeAll, Listener, LOBBY_AND_CHAT, type Mode, modes } from "../../harness/socketio.ts";
 import { KEYS, token } from "../../harness/token.ts";
 
-const NAMESPACES = `
-[[socketio.namespaces]]
-name = "/"
-channels = ["lobby"]
-[[socketio.namespaces]]
-name = "/chat"
-channels = ["chat"]
-emit_to = "chat"
-welcome_event = "welcome"
+const NAMESPACES = `${LOBBY_AND_CHAT}welcome_event = "welcome"
 welcome_data = '{"message":"hello","timestamp":"$now"}'
 [[socketio.namespaces]]
 name = "/team-*"

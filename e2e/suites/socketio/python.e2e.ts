@@ -10,7 +10,7 @@ import { Hopeless, until } from "../../../testing/until.mjs";
 import { publish } from "../../harness/log.ts";
 import { FaultyProxy } from "../../harness/proxy.ts";
 import { spawnPython } from "../../harness/python.ts";
-import { type Answer, MODES, type Mode, modes } from "../../harness/socketio.ts";
+import { type Answer, LOBBY_AND_CHAT, MODES, type Mode, modes } from "../../harness/socketio.ts";
 import { KEYS, token } from "../../harness/token.ts";
 
 let server: Server;
@@ -18,16 +18,7 @@ let guarded: Server;
 let proxy: FaultyProxy;
 
 beforeAll(async () => {
-  const config = `
-[[socketio.namespaces]]
-name = "/"
-channels = ["lobby"]
-[[socketio.namespaces]]
-name = "/chat"
-channels = ["chat"]
-emit_to = "chat"
-`;
-  server = await Server.start({ config });
+  server = await Server.start({ config: LOBBY_AND_CHAT });
   guarded = await Server.start({ config: KEYS });
   proxy = await FaultyProxy.start(server.port);
 });

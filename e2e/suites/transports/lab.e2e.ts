@@ -6,12 +6,16 @@ import { once } from "node:events";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import WebSocket from "ws";
+import { json } from "../../../testing/http.mjs";
 import { Server } from "../../../testing/server.mjs";
 import { until, within } from "../../../testing/until.mjs";
 import { byId, dataOf, openBrowser, openContext, photograph } from "../../harness/browser.ts";
 import * as app from "../../harness/console.ts";
+import { clientsOf } from "../../harness/delivery.ts";
 import { tell } from "../../harness/evidence.ts";
 import { publish } from "../../harness/log.ts";
+
+const PROBE_MS = 1000;
 
 let server: Server;
 let browser: Browser;
@@ -20,7 +24,7 @@ let page: Page;
 beforeAll(async () => {
   server = await Server.start({ lab: true });
   browser = await openBrowser();
-  page = await (await openContext(browser)).newPage();
+  page = await (await openContext(browser, { probeMs: PROBE_MS })).newPage();
 });
 
 afterEach(({ task }) => tell(task, page));
@@ -45,19 +49,7 @@ async function toggle(name: string, on: boolean): Promise<void> {
   await until(`${name} is ${on}`, async () => (await dataOf(page, name, "on")) === String(on));
 }
 
-interface Entry {
-  readonly client: string;
-  readonly transport: string;
-}
-
-async function entries(): Promise<readonly Entry[]> {
-  const answer = await fetch(`${server.url}/api/delivery/clients?limit=1000`);
-  return ((await answer.json()) as { clients: Entry[] }).clients;
-}
-
-async function labState(): Promise<{ readonly cut_until: string | null }> {
-  return (await fetch(`${server.url}/api/lab`)).json() as Promise<{ cut_until: string | null }>;
-}
+const labState = () => json<{ cut_until: string | null }>(`${server.url}/api/lab`);
 
 /**
  * A client that names itself is one entry, whichever way it reads. While it changes its transport there may
@@ -65,7 +57,7 @@ async function labState(): Promise<{ readonly cut_until: string | null }> {
  */
 async function oneEntryEach(): Promise<void> {
   await until("every client is listed once", async () => {
-    const listed = (await entries()).map(({ client, transport }) => `${client} ${transport}`);
+    const listed = (await clientsOf(server)).map(({ client, transport }) => `${client} ${transport}`);
     const names = new Set(listed.map((entry) => entry.split(" ")[0]));
     if (names.size < listed.length) throw new Error(listed.join(", "));
     return true;
@@ -79,13 +71,12 @@ test("the cut ends every connection, also one on which nothing happens", async (
   await once(socket, "open");
   socket.send(JSON.stringify({ op: "subscribe", id: 1, channels: ["idle"] }));
   await once(socket, "message");
-  const headers = { "Content-Type": "application/json" };
-  await fetch(`${server.url}/api/lab`, { method: "POST", headers, body: '{"cut_ms":1000}' });
+  await json(`${server.url}/api/lab`, { send: { cut_ms: 1000 } });
   try {
     await within("the cut", closed, 20_000);
     await until("the cut is over", async () => (await labState()).cut_until === null);
     await until("it is no longer listed", async () =>
-      (await entries()).every(({ client }) => client !== "idle"),
+      (await clientsOf(server)).every(({ client }) => client !== "idle"),
     );
   } finally {
     socket.terminate();

@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { temporaryFolder } from "../../../testing/folders.mjs";
+import { json } from "../../../testing/http.mjs";
 import { Server } from "../../../testing/server.mjs";
 import { publish, readAll } from "../../harness/log.ts";
 
@@ -39,8 +40,8 @@ async function channelsAfter(text: string, file: string, program: string): Promi
   await writeFile(path, text);
   const before = await tail();
   await run(program, [path]);
-  const answer = await fetch(`${server.url}/api/channels?limit=1000`);
-  const { channels } = (await answer.json()) as { channels: { channel: string; last_offset: number }[] };
+  type Channels = { channels: { channel: string; last_offset: number }[] };
+  const { channels } = await json<Channels>(`${server.url}/api/channels?limit=1000`);
   return channels
     .filter((one) => one.last_offset > before && !one.channel.startsWith("$"))
     .map((one) => one.channel);

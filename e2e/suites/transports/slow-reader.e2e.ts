@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Server } from "../../../testing/server.mjs";
 import { SseSplitter } from "../../../testing/sse.mjs";
 import { sleep, until, within } from "../../../testing/until.mjs";
+import { clientsOf } from "../../harness/delivery.ts";
 import { type Event, epochOf, type Gap, offsetOf, publish, readAll } from "../../harness/log.ts";
 import { rawWebSocket } from "../../harness/readers.ts";
 
@@ -89,18 +90,6 @@ class SlowReader {
   }
 }
 
-interface Entry {
-  readonly client: string;
-  readonly state: string;
-  readonly lag: number;
-}
-
-/** What the server says about who reads. */
-async function entries(): Promise<readonly Entry[]> {
-  const answer = await fetch(`${server.url}/api/delivery/clients?limit=1000`);
-  return ((await answer.json()) as { clients: Entry[] }).clients;
-}
-
 /** What it got and what its gaps name is everything that was published, each exactly once. */
 function account(reader: SlowReader, channel: string, offsets: readonly number[]): void {
   const lost = reader.gaps.map((gap) => ({ from: offsetOf(gap.from), to: gap.lost[channel] ?? 0 }));
@@ -147,7 +136,7 @@ test("readers that stop reading cost no memory, disturb nobody, and are told exa
   const offsets = await fill(channel, sample, STOPPED_MS);
   const end = await publish(server.url, [{ channel, data: "end" }]);
   await sample();
-  const listed = (await entries()).filter(({ client }) => client.startsWith("slow-"));
+  const listed = (await clientsOf(server)).filter(({ client }) => client.startsWith("slow-"));
   await within("the reader beside the slow ones", brisk);
   expect(seen, "the reader beside the slow ones").toEqual(offsets);
   console.log(`memory: ${baseline >> 20} MiB without slow readers, ${peak >> 20} MiB with ${SLOW}`);

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest
 import { Server } from "../../../testing/server.mjs";
 import { sleep, until } from "../../../testing/until.mjs";
 import { openBrowser, openContext } from "../../harness/browser.ts";
+import { type Client, clientsOf } from "../../harness/delivery.ts";
 import { tell } from "../../harness/evidence.ts";
 import { publish } from "../../harness/log.ts";
 import { type Tab, TabSite } from "../../harness/tabs.ts";
@@ -89,21 +90,12 @@ class Publisher {
   }
 }
 
-interface Entry {
-  readonly client: string;
-  readonly transport: string;
-  readonly channels: readonly string[];
-  readonly state: string;
-}
-
 /**
  * Without polls: the plain request by which the client judges an outage is listed for 30 s, and is no
  * connection.
  */
-async function entries(): Promise<Entry[]> {
-  const answer = await fetch(`${server.url}/api/delivery/clients?limit=1000`);
-  const { clients } = (await answer.json()) as { clients: Entry[] };
-  return clients.filter(({ state }) => state !== "polling");
+async function entries(): Promise<readonly Client[]> {
+  return (await clientsOf(server)).filter(({ state }) => state !== "polling");
 }
 
 /** Every tab has got as much as is published by now. */

@@ -3,8 +3,6 @@
 //! ```sh
 //! cargo run --release -p anywire-monitor --example collector
 //! ```
-//!
-//! Knows: the collector, proc(5). Does not know: what happens to samples.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +35,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Processor time of this thread so far, to the nanosecond (`schedstat`, first field): ticks of 10 ms are too coarse here.
+/// Processor time of this thread so far, to the nanosecond (`schedstat`, first field): ticks of 10 ms are too
+/// coarse here.
 fn cpu_ms() -> Result<f64, Box<dyn std::error::Error>> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
     Ok(text.split_whitespace().next().ok_or("no schedstat")?.parse::<f64>()? / 1e6)

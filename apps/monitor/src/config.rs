@@ -1,34 +1,38 @@
 //! What can be set for the monitor, with a default and a range for each.
-//!
-//! Knows: names, defaults, ranges. Does not know: who uses them.
 
 use serde::Deserialize;
 
-use crate::{domain::HostName, rules::Rule};
+use crate::domain::{HostName, HostNameError};
 
 /// Collecting, keeping and alerting. Every limit is finite.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MonitorConfig {
-    /// Whether this server samples its own machine and process. Default true; hosts can report to it either way.
+    /// Whether this server samples its own machine and process. Default true; hosts can report to it either
+    /// way.
     pub collect: bool,
     /// The time between two samples of this server, in milliseconds. Default 1 000; 250 to 60 000.
     pub interval_ms: u32,
-    /// The name of this machine in the list of hosts, 1 to 64 characters of `A-Z a-z 0-9 . _ -`. Default: the name the system has.
+    /// The name of this machine in the list of hosts, 1 to 64 characters of `A-Z a-z 0-9 . _ -`. Default: the
+    /// name the system has.
     pub host: Option<String>,
     /// How many hosts may report, this one included. Default 64; 1 to 1 000.
     pub hosts_max: usize,
-    /// How many figures of one host are kept in its history; figures of further cores and disks are live only. Default 160; 40 to 1 000.
+    /// How many figures of one host are kept in its history; figures of further cores and disks are live
+    /// only. Default 160; 40 to 1 000.
     pub figures_max: usize,
-    /// How long history is kept at full resolution, in milliseconds. Default 86 400 000, one day; 1 hour to 31 days.
+    /// How long history is kept at full resolution, in milliseconds. Default 86 400 000, one day; 1 hour to
+    /// 31 days.
     pub keep_samples_ms: u64,
-    /// How long the minutes of history (least, mean, greatest) are kept, in milliseconds. Default 31 days; 1 day to 5 years.
+    /// How long the minutes of history (least, mean, greatest) are kept, in milliseconds. Default 31 days; 1
+    /// day to 5 years.
     pub keep_minutes_ms: u64,
     /// Where alerts are posted to as JSON, an `http` or `https` address. Default none.
     pub webhook_url: Option<String>,
     /// What goes with it as `Authorization: Bearer …`. Default none.
     pub webhook_token: Option<String>,
-    /// How many alerts a minute are posted at most; further ones are dropped and said so in the log. Default 60; 1 to 1 000.
+    /// How many alerts a minute are posted at most; further ones are dropped and said so in the log. Default
+    /// 60; 1 to 1 000.
     pub webhook_per_minute_max: u32,
 }
 
@@ -68,7 +72,7 @@ pub enum ConfigError {
     },
     /// A name.
     #[error("monitor.host: {0}")]
-    Host(#[from] crate::domain::HostNameError),
+    Host(#[from] HostNameError),
     /// An address.
     #[error("monitor.webhook_url is {url:?}; it must begin with http:// or https://")]
     Webhook {
@@ -97,11 +101,6 @@ impl MonitorConfig {
             Some(url) => Err(ConfigError::Webhook { url: url.clone() }),
             None => Ok(()),
         }
-    }
-
-    /// The rules of alerts until somebody changes them.
-    pub(crate) fn first_rules() -> Vec<Rule> {
-        Rule::defaults()
     }
 }
 

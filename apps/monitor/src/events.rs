@@ -3,28 +3,27 @@
 //! ```text
 //! performance              `sample`  every sample of this server, the whole of it, kept for two hours
 //! performance_<host>       `sample`  the same of another host
-//! performance:5s           `s`       every fifth second the main figures alone, packed for a stream that costs next to nothing ([`brief`])
-//! performance_<host>:5s    `s`       the same of another host
-//! performance:alerts       `alert_raised`, `alert_cleared`
-//! $performance:samples:<host>   ten minutes of samples in one event: history at full resolution, kept for a day
-//! $performance:minutes:<host>   one hour of minutes in one event, kept for a month
-//! $performance:rules            the rules of alerts, the newest counts
+//! performance:5s           `s`       every fifth second the main figures alone, packed for a stream that
+//! costs next to nothing ([`brief`]) performance_<host>:5s    `s`       the same of another host
+//! performance:alerts       `alert_raised`, `alert_cleared` $performance:samples:<host>   ten minutes of
+//! samples in one event: history at full resolution, kept for a day $performance:minutes:<host>   one hour of
+//! minutes in one event, kept for a month $performance:rules            the rules of alerts, the newest
+//! counts $performance:hosts            `host_forgotten`: what came before it of a host says nothing any more
 //! ```
-//! A block holds the offset of the last sample in it, so what came after it is exactly what the sample channel holds after that offset: the
-//! newest blocks and a few minutes of samples rebuild everything.
-//!
-//! Knows: names and payloads. Does not know: how they get into the log.
+//! A block holds the offset of the last sample in it, so what came after it is exactly what the sample
+//! channel holds after that offset: the newest blocks and a few minutes of samples rebuild everything.
 
+use anywire_app::Sources;
 use anywire_log::{
     Channel, ChannelError, ChannelPattern, Durability, EventName, Keep, Offset, Payload, Publication,
     Retention, RetentionRule,
 };
-use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    MonitorConfig,
-    domain::{HostName, Sample, resolution},
-    rows::{Damaged, Rows},
+    config::MonitorConfig,
+    domain::{Alert, AlertState, HostName, Rule, Sample, step_of},
+    series::{BlockHead, Damaged, TimeSeries},
 };
 
 /// The channel of this server's samples.
@@ -35,6 +34,8 @@ pub const PERFORMANCE_PREFIX: &str = "performance_";
 pub const ALERTS_CHANNEL: &str = "performance:alerts";
 /// The rules of alerts.
 pub(crate) const RULES_CHANNEL: &str = "$performance:rules";
+/// Which hosts were forgotten.
+const HOSTS_CHANNEL: &str = "$performance:hosts";
 /// What the channels of history at full resolution begin with.
 pub(crate) const SAMPLES_PREFIX: &str = "$performance:samples:";
 /// What the channels of minutes begin with.
@@ -67,6 +68,88 @@ impl HostChannels {
             minutes: Channel::new(&format!("{MINUTES_PREFIX}{host}"))?,
         })
     }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> [&Channel; 4] {
+        [&self.live, &self.brief, &self.samples, &self.minutes]
+    }
+}
+
+/// What a channel tells of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Content {
+    Samples(HostName),
+    SampleBlocks(HostName),
+    MinuteBlocks(HostName),
+    Rules,
+    Alerts,
+    Hosts,
+}
+
+/// What a channel tells of, where the state is made of it; `own` is the machine this server runs on.
+pub(crate) fn content(channel: &Channel, own: &HostName) -> Option<Content> {
+    match channel.as_str() {
+        PERFORMANCE_CHANNEL => Some(Content::Samples(own.clone())),
+        RULES_CHANNEL => Some(Content::Rules),
+        ALERTS_CHANNEL => Some(Content::Alerts),
+        HOSTS_CHANNEL => Some(Content::Hosts),
+        text => {
+            // The brief streams have a colon in their names, and no host has.
+            let host = |prefix: &str| HostName::new(text.strip_prefix(prefix)?).ok();
+            let blocks = || host(SAMPLES_PREFIX).map(Content::SampleBlocks);
+            let minutes = || host(MINUTES_PREFIX).map(Content::MinuteBlocks);
+            host(PERFORMANCE_PREFIX).map(Content::Samples).or_else(blocks).or_else(minutes)
+        }
+    }
+}
+
+fn named(channel: &str) -> Channel {
+    Channel::new(channel).expect("the channels of the monitor have valid names")
+}
+
+pub(crate) fn rules_channel() -> Channel {
+    named(RULES_CHANNEL)
+}
+
+pub(crate) fn alerts_channel() -> Channel {
+    named(ALERTS_CHANNEL)
+}
+
+pub(crate) fn forgotten_channel() -> Channel {
+    named(HOSTS_CHANNEL)
+}
+
+/// The channels that the state is made of.
+pub(crate) fn sources() -> Sources {
+    let channels = [named(PERFORMANCE_CHANNEL), rules_channel(), alerts_channel(), forgotten_channel()];
+    [PERFORMANCE_PREFIX, SAMPLES_PREFIX, MINUTES_PREFIX]
+        .iter()
+        .map(|prefix| ChannelPattern::new(&format!("{prefix}*")))
+        .fold(Sources::channels(channels), Sources::with_pattern)
+}
+
+/// A host was forgotten.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Forgotten {
+    pub(crate) host: String,
+}
+
+pub(crate) fn forgotten_event(host: &HostName) -> Option<Publication> {
+    json_event(&forgotten_channel(), "host_forgotten", &Forgotten { host: host.to_string() })
+}
+
+pub(crate) fn rules_event(rules: &[Rule]) -> Option<Publication> {
+    json_event(&rules_channel(), "rules", &rules)
+}
+
+pub(crate) fn alert_event(alert: &Alert) -> Option<Publication> {
+    let name = if alert.state == AlertState::Raised { "alert_raised" } else { "alert_cleared" };
+    json_event(&alerts_channel(), name, alert)
+}
+
+fn json_event(channel: &Channel, name: &str, data: &impl Serialize) -> Option<Publication> {
+    // Numbers, texts and times: writing them cannot fail.
+    publication(channel, name, Payload::Json(serde_json::to_vec(data).unwrap_or_default().into()))
 }
 
 /// The retention its channels need.
@@ -90,7 +173,7 @@ pub fn channels(config: &MonitorConfig) -> Vec<RetentionRule> {
     let rules = Retention { keep: Keep::Latest, age_max_ms: u64::MAX, ..Retention::default() };
     let alerts = Retention { events_max: 1000, age_max_ms: 31 * 24 * HOUR_MS, ..Retention::default() };
     vec![
-        rule(ALERTS_CHANNEL, alerts),
+        rule(ALERTS_CHANNEL, alerts.clone()),
         rule("performance:5s", brief.clone()),
         rule("performance_*:5s", brief),
         rule(PERFORMANCE_CHANNEL, live.clone()),
@@ -98,24 +181,22 @@ pub fn channels(config: &MonitorConfig) -> Vec<RetentionRule> {
         rule(&format!("{SAMPLES_PREFIX}*"), blocks(config.keep_samples_ms)),
         rule(&format!("{MINUTES_PREFIX}*"), blocks(config.keep_minutes_ms)),
         rule(RULES_CHANNEL, Retention { durability: Durability::Durable, ..rules }),
+        // Only until what they left is trimmed, which is tried again at every start.
+        rule(HOSTS_CHANNEL, alerts),
     ]
 }
 
 /// A sample as it is published and answered.
-pub(crate) fn sample_json(sample: &Sample) -> Bytes {
-    // A sample holds numbers and texts only: writing it cannot fail.
-    serde_json::to_vec(sample).unwrap_or_default().into()
+pub(crate) fn sample_event(channel: &Channel, sample: &Sample) -> Option<Publication> {
+    json_event(channel, SAMPLE, sample)
 }
 
-pub(crate) fn sample_event(channel: &Channel, json: Bytes) -> Option<Publication> {
-    publication(channel, SAMPLE, Payload::Json(json))
-}
-
-/// The main figures of a sample as one JSON array, in this order, with `null` for what is not known; nulls at the end are left out:
+/// The main figures of a sample as one JSON array, in this order, with `null` for what is not known; nulls at
+/// the end are left out:
 ///
 /// ```text
-/// cpu, memory, fullest disk: per mille · load: hundredths · received, sent: kB/s · the process's memory: MB · connections · events/s ·
-/// delivery p99: hundredths of a millisecond
+/// cpu, memory, fullest disk: per mille · load: hundredths · received, sent: kB/s · the process's memory: MB
+/// · connections · events/s · delivery p99: hundredths of a millisecond
 /// ```
 /// Numbers have three digits that count; with its envelope an event stays below 160 bytes.
 pub(crate) fn brief(sample: &Sample) -> String {
@@ -160,23 +241,13 @@ pub(crate) fn brief_event(channel: &Channel, sample: &Sample) -> Option<Publicat
     publication(channel, BRIEF, Payload::Json(brief(sample).into()))
 }
 
-/// What a block covers, without its rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BlockHead {
-    /// The newest sample in it.
-    pub(crate) through: Offset,
-    /// The time of its first row.
-    pub(crate) first: i64,
-    /// The time of its last row.
-    pub(crate) last: i64,
-}
-
-/// Rows in one event, after a head of 24 bytes: offset of the newest sample, first time, last time, each 8 bytes, little endian.
-pub(crate) fn block_event(channel: &Channel, rows: &Rows, through: Offset) -> Option<Publication> {
+/// Rows in one event, after a head of 24 bytes: offset of the newest sample, first time, last time, each 8
+/// bytes, little endian.
+pub(crate) fn block_event(channel: &Channel, rows: &TimeSeries, through: Offset) -> Option<Publication> {
     let mut bytes = through.get().to_le_bytes().to_vec();
     bytes.extend(rows.first()?.to_le_bytes());
     bytes.extend(rows.last()?.to_le_bytes());
-    bytes.extend(rows.encode(resolution));
+    bytes.extend(rows.encode(step_of));
     publication(channel, BLOCK, Payload::Binary(bytes.into()))
 }
 
@@ -193,8 +264,8 @@ pub(crate) fn read_head(payload: &Payload) -> Option<BlockHead> {
 }
 
 /// The rows of a block.
-pub(crate) fn read_rows(payload: &Payload) -> Result<Rows, Damaged> {
-    Rows::decode(payload.as_bytes().get(24..).unwrap_or_default())
+pub(crate) fn read_rows(payload: &Payload) -> Result<TimeSeries, Damaged> {
+    TimeSeries::decode(payload.as_bytes().get(24..).unwrap_or_default())
 }
 
 pub(crate) fn publication(channel: &Channel, name: &str, payload: Payload) -> Option<Publication> {
@@ -205,7 +276,7 @@ pub(crate) fn publication(channel: &Channel, name: &str, payload: Payload) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::tests::sample;
+    use crate::domain::sample::tests::sample;
 
     #[test]
     fn the_brief_form_names_ten_figures_and_invents_none() {

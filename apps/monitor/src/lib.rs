@@ -1,60 +1,56 @@
 //! Monitor: performance of hosts and of the server itself, polled or streamed.
 //!
-//! Once a second the collector looks at the machine and at the delivery core; other machines report the same (`anywire monitor --to`). Every
-//! sample is an event; whoever watches polls for it, or streams it, from the same cursor. Ten minutes of samples become one event of history, an
-//! hour of minutes another: a day at full resolution and a month of minutes are a few hundred reads away, and a restart needs only the newest.
+//! Once a second the collector looks at the machine and at the delivery core; other machines report the same
+//! (`anywire monitor --to`). Every sample is an event; whoever watches polls for it, or streams it, from the
+//! same cursor. Ten minutes of samples become one event of history, an hour of minutes another: a day at full
+//! resolution and a month of minutes are a few hundred reads away, and a restart needs only the newest.
 //!
 //! ```text
-//!  collector ─┐                                            ┌▶ `performance`, every transport
-//!             ├▶ desk: append, one batch ──▶ log ──────────┤
-//!  reports ───┘        │                                   └▶ blocks of history, read back by `reading`
-//!                      ├▶ series: ten open minutes, where the blocks are
-//!                      └▶ alerts: rules with hysteresis ──▶ `performance:alerts`, webhook
+//!  collector ─┐                                                    ┌▶ `performance`, every transport
+//!             ├▶ service: decide, one batch with its alerts ──▶ log ┤
+//!  reports ───┘        ▲                                           └▶ projection: apply
+//!                      └───────────── state ───────────────────────────────┘
+//!                                       ├ series: open minutes in memory, blocks in the log, read by `reading`
+//!                                       └ alerts: rules with hysteresis ──▶ `performance:alerts`, webhook
 //! ```
 //!
-//! Mounting: give [`channels`] to the log's retention rules, make [`Monitor`] with [`Monitor::start`], serve its routes, spawn its `run`. Let
-//! nobody else publish to its channels ([`OWN_CHANNELS`]).
-//!
-//! Knows: hosts, samples, history, alerts. Does not know: transports, engines, other applications.
+//! Mounting: give [`channels`] to the log's retention rules, make [`Monitor`] with [`Monitor::start`], serve
+//! its routes, spawn its `run`. Let nobody else publish to its channels ([`OWN_CHANNELS`]).
 
-mod alerts;
 mod api;
-mod beats;
-mod collector;
+mod collect;
 mod config;
-mod desk;
+mod decisions;
 mod domain;
 mod events;
-mod history;
 mod metrics;
+mod projection;
 mod reading;
-mod report;
-mod rows;
-mod rules;
+mod rebuild;
 mod series;
-mod time;
+mod service;
 mod webhook;
 
 use std::{sync::Arc, time::Duration};
 
 use anywire_app::{AppContext, Application, DeliveryMeter};
-use anywire_log::{AppendError, BoxFuture, ReadError};
+use anywire_log::{BoxFuture, ReadError};
 use parking_lot::Mutex;
 
-use desk::Desk;
+use service::{MonitorError, MonitorService};
 
-pub use beats::Beats;
-pub use collector::{CollectError, Collector};
+pub use collect::{Backlog, CollectError, Collector, Heartbeat, REPORT_MAX};
 pub use config::{ConfigError, MonitorConfig};
-pub use domain::{Cpu, Disk, HostName, HostNameError, Memory, Network, Process, Sample, SampleError};
+pub use domain::{
+    Cpu, Disk, HostName, HostNameError, Memory, Network, Process, Rule, RuleError, Sample, SampleError, Side,
+};
 pub use events::{ALERTS_CHANNEL, PERFORMANCE_CHANNEL, PERFORMANCE_PREFIX, channels};
-pub use report::{Backlog, REPORT_MAX};
-pub use rules::{Rule, RuleError, Side};
 
 /// The source of this crate's settings: the configuration reference is made from its comments.
 pub const CONFIG_SOURCE: &str = include_str!("config.rs");
 
-/// The channels that only the monitor publishes to. Those of other hosts are written by reports alone, too, but reporting needs the same key as publishing.
+/// The channels that only the monitor publishes to. Those of other hosts are written by reports alone, too,
+/// but reporting needs the same key as publishing.
 pub const OWN_CHANNELS: [&str; 3] = [PERFORMANCE_CHANNEL, "performance:5s", ALERTS_CHANNEL];
 
 /// How often silent hosts are looked after.
@@ -72,23 +68,20 @@ pub enum StartError {
     /// The log could not be read.
     #[error("history cannot be read from the log: {0}")]
     Read(#[from] ReadError),
-    /// The log could not be written.
-    #[error("history cannot be written to the log: {0}")]
-    Append(AppendError),
-    /// Something the log holds does not fit.
-    #[error("{0}")]
-    Host(String),
+    /// What was left undone could not be done.
+    #[error("what the last start left undone cannot be done: {0}")]
+    Undone(String),
 }
 
-impl From<desk::RecordError> for StartError {
-    fn from(error: desk::RecordError) -> Self {
-        Self::Host(error.to_string())
+impl From<MonitorError> for StartError {
+    fn from(error: MonitorError) -> Self {
+        Self::Undone(error.to_string())
     }
 }
 
 /// The application.
 pub struct Monitor {
-    desk: Arc<Desk>,
+    service: Arc<MonitorService>,
     collecting: Mutex<Option<Collecting>>,
 }
 
@@ -115,8 +108,9 @@ impl Monitor {
         let own = own.unwrap_or_else(Collector::host_name);
         let collecting =
             if config.collect { Some(Collecting { collector: Collector::new()?, meter }) } else { None };
-        let desk = Desk::open(context, config, own).await?;
-        Ok(Arc::new(Self { desk, collecting: Mutex::new(collecting) }))
+        let service = MonitorService::open(context, config, own).await?;
+        service.clean_up().await?;
+        Ok(Arc::new(Self { service, collecting: Mutex::new(collecting) }))
     }
 }
 
@@ -126,41 +120,41 @@ impl Application for Monitor {
     }
 
     fn routes(&self) -> axum::Router {
-        api::routes(Arc::clone(&self.desk))
+        api::routes(Arc::clone(&self.service))
     }
 
     /// Samples, closes blocks of history, posts alerts.
     fn run(self: Arc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let shutdown = self.desk.context.shutdown.clone();
+            let shutdown = self.service.context.shutdown.clone();
             let collecting = self.collecting.lock().take();
             let posting = async {
-                if let Some(outbox) = self.desk.alerts.outbox() {
-                    webhook::run(self.desk.config.clone(), outbox, shutdown.clone()).await;
+                if let Some(outbox) = self.service.outbox() {
+                    webhook::run(self.service.config.clone(), outbox, shutdown.clone()).await;
                 }
             };
-            tokio::join!(collect(&self.desk, collecting), tidy(&self.desk), posting);
+            tokio::join!(collect(&self.service, collecting), tidy(&self.service), posting);
         })
     }
 
     fn metrics(&self) -> String {
-        metrics::text(&self.desk)
+        metrics::text(&self.service)
     }
 }
 
 /// Samples at the beats of the clock.
-async fn collect(desk: &Desk, collecting: Option<Collecting>) {
+async fn collect(service: &Arc<MonitorService>, collecting: Option<Collecting>) {
     let Some(mut collecting) = collecting else { return };
-    let mut beats = Beats::new(desk.config.interval_ms);
+    let mut heartbeat = Heartbeat::new(service.config.interval_ms);
     let mut behind = false;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(beats.wait(desk.context.clock.now().as_millis())) => {}
-            () = desk.context.shutdown.cancelled() => return,
+            () = tokio::time::sleep(heartbeat.wait(service.context.clock.now().as_millis())) => {}
+            () = service.context.shutdown.cancelled() => return,
         }
-        let now = desk.context.clock.now().as_millis();
-        beats.looked(now);
-        let interval_ms = desk.config.interval_ms;
+        let now = service.context.clock.now().as_millis();
+        heartbeat.looked(now);
+        let interval_ms = service.config.interval_ms;
         // Off the async threads: the system's files may be slow.
         let look = move || {
             let delivery = (collecting.meter)();
@@ -175,7 +169,7 @@ async fn collect(desk: &Desk, collecting: Option<Collecting>) {
                 return;
             }
         };
-        match desk.record(&desk.own, vec![sample]).await {
+        match service.record(service.own.clone(), vec![sample]).await {
             Ok(recorded) => {
                 if recorded.accepted == 0 && !behind {
                     tracing::warn!(
@@ -189,13 +183,13 @@ async fn collect(desk: &Desk, collecting: Option<Collecting>) {
     }
 }
 
-async fn tidy(desk: &Desk) {
+async fn tidy(service: &Arc<MonitorService>) {
     let mut every = tokio::time::interval(TIDY_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = every.tick() => desk.tidy(desk.context.clock.now()).await,
-            () = desk.context.shutdown.cancelled() => return,
+            _ = every.tick() => service.tidy(service.context.clock.now()).await,
+            () = service.context.shutdown.cancelled() => return,
         }
     }
 }

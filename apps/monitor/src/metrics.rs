@@ -1,26 +1,22 @@
-//! Figures for the metrics page, in the Prometheus text format.
-//!
-//! Knows: names and help texts. Does not know: who asks.
+//! The monitor's part of the metrics page, in the Prometheus text format.
 
 use std::fmt::Write as _;
 
-use crate::desk::Desk;
+use crate::service::MonitorService;
 
-/// All figures of the application.
-pub(crate) fn text(desk: &Desk) -> String {
-    let hosts = desk.hosts();
-    let now = desk.context.clock.now().as_millis();
-    let silent = |interval: u32, time: i64| (now - time) * 2 > i64::from(interval) * 5;
-    let stale = hosts
-        .iter()
-        .filter(|host| {
-            host.newest().is_none_or(|newest| silent(newest.sample.interval_ms, newest.sample.time))
-        })
-        .count();
+/// All metrics of the application.
+pub(crate) fn text(service: &MonitorService) -> String {
+    let now = service.now();
+    let (hosts, stale, alerts) = {
+        let state = service.read();
+        let silent = |newest: &crate::projection::Newest| newest.sample.is_stale(now);
+        let stale = state.hosts().filter(|(_, host)| host.newest.as_ref().is_none_or(silent)).count();
+        (state.hosts().len(), stale, state.alerts.active.len())
+    };
     let gauges = [
-        ("anywire_monitor_hosts", "Hosts that report, this one included.", hosts.len()),
+        ("anywire_monitor_hosts", "Hosts that report, this one included.", hosts),
         ("anywire_monitor_hosts_stale", "Hosts that have been silent for longer than their interval.", stale),
-        ("anywire_monitor_alerts", "Alerts that stand.", desk.alerts.active().len()),
+        ("anywire_monitor_alerts", "Alerts that stand.", alerts),
     ];
     let mut text = String::new();
     for (name, help, value) in gauges {

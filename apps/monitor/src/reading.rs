@@ -1,19 +1,19 @@
 //! Reading history: from memory what is open, from the log what is in blocks.
 //!
-//! Knows: which blocks a span needs, and how they are read. Does not know: HTTP, how rows look on the wire.
-//!
 //! An hour is six blocks of the log and a day twenty-four: what costs is writing the answer, not finding it.
+
+use std::collections::HashMap;
 
 use anywire_log::{Channel, Cursor, Followed, Gap, Offset, Position, ReadError, ReadRequest};
 use bytes::Bytes;
 
 use crate::{
-    desk::{Desk, Host, HostState},
-    domain::{Sample, resolution},
+    decisions::Refusal,
+    domain::{HostName, Sample, step_of},
     events::read_rows,
-    history::{Picked, buckets, is_raw, raw},
-    rows::Damaged,
-    series::{BlockPlace, MINUTE_MS, Track},
+    projection::Host,
+    series::{BlockPlace, Damaged, History, MINUTE_MS, Picked, Resolution, buckets, is_raw, raw},
+    service::MonitorService,
 };
 
 /// How much of the log one read brings at most.
@@ -26,6 +26,8 @@ pub(crate) enum ReadHistoryError {
     Read(#[from] ReadError),
     #[error(transparent)]
     Damaged(#[from] Damaged),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
 }
 
 /// A span and how fine it is wanted, in milliseconds.
@@ -56,16 +58,18 @@ pub(crate) struct Fresh {
 
 /// The samples that came after a cursor; from the oldest kept one without.
 pub(crate) async fn samples_after(
-    desk: &Desk,
-    host: &Host,
+    service: &MonitorService,
+    name: &HostName,
     after: Option<Cursor>,
     max: usize,
 ) -> Result<Fresh, ReadHistoryError> {
-    let log = &desk.context.log;
+    let log = &service.context.log;
     let position = after.map_or(Position::Oldest, Position::After);
-    let mut follow = log.follow(std::slice::from_ref(&host.channels.live), position);
-    // Where a caller that has everything stands: at the newest sample, not at the tail, so that its address does not change.
-    let newest = host.newest().map_or(Offset::ZERO, |newest| newest.offset);
+    let (live, newest) = service.of_host(name, |host| (host.channels.live.clone(), host.newest.clone()))?;
+    let mut follow = log.follow(&[live], position);
+    // Where a caller that has everything stands: at the newest sample, not at the tail, so that its address
+    // does not change.
+    let newest = newest.map_or(Offset::ZERO, |newest| newest.offset);
     let standing =
         after.filter(|after| after.epoch == log.epoch()).map_or(Offset::ZERO, |after| after.offset);
     let mut fresh = Fresh {
@@ -84,7 +88,8 @@ pub(crate) async fn samples_after(
                         return Ok(fresh);
                     }
                     fresh.through = event.offset;
-                    // Whoever may publish can publish on this channel, too; what is no sample is not told as one.
+                    // Whoever may publish can publish on this channel, too; what is no sample is not told as
+                    // one.
                     let sample = serde_json::from_slice::<Sample>(event.payload.as_bytes());
                     if sample.is_ok_and(|sample| sample.check().is_ok()) {
                         fresh.samples.push(event.payload.as_bytes().clone());
@@ -98,18 +103,20 @@ pub(crate) async fn samples_after(
 
 /// Rows of figures over a span.
 pub(crate) async fn rows(
-    desk: &Desk,
-    host: &Host,
+    service: &MonitorService,
+    name: &HostName,
     range: &Range,
     fields: &[String],
 ) -> Result<Found, ReadHistoryError> {
-    if range.step_ms >= MINUTE_MS || host.state.lock().series.only_minutes_tell(range.from, range.to) {
+    let samples_kept_from = service.now().saturating_sub_unsigned(service.config.keep_samples_ms);
+    let only_minutes = |host: &Host| host.history.only_minutes_tell(range.from, range.to, samples_kept_from);
+    if range.step_ms >= MINUTE_MS || service.of_host(name, only_minutes)? {
         let step_ms = range.step_ms.max(MINUTE_MS);
         let names = names_of_minutes(fields);
-        let picked = minutes(desk, host, range, &names).await?;
+        let picked = minutes(service, name, range, &names).await?;
         return Ok(found(fields, buckets(&picked, range.from, range.to, step_ms, 3), step_ms, true));
     }
-    let picked = samples(desk, host, range, fields).await?;
+    let picked = samples(service, name, range, fields).await?;
     if is_raw(range.step_ms, range.interval_ms) {
         return Ok(found(fields, raw(&picked, range.interval_ms), range.interval_ms, false));
     }
@@ -125,7 +132,7 @@ fn found(fields: &[String], rows: Picked, step_ms: i64, extremes: bool) -> Found
         steps: each()
             .map(
                 |(field, part)| {
-                    if part.is_empty() && extremes { resolution(field) / 10.0 } else { resolution(field) }
+                    if part.is_empty() && extremes { step_of(field) / 10.0 } else { step_of(field) }
                 },
             )
             .collect(),
@@ -139,57 +146,56 @@ fn names_of_minutes(fields: &[String]) -> Vec<String> {
 }
 
 async fn samples(
-    desk: &Desk,
-    host: &Host,
+    service: &MonitorService,
+    name: &HostName,
     range: &Range,
     names: &[String],
 ) -> Result<Picked, ReadHistoryError> {
-    let (blocks, memory) = cut(host, range, names, |state| &state.series.samples);
-    let mut picked = read_blocks(desk, &host.channels.samples, &blocks, range, names).await?;
+    let (channel, blocks, memory) = service.of_host(name, |host| {
+        let (blocks, memory) = cut(&host.history.samples, range, names);
+        (host.channels.samples.clone(), blocks, memory)
+    })?;
+    let mut picked = read_blocks(service, &channel, &blocks, range, names).await?;
     append(&mut picked, &memory);
     Ok(picked)
 }
 
 /// Minutes, with the one that is not over yet.
 async fn minutes(
-    desk: &Desk,
-    host: &Host,
+    service: &MonitorService,
+    name: &HostName,
     range: &Range,
     names: &[String],
 ) -> Result<Picked, ReadHistoryError> {
     // A minute counts for its whole length: the first one may begin before the span.
     let range = Range { from: range.from.div_euclid(MINUTE_MS) * MINUTE_MS, ..*range };
-    let (blocks, mut memory) = cut(host, &range, names, |state| &state.series.minutes);
-    {
-        let series = &host.state.lock().series;
-        let last = series.samples.last().unwrap_or_default();
-        let minute = last.div_euclid(MINUTE_MS) * MINUTE_MS;
-        if (range.from..range.to).contains(&minute) && series.minutes.last().is_none_or(|done| done < minute)
-        {
-            let figures: std::collections::HashMap<String, f64> =
-                series.minute_of(minute).into_iter().collect();
-            memory.push(minute, |at| figures.get(&names[at]).map_or(f32::NAN, |value| *value as f32));
-        }
-    }
-    let mut picked = read_blocks(desk, &host.channels.minutes, &blocks, &range, names).await?;
+    let (channel, blocks, memory) = service.of_host(name, |host| {
+        let (blocks, mut memory) = cut(&host.history.minutes, &range, names);
+        current_minute(&host.history, &range, names, &mut memory);
+        (host.channels.minutes.clone(), blocks, memory)
+    })?;
+    let mut picked = read_blocks(service, &channel, &blocks, &range, names).await?;
     append(&mut picked, &memory);
     Ok(picked)
 }
 
+/// Adds the minute that is not over yet, or was not closed yet.
+fn current_minute(history: &History, range: &Range, names: &[String], memory: &mut Picked) {
+    let last = history.samples.last().unwrap_or_default();
+    let minute = last.div_euclid(MINUTE_MS) * MINUTE_MS;
+    if (range.from..range.to).contains(&minute) && history.minutes.last().is_none_or(|done| done < minute) {
+        let metrics: HashMap<String, f64> = history.minute_of(minute).into_iter().collect();
+        memory.push(minute, |at| metrics.get(&names[at]).map_or(f32::NAN, |value| *value as f32));
+    }
+}
+
 /// The blocks a span needs, and what is in memory of it, at one moment.
-fn cut(
-    host: &Host,
-    range: &Range,
-    names: &[String],
-    track: fn(&HostState) -> &Track,
-) -> (Vec<BlockPlace>, Picked) {
-    let state = host.state.lock();
-    let track = track(&state);
+fn cut(resolution: &Resolution, range: &Range, names: &[String]) -> (Vec<BlockPlace>, Picked) {
     let mut memory = Picked::new(names.len());
-    for rows in track.in_memory() {
+    for rows in resolution.in_memory() {
         memory.take(rows, names, range.from, range.to);
     }
-    (track.blocks(range.from, range.to), memory)
+    (resolution.blocks(range.from, range.to), memory)
 }
 
 fn append(picked: &mut Picked, memory: &Picked) {
@@ -199,7 +205,7 @@ fn append(picked: &mut Picked, memory: &Picked) {
 }
 
 async fn read_blocks(
-    desk: &Desk,
+    service: &MonitorService,
     channel: &Channel,
     blocks: &[BlockPlace],
     range: &Range,
@@ -217,7 +223,7 @@ async fn read_blocks(
             bytes_max: READ_BYTES_MAX,
         };
         // A gap is history that retention took meanwhile: a hole like any other.
-        let (batch, _gap) = desk.context.log.read_behind(request).await?;
+        let (batch, _gap) = service.context.log.read_behind(request).await?;
         for event in &batch.events {
             picked.take(&read_rows(&event.payload)?, names, range.from, range.to);
         }

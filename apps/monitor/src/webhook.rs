@@ -1,16 +1,14 @@
 //! Alerts to a webhook: one POST an alert, tried again while the other side is in trouble.
 //!
-//! Knows: HTTP as a client, patience. Does not know: when an alert is raised.
-//!
-//! Limits: a request takes 10 s at most; five tries, 1, 2, 4 and 8 s apart; so many a minute as the configuration allows. While one alert
-//! is tried again the next ones wait, so that they arrive in order.
+//! Limits: a request takes 10 s at most; five tries, 1, 2, 4 and 8 s apart; so many a minute as the
+//! configuration allows. While one alert is tried again the next ones wait, so that they arrive in order.
 
 use std::time::Duration;
 
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{MonitorConfig, alerts::Alert};
+use crate::{config::MonitorConfig, domain::Alert};
 
 const TRIES: u32 = 5;
 const TIMEOUT: Duration = Duration::from_secs(10);

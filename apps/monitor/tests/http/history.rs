@@ -113,7 +113,8 @@ async fn what_is_older_than_full_resolution_comes_as_minutes() {
     for start in (0..7200).step_by(600) {
         world.report("web-1", &(start..start + 600).collect::<Vec<_>>(), |_| 5.0).await.expect(200);
     }
-    // A day and an hour later the blocks of samples are forgotten; new samples make the host look after itself.
+    // A day and an hour later the blocks of samples are forgotten; new samples make the host look after
+    // itself.
     world.report("web-1", &[90_000, 90_700], |_| 6.0).await.expect(200);
     let rows = world.get(&target(0, 3600, "&step=60")).await.expect(200).rows();
     assert_eq!(rows.len(), 60);
@@ -129,7 +130,8 @@ async fn a_span_that_begins_before_full_resolution_comes_as_minutes_and_not_as_a
     let fine = world.get(&target(3000, 9000, "&step=5")).await.expect(200).json();
     assert_eq!(fine["step_ms"], 5000);
     world.report("web-1", &[90_000, 90_700], |_| 6.0).await.expect(200);
-    // At its start the application looks after what is too old. It does so in a task of its own: who asks before it asks again.
+    // At its start the application looks after what is too old. It does so in a task of its own: who asks
+    // before it asks again.
     world.restart().await;
     let coarse = loop {
         let answer = world.get(&target(3000, 9000, "&step=5")).await.expect(200).json();

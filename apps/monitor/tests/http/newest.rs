@@ -8,7 +8,8 @@ use anywire_monitor::MonitorConfig;
 #[tokio::test]
 async fn the_server_samples_itself_and_answers_the_newest_sample() {
     let world = World::with(MonitorConfig { host: Some("me".to_owned()), ..MonitorConfig::default() }).await;
-    // The first look is taken as soon as there is something to tell; who asks before it is in the log asks again.
+    // The first look is taken as soon as there is something to tell; who asks before it is in the log asks
+    // again.
     let answer = loop {
         let answer = world.get("/api/performance").await;
         if answer.status == 200 {

@@ -102,7 +102,11 @@ impl Query {
         }
     }
 
-    fn fitting<T>(
+    /// A value that `read` makes of its text.
+    ///
+    /// # Errors
+    /// `invalid_request`, with name, value and what is expected.
+    pub fn fitting<T>(
         &self,
         name: &str,
         expected: &str,

@@ -15,7 +15,14 @@ const TURNS: usize = 3;
 /// Commits at once and answers late.
 pub struct LateEngine {
     engine: MemoryEngine,
-    held: watch::Sender<bool>,
+    holds: watch::Sender<Holds>,
+}
+
+/// How often answers were held, and how many of these times are over.
+#[derive(Debug, Clone, Copy, Default)]
+struct Holds {
+    begun: u64,
+    ended: u64,
 }
 
 impl LateEngine {
@@ -24,27 +31,28 @@ impl LateEngine {
     /// # Errors
     /// When the system has no randomness for the epoch.
     pub fn new(rules: RetentionRules, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
-        Ok(Self { engine: MemoryEngine::new(rules, clock)?, held: watch::Sender::new(false) })
+        Ok(Self { engine: MemoryEngine::new(rules, clock)?, holds: watch::Sender::default() })
     }
 
     /// From here on no append and no trim is answered, though it happens, until [`LateEngine::release`].
     pub fn hold(&self) {
-        self.held.send_replace(true);
+        self.holds.send_modify(|holds| holds.begun += 1);
     }
 
-    /// Answers what was held.
+    /// Answers what was held until now.
     pub fn release(&self) {
-        self.held.send_replace(false);
+        self.holds.send_modify(|holds| holds.ended = holds.begun);
     }
 
     fn late<T: Send + 'static>(&self, answer: BoxFuture<'static, T>) -> BoxFuture<'static, T> {
-        let mut held = self.held.subscribe();
+        let mut holds = self.holds.subscribe();
+        let begun = holds.borrow().begun;
         Box::pin(async move {
             for _ in 0..TURNS {
                 tokio::task::yield_now().await;
             }
             // An engine that is gone holds nothing.
-            drop(held.wait_for(|held| !held).await);
+            drop(holds.wait_for(|holds| holds.ended >= begun).await);
             answer.await
         })
     }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use anywire_log::{Clock as _, SystemClock};
-use anywire_monitor::{Backlog, Beats, Collector, HostName, Sample};
+use anywire_monitor::{Backlog, Collector, Heartbeat, HostName, Sample};
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -55,11 +55,11 @@ pub(super) fn run(args: &MonitorArgs) -> Result<(), String> {
 
 /// Looks at each beat of the clock for as long as somebody wants it.
 fn collect(mut collector: Collector, interval_ms: u32, mut take: impl FnMut(Sample) -> bool) {
-    let mut beats = Beats::new(interval_ms);
+    let mut heartbeat = Heartbeat::new(interval_ms);
     loop {
-        std::thread::sleep(beats.wait(SystemClock.now().as_millis()));
+        std::thread::sleep(heartbeat.wait(SystemClock.now().as_millis()));
         let now = SystemClock.now().as_millis();
-        beats.looked(now);
+        heartbeat.looked(now);
         if !take(collector.collect(now, interval_ms, None)) {
             return;
         }

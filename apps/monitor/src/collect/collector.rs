@@ -1,9 +1,8 @@
 //! The collector: one look at this machine and this process.
 //!
-//! Only what is shown is asked for, and what is dear is asked for seldom: a look must cost less than half a percent of a core at one a
-//! second. Each second: processors, memory, load, network, the process. Every ten seconds: disks and open files.
-//!
-//! Knows: what the system tells (sysinfo, proc(5)). Does not know: who wants to know.
+//! Only what is shown is asked for, and what is dear is asked for seldom: a look must cost less than half a
+//! percent of a core at one a second. Each second: processors, memory, load, network, the process. Every ten
+//! seconds: disks and open files.
 
 use std::time::Instant;
 
@@ -50,7 +49,8 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Makes the first look: rates and processor times count from here. [`Beats`](crate::Beats) says when the next one has something to tell.
+    /// Makes the first look: rates and processor times count from here. [`Heartbeat`](super::Heartbeat) says
+    /// when the next one has something to tell.
     ///
     /// # Errors
     /// [`CollectError`] where the system tells nothing.
@@ -218,8 +218,8 @@ fn count_threads() -> Option<u64> {
     text.rsplit_once(')')?.1.split_whitespace().nth(17)?.parse().ok()
 }
 
-/// Open files of this process. Linux tells their number as the directory's size since 6.2 (proc_pid_fd(5)); before, they are counted, which
-/// with ten thousand connections takes milliseconds.
+/// Open files of this process. Linux tells their number as the directory's size since 6.2 (proc_pid_fd(5));
+/// before, they are counted, which with ten thousand connections takes milliseconds.
 fn count_open_files() -> Option<u64> {
     let told = std::fs::metadata("/proc/self/fd").ok()?.len();
     if told > 0 { Some(told) } else { count_listed_files() }

@@ -1,4 +1,4 @@
-//! Rows of figures in columns, in memory and packed into bytes.
+//! Metrics by time: rows in columns, in memory and packed into bytes.
 //!
 //! ```text
 //! 01                    version
@@ -11,9 +11,7 @@
 //!   varint …            runs: known, unknown, known, … until n rows are named
 //!   zigzag …            each known value in steps, minus the known value before it
 //! ```
-//! A second of thirty quiet figures takes some forty bytes.
-//!
-//! Knows: numbers and their absence. Does not know: what they mean, the log.
+//! A second of thirty quiet metrics takes some forty bytes.
 //!
 //! Invariants:
 //! - times rise from row to row;
@@ -26,9 +24,9 @@ const VERSION: u8 = 1;
 const ROWS_MAX: u64 = 100_000;
 const COLUMNS_MAX: u64 = 10_000;
 
-/// Figures by time.
+/// Metrics by time.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Rows {
+pub(crate) struct TimeSeries {
     times: Vec<i64>,
     columns: Vec<Column>,
     by_name: HashMap<Arc<str>, usize>,
@@ -47,7 +45,22 @@ pub(crate) struct Damaged {
     at: usize,
 }
 
-impl Rows {
+/// A value as it comes back from a block. What is in memory is rounded like that, too: minutes that are made
+/// of it are the same before and after a restart.
+pub(crate) fn rounded(value: f64, step: f64) -> f64 {
+    let step = step as f32;
+    f64::from(of_steps(in_steps(value as f32, step), step))
+}
+
+fn in_steps(value: f32, step: f32) -> i64 {
+    (f64::from(value) / f64::from(step)).round() as i64
+}
+
+fn of_steps(steps: i64, step: f32) -> f32 {
+    (steps as f64 * f64::from(step)) as f32
+}
+
+impl TimeSeries {
     pub(crate) fn times(&self) -> &[i64] {
         &self.times
     }
@@ -60,7 +73,7 @@ impl Rows {
         self.times.last().copied()
     }
 
-    /// The values of a figure, one a row; `None` if no row has it.
+    /// The values of a metric, one a row; `None` if no row has it.
     pub(crate) fn values(&self, name: &str) -> Option<&[f32]> {
         self.by_name.get(name).map(|at| self.columns[*at].values.as_slice())
     }
@@ -69,11 +82,11 @@ impl Rows {
         self.columns.iter().map(|column| &column.name)
     }
 
-    /// Adds a row, unless it is not after the last one. A new figure beyond `columns_max` is left out.
+    /// Adds a row, unless it is not after the last one. A new metric beyond `columns_max` is left out.
     pub(crate) fn push<N: AsRef<str>>(
         &mut self,
         time: i64,
-        figures: impl IntoIterator<Item = (N, f64)>,
+        metrics: impl IntoIterator<Item = (N, f64)>,
         columns_max: usize,
     ) -> bool {
         if self.last().is_some_and(|last| time <= last) {
@@ -81,7 +94,7 @@ impl Rows {
         }
         let row = self.times.len();
         self.times.push(time);
-        for (name, value) in figures {
+        for (name, value) in metrics {
             if let Some(column) = self.column(name.as_ref(), columns_max) {
                 column.values.resize(row, f32::NAN);
                 column.values.push(value as f32);
@@ -107,7 +120,7 @@ impl Rows {
         self.columns.get_mut(at)
     }
 
-    /// Packs the rows; `step` says in which steps a figure is kept.
+    /// Packs the rows; `step` says in which steps a metric is kept.
     pub(crate) fn encode(&self, step: impl Fn(&str) -> f64) -> Vec<u8> {
         let mut out = vec![VERSION];
         put(&mut out, self.times.len() as u64);
@@ -169,7 +182,7 @@ impl Column {
         put(out, run);
         let mut before = 0;
         for value in self.values.iter().filter(|value| !value.is_nan()) {
-            let steps = (f64::from(*value) / f64::from(step)).round() as i64;
+            let steps = in_steps(*value, step);
             put_signed(out, steps.wrapping_sub(before));
             before = steps;
         }
@@ -202,7 +215,7 @@ impl Column {
             }
             for _ in 0..run {
                 steps = steps.wrapping_add(input.signed()?);
-                values.push((steps as f64 * f64::from(step)) as f32);
+                values.push(of_steps(steps, step));
             }
         }
         Ok(Self { name, values })
@@ -281,12 +294,12 @@ mod tests {
 
     #[test]
     fn a_figure_that_comes_later_or_goes_is_unknown_meanwhile() {
-        let mut rows = Rows::default();
+        let mut rows = TimeSeries::default();
         assert!(rows.push(1000, [("a", 1.0)], 9));
         assert!(rows.push(2000, [("a", 2.0), ("b", 3.5)], 9));
         assert!(rows.push(3000, [("b", 4.0)], 9));
         assert!(!rows.push(3000, [("a", 9.0)], 9), "a row that is not newer");
-        let again = Rows::decode(&rows.encode(step)).expect("whole");
+        let again = TimeSeries::decode(&rows.encode(step)).expect("whole");
         assert_eq!(again.times(), [1000, 2000, 3000]);
         assert_eq!(&again.values("a").expect("a")[..2], [1.0, 2.0]);
         assert!(again.values("a").expect("a")[2].is_nan());
@@ -297,14 +310,14 @@ mod tests {
 
     #[test]
     fn figures_beyond_the_limit_are_left_out() {
-        let mut rows = Rows::default();
+        let mut rows = TimeSeries::default();
         rows.push(1, [("a", 1.0), ("b", 2.0), ("c", 3.0)], 2);
         assert_eq!(rows.names().map(|name| name.to_string()).collect::<Vec<_>>(), ["a", "b"]);
     }
 
     #[test]
     fn ten_minutes_of_thirty_figures_take_less_than_fifty_bytes_a_second() {
-        let mut rows = Rows::default();
+        let mut rows = TimeSeries::default();
         for second in 0..600_i64 {
             let wave = |figure: i64| ((second * 7 + figure * 13) % 90) as f64 / 10.0 + 20.0;
             rows.push(second * 1000, (0..30).map(|figure| (format!("f{figure}"), wave(figure))), 99);
@@ -315,30 +328,30 @@ mod tests {
 
     #[test]
     fn broken_bytes_are_an_error_and_never_a_panic() {
-        let mut rows = Rows::default();
+        let mut rows = TimeSeries::default();
         rows.push(5, [("a", 1.0)], 9);
         rows.push(9, [("b", 1.0)], 9);
         let whole = rows.encode(step);
         for length in 0..whole.len() {
-            assert!(Rows::decode(&whole[..length]).is_err(), "{length}");
+            assert!(TimeSeries::decode(&whole[..length]).is_err(), "{length}");
         }
     }
 
     proptest! {
         #[test]
         fn any_bytes_decode_or_fail(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _either = Rows::decode(&bytes);
+            let _either = TimeSeries::decode(&bytes);
         }
 
         #[test]
         fn values_come_back_within_half_a_step(
             values in proptest::collection::vec(proptest::option::of(0.0_f64..100_000.0), 1..50)
         ) {
-            let mut rows = Rows::default();
+            let mut rows = TimeSeries::default();
             for (row, value) in values.iter().enumerate() {
                 rows.push(row as i64 * 1000 + (row as i64 % 3), value.map(|value| ("x", value)), 9);
             }
-            let again = Rows::decode(&rows.encode(step)).expect("whole");
+            let again = TimeSeries::decode(&rows.encode(step)).expect("whole");
             prop_assert_eq!(again.times(), rows.times());
             for (row, value) in values.iter().enumerate() {
                 let found = again.values("x").map_or(f32::NAN, |all| all[row]);

@@ -1,20 +1,19 @@
 //! When to look: at the beats of the clock, so that every second of it has a sample.
-//!
-//! Knows: the interval and the last look. Does not know: clocks, what a look is.
 
 use std::time::Duration;
 
-/// The least time between two looks: processors tell how busy they were *over a time*, and in less than this they tell nothing new.
+/// The least time between two looks: processors tell how busy they were *over a time*, and in less than this
+/// they tell nothing new.
 const APART_MS: i64 = 220;
 
 /// When to look next.
 #[derive(Debug, Clone, Copy)]
-pub struct Beats {
+pub struct Heartbeat {
     interval_ms: i64,
     looked: Option<i64>,
 }
 
-impl Beats {
+impl Heartbeat {
     /// One beat an interval; nobody has looked yet.
     #[must_use]
     pub fn new(interval_ms: u32) -> Self {
@@ -26,8 +25,9 @@ impl Beats {
         self.looked = Some(at_ms);
     }
 
-    /// How long it is to the next look: at first until there is something to tell, then until the next whole multiple of the interval. A beat
-    /// that is over while a look took too long is left out, and so is one that follows it too soon. A clock that went back is believed.
+    /// How long it is to the next look: at first until there is something to tell, then until the next whole
+    /// multiple of the interval. A beat that is over while a look took too long is left out, and so is one
+    /// that follows it too soon. A clock that went back is believed.
     #[must_use]
     pub fn wait(&self, now_ms: i64) -> Duration {
         let Some(looked) = self.looked else { return Duration::from_millis(APART_MS.unsigned_abs()) };
@@ -43,9 +43,9 @@ mod tests {
 
     #[track_caller]
     fn check(looked: i64, now: i64, interval_ms: u32, expected_ms: u64) {
-        let mut beats = Beats::new(interval_ms);
-        beats.looked(looked);
-        assert_eq!(beats.wait(now), Duration::from_millis(expected_ms));
+        let mut heartbeat = Heartbeat::new(interval_ms);
+        heartbeat.looked(looked);
+        assert_eq!(heartbeat.wait(now), Duration::from_millis(expected_ms));
     }
 
     #[test]
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn the_first_look_comes_when_processors_have_something_to_tell_and_none_follows_another_at_once() {
-        assert_eq!(Beats::new(60_000).wait(10_000), Duration::from_millis(220));
+        assert_eq!(Heartbeat::new(60_000).wait(10_000), Duration::from_millis(220));
         check(10_950, 10_960, 1000, 1040);
     }
 

@@ -1,14 +1,15 @@
 //! What a reporting host keeps while the server cannot be reached.
 //!
-//! Knows: samples that wait. Does not know: how they are sent, clocks.
-//!
-//! Invariant: samples leave in the order in which they came, and only when the server has said that it has them.
+//! Invariant: samples leave in the order in which they came, and only when the server has said that it has
+//! them.
 
 use std::collections::VecDeque;
 
+use anywire_app::time::iso;
+use anywire_log::Timestamp;
 use serde_json::{Value, json};
 
-use crate::{api::REPORT_SAMPLES_MAX, domain::Sample, time::iso};
+use crate::domain::{REPORT_SAMPLES_MAX, Sample};
 
 /// How many samples wait at most: an hour at one a second. Past it the oldest go; their time is a hole.
 pub const REPORT_MAX: usize = 3600;
@@ -52,7 +53,7 @@ impl Backlog {
     pub fn next(&self, now_ms: i64) -> Option<(Value, i64)> {
         let samples: Vec<&Sample> = self.waiting.iter().take(REPORT_SAMPLES_MAX).collect();
         let newest = samples.last()?.time;
-        Some((json!({ "sent_at": iso(now_ms), "samples": samples }), newest))
+        Some((json!({ "sent_at": iso(Timestamp::from_millis(now_ms)), "samples": samples }), newest))
     }
 
     /// The server has everything up to that time.
@@ -66,7 +67,7 @@ impl Backlog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::tests::sample;
+    use crate::domain::sample::tests::sample;
 
     #[test]
     fn what_was_not_sent_is_sent_again_in_order() {

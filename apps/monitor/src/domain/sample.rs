@@ -1,12 +1,11 @@
-//! What a sample of a host is, and the figures in it. Pure.
-//!
-//! Knows: names, units, what is plausible. Does not know: where a sample comes from, the log, HTTP.
+//! What a sample of a host is, and the metrics in it. Pure.
 //!
 //! Invariant: what is not known is absent or null, never zero.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::borrow::Cow;
 
-use anywire_app::DeliveryFigures;
+use anywire_app::{DeliveryFigures, time::iso};
+use anywire_log::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -14,57 +13,14 @@ use serde_json::Value;
 pub(crate) const CORES_MAX: usize = 256;
 /// The most disks of a sample.
 pub(crate) const DISKS_MAX: usize = 32;
+/// The most samples of one report.
+pub(crate) const REPORT_SAMPLES_MAX: usize = 600;
 const MOUNT_BYTES_MAX: usize = 128;
 /// Up to here every reader of JSON understands a whole number as it is.
 const NUMBER_MAX: f64 = 9_007_199_254_740_991.0;
-/// The years 1000 to 2999: what a clock may show, moved by how far another is off, still has a date of four digits.
+/// The years 1000 to 2999: what a clock may show, moved by how far another is off, still has a date of four
+/// digits.
 const TIMES: std::ops::RangeInclusive<i64> = -30_610_224_000_000..=32_503_679_999_999;
-
-/// The name of a host: 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct HostName(Arc<str>);
-
-/// Why a text is not the name of a host.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no host name; use 1 to 64 characters of A-Z a-z 0-9 . _ -")]
-pub struct HostNameError {
-    /// The text, cut to 80 characters.
-    pub text: String,
-}
-
-impl HostName {
-    /// Checks a text and makes it a host's name.
-    ///
-    /// # Errors
-    /// [`HostNameError`] names the text.
-    pub fn new(text: &str) -> Result<Self, HostNameError> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
-            return Ok(Self(Arc::from(text)));
-        }
-        Err(HostNameError { text: text.chars().take(80).collect() })
-    }
-
-    /// A name made of any text: what is not allowed becomes `-`.
-    #[must_use]
-    pub fn lossy(text: &str) -> Self {
-        let fit = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-        let name: String = text.chars().take(64).map(fit).collect();
-        Self(Arc::from(if name.is_empty() { "localhost" } else { &name }))
-    }
-
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for HostName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// How busy the processors were since the last sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -139,7 +95,7 @@ pub struct Process {
 #[serde(deny_unknown_fields)]
 pub struct Sample {
     /// When, in milliseconds since 1970. In JSON for others it is ISO-8601.
-    #[serde(with = "crate::time::iso_text")]
+    #[serde(with = "anywire_app::time::iso_millis")]
     pub time: i64,
     /// The time between two samples, in milliseconds.
     pub interval_ms: u32,
@@ -157,9 +113,10 @@ pub struct Sample {
     pub process: Process,
     /// Since the machine's start.
     pub uptime_s: u64,
-    /// The delivery core's own figures; null where no server runs.
+    /// The delivery core's own metrics; null where no server runs.
     pub delivery: Option<DeliveryFigures>,
-    /// What a connection costs, in bytes: growth of the process over its leanest moment without connections. Null below ten connections.
+    /// What a connection costs, in bytes: growth of the process over its leanest moment without connections.
+    /// Null below ten connections.
     pub memory_per_connection: Option<u64>,
 }
 
@@ -202,23 +159,33 @@ impl Sample {
             let bytes = disk.mount.len();
             in_range("the length of a mount", bytes as f64, 1.0, MOUNT_BYTES_MAX as f64, "1 to 128 bytes")?;
         }
-        for (_, value) in self.figures() {
+        for (_, value) in self.metrics() {
             in_range("a figure", value, 0.0, 1e18, "0 to 1e18")?;
         }
-        // A sample is JSON; what is no figure must be a number its readers understand, too.
+        // A sample is JSON; what is no metric must be a number its readers understand, too.
         serde_json::to_value(self).map_or(Ok(()), |json| numbers_in_range(&json))
     }
 
-    /// Every figure with its name, as history and alerts know it. Figures that are not known are left out.
-    pub fn figures(&self) -> impl Iterator<Item = (Cow<'static, str>, f64)> + '_ {
-        let main = self.main_figures().into_iter().chain(self.delivery_figures());
+    /// The longest distance to the next sample without a hole, in milliseconds.
+    pub(crate) fn patience_ms(&self) -> i64 {
+        i64::from(self.interval_ms) * 5 / 2
+    }
+
+    /// Whether the next one is overdue.
+    pub(crate) fn is_stale(&self, now: i64) -> bool {
+        (now - self.time) * 2 > i64::from(self.interval_ms) * 5
+    }
+
+    /// Every metric with its name, as history and alerts know it. Metrics that are not known are left out.
+    pub fn metrics(&self) -> impl Iterator<Item = (Cow<'static, str>, f64)> + '_ {
+        let main = self.main_metrics().into_iter().chain(self.delivery_metrics());
         let known = main.filter_map(|(name, value)| value.map(|value| (Cow::Borrowed(name), value)));
         let cores = self.cpu.cores.iter().enumerate();
         let cores = cores.map(|(index, value)| (Cow::Owned(format!("core:{index}")), *value));
-        known.chain(cores).chain(self.disks.iter().flat_map(disk_figures))
+        known.chain(cores).chain(self.disks.iter().flat_map(disk_metrics))
     }
 
-    fn main_figures(&self) -> Vec<(&'static str, Option<f64>)> {
+    fn main_metrics(&self) -> Vec<(&'static str, Option<f64>)> {
         let disks = self.disks.iter();
         let rate =
             |pick: fn(&Disk) -> Option<f64>| disks.clone().filter_map(pick).reduce(|sum, one| sum + one);
@@ -248,7 +215,7 @@ impl Sample {
         self.disks.iter().filter_map(|disk| percent(disk.used, disk.total)).reduce(f64::max)
     }
 
-    fn delivery_figures(&self) -> Vec<(&'static str, Option<f64>)> {
+    fn delivery_metrics(&self) -> Vec<(&'static str, Option<f64>)> {
         let Some(delivery) = &self.delivery else { return Vec::new() };
         let connections = &delivery.connections;
         vec![
@@ -272,7 +239,7 @@ impl Sample {
     }
 }
 
-fn disk_figures(disk: &Disk) -> impl Iterator<Item = (Cow<'static, str>, f64)> {
+fn disk_metrics(disk: &Disk) -> impl Iterator<Item = (Cow<'static, str>, f64)> {
     let mount = &disk.mount;
     let known = [
         percent(disk.used, disk.total).map(|value| (format!("disk:{mount}"), value)),
@@ -282,10 +249,10 @@ fn disk_figures(disk: &Disk) -> impl Iterator<Item = (Cow<'static, str>, f64)> {
     known.into_iter().flatten().map(|(name, value)| (Cow::Owned(name), value))
 }
 
-/// The step in which a figure is kept: nobody reads the bytes of a rate, and small numbers pack well.
+/// The step in which a metric is kept: nobody reads the bytes of a rate, and small numbers pack well.
 #[must_use]
-pub(crate) fn resolution(figure: &str) -> f64 {
-    let kind = figure.split([':', '<', '>']).next().unwrap_or_default();
+pub(crate) fn step_of(metric: &str) -> f64 {
+    let kind = metric.split([':', '<', '>']).next().unwrap_or_default();
     match kind {
         "memory_used" | "process_memory" => 4096.0,
         "cpu" | "core" | "process_cpu" => 0.1,
@@ -320,7 +287,7 @@ pub(crate) fn check_time(field: &'static str, millis: i64) -> Result<(), SampleE
         return Ok(());
     }
     let expected = "a time in the years 1000 to 2999";
-    Err(SampleError::Value { field, value: crate::time::iso(millis), expected })
+    Err(SampleError::Value { field, value: iso(Timestamp::from_millis(millis)), expected })
 }
 
 fn numbers_in_range(json: &Value) -> Result<(), SampleError> {
@@ -368,15 +335,15 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_no_figure() {
+    fn what_is_not_known_is_no_metric() {
         let sample = sample(0, 50.0);
-        let figures: std::collections::BTreeMap<_, _> = sample.figures().collect();
-        assert_eq!(figures.get("cpu"), Some(&50.0));
-        assert_eq!(figures.get("core:1"), Some(&25.0));
-        assert_eq!(figures.get("memory"), Some(&25.0));
-        assert_eq!(figures.get("disk:/"), Some(&25.0));
+        let metrics: std::collections::BTreeMap<_, _> = sample.metrics().collect();
+        assert_eq!(metrics.get("cpu"), Some(&50.0));
+        assert_eq!(metrics.get("core:1"), Some(&25.0));
+        assert_eq!(metrics.get("memory"), Some(&25.0));
+        assert_eq!(metrics.get("disk:/"), Some(&25.0));
         for unknown in ["swap", "disk_written", "process_files", "connections", "memory_per_connection"] {
-            assert_eq!(figures.get(unknown), None, "{unknown}");
+            assert_eq!(metrics.get(unknown), None, "{unknown}");
         }
     }
 
@@ -394,14 +361,5 @@ pub(crate) mod tests {
         let mut beyond = sample(0, 50.0);
         beyond.memory.available = 1 << 53;
         assert!(message(beyond).contains("9007199254740991"));
-    }
-
-    #[test]
-    fn a_host_name_is_short_and_plain() {
-        assert!(HostName::new("web-1.example").is_ok());
-        for text in ["", "a b", "a:b", "tiếng", &"x".repeat(65)] {
-            assert!(HostName::new(text).is_err(), "{text}");
-        }
-        assert_eq!(HostName::lossy("my host!").as_str(), "my-host-");
     }
 }

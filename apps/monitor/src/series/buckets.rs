@@ -1,12 +1,11 @@
 //! History as somebody asks for it: which rows, how coarse, and where nothing is known. Pure.
 //!
-//! Knows: rows, steps, holes. Does not know: where rows are kept, HTTP.
-//!
-//! Invariant: a span of which nothing is known is one row of nulls at its beginning; no value is carried over, none is zero.
+//! Invariant: a span of which nothing is known is one row of nulls at its beginning; no value is carried
+//! over, none is zero.
 
 use std::fmt::Write as _;
 
-use crate::rows::Rows;
+use super::time_series::TimeSeries;
 
 /// The most rows an answer holds.
 pub(crate) const ROWS_MAX: i64 = 10_000;
@@ -33,7 +32,7 @@ impl Picked {
     }
 
     /// Adds the rows from `from` to before `to` that are after the last one.
-    pub(crate) fn take(&mut self, rows: &Rows, names: &[String], from: i64, to: i64) {
+    pub(crate) fn take(&mut self, rows: &TimeSeries, names: &[String], from: i64, to: i64) {
         let from = self.times.last().map_or(from, |last| from.max(last + 1));
         let start = rows.times().partition_point(|time| *time < from);
         let end = rows.times().partition_point(|time| *time < to);
@@ -61,7 +60,8 @@ impl Picked {
     }
 }
 
-/// The step for a span, if the caller does not say: the finest that gives no more rows than a screen has points.
+/// The step for a span, if the caller does not say: the finest that gives no more rows than a screen has
+/// points.
 pub(crate) fn step_for(span_ms: i64, interval_ms: i64) -> i64 {
     let fits = |step: &&i64| **step >= interval_ms && span_ms / **step <= ROWS_WANTED;
     STEPS_MS.iter().find(fits).copied().unwrap_or(86_400_000)
@@ -72,7 +72,7 @@ pub(crate) fn is_raw(step_ms: i64, interval_ms: i64) -> bool {
     step_ms < 3 * interval_ms
 }
 
-/// Rows with their own times. Where samples are missing stands a row of nulls.
+/// TimeSeries with their own times. Where samples are missing stands a row of nulls.
 pub(crate) fn raw(picked: &Picked, interval_ms: i64) -> Picked {
     let mut rows = Picked::new(picked.columns.len());
     let mut before: Option<i64> = None;
@@ -97,8 +97,8 @@ struct Bucket {
 
 const EMPTY: Bucket = Bucket { sum: 0.0, count: 0, least: f32::INFINITY, greatest: f32::NEG_INFINITY };
 
-/// Rows at a step: mean, least and greatest of each figure. `picked` has one column a figure (samples) or three (minutes: mean, least,
-/// greatest); the answer has three.
+/// TimeSeries at a step: mean, least and greatest of each figure. `picked` has one column a figure (samples)
+/// or three (minutes: mean, least, greatest); the answer has three.
 pub(crate) fn buckets(picked: &Picked, from: i64, to: i64, step_ms: i64, per_figure: usize) -> Picked {
     let start = from.div_euclid(step_ms);
     let count = usize::try_from((to - 1).div_euclid(step_ms) - start + 1).unwrap_or(0);
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn rows_are_cut_to_the_span_and_a_figure_that_is_not_there_is_unknown() {
-        let mut rows = Rows::default();
+        let mut rows = TimeSeries::default();
         for second in 0..10_i64 {
             rows.push(second * 1000, [("a", second as f64)], 9);
         }

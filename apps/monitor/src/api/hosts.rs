@@ -1,0 +1,94 @@
+//! Hosts over HTTP: their list, their reports, and forgetting one.
+
+use anywire_app::{
+    http::{ApiError, Body, invalid, parse_json, whole_body},
+    time::{iso, parse_time},
+};
+use anywire_log::Timestamp;
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{BODY_BYTES_MAX, BODY_WAY_OUT, Service};
+use crate::{
+    decisions::Refusal,
+    domain::{HostName, REPORT_SAMPLES_MAX, Sample, check_time},
+    projection::Host,
+    service::MonitorService,
+};
+
+pub(super) async fn list(State(service): Service) -> Response {
+    let now = service.now();
+    let hosts: Vec<Value> = {
+        let state = service.read();
+        state.hosts().map(|(name, host)| shown(&service, name, host, now)).collect()
+    };
+    let body = json!({ "hosts": hosts, "now": iso(Timestamp::from_millis(now)) });
+    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+fn shown(service: &MonitorService, name: &HostName, host: &Host, now: i64) -> Value {
+    let sample = host.newest.as_ref().map(|newest| &newest.sample);
+    let memory = sample.filter(|sample| sample.memory.total > 0);
+    let percent = memory.map(|sample| sample.memory.used as f64 / sample.memory.total as f64 * 100.0);
+    let kept = |keep_ms: u64| now.saturating_sub_unsigned(keep_ms);
+    let minutes = host.history.minutes.oldest(kept(service.config.keep_minutes_ms));
+    let since = minutes.or_else(|| host.history.samples.oldest(kept(service.config.keep_samples_ms)));
+    let date = |millis| iso(Timestamp::from_millis(millis));
+    json!({
+        "host": name.as_str(),
+        "own": host.own,
+        "channel": host.channels.live.as_str(),
+        "interval_ms": sample.map(|sample| sample.interval_ms),
+        "time": sample.map(|sample| date(sample.time)),
+        "stale": sample.is_none_or(|sample| sample.is_stale(now)),
+        "cpu": sample.map(|sample| sample.cpu.percent),
+        "memory": percent.map(|percent| (percent * 10.0).round() / 10.0),
+        "since": since.map(date),
+    })
+}
+
+pub(super) async fn forget(State(service): Service, Path(host): Path<String>) -> Result<Response, ApiError> {
+    if host == service.own.as_str() && service.config.collect {
+        return Err(Refusal::OwnName { host: service.own.clone() }.into());
+    }
+    service.forget(host).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Report {
+    sent_at: String,
+    samples: Vec<Sample>,
+}
+
+/// Samples of another host.
+pub(super) async fn report(
+    State(service): Service,
+    Path(host): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let host = HostName::new(&host).map_err(|error| invalid(error.to_string()))?;
+    let report: Report = parse_json(&whole_body(body, BODY_BYTES_MAX, BODY_WAY_OUT)?, "a report")?;
+    let sent_at = parse_time(&report.sent_at);
+    let sent_at = sent_at
+        .ok_or_else(|| invalid(format!("\"sent_at\" is {:?}; expected an ISO-8601 time", report.sent_at)))?;
+    check_time("sent_at", sent_at.as_millis()).map_err(|error| invalid(error.to_string()))?;
+    if report.samples.len() > REPORT_SAMPLES_MAX {
+        let count = report.samples.len();
+        return Err(invalid(format!("{count} samples in one report, the limit is {REPORT_SAMPLES_MAX}")));
+    }
+    for sample in &report.samples {
+        sample.check().map_err(|error| invalid(error.to_string()))?;
+    }
+    let recorded = service.report(host, report.samples, sent_at.as_millis()).await?;
+    let cursor = service.context.log.cursor(recorded.newest).to_string();
+    let body = json!({ "cursor": cursor, "accepted": recorded.accepted, "repeated": recorded.repeated });
+    Ok(Json(body).into_response())
+}

@@ -1,0 +1,186 @@
+//! What a request comes to: the events that say what happened to a host, its history, the rules and the
+//! alerts. Pure.
+
+use std::collections::HashMap;
+
+use anywire_app::Decision;
+use anywire_log::Publication;
+
+use crate::{
+    domain::{Alert, AlertState, HostName, Rule, Sample, Turn, Watch},
+    events::{
+        BRIEF_MS, HostChannels, alert_event, alerts_channel, block_event, brief_event, forgotten_event,
+        rules_channel, rules_event, sample_event,
+    },
+    projection::{Host, Monitoring},
+};
+
+/// Why samples were not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// One host more than allowed.
+    #[error(
+        "{hosts} hosts report already, the limit (monitor.hosts_max); forget one with DELETE /api/performance/hosts/<host>"
+    )]
+    TooManyHosts {
+        /// How many there are.
+        hosts: usize,
+    },
+    /// The name of this server.
+    #[error("{host} is the name of this server itself; report under another one (--host)")]
+    OwnName {
+        /// The name.
+        host: HostName,
+    },
+    /// The host is not known.
+    #[error("no host {host:?} has reported; GET /api/performance/hosts lists those that have")]
+    Unknown {
+        /// The name.
+        host: String,
+    },
+}
+
+/// What came of samples.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Taken {
+    pub(crate) accepted: usize,
+    pub(crate) repeated: usize,
+    /// Which event of the batch is the newest sample.
+    pub(crate) newest_at: usize,
+    /// What turned by them.
+    pub(crate) alerts: Vec<Alert>,
+}
+
+/// Who may report, and where.
+#[derive(Debug, Clone)]
+pub(crate) struct Reporter {
+    pub(crate) name: HostName,
+    pub(crate) channels: HostChannels,
+    /// How many hosts there may be; none for the server itself.
+    pub(crate) hosts_max: Option<usize>,
+}
+
+/// Takes the samples that are new, each with the alerts that turn by it: they are committed together. It
+/// holds while the rules are the same.
+pub(crate) fn take_samples(
+    state: &Monitoring,
+    reporter: &Reporter,
+    samples: &[Sample],
+) -> Result<Decision<Taken>, Refusal> {
+    let host = state.host(&reporter.name);
+    let hosts = state.hosts().len();
+    if host.is_none() && reporter.hosts_max.is_some_and(|most| hosts >= most) {
+        return Err(Refusal::TooManyHosts { hosts });
+    }
+    let before = host.and_then(|host| host.history.samples.last());
+    let mut watches = state.alerts.watches_of(&reporter.name);
+    let (mut last, mut events) = (before, Vec::new());
+    let mut taken = Taken { accepted: 0, repeated: 0, newest_at: 0, alerts: Vec::new() };
+    for sample in samples {
+        if last.is_some_and(|last| sample.time <= last) {
+            taken.repeated += 1;
+            continue;
+        }
+        last = Some(sample.time);
+        taken.accepted += 1;
+        taken.newest_at = events.len();
+        events.extend(sample_event(&reporter.channels.live, sample));
+        let turned = turns(&state.alerts.rules, &mut watches, &reporter.name, sample);
+        events.extend(turned.iter().filter_map(alert_event));
+        taken.alerts.extend(turned);
+    }
+    // Of several samples the newest is enough for those who want one every five seconds.
+    let beat = before.unwrap_or_default().div_euclid(BRIEF_MS);
+    let newest = samples.iter().rev().find(|sample| Some(sample.time) == last && last > before);
+    let newest = newest.filter(|sample| sample.time.div_euclid(BRIEF_MS) > beat);
+    events.extend(newest.and_then(|sample| brief_event(&reporter.channels.brief, sample)));
+    Ok(Decision::append(events, taken).expecting(rules_channel()))
+}
+
+fn turns(
+    rules: &[Rule],
+    watches: &mut HashMap<String, Watch>,
+    host: &HostName,
+    sample: &Sample,
+) -> Vec<Alert> {
+    let metrics: HashMap<_, _> = sample.metrics().collect();
+    let mut turned = Vec::new();
+    for rule in rules.iter().filter(|rule| rule.enabled) {
+        let Some(value) = metrics.get(rule.figure.as_str()) else { continue };
+        let watch = watches.entry(rule.id.clone()).or_default();
+        let (next, turn) = watch.after(rule, sample.time, *value, sample.patience_ms());
+        *watch = turn.map_or(next, Watch::turned);
+        turned.extend(turn.map(|turn| alert(rule, host, sample.time, *value, turn)));
+    }
+    turned
+}
+
+fn alert(rule: &Rule, host: &HostName, at: i64, value: f64, turn: Turn) -> Alert {
+    let (state, since, threshold) = match turn {
+        Turn::Raised { since } => (AlertState::Raised, since, rule.raise),
+        Turn::Cleared { since } => (AlertState::Cleared, since, rule.clear),
+    };
+    Alert {
+        state,
+        host: host.to_string(),
+        rule: rule.id.clone(),
+        figure: rule.figure.clone(),
+        side: rule.side,
+        value: (value * 100.0).round() / 100.0,
+        threshold,
+        since,
+        at,
+    }
+}
+
+/// The next block of a host's history that is full, or over by `now`. It holds while nobody else writes one.
+pub(crate) fn write_block(host: Option<&Host>, now: Option<i64>) -> Decision<bool> {
+    let Some(host) = host.filter(|host| host.history.is_due(now)) else { return Decision::nothing(false) };
+    // A copy: what is closed is closed in memory when the block is in the log.
+    let mut history = host.history.clone();
+    if let Some(now) = now {
+        history.pass(now);
+    }
+    for (resolution, channel) in
+        [(&history.samples, &host.channels.samples), (&history.minutes, &host.channels.minutes)]
+    {
+        let waiting = resolution.waiting();
+        if let Some(event) = waiting.and_then(|block| block_event(channel, &block.rows, block.through)) {
+            return Decision::append(vec![event], true).expecting(channel.clone());
+        }
+    }
+    Decision::nothing(false)
+}
+
+/// Replaces the rules; alerts without one end. It holds while no alert turns.
+pub(crate) fn set_rules(state: &Monitoring, rules: &[Rule], now: i64) -> Decision<Vec<Alert>> {
+    let ended = ended(state.alerts.without_a_rule(rules), now);
+    let mut events: Vec<Publication> = rules_event(rules).into_iter().collect();
+    events.extend(ended.iter().filter_map(alert_event));
+    Decision::append(events, ended).expecting(alerts_channel())
+}
+
+/// Ends the alerts that no rule stands behind: their ends could not be written with an older release.
+pub(crate) fn end_alerts_without_a_rule(state: &Monitoring, now: i64) -> Decision<Vec<Alert>> {
+    let ended = ended(state.alerts.without_a_rule(&state.alerts.rules), now);
+    let events = ended.iter().filter_map(alert_event).collect();
+    Decision::append(events, ended).expecting(alerts_channel())
+}
+
+/// Forgets a host: its alerts end, and everything before it says nothing any more.
+pub(crate) fn forget(state: &Monitoring, name: &str, now: i64) -> Result<Decision<Vec<Alert>>, Refusal> {
+    let known = HostName::new(name).ok().filter(|name| state.host(name).is_some());
+    let host = known.ok_or_else(|| unknown(name))?;
+    let ended = ended(state.alerts.active.values().filter(|alert| alert.host == host.as_str()), now);
+    let mut events: Vec<Publication> = ended.iter().filter_map(alert_event).collect();
+    events.extend(forgotten_event(&host));
+    Ok(Decision::append(events, ended))
+}
+
+pub(crate) fn unknown(name: &str) -> Refusal {
+    Refusal::Unknown { host: name.chars().take(80).collect() }
+}
+
+fn ended<'a>(alerts: impl Iterator<Item = &'a Alert>, now: i64) -> Vec<Alert> {
+    alerts.map(|alert| Alert { state: AlertState::Cleared, at: now, ..alert.clone() }).collect()
+}

@@ -21,11 +21,11 @@ use tokio::{
 
 use crate::{
     Gateway, Principal,
+    admission::entry::Admitted,
     delivery::{Reader, Wire},
     http1::connection::{Input, drive},
     http1::socket::Flow,
     metrics::Transport,
-    readers::Admitted,
 };
 
 /// The largest message of the suite.

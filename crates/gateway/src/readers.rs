@@ -9,25 +9,15 @@ use std::{
 };
 
 use anywire_log::{Channel, Clock, Position};
-use anywire_protocol::request::StreamQuery;
 
 use crate::{
-    admission::auth::Principal,
+    admission::entry::Admitted,
     delivery::{Delivery, Fanout, Reader, ReaderInfo, Wire},
     metrics::Transport,
     pollers::Pollers,
     presence::Presence,
     transports::socketio::places::Places,
 };
-
-/// A request that was let in.
-pub(crate) struct Admitted {
-    pub(crate) principal: Principal,
-    /// The origin to name in CORS headers.
-    pub(crate) origin: Option<String>,
-    pub(crate) query: StreamQuery,
-    pub(crate) credentials: bool,
-}
 
 /// What every reader shares with others.
 pub(crate) struct Readers {

@@ -13,7 +13,7 @@ impl Gateway {
     /// Stops: nobody is let in any more, everybody hears when to come back (spread over the restart window),
     /// and what is under way may end within `patience`.
     pub async fn shut_down(&self, patience: Duration) {
-        self.closing.cancel();
+        self.admission.closing.cancel();
         self.readers.fanout.for_each_reader(|reader| self.dismiss(reader));
         self.end_sessions();
         self.tasks.close();
@@ -23,11 +23,11 @@ impl Gateway {
     }
 
     fn dismiss(&self, reader: &Arc<Reader>) {
-        let retry_ms = self.spread_ms();
+        let retry_ms = self.admission.spread_ms();
         if reader.polls() {
             reader.end_polls(&self.delivery, CLOSE);
         } else if reader.transport().answers_requests() {
-            reader.dismiss_poller(&self.delivery, &self.shutting_down().into());
+            reader.dismiss_poller(&self.delivery, &self.admission.shutting_down().into());
         } else {
             reader.say_goodbye(&self.delivery, reader.transport().goodbye(retry_ms));
         }

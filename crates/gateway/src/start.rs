@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use anywire_log::{Clock, Log};
-use parking_lot::RwLock;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     Gateway,
     admission::{
-        auth::{AuthError, Gate},
+        auth::AuthError,
         cors::{Cors, PageHeaders},
-        limits::{Connections, Publishers},
+        entry::Admission,
     },
     config::{GatewayConfig, OutOfBounds},
     delivery::{Delivery, Fanout},
@@ -60,7 +59,6 @@ impl Gateway {
         headers: &PageHeaders,
     ) -> Result<Arc<Self>, GatewayError> {
         config.check()?;
-        let gate = Gate::new(&config.auth)?;
         let metrics = Arc::new(Metrics::default());
         let lab = Arc::new(Lab::default());
         let delivery = Arc::new(Delivery::new(
@@ -80,16 +78,12 @@ impl Gateway {
         let readers = Readers::new(Arc::clone(&clock), Arc::clone(&delivery), fanout, presence);
         let gateway = Arc::new(Self {
             socketio: SocketIo::new(&config.socketio)?,
-            connections: Connections::new(&config.limits),
-            publishers: Publishers::default(),
+            admission: Admission::new(&config, Arc::clone(&clock), Arc::clone(&delivery))?,
             readers,
-            closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            kept: RwLock::default(),
             config,
             log,
             clock,
-            gate,
             delivery,
             metrics,
             lab,

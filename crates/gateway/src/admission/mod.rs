@@ -2,5 +2,6 @@
 
 pub(crate) mod auth;
 pub(crate) mod cors;
+pub(crate) mod entry;
 pub(crate) mod limits;
 pub(crate) mod place;

@@ -36,19 +36,22 @@ use super::{
 };
 use crate::{
     Gateway,
-    admission::auth::Credentials,
+    admission::{
+        auth::Credentials,
+        entry::{Admission, Admitted, StreamRequest},
+    },
     delivery::{BufferSink, Mode, Outcome, Wire},
-    gateway::StreamRequest,
     http1::connection::fetch,
     listener::cleartext::{CleartextIo, with_plain_socket},
     metrics::Transport,
     pollers::Polled,
-    readers::{Admitted, OpenReader},
+    readers::OpenReader,
     reply::Reply,
     transports::{
         poll::Poll,
+        publish::publish as publish_body,
         socketio::{http::respond, requests::forbidden},
-        sse::{token_end, token_over},
+        sse::{self as sse_stream, token_end, token_over},
         websocket,
     },
 };
@@ -87,8 +90,8 @@ impl Gateway {
 }
 
 async fn check_place(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
-    let placed = gateway.gate.check_peer(known_address(&request));
-    let placed = placed.and_then(|()| gateway.gate.check_place(&credentials(&request)));
+    let placed = gateway.admission.gate.check_peer(known_address(&request));
+    let placed = placed.and_then(|()| gateway.admission.gate.check_place(&credentials(&request)));
     let origin = placed.as_ref().ok().copied().flatten().map(str::to_owned);
     let preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -115,7 +118,7 @@ async fn check_backend(State(gateway): State<Arc<Gateway>>, request: Request, ne
     let query = request.uri().query().unwrap_or("");
     let token = pairs(query).find(|(name, _)| name == "token").map(|(_, token)| token);
     let credentials = Credentials { token: token.as_deref(), ..credentials(&request) };
-    match gateway.gate.principal(&credentials) {
+    match gateway.admission.gate.principal(&credentials) {
         Ok(principal) if principal.is_backend() => next.run(request).await,
         Ok(_) => {
             Refused(Refusal::new(Code::Forbidden, "this needs an API key (auth.api_keys)")).into_response()
@@ -130,13 +133,13 @@ async fn method_not_allowed(request: Request) -> Response {
 }
 
 async fn publish(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Reply, Refused> {
-    let principal = gateway.gate.principal(&credentials(&request))?;
+    let principal = gateway.admission.gate.principal(&credentials(&request))?;
     let address = address(&request);
     let (parts, body) = request.into_parts();
     let body = read_body(&gateway, &parts.headers, body).await?;
     let key = parts.headers.get("idempotency-key");
     let key = key.map(|value| std::str::from_utf8(value.as_bytes()).unwrap_or("\u{fffd}"));
-    Ok(Reply::published(gateway.publish(&principal, address, key, &body).await?))
+    Ok(Reply::published(publish_body(&gateway, &principal, address, key, &body).await?))
 }
 
 async fn read_body(gateway: &Gateway, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
@@ -144,19 +147,19 @@ async fn read_body(gateway: &Gateway, headers: &HeaderMap, body: Body) -> Result
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if let Some(bytes) = declared.filter(|bytes| *bytes > limit) {
-        return Err(gateway.body_too_large(&bytes));
+        return Err(gateway.admission.body_too_large(&bytes));
     }
     match http_body_util::Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(gateway.body_too_large(&format!("more than {limit}")))
+            Err(gateway.admission.body_too_large(&format!("more than {limit}")))
         }
         Err(error) => Err(Refusal::new(Code::InvalidRequest, format!("the body broke off: {error}"))),
     }
 }
 
 async fn presence(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Reply, Refused> {
-    let admitted = admit(&gateway, &request, Gateway::admit)?;
+    let admitted = admit(&gateway, &request, Admission::admit)?;
     let [channel] = admitted.query.channels.as_slice() else {
         let message = "\"channel\" is missing or names several; name one, such as ?channel=news";
         return Err(Refusal::new(Code::InvalidRequest, message).into());
@@ -168,12 +171,12 @@ async fn presence(State(gateway): State<Arc<Gateway>>, request: Request) -> Resu
     Ok(Reply::json(out))
 }
 
-type Admit = fn(&Gateway, &StreamRequest<'_>) -> Result<Admitted, Refusal>;
+type Admit = fn(&Admission, &StreamRequest<'_>) -> Result<Admitted, Refusal>;
 
 fn admit(gateway: &Gateway, request: &Request, admit: Admit) -> Result<Admitted, Refusal> {
     let last_event_id = request.headers().get("last-event-id").and_then(|value| value.to_str().ok());
     admit(
-        gateway,
+        &gateway.admission,
         &StreamRequest {
             credentials: credentials(request),
             query: request.uri().query().unwrap_or(""),
@@ -183,7 +186,7 @@ fn admit(gateway: &Gateway, request: &Request, admit: Admit) -> Result<Admitted,
 }
 
 async fn poll(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Reply, Refused> {
-    let admitted = admit(&gateway, &request, Gateway::admit)?;
+    let admitted = admit(&gateway, &request, Admission::admit)?;
     admitted.query.require_channels()?;
     let query = &admitted.query;
     let mut poll = Poll::begin(&gateway.log, &query.channels, query.after.unwrap_or_default(), query.limit);
@@ -224,7 +227,7 @@ async fn wait(
 ) -> Result<Option<anywire_protocol::poll::Answer>, Refusal> {
     let reader = Open::new(gateway, Transport::LongPoll, admitted, address);
     gateway.readers.watch(&reader.reader, &admitted.query.channels);
-    let over = tokio::time::sleep(Duration::from_millis(gateway.wait_ms(admitted)));
+    let over = tokio::time::sleep(Duration::from_millis(gateway.admission.wait_ms(admitted)));
     tokio::pin!(over);
     loop {
         // After the watch: what came between the first read and it.
@@ -236,7 +239,7 @@ async fn wait(
             () = &mut over => return Ok(None),
         }
         if reader.reader.mode() == Mode::Ended {
-            return Err(gateway.shutting_down());
+            return Err(gateway.admission.shutting_down());
         }
     }
 }
@@ -265,11 +268,11 @@ impl Drop for Open {
 }
 
 async fn sse(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Refused> {
-    let admitted = admit(&gateway, &request, Gateway::admit_sse)?;
+    let admitted = admit(&gateway, &request, Admission::admit_sse)?;
     let open = Open::new(&gateway, Transport::Sse, &admitted, address(&request));
-    gateway.begin_sse(&open.reader, &admitted);
+    sse_stream::begin(&gateway, &open.reader, &admitted);
     let sink = BufferSink::new(gateway.config.limits.drain_bytes_max);
-    let left_ms = gateway.token_left_ms(&admitted.principal);
+    let left_ms = gateway.admission.token_left_ms(&admitted.principal);
     let over = token_end(left_ms);
     let chunks = futures_util::stream::unfold((open, sink, over), |(open, mut sink, mut over)| async move {
         let chunk = tokio::select! {
@@ -319,7 +322,7 @@ async fn ws(State(gateway): State<Arc<Gateway>>, mut request: Request) -> Result
         Ok(accepted) => accepted,
         Err(error) => return Ok(Reply::handshake_error(error).into_response()),
     };
-    let admitted = Box::new(admit(&gateway, &request, Gateway::admit_websocket)?);
+    let admitted = Box::new(admit(&gateway, &request, Admission::admit_websocket)?);
     let address = address(&request);
     let serve = move |gateway, upgraded| serve_upgraded(gateway, upgraded, admitted, address);
     Ok(switch(&gateway, &mut request, &accepted, serve))

@@ -10,10 +10,11 @@ use tokio::net::TcpStream;
 use super::{connection::say_last_words, reply::send, waiting::watch_socket};
 use crate::{
     Gateway,
+    admission::entry::Admitted,
     delivery::{Mode, Outcome, PollTerms, Reader, SocketSink, Wire},
     metrics::Transport,
     pollers::Polled,
-    readers::{Admitted, OpenReader},
+    readers::OpenReader,
     reply::Reply,
     transports::poll::Poll,
 };
@@ -54,7 +55,7 @@ impl PollRequest<'_> {
     }
 
     async fn send(&self, reply: &Reply) -> bool {
-        let recipient = self.gateway.recipient(self.admitted.origin.as_deref());
+        let recipient = self.gateway.admission.recipient(self.admitted.origin.as_deref());
         send(self.stream, &self.gateway.metrics, reply, recipient).await
     }
 
@@ -86,7 +87,7 @@ impl PollRequest<'_> {
             credentials: self.admitted.credentials,
             limit: poll.limit(),
             caching: poll.caching(),
-            deadline_ms: now_ms + self.gateway.wait_ms(&self.admitted),
+            deadline_ms: now_ms + self.gateway.admission.wait_ms(&self.admitted),
             cursor: poll.idle_cursor(&self.gateway.log),
         };
         reader.wake_on_answer(false);
@@ -128,7 +129,7 @@ impl PollRequest<'_> {
     async fn begin(&self, reader: &Reader, poll: Poll, terms: PollTerms) -> io::Result<()> {
         match reader.begin_poll(poll.subscription, terms) {
             true => Ok(()),
-            false => self.send_or_end(&self.gateway.shutting_down().into()).await,
+            false => self.send_or_end(&self.gateway.admission.shutting_down().into()).await,
         }
     }
 

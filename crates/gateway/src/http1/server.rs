@@ -4,7 +4,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use anywire_protocol::{
-    Code, Refusal,
+    Refusal,
     head::{self, Head, Request},
     websocket::{Accepted, SUBPROTOCOL, accept},
 };
@@ -20,11 +20,11 @@ use super::{
 use crate::{
     Gateway,
     admission::{
-        auth::{Credentials, Principal},
+        auth::Credentials,
+        entry::{Admitted, StreamRequest},
         place::Place,
     },
-    gateway::StreamRequest,
-    readers::{Admitted, OpenReader},
+    readers::OpenReader,
     reply::Reply,
     transports::{
         publish::Posting,
@@ -100,7 +100,7 @@ async fn serve_requests(
         match route {
             Route::Library => return After::Library(bytes),
             Route::Refused(refused) => {
-                let recipient = gateway.recipient(refused.origin.as_deref());
+                let recipient = gateway.admission.recipient(refused.origin.as_deref());
                 let recipient = if refused.closes { recipient.last() } else { recipient };
                 if !Box::pin(send(stream, &gateway.metrics, &refused.reply, recipient)).await {
                     return After::Close;
@@ -108,7 +108,10 @@ async fn serve_requests(
             }
             Route::WebSocket(accepted, admitted) => {
                 let reply = Reply::switching(&accepted);
-                if Box::pin(write_all(stream, &whole(&reply, gateway.recipient(None)))).await.is_ok() {
+                if Box::pin(write_all(stream, &whole(&reply, gateway.admission.recipient(None))))
+                    .await
+                    .is_ok()
+                {
                     let (gateway, stream) = (Arc::clone(gateway), Arc::clone(stream));
                     Box::pin(websocket::serve_direct(gateway, stream, admitted, address)).await;
                 }
@@ -150,7 +153,7 @@ async fn next_route(
 ) -> Option<Route> {
     tokio::select! {
         read = tokio::time::timeout(patience, read_head(gateway, stream, place, bytes)) => read.ok()?.ok()?,
-        () = gateway.closing.cancelled() => None,
+        () = gateway.admission.closing.cancelled() => None,
     }
 }
 
@@ -205,11 +208,11 @@ fn route(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route 
     let stream = StreamRequest { credentials: credentials(request), query: request.query, last_event_id };
     let routed = match request.path {
         "/anywire/ws" => route_websocket(gateway, request, &stream),
-        "/anywire/sse" => gateway.admit_sse(&stream).map(|admitted| Route::Sse(Box::new(admitted))),
+        "/anywire/sse" => gateway.admission.admit_sse(&stream).map(|admitted| Route::Sse(Box::new(admitted))),
         _ => route_poll(gateway, request, &stream),
     };
     routed.unwrap_or_else(|refusal| {
-        let origin = gateway.gate.check_place(&stream.credentials).ok().flatten().map(Into::into);
+        let origin = gateway.admission.gate.check_place(&stream.credentials).ok().flatten().map(Into::into);
         Route::Refused(Box::new(Refused { reply: refusal.into(), origin, closes }))
     })
 }
@@ -241,8 +244,8 @@ fn route_socketio(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) 
         arrival: place.arrival(gateway),
     };
     let headers = request.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-    let asked = gateway.engine_request(&asking, headers);
-    let origin = gateway.gate.check_place(&asking.credentials).ok().flatten();
+    let asked = requests::engine_request(gateway, &asking, headers);
+    let origin = gateway.admission.gate.check_place(&asking.credentials).ok().flatten();
     Route::SocketIo(Box::new(asked), origin.map(Into::into), request.body_bytes.unwrap_or(0))
 }
 
@@ -256,7 +259,7 @@ fn route_websocket(
         // The library's route answers what is wrong with the handshake.
         return Ok(Route::Library);
     };
-    let admitted = gateway.admit_websocket(stream)?;
+    let admitted = gateway.admission.admit_websocket(stream)?;
     Ok(Route::WebSocket(accepted, Box::new(admitted)))
 }
 
@@ -265,32 +268,10 @@ fn route_poll(
     request: &Request<'_>,
     stream: &StreamRequest<'_>,
 ) -> Result<Route, Refusal> {
-    let admitted = gateway.admit(stream)?;
+    let admitted = gateway.admission.admit(stream)?;
     admitted.query.require_channels()?;
     let tags = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("if-none-match"));
     let tags: SmallVec<[&str; 1]> = tags.map(|(_, value)| *value).collect();
     let known = (!tags.is_empty()).then(|| tags.join(", ").into());
     Ok(Route::Poll(Box::new(admitted), known))
-}
-
-impl Gateway {
-    pub(crate) fn admit_websocket(&self, request: &StreamRequest<'_>) -> Result<Admitted, Refusal> {
-        self.gate.check_place(&request.credentials)?;
-        if self.lab.blocks_websocket() {
-            let message = "the network lab blocks WebSocket; use SSE, or lift the block";
-            return Err(Refusal::new(Code::TransportBlocked, message));
-        }
-        self.admit_for_now(request)
-    }
-
-    /// How long a token lasts, in milliseconds; `None` for ever.
-    pub(crate) fn token_left_ms(&self, principal: &Principal) -> Option<u64> {
-        principal.expires_at().map(|at| at.millis_since(self.clock.now()))
-    }
-
-    /// How long a poll waits: as it asked, but not beyond its token.
-    pub(crate) fn wait_ms(&self, admitted: &Admitted) -> u64 {
-        let asked_ms = u64::from(admitted.query.wait_s) * 1000;
-        self.token_left_ms(&admitted.principal).map_or(asked_ms, |left_ms| asked_ms.min(left_ms))
-    }
 }

@@ -81,7 +81,7 @@ impl Gateway {
         tls: Option<Tls>,
     ) -> Result<(), ServeError> {
         let name: Arc<str> = name.into();
-        self.gate.check_address(listener.local_addr()?.ip())?;
+        self.admission.gate.check_address(listener.local_addr()?.ip())?;
         loop {
             let (stream, peer) = tokio::select! {
                 accepted = listener.accept() => match accepted {
@@ -92,7 +92,7 @@ impl Gateway {
                         continue;
                     }
                 },
-                () = self.closing.cancelled() => return Ok(()),
+                () = self.admission.closing.cancelled() => return Ok(()),
             };
             self.accept(stream, peer, &name, app.clone(), tls.clone());
         }
@@ -111,7 +111,7 @@ impl Gateway {
             return;
         }
         let address = peer.ip().to_canonical();
-        let counted = match self.connections.count(address) {
+        let counted = match self.admission.connections.count(address) {
             Ok(counted) => counted,
             Err(refusal) => {
                 self.metrics.connections_refused.fetch_add(1, Relaxed);
@@ -119,7 +119,7 @@ impl Gateway {
                 // Without waiting: who is refused costs nothing more. Inside TLS there would be a handshake
                 // to wait for.
                 if tls.is_none() {
-                    let recipient = self.recipient(None).last();
+                    let recipient = self.admission.recipient(None).last();
                     let _gone = stream.try_write(&whole(&refusal.into(), recipient));
                 }
                 return;
@@ -193,7 +193,7 @@ where
     };
     let service = TowerToHyperService::new(app.map_request(with_address).map_response(without_length));
     let io = TokioIo::new(stream);
-    let closing = gateway.closing.cancelled();
+    let closing = gateway.admission.closing.cancelled();
     tokio::pin!(closing);
     let served = if http2 {
         let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())

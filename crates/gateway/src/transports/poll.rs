@@ -18,7 +18,7 @@ use anywire_protocol::{
     poll::{Answer, BYTES_MAX, Caching, EVENTS_MAX, answer},
 };
 
-use crate::{readers::Admitted, reply::Reply};
+use crate::{admission::entry::Admitted, reply::Reply};
 
 /// One poll under way.
 pub(crate) struct Poll {

@@ -1,9 +1,9 @@
-//! Publishing over HTTP: what a request's body becomes, and the posts on a socket that the gateway owns.
+//! Publishing: what is appended over any transport, and the posts on a socket that the gateway owns.
 
 use std::{net::IpAddr, sync::Arc};
 
-use anywire_log::Offset;
-use anywire_protocol::{Code, Refusal, native::write_published, publish::parse_publish};
+use anywire_log::{Appended, Batch, Offset};
+use anywire_protocol::{Refusal, native::write_published, publish::parse_publish};
 use bytes::BytesMut;
 use tokio::net::TcpStream;
 
@@ -15,34 +15,32 @@ use crate::{
     reply::Reply,
 };
 
-impl Gateway {
-    /// Appends what a request's body holds; returns the body of the answer.
-    pub(crate) async fn publish(
-        &self,
-        principal: &Principal,
-        address: IpAddr,
-        key: Option<&str>,
-        body: &[u8],
-    ) -> Result<Vec<u8>, Refusal> {
-        let batch = parse_publish(body, key, &self.publish_limits())?;
-        self.check_publish(principal, &batch)?;
-        self.check_rate(principal, address, batch.publications.len())?;
-        let appended = self.append(batch).await?;
-        let offsets: Vec<u64> = appended.offsets().map(Offset::get).collect();
-        let mut out = Vec::with_capacity(64 + offsets.len() * 12);
-        out.push(b'{');
-        write_published(&mut out, self.log.cursor(appended.last()), &offsets, appended.duplicate);
-        out.push(b'}');
-        Ok(out)
-    }
+/// Appends what a request's body holds; returns the body of the answer.
+pub(crate) async fn publish(
+    gateway: &Gateway,
+    principal: &Principal,
+    address: IpAddr,
+    key: Option<&str>,
+    body: &[u8],
+) -> Result<Vec<u8>, Refusal> {
+    let batch = parse_publish(body, key, &gateway.admission.publish_limits())?;
+    gateway.admission.check_publish(principal, &batch)?;
+    gateway.admission.check_rate(principal, address, batch.publications.len())?;
+    let appended = append(gateway, batch).await?;
+    let offsets: Vec<u64> = appended.offsets().map(Offset::get).collect();
+    let mut out = Vec::with_capacity(64 + offsets.len() * 12);
+    out.push(b'{');
+    write_published(&mut out, gateway.log.cursor(appended.last()), &offsets, appended.duplicate);
+    out.push(b'}');
+    Ok(out)
+}
 
-    /// The refusal of a request whose body has `bytes`.
-    pub(crate) fn body_too_large(&self, bytes: &dyn std::fmt::Display) -> Refusal {
-        let limit = self.config.limits.request_bytes_max;
-        let message =
-            format!("the request has {bytes} bytes, the limit is {limit} (limits.request_bytes_max)");
-        Refusal::new(Code::TooLarge, message)
+/// Appends what somebody published, over whatever transport.
+pub(crate) async fn append(gateway: &Gateway, batch: Batch) -> Result<Appended, Refusal> {
+    if gateway.admission.closing.is_cancelled() {
+        return Err(gateway.admission.shutting_down());
     }
+    gateway.log.append(batch).await.map_err(|error| Refusal::from(&error))
 }
 
 /// A post whose head was read.
@@ -63,14 +61,15 @@ impl Posting {
         key: Option<&str>,
         body_bytes: usize,
     ) -> Self {
-        let placed = gateway.gate.check_place(credentials);
+        let placed = gateway.admission.gate.check_place(credentials);
         let origin = placed.as_ref().ok().copied().flatten().map(Into::into);
-        let principal = placed.and_then(|_| gateway.gate.principal(credentials)).and_then(|principal| {
-            match body_bytes > gateway.config.limits.request_bytes_max {
-                true => Err(gateway.body_too_large(&body_bytes)),
-                false => Ok(principal),
-            }
-        });
+        let principal =
+            placed.and_then(|_| gateway.admission.gate.principal(credentials)).and_then(|principal| {
+                match body_bytes > gateway.config.limits.request_bytes_max {
+                    true => Err(gateway.admission.body_too_large(&body_bytes)),
+                    false => Ok(principal),
+                }
+            });
         Self { principal, key: key.map(Into::into), origin, body_bytes }
     }
 
@@ -82,7 +81,7 @@ impl Posting {
         address: IpAddr,
         bytes: &mut BytesMut,
     ) -> bool {
-        let recipient = gateway.recipient(self.origin.as_deref());
+        let recipient = gateway.admission.recipient(self.origin.as_deref());
         let published = match self.principal {
             Err(refusal) if !skip_body(bytes, self.body_bytes) => {
                 send(stream, &gateway.metrics, &refusal.into(), recipient.last()).await;
@@ -92,7 +91,7 @@ impl Posting {
             Err(refusal) => Err(refusal),
             Ok(principal) => match take_body(stream, bytes, self.body_bytes).await {
                 None => return false,
-                Some(body) => gateway.publish(&principal, address, self.key.as_deref(), &body).await,
+                Some(body) => publish(gateway, &principal, address, self.key.as_deref(), &body).await,
             },
         };
         let reply = published.map_or_else(Reply::from, Reply::published);

@@ -2,50 +2,41 @@
 
 use std::{net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
-use anywire_protocol::{Refusal, sse};
+use anywire_protocol::sse;
 use smallvec::smallvec;
 use tokio::{net::TcpStream, time::Sleep};
 
 use crate::{
     Gateway,
+    admission::entry::Admitted,
     delivery::{Reader, Wire},
-    gateway::StreamRequest,
     http1::{
         connection::{Input, drive},
         reply::whole,
         socket::{Flow, write_all},
     },
     metrics::Transport,
-    readers::Admitted,
     reply::Reply,
 };
 
-impl Gateway {
-    pub(crate) fn admit_sse(&self, request: &StreamRequest<'_>) -> Result<Admitted, Refusal> {
-        let admitted = self.admit(request)?;
-        admitted.query.require_channels()?;
-        Ok(admitted)
-    }
-
-    /// Starts the stream of a request that was let in: the first block, and a gap if its position makes one.
-    pub(crate) fn begin_sse(&self, reader: &Arc<Reader>, admitted: &Admitted) {
-        let channels = &admitted.query.channels;
-        let position = admitted.query.after.unwrap_or_default();
-        let mut gap = false;
-        reader.change(|subscription| {
-            let started = self.log.subscribe(subscription, channels, position);
-            let mut blocks = smallvec![sse::first_block(self.log.cursor(started.after))];
-            if let Some(found) = &started.gap {
-                blocks.push(sse::gap_block(found));
-                gap = true;
-            }
-            blocks
-        });
-        self.readers.record_start(reader, position, gap);
-        self.readers.watch(reader, channels);
-        if admitted.query.presence {
-            self.readers.presence.join(reader, channels);
+/// Starts the stream of a request that was let in: the first block, and a gap if its position makes one.
+pub(crate) fn begin(gateway: &Gateway, reader: &Arc<Reader>, admitted: &Admitted) {
+    let channels = &admitted.query.channels;
+    let position = admitted.query.after.unwrap_or_default();
+    let mut gap = false;
+    reader.change(|subscription| {
+        let started = gateway.log.subscribe(subscription, channels, position);
+        let mut blocks = smallvec![sse::first_block(gateway.log.cursor(started.after))];
+        if let Some(found) = &started.gap {
+            blocks.push(sse::gap_block(found));
+            gap = true;
         }
+        blocks
+    });
+    gateway.readers.record_start(reader, position, gap);
+    gateway.readers.watch(reader, channels);
+    if admitted.query.presence {
+        gateway.readers.presence.join(reader, channels);
     }
 }
 
@@ -89,13 +80,13 @@ pub(crate) async fn serve_direct(
     admitted: Box<Admitted>,
     address: IpAddr,
 ) {
-    let recipient = gateway.recipient(admitted.origin.as_deref()).last();
+    let recipient = gateway.admission.recipient(admitted.origin.as_deref()).last();
     if write_all(stream, &whole(&Reply::stream(), recipient)).await.is_err() {
         return;
     }
     let reader = gateway.readers.open(Transport::Sse, &admitted, address, Wire::Direct(Arc::clone(stream)));
-    gateway.begin_sse(&reader, &admitted);
-    let end = token_end(gateway.token_left_ms(&admitted.principal));
+    begin(gateway, &reader, &admitted);
+    let end = token_end(gateway.admission.token_left_ms(&admitted.principal));
     drop(admitted);
     drive(gateway, &reader, stream, &mut Silent(end)).await;
 }

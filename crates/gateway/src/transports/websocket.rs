@@ -25,13 +25,14 @@ use tokio::{
 use crate::{
     Gateway,
     admission::auth::Principal,
+    admission::entry::Admitted,
     admission::limits::Bucket,
     delivery::{Reader, UNSENT_BYTES_MAX, Wire},
     http::connection::drive_woken,
     http1::connection::{Input, drive},
     http1::socket::Flow,
     metrics::Transport,
-    readers::Admitted,
+    transports::publish::append,
 };
 
 /// How long before its end a client hears that its token runs out.
@@ -89,7 +90,7 @@ struct Session {
 impl Input for Session {
     fn receive(&mut self, bytes: &mut [u8]) -> Flow {
         self.reader.record_heard(self.gateway.delivery.now_ms());
-        let limits = self.gateway.publish_limits();
+        let limits = self.gateway.admission.publish_limits();
         let message_bytes_max = self.message_bytes_max();
         let arrived = &mut self.arrived;
         let received = self.receiver.receive(bytes, &Limits { message_bytes_max }, &mut |received| {
@@ -284,13 +285,13 @@ impl Session {
     }
 
     async fn publish(&mut self, id: Option<u64>, batch: Batch) -> Result<Flow, Refusal> {
-        self.gateway.check_publish(&self.principal, &batch)?;
+        self.gateway.admission.check_publish(&self.principal, &batch)?;
         let limits = &self.gateway.config.limits;
         let now_ms = self.gateway.delivery.now_ms();
         let count = batch.publications.len();
         let taken = self.bucket.take(count, limits.publish_per_second, limits.publish_burst, now_ms);
-        taken.map_err(|retry_ms| self.gateway.too_fast(retry_ms))?;
-        let appended = self.gateway.append(batch).await?;
+        taken.map_err(|retry_ms| self.gateway.admission.too_fast(retry_ms))?;
+        let appended = append(&self.gateway, batch).await?;
         let offsets: Vec<u64> = appended.offsets().map(anywire_log::Offset::get).collect();
         let cursor = self.gateway.log.cursor(appended.last());
         let duplicate = appended.duplicate;
@@ -304,7 +305,7 @@ impl Session {
     }
 
     fn authorize(&mut self, id: Option<u64>, token: &str) -> Result<Flow, Refusal> {
-        let principal = self.gateway.gate.principal_of(token)?;
+        let principal = self.gateway.admission.gate.principal_of(token)?;
         let channels = self.reader.stats(self.gateway.log.tail_offset()).channels;
         principal.may_subscribe(&channels)?;
         self.reader.set_user(principal.user());
@@ -323,7 +324,7 @@ impl Session {
     }
 
     fn token_left(&self) -> Option<Duration> {
-        self.gateway.token_left_ms(&self.principal).map(Duration::from_millis)
+        self.gateway.admission.token_left_ms(&self.principal).map(Duration::from_millis)
     }
 
     fn token_runs_out(&mut self) -> Flow {
@@ -337,15 +338,5 @@ impl Session {
         let left = self.token_left().unwrap_or_default();
         self.expiry = Some(Box::pin(tokio::time::sleep(left)));
         self.send(ServerFrame::Error { id: None, refusal: &refusal }.encode())
-    }
-}
-
-impl Gateway {
-    /// Appends what somebody published.
-    pub(crate) async fn append(&self, batch: Batch) -> Result<anywire_log::Appended, Refusal> {
-        if self.closing.is_cancelled() {
-            return Err(self.shutting_down());
-        }
-        self.log.append(batch).await.map_err(|error| Refusal::from(&error))
     }
 }

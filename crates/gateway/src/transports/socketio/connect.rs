@@ -16,6 +16,7 @@ use super::{
     inbound::refused,
     namespaces::Namespace,
     places::Room,
+    recovery::{forget_socket, recall, remember},
     rooms::{Followed, channel, follow, gap_packets, room},
     state::{Inbound, Joined, random_id},
 };
@@ -99,7 +100,7 @@ impl Inbound {
     /// Who it is: by the token in `auth`, or else by what came with the first request.
     fn principal(&self, gateway: &Gateway, token: Option<&str>) -> Result<Principal, Refusal> {
         if let Some(token) = token {
-            return gateway.gate.principal_of(token);
+            return gateway.admission.gate.principal_of(token);
         }
         let handshake = &self.handshake;
         let credentials = Credentials {
@@ -107,7 +108,7 @@ impl Inbound {
             token: handshake.token.as_deref(),
             ..Credentials::default()
         };
-        gateway.gate.principal(&credentials)
+        gateway.admission.gate.principal(&credentials)
     }
 
     async fn join(
@@ -161,7 +162,7 @@ impl Inbound {
         let evicted = pid.map(|pid| gateway.readers.places.connected(&pid, reader, limit));
         reader.nudge(&gateway.delivery);
         for pid in evicted.into_iter().flatten() {
-            gateway.forget_socket(&pid).await;
+            forget_socket(&gateway.log, &pid).await;
         }
         Flow::Go
     }
@@ -174,11 +175,11 @@ impl Inbound {
         let mut pid = random_id();
         let user = admitted.principal.user();
         if let Some(known) = &admitted.wishes.pid
-            && let Some(back) = gateway.recall(known, path, user).await
+            && let Some(back) = recall(&gateway.readers, known, path, user).await
         {
             joined.socket.clone_from(&back.socket);
             pid = known.as_str().into();
-            for (room, position) in back.rooms(gateway, admitted.wishes.offset.as_deref()) {
+            for (room, position) in back.rooms(&gateway.log, admitted.wishes.offset.as_deref()) {
                 // What the token does not allow any more is left behind.
                 if admitted.principal.may_subscribe(std::slice::from_ref(&room.channel)).is_ok() {
                     wants.retain(|(channel, _)| *channel != room.channel);
@@ -193,7 +194,7 @@ impl Inbound {
                 rooms.push(room(gateway, channel, *position));
             }
         }
-        gateway.remember(&pid, path, &joined.socket, user, &rooms).await;
+        remember(&gateway.log, &pid, path, &joined.socket, user, &rooms).await;
         joined.recovery = Some(Box::new((pid, rooms)));
         (joined, wants)
     }
@@ -237,7 +238,7 @@ impl Inbound {
             let message = "\"auth\" needs a token, such as emit(\"auth\", {token})";
             return Err(Refusal::new(Code::InvalidRequest, message));
         };
-        let principal = gateway.gate.principal_of(token)?;
+        let principal = gateway.admission.gate.principal_of(token)?;
         let path = Arc::clone(&self.joined[at].path);
         let rooms = reader.rooms(&path);
         principal.may_subscribe(&rooms)?;

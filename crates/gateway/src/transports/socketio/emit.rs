@@ -13,6 +13,7 @@ use anywire_protocol::socketio::{Args, Emit, ServerPacket};
 use tokio::sync::oneshot;
 
 use super::acks::{ASKS_MAX, Ask};
+use super::recovery::forget_socket;
 use crate::{
     Gateway,
     delivery::{Reader, UNSENT_BYTES_MAX},
@@ -131,7 +132,7 @@ impl Gateway {
         // A task of its own: whoever asked for this may go away, and the client must hear of it all the same.
         let told = self.tasks.spawn(async move {
             if let Some(private_id) = private_id {
-                gateway.forget_socket(&private_id).await;
+                forget_socket(&gateway.log, &private_id).await;
             }
             reader.send_packets(&gateway.delivery, &[ServerPacket::disconnected(&namespace)])
         });

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 
 use super::{
-    requests::{EngineRequest, Request},
+    requests::{EngineRequest, Request, engine_request},
     session::{GivenUp, Instead},
     state::{Inbound, Session},
     upgrade, websocket,
@@ -52,7 +52,7 @@ pub(crate) async fn respond(State(gateway): State<Arc<Gateway>>, mut request: Ht
             listener: &listener,
             arrival: arrival.unwrap_or_else(|| gateway.socketio.next_arrival()),
         };
-        gateway.engine_request(&asking, headers)
+        engine_request(&gateway, &asking, headers)
     };
     let (accepted, begun) = match asked {
         EngineRequest::Refused(error) => return refused(&error),

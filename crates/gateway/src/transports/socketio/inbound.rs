@@ -14,6 +14,7 @@ use anywire_protocol::{
 use bytes::Bytes;
 use serde_json::json;
 
+use super::recovery::forget_socket;
 use super::state::{Handshake, Inbound, PendingHandshake};
 use crate::{
     Gateway,
@@ -88,7 +89,7 @@ impl Inbound {
         }
         let limits = AssemblerLimits {
             bytes_max: gateway.config.limits.message_bytes_max,
-            publish: gateway.publish_limits(),
+            publish: gateway.admission.publish_limits(),
         };
         let heard = match packet {
             Packet::Message(text) => self.assembler.text(text, &limits),
@@ -176,7 +177,7 @@ impl Inbound {
             gateway.readers.fanout.unwatch_reader(reader, &channel);
         }
         if let Some(recovery) = &left.recovery {
-            gateway.forget_socket(&recovery.0).await;
+            forget_socket(&gateway.log, &recovery.0).await;
         }
         Flow::Go
     }
@@ -257,7 +258,7 @@ impl Inbound {
         let limits = &gateway.config.limits;
         let now_ms = gateway.delivery.now_ms();
         let taken = self.bucket.take(count, limits.publish_per_second, limits.publish_burst, now_ms);
-        taken.map_err(|retry_ms| gateway.too_fast(retry_ms))
+        taken.map_err(|retry_ms| gateway.admission.too_fast(retry_ms))
     }
 
     /// All channels this connection follows, in any namespace.
@@ -270,7 +271,7 @@ impl Inbound {
 fn publication_of(gateway: &Gateway, args: Args) -> Result<Batch, Refusal> {
     let payload = publication_payload(args);
     let text = std::str::from_utf8(payload.as_bytes()).unwrap_or_default();
-    parse_publication(text, &gateway.publish_limits())
+    parse_publication(text, &gateway.admission.publish_limits())
 }
 
 /// The packet for a namespace that could not be joined.

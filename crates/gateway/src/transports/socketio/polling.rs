@@ -89,13 +89,13 @@ struct Answering<'a> {
 impl Answering<'_> {
     /// Answers; whether the connection goes on.
     async fn send(&self, reply: &Reply) -> bool {
-        let recipient = self.gateway.recipient(self.origin.as_deref());
+        let recipient = self.gateway.admission.recipient(self.origin.as_deref());
         send(self.stream, &self.gateway.metrics, reply, recipient).await
     }
 
     async fn switch(&self, accepted: &Accepted) -> io::Result<()> {
         let reply = Reply::switching(accepted);
-        Box::pin(write_all(self.stream, &whole(&reply, self.gateway.recipient(None)))).await
+        Box::pin(write_all(self.stream, &whole(&reply, self.gateway.admission.recipient(None)))).await
     }
 
     /// Answers a WebSocket for a session, and tries it; the session is let go of when it is taken over.
@@ -112,7 +112,7 @@ impl Answering<'_> {
         if skip_body(bytes, body_bytes) {
             return self.send(&reply).await;
         }
-        let recipient = self.gateway.recipient(self.origin.as_deref()).last();
+        let recipient = self.gateway.admission.recipient(self.origin.as_deref()).last();
         send(self.stream, &self.gateway.metrics, &reply, recipient).await;
         throw_away_body(self.stream, bytes, body_bytes).await;
         false

@@ -11,14 +11,14 @@
 //!   twice than not at all.
 
 use anywire_log::{
-    Batch, Channel, Cursor, EventName, Offset, Payload, Position, Publication, ReadRequest, Retention,
+    Batch, Channel, Cursor, EventName, Log, Offset, Payload, Position, Publication, ReadRequest, Retention,
     RetentionRule,
 };
 use anywire_protocol::socketio::recovery_name;
 use serde::{Deserialize, Serialize};
 
 use super::places::Room;
-use crate::Gateway;
+use crate::readers::Readers;
 
 /// Under which names the records are kept.
 const PREFIX: &str = "$socketio:";
@@ -53,86 +53,90 @@ pub(super) struct Remembered {
 impl Remembered {
     /// What it had joined, each with the place to go on from. `offset` is what the client says it has seen
     /// last; any text at all.
-    pub(super) fn rooms(&self, gateway: &Gateway, offset: Option<&str>) -> Vec<(Room, Position)> {
+    pub(super) fn rooms(&self, log: &Log, offset: Option<&str>) -> Vec<(Room, Position)> {
         let seen = offset.and_then(|text| text.parse::<Cursor>().ok());
         let place = |room: &Room| match (seen, self.stopped) {
             // Another incarnation of the log, or one that it never was: let the gap be told.
-            (Some(seen), _) if seen.epoch != gateway.log.epoch() => seen,
+            (Some(seen), _) if seen.epoch != log.epoch() => seen,
             // It may have seen nothing of what it asked for from long ago.
-            (Some(seen), _) if room.named && seen.offset < self.at => gateway.log.cursor(room.from),
+            (Some(seen), _) if room.named && seen.offset < self.at => log.cursor(room.from),
             (Some(seen), _) => Cursor { offset: seen.offset.max(room.from), ..seen },
             // Without an offset it has seen nothing at all.
-            (None, Some(stopped)) if offset.is_some() => gateway.log.cursor(stopped.max(room.from)),
-            (None, _) => gateway.log.cursor(room.from),
+            (None, Some(stopped)) if offset.is_some() => log.cursor(stopped.max(room.from)),
+            (None, _) => log.cursor(room.from),
         };
         self.rooms.iter().map(|room| (room.clone(), Position::After(place(room)))).collect()
     }
 }
 
-impl Gateway {
-    /// Keeps what a socket has joined.
-    pub(super) async fn remember(
-        &self,
-        pid: &str,
-        namespace: &str,
-        socket: &str,
-        user: Option<&str>,
-        rooms: &[Room],
-    ) {
-        let rooms = rooms.iter().map(|room| (room.channel.to_string(), room.from.get(), room.named));
-        let record = Record {
-            socket: socket.to_owned(),
-            namespace: namespace.to_owned(),
-            user: user.map(str::to_owned),
-            rooms: rooms.collect(),
-        };
-        let (Ok(channel), Ok(name)) = (record_channel(pid), EventName::new("socket")) else { return };
-        let Ok(data) = serde_json::to_vec(&record) else { return };
-        let publication = Publication { channel, name, payload: Payload::Json(data.into()) };
-        if let Err(error) = self.log.append(Batch::one(publication)).await {
-            // The client goes on; only coming back may find less.
-            tracing::warn!(%error, "what a Socket.IO client has joined was not kept");
-        }
+/// Keeps what a socket has joined.
+pub(super) async fn remember(
+    log: &Log,
+    pid: &str,
+    namespace: &str,
+    socket: &str,
+    user: Option<&str>,
+    rooms: &[Room],
+) {
+    let rooms = rooms.iter().map(|room| (room.channel.to_string(), room.from.get(), room.named));
+    let record = Record {
+        socket: socket.to_owned(),
+        namespace: namespace.to_owned(),
+        user: user.map(str::to_owned),
+        rooms: rooms.collect(),
+    };
+    let (Ok(channel), Ok(name)) = (record_channel(pid), EventName::new("socket")) else { return };
+    let Ok(data) = serde_json::to_vec(&record) else { return };
+    let publication = Publication { channel, name, payload: Payload::Json(data.into()) };
+    if let Err(error) = log.append(Batch::one(publication)).await {
+        // The client goes on; only coming back may find less.
+        tracing::warn!(%error, "what a Socket.IO client has joined was not kept");
     }
+}
 
-    /// Forgets a socket that has left of its own will, was put out, or left too long ago: nobody comes back
-    /// with its private id.
-    pub(super) async fn forget_socket(&self, pid: &str) {
-        let Ok(channel) = record_channel(pid) else { return };
-        let Some(state) = self.log.engine().channel_state(&channel) else { return };
-        if let Err(error) = self.log.trim(channel, state.last).await {
-            tracing::debug!(%error, "what a Socket.IO client had joined is still kept");
-        }
+/// Forgets a socket that has left of its own will, was put out, or left too long ago: nobody comes back
+/// with its private id.
+pub(super) async fn forget_socket(log: &Log, pid: &str) {
+    let Ok(channel) = record_channel(pid) else { return };
+    let Some(state) = log.engine().channel_state(&channel) else { return };
+    if let Err(error) = log.trim(channel, state.last).await {
+        tracing::debug!(%error, "what a Socket.IO client had joined is still kept");
     }
+}
 
-    /// What is known of this user's socket with this private id, in this namespace. Anybody else with the id
-    /// disturbs nothing.
-    pub(super) async fn recall(&self, pid: &str, namespace: &str, user: Option<&str>) -> Option<Remembered> {
-        let channel = record_channel(pid).ok()?;
-        let state = self.log.engine().channel_state(&channel).filter(|state| state.events > 0)?;
-        let request = ReadRequest {
-            channels: vec![channel],
-            after: state.last.previous(),
-            through: state.last,
-            events_max: 1,
-            bytes_max: 1,
-        };
-        let (batch, _) = self.log.read_behind(request).await.ok()?;
-        let event = batch.events.first()?;
-        let record: Record = serde_json::from_slice(event.payload.as_bytes()).ok()?;
-        if record.namespace != namespace || record.user.as_deref() != user {
-            return None;
-        }
-        let room = |(name, from, named): (String, u64, bool)| {
-            Some(Room { channel: Channel::new(&name).ok()?, from: Offset::new(from), named })
-        };
-        Some(Remembered {
-            socket: record.socket.into(),
-            rooms: record.rooms.into_iter().filter_map(room).collect(),
-            at: event.offset,
-            stopped: self.readers.places.take(pid, self.log.tail_offset()),
-        })
+/// What is known of this user's socket with this private id, in this namespace. Anybody else with the id
+/// disturbs nothing.
+pub(super) async fn recall(
+    readers: &Readers,
+    pid: &str,
+    namespace: &str,
+    user: Option<&str>,
+) -> Option<Remembered> {
+    let log = &readers.delivery.log;
+    let channel = record_channel(pid).ok()?;
+    let state = log.engine().channel_state(&channel).filter(|state| state.events > 0)?;
+    let request = ReadRequest {
+        channels: vec![channel],
+        after: state.last.previous(),
+        through: state.last,
+        events_max: 1,
+        bytes_max: 1,
+    };
+    let (batch, _) = log.read_behind(request).await.ok()?;
+    let event = batch.events.first()?;
+    let record: Record = serde_json::from_slice(event.payload.as_bytes()).ok()?;
+    if record.namespace != namespace || record.user.as_deref() != user {
+        return None;
     }
+    let room = |(name, from, named): (String, u64, bool)| {
+        Some(Room { channel: Channel::new(&name).ok()?, from: Offset::new(from), named })
+    };
+    Some(Remembered {
+        socket: record.socket.into(),
+        rooms: record.rooms.into_iter().filter_map(room).collect(),
+        at: event.offset,
+        stopped: readers.places.take(pid, log.tail_offset()),
+    })
 }
 
 /// The channel of a record: nobody learns the secret from its name.

@@ -41,85 +41,83 @@ pub(crate) enum EngineRequest {
     Stray(Accepted),
 }
 
-impl Gateway {
-    /// Judges a request. `headers` are for the WebSocket handshake.
-    pub(crate) fn engine_request<'h>(
-        self: &Arc<Self>,
-        request: &Request<'_>,
-        headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
-    ) -> EngineRequest {
-        match self.ask(request, headers) {
-            Ok(asked) => asked,
-            Err(error) => {
-                tracing::debug!(address = %request.address, %error, "a Socket.IO request was refused");
-                EngineRequest::Refused(error)
-            }
+/// Judges a request. `headers` are for the WebSocket handshake.
+pub(crate) fn engine_request<'h>(
+    gateway: &Gateway,
+    request: &Request<'_>,
+    headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+) -> EngineRequest {
+    match judge(gateway, request, headers) {
+        Ok(asked) => asked,
+        Err(error) => {
+            tracing::debug!(address = %request.address, %error, "a Socket.IO request was refused");
+            EngineRequest::Refused(error)
         }
     }
+}
 
-    fn ask<'h>(
-        self: &Arc<Self>,
-        request: &Request<'_>,
-        headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
-    ) -> Result<EngineRequest, EngineError> {
-        self.gate.check_place(&request.credentials).map_err(forbidden)?;
-        if self.closing.is_cancelled() {
-            return Err(forbidden(self.shutting_down()));
-        }
-        let query = Query::parse(request.query)?;
-        let session =
-            query.session.as_deref().map(|id| self.socketio.session(id).ok_or(EngineError::UnknownSession));
-        let session = match session.transpose() {
-            Err(_) if query.carrier == Carrier::WebSocket => {
-                let accepted = accept(request.method, headers, &[]);
-                return accepted.map(EngineRequest::Stray).map_err(|_| EngineError::BadRequest);
-            }
-            session => session?,
-        };
-        match (query.carrier, request.method, session) {
-            (Carrier::WebSocket, _, session) => {
-                if self.lab.blocks_websocket() {
-                    let message = "the network lab blocks WebSocket; use polling, or lift the block";
-                    return Err(forbidden(Refusal::new(Code::TransportBlocked, message)));
-                }
-                let accepted = accept(request.method, headers, &[]).map_err(|_| EngineError::BadRequest)?;
-                match session {
-                    Some(session) => Ok(EngineRequest::Upgrade(accepted, session)),
-                    None => Ok(EngineRequest::Connect(accepted, self.inbound(request, &query)?)),
-                }
-            }
-            (Carrier::Polling, "GET", Some(session)) => Ok(EngineRequest::Poll(session, request.arrival)),
-            (Carrier::Polling, "POST", Some(session)) => Ok(EngineRequest::Post(session)),
-            (Carrier::Polling, "GET", None) => {
-                // A session that polls holds no connection between its polls, but is one all the same.
-                let counted = self.connections.count(request.address).map_err(forbidden)?;
-                Ok(EngineRequest::Open(self.inbound(request, &query)?, counted))
-            }
-            (Carrier::Polling, _, None) => Err(EngineError::BadMethod),
-            (Carrier::Polling, _, Some(_)) => Err(EngineError::BadRequest),
-        }
+fn judge<'h>(
+    gateway: &Gateway,
+    request: &Request<'_>,
+    headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+) -> Result<EngineRequest, EngineError> {
+    gateway.admission.gate.check_place(&request.credentials).map_err(forbidden)?;
+    if gateway.admission.closing.is_cancelled() {
+        return Err(forbidden(gateway.admission.shutting_down()));
     }
+    let query = Query::parse(request.query)?;
+    let session =
+        query.session.as_deref().map(|id| gateway.socketio.session(id).ok_or(EngineError::UnknownSession));
+    let session = match session.transpose() {
+        Err(_) if query.carrier == Carrier::WebSocket => {
+            let accepted = accept(request.method, headers, &[]);
+            return accepted.map(EngineRequest::Stray).map_err(|_| EngineError::BadRequest);
+        }
+        session => session?,
+    };
+    match (query.carrier, request.method, session) {
+        (Carrier::WebSocket, _, session) => {
+            if gateway.lab.blocks_websocket() {
+                let message = "the network lab blocks WebSocket; use polling, or lift the block";
+                return Err(forbidden(Refusal::new(Code::TransportBlocked, message)));
+            }
+            let accepted = accept(request.method, headers, &[]).map_err(|_| EngineError::BadRequest)?;
+            match session {
+                Some(session) => Ok(EngineRequest::Upgrade(accepted, session)),
+                None => Ok(EngineRequest::Connect(accepted, inbound(gateway, request, &query)?)),
+            }
+        }
+        (Carrier::Polling, "GET", Some(session)) => Ok(EngineRequest::Poll(session, request.arrival)),
+        (Carrier::Polling, "POST", Some(session)) => Ok(EngineRequest::Post(session)),
+        (Carrier::Polling, "GET", None) => {
+            // A session that polls holds no connection between its polls, but is one all the same.
+            let counted = gateway.admission.connections.count(request.address).map_err(forbidden)?;
+            Ok(EngineRequest::Open(inbound(gateway, request, &query)?, counted))
+        }
+        (Carrier::Polling, _, None) => Err(EngineError::BadMethod),
+        (Carrier::Polling, _, Some(_)) => Err(EngineError::BadRequest),
+    }
+}
 
-    fn inbound(&self, request: &Request<'_>, query: &Query) -> Result<Box<Inbound>, EngineError> {
-        let Some(pending) = self.socketio.count_handshake() else {
-            let limit = self.socketio.config.handshakes_max;
-            let message = format!(
-                "{limit} clients have connected and joined no namespace yet, the limit (socketio.handshakes_max); try again later"
-            );
-            self.metrics.connections_refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            return Err(forbidden(Refusal::new(Code::TooManyConnections, message)));
-        };
-        let boxed = |text: &str| text.to_owned().into_boxed_str();
-        let handshake = Handshake {
-            listener: Arc::clone(request.listener),
-            address: request.address,
-            authorization: request.credentials.authorization.map(boxed),
-            token: query.token.as_deref().map(boxed),
-            client: query.client.as_deref().map(boxed),
-            echoed: self.socketio.echoes(request.path),
-        };
-        Ok(Box::new(Inbound::new(self, handshake, pending)))
-    }
+fn inbound(gateway: &Gateway, request: &Request<'_>, query: &Query) -> Result<Box<Inbound>, EngineError> {
+    let Some(pending) = gateway.socketio.count_handshake() else {
+        let limit = gateway.socketio.config.handshakes_max;
+        let message = format!(
+            "{limit} clients have connected and joined no namespace yet, the limit (socketio.handshakes_max); try again later"
+        );
+        gateway.metrics.connections_refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        return Err(forbidden(Refusal::new(Code::TooManyConnections, message)));
+    };
+    let boxed = |text: &str| text.to_owned().into_boxed_str();
+    let handshake = Handshake {
+        listener: Arc::clone(request.listener),
+        address: request.address,
+        authorization: request.credentials.authorization.map(boxed),
+        token: query.token.as_deref().map(boxed),
+        client: query.client.as_deref().map(boxed),
+        echoed: gateway.socketio.echoes(request.path),
+    };
+    Ok(Box::new(Inbound::new(gateway, handshake, pending)))
 }
 
 /// A refusal as Engine.IO spells it.

@@ -15,10 +15,15 @@ use anywire_protocol::{
 use serde_json::{Value, json};
 use smallvec::SmallVec;
 
-use super::{places::Room, state::Inbound};
+use super::{
+    places::Room,
+    recovery::{forget_socket, remember},
+    state::Inbound,
+};
 use crate::{
     Gateway,
     delivery::{Namespaces, Reader},
+    transports::publish::append,
 };
 
 /// What following channels came to.
@@ -234,10 +239,10 @@ impl Inbound {
             }
         }
         let user = joined.principal.user();
-        gateway.remember(pid, &joined.path, &joined.socket, user, rooms).await;
+        remember(&gateway.log, pid, &joined.path, &joined.socket, user, rooms).await;
         if reader.namespace_of(&joined.socket).is_none() {
             // The server has put it out meanwhile: what it forgot then must not come back.
-            gateway.forget_socket(pid).await;
+            forget_socket(&gateway.log, pid).await;
         }
         Ok(())
     }
@@ -351,9 +356,9 @@ impl Inbound {
     }
 
     async fn append(&mut self, gateway: &Arc<Gateway>, at: usize, batch: Batch) -> Result<Value, Refusal> {
-        gateway.check_publish(&self.joined[at].principal, &batch)?;
+        gateway.admission.check_publish(&self.joined[at].principal, &batch)?;
         self.take_tokens(gateway, batch.publications.len())?;
-        let appended = gateway.append(batch).await?;
+        let appended = append(gateway, batch).await?;
         let offsets: Vec<u64> = appended.offsets().map(Offset::get).collect();
         let cursor = gateway.log.cursor(appended.last()).to_string();
         Ok(match appended.duplicate {

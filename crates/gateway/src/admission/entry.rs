@@ -1,0 +1,211 @@
+//! The entry: who is let in, what they may publish and how fast, and what they are told who are not.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use anywire_log::{Batch, Channel, Clock};
+use anywire_protocol::{Code, Refusal, publish::PublishLimits, request::StreamQuery};
+use parking_lot::RwLock;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    auth::{AuthError, Credentials, Gate, Principal},
+    limits::{Connections, Publishers},
+};
+use crate::{
+    config::{GatewayConfig, LimitsConfig},
+    delivery::Delivery,
+    http1::reply::Recipient,
+};
+
+/// What a request for a stream brings.
+pub(crate) struct StreamRequest<'a> {
+    pub(crate) credentials: Credentials<'a>,
+    pub(crate) query: &'a str,
+    pub(crate) last_event_id: Option<&'a str>,
+}
+
+/// A request that was let in.
+pub(crate) struct Admitted {
+    pub(crate) principal: Principal,
+    /// The origin to name in CORS headers.
+    pub(crate) origin: Option<String>,
+    pub(crate) query: StreamQuery,
+    pub(crate) credentials: bool,
+}
+
+/// Decides about every request before a transport serves it.
+pub(crate) struct Admission {
+    pub(crate) gate: Gate,
+    pub(crate) connections: Arc<Connections>,
+    /// Cancelled when the gateway stops: nobody is let in any more.
+    pub(crate) closing: CancellationToken,
+    publishers: Publishers,
+    /// Channels that only the server's own applications write to.
+    kept: RwLock<Vec<Channel>>,
+    limits: LimitsConfig,
+    restart_window_ms: u32,
+    clock: Arc<dyn Clock>,
+    delivery: Arc<Delivery>,
+}
+
+impl Admission {
+    pub(crate) fn new(
+        config: &GatewayConfig,
+        clock: Arc<dyn Clock>,
+        delivery: Arc<Delivery>,
+    ) -> Result<Self, AuthError> {
+        Ok(Self {
+            gate: Gate::new(&config.auth)?,
+            connections: Connections::new(&config.limits),
+            closing: CancellationToken::new(),
+            publishers: Publishers::default(),
+            kept: RwLock::default(),
+            limits: config.limits.clone(),
+            restart_window_ms: config.restart_window_ms,
+            clock,
+            delivery,
+        })
+    }
+
+    /// Lets a request for a stream in, or says why not.
+    pub(crate) fn admit(&self, request: &StreamRequest<'_>) -> Result<Admitted, Refusal> {
+        self.admit_as(request, |credentials| self.gate.principal(credentials))
+    }
+
+    /// The same for a WebSocket, whose token may come in its first frame: until then it may do nothing.
+    fn admit_for_now(&self, request: &StreamRequest<'_>) -> Result<Admitted, Refusal> {
+        self.admit_as(request, |credentials| match self.gate.principal(credentials) {
+            Err(_) if !credentials.are_given() => Ok(Principal::nobody()),
+            principal => principal,
+        })
+    }
+
+    fn admit_as(
+        &self,
+        request: &StreamRequest<'_>,
+        identify: impl Fn(&Credentials<'_>) -> Result<Principal, Refusal>,
+    ) -> Result<Admitted, Refusal> {
+        // First, as for every other route: who may not ask learns nothing else.
+        let origin = self.gate.check_place(&request.credentials)?.map(str::to_owned);
+        if self.closing.is_cancelled() {
+            return Err(self.shutting_down());
+        }
+        let query = StreamQuery::parse(request.query, self.limits.channels_max)?;
+        let query = query.with_last_event_id(request.last_event_id)?;
+        let credentials = Credentials { token: query.token.as_deref(), ..request.credentials };
+        let principal = identify(&credentials)?;
+        principal.may_subscribe(&query.channels)?;
+        let credentials = credentials.are_given();
+        Ok(Admitted { principal, origin, query, credentials })
+    }
+
+    /// The same for a stream of events, which has to name its channels.
+    pub(crate) fn admit_sse(&self, request: &StreamRequest<'_>) -> Result<Admitted, Refusal> {
+        let admitted = self.admit(request)?;
+        admitted.query.require_channels()?;
+        Ok(admitted)
+    }
+
+    /// Lets a WebSocket in.
+    pub(crate) fn admit_websocket(&self, request: &StreamRequest<'_>) -> Result<Admitted, Refusal> {
+        self.gate.check_place(&request.credentials)?;
+        if self.delivery.lab.blocks_websocket() {
+            let message = "the network lab blocks WebSocket; use SSE, or lift the block";
+            return Err(Refusal::new(Code::TransportBlocked, message));
+        }
+        self.admit_for_now(request)
+    }
+
+    /// How long a token lasts, in milliseconds; `None` for ever.
+    pub(crate) fn token_left_ms(&self, principal: &Principal) -> Option<u64> {
+        principal.expires_at().map(|at| at.millis_since(self.clock.now()))
+    }
+
+    /// How long a poll waits: as it asked, but not beyond its token.
+    pub(crate) fn wait_ms(&self, admitted: &Admitted) -> u64 {
+        let asked_ms = u64::from(admitted.query.wait_s) * 1000;
+        self.token_left_ms(&admitted.principal).map_or(asked_ms, |left_ms| asked_ms.min(left_ms))
+    }
+
+    /// From now on nobody outside may publish to this channel: an application's state is built from it.
+    pub(crate) fn keep_for_server(&self, channel: &str) {
+        self.kept.write().extend(Channel::new(channel));
+    }
+
+    pub(crate) fn publish_limits(&self) -> PublishLimits {
+        PublishLimits {
+            message_bytes_max: self.limits.message_bytes_max,
+            batch_events_max: self.limits.batch_events_max,
+        }
+    }
+
+    /// Refuses publications that somebody may not make.
+    pub(crate) fn check_publish(&self, principal: &Principal, batch: &Batch) -> Result<(), Refusal> {
+        principal.may_publish(batch.publications.iter().map(|publication| &publication.channel))?;
+        let kept = self.kept.read();
+        let mut channels = batch.publications.iter().map(|publication| &publication.channel);
+        match channels.find(|channel| kept.contains(channel)) {
+            None => Ok(()),
+            Some(channel) => {
+                let message =
+                    format!("channel {channel} is written by the server's own application; use another one");
+                Err(Refusal::new(Code::Forbidden, message))
+            }
+        }
+    }
+
+    /// Refuses what a client publishes over HTTP too fast; back ends may publish as fast as the log takes it.
+    pub(crate) fn check_rate(
+        &self,
+        principal: &Principal,
+        address: IpAddr,
+        count: usize,
+    ) -> Result<(), Refusal> {
+        if principal.is_backend() {
+            return Ok(());
+        }
+        let publisher = principal.user().map_or_else(|| address.to_string(), |user| format!("user {user}"));
+        let taken = self.publishers.take(&publisher, count, &self.limits, self.delivery.now_ms());
+        taken.map_err(|retry_ms| self.too_fast(retry_ms))
+    }
+
+    /// A refusal for those who publish too fast.
+    pub(crate) fn too_fast(&self, retry_ms: u32) -> Refusal {
+        self.delivery.metrics.rate_limited.fetch_add(1, Relaxed);
+        let rate = self.limits.publish_per_second;
+        let message =
+            format!("more than {rate} events a second (limits.publish_per_second); wait {retry_ms} ms");
+        Refusal::new(Code::RateLimited, message).retry_after_ms(retry_ms)
+    }
+
+    /// Who reads an answer on a socket: a page of this origin, if any. While the gateway stops, every answer
+    /// is a connection's last.
+    pub(crate) fn recipient<'a>(&'a self, origin: Option<&'a str>) -> Recipient<'a> {
+        let recipient = Recipient::new(&self.delivery.cors, origin);
+        if self.closing.is_cancelled() { recipient.last() } else { recipient }
+    }
+
+    /// A refusal for those who come while the gateway stops.
+    pub(crate) fn shutting_down(&self) -> Refusal {
+        let message = "the server is restarting; come back after the time given";
+        Refusal::new(Code::ShuttingDown, message).retry_after_ms(self.spread_ms())
+    }
+
+    /// A time to come back, spread over the restart window so that not all come at once.
+    pub(crate) fn spread_ms(&self) -> u32 {
+        const SOONEST_MS: u32 = 500;
+        let random = getrandom::u32().unwrap_or(0);
+        SOONEST_MS + ((u64::from(random) * u64::from(self.restart_window_ms)) >> 32) as u32
+    }
+
+    /// The refusal of a request whose body has `bytes`.
+    pub(crate) fn body_too_large(&self, bytes: &dyn std::fmt::Display) -> Refusal {
+        let limit = self.limits.request_bytes_max;
+        let message =
+            format!("the request has {bytes} bytes, the limit is {limit} (limits.request_bytes_max)");
+        Refusal::new(Code::TooLarge, message)
+    }
+}

@@ -7,9 +7,10 @@ use std::{
     time::Instant,
 };
 
+use anywire_app::http::{self, ApiError};
 use anywire_gateway::{Client, ConnectedNamespace};
 use anywire_log::{Clock, SystemClock, Timestamp};
-use anywire_protocol::json::iso_time;
+use anywire_protocol::{Code, json::iso_time};
 use axum::{
     Json, Router,
     extract::{Query, Request, State},
@@ -256,16 +257,14 @@ async fn restart(State(anywire): State<Arc<Anywire>>) -> Response {
 /// Answers a method that a route does not know; the router adds `Allow`.
 pub(crate) async fn method_not_allowed(request: Request) -> Response {
     let message = format!("{} does not answer {}; see Allow", request.uri().path(), request.method());
-    let body = json!({ "code": "method_not_allowed", "message": message });
-    (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
+    ApiError::new(Code::MethodNotAllowed, message).into_response()
 }
 
 fn lab_disabled(anywire: &Anywire) -> Option<Response> {
     let message = "the network lab is off; start the server with --lab";
-    let body = json!({ "code": "forbidden", "message": message });
-    (!anywire.gateway.lab().is_enabled()).then(|| (StatusCode::FORBIDDEN, Json(body)).into_response())
+    (!anywire.gateway.lab().is_enabled()).then(|| ApiError::new(Code::Forbidden, message).into_response())
 }
 
 pub(crate) fn invalid(message: &str) -> Response {
-    (StatusCode::BAD_REQUEST, Json(json!({ "code": "invalid_request", "message": message }))).into_response()
+    http::invalid(message).into_response()
 }

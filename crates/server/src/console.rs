@@ -2,13 +2,14 @@
 //!
 //! Knows: files and their types. Does not know: what they show.
 
+use anywire_app::http::{ApiError, ETag, not_modified};
+use anywire_protocol::Code;
 use axum::{
     extract::Request,
     http::{HeaderValue, Method, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
 use rust_embed::RustEmbed;
-use serde_json::json;
 
 #[derive(RustEmbed)]
 #[folder = "../../console/dist"]
@@ -32,8 +33,7 @@ pub(crate) async fn serve(request: Request) -> Response {
     if !is_page || !matches!(*request.method(), Method::GET | Method::HEAD) {
         let message =
             format!("there is nothing at {} {}; see /api/docs", request.method(), request.uri().path());
-        return (StatusCode::NOT_FOUND, axum::Json(json!({ "code": "not_found", "message": message })))
-            .into_response();
+        return ApiError::new(Code::NotFound, message).into_response();
     }
     if let Some(file) = Files::get(path).filter(|_| !path.is_empty()) {
         return answer(path, &file, &request);
@@ -50,9 +50,8 @@ pub(crate) async fn serve(request: Request) -> Response {
 
 fn answer(path: &str, file: &rust_embed::EmbeddedFile, request: &Request) -> Response {
     let hash = file.metadata.sha256_hash();
-    let tag = format!("\"{}\"", hash[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-    let known =
-        request.headers().get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
+    let tag = ETag::new(hash[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let known = not_modified(request.headers(), &tag);
     // Names under assets/ hold a hash of their content: they never change.
     let caching =
         if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
@@ -66,7 +65,7 @@ fn answer(path: &str, file: &rust_embed::EmbeddedFile, request: &Request) -> Res
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
+    if let Ok(tag) = HeaderValue::from_str(tag.as_str()) {
         headers.insert(header::ETAG, tag);
     }
     response

@@ -4,7 +4,7 @@
 use anywire_codes::{Code, Refusal};
 use anywire_log::{AppendError, ReadError, TrimError};
 use axum::{
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 
@@ -79,8 +79,9 @@ pub fn invalid(message: impl Into<String>) -> ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        let mut response = (self.status(), content_type, self.body()).into_response();
+        // Caches may keep a 404 or 405 unasked (RFC 9111, section 4.2.2).
+        let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+        let mut response = (self.status(), headers, self.body()).into_response();
         if let Some(retry_ms) = self.refusal.retry_ms {
             response.headers_mut().insert(header::RETRY_AFTER, u64::from(retry_ms.div_ceil(1000)).into());
         }

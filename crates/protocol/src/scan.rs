@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
-use smallvec::SmallVec;
 
 /// Why a text does not pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,30 +34,16 @@ impl<'a> Scan<'a> {
     /// The first byte of what comes next.
     pub(crate) fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
-        while matches!(bytes.get(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-        }
+        self.at = space_end(bytes, self.at);
         bytes.get(self.at).copied()
     }
 
     /// Takes one value, whatever it is.
     pub(crate) fn value(&mut self) -> Result<&'a str, ScanError> {
-        self.peek();
-        let start = self.at;
-        let mut levels = Levels::default();
-        loop {
-            match self.token()? {
-                b'{' => self.open(&mut levels, true)?,
-                b'[' => self.open(&mut levels, false)?,
-                first => {
-                    self.scalar(first)?;
-                    self.close(&mut levels)?;
-                }
-            }
-            if levels.depth == 0 {
-                return Ok(&self.text[start..self.at]);
-            }
-        }
+        let bytes = self.text.as_bytes();
+        let start = space_end(bytes, self.at);
+        self.at = value_end(bytes, start, self.depth_max - self.depth)?;
+        Ok(&self.text[start..self.at])
     }
 
     /// Takes a value that `read` takes apart: what it returns, and the value's text.
@@ -78,42 +63,18 @@ impl<'a> Scan<'a> {
         &mut self,
         mut take: impl FnMut(&mut Self, &str) -> Result<(), ScanError>,
     ) -> Result<(), ScanError> {
-        self.expect(b'{')?;
-        self.descend()?;
-        if self.peek() == Some(b'}') {
-            self.at += 1;
-        } else {
-            loop {
-                let name = self.name()?;
-                take(self, &unescaped(name).unwrap_or(Cow::Borrowed(name)))?;
-                if !self.goes_on(b'}')? {
-                    break;
-                }
-            }
-        }
-        self.depth -= 1;
-        Ok(())
+        self.inside(b'{', b'}', |scan| {
+            let name = scan.name()?;
+            take(scan, &unescaped(name).unwrap_or(Cow::Borrowed(name)))
+        })
     }
 
     /// Takes a list. `take` must take each element.
     pub(crate) fn elements(
         &mut self,
-        mut take: impl FnMut(&mut Self) -> Result<(), ScanError>,
+        take: impl FnMut(&mut Self) -> Result<(), ScanError>,
     ) -> Result<(), ScanError> {
-        self.expect(b'[')?;
-        self.descend()?;
-        if self.peek() == Some(b']') {
-            self.at += 1;
-        } else {
-            loop {
-                take(self)?;
-                if !self.goes_on(b']')? {
-                    break;
-                }
-            }
-        }
-        self.depth -= 1;
-        Ok(())
+        self.inside(b'[', b']', take)
     }
 
     /// Nothing but white space may be left.
@@ -121,173 +82,232 @@ impl<'a> Scan<'a> {
         if self.peek().is_none() { Ok(()) } else { Err(ScanError::Syntax) }
     }
 
-    fn token(&mut self) -> Result<u8, ScanError> {
-        let byte = self.peek().ok_or(ScanError::Syntax)?;
-        self.at += 1;
-        Ok(byte)
-    }
-
-    fn expect(&mut self, expected: u8) -> Result<(), ScanError> {
-        if self.token()? == expected { Ok(()) } else { Err(ScanError::Syntax) }
-    }
-
-    /// Behind a member or an element: true before another one, false behind the end.
-    fn goes_on(&mut self, end: u8) -> Result<bool, ScanError> {
-        match self.token()? {
-            b',' => Ok(true),
-            byte if byte == end => Ok(false),
-            _ => Err(ScanError::Syntax),
+    /// From the bracket that opens to the one that closes; `take` takes what stands between commas.
+    #[inline]
+    fn inside(
+        &mut self,
+        open: u8,
+        close: u8,
+        mut take: impl FnMut(&mut Self) -> Result<(), ScanError>,
+    ) -> Result<(), ScanError> {
+        if self.token() != Some(open) {
+            return Err(ScanError::Syntax);
         }
-    }
-
-    fn descend(&mut self) -> Result<(), ScanError> {
+        if self.depth == self.depth_max {
+            return Err(ScanError::Nesting);
+        }
         self.depth += 1;
-        if self.depth > self.depth_max { Err(ScanError::Nesting) } else { Ok(()) }
-    }
-
-    /// Behind the bracket that opens an object or a list: goes to its first value, or behind its end if it
-    /// has none.
-    fn open(&mut self, levels: &mut Levels, object: bool) -> Result<(), ScanError> {
-        self.descend()?;
-        levels.push(object);
-        if self.peek() == Some(if object { b'}' } else { b']' }) {
-            return self.close(levels);
-        }
-        if object { self.name().map(drop) } else { Ok(()) }
-    }
-
-    /// Behind a value, or before an end: goes to the next value, or behind all levels that end here.
-    fn close(&mut self, levels: &mut Levels) -> Result<(), ScanError> {
-        while levels.depth > 0 {
-            let object = levels.in_object();
-            if self.goes_on(if object { b'}' } else { b']' })? {
-                return if object { self.name().map(drop) } else { Ok(()) };
+        if self.peek() == Some(close) {
+            self.at += 1;
+        } else {
+            loop {
+                take(self)?;
+                match self.token() {
+                    Some(b',') => {}
+                    Some(byte) if byte == close => break,
+                    _ => return Err(ScanError::Syntax),
+                }
             }
-            levels.depth -= 1;
-            self.depth -= 1;
         }
+        self.depth -= 1;
         Ok(())
     }
 
-    /// A member's name, as it stands between its quotes, with its colon.
-    fn name(&mut self) -> Result<&'a str, ScanError> {
-        self.expect(b'"')?;
-        let start = self.at;
-        self.string()?;
-        let name = &self.text[start..self.at - 1];
-        self.expect(b':')?;
-        Ok(name)
-    }
-
-    fn scalar(&mut self, first: u8) -> Result<(), ScanError> {
-        match first {
-            b'"' => self.string(),
-            b'-' | b'0'..=b'9' => self.number(first),
-            b't' => self.literal("rue"),
-            b'f' => self.literal("alse"),
-            b'n' => self.literal("ull"),
-            _ => Err(ScanError::Syntax),
-        }
-    }
-
-    fn literal(&mut self, rest: &str) -> Result<(), ScanError> {
-        let found = self.text.as_bytes()[self.at..].starts_with(rest.as_bytes());
-        self.at += rest.len();
-        if found { Ok(()) } else { Err(ScanError::Syntax) }
-    }
-
-    /// Behind the quote that opens a string: goes behind the one that closes it.
-    fn string(&mut self) -> Result<(), ScanError> {
-        let bytes = self.text.as_bytes();
-        loop {
-            self.at += plain_bytes(&bytes[self.at..]);
-            let special = bytes.get(self.at);
-            self.at += 1;
-            match special {
-                Some(b'"') => return Ok(()),
-                Some(b'\\') => self.escape()?,
-                _ => return Err(ScanError::Syntax),
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Result<(), ScanError> {
-        let rest = &self.text.as_bytes()[self.at..];
-        let length = match rest.first() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 1,
-            Some(b'u') if rest.get(1..5).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) => 5,
-            _ => return Err(ScanError::Syntax),
-        };
-        self.at += length;
-        Ok(())
-    }
-
-    /// Behind the first byte of a number.
-    fn number(&mut self, first: u8) -> Result<(), ScanError> {
-        let first = if first == b'-' { self.token_here() } else { Some(first) };
-        match first {
-            Some(b'0') => {}
-            Some(b'1'..=b'9') => self.digits(),
-            _ => return Err(ScanError::Syntax),
-        }
-        if self.here() == Some(b'.') {
-            self.at += 1;
-            self.some_digits()?;
-        }
-        if matches!(self.here(), Some(b'e' | b'E')) {
-            self.at += 1;
-            if matches!(self.here(), Some(b'+' | b'-')) {
-                self.at += 1;
-            }
-            self.some_digits()?;
-        }
-        Ok(())
-    }
-
-    fn here(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn token_here(&mut self) -> Option<u8> {
-        let byte = self.here();
+    fn token(&mut self) -> Option<u8> {
+        let byte = self.peek();
         self.at += 1;
         byte
     }
 
-    fn digits(&mut self) {
-        while matches!(self.here(), Some(b'0'..=b'9')) {
-            self.at += 1;
-        }
-    }
-
-    fn some_digits(&mut self) -> Result<(), ScanError> {
-        let start = self.at;
-        self.digits();
-        if self.at > start { Ok(()) } else { Err(ScanError::Syntax) }
+    /// A member's name, as it stands between its quotes, with its colon.
+    fn name(&mut self) -> Result<&'a str, ScanError> {
+        let bytes = self.text.as_bytes();
+        let start = space_end(bytes, self.at);
+        let (end, value) = name_end(bytes, start)?;
+        self.at = value;
+        Ok(&self.text[start + 1..end - 1])
     }
 }
 
-/// Which of the open levels are objects; the others are lists.
+/// The place behind something that was found sound.
+type Place = Result<usize, ScanError>;
+
+/// The place behind the value that begins at `at`, in at most so many levels.
+fn value_end(bytes: &[u8], mut at: usize, depth_max: usize) -> Place {
+    let mut levels = Levels::default();
+    loop {
+        at = space_end(bytes, at);
+        at = match bytes.get(at) {
+            Some(b'"') => string_end(bytes, at + 1)?,
+            Some(bracket @ (b'{' | b'[')) => {
+                let object = *bracket == b'{';
+                levels.open(object, depth_max)?;
+                at = space_end(bytes, at + 1);
+                if bytes.get(at) != Some(if object { &b'}' } else { &b']' }) {
+                    at = if object { name_end(bytes, at)?.1 } else { at };
+                    continue;
+                }
+                levels.close();
+                at + 1
+            }
+            Some(first) => scalar_end(bytes, at, *first)?,
+            None => return Err(ScanError::Syntax),
+        };
+        match levels_end(bytes, at, &mut levels)? {
+            (end, false) => return Ok(end),
+            (next, true) => at = next,
+        }
+    }
+}
+
+/// Behind a value: the place of the next one and true, or the place behind all levels that end here and false.
+#[inline]
+fn levels_end(bytes: &[u8], mut at: usize, levels: &mut Levels) -> Result<(usize, bool), ScanError> {
+    while levels.depth > 0 {
+        at = space_end(bytes, at);
+        match (bytes.get(at), levels.in_object()) {
+            (Some(b','), true) => return Ok((name_end(bytes, space_end(bytes, at + 1))?.1, true)),
+            (Some(b','), false) => return Ok((at + 1, true)),
+            (Some(b'}'), true) | (Some(b']'), false) => levels.close(),
+            _ => return Err(ScanError::Syntax),
+        }
+        at += 1;
+    }
+    Ok((at, false))
+}
+
+/// The open levels: which of them are objects; the others are lists.
 #[derive(Debug, Default)]
 struct Levels {
     depth: usize,
-    objects: SmallVec<[u64; 2]>,
+    /// One bit a level, the innermost lowest: of as many levels as are no multiple of 64, or of 64.
+    bits: u64,
+    /// The bits of the levels further out.
+    outer: Vec<u64>,
 }
 
 impl Levels {
-    fn push(&mut self, object: bool) {
-        let (word, bit) = (self.depth / 64, self.depth % 64);
-        if word == self.objects.len() {
-            self.objects.push(0);
+    #[inline]
+    fn open(&mut self, object: bool, depth_max: usize) -> Result<(), ScanError> {
+        if self.depth == depth_max {
+            return Err(ScanError::Nesting);
         }
-        self.objects[word] = self.objects[word] & !(1 << bit) | u64::from(object) << bit;
+        if self.depth.is_multiple_of(64) && self.depth > 0 {
+            self.outer.push(self.bits);
+        }
+        self.bits = self.bits << 1 | u64::from(object);
         self.depth += 1;
+        Ok(())
     }
 
-    /// Whether the innermost level is an object. There must be one.
+    #[inline]
+    fn close(&mut self) {
+        self.depth -= 1;
+        self.bits >>= 1;
+        if self.depth.is_multiple_of(64) {
+            self.bits = self.outer.pop().unwrap_or_default();
+        }
+    }
+
+    /// Whether the innermost level is an object.
+    #[inline]
     fn in_object(&self) -> bool {
-        let (word, bit) = ((self.depth - 1) / 64, (self.depth - 1) % 64);
-        self.objects[word] >> bit & 1 == 1
+        self.bits & 1 == 1
+    }
+}
+
+#[inline]
+fn space_end(bytes: &[u8], mut at: usize) -> usize {
+    while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+        at += 1;
+    }
+    at
+}
+
+/// The places behind the name that begins at `at`, and behind its colon.
+#[inline]
+fn name_end(bytes: &[u8], at: usize) -> Result<(usize, usize), ScanError> {
+    if bytes.get(at) != Some(&b'"') {
+        return Err(ScanError::Syntax);
+    }
+    let end = string_end(bytes, at + 1)?;
+    let colon = space_end(bytes, end);
+    if bytes.get(colon) == Some(&b':') { Ok((end, colon + 1)) } else { Err(ScanError::Syntax) }
+}
+
+fn scalar_end(bytes: &[u8], at: usize, first: u8) -> Place {
+    let literal = |literal: &str| {
+        let end = at + literal.len();
+        if bytes.get(at..end) == Some(literal.as_bytes()) { Ok(end) } else { Err(ScanError::Syntax) }
+    };
+    match first {
+        b'-' => number_end(bytes, at + 1),
+        b'0'..=b'9' => number_end(bytes, at),
+        b't' => literal("true"),
+        b'f' => literal("false"),
+        b'n' => literal("null"),
+        _ => Err(ScanError::Syntax),
+    }
+}
+
+/// The place behind a number, from behind its minus sign.
+fn number_end(bytes: &[u8], at: usize) -> Place {
+    let mut at = match bytes.get(at) {
+        Some(b'0') => at + 1,
+        _ => digits_end(bytes, at)?,
+    };
+    if bytes.get(at) == Some(&b'.') {
+        at = digits_end(bytes, at + 1)?;
+    }
+    if matches!(bytes.get(at), Some(b'e' | b'E')) {
+        let signed = matches!(bytes.get(at + 1), Some(b'+' | b'-'));
+        at = digits_end(bytes, at + 1 + usize::from(signed))?;
+    }
+    Ok(at)
+}
+
+/// The place behind one digit or more.
+fn digits_end(bytes: &[u8], start: usize) -> Place {
+    let mut at = start;
+    while matches!(bytes.get(at), Some(b'0'..=b'9')) {
+        at += 1;
+    }
+    if at > start { Ok(at) } else { Err(ScanError::Syntax) }
+}
+
+/// The place behind the quote that closes a string, from behind the one that opens it.
+#[inline]
+fn string_end(bytes: &[u8], at: usize) -> Place {
+    // Most strings are short.
+    if let Some(word) = bytes.get(at..at + 8) {
+        let special = special_bytes(word);
+        let end = at + special.trailing_zeros() as usize / 8;
+        if special != 0 && bytes.get(end) == Some(&b'"') {
+            return Ok(end + 1);
+        }
+    }
+    long_string_end(bytes, at)
+}
+
+fn long_string_end(bytes: &[u8], mut at: usize) -> Place {
+    loop {
+        at += plain_bytes(&bytes[at..]);
+        match bytes.get(at) {
+            Some(b'"') => return Ok(at + 1),
+            Some(b'\\') => at = escape_end(bytes, at + 1)?,
+            _ => return Err(ScanError::Syntax),
+        }
+    }
+}
+
+fn escape_end(bytes: &[u8], at: usize) -> Place {
+    match bytes.get(at) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 1),
+        Some(b'u') => match bytes.get(at + 1..at + 5) {
+            Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => Ok(at + 5),
+            _ => Err(ScanError::Syntax),
+        },
+        _ => Err(ScanError::Syntax),
     }
 }
 

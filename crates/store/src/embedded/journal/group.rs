@@ -13,6 +13,8 @@ use crate::embedded::segment::layout::Place;
 /// How large the buffer may stay between groups.
 const BUFFER_BYTES_KEPT: usize = 16 << 20;
 
+type Newest = HashMap<Channel, Offset, foldhash::fast::RandomState>;
+
 /// Batches that are committed together.
 #[derive(Default)]
 pub(crate) struct Group {
@@ -23,14 +25,14 @@ pub(crate) struct Group {
     pub(super) members: Vec<Member>,
     /// Keys of its members: a second batch with one of them has to wait for the first.
     pub(super) keys: HashSet<String>,
-    /// The newest offset on each channel among the first `examined` events. Empty unless a batch expects
+    /// The newest offset on each channel among the first `examined` events; none until a batch expects
     /// something.
-    newest: HashMap<Channel, Offset, foldhash::fast::RandomState>,
+    newest: Option<Newest>,
     examined: usize,
     pub(super) reserved: Option<u64>,
 }
 
-/// A batch of the self.
+/// A batch of the group.
 pub(super) struct Member {
     pub(super) answer: oneshot::Sender<Result<Appended, AppendError>>,
     pub(super) appended: Appended,
@@ -48,21 +50,20 @@ impl Group {
         self.places.clear();
         self.members.clear();
         self.keys.clear();
-        if self.examined > 0 {
-            self.newest = HashMap::default();
-            self.examined = 0;
-        }
+        self.newest = None;
+        self.examined = 0;
         self.reserved = None;
     }
 
     /// The newest offset that the group gives on a channel. Cost: each event of the group is looked at once,
     /// and none in a group in which nobody expects anything.
     pub(super) fn newest_on(&mut self, channel: &Channel) -> Option<Offset> {
+        let newest = self.newest.get_or_insert_default();
         for event in &self.events[self.examined..] {
-            self.newest.insert(event.channel.clone(), event.offset);
+            newest.insert(event.channel.clone(), event.offset);
         }
         self.examined = self.events.len();
-        self.newest.get(channel).copied()
+        newest.get(channel).copied()
     }
 
     /// Answers those whose events could not be written; what is left is ephemeral, within what is reserved.

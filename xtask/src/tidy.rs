@@ -15,9 +15,12 @@ mod ratchet;
 mod rust;
 mod source;
 mod text;
+mod unused;
 mod words;
 
 use std::time::Instant;
+
+use serde_json::Value;
 
 use crate::{Failure, process::elapsed, workspace};
 use finding::Finding;
@@ -44,14 +47,20 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         circles::print(&sources);
         return Ok(());
     }
-    let counts = [heads::phrases(&sources), comments::wide(&sources), circles::files(&sources)];
+    let metadata = workspace::metadata()?;
+    let counts = [
+        heads::phrases(&sources),
+        comments::wide(&sources),
+        circles::files(&sources),
+        unused::dependencies(&sources, &metadata),
+    ];
     if options.wide {
         ratchet::print(&counts);
     }
     if options.ratchet {
         return ratchet::lower(&counts, &sources);
     }
-    let mut findings = check(&sources, options.verbose)?;
+    let mut findings = check(&sources, &metadata, options.verbose);
     findings.extend(ratchet::check(&counts, &sources));
     findings.sort();
     for finding in &findings {
@@ -82,7 +91,7 @@ fn parse(arguments: &[String]) -> Result<Options, Failure> {
     Ok(options)
 }
 
-fn check(sources: &[Source], verbose: bool) -> Result<Vec<Finding>, Failure> {
+fn check(sources: &[Source], metadata: &Value, verbose: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     for source in sources {
         findings.extend(circles::check(source));
@@ -91,8 +100,8 @@ fn check(sources: &[Source], verbose: bool) -> Result<Vec<Finding>, Failure> {
         findings.extend(text::check(source));
     }
     findings.extend(lengths::check(sources, verbose));
-    findings.extend(arrows::check(sources, &workspace::metadata()?));
+    findings.extend(arrows::check(sources, metadata));
     findings.extend(configuration::check(sources));
     findings.extend(codes::check(sources));
-    Ok(findings)
+    findings
 }

@@ -30,7 +30,7 @@ pub(super) fn files(sources: &[Source]) -> Count {
     let mut count = Count::new("files in circles (drawn by `cargo xtask tidy --circles`)");
     for (crate_name, uses) in crates(sources) {
         for file in circles(&uses).into_iter().flatten() {
-            count.add(&crate_name, file, 1);
+            count.add(&crate_name, file);
         }
     }
     count

@@ -13,7 +13,7 @@ pub(super) fn wide(sources: &[Source]) -> Count {
     let mut count = Count::new("comment lines over 110 columns");
     for source in sources {
         for line in wide_lines(source) {
-            count.add(group(&source.path), &source.path, line);
+            count.add(group(&source.path), format!("{}:{line}", source.path));
         }
     }
     count

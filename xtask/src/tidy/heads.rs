@@ -28,7 +28,7 @@ pub(super) fn phrases(sources: &[Source]) -> Count {
     for source in sources.iter().filter(|source| !matches!(source.language, Language::Other)) {
         let head = head(source.text.lines().take(LINES_MIN));
         if PHRASES.iter().any(|phrase| head.contains(phrase)) {
-            count.add("all", &source.path, 1);
+            count.add("all", source.path.as_str());
         }
     }
     count

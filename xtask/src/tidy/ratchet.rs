@@ -29,8 +29,8 @@ impl Count {
         Self { rule, places: BTreeMap::new() }
     }
 
-    pub(super) fn add(&mut self, group: &str, path: &str, line: usize) {
-        self.places.entry(group.to_owned()).or_default().push(format!("{path}:{line}"));
+    pub(super) fn add(&mut self, group: &str, place: impl Into<String>) {
+        self.places.entry(group.to_owned()).or_default().push(place.into());
     }
 
     /// All groups together.
@@ -113,7 +113,7 @@ mod tests {
 
     fn findings(list: &str, broken: &[&str]) -> Vec<String> {
         let mut count = Count::new("dots");
-        broken.iter().for_each(|group| count.add(group, "a/b.rs", 7));
+        broken.iter().for_each(|group| count.add(group, "a/b.rs:7"));
         let found = check(&[count], &[Source::new(LIST, list.to_owned())]);
         found.into_iter().map(|finding| finding.message).collect()
     }

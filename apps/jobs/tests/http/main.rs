@@ -5,6 +5,7 @@ mod commands;
 mod progress;
 mod report;
 mod restart;
+mod servers;
 mod streams;
 mod support;
 mod uploads;

@@ -90,7 +90,15 @@ impl World {
         config: JobsConfig,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let log = Log::start(engine, rules, TailConfig::default());
+        Self::of(Log::start(engine, rules, TailConfig::default()), config, clock).await
+    }
+
+    /// Another server on the same log.
+    pub(crate) async fn beside(&self) -> Self {
+        Self::of(Arc::clone(&self.log), self.config.clone(), Arc::clone(&self.clock)).await
+    }
+
+    async fn of(log: Arc<Log>, config: JobsConfig, clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().expect("a directory");
         let mut world = Self {
             log,
@@ -156,6 +164,18 @@ impl World {
             request = request.header(*name, *value);
         }
         self.send(request.body(body.into()).expect("a request")).await
+    }
+
+    /// A call that can be made in a task of its own; its status.
+    pub(crate) fn asking(
+        &self,
+        method: &str,
+        path: &str,
+        body: String,
+    ) -> impl Future<Output = StatusCode> + Send + use<> {
+        let request = Request::builder().method(method).uri(path).body(Body::from(body)).expect("a request");
+        let router = self.router.clone();
+        async move { router.oneshot(request).await.expect("infallible").status() }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -3,11 +3,14 @@
 use std::{io, net::IpAddr, sync::Arc};
 
 use anywire_log::Channel;
-use anywire_protocol::Refusal;
 use bytes::BytesMut;
 use tokio::net::TcpStream;
 
-use super::{connection::say_last_words, reply::send, waiting::watch_socket};
+use super::{
+    connection::say_last_words,
+    reply::{Rendered, render},
+    waiting::watch_socket,
+};
 use crate::{
     Gateway,
     admission::entry::Admitted,
@@ -35,28 +38,32 @@ impl PollRequest<'_> {
         let query = &self.admitted.query;
         let log = &self.gateway.log;
         let mut poll = Poll::begin(log, &query.channels, query.after.unwrap_or_default(), query.limit);
-        let reply = match self.read(&mut poll).await {
-            Ok(None) if query.wait_s > 0 => return self.wait(poll, poller, bytes).await.is_ok(),
-            Ok(None) => {
+        let answer = match self.read(&mut poll).await {
+            None if query.wait_s > 0 => return self.wait(poll, poller, bytes).await.is_ok(),
+            None => {
                 self.record(poll.idle_cursor(log).offset, 0, false);
-                poll.reply_idle(log, &self.admitted, self.known_tags.as_deref())
+                self.render(poll.reply_idle(log, &self.admitted, self.known_tags.as_deref()))
             }
-            Ok(Some(reply)) => reply,
-            Err(refusal) => refusal.into(),
+            Some(answer) => answer,
         };
-        self.send(&reply).await
+        answer.send(self.stream).await
     }
 
     /// The answer, if there is anything.
-    async fn read(&self, poll: &mut Poll) -> Result<Option<Reply>, Refusal> {
-        let Some(answer) = poll.read(&self.gateway.log).await? else { return Ok(None) };
-        self.record(answer.cursor.offset, poll.delivered(), poll.told_gap());
-        Ok(Some(Reply::events(answer, self.admitted.credentials)))
+    async fn read(&self, poll: &mut Poll) -> Option<Rendered> {
+        match poll.read(&self.gateway.log).await {
+            Ok(None) => None,
+            Ok(Some(answer)) => {
+                self.record(answer.cursor.offset, poll.delivered(), poll.told_gap());
+                Some(self.render(Reply::events(answer, self.admitted.credentials)))
+            }
+            Err(refusal) => Some(self.render(refusal)),
+        }
     }
 
-    async fn send(&self, reply: &Reply) -> bool {
+    fn render(&self, reply: impl Into<Reply>) -> Rendered {
         let recipient = self.gateway.admission.recipient(self.admitted.origin.as_deref());
-        send(self.stream, &self.gateway.metrics, reply, recipient).await
+        render(&self.gateway.metrics, reply, recipient)
     }
 
     fn record(&self, offset: anywire_log::Offset, events: usize, gap: bool) {
@@ -101,10 +108,8 @@ impl PollRequest<'_> {
                     None => return Ok(()),
                     Some((subscription, terms)) => {
                         let mut poll = Poll::resume(subscription, terms.limit, terms.caching, terms.cursor);
-                        if let Some(reply) =
-                            self.read(&mut poll).await.unwrap_or_else(|error| Some(error.into()))
-                        {
-                            return self.send_or_end(&reply).await;
+                        if let Some(answer) = self.read(&mut poll).await {
+                            return self.send_or_end(answer).await;
                         }
                         self.begin(&reader, poll, terms).await?;
                     }
@@ -129,12 +134,12 @@ impl PollRequest<'_> {
     async fn begin(&self, reader: &Reader, poll: Poll, terms: PollTerms) -> io::Result<()> {
         match reader.begin_poll(poll.subscription, terms) {
             true => Ok(()),
-            false => self.send_or_end(&self.gateway.admission.shutting_down().into()).await,
+            false => self.send_or_end(self.render(self.gateway.admission.shutting_down())).await,
         }
     }
 
-    async fn send_or_end(&self, reply: &Reply) -> io::Result<()> {
-        if self.send(reply).await { Ok(()) } else { Err(io::ErrorKind::ConnectionAborted.into()) }
+    async fn send_or_end(&self, answer: Rendered) -> io::Result<()> {
+        if answer.send(self.stream).await { Ok(()) } else { Err(io::ErrorKind::ConnectionAborted.into()) }
     }
 
     /// The connection's reader, watching the request's channels.

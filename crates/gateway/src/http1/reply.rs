@@ -35,17 +35,27 @@ impl<'a> Recipient<'a> {
     }
 }
 
-/// Writes a whole answer; whether it left and the connection goes on.
-pub(crate) async fn send(
-    stream: &TcpStream,
-    metrics: &Metrics,
-    reply: &Reply,
-    recipient: Recipient<'_>,
-) -> bool {
+/// An answer on its way. Bytes are far smaller than what they were made of: a connection is no larger for the
+/// answers it may have to wait for.
+pub(crate) struct Rendered {
+    bytes: Bytes,
+    keeps: bool,
+}
+
+/// Makes an answer ready to be sent, and counts it if it is a refusal.
+pub(crate) fn render(metrics: &Metrics, reply: impl Into<Reply>, recipient: Recipient<'_>) -> Rendered {
+    let reply = reply.into();
     if reply.is_refusal() {
         metrics.refusals.fetch_add(1, Relaxed);
     }
-    write_all(stream, &whole(reply, recipient)).await.is_ok() && recipient.keeps
+    Rendered { bytes: whole(&reply, recipient), keeps: recipient.keeps }
+}
+
+impl Rendered {
+    /// Writes it; whether it left and the connection goes on.
+    pub(crate) async fn send(self, stream: &TcpStream) -> bool {
+        write_all(stream, &self.bytes).await.is_ok() && self.keeps
+    }
 }
 
 /// The head of an answer, up to and with the empty line.

@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 
 use super::{
     polling::PollRequest,
-    reply::{send, whole},
-    socket::{Flow, read_ready, write_all},
+    reply::{Rendered, render},
+    socket::{Flow, read_ready},
 };
 use crate::{
     Gateway,
@@ -69,6 +69,14 @@ struct Refused {
     closes: bool,
 }
 
+impl Refused {
+    fn render(self, gateway: &Gateway) -> Rendered {
+        let recipient = gateway.admission.recipient(self.origin.as_deref());
+        let recipient = if self.closes { recipient.last() } else { recipient };
+        render(&gateway.metrics, self.reply, recipient)
+    }
+}
+
 /// Serves a connection until it ends, or until it asks for something that the HTTP library serves: then the
 /// bytes read so far are returned.
 pub(crate) async fn serve(
@@ -100,18 +108,15 @@ async fn serve_requests(
         match route {
             Route::Library => return After::Library(bytes),
             Route::Refused(refused) => {
-                let recipient = gateway.admission.recipient(refused.origin.as_deref());
-                let recipient = if refused.closes { recipient.last() } else { recipient };
-                if !Box::pin(send(stream, &gateway.metrics, &refused.reply, recipient)).await {
+                if !refused.render(gateway).send(stream).await {
                     return After::Close;
                 }
             }
             Route::WebSocket(accepted, admitted) => {
-                let reply = Reply::switching(&accepted);
-                if Box::pin(write_all(stream, &whole(&reply, gateway.admission.recipient(None))))
-                    .await
-                    .is_ok()
-                {
+                let recipient = gateway.admission.recipient(None);
+                let switching = render(&gateway.metrics, Reply::switching(&accepted), recipient);
+                drop(accepted);
+                if switching.send(stream).await {
                     let (gateway, stream) = (Arc::clone(gateway), Arc::clone(stream));
                     Box::pin(websocket::serve_direct(gateway, stream, admitted, address)).await;
                 }

@@ -11,7 +11,7 @@ use crate::{
     Gateway,
     admission::auth::{Credentials, Principal},
     http1::body::{skip_body, take_body, throw_away_body},
-    http1::reply::send,
+    http1::reply::render,
     reply::Reply,
 };
 
@@ -84,7 +84,7 @@ impl Posting {
         let recipient = gateway.admission.recipient(self.origin.as_deref());
         let published = match self.principal {
             Err(refusal) if !skip_body(bytes, self.body_bytes) => {
-                send(stream, &gateway.metrics, &refusal.into(), recipient.last()).await;
+                render(&gateway.metrics, refusal, recipient.last()).send(stream).await;
                 throw_away_body(stream, bytes, self.body_bytes).await;
                 return false;
             }
@@ -95,6 +95,6 @@ impl Posting {
             },
         };
         let reply = published.map_or_else(Reply::from, Reply::published);
-        send(stream, &gateway.metrics, &reply, recipient).await
+        render(&gateway.metrics, reply, recipient).send(stream).await
     }
 }

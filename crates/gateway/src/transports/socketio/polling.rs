@@ -19,11 +19,7 @@ use crate::{
     delivery::Wait,
     http1::body::{skip_body, take_body, throw_away_body},
     http1::connection::fetch,
-    http1::{
-        reply::{send, whole},
-        socket::write_all,
-        waiting::watch_socket,
-    },
+    http1::{reply::render, socket::write_all, waiting::watch_socket},
     listener::cleartext::CleartextIo,
     reply::Reply,
 };
@@ -45,9 +41,11 @@ pub(crate) fn serve<'a>(
         EngineRequest::Refused(error) => {
             Box::pin(async move { answering.refuse_post(&error, bytes, body_bytes).await })
         }
-        EngineRequest::Open(inbound, counted) => Box::pin(async move {
-            answering.send(&Reply::packets(Session::open(gateway, inbound, counted))).await
-        }),
+        EngineRequest::Open(inbound, counted) => {
+            Box::pin(
+                async move { answering.send(Reply::packets(Session::open(gateway, inbound, counted))).await },
+            )
+        }
         EngineRequest::Poll(session, arrival) => Box::pin(async move {
             let poll = PollRequest { answering, session: &session, arrival };
             poll.serve(bytes).await.unwrap_or(false)
@@ -57,13 +55,13 @@ pub(crate) fn serve<'a>(
         }
         EngineRequest::Connect(accepted, inbound) => Box::pin(async move {
             let rest = bytes.split();
-            if answering.switch(&accepted).await.is_ok() {
+            if answering.switch(&accepted).await {
                 websocket::serve_direct(gateway, stream, inbound, rest).await;
             }
             false
         }),
         EngineRequest::Stray(accepted) => Box::pin(async move {
-            if answering.switch(&accepted).await.is_ok() {
+            if answering.switch(&accepted).await {
                 let _gone = write_all(stream, &upgrade::stray_frame()).await;
             }
             false
@@ -88,19 +86,21 @@ struct Answering<'a> {
 
 impl Answering<'_> {
     /// Answers; whether the connection goes on.
-    async fn send(&self, reply: &Reply) -> bool {
+    fn send(&self, reply: Reply) -> impl Future<Output = bool> + Send {
         let recipient = self.gateway.admission.recipient(self.origin.as_deref());
-        send(self.stream, &self.gateway.metrics, reply, recipient).await
+        render(&self.gateway.metrics, reply, recipient).send(self.stream)
     }
 
-    async fn switch(&self, accepted: &Accepted) -> io::Result<()> {
-        let reply = Reply::switching(accepted);
-        Box::pin(write_all(self.stream, &whole(&reply, self.gateway.admission.recipient(None)))).await
+    fn switch(&self, accepted: &Accepted) -> impl Future<Output = bool> + Send + use<'_> {
+        let recipient = self.gateway.admission.recipient(None);
+        render(&self.gateway.metrics, Reply::switching(accepted), recipient).send(self.stream)
     }
 
     /// Answers a WebSocket for a session, and tries it; the session is let go of when it is taken over.
     async fn upgrade(&self, accepted: &Accepted, session: Arc<Session>, rest: Bytes) -> Option<Box<Taken>> {
-        self.switch(accepted).await.ok()?;
+        if !self.switch(accepted).await {
+            return None;
+        }
         let io = CleartextIo::new(Arc::clone(self.stream), rest);
         upgrade::try_over(self.gateway, io, &session).await.map(Box::new)
     }
@@ -108,12 +108,11 @@ impl Answering<'_> {
     /// Refuses what may have a body: one that is here already is left out, else the connection ends, since
     /// nobody reads it.
     async fn refuse_post(&self, error: &EngineError, bytes: &mut BytesMut, body_bytes: usize) -> bool {
-        let reply = Reply::engine_error(error);
         if skip_body(bytes, body_bytes) {
-            return self.send(&reply).await;
+            return self.send(Reply::engine_error(error)).await;
         }
         let recipient = self.gateway.admission.recipient(self.origin.as_deref()).last();
-        send(self.stream, &self.gateway.metrics, &reply, recipient).await;
+        render(&self.gateway.metrics, Reply::engine_error(error), recipient).send(self.stream).await;
         throw_away_body(self.stream, bytes, body_bytes).await;
         false
     }
@@ -126,8 +125,8 @@ impl Answering<'_> {
         }
         let Some(body) = take_body(self.stream, bytes, body_bytes).await else { return false };
         match session.post(self.gateway, &body).await {
-            Ok(()) => self.send(&Reply::taken()).await,
-            Err(error) => self.send(&Reply::engine_error(&error)).await,
+            Ok(()) => self.send(Reply::taken()).await,
+            Err(error) => self.send(Reply::engine_error(&error)).await,
         }
     }
 }
@@ -166,11 +165,11 @@ impl PollRequest<'_> {
     }
 
     async fn refuse(&self, error: &EngineError) -> io::Result<bool> {
-        Ok(self.answering.send(&Reply::engine_error(error)).await)
+        Ok(self.answering.send(Reply::engine_error(error)).await)
     }
 
     async fn answer(&self, payload: Bytes) -> io::Result<bool> {
-        Ok(self.answering.send(&Reply::packets(payload)).await)
+        Ok(self.answering.send(Reply::packets(payload)).await)
     }
 
     /// Sleeps; who gives a poll up has ended the session, since nobody knows whether its answer was on the

@@ -94,7 +94,7 @@ async function open(
 }
 
 const get = <T>(path: string): Promise<T> => json<T>(server.url + path);
-const newest = (host?: string) => json<Sample>(`/api/performance${host ? `?host=${host}` : ""}`);
+const newest = (host?: string) => get<Sample>(`/api/performance${host ? `?host=${host}` : ""}`);
 
 async function statusIs(page: Page, ...names: string[]): Promise<void> {
   await until(`the page is ${names.join(" or ")}`, async () =>

@@ -11,8 +11,6 @@ use anywire_log::{
 };
 use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 
-use crate::snapshot::{self, Snapshot, SnapshotError};
-
 /// How many channels are looked through for those of a pattern at the start.
 const CHANNELS_MAX: usize = 1_000_000;
 /// How many events may be committed while the state is rebuilt. With more it is rebuilt once more.
@@ -135,10 +133,10 @@ impl<P: Projection> Projected<P> {
         Self::open_shortened(log, sources, None, begin).await
     }
 
-    async fn open_shortened<F>(
+    pub(crate) async fn open_shortened<F>(
         log: &Arc<Log>,
         sources: Sources,
-        shortened: Option<Channel>,
+        shortened: Option<Shortened>,
         begin: impl Fn(Vec<Channel>) -> F + Send,
     ) -> Result<Self, ReadError>
     where
@@ -171,6 +169,13 @@ impl<P: Projection> Projected<P> {
         RwLockReadGuard::map(self.shared.live.read(), |live| &live.state)
     }
 
+    /// What is asked of the state with the offset up to which it contains everything, and of how many events
+    /// there are since the last snapshot.
+    pub(crate) fn at_one_moment<T>(&self, ask: impl FnOnce(&P, Offset, u64) -> T) -> T {
+        let live = self.shared.live.read();
+        ask(&live.state, live.through, live.records)
+    }
+
     /// The log it follows.
     #[must_use]
     pub fn log(&self) -> &Arc<Log> {
@@ -187,49 +192,6 @@ impl<P: Projection> Projected<P> {
     /// Resolves when the state has everything up to `offset`.
     pub async fn reached(&self, offset: Offset) {
         self.log.reached(offset).await;
-    }
-}
-
-impl<P: Snapshot> Projected<P> {
-    /// Rebuilds the state from its newest snapshot and what was committed since, and keeps it up to date from
-    /// then on.
-    ///
-    /// Cost: two reads of what is kept on the snapshot's channel, one of the other sources.
-    ///
-    /// # Errors
-    /// [`ReadError`] of the engine, or [`ReadError::Failed`] for a snapshot that cannot be read: what it
-    /// contains is nowhere else.
-    pub async fn open_from_snapshot(
-        log: &Arc<Log>,
-        sources: Sources,
-        empty: impl Fn() -> P + Send,
-    ) -> Result<Self, ReadError> {
-        let own = Arc::clone(log);
-        let begin = move |channels: Vec<Channel>| snapshot::begin(Arc::clone(&own), channels, empty());
-        Self::open_shortened(log, sources, Some(P::channel()), begin).await
-    }
-
-    /// How many events were committed on the snapshot's channel since the last snapshot.
-    #[must_use]
-    pub fn since_snapshot(&self) -> u64 {
-        self.shared.live.read().records
-    }
-
-    /// Writes a snapshot, then removes from its channel what the snapshot contains. Others may commit
-    /// meanwhile and write snapshots of their own: of those that are complete the one that contains most
-    /// counts.
-    ///
-    /// # Errors
-    /// [`SnapshotError`]; what was written by then is harmless.
-    pub async fn snapshot(&self) -> Result<(), SnapshotError> {
-        let (image, through) = self.image();
-        snapshot::write::<P>(&self.log, image, through).await
-    }
-
-    /// The state at one moment, and the offset up to which it contains everything.
-    pub(crate) fn image(&self) -> (P::Image, Offset) {
-        let live = self.shared.live.read();
-        (live.state.image(), live.through)
     }
 }
 
@@ -255,20 +217,25 @@ struct Live<P> {
     through: Offset,
     /// How many events of the shortened channel were applied since its last snapshot.
     records: u64,
-    /// The channel that has snapshots.
-    shortened: Option<Channel>,
+    shortened: Option<Shortened>,
+}
+
+/// The channel that has snapshots among its events.
+#[derive(Clone)]
+pub(crate) struct Shortened {
+    pub(crate) channel: Channel,
+    /// Whether an event is part of a snapshot, and if so whether the last.
+    pub(crate) part_of: fn(&Event) -> Option<bool>,
 }
 
 impl<P: Projection> Live<P> {
     fn apply(&mut self, event: &Event) {
-        if self.shortened.as_ref() == Some(&event.channel) {
-            match snapshot::part_of(event) {
-                Some(is_last) => {
-                    self.records = if is_last { 0 } else { self.records };
-                    return;
-                }
-                None => self.records += 1,
+        if let Some(shortened) = self.shortened.as_ref().filter(|one| one.channel == event.channel) {
+            if let Some(is_last) = (shortened.part_of)(event) {
+                self.records = if is_last { 0 } else { self.records };
+                return;
             }
+            self.records += 1;
         }
         self.state.apply(event);
     }

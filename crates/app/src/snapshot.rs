@@ -22,7 +22,7 @@ use anywire_log::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Projection, Start};
+use crate::projection::{Projected, Projection, Shortened, Sources, Start};
 
 /// A part of a snapshot that has more.
 const PART: &str = "state_part";
@@ -78,6 +78,49 @@ pub enum SnapshotError {
     Trim(#[from] TrimError),
 }
 
+impl<P: Snapshot> Projected<P> {
+    /// Rebuilds the state from its newest snapshot and what was committed since, and keeps it up to date from
+    /// then on.
+    ///
+    /// Cost: two reads of what is kept on the snapshot's channel, one of the other sources.
+    ///
+    /// # Errors
+    /// [`ReadError`] of the engine, or [`ReadError::Failed`] for a snapshot that cannot be read: what it
+    /// contains is nowhere else.
+    pub async fn open_from_snapshot(
+        log: &Arc<Log>,
+        sources: Sources,
+        empty: impl Fn() -> P + Send,
+    ) -> Result<Self, ReadError> {
+        let own = Arc::clone(log);
+        let begin_at = move |channels: Vec<Channel>| begin(Arc::clone(&own), channels, empty());
+        let shortened = Shortened { channel: P::channel(), part_of };
+        Self::open_shortened(log, sources, Some(shortened), begin_at).await
+    }
+
+    /// How many events were committed on the snapshot's channel since the last snapshot.
+    #[must_use]
+    pub fn since_snapshot(&self) -> u64 {
+        self.at_one_moment(|_, _, records| records)
+    }
+
+    /// Writes a snapshot, then removes from its channel what the snapshot contains. Others may commit
+    /// meanwhile and write snapshots of their own: of those that are complete the one that contains most
+    /// counts.
+    ///
+    /// # Errors
+    /// [`SnapshotError`]; what was written by then is harmless.
+    pub async fn snapshot(&self) -> Result<(), SnapshotError> {
+        let (image, through) = self.image_at();
+        write::<P>(self.log(), image, through).await
+    }
+
+    /// The state at one moment, and the offset up to which it contains everything.
+    fn image_at(&self) -> (P::Image, Offset) {
+        self.at_one_moment(|state, through, _| (state.image(), through))
+    }
+}
+
 /// One part as it stands in the log.
 #[derive(Serialize, Deserialize)]
 struct Part<'a> {
@@ -94,7 +137,7 @@ struct Part<'a> {
 }
 
 /// Whether an event is part of a snapshot, and if so whether the last.
-pub(crate) fn part_of(event: &Event) -> Option<bool> {
+fn part_of(event: &Event) -> Option<bool> {
     match event.name.as_str() {
         PART => Some(false),
         LAST => Some(true),
@@ -103,11 +146,7 @@ pub(crate) fn part_of(event: &Event) -> Option<bool> {
 }
 
 /// Writes an image that contains everything up to `through`, then trims that.
-pub(crate) async fn write<P: Snapshot>(
-    log: &Arc<Log>,
-    image: P::Image,
-    through: Offset,
-) -> Result<(), SnapshotError> {
+async fn write<P: Snapshot>(log: &Arc<Log>, image: P::Image, through: Offset) -> Result<(), SnapshotError> {
     let unwritable = |error: serde_json::Error| SnapshotError::State(error.to_string());
     let states = P::parts(image).map_err(unwritable)?;
     // JSON readers hold 53 bits exactly.
@@ -128,7 +167,7 @@ pub(crate) async fn write<P: Snapshot>(
 }
 
 /// The state of the furthest complete snapshot, and from where each channel is read on.
-pub(crate) async fn begin<P: Snapshot>(
+async fn begin<P: Snapshot>(
     log: Arc<Log>,
     channels: Vec<Channel>,
     mut state: P,
@@ -201,7 +240,6 @@ mod tests {
     use serde_json::value::to_raw_value;
 
     use super::*;
-    use crate::{Projected, Sources};
 
     /// The numbers that were added, and how many events were applied since it was restored.
     #[derive(Default)]
@@ -292,7 +330,7 @@ mod tests {
         let log = log();
         let projected = open(&log).await;
         add(&log, 0..5).await;
-        let (image, through) = projected.image();
+        let (image, through) = projected.image_at();
         add(&log, 5..8).await;
         write::<Sum>(&log, image, through).await.expect("written");
         add(&log, 8..9).await;
@@ -305,9 +343,9 @@ mod tests {
         let log = log();
         let (one, two) = (open(&log).await, open(&log).await);
         add(&log, 0..3).await;
-        let (early, early_through) = one.image();
+        let (early, early_through) = one.image_at();
         add(&log, 3..6).await;
-        let (late, late_through) = two.image();
+        let (late, late_through) = two.image_at();
         write::<Sum>(&log, late, late_through).await.expect("written");
         add(&log, 6..7).await;
         write::<Sum>(&log, early, early_through).await.expect("written");

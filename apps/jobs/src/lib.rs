@@ -141,8 +141,8 @@ impl Application for Jobs {
         Box::pin(schedule::run(Arc::clone(&self.service)))
     }
 
-    fn metrics(&self) -> String {
-        metrics::text(&self.service)
+    fn metrics(&self) -> Vec<anywire_app::Metric> {
+        metrics::of(&self.service)
     }
 }
 

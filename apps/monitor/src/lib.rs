@@ -137,8 +137,8 @@ impl Application for Monitor {
         })
     }
 
-    fn metrics(&self) -> String {
-        metrics::text(&self.service)
+    fn metrics(&self) -> Vec<anywire_app::Metric> {
+        metrics::of(&self.service)
     }
 }
 

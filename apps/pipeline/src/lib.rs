@@ -194,8 +194,8 @@ impl Application for Pipeline {
         })
     }
 
-    fn metrics(&self) -> String {
-        metrics::text(&self.pool.state)
+    fn metrics(&self) -> Vec<anywire_app::Metric> {
+        metrics::of(&self.pool.state)
     }
 }
 

@@ -87,8 +87,8 @@ impl Application for Emitters {
         Box::pin(std::future::ready(()))
     }
 
-    fn metrics(&self) -> String {
-        self.metrics.text()
+    fn metrics(&self) -> Vec<anywire_app::Metric> {
+        self.metrics.families()
     }
 }
 

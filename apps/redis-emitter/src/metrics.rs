@@ -1,11 +1,10 @@
-//! Figures for the metrics page, in the Prometheus text format.
+//! What the listener counts, for the metrics page.
 
-use std::{
-    fmt::Write,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-/// All figures of the listener.
+use anywire_app::Metric;
+
+/// All metrics of the listener.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     /// Messages read from Redis.
@@ -21,25 +20,18 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn text(&self) -> String {
-        let counters = [
-            ("received", "Messages of emitters read from Redis.", &self.received),
-            ("published", "Events of emitters appended to the log.", &self.published),
-            ("refused", "Messages of emitters that were not published; the log says why.", &self.refused),
-            ("connections_lost", "Connections to Redis that ended or failed.", &self.connections_lost),
-        ];
-        let mut text = String::new();
-        for (name, help, value) in counters {
-            let name = format!("anywire_emitters_{name}_total");
-            line(&mut text, &name, "counter", help, value.load(Relaxed));
-        }
-        let help = "Whether Redis is listened to: 1 or 0.";
-        line(&mut text, "anywire_emitters_connected", "gauge", help, u64::from(self.connected.load(Relaxed)));
-        text
+    /// As families of the metrics page.
+    pub(crate) fn families(&self) -> Vec<Metric> {
+        let counter = |name, help, value: &AtomicU64| Metric::counter(name, help, value.load(Relaxed));
+        let refused = "Messages of emitters that were not published; the log says why.";
+        let lost = "Connections to Redis that ended or failed.";
+        let connected = u64::from(self.connected.load(Relaxed));
+        vec![
+            counter("anywire_emitters_received", "Messages of emitters read from Redis.", &self.received),
+            counter("anywire_emitters_published", "Events of emitters appended to the log.", &self.published),
+            counter("anywire_emitters_refused", refused, &self.refused),
+            counter("anywire_emitters_connections_lost", lost, &self.connections_lost),
+            Metric::gauge("anywire_emitters_connected", "Whether Redis is listened to: 1 or 0.", connected),
+        ]
     }
-}
-
-fn line(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
 }

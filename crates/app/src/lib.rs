@@ -14,6 +14,7 @@ mod calls;
 mod figures;
 pub mod http;
 mod locks;
+mod metrics;
 mod projection;
 mod service;
 mod snapshot;
@@ -25,6 +26,7 @@ pub use calls::{CallKey, KeyReused, PastCalls};
 pub use figures::{Connections, DeliveryFigures, DeliveryMeter, Quantiles};
 pub use http::{ApiError, api_error, read_json, whole_number};
 pub use locks::NamedLocks;
+pub use metrics::{ApplicationMetrics, Metric};
 pub use projection::{Projected, Projection, Sources, Start, rebuild};
 pub use service::{DecideError, Decided, Decision, Service};
 pub use snapshot::{Snapshot, SnapshotError};
@@ -55,9 +57,9 @@ pub trait Application: Send + Sync + 'static {
     /// to the server.
     fn run(self: Arc<Self>) -> BoxFuture<'static, ()>;
 
-    /// Text in the Prometheus format that goes on the metrics page; empty if it has none.
-    fn metrics(&self) -> String {
-        String::new()
+    /// What it counts, for the metrics page; asked at each look at it.
+    fn metrics(&self) -> Vec<Metric> {
+        Vec::new()
     }
 }
 

@@ -84,26 +84,8 @@ async fn metrics(State(anywire): State<Arc<Anywire>>) -> Response {
     if prometheus_client::encoding::text::encode(&mut page, &anywire.registry).is_err() {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
-    // The end marker of the first part must not stand in the middle of the page.
-    let own = page.strip_suffix("# EOF\n").unwrap_or(&page);
-    let others: String = anywire.applications.iter().map(|one| open_metrics(&one.metrics())).collect();
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], format!("{own}{others}# EOF\n")).into_response()
-}
-
-/// Prometheus text as OpenMetrics: there a counter's family goes without the `_total` that its samples have.
-fn open_metrics(text: &str) -> String {
-    let mut page = String::with_capacity(text.len());
-    for line in text.lines() {
-        let mut words = line.splitn(4, ' ');
-        match (words.next(), words.next(), words.next().and_then(|name| name.strip_suffix("_total"))) {
-            (Some("#"), Some(kind), Some(family)) => {
-                page.push_str(&format!("# {kind} {family} {}\n", words.next().unwrap_or_default()));
-            }
-            _ => page.push_str(&format!("{line}\n")),
-        }
-    }
-    page
+    ([(header::CONTENT_TYPE, kind)], page).into_response()
 }
 
 async fn overview(State(anywire): State<Arc<Anywire>>) -> Response {

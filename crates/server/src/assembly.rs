@@ -4,7 +4,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use anywire_app::{AppContext, Application};
+use anywire_app::{AppContext, Application, ApplicationMetrics};
 use anywire_gateway::{
     Gateway, GatewayConfig, GatewayError, MAIN_LISTENER, MetricsCollector, PageHeaders, ServeError, Tls,
     TlsError,
@@ -173,6 +173,7 @@ impl Anywire {
         tokio::spawn(apply_retention(Arc::clone(&log), clock, shutdown.clone()));
         let mut registry = Registry::default();
         registry.register_collector(Box::new(MetricsCollector(Arc::clone(gateway.metrics()))));
+        registry.register_collector(Box::new(ApplicationMetrics(applications.clone())));
         Ok(Arc::new(Self {
             log,
             gateway,

@@ -411,6 +411,17 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_an_earlier_release_wrote_down_whole_is_there_and_subscribed_to_from_there() {
+        let mut model = ReadModel::default();
+        model.apply(&event(1, &record("a", 1, None, start())));
+        let job = Box::new(Job::clone(&model.get(&JobId::new("a").expect("a name")).expect("a job").job));
+        let mut later = ReadModel::default();
+        later.apply(&event(9, &record("a", 2, None, Change::Snapshot { job: job.clone() })));
+        let entry = later.get(&job.id).expect("a job");
+        assert_eq!((&*entry.job, entry.cursor), (&*job, Offset::new(9)));
+    }
+
+    #[test]
     fn an_event_that_is_none_of_ours_is_left_out() {
         let mut model = ReadModel::default();
         let publication = Publication {

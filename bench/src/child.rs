@@ -1,11 +1,9 @@
 //! Child processes that never outlive the benchmark.
 //!
-//! Three nets: `Drop` stops the child (also when a panic unwinds), [`stop_all_on_interrupt`] does on Ctrl-C and SIGTERM,
-//! and each child asks the kernel for a signal when the benchmark dies in any other way. That last one needs a call in
-//! the child before `exec`; so a child is this binary's hidden `launch` command, which also binds the processor and
-//! raises the limit of open files, and then becomes the program.
-//!
-//! Knows: processes, signals. Does not know: what the children do.
+//! Three nets: `Drop` stops the child (also when a panic unwinds), [`stop_all_on_interrupt`] does on Ctrl-C
+//! and SIGTERM, and each child asks the kernel for a signal when the benchmark dies in any other way. That
+//! last one needs a call in the child before `exec`; so a child is this binary's hidden `launch` command,
+//! which also binds the processor and raises the limit of open files, and then becomes the program.
 
 use crate::failure::{Context, Failure, Outcome};
 use crate::machine;
@@ -236,8 +234,8 @@ async fn interrupted() -> std::io::Result<()> {
     }
 }
 
-/// Ends everything and then this process. The list stays locked: whoever notices that a child is gone and lets go of it
-/// waits here for the end, instead of reporting it.
+/// Ends everything and then this process. The list stays locked: whoever notices that a child is gone and
+/// lets go of it waits here for the end, instead of reporting it.
 fn stop_all() -> ! {
     let left = LEFT_BEHIND.lock().expect("nothing panics while it holds the list");
     for leftover in &*left {

@@ -1,8 +1,5 @@
 //! `churn`: how fast clients can connect, subscribe and go, and what each of them costs the server.
-//!
-//! Knows: connections that end at once. Does not know: bytes.
 
-use crate::Verdict;
 use crate::failure::{Context, Failure, Outcome};
 use crate::jitter::connection::{Connection, Notice, Position, Way};
 use crate::jitter::contender::Contender;
@@ -11,6 +8,7 @@ use crate::peers::{Peer, Server, Transport};
 use crate::setup::Setup;
 use crate::stats::Histogram;
 use crate::table::{Table, number};
+use crate::verdict::Verdict;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,6 @@
 //! Why a benchmark could not run: one sentence for the person who started it.
 //!
 //! Nobody branches on it, so it is text with its cause and not an enum.
-//!
-//! Knows: text. Does not know: what the benchmarks do.
 
 use std::fmt;
 

@@ -1,11 +1,11 @@
-//! The floor: the least a server can do. On each publication it writes ready bytes, one non-blocking `write` a subscriber.
+//! The floor: the least a server can do. On each publication it writes ready bytes, one non-blocking `write`
+//! a subscriber.
 //!
-//! No parsing beyond the first line, no log, no cursor, no epoll: what is left is the system call and the network stack.
-//! A publication arrives on one plain TCP connection as four bytes of length and the bytes to write, so publishing costs
-//! one or two reads; nothing is answered. With long-polling a subscriber's next request is read (and not looked at) before
-//! each write, since a server that never reads would stop its clients.
-//!
-//! Knows: bytes and sockets. Does not know: what it writes.
+//! No parsing beyond the first line, no log, no cursor, no epoll: what is left is the system call and the
+//! network stack. A publication arrives on one plain TCP connection as four bytes of length and the bytes to
+//! write, so publishing costs one or two reads; nothing is answered. With long-polling a subscriber's next
+//! request is read (and not looked at) before each write, since a server that never reads would stop its
+//! clients.
 
 use crate::failure::{Context, Outcome};
 use crate::peers::Transport;
@@ -62,7 +62,8 @@ fn welcome(mut stream: TcpStream, transport: Transport, subscribers: &Subscriber
 /// Reads up to the empty line that ends the first request.
 fn read_head(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut head = vec![0; HEAD_BYTES_MAX];
-    // Exactly so many first: a publisher's first publication may follow its line at once and is not for this function.
+    // Exactly so many first: a publisher's first publication may follow its line at once and is not for this
+    // function.
     let mut filled = PUBLISH_LINE.len();
     stream.read_exact(&mut head[..filled])?;
     while !head[..filled].ends_with(b"\r\n\r\n") {
@@ -102,7 +103,8 @@ fn publish(mut publisher: TcpStream, transport: Transport, subscribers: &Subscri
     }
 }
 
-/// False: the subscriber is gone or did not take the whole write, and is dropped; the load generator will miss it.
+/// False: the subscriber is gone or did not take the whole write, and is dropped; the load generator will
+/// miss it.
 fn deliver(mut stream: &TcpStream, transport: Transport, bytes: &[u8]) -> bool {
     if transport.is_polled() {
         let _ = stream.read(&mut [0; HEAD_BYTES_MAX]);

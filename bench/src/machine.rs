@@ -1,6 +1,4 @@
 //! The machine the benchmark runs on: processors, limits, where files go.
-//!
-//! Knows: the operating system. Does not know: servers, transports.
 
 use crate::failure::{Failure, Outcome};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -2,8 +2,6 @@
 //!
 //! `fanout` measures delivery, `jitter` resuming, `publish` committing, `churn` connecting, `parse` reading
 //! publications. README.md says how to read the figures.
-//!
-//! Knows: the command line. Does not know: how anything is measured.
 
 mod child;
 mod churn;
@@ -20,11 +18,13 @@ mod publish;
 mod setup;
 mod stats;
 mod table;
+mod verdict;
 mod wire;
 
 use clap::{Parser, Subcommand};
 use failure::Outcome;
 use std::process::ExitCode;
+use verdict::Verdict;
 
 #[derive(Debug, Parser)]
 #[command(name = "anywire-bench", about = "Load, jitter and publish benchmarks, against the floor and peers")]
@@ -83,19 +83,6 @@ fn main() -> ExitCode {
             eprintln!("anywire-bench: {failure}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Whether what was delivered is what was published. Speed is never a verdict: machines differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Sound,
-    Unsound,
-}
-
-impl Verdict {
-    fn of(sound: bool) -> Self {
-        if sound { Self::Sound } else { Self::Unsound }
     }
 }
 

@@ -1,8 +1,8 @@
 //! `parse`: what a publication costs from the bytes that were received to the batch that is appended, over
 //! each transport.
 //!
-//! Nothing is sent: the bytes of a request, a frame and a packet lie ready in memory. Authorization, limits of
-//! rate and the log are not part of it.
+//! Nothing is sent: the bytes of a request, a frame and a packet lie ready in memory. Authorization, limits
+//! of rate and the log are not part of it.
 
 use std::hint::black_box;
 
@@ -16,11 +16,11 @@ use anywire_protocol::websocket::{Limits, Opcode, Received, Receiver, frame_head
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
-use crate::Verdict;
 use crate::failure::Outcome;
 use crate::machine;
 use crate::setup::Setup;
 use crate::table::{Table, number};
+use crate::verdict::Verdict;
 
 const SIZES: [usize; 3] = [128, 4 << 10, 64 << 10];
 const LIMITS: PublishLimits = PublishLimits { message_bytes_max: 1 << 20, batch_events_max: 10_000 };

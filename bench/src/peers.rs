@@ -1,6 +1,4 @@
 //! The servers that are compared: the floor, Anywire, and what a user would otherwise pick.
-//!
-//! Knows: how each is installed, configured and started. Does not know: what is measured.
 
 use crate::child::{Plan, Running, Scratch};
 use crate::failure::{Context, Failure, Outcome};
@@ -165,7 +163,8 @@ impl Peer {
 }
 
 impl Server {
-    /// Kills the server as a crash would and starts it again on the same address, and on the same data if it keeps any.
+    /// Kills the server as a crash would and starts it again on the same address, and on the same data if it
+    /// keeps any.
     pub(crate) fn crash_and_restart(&mut self, setting: &Setting) -> Outcome<()> {
         self.running.kill();
         self.running = self.peer.launch(setting, &self.address, self.folder.path())?;

@@ -1,17 +1,17 @@
 //! What a process and its children have cost: processor time and resident memory, read from `/proc`.
 //!
-//! Processor time comes from `schedstat` (nanoseconds on a processor, summed over all threads that live) where the kernel has
-//! it, and from `stat` (ticks of 10 ms, threads that have ended included). What the second has more is what ended threads used:
-//! without it a server whose idle threads end would seem to give time back.
-//!
-//! Knows: `/proc`. Does not know: what the processes are.
+//! Processor time comes from `schedstat` (nanoseconds on a processor, summed over all threads that live)
+//! where the kernel has it, and from `stat` (ticks of 10 ms, threads that have ended included). What the
+//! second has more is what ended threads used: without it a server whose idle threads end would seem to give
+//! time back.
 
 use std::{cell::Cell, fs, thread, time::Duration};
 
 /// Length of a tick in `/proc/PID/stat`; 100 Hz on every Linux a user meets.
 const TICK_NS: u64 = 10_000_000;
 
-/// `stat` is rounded down to a tick, once for user and once for system time: a difference below that may be rounding.
+/// `stat` is rounded down to a tick, once for user and once for system time: a difference below that may be
+/// rounding.
 const ROUNDING_NS: u64 = 2 * TICK_NS;
 
 /// After connecting, until memory is read: buffers of the handshakes are given back meanwhile.
@@ -63,8 +63,8 @@ impl Processes {
         self.0.iter().map(|process| resident_bytes(process.pid)).sum()
     }
 
-    /// Bytes by which resident memory has grown since it was `before`, for each connection that was made since.
-    /// Waits until the handshakes are forgotten.
+    /// Bytes by which resident memory has grown since it was `before`, for each connection that was made
+    /// since. Waits until the handshakes are forgotten.
     pub(crate) fn bytes_per_connection(&self, before: u64, connections: usize) -> f64 {
         thread::sleep(if connections < 500 { SETTLE_FEW } else { SETTLE });
         self.resident_bytes().saturating_sub(before) as f64 / connections.max(1) as f64
@@ -77,7 +77,8 @@ impl Process {
     }
 
     fn cpu_ns(&self) -> u64 {
-        // First the one that may lack a thread which ends in between: the time of one that lives is never taken for an ended one's.
+        // First the one that may lack a thread which ends in between: the time of one that lives is never
+        // taken for an ended one's.
         let counted =
             fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok().and_then(|text| stat_ns(&text));
         let (counted, scheduled) = (counted.unwrap_or(0), scheduled_ns(self.pid));
@@ -87,7 +88,8 @@ impl Process {
     }
 }
 
-/// Processor time of ended threads: what was known of it, or what the whole process has more than its living threads.
+/// Processor time of ended threads: what was known of it, or what the whole process has more than its living
+/// threads.
 fn ended_ns(known: u64, counted: u64, scheduled: u64) -> u64 {
     let more = counted.saturating_sub(scheduled);
     // Without `schedstat` everything counts as ended, and grows tick by tick.

@@ -1,6 +1,4 @@
 //! What every benchmark of Anywire can be told, and how its server is then set up.
-//!
-//! Knows: the options all benchmarks share. Does not know: what any of them measures.
 
 use crate::failure::Outcome;
 use crate::peers::{Setting, Transport};

@@ -1,6 +1,4 @@
 //! Histograms, medians and a small random generator.
-//!
-//! Knows: numbers. Does not know: sockets, processes, what the numbers mean.
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -43,7 +41,8 @@ impl Histogram {
         self.total
     }
 
-    /// The smallest duration that `share` (0 to 1) of all are not above, in milliseconds. `None` when nothing was counted.
+    /// The smallest duration that `share` (0 to 1) of all are not above, in milliseconds. `None` when nothing
+    /// was counted.
     pub(crate) fn quantile_ms(&self, share: f64) -> Option<f64> {
         let wanted = ((self.total as f64 * share).ceil() as u64).max(1);
         let mut seen = 0;
@@ -108,8 +107,9 @@ impl Spread {
     }
 }
 
-/// How many values at each end the 95 % confidence interval of the median leaves out: how many lie below the true median is binomial, whatever
-/// their distribution. With fewer than six the outermost two are less sure than that, and the most that can be said.
+/// How many values at each end the 95 % confidence interval of the median leaves out: how many lie below the
+/// true median is binomial, whatever their distribution. With fewer than six the outermost two are less sure
+/// than that, and the most that can be said.
 fn outside(count: usize) -> usize {
     let mut probability = 0.5_f64.powf(count as f64);
     let (mut below, mut outside) = (probability, 0);

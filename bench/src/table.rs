@@ -1,6 +1,4 @@
 //! An aligned table on the terminal, and the JSON file beside it.
-//!
-//! Knows: text and files. Does not know: what is measured.
 
 use crate::failure::{Context, Outcome};
 use crate::machine;

@@ -1,6 +1,4 @@
 //! One server of a case, with the load generator that holds its subscribers.
-//!
-//! Knows: both processes, and what the server's has cost in a round. Does not know: the other servers.
 
 use super::Case;
 use crate::child::{Plan, Running};
@@ -19,7 +17,8 @@ const ROUND_WAIT: Duration = Duration::from_secs(180);
 
 #[derive(Debug)]
 pub(crate) struct Contestant {
-    // Before the server: subscribers go first, so the server does not log a shutdown with thousands of clients.
+    // Before the server: subscribers go first, so the server does not log a shutdown with thousands of
+    // clients.
     load: Running,
     commands: ChildStdin,
     server: Server,

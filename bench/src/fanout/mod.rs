@@ -1,10 +1,8 @@
 //! `fanout`: what delivering one event to one subscriber costs the server.
 //!
-//! All servers of a case run at the same time, each with its own subscribers, bound to the same processor; one after the
-//! other is asked for a round, again and again. Whatever else the machine does then hits all of them alike, and each ratio
-//! to the floor is taken within one cycle before the median is.
-//!
-//! Knows: cases and cycles. Does not know: sockets, how servers are started.
+//! All servers of a case run at the same time, each with its own subscribers, bound to the same processor;
+//! one after the other is asked for a round, again and again. Whatever else the machine does then hits all of
+//! them alike, and each ratio to the floor is taken within one cycle before the median is.
 
 mod contestant;
 mod report;
@@ -14,7 +12,8 @@ use crate::machine::{self, Pins};
 use crate::peers::{Peer, Transport};
 use crate::setup::Setup;
 use crate::stats::Spread;
-use crate::{Verdict, table};
+use crate::table;
+use crate::verdict::Verdict;
 use contestant::{Contestant, Figures};
 use serde::Serialize;
 
@@ -50,8 +49,8 @@ pub(crate) struct Options {
     /// Also measure memory with so many connections that only wait.
     #[arg(long)]
     idle: Option<usize>,
-    /// The whole matrix: 1000 subscribers with 1 and 8 in flight, 10 000 with 1, and memory with 10 000, on WebSocket and SSE
-    /// (and long-polling with `--transport all`).
+    /// The whole matrix: 1000 subscribers with 1 and 8 in flight, 10 000 with 1, and memory with 10 000, on
+    /// WebSocket and SSE (and long-polling with `--transport all`).
     #[arg(long)]
     all: bool,
     /// Do not bind servers and load to processors of their own.

@@ -1,6 +1,4 @@
 //! The fan-out's table: what stands in its columns, and the goals beside the figures.
-//!
-//! Knows: columns and goals. Does not know: how the figures came about.
 
 use super::{Case, Row, ratio_cell};
 use crate::peers::{Peer, Transport};

@@ -1,6 +1,4 @@
 //! A client: connected, killed, away, back with what it knows of its place, over and over.
-//!
-//! Knows: its habits, and what was published so far. Does not know: bytes, the server's process.
 
 use super::connection::{Connection, Notice, Position, Way};
 use super::contender::Contender;
@@ -112,7 +110,8 @@ struct Client {
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
     random: Random,
-    /// Of transports, apart from the one of times: those are the same at every server, however many it speaks.
+    /// Of transports, apart from the one of times: those are the same at every server, however many it
+    /// speaks.
     choices: Random,
     way: Way,
     position: Position,
@@ -255,7 +254,8 @@ impl Client {
         }
     }
 
-    /// Another session than before is how a client of Socket.IO learns that something may be gone (`recovered` is false).
+    /// Another session than before is how a client of Socket.IO learns that something may be gone
+    /// (`recovered` is false).
     fn join(&mut self, session: String) {
         let recovered = self.position.session.as_ref().is_none_or(|known| *known == session);
         self.tally.gaps += u64::from(!recovered);

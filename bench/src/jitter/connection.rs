@@ -1,6 +1,5 @@
-//! One connection of a client, on any of the transports: opened with a cursor, read notice by notice, reset at the end.
-//!
-//! Knows: PROTOCOL.md as a client does, and Socket.IO. Does not know: when connections are killed, what is counted.
+//! One connection of a client, on any of the transports: opened with a cursor, read notice by notice, reset
+//! at the end.
 
 use super::contender::Contender;
 use super::socketio::{self, Packet};
@@ -214,7 +213,8 @@ impl Connection {
         }
     }
 
-    /// Waits for what the server says next. May be dropped at any await: the connection is then only good for dropping.
+    /// Waits for what the server says next. May be dropped at any await: the connection is then only good for
+    /// dropping.
     pub(crate) async fn next(&mut self) -> std::io::Result<Vec<Notice>> {
         match self.way {
             Way::Websocket => self.next_frame().await,

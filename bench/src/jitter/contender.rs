@@ -1,6 +1,4 @@
 //! Who takes part: Anywire, and Socket.IO on Node beside it.
-//!
-//! Knows: which transports each speaks. Does not know: packets, how servers are started.
 
 use super::connection::Way;
 use crate::failure::{Failure, Outcome};

@@ -1,12 +1,11 @@
 //! `jitter`: does everybody get everything while connections are killed all the time?
 //!
-//! Two messages a second go to one channel. Each client's connection is reset about every 15 s; the client is away about
-//! 2 s and resumes with its cursor, with `--switch` on another transport each time. With `--restart` the server itself is
-//! killed and started again in the middle. Each server that takes part goes through the same schedule, one after the other.
+//! Two messages a second go to one channel. Each client's connection is reset about every 15 s; the client is
+//! away about 2 s and resumes with its cursor, with `--switch` on another transport each time. With
+//! `--restart` the server itself is killed and started again in the middle. Each server that takes part goes
+//! through the same schedule, one after the other.
 //!
 //! The clients run on a thread of their own; this one publishes and owns the server.
-//!
-//! Knows: the schedule. Does not know: bytes.
 
 mod client;
 pub(crate) mod connection;
@@ -16,11 +15,11 @@ mod report;
 mod socketio;
 mod tally;
 
-use crate::Verdict;
 use crate::failure::{Context, Failure, Outcome};
 use crate::machine::{self, Pins};
 use crate::peers::{Server, Setting, Transport};
 use crate::setup::Setup;
+use crate::verdict::Verdict;
 use client::{Phase, Shared};
 use connection::Way;
 use contender::Contender;
@@ -44,11 +43,13 @@ pub(crate) struct Options {
     /// How they connect: socketio and socketio-polling are spoken by every server.
     #[arg(long, default_value = "websocket")]
     transport: Way,
-    /// The servers, one after the other through the same schedule: anywire, and socketio (Socket.IO on Node with its connection
-    /// state recovery). Only anywire has to deliver everything; what socketio loses is shown.
+    /// The servers, one after the other through the same schedule: anywire, and socketio (Socket.IO on Node
+    /// with its connection state recovery). Only anywire has to deliver everything; what socketio loses is
+    /// shown.
     #[arg(long, value_delimiter = ',', default_values = ["anywire"])]
     peers: Vec<Contender>,
-    /// Reconnect on another transport each time, among those the server speaks: all of anywire's, both of socketio's.
+    /// Reconnect on another transport each time, among those the server speaks: all of anywire's, both of
+    /// socketio's.
     #[arg(long)]
     switch: bool,
     /// How long messages are published.
@@ -63,7 +64,8 @@ pub(crate) struct Options {
     /// Mean seconds a client is away.
     #[arg(long, default_value_t = 2.0)]
     away: f64,
-    /// Kill the server with SIGKILL in the middle and start it again on the same address. socketio keeps nothing on disk.
+    /// Kill the server with SIGKILL in the middle and start it again on the same address. socketio keeps
+    /// nothing on disk.
     #[arg(long)]
     restart: bool,
     /// Seed of the disconnections.
@@ -183,7 +185,8 @@ fn wait_for_clients(options: &Options, shared: &Shared) -> Outcome<()> {
     })
 }
 
-/// Publishes everything, with a crash in the middle if asked for. Returns the server's processor time meanwhile.
+/// Publishes everything, with a crash in the middle if asked for. Returns the server's processor time
+/// meanwhile.
 fn drive(
     options: &Options,
     mut publisher: Publisher,

@@ -1,8 +1,8 @@
-//! A publisher that tries again until the server has acknowledged, as PROTOCOL.md lets it: with an idempotency key.
+//! A publisher that tries again until the server has acknowledged, as PROTOCOL.md lets it: with an
+//! idempotency key.
 //!
-//! Socket.IO on Node knows no such key. Nothing is published while the server is killed, so nothing has to be sent twice.
-//!
-//! Knows: the publish request of each server. Does not know: clients, schedules.
+//! Socket.IO on Node knows no such key. Nothing is published while the server is killed, so nothing has to be
+//! sent twice.
 
 use super::connection::CHANNEL;
 use super::contender::Contender;

@@ -1,6 +1,4 @@
 //! What `jitter` says: a line for each server, its replays by transport, and the same as JSON.
-//!
-//! Knows: columns, goals, members of the JSON. Does not know: how the figures came about.
 
 use super::Options;
 use super::contender::Contender;
@@ -145,7 +143,8 @@ fn figures_of(server: Contender, rows: &[Row]) -> Option<&Figures> {
     rows.iter().find(|row| row.server == server)?.outcome.as_ref().ok()
 }
 
-/// How Anywire stands to Socket.IO. Not where each moves among transports of its own: these cost different amounts.
+/// How Anywire stands to Socket.IO. Not where each moves among transports of its own: these cost different
+/// amounts.
 fn comparison(options: &Options, rows: &[Row]) -> Option<String> {
     let own = figures_of(Contender::Anywire, rows)?;
     let other = figures_of(Contender::Socketio, rows).filter(|_| !options.switch)?;

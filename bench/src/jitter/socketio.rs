@@ -1,9 +1,8 @@
 //! Socket.IO's packets as a client that comes back needs them.
 //!
-//! At Anywire a client asks for cursors and names the last one when it subscribes. Socket.IO on Node gives it a session (`pid`)
-//! when it joins and an offset with each event; both go into the packet with which it joins again, as `socket.io-client` sends it.
-//!
-//! Knows: Engine.IO 4 and Socket.IO 5 on the default namespace. Does not know: sockets, polls.
+//! At Anywire a client asks for cursors and names the last one when it subscribes. Socket.IO on Node gives it
+//! a session (`pid`) when it joins and an offset with each event; both go into the packet with which it joins
+//! again, as `socket.io-client` sends it.
 
 use super::connection::{CHANNEL, Notice, Position};
 use super::contender::Contender;

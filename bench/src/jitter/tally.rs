@@ -1,6 +1,4 @@
 //! What one client got, and what all of them got together.
-//!
-//! Knows: numbers of messages, durations. Does not know: connections.
 
 use super::connection::Way;
 use crate::stats::Histogram;

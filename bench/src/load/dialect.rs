@@ -1,6 +1,5 @@
-//! How each server is spoken to: what a subscriber sends first, how its stream is read, how a message is published.
-//!
-//! Knows: PROTOCOL.md, Nchan, `ws`, Socket.IO, the floor. Does not know: epoll, rounds.
+//! How each server is spoken to: what a subscriber sends first, how its stream is read, how a message is
+//! published.
 
 use super::Options;
 use super::publisher::Publisher;
@@ -126,7 +125,8 @@ impl Dialect {
         Ok(poll)
     }
 
-    /// Joining the default namespace; at Anywire the channel is named, the peer sends everything to everybody.
+    /// Joining the default namespace; at Anywire the channel is named, the peer sends everything to
+    /// everybody.
     fn socketio_join(&self) -> String {
         match self.peer {
             Peer::Anywire => format!(r#"40{{"channels":["{CHANNEL}"]}}"#),

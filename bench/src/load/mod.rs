@@ -1,9 +1,9 @@
-//! The load generator: a process of its own that holds the subscribers of one server, publishes, and checks every delivery.
+//! The load generator: a process of its own that holds the subscribers of one server, publishes, and checks
+//! every delivery.
 //!
-//! One thread, one epoll, one shared read buffer; a connection costs it a socket and some dozen bytes. It is told what to
-//! do on standard input (`run <messages> <in flight>`) and answers on standard output, one JSON object a line.
-//!
-//! Knows: epoll, rounds. Does not know: how servers are started, what the figures are compared with.
+//! One thread, one epoll, one shared read buffer; a connection costs it a socket and some dozen bytes. It is
+//! told what to do on standard input (`run <messages> <in flight>`) and answers on standard output, one JSON
+//! object a line.
 
 mod dialect;
 mod publisher;

@@ -1,6 +1,4 @@
 //! One publishing connection, kept alive.
-//!
-//! Knows: requests out, answers back. Does not know: what is published, who subscribes.
 
 use crate::failure::{Context, Failure, Outcome};
 use crate::wire::http::Answer;

@@ -1,12 +1,10 @@
 //! One round: so many messages, so many of them in flight, each to reach every subscriber once and in order.
 //!
-//! A message is in flight from its publication until the last subscriber has it *and* the server has answered. A slot is
-//! the right to have one in flight; it is free again when both are true.
+//! A message is in flight from its publication until the last subscriber has it *and* the server has
+//! answered. A slot is the right to have one in flight; it is free again when both are true.
 //!
-//! Messages that are in flight together have no order until the server gives them one: the first subscriber to get its n-th
-//! message says what everybody's n-th message is.
-//!
-//! Knows: numbers of messages. Does not know: sockets, servers.
+//! Messages that are in flight together have no order until the server gives them one: the first subscriber
+//! to get its n-th message says what everybody's n-th message is.
 
 use crate::stats::Histogram;
 use serde::{Deserialize, Serialize};

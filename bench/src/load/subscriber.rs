@@ -1,6 +1,4 @@
 //! One subscriber: a socket, what an earlier read left over, and how many messages it has got in this round.
-//!
-//! Knows: how a stream, frames and polls are cut into payloads. Does not know: rounds, epoll.
 
 use super::dialect::{Dialect, Reading};
 use super::round::Delivery;
@@ -56,7 +54,8 @@ impl Subscriber {
 
     /// Reads once and hands over every message that is whole. False: the connection is over.
     ///
-    /// Once is enough: epoll is level-triggered, and a second read only to learn that nothing is left would double the cost.
+    /// Once is enough: epoll is level-triggered, and a second read only to learn that nothing is left would
+    /// double the cost.
     pub(crate) fn read(&mut self, view: &mut View<'_>, mut deliver: impl FnMut(Delivery)) -> bool {
         let start = self.left_over.len();
         let end = (start + view.read_bytes).min(view.buffer.len());

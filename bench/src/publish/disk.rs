@@ -1,6 +1,4 @@
 //! The floor of publishing: a plain program that appends bytes to a file and syncs them.
-//!
-//! Knows: one file. Does not know: events.
 
 use crate::failure::{Context, Outcome};
 use std::fs::File;

@@ -1,6 +1,4 @@
 //! A histogram of the server's `/metrics`, in the Prometheus text format.
-//!
-//! Knows: `_bucket` lines. Does not know: what is counted.
 
 use serde_json::{Value, json};
 

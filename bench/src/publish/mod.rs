@@ -1,15 +1,12 @@
 //! `publish`: how many durable events a second get in over HTTP, and how long their publishers wait.
 //!
-//! Before and after each case a plain program appends the same bytes to a file on the same disk and syncs them: that is
-//! the floor, and the disk's mood at that time.
-//!
-//! Knows: cases, figures. Does not know: how a request is sent.
+//! Before and after each case a plain program appends the same bytes to a file on the same disk and syncs
+//! them: that is the floor, and the disk's mood at that time.
 
 mod disk;
 mod histogram;
 mod publishers;
 
-use crate::Verdict;
 use crate::child::Scratch;
 use crate::failure::{Context, Failure, Outcome};
 use crate::machine::{self, Pins};
@@ -17,6 +14,7 @@ use crate::peers::{Peer, Server, Transport};
 use crate::setup::Setup;
 use crate::stats::Histogram;
 use crate::table::{Table, number};
+use crate::verdict::Verdict;
 use histogram::Buckets;
 use publishers::{Counters, Work};
 use serde_json::{Value, json};
@@ -78,7 +76,8 @@ struct Measured {
     acknowledgement: Histogram,
     server_cpu_ns: u64,
     server_histograms: Vec<(&'static str, Option<Buckets>)>,
-    /// Events a second of the plain program: synced as often as one request, and as often as all connections together.
+    /// Events a second of the plain program: synced as often as one request, and as often as all connections
+    /// together.
     floors: [f64; 2],
 }
 
@@ -141,7 +140,8 @@ fn measure(case: &Case, options: &Options, seconds: Duration) -> Outcome<Measure
     Ok(measured)
 }
 
-/// What a plain program reaches, in events a second: with a sync a request, and with one for all connections' requests.
+/// What a plain program reaches, in events a second: with a sync a request, and with one for all connections'
+/// requests.
 fn floors(case: &Case, request_bytes: usize, time: Duration) -> Outcome<[f64; 2]> {
     let folder = Scratch::new("append")?;
     let alone = disk::appends_per_second(folder.path(), request_bytes, time)?;

@@ -1,6 +1,4 @@
 //! Publishers over keep-alive HTTP: each sends a request, waits for the answer, sends the next.
-//!
-//! Knows: the publish request. Does not know: what the figures are for.
 
 use crate::failure::{Context, Outcome};
 use crate::machine;
@@ -71,7 +69,8 @@ pub(crate) fn events_body(batch: usize, payload_bytes: usize) -> Vec<u8> {
     }
 }
 
-/// Starts the publishers on a thread of their own; it returns how long their acknowledgements took while measuring.
+/// Starts the publishers on a thread of their own; it returns how long their acknowledgements took while
+/// measuring.
 pub(crate) fn start(
     work: Work,
     counters: Arc<Counters>,

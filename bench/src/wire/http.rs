@@ -1,6 +1,5 @@
-//! HTTP/1.1 from the client's side: heads, and bodies by length, in chunks, or up to the end of the connection.
-//!
-//! Knows: RFC 9112 as far as an answer to GET and POST goes. Does not know: sockets, what bodies mean.
+//! HTTP/1.1 from the client's side: heads, and bodies by length, in chunks, or up to the end of the
+//! connection.
 
 /// The head of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +68,8 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Takes one whole answer from the front of `bytes` and says how long it was. `None`: not all of it has come.
+    /// Takes one whole answer from the front of `bytes` and says how long it was. `None`: not all of it has
+    /// come.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, NotHttp> {
         let Some(head) = Head::parse(bytes)? else { return Ok(None) };
         let rest = &bytes[head.length..];

@@ -1,9 +1,7 @@
 //! Payloads that carry their number: `~0000000042~xxxx…`.
 //!
-//! The same mark is found in a WebSocket frame, an SSE block, a poll's answer and a Socket.IO packet, so every server is
-//! read by the same few instructions and the load generator costs every server the same.
-//!
-//! Knows: the mark. Does not know: transports.
+//! The same mark is found in a WebSocket frame, an SSE block, a poll's answer and a Socket.IO packet, so
+//! every server is read by the same few instructions and the load generator costs every server the same.
 
 /// Digits of the number in a mark.
 const DIGITS: usize = 10;
@@ -18,8 +16,8 @@ pub(crate) fn payload(number: u64, bytes: usize) -> String {
     text
 }
 
-/// Calls `found` for the number of each mark, and says how many bytes were dealt with: the rest begins a mark whose end
-/// has not come yet.
+/// Calls `found` for the number of each mark, and says how many bytes were dealt with: the rest begins a mark
+/// whose end has not come yet.
 pub(crate) fn scan(bytes: &[u8], mut found: impl FnMut(u64)) -> usize {
     let mut at = 0;
     while let Some(edge) = memchr::memchr(EDGE, &bytes[at..]) {

@@ -1,6 +1,4 @@
 //! Server-sent events, block by block.
-//!
-//! Knows: `id:` and `data:` fields, blocks. Does not know: sockets, JSON.
 
 /// One block: what stands between two empty lines.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,6 @@
 //! byte 0        byte 1          then
 //! F...oooo      Mlllllll        2 more bytes of length if l = 126, 8 if l = 127; 4 of mask if M; the payload
 //! ```
-//!
-//! Knows: frames. Does not know: sockets, what messages mean.
 
 /// The key every client of the benchmark sends: the example of RFC 6455, whose answer is known.
 pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -50,7 +48,8 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// A masked frame, as clients have to send it. The mask is zero: this is a benchmark, and it costs the server the same.
+/// A masked frame, as clients have to send it. The mask is zero: this is a benchmark, and it costs the server
+/// the same.
 pub(crate) fn client_frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0x80 | opcode];
     frame_length(payload.len(), 0x80, &mut frame);

@@ -160,7 +160,7 @@ fn value_end(bytes: &[u8], mut at: usize, depth_max: usize) -> Place {
     }
 }
 
-/// Behind a value: the place of the next one and true, or the place behind all levels that end here and false.
+/// Behind a value: the place of the next one and true, or that behind all levels that end here and false.
 #[inline]
 fn levels_end(bytes: &[u8], mut at: usize, levels: &mut Levels) -> Result<(usize, bool), ScanError> {
     while levels.depth > 0 {

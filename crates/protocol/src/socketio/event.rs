@@ -5,7 +5,7 @@
 //! between a head and a tail:
 //!
 //! ```text
-//!  the slot     | 81 len | 42        ["x",{…}        ] | 82 len | bytes |      binary frames: the attachments
+//!  the slot     | 81 len | 42        ["x",{…}        ] | 82 len | bytes |   binary frames: attachments
 //!  an encoding  | 81 len | 42 /ns ,  ["x",{…} ,"cursor" ] | 82 len | bytes |
 //!  by polling              42 /ns ,  ["x",{…} ,"cursor" ]   1e b base64
 //! ```

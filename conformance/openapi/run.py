@@ -4,12 +4,11 @@
     python3 conformance/openapi/run.py                      ANYWIRE_BIN names the server; else target/release, target/debug
     python3 conformance/openapi/run.py --max-examples 200   what follows goes to schemathesis
 
-The server runs on a free loopback port with a directory of its own. Checked of every answer: no 5xx; status, content type, headers
-and body as described; a request as described is not refused, apart from those in schemathesis.toml; another method gets 405. SSE and WebSocket do not end by themselves and are left to the cases; a poll waits at most a second here.
-Schemathesis is installed into .cache/venv-schemathesis. Ends with 0 if nothing was found, 1 if something was, 2 if schemathesis could
-not be installed (0 if ANYWIRE_ALLOW_MISSING names schemathesis).
-
-Knows: how to start a server and schemathesis. Does not know: the API.
+The server runs on a free loopback port with a directory of its own. Checked of every answer: no 5xx; status,
+content type, headers and body as described; a request as described is not refused, apart from those in
+schemathesis.toml; another method gets 405. SSE and WebSocket do not end by themselves and are left to the cases; a
+poll waits at most a second here. Schemathesis is installed into .cache/venv-schemathesis. Ends with 0 if nothing was
+found, 1 if something was, 2 if schemathesis could not be installed (0 if ANYWIRE_ALLOW_MISSING names schemathesis).
 """
 
 import copy

@@ -56,7 +56,8 @@ export async function dataOf(page: Page, id: string, name: string): Promise<stri
 }
 
 /**
- * Charts follow the width within a frame or two; transitions, as those of the theme, take as long as they say.
+ * Charts follow the width within a frame or two; transitions, as those of the theme, take as long as they
+ * say.
  */
 async function painted(page: Page): Promise<void> {
   await page.evaluate(async () => {

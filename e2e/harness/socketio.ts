@@ -9,7 +9,10 @@ export const MODES = {
   "polling, then upgraded": ["polling", "websocket"],
 } as const;
 
-/** Everybody hears `lobby`; who joins `/chat` hears what is said there, and says it. More may follow about `/chat`. */
+/**
+ * Everybody hears `lobby`; who joins `/chat` hears what is said there, and says it. More may follow about
+ * `/chat`.
+ */
 export const LOBBY_AND_CHAT = `
 [[socketio.namespaces]]
 name = "/"

@@ -1,6 +1,6 @@
 /**
- * Readers that stop reading for several heartbeats while 100 000 events pass cost the server a cursor each, not a
- * queue. Then they get what retention kept, and a gap for exactly what it did not.
+ * Readers that stop reading for several heartbeats while 100 000 events pass cost the server a cursor each,
+ * not a queue. Then they get what retention kept, and a gap for exactly what it did not.
  */
 import net from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -17,7 +17,9 @@ const BATCH = 500;
 const SLOW = 50;
 /** Every 25 s where nothing is set. */
 const HEARTBEAT_MS = 2000;
-/** How long the slow readers read nothing, at least: several heartbeats come due. The run is spread over it. */
+/**
+ * How long the slow readers read nothing, at least: several heartbeats come due. The run is spread over it.
+ */
 const STOPPED_MS = 5 * HEARTBEAT_MS;
 const PADDING = "x".repeat(180);
 /** Small, so that it is full before the slow readers come. */

@@ -98,25 +98,23 @@ impl PollRequest<'_> {
             cursor: poll.idle_cursor(&self.gateway.log),
         };
         reader.wake_on_answer(false);
-        self.begin(&reader, poll, terms).await?;
+        if !reader.begin_poll(poll.subscription, terms) {
+            return Err(Box::pin(self.end()).await);
+        }
         loop {
             match reader.drain(&self.gateway.delivery, &mut SocketSink(self.stream), None) {
                 Outcome::Answered => return Ok(()),
                 Outcome::Full => self.stream.writable().await?,
                 Outcome::Live | Outcome::More => {}
-                Outcome::Behind(_) => match reader.take_poll() {
-                    None => return Ok(()),
-                    Some((subscription, terms)) => {
-                        let mut poll = Poll::resume(subscription, terms.limit, terms.caching, terms.cursor);
-                        if let Some(answer) = self.read(&mut poll).await {
-                            return self.send_or_end(answer).await;
-                        }
-                        self.begin(&reader, poll, terms).await?;
+                // In boxes of their own, like all that is rare: a poll that waits is as large as its largest step.
+                Outcome::Behind(_) => {
+                    if Box::pin(self.catch_up(&reader)).await? {
+                        return Ok(());
                     }
-                },
+                }
                 Outcome::Broken => {
                     // It was told why it ends, unless the connection is broken.
-                    say_last_words(&reader, self.stream).await;
+                    Box::pin(say_last_words(&reader, self.stream)).await;
                     return Err(io::ErrorKind::ConnectionReset.into());
                 }
             }
@@ -130,16 +128,26 @@ impl PollRequest<'_> {
         }
     }
 
-    /// Leaves the poll to the fan-out, unless its connection has ended.
-    async fn begin(&self, reader: &Reader, poll: Poll, terms: PollTerms) -> io::Result<()> {
+    /// Reads from the engine what the poll waits for; whether that was answered.
+    async fn catch_up(&self, reader: &Reader) -> io::Result<bool> {
+        let Some((subscription, terms)) = reader.take_poll() else { return Ok(true) };
+        let mut poll = Poll::resume(subscription, terms.limit, terms.caching, terms.cursor);
+        if let Some(answer) = self.read(&mut poll).await {
+            let kept = answer.send(self.stream).await;
+            return if kept { Ok(true) } else { Err(io::ErrorKind::ConnectionAborted.into()) };
+        }
         match reader.begin_poll(poll.subscription, terms) {
-            true => Ok(()),
-            false => self.send_or_end(self.render(self.gateway.admission.shutting_down())).await,
+            true => Ok(false),
+            false => Err(self.end().await),
         }
     }
 
-    async fn send_or_end(&self, answer: Rendered) -> io::Result<()> {
-        if answer.send(self.stream).await { Ok(()) } else { Err(io::ErrorKind::ConnectionAborted.into()) }
+    /// The connection's reader has ended: its client hears when to come back.
+    async fn end(&self) -> io::Error {
+        let recipient = self.gateway.admission.recipient(self.admitted.origin.as_deref());
+        let refusal = self.gateway.admission.shutting_down();
+        render(&self.gateway.metrics, refusal, recipient.last()).send(self.stream).await;
+        io::ErrorKind::ConnectionAborted.into()
     }
 
     /// The connection's reader, watching the request's channels.

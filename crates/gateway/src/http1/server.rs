@@ -56,25 +56,9 @@ enum Route {
     /// With the origin of the page that may read the answer, and the bytes of body that follow.
     SocketIo(Box<EngineRequest>, Option<Box<str>>, usize),
     Publish(Box<Posting>),
-    Refused(Box<Refused>),
+    /// By its head.
+    Refused(Box<Rendered>),
     Library,
-}
-
-/// A request that is refused by its head.
-struct Refused {
-    reply: Reply,
-    /// Of the page that may read why.
-    origin: Option<Box<str>>,
-    /// The client wants the connection to end.
-    closes: bool,
-}
-
-impl Refused {
-    fn render(self, gateway: &Gateway) -> Rendered {
-        let recipient = gateway.admission.recipient(self.origin.as_deref());
-        let recipient = if self.closes { recipient.last() } else { recipient };
-        render(&gateway.metrics, self.reply, recipient)
-    }
 }
 
 /// Serves a connection until it ends, or until it asks for something that the HTTP library serves: then the
@@ -108,15 +92,12 @@ async fn serve_requests(
         match route {
             Route::Library => return After::Library(bytes),
             Route::Refused(refused) => {
-                if !refused.render(gateway).send(stream).await {
+                if !Box::pin(refused.send(stream)).await {
                     return After::Close;
                 }
             }
             Route::WebSocket(accepted, admitted) => {
-                let recipient = gateway.admission.recipient(None);
-                let switching = render(&gateway.metrics, Reply::switching(&accepted), recipient);
-                drop(accepted);
-                if switching.send(stream).await {
+                if Box::pin(switch(gateway, stream, accepted)).await {
                     let (gateway, stream) = (Arc::clone(gateway), Arc::clone(stream));
                     Box::pin(websocket::serve_direct(gateway, stream, admitted, address)).await;
                 }
@@ -146,6 +127,12 @@ async fn serve_requests(
         }
         patience = KEEP_ALIVE;
     }
+}
+
+/// Answers that the connection becomes a WebSocket; whether it does.
+async fn switch(gateway: &Gateway, stream: &TcpStream, accepted: Accepted) -> bool {
+    let recipient = gateway.admission.recipient(None);
+    render(&gateway.metrics, Reply::switching(&accepted), recipient).send(stream).await
 }
 
 /// What the next request asks for; `None` when none comes in time, or none may come any more.
@@ -217,8 +204,11 @@ fn route(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route 
         _ => route_poll(gateway, request, &stream),
     };
     routed.unwrap_or_else(|refusal| {
-        let origin = gateway.admission.gate.check_place(&stream.credentials).ok().flatten().map(Into::into);
-        Route::Refused(Box::new(Refused { reply: refusal.into(), origin, closes }))
+        // The page of an allowed origin may read why.
+        let origin = gateway.admission.gate.check_place(&stream.credentials).ok().flatten();
+        let recipient = gateway.admission.recipient(origin);
+        let recipient = if closes { recipient.last() } else { recipient };
+        Route::Refused(Box::new(render(&gateway.metrics, refusal, recipient)))
     })
 }
 
@@ -279,4 +269,39 @@ fn route_poll(
     let tags: SmallVec<[&str; 1]> = tags.map(|(_, value)| *value).collect();
     let known = (!tags.is_empty()).then(|| tags.join(", ").into());
     Ok(Route::Poll(Box::new(admitted), known))
+}
+
+#[cfg(test)]
+mod tests {
+    use anywire_log::{Clock, Log, MemoryEngine, RetentionRules, SystemClock, TailConfig};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::GatewayConfig;
+
+    #[tokio::test]
+    async fn a_connection_costs_no_more_for_the_answers_it_may_have_to_wait_for() {
+        let (rules, clock) = (RetentionRules::default(), Arc::new(SystemClock) as Arc<dyn Clock>);
+        let engine = MemoryEngine::new(rules.clone(), Arc::clone(&clock)).expect("randomness");
+        let log = Log::start(Arc::new(engine), rules, TailConfig::default());
+        let gateway = Gateway::start(log, GatewayConfig::default(), clock).expect("a sound configuration");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let stream = Arc::new(TcpStream::connect(address).await.expect("a connection"));
+        let place = Place { address: address.ip(), listener: "main".into(), arrival: 0.into() };
+        let mut poller = None;
+        let bytes = size_of_val(&serve_requests(&gateway, &stream, &place, &mut poller));
+        assert!(bytes <= 256, "an idle connection's future has {bytes} bytes");
+        let request = StreamRequest {
+            credentials: Credentials::default(),
+            query: "channels=a&wait=5",
+            last_event_id: None,
+        };
+        let admitted = Box::new(gateway.admission.admit(&request).expect("it is let in"));
+        let (gateway, stream) = (&gateway, &stream);
+        let poll = PollRequest { gateway, stream, address: address.ip(), admitted, known_tags: None };
+        let mut buffer = BytesMut::new();
+        let bytes = size_of_val(&poll.serve(&mut poller, &mut buffer));
+        assert!(bytes <= 1024, "a waiting poll's future has {bytes} bytes");
+    }
 }

@@ -81,7 +81,8 @@ pub(crate) async fn serve_direct(
     address: IpAddr,
 ) {
     let recipient = gateway.admission.recipient(admitted.origin.as_deref()).last();
-    if write_all(stream, &whole(&Reply::stream(), recipient)).await.is_err() {
+    let head = whole(&Reply::stream(), recipient);
+    if write_all(stream, &head).await.is_err() {
         return;
     }
     let reader = gateway.readers.open(Transport::Sse, &admitted, address, Wire::Direct(Arc::clone(stream)));

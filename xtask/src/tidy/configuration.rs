@@ -1,8 +1,10 @@
 //! Every configuration key is documented: in its own comment, and in the reference.
 
+use syn::{Attribute, ItemStruct, Meta, visit::Visit};
+
 use super::{
     finding::Finding,
-    lexer::{closing_brace, is_word},
+    lexer::is_word,
     source::{Language, Source, find},
 };
 
@@ -47,68 +49,37 @@ fn is_guarded(source: &Source) -> bool {
 }
 
 /// The fields of every configuration struct: one called `…Config` or `…Section` that refuses unknown ones.
+/// Requests are described by the API, not by the reference.
+#[derive(Default)]
+struct Fields(Vec<Field>);
+
+impl<'ast> Visit<'ast> for Fields {
+    fn visit_item_struct(&mut self, item: &'ast ItemStruct) {
+        let structure = item.ident.to_string();
+        let is_configuration = ["Config", "Section"].iter().any(|ending| structure.ends_with(ending));
+        if is_configuration && item.attrs.iter().any(refuses_unknown) {
+            self.0.extend(item.fields.iter().filter_map(|field| {
+                let name = field.ident.as_ref()?;
+                Some(Field {
+                    name: name.to_string(),
+                    structure: structure.clone(),
+                    line: name.span().start().line,
+                    documented: field.attrs.iter().any(|attribute| attribute.path().is_ident("doc")),
+                })
+            }));
+        }
+    }
+}
+
+fn refuses_unknown(attribute: &Attribute) -> bool {
+    let Meta::List(list) = &attribute.meta else { return false };
+    list.path.is_ident("serde") && list.tokens.to_string().contains("deny_unknown_fields")
+}
+
 fn fields(source: &Source) -> Vec<Field> {
-    let code = &source.lexed.code;
-    let mut found = Vec::new();
-    for (place, _) in code.match_indices("deny_unknown_fields") {
-        let Some(start) = code[place..].find("struct ").map(|index| place + index + 7) else { continue };
-        // Another item in between means that the attribute is an enum's.
-        if code[place..start].contains("enum ") {
-            continue;
-        }
-        let structure: String =
-            code[start..].chars().take_while(|sign| sign.is_alphanumeric() || *sign == '_').collect();
-        // Requests are described by the API, not by the reference.
-        if !["Config", "Section"].iter().any(|ending| structure.ends_with(ending)) {
-            continue;
-        }
-        let Some(open) = code[start..].find(['{', ';']).map(|index| start + index) else { continue };
-        let Some(close) = closing_brace(code, open) else { continue };
-        for (name, at) in names(&code[open + 1..close]) {
-            let line = source.line(open + 1 + at);
-            let documented = has_doc(&source.text, line);
-            found.push(Field { name, structure: structure.clone(), line, documented });
-        }
-    }
-    found
-}
-
-/// Field names with their places in a struct's body: words before a single colon, outside of brackets.
-fn names(body: &str) -> Vec<(String, usize)> {
-    let bytes = body.as_bytes();
-    let mut found = Vec::new();
-    let (mut depth, mut start) = (0_i32, None);
-    let mut in_type = false;
-    for (index, &byte) in bytes.iter().enumerate() {
-        match byte {
-            b'(' | b'[' | b'{' | b'<' => depth += 1,
-            b')' | b']' | b'}' => depth -= 1,
-            b'>' if index > 0 && bytes[index - 1] != b'-' => depth -= 1,
-            b',' if depth == 0 => (in_type, start) = (false, None),
-            b':' if depth == 0 && !in_type => {
-                if let Some(from) = start {
-                    found.push((body[from..index].trim().to_owned(), from));
-                }
-                in_type = true;
-            }
-            _ if depth == 0 && !in_type && is_word(byte) && (index == 0 || !is_word(bytes[index - 1])) => {
-                start = Some(index)
-            }
-            _ => {}
-        }
-    }
-    found
-}
-
-/// Whether a doc comment stands above a line, with attributes in between at most.
-fn has_doc(text: &str, line: usize) -> bool {
-    let lines: Vec<&str> = text.lines().take(line - 1).collect();
-    let above = lines
-        .iter()
-        .rev()
-        .map(|line| line.trim())
-        .find(|line| !line.starts_with('#') && !line.ends_with(")]"));
-    above.is_some_and(|line| line.starts_with("///"))
+    let mut fields = Fields::default();
+    source.syntax.iter().for_each(|file| fields.visit_file(file));
+    fields.0
 }
 
 /// Whether a text names a key as a word of its own.

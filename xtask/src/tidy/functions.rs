@@ -1,5 +1,10 @@
 //! Finds functions and counts their lines.
 
+use syn::{
+    Block, ImplItemFn, ItemFn, Signature, TraitItemFn,
+    visit::{self, Visit},
+};
+
 use super::{
     lexer::{closing_brace, is_word},
     source::{Language, Source},
@@ -54,39 +59,40 @@ fn function(source: &Source, name: &str, start: usize, open: usize) -> Option<Fu
     Some(Function { name: name.to_owned(), line, lines: source.line(end) - line + 1 })
 }
 
-fn rust(source: &Source) -> Vec<Function> {
-    let code = &source.lexed.code;
-    let bytes = code.as_bytes();
-    let mut found = Vec::new();
-    for (start, _) in code.match_indices("fn ") {
-        if start > 0 && is_word(bytes[start - 1]) {
-            continue;
-        }
-        let rest = &code[start + 3..];
-        let name: &str = &rest[..rest.bytes().take_while(|byte| is_word(*byte) || *byte == b'#').count()];
-        if name.is_empty() {
-            continue;
-        }
-        if let Some(open) = body(code, start) {
-            found.extend(function(source, name, start, open));
-        }
+/// Functions of a file in Rust, an outer one before those inside it.
+#[derive(Default)]
+struct Functions(Vec<Function>);
+
+impl Functions {
+    /// From the line of `fn` to that of the closing brace.
+    fn add(&mut self, signature: &Signature, body: &Block) {
+        let line = signature.fn_token.span.start().line;
+        let end = body.brace_token.span.close().end().line;
+        self.0.push(Function { name: signature.ident.to_string(), line, lines: end - line + 1 });
     }
-    found
 }
 
-/// Where a Rust function's body opens; nothing for a declaration.
-fn body(code: &str, start: usize) -> Option<usize> {
-    let mut depth = 0_i32;
-    for (index, byte) in code.bytes().enumerate().skip(start) {
-        match byte {
-            b'(' | b'[' => depth += 1,
-            b')' | b']' => depth -= 1,
-            b'{' if depth == 0 => return Some(index),
-            b';' if depth == 0 => return None,
-            _ => {}
-        }
+impl<'ast> Visit<'ast> for Functions {
+    fn visit_item_fn(&mut self, item: &'ast ItemFn) {
+        self.add(&item.sig, &item.block);
+        visit::visit_item_fn(self, item);
     }
-    None
+
+    fn visit_impl_item_fn(&mut self, item: &'ast ImplItemFn) {
+        self.add(&item.sig, &item.block);
+        visit::visit_impl_item_fn(self, item);
+    }
+
+    fn visit_trait_item_fn(&mut self, item: &'ast TraitItemFn) {
+        item.default.iter().for_each(|body| self.add(&item.sig, body));
+        visit::visit_trait_item_fn(self, item);
+    }
+}
+
+fn rust(source: &Source) -> Vec<Function> {
+    let mut functions = Functions::default();
+    source.syntax.iter().for_each(|file| functions.visit_file(file));
+    functions.0
 }
 
 fn script(source: &Source) -> Vec<Function> {

@@ -102,7 +102,8 @@ fn every_error_code_of_the_protocol_is_described() {
     }
 }
 
-/// An operation's own example as a request. Names in the path are those of a job and an upload that are there.
+/// An operation's own example as a request. Names in the path are those of a job and an upload that are
+/// there.
 pub(crate) fn example(
     whole: &Value,
     path: &str,
@@ -209,7 +210,8 @@ async fn the_description_is_served_as_it_is_here() {
     assert_eq!(served.json(), description());
 }
 
-/// The routes a page names in its tables: `POST /a`, `HEAD PATCH /b/<id>`, and `/c` that takes the place of the last part before it.
+/// The routes a page names in its tables: `POST /a`, `HEAD PATCH /b/<id>`, and `/c` that takes the place of
+/// the last part before it.
 fn documented(page: &str) -> BTreeSet<(String, String)> {
     let mut routes = BTreeSet::new();
     for row in page.lines().filter(|line| line.starts_with("| `")) {

@@ -13,7 +13,8 @@ struct Family {
     samples: Vec<(String, f64)>,
 }
 
-/// Reads OpenMetrics text strictly: samples follow their family, every family is declared once, the end is marked.
+/// Reads OpenMetrics text strictly: samples follow their family, every family is declared once, the end is
+/// marked.
 fn parse(page: &str) -> BTreeMap<String, Family> {
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
     let mut current = String::new();

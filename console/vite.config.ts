@@ -22,6 +22,7 @@ export default defineConfig({
     alias: {
       "@": path("./src"),
       // The client's sources, not its package: the console needs no build of it.
+      "anywire/api": path("../clients/typescript/src/api.ts"),
       anywire: path("../clients/typescript/src/index.ts"),
     },
   },

@@ -111,14 +111,14 @@ def description(url: str, directory: pathlib.Path) -> pathlib.Path:
             parameter["example"] = WAIT_S_MAX
     # Which parameters a command must have and may have is a matter of its configuration; this is that of
     # start().
-    named, *others = document["components"]["schemas"]["RunCommand"]["oneOf"]
+    named, *others = document["components"]["schemas"]["RunCommand"]["anyOf"]
     video, unknown = copy.deepcopy(named), copy.deepcopy(named)
     value = video["properties"]["parameters"]["additionalProperties"]
     video["properties"]["command"] = {"type": "string", "const": "video"}
     video["properties"]["parameters"] = {"type": "object", "properties": dict.fromkeys(VIDEO, value), "required": VIDEO, "additionalProperties": False}
     video["required"] = ["command", "parameters"]
     unknown["properties"]["command"]["not"] = {"const": "video"}
-    document["components"]["schemas"]["RunCommand"]["oneOf"] = [video, unknown, *others]
+    document["components"]["schemas"]["RunCommand"]["anyOf"] = [video, unknown, *others]
     path = directory / "openapi.json"
     path.write_text(json.dumps(document))
     return path

@@ -20,6 +20,7 @@ mod api;
 mod commands;
 mod config;
 mod decisions;
+mod description;
 mod disk;
 mod domain;
 mod events;
@@ -45,6 +46,7 @@ pub use commands::{
 };
 pub use config::{CommandSection, ConfigError, JobsConfig};
 pub use decisions::Refusal;
+pub use description::operations as description;
 pub use domain::{
     Artefact, CommandSpec, Job, JobError, JobId, JobIdError, Kind, ParserKind, Percent, REPORT_STEPS,
     STEPS_MAX, Status, Step, Upload, UploadId, is_artefact_name,

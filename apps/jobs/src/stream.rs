@@ -24,7 +24,7 @@ use anywire_app::{
 use anywire_codes::Code;
 use anywire_log::{APPLICATION_SLOT, Channel, Cursor, Event, Follow, Followed, Position, ReadError};
 use axum::{
-    Router,
+    Json, Router,
     body::Body,
     extract::{DefaultBodyLimit, Path, Query, State},
     http::{HeaderMap, StatusCode, header},
@@ -39,6 +39,7 @@ use tokio::time::Instant;
 use crate::{
     api::{
         answer::{Answer, Members, entry_json, job_id, json as json_answer, members},
+        body::Cleaned,
         call::Call,
         errors::Invalid,
         request,
@@ -75,8 +76,7 @@ async fn cleanup(State(service): State<Arc<JobService>>, call: Call) -> Answer {
     let older_than_s = request::cleanup(&call.body)?;
     let kept_ms = older_than_s.map_or(service.config.events_kept_ms, |seconds| seconds.saturating_mul(1000));
     let (jobs, events) = clean_up(&service, kept_ms).await;
-    let body = json!({ "jobs_cleaned": jobs, "events_removed": events });
-    Ok(json_answer(StatusCode::OK, body.to_string()).into_response())
+    Ok(Json(Cleaned { jobs_cleaned: jobs, events_removed: events }).into_response())
 }
 
 async fn stream(

@@ -21,6 +21,7 @@ mod api;
 mod collect;
 mod config;
 mod decisions;
+mod description;
 mod domain;
 mod events;
 mod metrics;
@@ -30,6 +31,7 @@ mod rebuild;
 mod series;
 mod service;
 mod webhook;
+mod wire;
 
 use std::{sync::Arc, time::Duration};
 
@@ -41,6 +43,7 @@ use service::{MonitorError, MonitorService};
 
 pub use collect::{Backlog, CollectError, Collector, Heartbeat, REPORT_MAX};
 pub use config::{ConfigError, MonitorConfig};
+pub use description::operations as description;
 pub use domain::{
     Cpu, Disk, HostName, HostNameError, Memory, Network, Process, Rule, RuleError, Sample, SampleError, Side,
 };

@@ -3,7 +3,9 @@
 //! Channel `pipeline` has the seven events of docs/http-api.md with exactly these payloads; whoever looks
 //! gets them. What only the server needs to know after a restart is on `$pipeline.ledger`.
 
+use anywire_app::description::schemas::Time;
 use anywire_log::{Channel, Event, EventName, Payload, Publication, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{ConsumerId, DataType, LogId, Marks, Totals};
@@ -79,13 +81,15 @@ pub(crate) struct Failed {
 }
 
 /// `stats-updated`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Statistics {
     #[serde(flatten)]
     pub(crate) totals: Totals,
+    /// How many consumers run.
     pub(crate) active_consumers: usize,
     #[serde(with = "anywire_app::time::iso_text")]
+    #[schemars(with = "Time")]
     pub(crate) timestamp: Timestamp,
 }
 
@@ -100,8 +104,9 @@ pub(crate) struct ConsumerStatus {
 }
 
 /// Whether a consumer runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
+#[schemars(inline)]
 pub(crate) enum Activity {
     Active,
     Inactive,

@@ -2,31 +2,42 @@
 
 use std::sync::Arc;
 
+use anywire_app::description::schemas::{Amount, Time};
 use anywire_log::Timestamp;
 use parking_lot::RwLock;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What is published on channel `pipeline_state` as `state-updated`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "PipelineState")]
 pub(crate) struct GroupState {
     pub(crate) broker: ShownBroker,
     pub(crate) group: String,
     pub(crate) lag: Vec<ShownLag>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "BrokerState")]
 pub(crate) struct ShownBroker {
+    /// `embedded` or `kafka`; empty until it was looked at.
+    #[schemars(extend("enum" = ["embedded", "kafka", ""]))]
     pub(crate) kind: &'static str,
+    /// Whether it answers; empty until it was asked.
+    #[schemars(extend("enum" = ["UP", "AWAY", ""]))]
     pub(crate) state: &'static str,
     pub(crate) reason: Option<String>,
+    /// Since when it is in this state.
+    #[schemars(with = "Option<Time>")]
     #[serde(serialize_with = "anywire_app::time::iso_text_or_null::serialize")]
     pub(crate) since: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "PartitionLag")]
 pub(crate) struct ShownLag {
     pub(crate) topic: String,
     pub(crate) partition: u32,
@@ -35,6 +46,8 @@ pub(crate) struct ShownLag {
     /// None when the group never committed: that is no lag of everything there is.
     pub(crate) committed: Option<String>,
     pub(crate) messages: Option<u64>,
+    /// How old the oldest of them is.
+    #[schemars(with = "Option<Amount>")]
     pub(crate) seconds: Option<f64>,
     pub(crate) consumer_id: Option<String>,
 }

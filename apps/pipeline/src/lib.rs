@@ -19,6 +19,7 @@
 mod api;
 mod config;
 mod consumers;
+mod description;
 mod domain;
 mod events;
 mod journal;
@@ -43,6 +44,7 @@ use processing::Processing;
 use state::PipelineState;
 
 pub use config::{ConfigError, PipelineConfig};
+pub use description::operations as description;
 pub use events::{PIPELINE_CHANNEL, STATE_CHANNEL};
 pub use processing::{Failure, Hook, ProcessingError};
 pub use topics::{NewRecord, Partition, Place, Record, TopicName, TopicsError};

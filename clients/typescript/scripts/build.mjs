@@ -4,7 +4,7 @@ import { build } from "esbuild";
 
 await rm("dist", { recursive: true, force: true });
 await build({
-  entryPoints: ["src/index.ts", "src/shared.ts", "src/jobs.ts", "src/vue.ts", "src/react.ts"],
+  entryPoints: ["src/index.ts", "src/shared.ts", "src/jobs.ts", "src/api.ts", "src/vue.ts", "src/react.ts"],
   outdir: "dist",
   bundle: true,
   splitting: true,

@@ -6,46 +6,21 @@
  *
  * Knows: the events of a job. Does not know: transports; `fiveTriesThenPoll` does.
  */
+import type { Job, Log, Status } from "./api.js";
 import type { Channel } from "./channel.js";
 import type { Connection, ConnectOptions } from "./connection.js";
 import type { AnywireError } from "./errors.js";
 import { connect } from "./index.js";
 import { fiveTriesThenPoll } from "./policy.js";
-import type { Status } from "./status.js";
+import type { Status as ConnectionStatus } from "./status.js";
 
-export type JobStatus = "queued" | "running" | "succeeded" | "failed" | "cancelled" | "interrupted";
+export type JobStatus = Status;
 
-/** What every kind of job has; `result` is what came out of it. */
-export interface JobState {
-  readonly session_id: string;
-  readonly title: string;
-  readonly kind: "progress" | "report" | "command" | "video";
-  readonly status: JobStatus;
-  readonly step: number;
-  readonly total_steps: number;
-  readonly step_name: string | null;
-  readonly percent: number;
-  readonly message: string | null;
-  readonly metadata: Readonly<Record<string, unknown>>;
-  readonly steps: readonly {
-    readonly index: number;
-    readonly name: string;
-    readonly started_at: string;
-    readonly duration_ms: number | null;
-  }[];
-  readonly queue_position: number | null;
-  readonly result: unknown;
-  readonly error: { readonly step: string | null; readonly message: string } | null;
-  readonly created_at: string;
-  readonly updated_at: string;
-}
+/** What every kind of job has; `result` is what came out of it. An event's place in the log is its cursor. */
+export type JobState = Omit<Job, "cursor">;
 
 /** Lines of a command's output. Where `n` jumps, lines were left out. */
-export interface LogLines {
-  readonly attempt: number;
-  readonly cut: number;
-  readonly lines: readonly { readonly n: number; readonly stream: "out" | "err"; readonly text: string }[];
-}
+export type LogLines = Pick<Log, "attempt" | "cut" | "lines">;
 
 /** What a person should be told of the connection. */
 export type Notice =
@@ -140,7 +115,7 @@ function notices(connection: Connection, handler: ((notice: Notice) => void) | u
 }
 
 /** What a status means to a person; null where it means nothing new. Pure. */
-export function noticeOf({ state, transport, attempt, retryAt, error }: Status): Notice | null {
+export function noticeOf({ state, transport, attempt, retryAt, error }: ConnectionStatus): Notice | null {
   if (state === "failed") return { kind: "failed", error };
   if (state === "live")
     return { kind: transport === "poll" || transport === "long-poll" ? "polling" : "live" };

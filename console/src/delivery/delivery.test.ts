@@ -3,7 +3,11 @@ import type { DeliveryClient } from "@/shared/wire";
 import { countByTransport, describeNamespaces, orderClients, rowKeys } from "./clients";
 import { secondsLeft } from "./labStore";
 
-function client(name: string, connectedAt: string, transport = "websocket"): DeliveryClient {
+function client(
+  name: string,
+  connectedAt: string,
+  transport: DeliveryClient["transport"] = "websocket",
+): DeliveryClient {
   return {
     client: name,
     transport,

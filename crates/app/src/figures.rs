@@ -1,12 +1,12 @@
-//! What the delivery core says of itself, as plain numbers: an application may show them without knowing who
-//! delivers.
-//!
-//! Knows: names and units. Does not know: where they are counted.
+//! What the delivery core says of itself, as plain numbers: an application may show them without knowing who delivers.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::description::schemas::Amount;
+
 /// Readers by transport.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Connections {
     /// Over the native WebSocket.
@@ -30,17 +30,19 @@ impl Connections {
 }
 
 /// Two quantiles of a duration, in milliseconds; `None` where nothing was observed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Quantiles {
     /// The median.
+    #[schemars(with = "Option<Amount>")]
     pub p50: Option<f64>,
     /// One in a hundred is slower.
+    #[schemars(with = "Option<Amount>")]
     pub p99: Option<f64>,
 }
 
 /// What happened in the delivery core since the last look; totals are since its start.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeliveryFigures {
     /// Readers by transport.
@@ -48,12 +50,15 @@ pub struct DeliveryFigures {
     /// Events appended.
     pub events_total: u64,
     /// Events appended a second.
+    #[schemars(with = "Amount")]
     pub events_per_second: f64,
     /// Payload bytes appended a second.
+    #[schemars(with = "Amount")]
     pub bytes_per_second: f64,
     /// Events written to readers.
     pub deliveries_total: u64,
     /// Events written to readers a second.
+    #[schemars(with = "Amount")]
     pub deliveries_per_second: f64,
     /// From commit to the write to a live reader.
     pub delivery_latency_ms: Quantiles,

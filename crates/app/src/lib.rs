@@ -11,6 +11,7 @@ use anywire_log::{BoxFuture, Clock, Log, RetentionRule};
 use tokio_util::sync::CancellationToken;
 
 mod calls;
+pub mod description;
 mod figures;
 pub mod http;
 mod locks;

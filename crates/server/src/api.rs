@@ -1,14 +1,14 @@
 //! The server's own routes: health, metrics, what is going on, and the network lab (docs/http-api.md).
-//!
-//! Knows: JSON of the figures. Does not know: where they come from.
 
 use std::{
     sync::{Arc, LazyLock},
     time::Instant,
 };
 
-use anywire_app::http::{self, ApiError};
-use anywire_gateway::{Client, ConnectedNamespace};
+use anywire_app::{
+    description::schemas::{ChannelName, CursorText, Time, True},
+    http::{self, ApiError},
+};
 use anywire_log::{Clock, SystemClock, Timestamp};
 use anywire_protocol::{Code, json::iso_time};
 use axum::{
@@ -18,10 +18,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::Anywire;
+use spelled::{Carrier, ClientState, TransportName};
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 const LIST_MAX: usize = 1000;
@@ -34,7 +35,7 @@ pub(crate) fn open_routes(anywire: &Arc<Anywire>) -> Router {
     LazyLock::force(&STARTED);
     Router::new()
         .route("/api/health", get(health))
-        .route("/api/health/live", get(async || Json(json!({ "live": true }))))
+        .route("/api/health/live", get(async || Json(Live { live: true })))
         .route("/api/health/ready", get(ready))
         .with_state(Arc::clone(anywire))
 }
@@ -53,29 +54,85 @@ pub(crate) fn routes(anywire: &Arc<Anywire>) -> Router {
 
 const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
+/// How the server is.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Health {
+    status: HealthStatus,
+    /// The process runs.
+    #[schemars(with = "True")]
+    live: bool,
+    /// It can be sent work.
+    ready: bool,
+    version: &'static str,
+    /// The log's incarnation.
+    #[schemars(regex(pattern = "^[0-9a-f]{8}$"))]
+    epoch: String,
+    /// Where the log ends.
+    #[schemars(with = "CursorText")]
+    tail: String,
+    /// Seconds since the start.
+    uptime_s: u64,
+    storage: Storage,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum HealthStatus {
+    Ok,
+    Degraded,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+struct Storage {
+    /// `embedded` or `memory`.
+    engine: &'static str,
+    /// `ok`, or what is wrong.
+    state: String,
+    /// What is stored.
+    bytes: u64,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Live {
+    #[schemars(with = "True")]
+    live: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Ready {
+    ready: bool,
+}
+
 async fn health(State(anywire): State<Arc<Anywire>>) -> Response {
     let engine = anywire.log.engine();
     let writable = engine.writable();
     let ready = writable.is_ok();
-    let state = writable.err().map_or("ok".to_owned(), |error| error.to_string());
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({
-        "status": if ready { "ok" } else { "degraded" },
-        "live": true,
-        "ready": ready,
-        "version": env!("CARGO_PKG_VERSION"),
-        "epoch": anywire.log.epoch().to_string(),
-        "tail": anywire.log.tail_cursor().to_string(),
-        "uptime_s": STARTED.elapsed().as_secs(),
-        "storage": { "engine": engine.name(), "state": state, "bytes": engine.stored_bytes() },
-    });
-    (status, NO_STORE, Json(body)).into_response()
+    let body = Health {
+        status: if ready { HealthStatus::Ok } else { HealthStatus::Degraded },
+        live: true,
+        ready,
+        version: env!("CARGO_PKG_VERSION"),
+        epoch: anywire.log.epoch().to_string(),
+        tail: anywire.log.tail_cursor().to_string(),
+        uptime_s: STARTED.elapsed().as_secs(),
+        storage: Storage {
+            engine: engine.name(),
+            state: writable.err().map_or("ok".to_owned(), |error| error.to_string()),
+            bytes: engine.stored_bytes(),
+        },
+    };
+    (ready_status(ready), NO_STORE, Json(body)).into_response()
 }
 
 async fn ready(State(anywire): State<Arc<Anywire>>) -> Response {
     let ready = anywire.log.engine().writable().is_ok();
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, NO_STORE, Json(json!({ "ready": ready }))).into_response()
+    (ready_status(ready), NO_STORE, Json(Ready { ready })).into_response()
+}
+
+const fn ready_status(ready: bool) -> StatusCode {
+    if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 async fn metrics(State(anywire): State<Arc<Anywire>>) -> Response {
@@ -120,44 +177,159 @@ impl Page {
 
 type Pairs = Query<Vec<(String, String)>>;
 
+/// Who is connected.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Clients {
+    /// All there are, listed or not.
+    total: usize,
+    clients: Vec<Client>,
+}
+
+/// One who is connected.
+#[derive(Serialize, JsonSchema)]
+struct Client {
+    /// The name it gave itself, or one the server made.
+    client: String,
+    #[schemars(with = "TransportName")]
+    transport: &'static str,
+    address: String,
+    /// The `sub` of its token.
+    user: Option<String>,
+    #[schemars(with = "Vec<ChannelName>")]
+    channels: Vec<String>,
+    #[schemars(with = "CursorText")]
+    cursor: String,
+    /// What its application said it has dealt with.
+    #[schemars(with = "Option<CursorText>")]
+    acked: Option<String>,
+    /// Offsets between it and the tail; 0 when it is live.
+    lag: u64,
+    #[schemars(with = "ClientState")]
+    state: &'static str,
+    #[schemars(with = "Time")]
+    connected_at: String,
+    /// Subscriptions that began with a cursor.
+    resumes: u32,
+    /// Gaps it was told of.
+    gaps: u32,
+    /// Events written to it.
+    delivered: u64,
+    /// Bytes written to it.
+    bytes: u64,
+    /// What carries a Socket.IO client's packets; null for others.
+    #[schemars(with = "Option<Carrier>")]
+    carrier: Option<&'static str>,
+    /// A Socket.IO client's namespaces; empty for others.
+    namespaces: Vec<Namespace>,
+}
+
+/// A namespace that a Socket.IO client is connected to.
+#[derive(Serialize, JsonSchema)]
+struct Namespace {
+    name: String,
+    /// The client's public id in this namespace.
+    socket: String,
+    user: Option<String>,
+    rooms: Vec<String>,
+}
+
+/// How the gateway spells transports, states and carriers.
+mod spelled {
+    #![expect(dead_code, reason = "these are there for their schemas")]
+
+    use schemars::JsonSchema;
+
+    #[derive(JsonSchema)]
+    #[schemars(rename = "Transport", rename_all = "lowercase")]
+    pub(super) enum TransportName {
+        Websocket,
+        Sse,
+        Longpoll,
+        Poll,
+        Socketio,
+    }
+
+    #[derive(JsonSchema)]
+    #[schemars(inline, rename_all = "snake_case")]
+    pub(super) enum ClientState {
+        Live,
+        CatchingUp,
+        /// Its socket is full.
+        Blocked,
+        /// A long-poll.
+        Waiting,
+        /// It asks now and then.
+        Polling,
+    }
+
+    #[derive(JsonSchema)]
+    #[schemars(inline, rename_all = "lowercase")]
+    pub(super) enum Carrier {
+        Websocket,
+        Polling,
+    }
+}
+
 async fn clients(State(anywire): State<Arc<Anywire>>, Query(query): Pairs) -> Response {
     let page = match Page::parse(&query) {
         Ok(page) => page,
         Err(message) => return invalid(&message),
     };
     let (total, clients) = anywire.gateway.clients(page.limit);
-    let clients: Vec<Value> = clients.iter().map(client).collect();
-    (NO_STORE, Json(json!({ "total": total, "clients": clients }))).into_response()
+    (NO_STORE, Json(Clients { total, clients: clients.into_iter().map(Client::of).collect() }))
+        .into_response()
 }
 
-fn client(client: &Client) -> Value {
-    json!({
-        "client": client.client,
-        "transport": client.transport.as_str(),
-        "address": client.address.to_string(),
-        "user": client.user,
-        "channels": client.channels.iter().map(anywire_log::Channel::as_str).collect::<Vec<_>>(),
-        "cursor": client.cursor.to_string(),
-        "acked": client.acked.map(|cursor| cursor.to_string()),
-        "lag": client.lag,
-        "state": client.state,
-        "connected_at": iso_time(client.connected_at),
-        "resumes": client.resumes,
-        "gaps": client.gaps,
-        "delivered": client.delivered,
-        "bytes": client.bytes,
-        "carrier": client.carrier,
-        "namespaces": client.namespaces.iter().map(namespace).collect::<Vec<_>>(),
-    })
+impl Client {
+    fn of(client: anywire_gateway::Client) -> Self {
+        Self {
+            client: client.client,
+            transport: client.transport.as_str(),
+            address: client.address.to_string(),
+            user: client.user,
+            channels: client.channels.iter().map(ToString::to_string).collect(),
+            cursor: client.cursor.to_string(),
+            acked: client.acked.map(|cursor| cursor.to_string()),
+            lag: client.lag,
+            state: client.state,
+            connected_at: iso_time(client.connected_at),
+            resumes: client.resumes,
+            gaps: client.gaps,
+            delivered: client.delivered,
+            bytes: client.bytes,
+            carrier: client.carrier,
+            namespaces: client.namespaces.iter().map(Namespace::of).collect(),
+        }
+    }
 }
 
-fn namespace(connected: &ConnectedNamespace) -> Value {
-    json!({
-        "name": connected.namespace,
-        "socket": connected.socket,
-        "user": connected.user,
-        "rooms": connected.rooms.iter().map(anywire_log::Channel::as_str).collect::<Vec<_>>(),
-    })
+impl Namespace {
+    fn of(connected: &anywire_gateway::ConnectedNamespace) -> Self {
+        Self {
+            name: connected.namespace.to_string(),
+            socket: connected.socket.to_string(),
+            user: connected.user.as_ref().map(ToString::to_string),
+            rooms: connected.rooms.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// Channels with kept events, in the order of their names.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Channels {
+    channels: Vec<ChannelState>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ChannelState {
+    #[schemars(with = "ChannelName")]
+    channel: String,
+    /// How many events of it are kept.
+    events: u64,
+    /// The place of its newest event in the log.
+    last_offset: u64,
+    /// How many readers follow it.
+    subscribers: usize,
 }
 
 async fn channels(State(anywire): State<Arc<Anywire>>, Query(query): Pairs) -> Response {
@@ -166,42 +338,56 @@ async fn channels(State(anywire): State<Arc<Anywire>>, Query(query): Pairs) -> R
         Err(message) => return invalid(&message),
     };
     let listed = anywire.log.engine().channels(&page.prefix, page.limit);
-    let channels: Vec<Value> = listed
-        .iter()
-        .map(|(channel, state)| {
-            json!({
-                "channel": channel.as_str(),
-                "events": state.events,
-                "last_offset": state.last.get(),
-                "subscribers": anywire.gateway.subscribers(channel),
-            })
-        })
-        .collect();
-    (NO_STORE, Json(json!({ "channels": channels }))).into_response()
+    let one = |(channel, state): &(anywire_log::Channel, anywire_log::ChannelState)| ChannelState {
+        channel: channel.to_string(),
+        events: state.events,
+        last_offset: state.last.get(),
+        subscribers: anywire.gateway.subscribers(channel),
+    };
+    (NO_STORE, Json(Channels { channels: listed.iter().map(one).collect() })).into_response()
 }
 
-fn lab_state(anywire: &Anywire) -> Value {
+/// Which faults are on.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Lab {
+    /// Whether the server was started with `--lab`.
+    enabled: bool,
+    /// New WebSockets are refused.
+    block_websocket: bool,
+    /// Server-sent events are held back, as by a proxy that buffers.
+    buffer_sse: bool,
+    /// Until when nobody is let in.
+    #[schemars(with = "Option<Time>")]
+    cut_until: Option<String>,
+    /// A restart was asked for.
+    restarting: bool,
+}
+
+fn lab_state(anywire: &Anywire) -> Lab {
     let lab = anywire.gateway.lab();
     let now_ms = u64::try_from(SystemClock.now().as_millis()).unwrap_or_default();
     let until = i64::try_from(lab.cut_until_ms(now_ms)).ok().filter(|until| *until > 0);
-    json!({
-        "enabled": lab.is_enabled(),
-        "block_websocket": lab.blocks_websocket(),
-        "buffer_sse": lab.buffers_sse(),
-        "cut_until": until.map(|until| iso_time(Timestamp::from_millis(until))),
-        "restarting": anywire.restart.is_wanted(),
-    })
+    Lab {
+        enabled: lab.is_enabled(),
+        block_websocket: lab.blocks_websocket(),
+        buffer_sse: lab.buffers_sse(),
+        cut_until: until.map(|until| iso_time(Timestamp::from_millis(until))),
+        restarting: anywire.restart.is_wanted(),
+    }
 }
 
 async fn lab(State(anywire): State<Arc<Anywire>>) -> Response {
     (NO_STORE, Json(lab_state(&anywire))).into_response()
 }
 
-#[derive(Deserialize)]
+/// Which faults to switch; what is absent stays as it is.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct LabChange {
+pub(crate) struct LabChange {
     block_websocket: Option<bool>,
     buffer_sse: Option<bool>,
+    /// For how long every connection is ended and nobody let in, in milliseconds; 0 ends it.
+    #[schemars(range(max = CUT_MS_MAX))]
     cut_ms: Option<u64>,
 }
 

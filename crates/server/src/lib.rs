@@ -12,6 +12,7 @@ pub mod cli;
 pub mod config;
 mod conformance;
 mod console;
+pub mod description;
 mod limits;
 mod meter;
 mod openapi;

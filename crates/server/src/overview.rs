@@ -1,14 +1,17 @@
 //! The overview: one sample a second of what the server is doing, for the console and anybody who subscribes.
-//!
-//! Knows: when a sample is due. Does not know: what is counted, who looks.
 
 use std::{sync::Arc, time::Duration};
 
+use anywire_app::{
+    DeliveryFigures,
+    description::schemas::{CursorText, Time},
+};
 use anywire_gateway::Gateway;
 use anywire_log::{Batch, Channel, Clock, EventName, Payload, Publication, SystemClock};
 use anywire_protocol::json::iso_time;
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::meter::Meter;
@@ -18,9 +21,24 @@ pub(crate) const OVERVIEW_CHANNEL: &str = "$overview";
 const EVENT: &str = "overview";
 const EVERY: Duration = Duration::from_secs(1);
 
+/// What the server does, with what only it knows.
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Overview")]
+pub(crate) struct OverviewSample {
+    #[schemars(with = "Time")]
+    time: String,
+    #[serde(flatten)]
+    figures: DeliveryFigures,
+    /// Resident memory, where the system tells it.
+    memory_bytes: Option<u64>,
+    /// Where the log ends.
+    #[schemars(with = "CursorText")]
+    tail: String,
+}
+
 /// The newest sample.
 pub(crate) struct Overview {
-    newest: Mutex<Value>,
+    newest: Mutex<OverviewSample>,
 }
 
 impl Overview {
@@ -31,7 +49,7 @@ impl Overview {
         overview
     }
 
-    pub(crate) fn newest(&self) -> Value {
+    pub(crate) fn newest(&self) -> OverviewSample {
         self.newest.lock().clone()
     }
 }
@@ -53,7 +71,8 @@ async fn run(overview: Arc<Overview>, gateway: Arc<Gateway>, mut meter: Meter, s
         if gateway.subscribers(&channel) == 0 && !std::mem::take(&mut first) {
             continue;
         }
-        let payload = Payload::Json(sample.to_string().into());
+        // Numbers and texts only: writing them cannot fail.
+        let payload = Payload::Json(serde_json::to_vec(&sample).unwrap_or_default().into());
         let publication = Publication { channel: channel.clone(), name: name.clone(), payload };
         if let Err(error) = gateway.log().append(Batch::one(publication)).await {
             tracing::debug!(%error, "the overview was not published");
@@ -61,13 +80,13 @@ async fn run(overview: Arc<Overview>, gateway: Arc<Gateway>, mut meter: Meter, s
     }
 }
 
-/// The figures as JSON, with what only the server knows.
-fn sample(gateway: &Gateway, meter: &mut Meter) -> Value {
-    let mut sample = serde_json::to_value(meter.figures()).unwrap_or_default();
-    sample["time"] = json!(iso_time(SystemClock.now()));
-    sample["memory_bytes"] = json!(resident_bytes());
-    sample["tail"] = json!(gateway.log().tail_cursor().to_string());
-    sample
+fn sample(gateway: &Gateway, meter: &mut Meter) -> OverviewSample {
+    OverviewSample {
+        time: iso_time(SystemClock.now()),
+        figures: meter.figures(),
+        memory_bytes: resident_bytes(),
+        tail: gateway.log().tail_cursor().to_string(),
+    }
 }
 
 /// The process's resident memory, where the system tells it (proc(5)).

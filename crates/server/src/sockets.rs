@@ -1,9 +1,8 @@
 //! One Socket.IO client, from a back end: an event for it alone, its answer, its end (docs/http-api.md).
-//!
-//! Knows: JSON of these requests. Does not know: how a socket is found.
 
 use std::{sync::Arc, time::Duration};
 
+use anywire_app::description::schemas::{Anything, True};
 use anywire_gateway::{AskError, SocketArgs};
 use axum::{
     Json, Router,
@@ -12,7 +11,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use serde::{Deserialize, Deserializer, de::Error as _};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Value, json, value::RawValue};
 
 use crate::{Anywire, api::invalid};
@@ -29,17 +29,35 @@ pub(crate) fn routes(anywire: &Arc<Anywire>) -> Router {
 }
 
 /// An event for one client.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct EmitBody<'a> {
+pub(crate) struct Emit<'a> {
+    /// The client's public id in its namespace, from `/api/delivery/clients`.
     socket: String,
     event: String,
+    /// The event's arguments, any JSON.
     #[serde(borrow, default)]
+    #[schemars(with = "Vec<Anything>")]
     args: Vec<&'a RawValue>,
+    /// How long to wait for the client's answer, in milliseconds; without it none is asked for.
     #[serde(default, deserialize_with = "whole")]
+    #[schemars(range(min = 1, max = TIMEOUT_MS_MAX))]
     timeout_ms: Option<u64>,
+    /// Dropped unless the client can take it at once.
     #[serde(default)]
     volatile: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Emitted {
+    /// Whether the client acknowledged it in time.
+    answered: bool,
+    /// What the client said.
+    answer: Option<Vec<Value>>,
+}
+
+impl Emitted {
+    const UNANSWERED: Self = Self { answered: false, answer: None };
 }
 
 /// A whole number or none; `3.0` is one. The arguments beside it stay as they were written.
@@ -52,14 +70,22 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::E
     value.map(number).transpose()
 }
 
-#[derive(Deserialize)]
+/// A client to be put out.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct DisconnectBody {
+pub(crate) struct Disconnect {
+    /// The client's public id in its namespace, from `/api/delivery/clients`.
     socket: String,
 }
 
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Disconnected {
+    #[schemars(with = "True")]
+    disconnected: bool,
+}
+
 async fn emit(State(anywire): State<Arc<Anywire>>, body: axum::body::Bytes) -> Response {
-    let body: EmitBody<'_> = match serde_json::from_slice(&body) {
+    let body: Emit<'_> = match serde_json::from_slice(&body) {
         Ok(body) => body,
         Err(error) => return invalid(&format!("the body is no event for a socket: {error}")),
     };
@@ -67,7 +93,7 @@ async fn emit(State(anywire): State<Arc<Anywire>>, body: axum::body::Bytes) -> R
     let args = SocketArgs::from_marked(&values);
     let Some(timeout_ms) = body.timeout_ms else {
         return match anywire.gateway.emit_to_socket(&body.socket, &body.event, &args, body.volatile) {
-            Ok(()) => answer(json!({ "answered": false, "answer": null })),
+            Ok(()) => answer(Emitted::UNANSWERED),
             Err(error) => refused(&error),
         };
     };
@@ -79,25 +105,25 @@ async fn emit(State(anywire): State<Arc<Anywire>>, body: axum::body::Bytes) -> R
         Ok(said) => {
             let said: Vec<Value> =
                 said.marked().iter().map(|value| serde_json::from_str(value).unwrap_or_default()).collect();
-            answer(json!({ "answered": true, "answer": said }))
+            answer(Emitted { answered: true, answer: Some(said) })
         }
-        Err(AskError::TimedOut { .. }) => answer(json!({ "answered": false, "answer": null })),
+        Err(AskError::TimedOut { .. }) => answer(Emitted::UNANSWERED),
         Err(error) => refused(&error),
     }
 }
 
 async fn disconnect(State(anywire): State<Arc<Anywire>>, body: axum::body::Bytes) -> Response {
-    let body: DisconnectBody = match serde_json::from_slice(&body) {
+    let body: Disconnect = match serde_json::from_slice(&body) {
         Ok(body) => body,
         Err(error) => return invalid(&format!("the body names no socket: {error}")),
     };
     match anywire.gateway.disconnect_socket(&body.socket).await {
-        true => answer(json!({ "disconnected": true })),
+        true => answer(Disconnected { disconnected: true }),
         false => refused(&AskError::Unknown { socket: body.socket }),
     }
 }
 
-fn answer(value: Value) -> Response {
+fn answer(value: impl Serialize) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(value)).into_response()
 }
 

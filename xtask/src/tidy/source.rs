@@ -62,7 +62,7 @@ pub(super) fn find<'a>(sources: &'a [Source], path: &str) -> Option<&'a Source> 
 
 impl Source {
     pub(super) fn new(path: &str, text: String) -> Self {
-        let language = language(path);
+        let language = if is_generated(&text) { Language::Other } else { language(path) };
         let lexed = lexer::lex(&text, language);
         let whole = is_test_path(path);
         let mut test_lines = vec![whole; text.lines().count()];
@@ -94,6 +94,11 @@ impl Source {
     pub(super) fn line(&self, place: usize) -> usize {
         line(&self.text, place)
     }
+}
+
+/// Whether a program wrote it: its head says from what. What it was made from is held to the rules instead.
+fn is_generated(text: &str) -> bool {
+    text.lines().take(3).any(|line| line.contains("Generated from "))
 }
 
 fn language(path: &str) -> Language {

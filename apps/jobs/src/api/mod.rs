@@ -2,6 +2,7 @@
 //! [`crate::commands`].
 
 pub(crate) mod answer;
+pub(crate) mod body;
 pub(crate) mod call;
 mod download;
 pub(crate) mod errors;

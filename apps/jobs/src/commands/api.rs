@@ -6,13 +6,13 @@ use anywire_app::http::ApiError;
 use anywire_codes::Code;
 use anywire_log::Timestamp;
 use axum::{
-    Router,
+    Json, Router,
     extract::{DefaultBodyLimit, Path, Query, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tower_http::services::ServeFile;
 
 use super::{
@@ -22,7 +22,8 @@ use super::{
 };
 use crate::{
     api::{
-        answer::{Answer, answer, job_id, json},
+        answer::{Answer, answer, job_id},
+        body,
         call::Call,
         errors::{Invalid, file_error},
         request,
@@ -48,22 +49,19 @@ pub(crate) fn routes(service: Arc<JobService>) -> Router {
 }
 
 async fn list(State(service): State<Arc<JobService>>) -> Response {
-    let commands: Vec<Value> = plan::commands(&service.config)
-        .iter()
-        .map(|(name, command)| {
-            json!({
-                "name": name,
-                "title": command.title.as_deref().unwrap_or(name),
-                "parameters": plan::parameters(command),
-                "parser": command.parser,
-                "timeout_ms": command.timeout_ms,
-            })
+    let commands = plan::commands(&service.config)
+        .into_iter()
+        .map(|(name, command)| body::Command {
+            title: command.title.clone().unwrap_or_else(|| name.clone()),
+            parameters: plan::parameters(&command).into_iter().map(str::to_owned).collect(),
+            parser: command.parser,
+            timeout_ms: command.timeout_ms,
+            name,
         })
         .collect();
-    let body = json!({
-        "commands": commands, "adhoc": service.config.commands_adhoc, "running_max": service.config.commands_running_max,
-    });
-    ([(header::CACHE_CONTROL, "no-cache")], json(StatusCode::OK, body.to_string())).into_response()
+    let (adhoc, running_max) = (service.config.commands_adhoc, service.config.commands_running_max);
+    let body = body::Commands { commands, adhoc, running_max };
+    ([(header::CACHE_CONTROL, "no-cache")], Json(body)).into_response()
 }
 
 async fn start(State(service): State<Arc<JobService>>, call: Call) -> Answer {
@@ -105,12 +103,10 @@ async fn create_video(State(service): State<Arc<JobService>>, call: Call) -> Ans
         }
         Outcome::Gone => return Ok(StatusCode::NO_CONTENT.into_response()),
     };
-    let body = json!({
-        "job_id": id,
-        "stream_url": format!("/api/video-progress/{id}"),
-        "status_url": format!("/api/video-progress/{id}/status"),
-    });
-    Ok(json(StatusCode::ACCEPTED, body.to_string()).into_response())
+    let (stream_url, status_url) =
+        (format!("/api/video-progress/{id}"), format!("/api/video-progress/{id}/status"));
+    let body = body::VideoStarted { job_id: id, stream_url, status_url };
+    Ok((StatusCode::ACCEPTED, Json(body)).into_response())
 }
 
 async fn log(
@@ -124,11 +120,14 @@ async fn log(
     let folder = service.run_files.log(&entry.job);
     let page = blocking(move || journal::read(&folder, after, limit)).await;
     let page = page.map_err(|error| file_error("reading the log", &error))?;
-    let body = json!({
-        "attempt": entry.job.attempt, "lines": page.lines, "newest": page.newest, "cut": page.cut,
-        "cursor": service.context.log.cursor(entry.cursor).to_string(),
-    });
-    Ok(([(header::CACHE_CONTROL, "no-cache")], json(StatusCode::OK, body.to_string())).into_response())
+    let body = body::Log {
+        attempt: entry.job.attempt,
+        lines: page.lines,
+        newest: page.newest,
+        cut: page.cut,
+        cursor: service.context.log.cursor(entry.cursor).to_string(),
+    };
+    Ok(([(header::CACHE_CONTROL, "no-cache")], Json(body)).into_response())
 }
 
 /// Lines of a command that runs elsewhere. Whoever counts them may send them again: those that are here are

@@ -6,14 +6,16 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The name of the command that makes videos.
 pub(crate) const VIDEO: &str = "video";
 
 /// How the output of a command becomes progress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "Parser")]
 pub enum ParserKind {
     /// Plain lines.
     #[default]
@@ -27,7 +29,8 @@ pub enum ParserKind {
 }
 
 /// What is to be run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "JobCommand")]
 #[serde(tag = "order", rename_all = "snake_case")]
 pub enum CommandSpec {
     /// A command of the configuration.
@@ -46,9 +49,11 @@ pub enum CommandSpec {
         parser: ParserKind,
         /// The pattern, for [`ParserKind::Pattern`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "String")]
         pattern: Option<String>,
         /// When it is ended, if not by the default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "u64")]
         timeout_ms: Option<u64>,
     },
     /// A command that runs in somebody's terminal and is driven over the API.
@@ -74,7 +79,7 @@ impl CommandSpec {
 }
 
 /// What a job is, as lists are filtered by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Driven step by step over the API.
@@ -110,7 +115,8 @@ impl Kind {
 }
 
 /// A file that a command left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "File")]
 pub struct Artefact {
     /// Its name, which is also the last part of its path.
     pub name: String,

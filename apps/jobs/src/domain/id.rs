@@ -1,7 +1,8 @@
 //! The name of a job.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// The name of a job, chosen by the caller or a UUID: 1 to 128 characters of `A–Z a–z 0–9 . _ : -`, the first
@@ -64,6 +65,21 @@ impl From<JobId> for String {
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl JsonSchema for JobId {
+    fn schema_name() -> Cow<'static, str> {
+        "JobId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "1 to 128 characters of `A–Z a–z 0–9 . _ : -`; the first is a letter or digit.",
+            "pattern": "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$",
+            "examples": ["import-7"],
+        })
     }
 }
 

@@ -1,7 +1,11 @@
 //! What a job is, and how its state looks to others. Pure.
 
-use anywire_app::time::iso;
+use anywire_app::{
+    description::schemas::{Anything, Time},
+    time::iso,
+};
 use anywire_log::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -33,7 +37,7 @@ pub struct Step {
 }
 
 /// Why a job failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JobError {
     /// The step at which it failed.
     pub step: Option<String>,
@@ -41,9 +45,11 @@ pub struct JobError {
     pub message: String,
     /// The line of the file, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
     pub line: Option<u64>,
     /// The character in that line, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
     pub column: Option<u64>,
 }
 
@@ -184,35 +190,57 @@ impl Job {
     }
 }
 
-#[derive(Serialize)]
-struct State<'a> {
+/// The state of a job, as event `progress_update` has it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "JobState")]
+pub(crate) struct State<'a> {
     session_id: &'a JobId,
     title: &'a str,
     kind: Kind,
+    /// How often it was retried.
     attempt: u32,
+    /// Its place in the queue while it waits there.
+    #[schemars(range(min = 1))]
     queue_position: Option<usize>,
+    /// What is to be run, of a command.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "CommandSpec")]
     command: Option<&'a CommandSpec>,
+    /// The files its command left so far.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     artefacts: Vec<ShownArtefact<'a>>,
     status: Status,
+    /// The number of the current step; 0 before the first.
     step: u32,
     total_steps: u32,
     step_name: Option<&'a str>,
+    /// How much of the whole is done.
     percent: Percent,
+    /// What the current step says.
     message: Option<&'a str>,
+    /// What whoever drives it wants to be known; of an upload, `upload` with `id`, `filename`, `size_bytes`,
+    /// `received_bytes`, and `removed` once the file is gone.
     metadata: Map<String, Value>,
+    /// The steps that have begun.
     steps: Vec<StepState<'a>>,
+    /// What came out of it; of a report, `report_url`, `rows`, `columns`, `size_bytes`, `sha256`, `duration_ms`.
+    #[schemars(with = "Anything")]
     result: Option<&'a Value>,
+    /// Why it failed.
     error: Option<&'a JobError>,
+    #[schemars(with = "Time")]
     created_at: String,
+    #[schemars(with = "Time")]
     updated_at: String,
 }
 
-#[derive(Serialize)]
+/// A file that a command left.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Artefact")]
 struct ShownArtefact<'a> {
     #[serde(flatten)]
     file: &'a Artefact,
+    /// Where it is.
     url: String,
 }
 
@@ -222,11 +250,17 @@ impl<'a> ShownArtefact<'a> {
     }
 }
 
-#[derive(Serialize)]
+/// A step that has begun.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Step")]
 struct StepState<'a> {
+    /// From 1.
+    #[schemars(range(min = 1))]
     index: u32,
     name: &'a str,
+    #[schemars(with = "Time")]
     started_at: String,
+    /// Null while it runs.
     duration_ms: Option<u64>,
 }
 

@@ -11,6 +11,7 @@ mod upload;
 pub(crate) use command::VIDEO;
 pub use command::{Artefact, CommandSpec, Kind, ParserKind, is_artefact_name};
 pub use id::{JobId, JobIdError};
+pub(crate) use job::State;
 pub use job::{Job, JobError, REPORT_STEPS, STEPS_MAX, Step};
 pub(crate) use output::{Line, Pipe};
 pub use status::{Percent, Status};

@@ -2,11 +2,13 @@
 
 use anywire_app::time::iso;
 use anywire_log::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Which pipe a line came out of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub(crate) enum Pipe {
     /// Standard output.
     Out,

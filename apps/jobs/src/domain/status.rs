@@ -1,9 +1,10 @@
 //! How a job stands, and how much of it is done.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Waits for its turn.
@@ -52,8 +53,8 @@ impl Status {
 }
 
 /// A share of the whole in tenths of a percent: 0 to 100.0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Percent(u16);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, JsonSchema)]
+pub struct Percent(#[schemars(with = "f64", range(min = 0, max = 100))] u16);
 
 impl Percent {
     /// Everything.

@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc};
 
 /// The name of a host: 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct HostName(Arc<str>);
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, schemars::JsonSchema)]
+pub struct HostName(#[schemars(regex(pattern = "^[A-Za-z0-9._-]{1,64}$"))] Arc<str>);
 
 /// Why a text is not the name of a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

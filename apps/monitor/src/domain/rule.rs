@@ -1,5 +1,6 @@
 //! Rules of alerts: which thresholds a metric has, and for how long it must stay beyond. Pure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The most rules there may be.
@@ -7,8 +8,9 @@ pub(crate) const RULES_MAX: usize = 50;
 const TEXT_BYTES_MAX: usize = 100;
 
 /// Which side of the threshold is bad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum Side {
     /// Above it.
     Above,
@@ -17,12 +19,14 @@ pub enum Side {
 }
 
 /// When a figure is worth an alert.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Its name among the rules.
+    #[schemars(length(min = 1, max = TEXT_BYTES_MAX))]
     pub id: String,
     /// The figure, such as `cpu` or `disk:/`.
+    #[schemars(length(min = 1, max = TEXT_BYTES_MAX))]
     pub figure: String,
     /// Which side is bad.
     pub side: Side,
@@ -31,6 +35,7 @@ pub struct Rule {
     /// Where it ends; on the good side of `raise`.
     pub clear: f64,
     /// For how many seconds the figure must stay beyond, before either happens.
+    #[schemars(range(max = 86_400))]
     pub for_s: u32,
     /// Whether it is looked at.
     pub enabled: bool,

@@ -4,8 +4,13 @@
 
 use std::borrow::Cow;
 
-use anywire_app::{DeliveryFigures, time::iso};
+use anywire_app::{
+    DeliveryFigures,
+    description::schemas::{Amount, ReportedTime},
+    time::iso,
+};
 use anywire_log::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,17 +28,19 @@ const NUMBER_MAX: f64 = 9_007_199_254_740_991.0;
 const TIMES: std::ops::RangeInclusive<i64> = -30_610_224_000_000..=32_503_679_999_999;
 
 /// How busy the processors were since the last sample.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cpu {
     /// All cores together, 0 to 100.
+    #[schemars(range(min = 0, max = 100.5))]
     pub percent: f64,
     /// Each core, 0 to 100.
+    #[schemars(length(max = CORES_MAX), inner(range(min = 0, max = 100.5)))]
     pub cores: Vec<f64>,
 }
 
 /// Memory, in bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Memory {
     /// All there is.
@@ -49,36 +56,42 @@ pub struct Memory {
 }
 
 /// One file system.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Disk {
     /// Where it is mounted.
+    #[schemars(length(min = 1, max = MOUNT_BYTES_MAX))]
     pub mount: String,
     /// Its size, in bytes.
     pub total: u64,
     /// What is not available on it, in bytes.
     pub used: u64,
     /// Bytes read a second; null until two looks were made.
+    #[schemars(with = "Option<Amount>")]
     pub read_per_second: Option<f64>,
     /// Bytes written a second; null until two looks were made.
+    #[schemars(with = "Option<Amount>")]
     pub written_per_second: Option<f64>,
 }
 
 /// All network interfaces but loopback and those of containers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Network {
     /// Bytes a second.
+    #[schemars(with = "Amount")]
     pub received_per_second: f64,
     /// Bytes a second.
+    #[schemars(with = "Amount")]
     pub sent_per_second: f64,
 }
 
 /// The process that made the sample: the server, or the reporter of another host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Process {
     /// In percent of one core.
+    #[schemars(with = "Amount")]
     pub cpu_percent: f64,
     /// Resident memory, in bytes.
     pub memory: u64,
@@ -91,21 +104,25 @@ pub struct Process {
 }
 
 /// One look at a host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sample {
     /// When, in milliseconds since 1970. In JSON for others it is ISO-8601.
     #[serde(with = "anywire_app::time::iso_millis")]
+    #[schemars(with = "ReportedTime")]
     pub time: i64,
     /// The time between two samples, in milliseconds.
+    #[schemars(range(min = 250, max = 60_000))]
     pub interval_ms: u32,
     /// Processors.
     pub cpu: Cpu,
     /// Processes that want to run, over 1, 5 and 15 minutes.
+    #[schemars(with = "[Amount; 3]")]
     pub load: [f64; 3],
     /// Memory.
     pub memory: Memory,
     /// File systems.
+    #[schemars(length(max = DISKS_MAX))]
     pub disks: Vec<Disk>,
     /// Network; null in the first sample.
     pub network: Option<Network>,

@@ -14,10 +14,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::json;
 
-use super::errors::internal;
+use super::{
+    body::{LogEntries, ScaleConsumers, StartConsumer},
+    errors::internal,
+};
 use crate::{consumers::ConsumerPool, domain::ConsumerId};
 
 type Answer = Result<Response, ApiError>;
@@ -56,21 +57,15 @@ pub(super) async fn logs(State(pool): State<Arc<ConsumerPool>>, query: Query) ->
         _ => records.newest(limit).collect(),
     };
     let cursor = pool.state.context.log.cursor(records.applied()).to_string();
-    let body = serde_json::to_vec(&json!({ "cursor": cursor, "logs": logs }));
+    let body = serde_json::to_vec(&LogEntries { cursor, logs });
     let body = body.map_err(internal)?;
     Ok((NO_STORE, [(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Start {
-    consumer_id: Option<String>,
-}
-
 /// `POST /api/consumers {"consumerId"?}`
 pub(super) async fn start(State(pool): State<Arc<ConsumerPool>>, body: Bytes) -> Answer {
-    let asked: Start =
-        if body.is_empty() { Start::default() } else { parse_json(&body, "a consumer to start")? };
+    let asked: StartConsumer =
+        if body.is_empty() { StartConsumer::default() } else { parse_json(&body, "a consumer to start")? };
     let id = asked.consumer_id.map(|name| ConsumerId::new(&name)).transpose();
     let id = id.map_err(|error| invalid(error.to_string()))?;
     // In a task: a caller that goes away must not leave half a consumer.
@@ -87,15 +82,9 @@ pub(super) async fn stop(State(pool): State<Arc<ConsumerPool>>, Path(id): Path<S
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Scale {
-    count: usize,
-}
-
 /// `POST /api/consumers/scale {"count"}`
 pub(super) async fn scale(State(pool): State<Arc<ConsumerPool>>, body: Bytes) -> Answer {
-    let asked: Scale = parse_json(&body, "a number of consumers")?;
+    let asked: ScaleConsumers = parse_json(&body, "a number of consumers")?;
     let own = Arc::clone(&pool);
     let scaled = tokio::spawn(async move { own.scale(asked.count).await }).await;
     scaled.map_err(internal)??;

@@ -10,6 +10,7 @@ use axum::{
 
 use crate::consumers::ConsumerPool;
 
+pub(crate) mod body;
 mod consume;
 mod csv;
 mod errors;

@@ -17,11 +17,14 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::csv::{self, Batch};
+use super::{
+    body::{FileSent, Sent, Topic, Topics},
+    csv::{self, Batch},
+};
 use crate::{
+    domain::ShownPlace,
     state::PipelineState,
     topics::{NewRecord, Place, TopicName},
 };
@@ -38,11 +41,12 @@ const CHUNKS_WAITING: usize = 8;
 /// `GET /api/producers/topics`
 pub(super) async fn topics(State(state): State<Arc<PipelineState>>) -> Response {
     let topics = state.topics.topics();
-    let topics: Vec<Value> = topics
-        .iter()
-        .map(|(name, partitions)| json!({ "topic": name.as_str(), "partitions": partitions, "consumed": state.consumed.contains(name) }))
-        .collect();
-    Json(json!({ "kind": state.topics.kind(), "topics": topics })).into_response()
+    let topic = |(name, partitions): &(TopicName, u32)| Topic {
+        topic: name.as_str().to_owned(),
+        partitions: *partitions,
+        consumed: state.consumed.contains(name),
+    };
+    Json(Topics { kind: state.topics.kind(), topics: topics.iter().map(topic).collect() }).into_response()
 }
 
 /// `POST /api/producers/send/single?topic=`
@@ -62,9 +66,9 @@ pub(super) async fn single(
     let topic = topic(&query)?;
     let record = NewRecord { value: Some(body), ..attributes(&query) };
     let places = state.produce(&topic, vec![record]).await?;
-    let place = places.first().map(shown);
     let timestamp = iso(state.context.clock.now());
-    let answer = json!({ "success": true, "topic": topic.as_str(), "record": place, "timestamp": timestamp });
+    let record = places.first().map(ShownPlace::of);
+    let answer = Sent { success: true, topic: topic.as_str().to_owned(), record, timestamp };
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
@@ -86,11 +90,15 @@ pub(super) async fn file(State(state): State<Arc<PipelineState>>, query: Query, 
     if let Err(detail) = read {
         return Err(invalid(format!("{detail}; {} rows before it were sent", sent.rows)));
     }
-    let answer = json!({
-        "success": true, "topic": topic.as_str(), "rowCount": sent.rows, "batches": sent.batches,
-        "first": sent.first.as_ref().map(shown), "last": sent.last.as_ref().map(shown),
-        "timestamp": iso(state.context.clock.now()),
-    });
+    let answer = FileSent {
+        success: true,
+        topic: topic.as_str().to_owned(),
+        row_count: sent.rows,
+        batches: sent.batches,
+        first: sent.first.as_ref().map(ShownPlace::of),
+        last: sent.last.as_ref().map(ShownPlace::of),
+        timestamp: iso(state.context.clock.now()),
+    };
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
@@ -116,7 +124,7 @@ async fn feed(body: Body, chunks: mpsc::Sender<io::Result<Bytes>>, bytes_max: u6
 }
 
 #[derive(Default)]
-struct Sent {
+struct Progress {
     rows: u64,
     batches: u64,
     first: Option<Place>,
@@ -128,8 +136,8 @@ async fn produce(
     topic: &TopicName,
     attributes: &NewRecord,
     mut batches: mpsc::Receiver<Batch>,
-) -> (Sent, Option<ApiError>) {
-    let (mut sent, mut ready) = (Sent::default(), Vec::new());
+) -> (Progress, Option<ApiError>) {
+    let (mut sent, mut ready) = (Progress::default(), Vec::new());
     while batches.recv_many(&mut ready, BATCHES_AT_ONCE).await > 0 {
         let (rows, count) = (ready.iter().map(|batch| batch.rows).sum::<u64>(), ready.len() as u64);
         let records = ready.drain(..).map(|batch| with_attributes(batch.record, attributes)).collect();
@@ -181,12 +189,4 @@ fn check_json(headers: &HeaderMap, body: &[u8]) -> Result<(), ApiError> {
     serde_json::from_slice::<serde::de::IgnoredAny>(body)
         .map(drop)
         .map_err(|error| invalid(format!("the body is no JSON: {error}")))
-}
-
-pub(super) fn shown(place: &Place) -> Value {
-    json!({
-        "topic": place.partition.topic.as_str(),
-        "partition": place.partition.number,
-        "offset": place.offset.to_string(),
-    })
 }

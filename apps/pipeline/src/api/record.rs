@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anywire_app::{ApiError, time::iso};
+use anywire_app::ApiError;
 use anywire_codes::Code;
 use axum::{
     Json,
@@ -10,24 +10,23 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::{Value, json};
 
-use super::{errors::internal, produce::shown};
+use super::{
+    body::{RecordContent, RecordDetail, Replayed},
+    errors::internal,
+};
 use crate::{
     consumers::{
         attempt::{Ended, failed},
         dead_letter::{DEAD_LETTER_PREFIX, is_empty_letter},
     },
-    domain::{ConsumerId, Entry, LogId, Status},
+    domain::{ConsumerId, Entry, LogId, ShownPlace, Status},
     state::PipelineState,
     topics::{Partition, Place, Record, TopicName},
 };
 
 type Answer = Result<Response, ApiError>;
 
-/// How many bytes of a value are shown.
-const SHOWN_BYTES_MAX: usize = 256 << 10;
 /// Under which name records are processed again by hand.
 const BY_HAND: &str = "retry";
 
@@ -35,7 +34,8 @@ const BY_HAND: &str = "retry";
 pub(super) async fn show(State(state): State<Arc<PipelineState>>, Path(id): Path<String>) -> Answer {
     let entry = find(&state, &id)?;
     let record = original(&state, &entry).await?;
-    Ok(Json(json!({ "log": entry, "record": record.as_ref().map(content) })).into_response())
+    let record = record.as_ref().map(RecordContent::of);
+    Ok(Json(RecordDetail { log: entry, record }).into_response())
 }
 
 /// `POST /api/consumers/logs/{id}/retry`: the same record is processed once more, under the same id.
@@ -78,8 +78,8 @@ pub(super) async fn replay(State(state): State<Arc<PipelineState>>, Path(id): Pa
     let topic = TopicName::new(&entry.topic).map_err(internal)?;
     let places = state.produce(&topic, vec![record.content]).await;
     let places = places?;
-    Ok((StatusCode::CREATED, Json(json!({ "success": true, "record": places.first().map(shown) })))
-        .into_response())
+    let answer = Replayed { success: true, record: places.first().map(ShownPlace::of) };
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
 fn find(state: &PipelineState, id: &str) -> Result<Entry, ApiError> {
@@ -113,30 +113,4 @@ async fn original(state: &PipelineState, entry: &Entry) -> Result<Option<Record>
 fn gone(id: &str) -> ApiError {
     let message = format!("record {id} is not in its topic any more, nor among the dead letters");
     ApiError::new(Code::RecordGone, message)
-}
-
-fn content(record: &Record) -> Value {
-    let headers = record.content.headers.iter();
-    let headers: Vec<Value> =
-        headers.map(|(name, value)| json!({ "name": name, "value": value.as_deref().map(bytes) })).collect();
-    json!({
-        "key": record.content.key.as_deref().map(bytes),
-        "headers": headers,
-        "value": record.content.value.as_deref().map(bytes),
-        "timestamp": iso(record.time),
-    })
-}
-
-/// Bytes for people: as text where they are text.
-fn bytes(bytes: &[u8]) -> Value {
-    let shown = &bytes[..bytes.len().min(SHOWN_BYTES_MAX)];
-    let truncated = shown.len() < bytes.len();
-    match std::str::from_utf8(shown) {
-        Ok(text) => json!({ "text": text, "bytes": bytes.len(), "truncated": truncated }),
-        Err(error) if truncated && error.error_len().is_none() => {
-            let text = String::from_utf8_lossy(&shown[..error.valid_up_to()]);
-            json!({ "text": text, "bytes": bytes.len(), "truncated": true })
-        }
-        Err(_) => json!({ "base64": STANDARD.encode(shown), "bytes": bytes.len(), "truncated": truncated }),
-    }
 }

@@ -5,6 +5,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -50,19 +51,25 @@ pub(crate) enum ConsumerError {
 }
 
 /// A consumer as the API shows it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Consumer")]
 pub(crate) struct Shown {
     pub(crate) consumer_id: ConsumerId,
     pub(crate) status: Activity,
     pub(crate) group: String,
     pub(crate) partitions: Vec<ShownPartition>,
+    /// Records since it started.
     pub(crate) processed: u64,
+    /// Records since it started.
     pub(crate) failed: u64,
+    /// What keeps it from going on.
     pub(crate) error: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+/// A partition that a consumer reads.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "ConsumerPartition")]
 pub(crate) struct ShownPartition {
     pub(crate) topic: String,
     pub(crate) partition: u32,

@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeSet, fmt};
 
+use anywire_app::description::schemas::Time;
 use anywire_log::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 use uuid::Uuid;
 
-use crate::topics::{Place, Record};
+use crate::topics::{Place, Record, TopicName};
 
 mod spans;
 
@@ -15,9 +17,10 @@ pub(crate) use spans::Spans;
 
 /// The id under which a record's life is shown. It is made from the record's place and time: delivered again,
 /// it is the same record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub(crate) struct LogId(Uuid);
+#[schemars(inline)]
+pub(crate) struct LogId(#[schemars(with = "String", extend("format" = "uuid"))] Uuid);
 
 impl LogId {
     /// The id of a record. The time tells two records apart that had one place in topics of one name, one
@@ -50,9 +53,9 @@ impl fmt::Display for LogId {
 }
 
 /// The name of a consumer: 1 to 64 of `a-z A-Z 0-9 . _ -`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub(crate) struct ConsumerId(String);
+pub(crate) struct ConsumerId(#[schemars(regex(pattern = "^[a-zA-Z0-9._-]{1,64}$"))] String);
 
 /// Why a text is no name of a consumer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,7 +98,7 @@ impl fmt::Display for ConsumerId {
 }
 
 /// What a record holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) enum DataType {
     /// One message.
     #[serde(rename = "SINGLE_MESSAGE")]
@@ -139,8 +142,9 @@ impl DataType {
 }
 
 /// Where a record is on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
+#[schemars(rename = "RecordStatus")]
 pub(crate) enum Status {
     /// A consumer has it.
     Received,
@@ -161,8 +165,9 @@ impl Status {
 }
 
 /// A record on its way, as the API shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "LogEntry")]
 pub(crate) struct Entry {
     /// Its id.
     pub(crate) log_id: LogId,
@@ -172,6 +177,7 @@ pub(crate) struct Entry {
     pub(crate) partition: u32,
     /// Its offset, as text: it may be greater than JavaScript's numbers hold exactly.
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub(crate) offset: u64,
     /// What it holds.
     pub(crate) data_type: DataType,
@@ -187,15 +193,19 @@ pub(crate) struct Entry {
     pub(crate) attempts: u32,
     /// When a consumer got it, the last time.
     #[serde(with = "anywire_app::time::iso_text")]
+    #[schemars(with = "Time")]
     pub(crate) received_at: Timestamp,
     /// When its processing began, the last time.
     #[serde(serialize_with = "anywire_app::time::iso_text_or_null::serialize")]
+    #[schemars(with = "Option<Time>")]
     pub(crate) started_at: Option<Timestamp>,
     /// When it was processed or failed.
     #[serde(serialize_with = "anywire_app::time::iso_text_or_null::serialize")]
+    #[schemars(with = "Option<Time>")]
     pub(crate) finished_at: Option<Timestamp>,
     /// Where it lies among the dead letters, when it does.
     #[serde(serialize_with = "place")]
+    #[schemars(with = "Option<ShownPlace>")]
     pub(crate) dead_letter: Option<Place>,
 }
 
@@ -204,22 +214,35 @@ fn as_text<S: serde::Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S
 }
 
 fn place<S: serde::Serializer>(place: &Option<Place>, serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Shown<'a> {
-        topic: &'a str,
-        partition: u32,
-        offset: String,
+    place.as_ref().map(ShownPlace::of).serialize(serializer)
+}
+
+/// Where a record is, as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Place")]
+pub(crate) struct ShownPlace {
+    #[schemars(with = "TopicName")]
+    topic: String,
+    partition: u32,
+    /// As text: it may be greater than a double holds.
+    #[schemars(regex(pattern = "^[0-9]+$"))]
+    offset: String,
+}
+
+impl ShownPlace {
+    /// That of a place.
+    #[must_use]
+    pub(crate) fn of(place: &Place) -> Self {
+        Self {
+            topic: place.partition.topic.as_str().to_owned(),
+            partition: place.partition.number,
+            offset: place.offset.to_string(),
+        }
     }
-    let shown = place.as_ref().map(|place| Shown {
-        topic: place.partition.topic.as_str(),
-        partition: place.partition.number,
-        offset: place.offset.to_string(),
-    });
-    shown.serialize(serializer)
 }
 
 /// The counters. Every record counts once, however often it was delivered.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Totals {
     /// Records received.

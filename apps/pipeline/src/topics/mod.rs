@@ -26,8 +26,8 @@ pub(crate) use kafka::KafkaTopics;
 
 /// The name of a topic: 1 to 200 of `a-z A-Z 0-9 . _ -`, and neither `.` nor `..`. Kafka allows 249; the rest
 /// is for `.dead`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TopicName(Arc<str>);
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, schemars::JsonSchema)]
+pub struct TopicName(#[schemars(regex(pattern = "^[a-zA-Z0-9._-]{1,200}$"))] Arc<str>);
 
 /// Why a text is no topic name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

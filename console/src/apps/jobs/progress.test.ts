@@ -10,6 +10,9 @@ function job(change: Partial<JobState> = {}): JobState {
   return {
     session_id: "s1",
     title: "prices.csv",
+    kind: "report",
+    attempt: 0,
+    queue_position: null,
     status: "running",
     step: 1,
     total_steps: 9,
@@ -106,7 +109,7 @@ describe("the step list", () => {
   });
 
   it("has unnamed rows for the steps of a job that is not a report", () => {
-    const rows = stepRows(job({ metadata: null, total_steps: 3 }), T0);
+    const rows = stepRows(job({ kind: "progress", metadata: {}, total_steps: 3 }), T0);
     expect(rows.map((row) => row.name)).toEqual(["receive", "", ""]);
   });
 });
@@ -127,7 +130,7 @@ describe("states that travel by two ways", () => {
 it("a job awaits bytes only while its upload lacks some", () => {
   expect(awaitsBytes(job())).toBe(true);
   expect(awaitsBytes(job({ status: "cancelled" }))).toBe(false);
-  expect(awaitsBytes(job({ metadata: null }))).toBe(false);
+  expect(awaitsBytes(job({ metadata: {} }))).toBe(false);
   const upload = { id: "u1", filename: "a.csv", size_bytes: 5, received_bytes: 5 };
   expect(awaitsBytes(job({ metadata: { upload } }))).toBe(false);
 });

@@ -3,7 +3,9 @@ import type { JobState } from "@/shared/wire";
 
 /** What the person wrote. */
 export function askedFor(job: JobState): string {
-  return job.command?.parameters?.message ?? job.title;
+  const { command } = job;
+  const message = command?.order === "configured" ? command.parameters?.message : undefined;
+  return message ?? job.title;
 }
 
 /** Only a file of this very job: a result is data that anybody with a key may write. */

@@ -21,7 +21,8 @@ const T0 = Date.parse("2026-01-23T10:00:00.000Z");
 const cpu = (value: number) => new Map([["cpu", value]]);
 
 function rows(stepMs: number, samples: (number | null)[][], fields = ["time", "cpu"]): Rows {
-  return { host: "h", cursor: "1f0c93ab-1", step_ms: stepMs, fields, samples };
+  const span = { from: "2026-01-23T10:00:00.000Z", to: "2026-01-23T11:00:00.000Z" };
+  return { host: "h", cursor: "1f0c93ab-1", ...span, step_ms: stepMs, fields, samples };
 }
 
 function sample(change: Partial<Sample> = {}): Sample {

@@ -44,6 +44,25 @@ pub(crate) fn operations(whole: &Value) -> Vec<(String, &'static str, &Value)> {
         .collect()
 }
 
+/// Where the description is kept; it is part of the binary.
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/api/openapi.json");
+
+#[test]
+fn the_description_is_what_types_and_operations_say() {
+    let mut generated =
+        serde_json::to_string_pretty(&anywire::description::document()).expect("plain values");
+    generated.push('\n');
+    if std::env::var_os("ANYWIRE_WRITE").is_some() {
+        std::fs::write(FILE, &generated).expect("a file of this repository");
+    }
+    let kept = std::fs::read_to_string(FILE).expect("a file of this repository");
+    assert!(
+        kept == generated,
+        "crates/server/api/openapi.json is stale; run: ANYWIRE_WRITE=1 cargo test -p anywire --test server description, \
+         then npm run api in clients/typescript/"
+    );
+}
+
 #[test]
 fn every_reference_leads_somewhere_and_everything_named_is_used() {
     let whole = description();
@@ -67,6 +86,27 @@ fn collect_references(value: &Value, targets: &mut BTreeSet<String>) {
         }
         Value::Array(items) => items.iter().for_each(|value| collect_references(value, targets)),
         _ => {}
+    }
+}
+
+#[test]
+fn every_example_is_as_its_schema_says() {
+    let whole = description();
+    for (path, method, operation) in operations(&whole) {
+        let answers = operation["responses"].as_object().expect("answers").values();
+        for body in answers.chain([&operation["requestBody"]]) {
+            for content in body["content"].as_object().into_iter().flat_map(|kinds| kinds.values()) {
+                let mut schema = content["schema"].clone();
+                schema["components"] = whole["components"].clone();
+                let schema = jsonschema::validator_for(&schema).expect("a schema");
+                let named = content["examples"].as_object().into_iter().flat_map(|all| all.values());
+                for example in named.map(|one| &one["value"]).chain(content.get("example")) {
+                    let wrong: Vec<String> =
+                        schema.iter_errors(example).map(|error| error.to_string()).collect();
+                    assert!(wrong.is_empty(), "{method} {path}: {wrong:?} in {example}");
+                }
+            }
+        }
     }
 }
 

@@ -1,0 +1,126 @@
+//! The routes of jobs.
+
+use anywire_app::description::{Answer, Content, Header, Operation, Parameter};
+use serde_json::json;
+
+use super::shared::*;
+use crate::{api::body::shape::*, domain::JobId};
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![list_jobs(), forget_job(), report(), uploaded_file()]
+}
+
+fn list_jobs() -> Operation {
+    Operation::get("/api/jobs", "listJobs")
+        .is("Jobs", "Jobs, the newest first")
+        .about("Subscribe to `system_status` from `cursor` to hear of every change of a status.")
+        .takes(
+            Parameter::query("state", "Only jobs with this status.")
+                .of::<StatusFilter>()
+                .example(json!("running")),
+        )
+        .takes(Parameter::query("kind", "Only jobs of this kind.").of::<KindFilter>().example(json!("video")))
+        .takes(
+            Parameter::query("limit", "The most jobs of the answer.")
+                .schema(json!({ "type": "integer", "minimum": 1, "maximum": 500, "default": 50 }))
+                .example(json!(50)),
+        )
+        .takes(
+            Parameter::query("before", "Only jobs older than this one: the last of the page before.")
+                .of::<JobId>()
+                .example(json!("import-7")),
+        )
+        .writes::<Jobs>(
+            200,
+            "The jobs.",
+            json!({
+                "jobs": [
+                    {
+                        "session_id": "import-7", "title": "Import", "status": "running", "step": 1,
+                        "total_steps": 3, "step_name": "read", "percent": 12.5, "message": "1 of 8 files",
+                        "metadata": {},
+                        "steps": [
+                            {
+                                "index": 1, "name": "read", "started_at": "2026-01-23T10:00:03.000Z",
+                                "duration_ms": null,
+                            },
+                        ],
+                        "result": null, "error": null, "created_at": "2026-01-23T10:00:03.000Z",
+                        "updated_at": "2026-01-23T10:00:03.000Z", "kind": "progress", "attempt": 0,
+                        "queue_position": null, "cursor": "1f0c93ab-18",
+                    },
+                ],
+                "cursor": "1f0c93ab-18",
+            }),
+        )
+        .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
+        .guarded()
+}
+
+fn forget_job() -> Operation {
+    Operation::delete("/api/jobs/{id}", "forgetJob")
+        .is("Jobs", "Forget a finished job")
+        .about("And its files.")
+        .takes(job_id_parameter())
+        .takes(Parameter::idempotency_key())
+        .answers(Answer::new(204, "It is forgotten."))
+        .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
+        .guarded()
+        .refuses(
+            404,
+            &["not_found"],
+            "there is no job x; start it with POST /api/progress, or see GET /api/jobs",
+        )
+        .refuses(
+            409,
+            &["illegal_transition", "idempotency_conflict"],
+            "job x is succeeded: a step is not possible; retry it first",
+        )
+        .refuses(
+            413,
+            &["too_large"],
+            "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)",
+        )
+        .appends()
+}
+
+fn report() -> Operation {
+    Operation::get("/api/jobs/{id}/report", "report")
+        .is("Jobs", "The report of an upload")
+        .about("A self-contained page without scripts, in English or Vietnamese.")
+        .takes(job_id_parameter())
+        .takes(
+            Parameter::query("lang", "The language: `en` or `vi`. Default: what `Accept-Language` asks for.")
+                .example(json!("en")),
+        )
+        .answers(Answer::new(200, "The page.").with(Content::text("text/html")))
+        .guarded()
+        .refuses(
+            404,
+            &["not_found", "no_report"],
+            "there is no job x; start it with POST /api/progress, or see GET /api/jobs",
+        )
+        .refuses(503, &["storage_failed"], "storing failed; see the server's log")
+}
+
+fn uploaded_file() -> Operation {
+    Operation::get("/api/jobs/{id}/upload", "uploadedFile")
+        .is("Jobs", "The uploaded file")
+        .about("As it came.")
+        .takes(job_id_parameter())
+        .answers(
+            Answer::new(200, "Its bytes.")
+                .header(Header::new("Content-Disposition", "The name it had.").optional())
+                .with(Content::other(
+                    "application/octet-stream",
+                    json!({ "type": "string", "contentMediaType": "application/octet-stream" }),
+                )),
+        )
+        .guarded()
+        .refuses(
+            404,
+            &["not_found", "no_upload"],
+            "there is no job x; start it with POST /api/progress, or see GET /api/jobs",
+        )
+        .refuses(503, &["storage_failed"], "storing failed; see the server's log")
+}

@@ -1,9 +1,9 @@
 //! Fan-out: how committed events reach the readers that wait for them.
 //!
 //! Readers are spread over shards. A commit marks its channels in the shards that watch them; each shard's
-//! task then passes over the channel's readers and writes to their sockets itself, taking everything a reader has
-//! not seen, so that a burst becomes one write. A reader whose socket is full, or that is behind the tail, is
-//! left to its own task. Both paths call [`Reader::drain`].
+//! task then passes over the channel's readers and writes to their sockets itself, taking everything a reader
+//! has not seen, so that a burst becomes one write. A reader whose socket is full, or that is behind the
+//! tail, is left to its own task. Both paths call [`Reader::drain`].
 //!
 //! Invariants:
 //! - A publisher never waits for a reader: a commit only sets marks.

@@ -139,8 +139,8 @@ impl Namespaces {
         !entry.with_cursor && &*entry.namespace == DEFAULT_NAMESPACE && !entry.is_partial()
     }
 
-    /// The encoding this reader shares with others: it has one namespace and gets every event its subscription
-    /// has.
+    /// The encoding this reader shares with others: it has one namespace and gets every event its
+    /// subscription has.
     pub(super) fn shared_encoding(&self, polling: bool) -> Option<EncodingKey> {
         let [entry] = self.list.as_slice() else { return None };
         let key =

@@ -1,9 +1,9 @@
 //! Readers whose packets leave in answers to polls (Engine.IO over HTTP), and the poll that waits.
 //!
 //! ```text
-//!           begin_wait              nothing to say                  something committed
-//!  Idle ───────────────▶ Driven ─────────────────────▶ Live ───────────────────────────▶ Idle
-//!                          │ packets waited, or events                    the answer is written by the fan-out
+//!           begin_wait              nothing to say            something committed
+//!  Idle ───────────────▶ Driven ───────────────────▶ Live ─────────────────────▶ Idle
+//!                          │ packets waited, or events      the fan-out writes the answer
 //!                          └──────────────────────────▶ Idle
 //! ```
 //!

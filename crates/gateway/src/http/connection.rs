@@ -1,7 +1,7 @@
 //! Serving a connection that another library writes: over TLS, or a socket of somebody else's server.
 //!
-//! The counterpart of `http1::connection`: the fan-out cannot write to such a connection, so it wakes this task,
-//! which drains into a buffer and writes that.
+//! The counterpart of `http1::connection`: the fan-out cannot write to such a connection, so it wakes this
+//! task, which drains into a buffer and writes that.
 
 use anywire_log::ReadRequest;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};

@@ -106,7 +106,8 @@ impl PollRequest<'_> {
                 Outcome::Answered => return Ok(()),
                 Outcome::Full => self.stream.writable().await?,
                 Outcome::Live | Outcome::More => {}
-                // In boxes of their own, like all that is rare: a poll that waits is as large as its largest step.
+                // In boxes of their own, like all that is rare: a poll that waits is as large as its largest
+                // step.
                 Outcome::Behind(_) => {
                     if Box::pin(self.catch_up(&reader)).await? {
                         return Ok(());

@@ -1,4 +1,5 @@
-//! The state of Socket.IO: what all its connections share, what one has said so far, and the sessions that poll.
+//! The state of Socket.IO: what all its connections share, what one has said so far, and the sessions that
+//! poll.
 
 use std::{
     collections::HashMap,

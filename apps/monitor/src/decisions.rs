@@ -184,3 +184,90 @@ pub(crate) fn unknown(name: &str) -> Refusal {
 fn ended<'a>(alerts: impl Iterator<Item = &'a Alert>, now: i64) -> Vec<Alert> {
     alerts.map(|alert| Alert { state: AlertState::Cleared, at: now, ..alert.clone() }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use anywire_app::testing::{Given, given};
+
+    use super::*;
+    use crate::{config::MonitorConfig, domain::sample::tests::sample};
+
+    fn name(text: &str) -> HostName {
+        HostName::new(text).expect("a name")
+    }
+
+    fn reporter(host: &str) -> Reporter {
+        let channels = HostChannels::new(&name(host), false).expect("names");
+        Reporter { name: name(host), channels, hosts_max: Some(1) }
+    }
+
+    fn busy(for_s: u32) -> Rule {
+        Rule { for_s, ..Rule::defaults().remove(0) }
+    }
+
+    fn begin(rules: &[Rule]) -> Given<Monitoring> {
+        let state = Monitoring::new(MonitorConfig::default(), name("server"));
+        given(state, rules_event(rules))
+    }
+
+    #[test]
+    fn an_alert_is_committed_with_the_sample_that_turned_it() {
+        let samples = [sample(1000, 99.0), sample(2000, 99.0), sample(3000, 10.0)];
+        let (after, taken) =
+            begin(&[busy(1)]).when(|state| take_samples(state, &reporter("web-1"), &samples)).then([
+                "performance_web-1 sample",
+                "performance_web-1 sample",
+                "performance:alerts alert_raised",
+                "performance_web-1 sample",
+            ]);
+        assert_eq!((taken.accepted, taken.newest_at, taken.alerts.len()), (3, 3, 1));
+        // The same again is a repetition: nothing happens.
+        let (_, taken) = after.when(|state| take_samples(state, &reporter("web-1"), &samples)).then([]);
+        assert_eq!((taken.accepted, taken.repeated, taken.alerts.len()), (0, 3, 0));
+    }
+
+    #[test]
+    fn one_host_more_than_allowed_is_refused_by_the_name_of_the_setting() {
+        let one = [sample(5000, 1.0)];
+        let (after, _) = begin(&[])
+            .when(|state| take_samples(state, &reporter("web-1"), &one))
+            .then(["performance_web-1 sample", "performance_web-1:5s s"]);
+        let refusal = after.when(|state| take_samples(state, &reporter("web-2"), &one)).refused();
+        assert!(refusal.to_string().contains("monitor.hosts_max"), "{refusal}");
+    }
+
+    #[test]
+    fn alerts_end_with_their_rule_and_with_their_host() {
+        let raise = |state: &Monitoring| take_samples(state, &reporter("web-1"), &[sample(1000, 99.0)]);
+        let raised = ["performance_web-1 sample", "performance:alerts alert_raised"];
+        let (after, _) = begin(&[busy(0)]).when(raise).then(raised);
+        let (after, ended) = after
+            .when(|state| Ok::<_, Refusal>(set_rules(state, &[], 7)))
+            .then(["$performance:rules rules", "performance:alerts alert_cleared"]);
+        assert_eq!((ended.len(), ended[0].at, after.state().alerts.active.len()), (1, 7, 0));
+        let (after, _) = begin(&[busy(0)]).when(raise).then(raised);
+        let (after, _) = after
+            .when(|state| forget(state, "web-1", 7))
+            .then(["performance:alerts alert_cleared", "$performance:hosts host_forgotten"]);
+        assert_eq!((after.state().alerts.active.len(), after.state().hosts().len()), (0, 0));
+        assert!(after.when(|state| forget(state, "web-1", 8)).refused().to_string().contains("web-1"));
+    }
+
+    #[test]
+    fn a_block_that_is_written_is_in_memory_no_more() {
+        let samples: Vec<Sample> = (0..90).map(|second| sample(second * 1000, 1.0)).collect();
+        let taken = begin(&[]).when(|state| take_samples(state, &reporter("web-1"), &samples));
+        let mut expected = vec!["performance_web-1 sample"; 90];
+        expected.push("performance_web-1:5s s");
+        let (after, _) = taken.then(expected);
+        let write = |state: &Monitoring, now| Ok::<_, Refusal>(write_block(state.host(&name("web-1")), now));
+        let (after, written) = after.when(|state| write(state, None)).then([]);
+        assert!(!written, "it is not full");
+        let over = Some(7_200_000);
+        let (after, _) = after.when(|state| write(state, over)).then(["$performance:samples:web-1 block"]);
+        let (after, _) = after.when(|state| write(state, over)).then(["$performance:minutes:web-1 block"]);
+        let (after, written) = after.when(|state| write(state, over)).then([]);
+        let host = after.state().host(&name("web-1")).expect("known");
+        assert_eq!((written, host.history.samples.blocks(0, 90_000).len()), (false, 1));
+    }
+}

@@ -25,10 +25,10 @@ pub mod time;
 
 pub use calls::{CallKey, KeyReused, PastCalls};
 pub use figures::{Connections, DeliveryFigures, DeliveryMeter, Quantiles};
-pub use http::{ApiError, api_error, read_json, whole_number};
+pub use http::{ApiError, read_json, whole_number};
 pub use locks::NamedLocks;
 pub use metrics::{ApplicationMetrics, Metric};
-pub use projection::{Projected, Projection, Sources, Start, rebuild};
+pub use projection::{Projected, Projection, Sources, Start};
 pub use service::{DecideError, Decided, Decision, Service};
 pub use snapshot::{Snapshot, SnapshotError};
 

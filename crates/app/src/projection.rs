@@ -316,24 +316,3 @@ impl<P: Projection> CommitListener for Shared<P> {
         }
     }
 }
-
-/// Applies everything the channels hold, and returns the reader that goes on from there.
-///
-/// Cost: one read of everything that is kept on the channels.
-///
-/// # Errors
-/// [`ReadError`] of the engine.
-pub async fn rebuild(
-    log: &Arc<Log>,
-    channels: &[Channel],
-    projection: &mut impl Projection,
-) -> Result<Follow, ReadError> {
-    let mut follow = log.follow(channels, Position::Oldest);
-    while let Some(found) = follow.ready().await? {
-        match found {
-            Followed::Events(events) => events.iter().for_each(|event| projection.apply(event)),
-            Followed::Gap(gap) => projection.lost(&gap),
-        }
-    }
-    Ok(follow)
-}

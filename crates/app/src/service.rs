@@ -48,6 +48,12 @@ impl<A> Decision<A> {
         Self { key: Some(key), ..self }
     }
 
+    /// Its events and its answer.
+    #[cfg(feature = "testing")]
+    pub(crate) fn into_parts(self) -> (Vec<Publication>, A) {
+        (self.publications, self.answer)
+    }
+
     fn batch(&mut self, seen: Offset) -> Option<Batch> {
         let publications = std::mem::take(&mut self.publications);
         if publications.is_empty() {

@@ -64,13 +64,6 @@ impl ApiError {
     }
 }
 
-/// Makes an [`ApiError`] of a code's text, for applications that still spell their codes themselves.
-#[must_use]
-pub fn api_error(status: StatusCode, code: &str, message: impl Into<String>) -> ApiError {
-    let code = Code::all().find(|known| known.as_str() == code).unwrap_or(Code::Internal);
-    ApiError::new(code, message).with_status(status)
-}
-
 /// An error in the form of a request.
 #[must_use]
 pub fn invalid(message: impl Into<String>) -> ApiError {

@@ -9,6 +9,6 @@ mod query;
 
 pub use body::{Body, parse_json, read_json, whole_body, whole_number};
 pub use conditional::{ETag, not_modified};
-pub use error::{ApiError, api_error, invalid};
+pub use error::{ApiError, invalid};
 pub use events::{EventFrame, event_stream};
 pub use query::{After, Query};

@@ -10,10 +10,10 @@ use anywire_log::{Batch, Publication};
 use tokio::sync::mpsc;
 
 use crate::{
-    Emitters,
     emission::Refused,
     listen::{Received, Source, listen},
     node, python,
+    shared::Shared,
 };
 
 /// Messages that wait for the log at most; their bytes are bounded beside this.
@@ -26,7 +26,7 @@ const BATCH_EVENTS_MAX: usize = 1000;
 const COMPLAIN_EVERY: Duration = Duration::from_secs(1);
 
 /// Listens and appends until the server stops.
-pub(crate) async fn run(emitters: Arc<Emitters>) {
+pub(crate) async fn run(emitters: Arc<Shared>) {
     let (sender, mut receiver) = mpsc::channel(WAITING_MAX);
     let listener = {
         let (emitters, runtime) = (Arc::clone(&emitters), tokio::runtime::Handle::current());
@@ -48,7 +48,7 @@ pub(crate) async fn run(emitters: Arc<Emitters>) {
     }
 }
 
-fn decode(emitters: &Emitters, taken: &[Received], complaints: &mut Complaints) -> Vec<Publication> {
+fn decode(emitters: &Shared, taken: &[Received], complaints: &mut Complaints) -> Vec<Publication> {
     let mut publications = Vec::new();
     for message in taken {
         match publications_of(emitters, message) {
@@ -62,7 +62,7 @@ fn decode(emitters: &Emitters, taken: &[Received], complaints: &mut Complaints) 
     publications
 }
 
-fn publications_of(emitters: &Emitters, message: &Received) -> Result<Vec<Publication>, Refused> {
+fn publications_of(emitters: &Shared, message: &Received) -> Result<Vec<Publication>, Refused> {
     let (bytes, max) = (message.bytes.len(), emitters.mapping.message_bytes_max());
     if bytes > max {
         return Err(Refused::TooLarge { bytes, max });
@@ -75,7 +75,7 @@ fn publications_of(emitters: &Emitters, message: &Received) -> Result<Vec<Public
 }
 
 /// Appends, and tries again while the log is too busy or has no room. Answers whether to go on.
-async fn append(emitters: &Emitters, mut publications: Vec<Publication>) -> bool {
+async fn append(emitters: &Shared, mut publications: Vec<Publication>) -> bool {
     while !publications.is_empty() {
         let rest = publications.split_off(publications.len().min(BATCH_EVENTS_MAX));
         let batch = Batch::new(std::mem::replace(&mut publications, rest));
@@ -86,8 +86,8 @@ async fn append(emitters: &Emitters, mut publications: Vec<Publication>) -> bool
     true
 }
 
-async fn append_one(emitters: &Emitters, batch: Batch) -> bool {
-    let Emitters { context, metrics, .. } = emitters;
+async fn append_one(emitters: &Shared, batch: Batch) -> bool {
+    let Shared { context, metrics, .. } = emitters;
     let appended = context.log.append_until_stopped(batch, context.shutdown.cancelled()).await;
     // Of a batch without a key and an expectation the log says no only at the end, and logs it.
     appended.is_ok_and(|appended| {

@@ -138,7 +138,7 @@ fn template(field: &'static str, value: &str) -> Result<(), ConfigError> {
 
 #[cfg(feature = "redis")]
 fn address(url: &str) -> Result<(), ConfigError> {
-    crate::listen::client(url).map(drop).map_err(|error| ConfigError::Url { detail: error.to_string() })
+    crate::address::client(url).map(drop).map_err(|error| ConfigError::Url { detail: error.to_string() })
 }
 
 #[cfg(not(feature = "redis"))]

@@ -5,11 +5,19 @@ use std::{borrow::Cow, collections::HashSet};
 use anywire_log::{Channel, ChannelError, EventName, EventNameError, Payload, Publication};
 
 use crate::{
-    Rules,
     config::{NAMESPACE, ROOM, RedisConfig},
     pickle::PickleError,
     value::ValueError,
 };
+
+/// What the rest of the server demands of publications.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Payload bytes of one event (`limits.message_bytes_max`).
+    pub message_bytes_max: usize,
+    /// Channels that only the server's own applications write to.
+    pub kept: Vec<Channel>,
+}
 
 /// One `emit` in another process.
 #[derive(Debug, Clone, PartialEq)]

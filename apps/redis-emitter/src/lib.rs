@@ -19,6 +19,8 @@
 #![cfg_attr(not(feature = "redis"), allow(dead_code))]
 
 #[cfg(feature = "redis")]
+mod address;
+#[cfg(feature = "redis")]
 mod append;
 mod config;
 mod emission;
@@ -28,33 +30,23 @@ mod metrics;
 mod node;
 mod pickle;
 mod python;
+mod shared;
 mod value;
 
 use std::sync::Arc;
 
 use anywire_app::{AppContext, Application};
-use anywire_log::{BoxFuture, Channel};
+use anywire_log::BoxFuture;
 
 pub use config::{ConfigError, RedisConfig};
+pub use emission::Rules;
 
 use emission::Mapping;
-use metrics::Metrics;
-
-/// What the rest of the server demands of publications.
-#[derive(Debug, Clone)]
-pub struct Rules {
-    /// Payload bytes of one event (`limits.message_bytes_max`).
-    pub message_bytes_max: usize,
-    /// Channels that only the server's own applications write to.
-    pub kept: Vec<Channel>,
-}
+use shared::Shared;
 
 /// The listener: one connection to Redis, and what comes over it.
 pub struct Emitters {
-    context: AppContext,
-    config: RedisConfig,
-    mapping: Mapping,
-    metrics: Arc<Metrics>,
+    shared: Arc<Shared>,
 }
 
 impl Emitters {
@@ -66,7 +58,8 @@ impl Emitters {
     pub fn new(context: AppContext, config: RedisConfig, rules: Rules) -> Result<Arc<Self>, ConfigError> {
         config.check()?;
         let mapping = Mapping::new(&config, rules);
-        Ok(Arc::new(Self { context, config, mapping, metrics: Arc::default() }))
+        let shared = Shared { context, config, mapping, metrics: Arc::default() };
+        Ok(Arc::new(Self { shared: Arc::new(shared) }))
     }
 }
 
@@ -81,14 +74,14 @@ impl Application for Emitters {
 
     fn run(self: Arc<Self>) -> BoxFuture<'static, ()> {
         #[cfg(feature = "redis")]
-        if self.config.url.is_some() {
-            return Box::pin(append::run(self));
+        if self.shared.config.url.is_some() {
+            return Box::pin(append::run(Arc::clone(&self.shared)));
         }
         Box::pin(std::future::ready(()))
     }
 
     fn metrics(&self) -> Vec<anywire_app::Metric> {
-        self.metrics.families()
+        self.shared.metrics.families()
     }
 }
 

@@ -9,21 +9,18 @@ use std::{
     time::Duration,
 };
 
-use redis::{Client, IntoConnectionInfo, RedisResult};
+use redis::RedisResult;
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
 };
 
-use crate::Emitters;
+use crate::{address::client, shared::Shared};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How often a silent connection looks whether the server stops.
 const READ_WITHIN: Duration = Duration::from_millis(200);
 const RETRY_MIN: Duration = Duration::from_millis(100);
-/// A peer that went away without a word is noticed after about a minute.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 /// How much may wait between this thread and the log, in bytes. A message that is larger waits alone.
 const WAITING_BYTES_MAX: u32 = 8 << 20;
 
@@ -42,16 +39,8 @@ pub(crate) struct Received {
     pub(crate) _room: OwnedSemaphorePermit,
 }
 
-/// Reads an address.
-pub(crate) fn client(url: &str) -> RedisResult<Client> {
-    let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
-    let info = url.into_connection_info()?;
-    let tcp = info.tcp_settings().clone().set_keepalive(keepalive).set_nodelay(true);
-    Client::open(info.set_tcp_settings(tcp))
-}
-
 /// Listens until the server stops, connecting again whenever it must.
-pub(crate) fn listen(emitters: &Emitters, sender: &mpsc::Sender<Received>, runtime: &Handle) {
+pub(crate) fn listen(emitters: &Shared, sender: &mpsc::Sender<Received>, runtime: &Handle) {
     let room = Arc::new(Semaphore::new(WAITING_BYTES_MAX as usize));
     let session = Session { emitters, sender, runtime, room };
     let pause_max = Duration::from_millis(u64::from(emitters.config.retry_ms_max));
@@ -79,7 +68,7 @@ pub(crate) fn listen(emitters: &Emitters, sender: &mpsc::Sender<Received>, runti
 }
 
 struct Session<'a> {
-    emitters: &'a Emitters,
+    emitters: &'a Shared,
     sender: &'a mpsc::Sender<Received>,
     runtime: &'a Handle,
     room: Arc<Semaphore>,

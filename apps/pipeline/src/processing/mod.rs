@@ -1,29 +1,21 @@
 //! What is done with a record: a JSON Schema, an HTTP sink, a hook of a Rust program, in this order, each of
 //! them if it is there.
 
-use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use anywire_log::BoxFuture;
 use futures_util::FutureExt as _;
 
 use crate::{config::PipelineConfig, topics::Record};
 
+mod error;
 mod schema;
 mod sink;
 
+pub use error::{Failure, ProcessingError};
+
 use schema::Schema;
 use sink::Sink;
-
-/// Why a record was not processed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// It will never be: the record itself is wrong.
-    #[error("{0}")]
-    Record(String),
-    /// It may be another time.
-    #[error("{0}")]
-    Passing(String),
-}
 
 /// What a Rust program does with each record.
 pub trait Hook: Send + Sync + 'static {
@@ -34,35 +26,6 @@ pub trait Hook: Send + Sync + 'static {
     /// # Errors
     /// [`Failure`] says whether to try again.
     fn process<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<(), Failure>>;
-}
-
-/// Why processing cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum ProcessingError {
-    /// The file of the schema cannot be read.
-    #[error("pipeline.schema {path} cannot be read: {error}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        error: std::io::Error,
-    },
-    /// It is no JSON Schema.
-    #[error("pipeline.schema {path} is no JSON Schema: {detail}")]
-    Schema {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        detail: String,
-    },
-    /// The sink is no address.
-    #[error("pipeline.sink is {url:?}: {detail}; expected http://… or https://…")]
-    Sink {
-        /// The address.
-        url: String,
-        /// What is wrong with it.
-        detail: String,
-    },
 }
 
 /// What is done with a record.

@@ -5,7 +5,7 @@ use std::path::Path;
 use jsonschema::Validator;
 use serde_json::Value;
 
-use super::{Failure, ProcessingError};
+use super::error::{Failure, ProcessingError};
 use crate::{domain::DataType, topics::Record};
 
 /// How many characters of a complaint are kept: it goes to every browser.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ureq::{Agent, http::Uri};
 
-use super::{Failure, ProcessingError};
+use super::error::{Failure, ProcessingError};
 use crate::{config::PipelineConfig, domain::LogId, topics::Record};
 
 /// How many characters of an answer are shown.

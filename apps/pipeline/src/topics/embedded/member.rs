@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anywire_log::{BoxFuture, Offset};
 
-use super::{Commit, Shared};
+use super::shared::{Commit, Shared};
 use crate::topics::{Member, Partition, Place, Record, TopicsError};
 
 pub(super) struct EmbeddedMember {

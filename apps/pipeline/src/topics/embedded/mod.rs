@@ -16,11 +16,9 @@ use std::{
 };
 
 use anywire_log::{
-    AppendError, Batch, BoxFuture, Channel, ChannelPattern, Event, EventName, Keep, Log, Offset, Payload,
-    Publication, ReadRequest, Retention, RetentionRule,
+    AppendError, Batch, BoxFuture, ChannelPattern, Keep, Log, Payload, Publication, Retention, RetentionRule,
 };
 use parking_lot::{Mutex, RwLock};
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
@@ -31,11 +29,12 @@ use super::{
 mod codec;
 mod groups;
 mod member;
+mod shared;
 #[cfg(test)]
 mod tests;
 
-use groups::Groups;
 use member::EmbeddedMember;
+use shared::{GROUP_PREFIX, Shared, TOPIC_PREFIX, name, topic_channel};
 
 /// How many records may wait for the writer.
 const WAITING_MAX: usize = 4096;
@@ -44,9 +43,6 @@ const APPEND_MAX: usize = 1024;
 /// How many bytes one append holds at most, beside its last record: the log does not take batches of any
 /// size.
 const APPEND_BYTES_MAX: usize = 16 << 20;
-
-const TOPIC_PREFIX: &str = "$pipeline.topic.";
-const GROUP_PREFIX: &str = "$pipeline.group.";
 
 /// The retention embedded topics need.
 pub(crate) fn channels(partition_records_max: u64, partition_bytes_max: u64) -> Vec<RetentionRule> {
@@ -65,31 +61,6 @@ pub(crate) struct EmbeddedTopics {
     shared: Arc<Shared>,
     writer: mpsc::Sender<Write>,
     broker: watch::Sender<Broker>,
-}
-
-/// What the writer and the members share.
-struct Shared {
-    log: Arc<Log>,
-    topics: BTreeMap<TopicName, u32>,
-    /// The offset that the next record of a partition gets.
-    ends: RwLock<HashMap<Partition, u64>>,
-    /// The oldest offset of a partition, with what retention had taken when it was read.
-    begins: RwLock<HashMap<Partition, (Offset, u64)>>,
-    /// Counts whatever a waiting member should look at: records, members that came or went.
-    grown: watch::Sender<u64>,
-    groups: Mutex<Groups>,
-    commits: RwLock<HashMap<(String, Partition), Commit>>,
-    /// Spreads records without a key.
-    turn: std::sync::atomic::AtomicU32,
-}
-
-/// Where a group goes on in a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Commit {
-    /// The offset of the next record.
-    offset: u64,
-    /// Everything before it is at or before this place of the log.
-    log: u64,
 }
 
 /// A record on its way to the log.
@@ -209,183 +180,6 @@ impl Topics for EmbeddedTopics {
     }
 }
 
-impl Shared {
-    fn partitions<'a>(&self, topics: impl IntoIterator<Item = &'a TopicName>) -> Vec<Partition> {
-        let of = |topic: &TopicName| {
-            let topic = topic.clone();
-            let count = self.topics.get(&topic).copied().unwrap_or(0);
-            (0..count).map(move |number| Partition { topic: topic.clone(), number })
-        };
-        topics.into_iter().flat_map(of).collect()
-    }
-
-    fn end(&self, partition: &Partition) -> u64 {
-        self.ends.read().get(partition).copied().unwrap_or(0)
-    }
-
-    /// Which partition a record comes into: by its key, else in turn.
-    fn choose(&self, record: &NewRecord, partitions: u32) -> u32 {
-        let partitions = partitions.max(1);
-        match &record.key {
-            // FNV-1a: it must stay the same over restarts and releases.
-            Some(key) => {
-                key.iter()
-                    .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
-                    % partitions
-            }
-            None => self.turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % partitions,
-        }
-    }
-
-    /// The newest record of a partition with its place in the log.
-    async fn newest(&self, partition: &Partition) -> Result<Option<(u64, Offset)>, TopicsError> {
-        let channel = topic_channel(partition)?;
-        let Some(state) = self.log.engine().channel_state(&channel).filter(|state| state.events > 0) else {
-            return Ok(None);
-        };
-        let found = self.first_after(partition, state.last.previous()).await?;
-        Ok(found.map(|(at, record)| (record.place.offset, at)))
-    }
-
-    /// The first record of a partition after a place of the log.
-    async fn first_after(
-        &self,
-        partition: &Partition,
-        after: Offset,
-    ) -> Result<Option<(Offset, Record)>, TopicsError> {
-        Ok(self.read_after(partition, after, 1).await?.pop())
-    }
-
-    /// Records of a partition after a place of the log, each with its place there.
-    async fn read_after(
-        &self,
-        partition: &Partition,
-        after: Offset,
-        records_max: usize,
-    ) -> Result<Vec<(Offset, Record)>, TopicsError> {
-        let channels = vec![topic_channel(partition)?];
-        let (through, mut after) = (self.log.tail_offset(), after);
-        let found = loop {
-            let channels = channels.clone();
-            let request =
-                ReadRequest { channels, after, through, events_max: records_max, bytes_max: READ_BYTES_MAX };
-            // A gap of retention is no error here: the group goes on with the oldest record that is kept, as
-            // with Kafka.
-            match self.log.read_behind(request).await.map_err(failed)? {
-                (_, Some(gap)) if gap.to.offset > after => after = gap.to.offset,
-                (found, _) => break found,
-            }
-        };
-        Ok(found.events.iter().filter_map(|event| record(partition, event)).collect())
-    }
-
-    /// A place of the log after which the first record has this offset or a greater one.
-    ///
-    /// Cost: a binary search over the log, about forty reads.
-    async fn seek(&self, partition: &Partition, offset: u64) -> Result<Offset, TopicsError> {
-        let channel = topic_channel(partition)?;
-        let Some(state) = self.log.engine().channel_state(&channel) else { return Ok(Offset::ZERO) };
-        if offset >= self.end(partition) {
-            return Ok(state.last);
-        }
-        let (mut low, mut high) = (state.trimmed_through.get(), state.last.get());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.first_after(partition, Offset::new(middle)).await? {
-                Some((at, record)) if record.place.offset < offset => low = at.get(),
-                _ => high = middle,
-            }
-        }
-        Ok(Offset::new(low))
-    }
-
-    async fn lag(&self, group: &str, partition: Partition) -> Result<PartitionLag, TopicsError> {
-        let commit = self.commit_of(group, &partition).await?;
-        let end = self.end(&partition);
-        let begin = self.begin(&partition, end).await?;
-        let next = match commit {
-            Some(commit) if commit.offset < end => {
-                self.first_after(&partition, Offset::new(commit.log)).await?
-            }
-            _ => None,
-        };
-        let oldest = next.map(|(_, record)| record.time);
-        Ok(PartitionLag { partition, begin, end, committed: commit.map(|commit| commit.offset), oldest })
-    }
-
-    /// The oldest offset that is kept. It is read again only after retention took something: lag is measured
-    /// every second.
-    async fn begin(&self, partition: &Partition, end: u64) -> Result<u64, TopicsError> {
-        let channel = topic_channel(partition)?;
-        let state = self.log.engine().channel_state(&channel).filter(|state| state.events > 0);
-        let Some(trimmed) = state.map(|state| state.trimmed_through) else { return Ok(end) };
-        if let Some((known, begin)) = self.begins.read().get(partition)
-            && *known == trimmed
-        {
-            return Ok(*begin);
-        }
-        let Some((_, oldest)) = self.first_after(partition, trimmed).await? else { return Ok(end) };
-        self.begins.write().insert(partition.clone(), (trimmed, oldest.place.offset));
-        Ok(oldest.place.offset)
-    }
-
-    /// Where a group goes on in a partition, from memory, else from the log.
-    async fn commit_of(&self, group: &str, partition: &Partition) -> Result<Option<Commit>, TopicsError> {
-        let key = (group.to_owned(), partition.clone());
-        if let Some(commit) = self.commits.read().get(&key) {
-            return Ok(Some(*commit));
-        }
-        let channel = group_channel(group, partition)?;
-        let Some(state) = self.log.engine().channel_state(&channel).filter(|state| state.events > 0) else {
-            return Ok(None);
-        };
-        let request = ReadRequest {
-            channels: vec![channel],
-            after: state.last.previous(),
-            through: state.last,
-            events_max: 1,
-            bytes_max: READ_BYTES_MAX,
-        };
-        let (found, _gap) = self.log.read_behind(request).await.map_err(failed)?;
-        let commit =
-            found.events.last().and_then(|event| serde_json::from_slice(event.payload.as_bytes()).ok());
-        if let Some(commit) = commit {
-            self.commits.write().entry(key).or_insert(commit);
-        }
-        Ok(commit)
-    }
-
-    async fn commit(&self, group: &str, commits: Vec<(Partition, Commit)>) -> Result<(), TopicsError> {
-        let mut publications = Vec::with_capacity(commits.len());
-        for (partition, commit) in &commits {
-            let json = serde_json::to_vec(commit).map_err(failed)?;
-            let channel = group_channel(group, partition)?;
-            publications.push(Publication {
-                channel,
-                name: name("commit")?,
-                payload: Payload::Json(json.into()),
-            });
-        }
-        if publications.is_empty() {
-            return Ok(());
-        }
-        self.log.append(Batch::new(publications)).await.map_err(failed)?;
-        let mut known = self.commits.write();
-        for (partition, commit) in commits {
-            known.insert((group.to_owned(), partition), commit);
-        }
-        Ok(())
-    }
-
-    /// Wakes whoever waits for records or partitions.
-    fn wake(&self) {
-        self.grown.send_modify(|count| *count += 1);
-    }
-}
-
-/// How many bytes one read takes from the log, beside the first record.
-const READ_BYTES_MAX: usize = 4 << 20;
-
 /// Takes what waits, numbers it, appends it. One append at a time: what comes meanwhile goes with the next.
 async fn write(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Write>) {
     let mut writes = Vec::with_capacity(APPEND_MAX);
@@ -448,27 +242,4 @@ fn answer_all(writes: Vec<Write>, error: &ProduceError) {
     for write in writes {
         let _gone = write.answer.send(Err(error.clone()));
     }
-}
-
-fn record(partition: &Partition, event: &Event) -> Option<(Offset, Record)> {
-    let (offset, content) = codec::decode(event.payload.as_bytes().clone())?;
-    let place = Place { partition: partition.clone(), offset };
-    Some((event.offset, Record { place, time: event.time, content }))
-}
-
-fn topic_channel(partition: &Partition) -> Result<Channel, TopicsError> {
-    Channel::new(&format!("{TOPIC_PREFIX}{}.{}", partition.topic, partition.number)).map_err(failed)
-}
-
-fn group_channel(group: &str, partition: &Partition) -> Result<Channel, TopicsError> {
-    let number = partition.number;
-    Channel::new(&format!("{GROUP_PREFIX}{group}.{}.{number}", partition.topic)).map_err(failed)
-}
-
-fn name(text: &str) -> Result<EventName, TopicsError> {
-    EventName::new(text).map_err(failed)
-}
-
-fn failed(error: impl std::fmt::Display) -> TopicsError {
-    TopicsError::Failed { detail: error.to_string() }
 }

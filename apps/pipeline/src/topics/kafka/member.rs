@@ -17,7 +17,7 @@ use rdkafka::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{PendingOffsets, failed, record};
+use super::client::{PendingOffsets, failed, record};
 use crate::topics::{Member, Partition, Place, Record, TopicName, TopicsError};
 
 /// The longest single poll: a change of the group is noticed after it.

@@ -12,15 +12,14 @@ use std::{
     time::Duration,
 };
 
-use anywire_log::{BoxFuture, Timestamp};
-use bytes::Bytes;
+use anywire_log::BoxFuture;
 use parking_lot::{Mutex, RwLock};
 use rdkafka::{
-    ClientConfig, ClientContext, Message as _, Offset, TopicPartitionList,
+    ClientConfig, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
+    consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
-    message::{BorrowedHeaders, BorrowedMessage, Header, Headers as _, OwnedHeaders},
+    message::{Header, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
 };
 use tokio::sync::watch;
@@ -31,10 +30,12 @@ use super::{
 };
 use crate::config::PipelineConfig;
 
+mod client;
 mod member;
 #[cfg(test)]
 mod tests;
 
+use client::{PendingOffsets, failed, number, record};
 use member::KafkaMember;
 
 /// How long a question to the broker may take.
@@ -43,8 +44,6 @@ const ASK_MAX: Duration = Duration::from_secs(5);
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 /// The largest message librdkafka knows.
 const MESSAGE_BYTES_MAX: &str = "1000000000";
-/// Under which name a header is passed on whose own name is no text.
-const UNREADABLE_HEADER: &str = "anywire-unreadable-header";
 /// How long a record may wait for the broker.
 const DELIVERY_MS_MAX: &str = "10000";
 
@@ -65,63 +64,6 @@ struct Shared {
     asking: Mutex<BTreeMap<String, Arc<BaseConsumer<PendingOffsets>>>>,
     /// Reads single records. One reading at a time.
     reading: Mutex<Option<BaseConsumer<PendingOffsets>>>,
-}
-
-/// Hears what librdkafka says.
-#[derive(Clone, Default)]
-struct PendingOffsets {
-    /// What a member has yet to commit. It does so before it gives anything away.
-    pending: Arc<Mutex<BTreeMap<Partition, u64>>>,
-}
-
-impl ClientContext for PendingOffsets {
-    fn error(&self, error: KafkaError, reason: &str) {
-        // It says so again and again while a broker is away; our own watch says it once.
-        tracing::debug!(%error, reason, "librdkafka");
-    }
-}
-
-impl ConsumerContext for PendingOffsets {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Revoke(_) = rebalance
-            && let Err(error) = self.commit_pending(consumer)
-        {
-            tracing::warn!(%error, "a commit before a change of the group failed; its records will be delivered again");
-        }
-    }
-}
-
-impl PendingOffsets {
-    /// Commits what is pending. It stays pending where that fails.
-    fn commit_pending(&self, consumer: &BaseConsumer<Self>) -> Result<(), KafkaError> {
-        let mut pending = self.pending.lock();
-        if pending.is_empty() {
-            return Ok(());
-        }
-        // What is somebody else's now is theirs to commit.
-        let assigned = consumer.assignment()?;
-        let mine = |partition: &Partition| {
-            assigned.find_partition(partition.topic.as_str(), number(partition)).is_some()
-        };
-        pending.retain(|partition, _| mine(partition));
-        if pending.is_empty() {
-            return Ok(());
-        }
-        let mut list = TopicPartitionList::new();
-        for (partition, next) in &*pending {
-            let offset = Offset::Offset(i64::try_from(*next).unwrap_or(i64::MAX));
-            list.add_partition_offset(partition.topic.as_str(), number(partition), offset)?;
-        }
-        let later = [RDKafkaErrorCode::RebalanceInProgress, RDKafkaErrorCode::IllegalGeneration];
-        match consumer.commit(&list, CommitMode::Sync) {
-            Err(error) if error.rdkafka_error_code().is_some_and(|code| later.contains(&code)) => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => {
-                pending.clear();
-                Ok(())
-            }
-        }
-    }
 }
 
 impl KafkaTopics {
@@ -483,47 +425,4 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(call)
         .await
         .unwrap_or_else(|error| Err(TopicsError::Failed { detail: error.to_string() }))
-}
-
-/// A message as we know records.
-fn record(message: &BorrowedMessage<'_>) -> Record {
-    let bytes = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
-    let topic = TopicName::trusted(message.topic());
-    let partition = Partition { topic, number: u32::try_from(message.partition()).unwrap_or_default() };
-    Record {
-        place: Place { partition, offset: u64::try_from(message.offset()).unwrap_or_default() },
-        time: Timestamp::from_millis(message.timestamp().to_millis().unwrap_or_default()),
-        content: NewRecord {
-            key: message.key().map(bytes),
-            headers: message.headers().map(headers).unwrap_or_default(),
-            value: message.payload().map(bytes),
-        },
-    }
-}
-
-/// Headers as we know them. One whose name is no text makes the library panic: such a record must not take
-/// its consumer along.
-fn headers(headers: &BorrowedHeaders) -> Vec<(String, Option<Bytes>)> {
-    let read = |index: usize| {
-        let header = headers.get(index);
-        (header.key.to_owned(), header.value.map(Bytes::copy_from_slice))
-    };
-    let one = |index: usize| std::panic::catch_unwind(|| read(index)).ok();
-    let unreadable = || (UNREADABLE_HEADER.to_owned(), None);
-    (0..headers.count()).map(|index| one(index).unwrap_or_else(unreadable)).collect()
-}
-
-fn number(partition: &Partition) -> i32 {
-    i32::try_from(partition.number).unwrap_or(i32::MAX)
-}
-
-fn failed(error: KafkaError) -> TopicsError {
-    use RDKafkaErrorCode as Code;
-    let detail = error.to_string();
-    match error.rdkafka_error_code() {
-        Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut) => {
-            TopicsError::Away { detail }
-        }
-        _ => TopicsError::Failed { detail },
-    }
 }

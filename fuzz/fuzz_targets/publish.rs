@@ -1,6 +1,4 @@
 //! Searches bytes that break the promise of `anywire_protocol::fuzzing::publish`.
-//!
-//! Knows: which function to call. Does not know: what it promises.
 
 #![no_main]
 

@@ -96,7 +96,8 @@ pub(crate) struct Alerts {
     pub(crate) recent: Vec<Alert>,
 }
 
-/// Answers whose samples are kept as JSON: they are written around it, so these types are there for their schemas.
+/// Answers whose samples are kept as JSON: they are written around it, so these types are there for their
+/// schemas.
 pub(crate) mod around_samples {
     use super::*;
 

@@ -171,7 +171,8 @@ impl Writer {
         self.append(&[Change::Statistics(statistics)]).await
     }
 
-    /// Writes a snapshot, and trims what it contains. One that fails is tried again after as many changes more.
+    /// Writes a snapshot, and trims what it contains. One that fails is tried again after as many changes
+    /// more.
     async fn snapshot(&mut self) {
         self.snapshot_at = self.records.read().changes_applied();
         if let Err(error) = self.records.snapshot().await {

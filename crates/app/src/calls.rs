@@ -1,5 +1,6 @@
 //! Calls that change something, known again by their idempotency keys, so that a repeated call is answered as
-//! the first time. The key stands in the event that the call made: what is remembered is part of a projection.
+//! the first time. The key stands in the event that the call made: what is remembered is part of a
+//! projection.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -18,7 +19,8 @@ const AGE_MAX_MS: u64 = 24 * 3600 * 1000;
 pub struct CallKey {
     /// The key as the caller gave it.
     pub key: String,
-    /// A hash of the call: method, path and body. The same over restarts and releases: it is written to the log.
+    /// A hash of the call: method, path and body. The same over restarts and releases: it is written to the
+    /// log.
     pub call: u64,
 }
 

@@ -1,4 +1,5 @@
-//! What the delivery core says of itself, as plain numbers: an application may show them without knowing who delivers.
+//! What the delivery core says of itself, as plain numbers: an application may show them without knowing who
+//! delivers.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -2,8 +2,6 @@
 //!
 //! An application is one more reader and writer of the log. Its state is a projection: rebuilt from the log
 //! at start, so whatever engine holds the events also holds the application.
-//!
-//! Knows: the log, HTTP routes. Does not know: transports, engines, other applications.
 
 use std::{path::PathBuf, sync::Arc};
 

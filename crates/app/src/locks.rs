@@ -1,8 +1,6 @@
 //! A lock for each name, made when it is needed: decisions on one job wait for each other, never for those on
 //! another.
 //!
-//! Knows: names. Does not know: what they protect.
-//!
 //! Invariant: a lock that nobody holds or waits for takes no memory.
 
 use std::{

@@ -1,5 +1,5 @@
-//! What an application counts, as values of one moment, and their collector: names, kinds and help are written
-//! once, and the encoder of the metrics page writes the text.
+//! What an application counts, as values of one moment, and their collector: names, kinds and help are
+//! written once, and the encoder of the metrics page writes the text.
 
 use std::{fmt, sync::Arc};
 

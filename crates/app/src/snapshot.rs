@@ -4,9 +4,9 @@
 //! channel   … ▒▒▒▒▒▒▒▒▒▒ through ███ ███ [part 1] ███ [part 2] [part 3] ███ ███
 //!             trimmed           └ read after the snapshot is restored ┘
 //! ```
-//! Invariant: what was committed between taking and writing a snapshot is read again after it, and nothing that
-//! it contains is: a snapshot says up to where it reaches, and only that is trimmed, after its last part is
-//! committed. So of all complete snapshots the one that reaches furthest is right, whoever wrote it and in
+//! Invariant: what was committed between taking and writing a snapshot is read again after it, and nothing
+//! that it contains is: a snapshot says up to where it reaches, and only that is trimmed, after its last part
+//! is committed. So of all complete snapshots the one that reaches furthest is right, whoever wrote it and in
 //! whatever order.
 
 use std::{

@@ -1,7 +1,5 @@
 //! The table of wire codes (PROTOCOL.md, sections 11 and 12): permanent, and the only place that knows the
 //! HTTP status, the WebSocket close code, and whether and when to try again.
-//!
-//! Knows: what every error looks like from outside. Does not know: what causes it.
 
 mod cause;
 pub mod conditional;
@@ -202,8 +200,8 @@ impl Code {
         &TABLE[self as usize]
     }
 
-    /// Whether it is one of the transports and the server (PROTOCOL.md, section 11), and not of an application
-    /// alone (docs/http-api.md).
+    /// Whether it is one of the transports and the server (PROTOCOL.md, section 11), and not of an
+    /// application alone (docs/http-api.md).
     #[must_use]
     pub fn is_of_the_protocol(self) -> bool {
         self as usize <= Self::Internal as usize

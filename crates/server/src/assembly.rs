@@ -1,6 +1,4 @@
 //! What is wired to what.
-//!
-//! Knows: every part, and the order in which they start and stop. Does not know: how any of them works.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -36,8 +34,8 @@ use crate::{
 
 /// How often retention is applied.
 const RETENTION_EVERY: Duration = Duration::from_secs(1);
-/// How many connections may wait to be accepted, as far as the system allows. After a restart all clients come back at once: whoever finds
-/// no room tries again only after a second.
+/// How many connections may wait to be accepted, as far as the system allows. After a restart all clients
+/// come back at once: whoever finds no room tries again only after a second.
 const BACKLOG: u32 = 4096;
 
 /// Channels that only the applications write to: their state is built from them.
@@ -250,7 +248,8 @@ impl Anywire {
     /// Stops in order: nobody is let in, everybody is told, applications have ended, the log is closed.
     pub async fn stop(&self) {
         let patience = Duration::from_millis(self.config.stop_ms);
-        // At once, also for long answers of applications: a connection that waits for more of one would not end.
+        // At once, also for long answers of applications: a connection that waits for more of one would not
+        // end.
         self.shutdown.cancel();
         self.gateway.shut_down(patience).await;
         self.background.close();
@@ -283,7 +282,8 @@ fn way_out(kind: io::ErrorKind) -> &'static str {
     }
 }
 
-/// Each event of a job holds its whole state: a Socket.IO client that subscribes to a job gets the newest at once.
+/// Each event of a job holds its whole state: a Socket.IO client that subscribes to a job gets the newest at
+/// once.
 fn with_states(mut config: GatewayConfig) -> GatewayConfig {
     for section in &mut config.socketio.namespaces {
         section.newest_first.push("progress_*".to_owned());
@@ -319,7 +319,8 @@ fn check_listeners(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-/// The certificate files are read before anything is made or announced: a server that cannot be reached is not ready.
+/// The certificate files are read before anything is made or announced: a server that cannot be reached is
+/// not ready.
 fn tls(section: &TlsSection) -> Result<Option<Tls>, StartError> {
     match (&section.certificate, &section.key) {
         (Some(certificate), Some(key)) => Ok(Some(Tls::from_files(certificate, key)?)),

@@ -9,8 +9,6 @@
 //! | 8050 | its dashboard |
 //!
 //! Every one of them serves everything; only Socket.IO's default namespace on port 3001 is another.
-//!
-//! Knows: ports, the greeting. Does not know: sockets, applications.
 
 use std::net::SocketAddr;
 

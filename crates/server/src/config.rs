@@ -1,7 +1,5 @@
 //! The configuration: one TOML file, environment variables and flags, merged into one tree.
 //!
-//! Knows: names, defaults, where a value comes from. Does not know: what the values do.
-//!
 //! Invariants:
 //! - An unknown key stops the start and names the nearest known one.
 //! - Flags win over the environment, the environment over the file, the file over the defaults.
@@ -40,17 +38,22 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerConfig {
-    /// The address to listen on. Default `127.0.0.1:8000`. Port 0 takes a free one. Any address but loopback needs `auth.api_keys`.
+    /// The address to listen on. Default `127.0.0.1:8000`. Port 0 takes a free one. Any address but loopback
+    /// needs `auth.api_keys`.
     pub listen: SocketAddr,
-    /// More addresses for the same server, each with a name by which Socket.IO namespaces can be told apart. Default none.
+    /// More addresses for the same server, each with a name by which Socket.IO namespaces can be told apart.
+    /// Default none.
     pub listeners: Vec<ListenerSection>,
     /// The directory for events and files. Default `data`. Made if it is missing; one server at a time.
     pub data: PathBuf,
-    /// Where events are kept: `embedded` (files in `data`) or `memory` (nothing survives a restart). Default `embedded`.
+    /// Where events are kept: `embedded` (files in `data`) or `memory` (nothing survives a restart). Default
+    /// `embedded`.
     pub engine: EngineKind,
-    /// Allows the network lab to break connections on purpose. Default false. Not for a server that people rely on.
+    /// Allows the network lab to break connections on purpose. Default false. Not for a server that people
+    /// rely on.
     pub lab: bool,
-    /// How long connections may take to end when the server stops, in milliseconds. Default 10 000; 0 to 600 000.
+    /// How long connections may take to end when the server stops, in milliseconds. Default 10 000; 0 to 600
+    /// 000.
     pub stop_ms: u64,
     /// The newest events kept in memory.
     pub tail: TailSection,
@@ -104,7 +107,8 @@ pub struct TlsSection {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoggingSection {
-    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,anywire_gateway=debug`. Default `info`.
+    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as
+    /// `info,anywire_gateway=debug`. Default `info`.
     pub level: String,
     /// `text` for people, `json` for collectors. Default `text`.
     pub format: LogFormat,
@@ -126,7 +130,8 @@ pub enum LogFormat {
 pub struct RetentionSection {
     /// Which channels: literal text in which `*` stands for anything.
     pub pattern: String,
-    /// Whether events are written down before anybody sees them. Default true; false keeps them in memory only.
+    /// Whether events are written down before anybody sees them. Default true; false keeps them in memory
+    /// only.
     pub durable: Option<bool>,
     /// Whether a reader that is behind gets only the newest event. Default false.
     pub latest: Option<bool>,
@@ -329,7 +334,8 @@ impl Settings {
     }
 }
 
-/// Variables that begin with `ANYWIRE_` and are no settings: of tests, of the lab's restart, and what a job tells its command.
+/// Variables that begin with `ANYWIRE_` and are no settings: of tests, of the lab's restart, and what a job
+/// tells its command.
 const INTERNAL: [&str; 10] = [
     "BIN",
     "CRASH_ROUNDS",
@@ -346,7 +352,8 @@ const INTERNAL: [&str; 10] = [
 pub(crate) const GATEWAY_KEYS: [&str; 6] =
     ["heartbeat_ms", "restart_window_ms", "shards", "auth", "limits", "socketio"];
 
-/// Takes a section out of the one it stands in: the two belong to different parts. A section that is empty then goes as well.
+/// Takes a section out of the one it stands in: the two belong to different parts. A section that is empty
+/// then goes as well.
 fn take_nested(tree: &mut Table, outer: &str, inner: &str) -> Value {
     let Some(Value::Table(section)) = tree.get_mut(outer) else { return Value::Table(Table::new()) };
     let taken = section.remove(inner);

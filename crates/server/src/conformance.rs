@@ -1,9 +1,9 @@
-//! The server as the official Socket.IO test suites expect it (`anywire serve --socketio-conformance`); for tests only.
+//! The server as the official Socket.IO test suites expect it (`anywire serve --socketio-conformance`); for
+//! tests only.
 //!
-//! The Engine.IO suite wants its messages back on `/engine.io/`; the Socket.IO suite wants `message` and `message-with-ack` answered on `/` and
-//! `/custom`. Sessions, sockets and codecs are those of every connection; only the answers and the times are the suites'.
-//!
-//! Knows: what the suites expect. Does not know: how it is served.
+//! The Engine.IO suite wants its messages back on `/engine.io/`; the Socket.IO suite wants `message` and
+//! `message-with-ack` answered on `/` and `/custom`. Sessions, sockets and codecs are those of every
+//! connection; only the answers and the times are the suites'.
 
 use std::{
     sync::{Arc, Weak},
@@ -17,8 +17,8 @@ use crate::{Anywire, ConfigError, Settings};
 
 /// Where the Engine.IO suite connects.
 const ECHO_PATH: &str = "/engine.io/";
-/// How long after its connection a client hears its own `auth`. The suite's first editions wait for one message after the other, and miss the
-/// second of two that they read at once.
+/// How long after its connection a client hears its own `auth`. The suite's first editions wait for one
+/// message after the other, and miss the second of two that they read at once.
 const AUTH_DELAY: Duration = Duration::from_millis(40);
 
 /// The settings of both suites.
@@ -27,7 +27,8 @@ pub(crate) fn configure(settings: &mut Settings) -> Result<(), ConfigError> {
         ("ping_interval_ms", 300),
         ("ping_timeout_ms", 200),
         ("payload_bytes_max", 1_000_000),
-        // Who answers no ping is let go before that; the suite's heartbeat cases join no namespace, and must not run out of time on a busy machine.
+        // Who answers no ping is let go before that; the suite's heartbeat cases join no namespace, and must
+        // not run out of time on a busy machine.
         ("connect_timeout_ms", 5_000),
     ];
     for (key, number) in numbers {

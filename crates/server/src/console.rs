@@ -1,6 +1,4 @@
 //! The console, embedded into the binary when it was built before it.
-//!
-//! Knows: files and their types. Does not know: what they show.
 
 use anywire_app::http::{ApiError, ETag, not_modified};
 use anywire_protocol::Code;

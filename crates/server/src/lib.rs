@@ -1,9 +1,7 @@
 //! Anywire as one server: the log, its engine, the gateway, the applications and the console, put together.
 //!
-//! [`Anywire::start`] assembles everything from a [`Config`]; [`Anywire::serve`] listens; [`Anywire::router`] is the whole thing for somebody's
-//! own axum application.
-//!
-//! Knows: what is wired to what. Does not know: how any of it works.
+//! [`Anywire::start`] assembles everything from a [`Config`]; [`Anywire::serve`] listens; [`Anywire::router`]
+//! is the whole thing for somebody's own axum application.
 
 mod api;
 mod assembly;

@@ -1,13 +1,12 @@
 //! What the system lets this process have.
-//!
-//! Knows: file descriptors. Does not know: who needs them.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Descriptors that are not connections: files, the listener, the runtime.
 const RESERVE: u64 = 200;
 
-/// Raises the limit of open files as far as the system allows, and warns when it is too low for the configured connections.
+/// Raises the limit of open files as far as the system allows, and warns when it is too low for the
+/// configured connections.
 pub(crate) fn raise_open_files(connections_max: usize) {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

@@ -1,6 +1,5 @@
-//! The delivery core's figures as numbers a second: for the overview, and for applications that must not see the gateway.
-//!
-//! Knows: the gateway's counters and how they change between two looks. Does not know: who looks.
+//! The delivery core's figures as numbers a second: for the overview, and for applications that must not see
+//! the gateway.
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},

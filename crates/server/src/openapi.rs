@@ -1,6 +1,4 @@
 //! The description of the API, and a page to read it.
-//!
-//! Knows: two files. Does not know: the routes they describe (a test compares them).
 
 use axum::{
     Router,

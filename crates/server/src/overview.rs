@@ -67,7 +67,8 @@ async fn run(overview: Arc<Overview>, gateway: Arc<Gateway>, mut meter: Meter, s
         }
         let sample = sample(&gateway, &mut meter);
         *overview.newest.lock() = sample.clone();
-        // Nobody watches: an event a second would only move the log's tail. The first one is there for those who watched before a restart.
+        // Nobody watches: an event a second would only move the log's tail. The first one is there for those
+        // who watched before a restart.
         if gateway.subscribers(&channel) == 0 && !std::mem::take(&mut first) {
             continue;
         }

@@ -1,6 +1,4 @@
 //! The reference of all settings, made from the comments in the code that declares them.
-//!
-//! Knows: how a settings struct looks in source. Does not know: values.
 
 use std::{fmt::Write as _, sync::LazyLock};
 

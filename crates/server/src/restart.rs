@@ -1,6 +1,4 @@
 //! Starting again on the same data and address, for the network lab.
-//!
-//! Knows: how a process replaces itself. Does not know: how a server stops.
 
 use std::{
     net::SocketAddr,
@@ -34,7 +32,8 @@ impl Restart {
     }
 }
 
-/// Replaces this process by a new one of the same program with the same arguments. Returns only if that failed.
+/// Replaces this process by a new one of the same program with the same arguments. Returns only if that
+/// failed.
 pub(crate) fn replace_process(address: SocketAddr) -> std::io::Error {
     use std::os::unix::process::CommandExt;
     // The program that runs, even if its file was replaced meanwhile (proc(5)).

@@ -3,12 +3,12 @@
 //!
 //! ```text
 //! checksum    the file's SHA-256                                      one pass over bytes
-//! dialect     encoding, delimiter, quote, header                      a sample, and one pass that checks UTF-8
-//! parse       every row is whole; else where it is not                one pass: [`parse`]
-//! validate    what each column holds                                  one pass: [`validate`]
-//! statistics  count, spread, top values, correlations, time series    one pass: [`statistics()`]
-//! charts      SVG of what statistics found                            memory only: [`charts`]
-//! render      one HTML page with everything in it                     memory only: [`render`]
+//! dialect     encoding, delimiter, quote, header                      a sample, and one pass that checks
+//! UTF-8 parse       every row is whole; else where it is not                one pass: [`parse`] validate
+//! what each column holds                                  one pass: [`validate`] statistics  count, spread,
+//! top values, correlations, time series    one pass: [`statistics()`] charts      SVG of what statistics
+//! found                            memory only: [`charts`] render      one HTML page with everything in it
+//! memory only: [`render`]
 //! ```
 //!
 //! Invariants:

@@ -95,8 +95,10 @@ fn mentions(text: &str, key: &str) -> bool {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "#[derive(Deserialize)]\n#[serde(deny_unknown_fields, default)]\npub struct AConfig {\n    \
-        /// One.\n    pub one: Option<HashMap<String, u8>>,\n    /// Two.\n    #[serde(rename = \"x\")]\n    pub two: u8,\n}\n";
+    const GOOD: &str =
+        "#[derive(Deserialize)]\n#[serde(deny_unknown_fields, default)]\npub struct AConfig {\n    \
+        /// One.\n    pub one: Option<HashMap<String, u8>>,\n    /// Two.\n    #[serde(rename = \"x\")]\n
+        /// pub two: u8,\n}\n";
 
     fn findings(text: &str, reference: Option<&str>) -> Vec<String> {
         let mut sources = vec![Source::new("crates/server/src/config.rs", text.to_owned())];

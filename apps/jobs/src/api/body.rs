@@ -284,7 +284,8 @@ pub(crate) mod shape {
     pub(crate) struct AddLog {
         #[schemars(length(min = 1, max = 2000))]
         lines: Vec<OutputLine>,
-        /// The number of the first of these lines, counted by the sender from 1: lines that are there already are left out.
+        /// The number of the first of these lines, counted by the sender from 1: lines that are there already
+        /// are left out.
         #[schemars(range(min = 1))]
         first: Option<u64>,
     }

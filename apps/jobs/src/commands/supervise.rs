@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! server ▶ supervisor   the end of the stream, for whatever reason: stop
-//! supervisor ▶ server   started <pid> · missing · unusable <why> · exited <code> · signalled <number>, a line each
+//! supervisor ▶ server   started <pid> · missing · unusable <why> · exited <code> · signalled <number>, a
+//! line each
 //! ```
 //! Standard output and error are the command's own.
 //!

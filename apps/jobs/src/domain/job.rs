@@ -223,7 +223,8 @@ pub(crate) struct State<'a> {
     metadata: Map<String, Value>,
     /// The steps that have begun.
     steps: Vec<StepState<'a>>,
-    /// What came out of it; of a report, `report_url`, `rows`, `columns`, `size_bytes`, `sha256`, `duration_ms`.
+    /// What came out of it; of a report, `report_url`, `rows`, `columns`, `size_bytes`, `sha256`,
+    /// `duration_ms`.
     #[schemars(with = "Anything")]
     result: Option<&'a Value>,
     /// Why it failed.

@@ -43,8 +43,8 @@ pub(super) async fn lag(State(pool): State<Arc<ConsumerPool>>) -> Response {
     (NO_STORE, Json(&*pool.state.group_state.newest())).into_response()
 }
 
-/// `GET /api/consumers/logs?after=&limit=`: without `after` the newest records, newest first; with it those that changed since, in the
-/// order of their changes.
+/// `GET /api/consumers/logs?after=&limit=`: without `after` the newest records, newest first; with it those
+/// that changed since, in the order of their changes.
 pub(super) async fn logs(State(pool): State<Arc<ConsumerPool>>, query: Query) -> Answer {
     let after = query.cursor("after")?;
     let limit = query.number("limit", 1..=pool.state.config.records_kept_max)?.unwrap_or(LIST_DEFAULT);

@@ -1,5 +1,5 @@
-//! Connections that break right after a call was sent: what the log has and what memory has is the same, before
-//! and after a restart, and nothing is there twice.
+//! Connections that break right after a call was sent: what the log has and what memory has is the same,
+//! before and after a restart, and nothing is there twice.
 
 use std::collections::BTreeSet;
 

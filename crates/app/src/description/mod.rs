@@ -1,7 +1,9 @@
-//! The description of an HTTP API (OpenAPI 3.1), put together from its operations and from the types that they read and write.
+//! The description of an HTTP API (OpenAPI 3.1), put together from its operations and from the types that
+//! they read and write.
 //!
-//! The schema of a body is the one of its Rust type (`schemars`), so it cannot say anything else than serde does. Answers and requests are
-//! two contracts of one type: in an answer every member that is always written is required, in a request every member without a default.
+//! The schema of a body is the one of its Rust type (`schemars`), so it cannot say anything else than serde
+//! does. Answers and requests are two contracts of one type: in an answer every member that is always written
+//! is required, in a request every member without a default.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +23,8 @@ pub use operation::{Answer, Content, Header, Operation, Parameter};
 
 const SCHEMAS: &str = "#/components/schemas/";
 
-/// Where a schema comes from. A function, so that an operation can be written down before there is a generator.
+/// Where a schema comes from. A function, so that an operation can be written down before there is a
+/// generator.
 #[derive(Clone)]
 pub(crate) enum Source {
     /// A type as it is written into answers.
@@ -70,7 +73,8 @@ impl Components {
         }
     }
 
-    /// The schema of a source, with references into the components. One of a request is marked until [`Self::schemas`] knows its name.
+    /// The schema of a source, with references into the components. One of a request is marked until
+    /// [`Self::schemas`] knows its name.
     fn schema(&mut self, source: &Source) -> Value {
         match source {
             Source::Answer(of) => tidy::answer(of(&mut self.answers).to_value()),
@@ -89,7 +93,8 @@ impl Components {
         shared(&mut self.headers, "headers", header.shared_as(), described)
     }
 
-    /// All schemas by their names, and the names of those that requests have in another form than answers: these end with `Request`.
+    /// All schemas by their names, and the names of those that requests have in another form than answers:
+    /// these end with `Request`.
     fn schemas(&mut self) -> (Map<String, Value>, BTreeSet<String>) {
         let answers: BTreeMap<String, Value> = self
             .answers
@@ -188,11 +193,12 @@ fn error_schema(codes: &BTreeSet<String>) -> Value {
     })
 }
 
-/// The whole description: `head` is everything but `paths` and `components`; of the latter it may have `securitySchemes`. `codes` are
-/// those that an error may have beside those of the operations.
+/// The whole description: `head` is everything but `paths` and `components`; of the latter it may have
+/// `securitySchemes`. `codes` are those that an error may have beside those of the operations.
 ///
 /// # Panics
-/// If two operations are one method of one path, or two parameters or headers are shared under one name: bugs of whoever wrote them down.
+/// If two operations are one method of one path, or two parameters or headers are shared under one name: bugs
+/// of whoever wrote them down.
 #[must_use]
 pub fn document(mut head: Value, operations: &[Operation], codes: &[&str]) -> Value {
     let mut components = Components::new();

@@ -18,7 +18,8 @@ pub struct Operation {
 macro_rules! methods {
     ($($name:ident)*) => {
         $(
-            /// Begins the description of this method of a path. `name` is the operation's own, once in the whole API.
+            /// Begins the description of this method of a path. `name` is the operation's own, once in the
+            /// whole API.
             #[must_use]
             pub fn $name(path: &'static str, name: &str) -> Self {
                 Self::new(stringify!($name), path, name)

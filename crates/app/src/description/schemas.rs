@@ -1,11 +1,13 @@
-//! Schemas of texts that many answers and requests have: names, cursors, times. None of them has a value; a field names one in
+//! Schemas of texts that many answers and requests have: names, cursors, times. None of them has a value; a
+//! field names one in
 //! `#[schemars(with = "…")]` where its own type writes or reads such a text.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-/// A type that exists for its schema. With a name the schema stands among the components, without one where it is used.
+/// A type that exists for its schema. With a name the schema stands among the components, without one where
+/// it is used.
 macro_rules! schema {
     ($(#[$about:meta])* $name:ident as $shown:literal, $generator:ident => $schema:expr) => {
         schema!($(#[$about])* $name as $shown, false, $generator => $schema);
@@ -51,7 +53,8 @@ schema!(
     })
 );
 
-/// The days that there are: months of 31 and of 30 days, February, and its 29th in leap years, with years as the two patterns say.
+/// The days that there are: months of 31 and of 30 days, February, and its 29th in leap years, with years as
+/// the two patterns say.
 macro_rules! time_pattern {
     ($years:literal, $leap_years:literal) => {
         concat!(

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-/// Formats of Rust's numbers, with the greatest whole number that each is read as. JSON's readers hold 53 bits exactly.
+/// Formats of Rust's numbers, with the greatest whole number that each is read as. JSON's readers hold 53
+/// bits exactly.
 const FORMATS: [(&str, Option<u64>); 11] = [
     ("uint8", Some(u8::MAX as u64)),
     ("uint16", Some(u16::MAX as u64)),

@@ -47,8 +47,8 @@ pub struct When<P, A, R> {
 }
 
 impl<P: Projection, A, R: std::fmt::Debug> When<P, A, R> {
-    /// The events of the decision, each as its channel and its name; they happen. Returns the state after them,
-    /// and the decision's answer.
+    /// The events of the decision, each as its channel and its name; they happen. Returns the state after
+    /// them, and the decision's answer.
     ///
     /// # Panics
     /// If others were decided, or the decision was refused.

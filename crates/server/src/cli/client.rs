@@ -1,6 +1,4 @@
 //! `anywire publish` and `anywire tail`: a running server from the terminal.
-//!
-//! Knows: PROTOCOL.md, sections 5 and 7. Does not know: how a server works.
 
 use std::{
     io::{BufRead, BufReader, Read as _, Write as _},

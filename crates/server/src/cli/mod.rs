@@ -1,6 +1,4 @@
 //! The command line: `serve`, `publish`, `tail`, `run`, `monitor`, `config`.
-//!
-//! Knows: arguments. Does not know: what a server is made of.
 
 mod client;
 mod monitor;
@@ -59,7 +57,8 @@ struct ServeArgs {
     /// Allow the network lab to break connections on purpose.
     #[arg(long)]
     lab: bool,
-    /// Also listen on the ports that front ends of single services were written for: 3000, 3001, 5000, 8000, 8050.
+    /// Also listen on the ports that front ends of single services were written for: 3000, 3001, 5000, 8000,
+    /// 8050.
     #[arg(long)]
     classic_ports: bool,
     /// Answer as the official Socket.IO test suites expect; for tests only.
@@ -87,7 +86,8 @@ struct PublishArgs {
     server: ServerArgs,
     /// The channel.
     channel: String,
-    /// What there is to say: a JSON text, or any text, which becomes a JSON string. `-` reads it from standard input.
+    /// What there is to say: a JSON text, or any text, which becomes a JSON string. `-` reads it from
+    /// standard input.
     data: String,
     /// What happened.
     #[arg(long, default_value = "message")]
@@ -107,7 +107,8 @@ struct TailArgs {
     /// Where to start: a cursor, or 0 for the oldest kept event. Without it, at the tail.
     #[arg(long)]
     after: Option<String>,
-    /// The server's heartbeat_ms: a connection over which nothing comes for twice as long is dead, and made anew.
+    /// The server's heartbeat_ms: a connection over which nothing comes for twice as long is dead, and made
+    /// anew.
     #[arg(long, value_name = "MS", default_value_t = 25_000, value_parser = clap::value_parser!(u64).range(1_000..=300_000))]
     heartbeat_ms: u64,
 }

@@ -1,9 +1,7 @@
 //! `anywire monitor`: this machine's samples to a server elsewhere.
 //!
-//! One thread looks at the machine at each beat of the clock, the other sends what waits. While the server is away samples wait (an hour of them),
-//! so its restart leaves no hole in this machine's history.
-//!
-//! Knows: docs/http-api.md, "Monitor". Does not know: how a server works.
+//! One thread looks at the machine at each beat of the clock, the other sends what waits. While the server is
+//! away samples wait (an hour of them), so its restart leaves no hole in this machine's history.
 
 use std::{
     sync::{

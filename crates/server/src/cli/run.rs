@@ -5,10 +5,9 @@
 //!            └─────▶ parser ──▶ pending ──4 times a second──▶ server: steps, output
 //! server ──"cancelled" (SSE)──▶ the command is ended
 //! ```
-//! A server that is away for a while is no reason to end the command: what it misses is kept, bounded, and told when it is back. Lines are counted, so
-//! that those whose answer was lost may be told again, and a hole is seen as one.
-//!
-//! Knows: the jobs API. Does not know: how a server works.
+//! A server that is away for a while is no reason to end the command: what it misses is kept, bounded, and
+//! told when it is back. Lines are counted, so that those whose answer was lost may be told again, and a hole
+//! is seen as one.
 
 use std::{
     collections::VecDeque,
@@ -36,7 +35,8 @@ const LAST_WORD_MAX: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(5);
 /// The step of a command that names none.
 const ONLY_STEP: &str = "run";
-/// How long one request may take, and how long one stream is listened to: a server that is gone without a word must not be waited for.
+/// How long one request may take, and how long one stream is listened to: a server that is gone without a
+/// word must not be waited for.
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 const STREAM_MAX: Duration = Duration::from_secs(90);
 /// How many lines wait for the server; before them the oldest go.

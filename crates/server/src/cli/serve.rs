@@ -1,6 +1,4 @@
 //! `anywire serve`: settings are gathered, everything starts, signals end it.
-//!
-//! Knows: the life of the process. Does not know: what a server is made of.
 
 use std::io::{IsTerminal as _, Write as _};
 

@@ -1,4 +1,5 @@
-//! The description of the whole API: the server's own routes, the native transports and the applications', with what they share.
+//! The description of the whole API: the server's own routes, the native transports and the applications',
+//! with what they share.
 //! `api/openapi.json` is what [`document`] gives; a test holds the one to the other.
 
 use anywire_app::description::{self, Operation};

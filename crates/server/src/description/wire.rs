@@ -1,5 +1,5 @@
-//! What the native transports read and write (PROTOCOL.md), as types with a schema: the gateway itself has no types for them, since an
-//! event is never parsed and written again on its way.
+//! What the native transports read and write (PROTOCOL.md), as types with a schema: the gateway itself has no
+//! types for them, since an event is never parsed and written again on its way.
 
 #![expect(dead_code, reason = "these types are there for their schemas")]
 

@@ -233,8 +233,8 @@ impl Index {
         *self.at(place) = ChannelIndex::new(name.clone(), retention, trimmed_through);
     }
 
-    /// At start: a channel that the checkpoint does not name had lost everything up to the floor. Its events may
-    /// still be in a segment if it was forgotten.
+    /// At start: a channel that the checkpoint does not name had lost everything up to the floor. Its events
+    /// may still be in a segment if it was forgotten.
     pub(crate) fn trim_to_floor(&mut self, files: &Files) -> Result<(), FileError> {
         let floor = self.floor;
         for place in 0..self.channels.len() {

@@ -52,13 +52,13 @@ fn the_description_is_what_types_and_operations_say() {
     let mut generated =
         serde_json::to_string_pretty(&anywire::description::document()).expect("plain values");
     generated.push('\n');
-    if std::env::var_os("ANYWIRE_WRITE").is_some() {
+    if std::env::var_os("WRITE_DESCRIPTION").is_some() {
         std::fs::write(FILE, &generated).expect("a file of this repository");
     }
     let kept = std::fs::read_to_string(FILE).expect("a file of this repository");
     assert!(
         kept == generated,
-        "crates/server/api/openapi.json is stale; run: ANYWIRE_WRITE=1 cargo test -p anywire --test server description, \
+        "crates/server/api/openapi.json is stale; run: WRITE_DESCRIPTION=1 cargo test -p anywire --test server description, \
          then npm run api in clients/typescript/"
     );
 }

@@ -9,13 +9,17 @@ import { temporaryFolder } from "../../testing/folders.mjs";
 import { freePort } from "../../testing/ports.mjs";
 import { end, readyWhen, start } from "../../testing/program.mjs";
 
-const configuration = (port: number, target: number, dir: string) => `
+/** Compression as its manual says: it makes the entity tags of what it compresses weak (RFC 9110, 8.8.3). */
+const GZIP = "gzip on; gzip_types application/json; gzip_proxied any; gzip_min_length 1;";
+
+const configuration = (port: number, target: number, dir: string, more: string) => `
 daemon off;
 pid ${dir}/nginx.pid;
 error_log stderr warn;
 events {}
 http {
   access_log off;
+  ${more}
   client_body_temp_path ${dir}/body;
   proxy_temp_path ${dir}/proxy;
   fastcgi_temp_path ${dir}/fastcgi;
@@ -53,11 +57,11 @@ export class Nginx {
     this.#child = child;
   }
 
-  static async start(target: number): Promise<Nginx> {
+  static async start(target: number, { gzip = false } = {}): Promise<Nginx> {
     const dir = await temporaryFolder("nginx");
     const port = await freePort();
     const file = join(dir, "nginx.conf");
-    await writeFile(file, configuration(port, target, dir));
+    await writeFile(file, configuration(port, target, dir, gzip ? GZIP : ""));
     const program = existsSync("/usr/sbin/nginx") ? "/usr/sbin/nginx" : "nginx";
     const child = start(program, ["-p", dir, "-c", file], { stdio: ["ignore", "ignore", "inherit"] });
     const nginx = new Nginx(`http://127.0.0.1:${port}`, dir, child);

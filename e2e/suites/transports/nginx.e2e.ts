@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import WebSocket from "ws";
 import { connect, type TransportName } from "../../../clients/typescript/src/index.ts";
+import { json } from "../../../testing/http.mjs";
 import { Server } from "../../../testing/server.mjs";
 import { until, within } from "../../../testing/until.mjs";
 import { openBrowser, openContext } from "../../harness/browser.ts";
@@ -73,6 +74,25 @@ describe("the TypeScript client", () => {
       expect(seen).toEqual(numbers);
     });
   }
+});
+
+test("a job whose answer nginx compresses is not sent again while it is the same", async () => {
+  const compressing = await Nginx.start(server.port, { gzip: true });
+  const session = "compressed";
+  await json(`${server.url}/api/progress`, { send: { session_id: session, title: "A", total_steps: 2 } });
+  const ask = (headers: Record<string, string>) =>
+    fetch(`${compressing.url}/api/progress/${session}`, {
+      headers: { "Accept-Encoding": "gzip", ...headers },
+    });
+  const first = await ask({});
+  const tag = first.headers.get("etag") ?? "";
+  expect([first.status, first.headers.get("content-encoding")]).toEqual([200, "gzip"]);
+  expect(tag).toMatch(/^W\//);
+  const same = await ask({ "If-None-Match": tag });
+  expect([same.status, await same.text()]).toEqual([304, ""]);
+  await json(`${server.url}/api/progress/${session}/step`, { send: { name: "b" } });
+  expect((await ask({ "If-None-Match": tag })).status).toBe(200);
+  await compressing.stop();
 });
 
 test("EventSource in a browser gets each event before the next is published", async () => {

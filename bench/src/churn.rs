@@ -1,8 +1,10 @@
 //! `churn`: how fast clients can connect, subscribe and go, and what each of them costs the server.
 
 use crate::failure::{Context, Failure, Outcome};
-use crate::jitter::connection::{Connection, Notice, Position, Way};
+use crate::jitter::connection::Connection;
 use crate::jitter::contender::Contender;
+use crate::jitter::notice::{Notice, Position};
+use crate::jitter::way::Way;
 use crate::machine::{self, Pins};
 use crate::peers::{Peer, Server, Transport};
 use crate::setup::Setup;

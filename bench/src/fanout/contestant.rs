@@ -1,6 +1,6 @@
 //! One server of a case, with the load generator that holds its subscribers.
 
-use super::Case;
+use super::case::Case;
 use crate::child::{Plan, Running};
 use crate::failure::{Context, Failure, Outcome};
 use crate::load::{Report, RoundResult};

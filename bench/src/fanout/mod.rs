@@ -4,24 +4,23 @@
 //! one after the other is asked for a round, again and again. Whatever else the machine does then hits all of
 //! them alike, and each ratio to the floor is taken within one cycle before the median is.
 
+mod case;
 mod contestant;
 mod report;
+mod row;
 
 use crate::failure::Outcome;
 use crate::machine::{self, Pins};
 use crate::peers::{Peer, Transport};
 use crate::setup::Setup;
 use crate::stats::Spread;
-use crate::table;
 use crate::verdict::Verdict;
-use contestant::{Contestant, Figures};
-use serde::Serialize;
+use case::Case;
+use contestant::Contestant;
+use row::Row;
 
 /// Deliveries in a round, unless `--messages` says otherwise: half a second to two of one processor.
 const ROUND_DELIVERIES: usize = 200_000;
-/// A case with no messages: only memory is measured.
-const NO_MESSAGES: usize = 0;
-
 /// What to measure.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
@@ -70,61 +69,6 @@ enum Transports {
     All,
 }
 
-/// One table: these subscribers, so many in flight.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Case {
-    pub(crate) transport: Transport,
-    pub(crate) subscribers: usize,
-    pub(crate) in_flight: usize,
-    pub(crate) messages: usize,
-    pub(crate) rounds: usize,
-    pub(crate) payload: u16,
-}
-
-impl Case {
-    pub(crate) fn is_idle(&self) -> bool {
-        self.messages == NO_MESSAGES
-    }
-}
-
-/// A server's line in a table.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Row {
-    pub(crate) peer: Peer,
-    /// Why there are no figures.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) note: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) figures: Option<Figures>,
-    /// Server CPU per delivery over the floor's, of each cycle.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) over_floor: Option<Spread>,
-    /// The same over that of Socket.IO on Node, where that takes part.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) over_socketio: Option<Spread>,
-    /// Memory a connection over that of Socket.IO on Node.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) memory_over_socketio: Option<f64>,
-}
-
-impl Row {
-    fn without_figures(peer: Peer) -> Self {
-        Self {
-            peer,
-            note: None,
-            figures: None,
-            over_floor: None,
-            over_socketio: None,
-            memory_over_socketio: None,
-        }
-    }
-
-    /// A peer that is missing is no fault; the server that is to be measured is.
-    fn is_sound(&self) -> bool {
-        self.figures.as_ref().map_or(self.peer != Peer::Anywire, Figures::is_sound)
-    }
-}
-
 /// Runs the cases asked for, prints a table for each and writes the JSON.
 pub(crate) fn run(options: &Options) -> Outcome<Verdict> {
     println!("fanout — {}", machine::headline());
@@ -157,7 +101,7 @@ impl Options {
                 cases.push(case(self.subscribers, self.in_flight));
             }
             let idle = self.idle.or(self.all.then_some(if self.setup.smoke { 200 } else { 10_000 }));
-            cases.extend(idle.map(|idle| Case { messages: NO_MESSAGES, ..case(idle, 0) }));
+            cases.extend(idle.map(|idle| case(idle, 0).idle()));
         }
         cases
     }
@@ -236,15 +180,4 @@ fn rows(entries: &[Entry]) -> Vec<Row> {
 fn ratios(contestant: &Contestant, floor: &Contestant) -> Option<Spread> {
     let pairs = contestant.cpu_us().into_iter().zip(floor.cpu_us());
     Spread::of(&pairs.map(|(own, least)| own / least).collect::<Vec<f64>>())
-}
-
-/// A ratio, how sure it is, and its spread, for a cell.
-pub(crate) fn ratio_cell(ratio: Option<Spread>) -> String {
-    match ratio {
-        Some(Spread { median, sure: [low, high], least, greatest }) => {
-            let middle = table::number(Some(median));
-            format!("{middle} [{low:.2}–{high:.2}] ({least:.2}–{greatest:.2})")
-        }
-        None => table::number(None),
-    }
 }

@@ -1,7 +1,9 @@
 //! The fan-out's table: what stands in its columns, and the goals beside the figures.
 
-use super::{Case, Row, ratio_cell};
+use super::case::Case;
+use super::row::Row;
 use crate::peers::{Peer, Transport};
+use crate::stats::Spread;
 use crate::table::{Table, number};
 
 /// What the columns mean.
@@ -93,5 +95,16 @@ fn goal(case: &Case, peer: Peer) -> String {
         (false, 1) => ratio_one.into(),
         (false, 8) => ratio_eight.into(),
         _ => String::new(),
+    }
+}
+
+/// A ratio, how sure it is, and its spread, for a cell.
+fn ratio_cell(ratio: Option<Spread>) -> String {
+    match ratio {
+        Some(Spread { median, sure: [low, high], least, greatest }) => {
+            let middle = number(Some(median));
+            format!("{middle} [{low:.2}–{high:.2}] ({least:.2}–{greatest:.2})")
+        }
+        None => number(None),
     }
 }

@@ -1,8 +1,10 @@
 //! A client: connected, killed, away, back with what it knows of its place, over and over.
 
-use super::connection::{Connection, Notice, Position, Way};
+use super::connection::Connection;
 use super::contender::Contender;
+use super::notice::{Notice, Position};
 use super::tally::Tally;
+use super::way::Way;
 use crate::stats::Random;
 use crate::wire::mark;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -2,7 +2,9 @@
 //! at the end.
 
 use super::contender::Contender;
+use super::notice::{CHANNEL, Notice, Position};
 use super::socketio::{self, Packet};
+use super::way::Way;
 use crate::wire::http::{self, Answer, Body, Chunks, Head};
 use crate::wire::sse::Block;
 use crate::wire::websocket::{self, Frame};
@@ -13,73 +15,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-pub(crate) const CHANNEL: &str = "jitter";
 /// How often a client on plain polling asks.
 const POLL_EVERY: Duration = Duration::from_millis(250);
 /// More than a server sends between two frames; what is larger is broken.
 const RECEIVED_MAX: usize = 16 << 20;
-
-/// A transport.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Way {
-    /// WebSocket.
-    Websocket,
-    /// Server-sent events.
-    Sse,
-    /// One pending request at a time.
-    Longpoll,
-    /// A request four times a second.
-    Poll,
-    /// Socket.IO over a WebSocket.
-    Socketio,
-    /// Socket.IO over polling.
-    SocketioPolling,
-}
-
-impl Way {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Websocket, Self::Sse, Self::Longpoll, Self::Poll, Self::Socketio, Self::SocketioPolling];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Websocket => "websocket",
-            Self::Sse => "sse",
-            Self::Longpoll => "longpoll",
-            Self::Poll => "poll",
-            Self::Socketio => "socketio",
-            Self::SocketioPolling => "socketio-polling",
-        }
-    }
-}
-
-/// Where a client stands: what it says when it comes back.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Position {
-    /// Anywire's cursor, or the offset of the last event from Socket.IO on Node.
-    pub(crate) cursor: Option<String>,
-    /// The session that Socket.IO on Node can recover.
-    pub(crate) session: Option<String>,
-}
-
-impl Position {
-    /// Nobody has told it anything yet.
-    pub(crate) fn is_unknown(&self) -> bool {
-        self.cursor.is_none() && self.session.is_none()
-    }
-}
-
-/// What a connection says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Notice {
-    /// An event's payload, and the cursor after it.
-    Event { data: String, cursor: String },
-    /// Where the client stands.
-    Cursor(String),
-    /// The session that can be recovered.
-    Session(String),
-    /// Something is gone for good.
-    Gap,
-}
 
 #[derive(Debug, Deserialize)]
 struct Event {

@@ -1,6 +1,6 @@
 //! Who takes part: Anywire, and Socket.IO on Node beside it.
 
-use super::connection::Way;
+use super::way::Way;
 use crate::failure::{Failure, Outcome};
 use crate::peers::Peer;
 

@@ -10,19 +10,21 @@
 mod client;
 pub(crate) mod connection;
 pub(crate) mod contender;
+pub(crate) mod notice;
+mod options;
 mod publishing;
 mod report;
 mod socketio;
 mod tally;
+pub(crate) mod way;
 
 use crate::failure::{Context, Failure, Outcome};
 use crate::machine::{self, Pins};
 use crate::peers::{Server, Setting, Transport};
-use crate::setup::Setup;
 use crate::verdict::Verdict;
 use client::{Phase, Shared};
-use connection::Way;
 use contender::Contender;
+pub(crate) use options::Options;
 use publishing::Publisher;
 use report::{Figures, Row};
 use std::sync::Arc;
@@ -33,74 +35,6 @@ use tally::{Tally, Totals};
 /// How long clients may take to connect, and after the last message to catch up.
 const CONNECT_WAIT: Duration = Duration::from_secs(60);
 const DRAIN_WAIT: Duration = Duration::from_secs(30);
-
-/// What to measure.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Options {
-    /// Clients of one channel.
-    #[arg(long, default_value_t = 2000)]
-    clients: usize,
-    /// How they connect: socketio and socketio-polling are spoken by every server.
-    #[arg(long, default_value = "websocket")]
-    transport: Way,
-    /// The servers, one after the other through the same schedule: anywire, and socketio (Socket.IO on Node
-    /// with its connection state recovery). Only anywire has to deliver everything; what socketio loses is
-    /// shown.
-    #[arg(long, value_delimiter = ',', default_values = ["anywire"])]
-    peers: Vec<Contender>,
-    /// Reconnect on another transport each time, among those the server speaks: all of anywire's, both of
-    /// socketio's.
-    #[arg(long)]
-    switch: bool,
-    /// How long messages are published.
-    #[arg(long, default_value_t = 60)]
-    seconds: u64,
-    /// Messages a second.
-    #[arg(long, default_value_t = 2)]
-    rate: u64,
-    /// Mean seconds a connection lives.
-    #[arg(long, default_value_t = 15.0)]
-    lives: f64,
-    /// Mean seconds a client is away.
-    #[arg(long, default_value_t = 2.0)]
-    away: f64,
-    /// Kill the server with SIGKILL in the middle and start it again on the same address. socketio keeps
-    /// nothing on disk.
-    #[arg(long)]
-    restart: bool,
-    /// Seed of the disconnections.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Do not bind server and load to processors of their own.
-    #[arg(long)]
-    no_pin: bool,
-    #[command(flatten)]
-    setup: Setup,
-}
-
-impl Options {
-    fn effective(&self) -> Self {
-        let mut options = self.clone();
-        if self.setup.smoke {
-            options.clients = options.clients.min(50);
-            (options.seconds, options.rate) = (6, 5);
-            (options.lives, options.away) = (1.5, 0.3);
-        }
-        options
-    }
-
-    /// Every server has to speak the transport, unless clients move among those it speaks.
-    fn check(&self) -> Outcome<()> {
-        if self.switch {
-            return Ok(());
-        }
-        self.peers.iter().try_for_each(|server| server.check(self.transport))
-    }
-
-    fn messages(&self) -> u64 {
-        self.seconds * self.rate
-    }
-}
 
 /// Runs the benchmark, prints its tables and writes the JSON.
 pub(crate) fn run(options: &Options) -> Outcome<Verdict> {
@@ -224,36 +158,4 @@ fn wait_until(within: Duration, done: impl Fn() -> bool) -> Option<()> {
         std::thread::sleep(Duration::from_millis(10));
     }
     Some(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::Parser;
-
-    #[derive(Debug, Parser)]
-    struct Typed {
-        #[command(flatten)]
-        options: Options,
-    }
-
-    fn typed(words: &[&str]) -> Options {
-        let words = ["jitter"].iter().chain(words);
-        Typed::try_parse_from(words).expect("the words are options").options
-    }
-
-    #[test]
-    fn without_peers_only_anywire_takes_part() {
-        assert_eq!(typed(&[]).peers, [Contender::Anywire]);
-        let both = typed(&["--peers", "anywire,socketio", "--transport", "socketio-polling"]);
-        assert_eq!(both.peers, [Contender::Anywire, Contender::Socketio]);
-        assert!(both.check().is_ok());
-    }
-
-    #[test]
-    fn a_peer_takes_part_only_on_transports_it_speaks() {
-        assert!(typed(&["--peers", "anywire,socketio"]).check().is_err(), "the default is WebSocket");
-        assert!(typed(&["--peers", "anywire,socketio", "--switch"]).check().is_ok());
-        assert!(typed(&["--transport", "sse"]).check().is_ok());
-    }
 }

@@ -4,8 +4,8 @@
 //! Socket.IO on Node knows no such key. Nothing is published while the server is killed, so nothing has to be
 //! sent twice.
 
-use super::connection::CHANNEL;
 use super::contender::Contender;
+use super::notice::CHANNEL;
 use crate::failure::{Failure, Outcome};
 use crate::wire::http::{self, Answer};
 use crate::wire::mark;

@@ -1,7 +1,7 @@
 //! What `jitter` says: a line for each server, its replays by transport, and the same as JSON.
 
-use super::Options;
 use super::contender::Contender;
+use super::options::Options;
 use super::tally::{Replays, Totals};
 use crate::table::{Table, number, thousands};
 use serde_json::{Value, json};

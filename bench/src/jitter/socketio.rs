@@ -4,8 +4,8 @@
 //! a session (`pid`) when it joins and an offset with each event; both go into the packet with which it joins
 //! again, as `socket.io-client` sends it.
 
-use super::connection::{CHANNEL, Notice, Position};
 use super::contender::Contender;
+use super::notice::{CHANNEL, Notice, Position};
 use serde_json::{Map, Value};
 
 /// Between the packets of a payload.

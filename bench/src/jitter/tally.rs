@@ -1,6 +1,6 @@
 //! What one client got, and what all of them got together.
 
-use super::connection::Way;
+use super::way::Way;
 use crate::stats::Histogram;
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -6,15 +6,17 @@
 //! object a line.
 
 mod dialect;
+mod opening;
+mod options;
 mod publisher;
 mod round;
 mod subscriber;
 
 use crate::failure::{Context, Failure, Outcome};
 use crate::machine;
-use crate::peers::{Peer, Transport};
 use crate::process::Processes;
 use dialect::Dialect;
+pub(crate) use options::Options;
 use publisher::Publisher;
 use round::Round;
 pub(crate) use round::RoundResult;
@@ -33,23 +35,6 @@ const EVENTS_MAX: usize = 1024;
 /// Keys of epoll events: subscribers from zero up, these from the end down.
 const STDIN: u64 = u64::MAX;
 const PUBLISHERS: u64 = 1 << 32;
-
-/// What the load generator is told at its start.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Options {
-    #[arg(long)]
-    pub(crate) peer: Peer,
-    #[arg(long)]
-    pub(crate) transport: Transport,
-    /// Host and port of the server.
-    #[arg(long)]
-    pub(crate) address: String,
-    #[arg(long)]
-    pub(crate) subscribers: usize,
-    /// Bytes of one payload.
-    #[arg(long)]
-    pub(crate) payload: usize,
-}
 
 /// What the load generator says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -99,7 +84,7 @@ impl Load {
         let dialect = Dialect::new(&options);
         let mut subscribers = Vec::with_capacity(options.subscribers);
         for index in 0..options.subscribers {
-            let subscriber = dialect.subscribe().context(format_args!("subscriber {index}"))?;
+            let subscriber = opening::subscribe(&dialect).context(format_args!("subscriber {index}"))?;
             watch(&epoll, subscriber.stream(), index as u64)?;
             subscribers.push(subscriber);
         }
@@ -162,7 +147,7 @@ impl Load {
 
     fn begin_round(&mut self, messages: usize, in_flight: usize) -> Outcome<()> {
         while self.publishers.len() < self.dialect.publishers_for(in_flight) {
-            let publisher = self.dialect.publisher()?;
+            let publisher = opening::publisher(&self.dialect)?;
             watch(&self.epoll, publisher.stream(), PUBLISHERS + self.publishers.len() as u64)?;
             self.publishers.push(publisher);
         }

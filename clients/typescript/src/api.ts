@@ -313,7 +313,7 @@ export interface components {
             /** @description Readers whose socket is full, or that are catching up. */
             readonly slow_readers: number;
         };
-        /** @description A client to be put out. */
+        /** @description A client to be disconnected. */
         readonly Disconnect: {
             /** @description The client's public id in its namespace, from `/api/delivery/clients`. */
             readonly socket: string;

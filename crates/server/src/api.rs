@@ -9,7 +9,8 @@ use anywire_app::{
     description::schemas::{ChannelName, CursorText, Time, True},
     http::{self, ApiError},
 };
-use anywire_log::{Clock, SystemClock, Timestamp};
+use anywire_gateway::Gateway;
+use anywire_log::{Clock, Log, SystemClock, Timestamp};
 use anywire_protocol::{Code, json::iso_time};
 use axum::{
     Json, Router,
@@ -18,10 +19,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use prometheus_client::registry::Registry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Anywire;
+use crate::{overview::Overview, restart::Restart};
 use spelled::{Carrier, ClientState, TransportName};
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -30,18 +32,27 @@ const LIST_DEFAULT: usize = 200;
 /// The longest cut of the network lab, in milliseconds.
 const CUT_MS_MAX: u64 = 60_000;
 
+/// What the routes answer from and act on.
+pub(crate) struct ApiState {
+    pub(crate) log: Arc<Log>,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) overview: Arc<Overview>,
+    pub(crate) registry: Registry,
+    pub(crate) restart: Restart,
+}
+
 /// Routes that everybody may ask.
-pub(crate) fn open_routes(anywire: &Arc<Anywire>) -> Router {
+pub(crate) fn open_routes(state: &Arc<ApiState>) -> Router {
     LazyLock::force(&STARTED);
     Router::new()
         .route("/api/health", get(health))
         .route("/api/health/live", get(async || Json(Live { live: true })))
         .route("/api/health/ready", get(ready))
-        .with_state(Arc::clone(anywire))
+        .with_state(Arc::clone(state))
 }
 
 /// Routes for back ends and the console.
-pub(crate) fn routes(anywire: &Arc<Anywire>) -> Router {
+pub(crate) fn routes(state: &Arc<ApiState>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/api/overview", get(overview))
@@ -49,7 +60,7 @@ pub(crate) fn routes(anywire: &Arc<Anywire>) -> Router {
         .route("/api/channels", get(channels))
         .route("/api/lab", get(lab).post(set_lab))
         .route("/api/lab/restart", post(restart))
-        .with_state(Arc::clone(anywire))
+        .with_state(Arc::clone(state))
 }
 
 const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
@@ -105,8 +116,8 @@ pub(crate) struct Ready {
     ready: bool,
 }
 
-async fn health(State(anywire): State<Arc<Anywire>>) -> Response {
-    let engine = anywire.log.engine();
+async fn health(State(state): State<Arc<ApiState>>) -> Response {
+    let engine = state.log.engine();
     let writable = engine.writable();
     let ready = writable.is_ok();
     let body = Health {
@@ -114,8 +125,8 @@ async fn health(State(anywire): State<Arc<Anywire>>) -> Response {
         live: true,
         ready,
         version: env!("CARGO_PKG_VERSION"),
-        epoch: anywire.log.epoch().to_string(),
-        tail: anywire.log.tail_cursor().to_string(),
+        epoch: state.log.epoch().to_string(),
+        tail: state.log.tail_cursor().to_string(),
         uptime_s: STARTED.elapsed().as_secs(),
         storage: Storage {
             engine: engine.name(),
@@ -126,8 +137,8 @@ async fn health(State(anywire): State<Arc<Anywire>>) -> Response {
     (ready_status(ready), NO_STORE, Json(body)).into_response()
 }
 
-async fn ready(State(anywire): State<Arc<Anywire>>) -> Response {
-    let ready = anywire.log.engine().writable().is_ok();
+async fn ready(State(state): State<Arc<ApiState>>) -> Response {
+    let ready = state.log.engine().writable().is_ok();
     (ready_status(ready), NO_STORE, Json(Ready { ready })).into_response()
 }
 
@@ -135,18 +146,18 @@ const fn ready_status(ready: bool) -> StatusCode {
     if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-async fn metrics(State(anywire): State<Arc<Anywire>>) -> Response {
-    anywire.gateway.metrics().set_pollers(anywire.gateway.pollers());
+async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
+    state.gateway.metrics().set_pollers(state.gateway.pollers());
     let mut page = String::new();
-    if prometheus_client::encoding::text::encode(&mut page, &anywire.registry).is_err() {
+    if prometheus_client::encoding::text::encode(&mut page, &state.registry).is_err() {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], page).into_response()
 }
 
-async fn overview(State(anywire): State<Arc<Anywire>>) -> Response {
-    (NO_STORE, Json(anywire.overview.newest())).into_response()
+async fn overview(State(state): State<Arc<ApiState>>) -> Response {
+    (NO_STORE, Json(state.overview.newest())).into_response()
 }
 
 /// What part of a list is wanted.
@@ -270,12 +281,12 @@ mod spelled {
     }
 }
 
-async fn clients(State(anywire): State<Arc<Anywire>>, Query(query): Pairs) -> Response {
+async fn clients(State(state): State<Arc<ApiState>>, Query(query): Pairs) -> Response {
     let page = match Page::parse(&query) {
         Ok(page) => page,
         Err(message) => return invalid(&message),
     };
-    let (total, clients) = anywire.gateway.clients(page.limit);
+    let (total, clients) = state.gateway.clients(page.limit);
     (NO_STORE, Json(Clients { total, clients: clients.into_iter().map(Client::of).collect() }))
         .into_response()
 }
@@ -332,17 +343,17 @@ struct ChannelState {
     subscribers: usize,
 }
 
-async fn channels(State(anywire): State<Arc<Anywire>>, Query(query): Pairs) -> Response {
+async fn channels(State(state): State<Arc<ApiState>>, Query(query): Pairs) -> Response {
     let page = match Page::parse(&query) {
         Ok(page) => page,
         Err(message) => return invalid(&message),
     };
-    let listed = anywire.log.engine().channels(&page.prefix, page.limit);
-    let one = |(channel, state): &(anywire_log::Channel, anywire_log::ChannelState)| ChannelState {
+    let listed = state.log.engine().channels(&page.prefix, page.limit);
+    let one = |(channel, kept): &(anywire_log::Channel, anywire_log::ChannelState)| ChannelState {
         channel: channel.to_string(),
-        events: state.events,
-        last_offset: state.last.get(),
-        subscribers: anywire.gateway.subscribers(channel),
+        events: kept.events,
+        last_offset: kept.last.get(),
+        subscribers: state.gateway.subscribers(channel),
     };
     (NO_STORE, Json(Channels { channels: listed.iter().map(one).collect() })).into_response()
 }
@@ -363,8 +374,8 @@ pub(crate) struct Lab {
     restarting: bool,
 }
 
-fn lab_state(anywire: &Anywire) -> Lab {
-    let lab = anywire.gateway.lab();
+fn lab_state(state: &ApiState) -> Lab {
+    let lab = state.gateway.lab();
     let now_ms = u64::try_from(SystemClock.now().as_millis()).unwrap_or_default();
     let until = i64::try_from(lab.cut_until_ms(now_ms)).ok().filter(|until| *until > 0);
     Lab {
@@ -372,12 +383,12 @@ fn lab_state(anywire: &Anywire) -> Lab {
         block_websocket: lab.blocks_websocket(),
         buffer_sse: lab.buffers_sse(),
         cut_until: until.map(|until| iso_time(Timestamp::from_millis(until))),
-        restarting: anywire.restart.is_wanted(),
+        restarting: state.restart.is_wanted(),
     }
 }
 
-async fn lab(State(anywire): State<Arc<Anywire>>) -> Response {
-    (NO_STORE, Json(lab_state(&anywire))).into_response()
+async fn lab(State(state): State<Arc<ApiState>>) -> Response {
+    (NO_STORE, Json(lab_state(&state))).into_response()
 }
 
 /// Which faults to switch; what is absent stays as it is.
@@ -391,8 +402,8 @@ pub(crate) struct LabChange {
     cut_ms: Option<u64>,
 }
 
-async fn set_lab(State(anywire): State<Arc<Anywire>>, body: axum::body::Bytes) -> Response {
-    if let Some(refused) = lab_disabled(&anywire) {
+async fn set_lab(State(state): State<Arc<ApiState>>, body: axum::body::Bytes) -> Response {
+    if let Some(refused) = lab_disabled(&state) {
         return refused;
     }
     let change: LabChange = match serde_json::from_slice(&body) {
@@ -403,23 +414,23 @@ async fn set_lab(State(anywire): State<Arc<Anywire>>, body: axum::body::Bytes) -
         return invalid(&format!("\"cut_ms\" is {cut_ms}; expected 0 to {CUT_MS_MAX}"));
     }
     if let Some(on) = change.block_websocket {
-        anywire.gateway.lab_block_websocket(on);
+        state.gateway.lab_block_websocket(on);
     }
     if let Some(on) = change.buffer_sse {
-        anywire.gateway.lab_buffer_sse(on);
+        state.gateway.lab_buffer_sse(on);
     }
     if let Some(cut_ms) = change.cut_ms {
-        anywire.gateway.lab_cut(cut_ms);
+        state.gateway.lab_cut(cut_ms);
     }
-    (NO_STORE, Json(lab_state(&anywire))).into_response()
+    (NO_STORE, Json(lab_state(&state))).into_response()
 }
 
-async fn restart(State(anywire): State<Arc<Anywire>>) -> Response {
-    if let Some(refused) = lab_disabled(&anywire) {
+async fn restart(State(state): State<Arc<ApiState>>) -> Response {
+    if let Some(refused) = lab_disabled(&state) {
         return refused;
     }
-    anywire.restart.want();
-    (StatusCode::ACCEPTED, Json(lab_state(&anywire))).into_response()
+    state.restart.want();
+    (StatusCode::ACCEPTED, Json(lab_state(&state))).into_response()
 }
 
 /// Answers a method that a route does not know; the router adds `Allow`.
@@ -428,11 +439,11 @@ pub(crate) async fn method_not_allowed(request: Request) -> Response {
     ApiError::new(Code::MethodNotAllowed, message).into_response()
 }
 
-fn lab_disabled(anywire: &Anywire) -> Option<Response> {
+fn lab_disabled(state: &ApiState) -> Option<Response> {
     let message = "the network lab is off; start the server with --lab";
-    (!anywire.gateway.lab().is_enabled()).then(|| ApiError::new(Code::Forbidden, message).into_response())
+    (!state.gateway.lab().is_enabled()).then(|| ApiError::new(Code::Forbidden, message).into_response())
 }
 
-pub(crate) fn invalid(message: &str) -> Response {
+fn invalid(message: &str) -> Response {
     http::invalid(message).into_response()
 }

@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api,
+    api::{self, ApiState},
     config::{Config, EngineKind, ServerConfig, TlsSection},
     console,
     meter::Meter,
@@ -115,12 +115,10 @@ pub enum StartError {
 
 /// One server, assembled.
 pub struct Anywire {
-    pub(crate) log: Arc<Log>,
-    pub(crate) gateway: Arc<Gateway>,
-    pub(crate) overview: Arc<Overview>,
-    pub(crate) registry: Registry,
-    pub(crate) applications: Vec<Arc<dyn Application>>,
-    pub(crate) restart: Restart,
+    log: Arc<Log>,
+    gateway: Arc<Gateway>,
+    api: Arc<ApiState>,
+    applications: Vec<Arc<dyn Application>>,
     config: ServerConfig,
     tls: Option<Tls>,
     shutdown: CancellationToken,
@@ -172,13 +170,18 @@ impl Anywire {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(MetricsCollector(Arc::clone(gateway.metrics()))));
         registry.register_collector(Box::new(ApplicationMetrics(applications.clone())));
+        let api = Arc::new(ApiState {
+            log: Arc::clone(&log),
+            gateway: Arc::clone(&gateway),
+            overview,
+            registry,
+            restart: Restart::default(),
+        });
         Ok(Arc::new(Self {
             log,
             gateway,
-            overview,
-            registry,
+            api,
             applications,
-            restart: Restart::default(),
             config: config.server,
             tls,
             shutdown,
@@ -198,11 +201,16 @@ impl Anywire {
         &self.gateway
     }
 
+    /// Waits until somebody asks for a restart.
+    pub(crate) async fn restart_wanted(&self) {
+        self.api.restart.wanted().await;
+    }
+
     /// Every route there is: transports, applications, API and console.
     pub fn router(self: &Arc<Self>) -> Router {
         let applications = self.applications.iter().fold(Router::new(), |all, one| all.merge(one.routes()));
-        let guarded = applications.merge(api::routes(self)).merge(sockets::routes(self));
-        let open = self.gateway.routes().merge(api::open_routes(self)).merge(openapi::routes());
+        let guarded = applications.merge(api::routes(&self.api)).merge(sockets::routes(&self.gateway));
+        let open = self.gateway.routes().merge(api::open_routes(&self.api)).merge(openapi::routes());
         let routes = open.merge(self.gateway.for_backends(guarded));
         self.gateway
             .protect(routes.method_not_allowed_fallback(api::method_not_allowed).fallback(console::serve))

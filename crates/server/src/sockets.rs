@@ -2,8 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anywire_app::description::schemas::{Anything, True};
-use anywire_gateway::{AskError, SocketArgs};
+use anywire_app::{
+    description::schemas::{Anything, True},
+    http,
+};
+use anywire_gateway::{AskError, Gateway, SocketArgs};
 use axum::{
     Json, Router,
     extract::State,
@@ -15,17 +18,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Value, json, value::RawValue};
 
-use crate::{Anywire, api::invalid};
-
 /// The longest a request waits for an answer, in milliseconds.
 const TIMEOUT_MS_MAX: u64 = 60_000;
 
 /// Routes for back ends.
-pub(crate) fn routes(anywire: &Arc<Anywire>) -> Router {
+pub(crate) fn routes(gateway: &Arc<Gateway>) -> Router {
     Router::new()
         .route("/api/sockets/emit", post(emit))
         .route("/api/sockets/disconnect", post(disconnect))
-        .with_state(Arc::clone(anywire))
+        .with_state(Arc::clone(gateway))
 }
 
 /// An event for one client.
@@ -70,7 +71,7 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::E
     value.map(number).transpose()
 }
 
-/// A client to be put out.
+/// A client to be disconnected.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Disconnect {
@@ -84,7 +85,7 @@ pub(crate) struct Disconnected {
     disconnected: bool,
 }
 
-async fn emit(State(anywire): State<Arc<Anywire>>, body: axum::body::Bytes) -> Response {
+async fn emit(State(gateway): State<Arc<Gateway>>, body: axum::body::Bytes) -> Response {
     let body: Emit<'_> = match serde_json::from_slice(&body) {
         Ok(body) => body,
         Err(error) => return invalid(&format!("the body is no event for a socket: {error}")),
@@ -92,7 +93,7 @@ async fn emit(State(anywire): State<Arc<Anywire>>, body: axum::body::Bytes) -> R
     let values: Vec<&str> = body.args.iter().map(|value| value.get()).collect();
     let args = SocketArgs::from_marked(&values);
     let Some(timeout_ms) = body.timeout_ms else {
-        return match anywire.gateway.emit_to_socket(&body.socket, &body.event, &args, body.volatile) {
+        return match gateway.emit_to_socket(&body.socket, &body.event, &args, body.volatile) {
             Ok(()) => answer(Emitted::UNANSWERED),
             Err(error) => refused(&error),
         };
@@ -101,7 +102,7 @@ async fn emit(State(anywire): State<Arc<Anywire>>, body: axum::body::Bytes) -> R
         return invalid(&format!("\"timeout_ms\" is {timeout_ms}; expected 1 to {TIMEOUT_MS_MAX}"));
     }
     let patience = Duration::from_millis(timeout_ms);
-    match anywire.gateway.ask_socket(&body.socket, &body.event, &args, patience).await {
+    match gateway.ask_socket(&body.socket, &body.event, &args, patience).await {
         Ok(said) => {
             let said: Vec<Value> =
                 said.marked().iter().map(|value| serde_json::from_str(value).unwrap_or_default()).collect();
@@ -112,12 +113,12 @@ async fn emit(State(anywire): State<Arc<Anywire>>, body: axum::body::Bytes) -> R
     }
 }
 
-async fn disconnect(State(anywire): State<Arc<Anywire>>, body: axum::body::Bytes) -> Response {
+async fn disconnect(State(gateway): State<Arc<Gateway>>, body: axum::body::Bytes) -> Response {
     let body: Disconnect = match serde_json::from_slice(&body) {
         Ok(body) => body,
         Err(error) => return invalid(&format!("the body names no socket: {error}")),
     };
-    match anywire.gateway.disconnect_socket(&body.socket).await {
+    match gateway.disconnect_socket(&body.socket).await {
         true => answer(Disconnected { disconnected: true }),
         false => refused(&AskError::Unknown { socket: body.socket }),
     }
@@ -133,4 +134,8 @@ fn refused(error: &AskError) -> Response {
         AskError::TooMany | AskError::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
     };
     (status, Json(json!({ "code": code, "message": error.to_string() }))).into_response()
+}
+
+fn invalid(message: &str) -> Response {
+    http::invalid(message).into_response()
 }

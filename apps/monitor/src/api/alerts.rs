@@ -10,7 +10,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{BODY_BYTES_MAX, BODY_WAY_OUT, Service};
+use super::request::{BODY_BYTES_MAX, BODY_WAY_OUT, Service};
 use crate::{
     domain::{RULES_MAX, Rule},
     events::ALERTS_CHANNEL,

@@ -14,7 +14,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{BODY_BYTES_MAX, BODY_WAY_OUT, Service};
+use super::request::{BODY_BYTES_MAX, BODY_WAY_OUT, Service};
 use crate::{
     decisions::Refusal,
     domain::{HostName, REPORT_SAMPLES_MAX, Sample, check_time},

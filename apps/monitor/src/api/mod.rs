@@ -3,24 +3,19 @@
 mod alerts;
 mod errors;
 mod hosts;
+mod request;
 mod samples;
 
 use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, State},
+    extract::DefaultBodyLimit,
     routing::{delete, get, post},
 };
 
 use crate::service::MonitorService;
-
-/// The largest body: five minutes of samples of a large machine.
-const BODY_BYTES_MAX: usize = 8 << 20;
-/// What to do about a larger one.
-const BODY_WAY_OUT: &str = "send fewer samples at a time";
-
-type Service = State<Arc<MonitorService>>;
+use request::BODY_BYTES_MAX;
 
 pub(crate) fn routes(service: Arc<MonitorService>) -> Router {
     Router::new()

@@ -14,7 +14,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::Service;
+use super::request::Service;
 use crate::{
     domain::HostName,
     projection::Host,

@@ -5,12 +5,55 @@ use std::{
     time::Duration,
 };
 
+use clap::Args;
 use serde_json::{Value, json};
-
-use super::{PublishArgs, ServerArgs, TailArgs};
 
 /// The pauses before another try, in seconds.
 const BACK_OFF_S: [u64; 6] = [1, 2, 4, 8, 16, 30];
+
+/// How a running server is reached.
+#[derive(Debug, Args)]
+pub(super) struct ServerArgs {
+    /// The server's address.
+    #[arg(long, default_value = "http://127.0.0.1:8000", env = "ANYWIRE_URL")]
+    pub(super) url: String,
+    /// An API key or a token.
+    #[arg(long, env = "ANYWIRE_TOKEN", hide_env_values = true)]
+    pub(super) token: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PublishArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// The channel.
+    channel: String,
+    /// What there is to say: a JSON text, or any text, which becomes a JSON string. `-` reads it from
+    /// standard input.
+    data: String,
+    /// What happened.
+    #[arg(long, default_value = "message")]
+    event: String,
+    /// The key by which a repetition is known.
+    #[arg(long)]
+    idempotency_key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TailArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// The channels.
+    #[arg(required = true)]
+    channels: Vec<String>,
+    /// Where to start: a cursor, or 0 for the oldest kept event. Without it, at the tail.
+    #[arg(long)]
+    after: Option<String>,
+    /// The server's heartbeat_ms: a connection over which nothing comes for twice as long is dead, and made
+    /// anew.
+    #[arg(long, value_name = "MS", default_value_t = 25_000, value_parser = clap::value_parser!(u64).range(1_000..=300_000))]
+    heartbeat_ms: u64,
+}
 
 pub(super) fn agent() -> ureq::Agent {
     let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -13,17 +13,31 @@ use std::{
 
 use anywire_log::{Clock as _, SystemClock};
 use anywire_monitor::{Backlog, Collector, Heartbeat, HostName, Sample};
+use clap::Args;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::{
-    MonitorArgs, ServerArgs,
-    client::{authorization, refusal},
-};
+use super::client::{ServerArgs, authorization, refusal};
 
 /// The pauses before another try, in seconds.
 const BACK_OFF_S: [u64; 4] = [1, 2, 4, 8];
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Args)]
+pub(super) struct MonitorArgs {
+    /// The address of the server that shows it, such as https://status.example.
+    #[arg(long, value_name = "URL")]
+    to: String,
+    /// An API key of that server.
+    #[arg(long, env = "ANYWIRE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// The name of this machine there; without it, the one the system has.
+    #[arg(long)]
+    host: Option<String>,
+    /// The time between two samples, in milliseconds, 250 to 60000.
+    #[arg(long, default_value_t = 1000)]
+    interval_ms: u32,
+}
 
 pub(super) fn run(args: &MonitorArgs) -> Result<(), String> {
     if !(250..=60_000).contains(&args.interval_ms) {

@@ -18,14 +18,12 @@ use std::{
 };
 
 use anywire_jobs::{Ended, ParsedLine, Parser, ParserKind, Start, Supervisor, read_lines};
+use clap::Args;
 use serde_json::{Map, Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    RunArgs,
-    client::{agent, authorization, refusal},
-};
+use super::client::{ServerArgs, agent, authorization, refusal};
 
 /// How often the server is told.
 const TELL_EVERY: Duration = Duration::from_millis(250);
@@ -53,6 +51,24 @@ const LAST_LINE_CHARS: usize = 300;
 /// How much of the command line the server takes: arguments, and characters of each.
 const ARGUMENTS_MAX: usize = 256;
 const ARGUMENT_CHARS_MAX: usize = 4000;
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// What people call it. Default: the command line.
+    #[arg(long)]
+    title: Option<String>,
+    /// How its output becomes progress: lines, json or ffmpeg.
+    #[arg(long, default_value = "lines")]
+    parser: String,
+    /// A regular expression with groups named step, percent, message, or done and total.
+    #[arg(long, value_name = "REGEX")]
+    pattern: Option<String>,
+    /// The command and its arguments, after `--`.
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    command: Vec<std::ffi::OsString>,
+}
 
 /// One line of the command, numbered from 1.
 struct Line {

@@ -1,12 +1,16 @@
 //! `anywire serve`: settings are gathered, everything starts, signals end it.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+};
 
+use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use toml::Value;
 use tracing_subscriber::EnvFilter;
 
-use super::ServeArgs;
 use crate::{
     Anywire, Config, ConfigError, Settings, classic,
     config::{LogFormat, LoggingSection},
@@ -14,6 +18,33 @@ use crate::{
     limits::raise_open_files,
     restart::{LISTEN_VARIABLE, replace_process},
 };
+
+/// Where settings come from.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// The address to listen on, such as 127.0.0.1:8000; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// The directory for events and files.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// A TOML file with settings.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Allow the network lab to break connections on purpose.
+    #[arg(long)]
+    lab: bool,
+    /// Also listen on the ports that front ends of single services were written for: 3000, 3001, 5000, 8000,
+    /// 8050.
+    #[arg(long)]
+    classic_ports: bool,
+    /// Answer as the official Socket.IO test suites expect; for tests only.
+    #[arg(long, hide = true)]
+    socketio_conformance: bool,
+    /// Any setting, such as limits.channels_max=64; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
 
 pub(super) fn config(args: &ServeArgs) -> Result<Config, ConfigError> {
     let mut settings = Settings::default();
@@ -74,7 +105,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
 }
 
 /// Serves until a signal (`None`) or until a restart is wanted (the address to listen on again).
-async fn serve(config: Config, conformance: bool) -> Result<Option<std::net::SocketAddr>, String> {
+async fn serve(config: Config, conformance: bool) -> Result<Option<SocketAddr>, String> {
     let text = |error: crate::StartError| error.to_string();
     let scheme = if config.server.tls.certificate.is_some() { "https" } else { "http" };
     let listen = config.server.listen;
@@ -103,7 +134,7 @@ async fn serve(config: Config, conformance: bool) -> Result<Option<std::net::Soc
             _ => Ok(None),
         },
         () = signals.next() => false,
-        () = anywire.restart.wanted() => true,
+        () = anywire.restart_wanted() => true,
     };
     tracing::info!(restart, "stopping");
     tokio::select! {
@@ -114,7 +145,7 @@ async fn serve(config: Config, conformance: bool) -> Result<Option<std::net::Soc
 }
 
 /// The one line that says the server is ready, and where.
-fn announce(scheme: &str, address: std::net::SocketAddr) {
+fn announce(scheme: &str, address: SocketAddr) {
     let mut out = std::io::stdout().lock();
     let version = env!("CARGO_PKG_VERSION");
     // Nobody may be reading: that is no reason not to serve.

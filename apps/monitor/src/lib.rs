@@ -6,12 +6,12 @@
 //! resolution and a month of minutes are a few hundred reads away, and a restart needs only the newest.
 //!
 //! ```text
-//!  collector ─┐                                                    ┌▶ `performance`, every transport
-//!             ├▶ service: decide, one batch with its alerts ──▶ log ┤
-//!  reports ───┘        ▲                                           └▶ projection: apply
-//!                      └───────────── state ───────────────────────────────┘
-//!                                       ├ series: open minutes in memory, blocks in the log, read by `reading`
-//!                                       └ alerts: rules with hysteresis ──▶ `performance:alerts`, webhook
+//!  collector ─┐                                                   ┌▶ `performance`, every transport
+//!             ├▶ service: decide, one batch with its alerts ▶ log ┤
+//!  reports ───┘        ▲                                          └▶ projection: apply
+//!                      └───────────── state ◀─────────────────────────────┘
+//!                                       ├ series: open minutes in memory, blocks in the log (`reading`)
+//!                                       └ alerts: rules with hysteresis ▶ `performance:alerts`, webhook
 //! ```
 //!
 //! Mounting: give [`channels`] to the log's retention rules, make [`Monitor`] with [`Monitor::start`], serve
@@ -156,7 +156,7 @@ async fn collect(service: &Arc<MonitorService>, collecting: Option<Collecting>) 
             () = service.context.shutdown.cancelled() => return,
         }
         let now = service.context.clock.now().as_millis();
-        heartbeat.looked(now);
+        heartbeat.sampled(now);
         let interval_ms = service.config.interval_ms;
         // Off the async threads: the system's files may be slow.
         let look = move || {

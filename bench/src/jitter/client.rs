@@ -2,8 +2,8 @@
 
 use super::connection::Connection;
 use super::contender::Contender;
+use super::counters::ClientCounters;
 use super::notice::{Notice, Position};
-use super::tally::Tally;
 use super::way::Way;
 use crate::stats::Random;
 use crate::wire::mark;
@@ -91,7 +91,7 @@ impl Shared {
 }
 
 /// Runs all clients until the run is over; returns what each got.
-pub(crate) async fn run_all(habits: Habits, shared: Arc<Shared>) -> Vec<Tally> {
+pub(crate) async fn run_all(habits: Habits, shared: Arc<Shared>) -> Vec<ClientCounters> {
     let habits = Arc::new(habits);
     let mut tasks = Vec::with_capacity(habits.clients);
     for index in 0..habits.clients {
@@ -99,12 +99,12 @@ pub(crate) async fn run_all(habits: Habits, shared: Arc<Shared>) -> Vec<Tally> {
         tasks.push(tokio::spawn(client.live()));
         sleep(STAGGER).await;
     }
-    let mut tallies = Vec::with_capacity(tasks.len());
+    let mut counters = Vec::with_capacity(tasks.len());
     for task in tasks {
         // A client that panicked got nothing: it shows.
-        tallies.push(task.await.unwrap_or_else(|_| Tally::new(habits.messages)));
+        counters.push(task.await.unwrap_or_else(|_| ClientCounters::new(habits.messages)));
     }
-    tallies
+    counters
 }
 
 struct Client {
@@ -117,7 +117,7 @@ struct Client {
     choices: Random,
     way: Way,
     position: Position,
-    tally: Tally,
+    counters: ClientCounters,
     finished: bool,
     replay: Option<Replay>,
 }
@@ -146,17 +146,28 @@ impl Client {
         let (random, mut choices) = (Random::new(seed), Random::new(!seed));
         let ways = habits.server.ways();
         let way = if habits.switch { ways[choices.below(ways.len())] } else { habits.way };
-        let (phase, tally) = (shared.phase.subscribe(), Tally::new(habits.messages));
+        let (phase, counters) = (shared.phase.subscribe(), ClientCounters::new(habits.messages));
         let position = Position::default();
-        Self { habits, shared, phase, random, choices, way, position, tally, finished: false, replay: None }
+        Self {
+            habits,
+            shared,
+            phase,
+            random,
+            choices,
+            way,
+            position,
+            counters,
+            finished: false,
+            replay: None,
+        }
     }
 
-    async fn live(mut self) -> Tally {
+    async fn live(mut self) -> ClientCounters {
         self.come_and_go().await;
         if self.replay.is_some() {
-            self.tally.replayed(self.way, None);
+            self.counters.replayed(self.way, None);
         }
-        self.tally
+        self.counters
     }
 
     async fn come_and_go(&mut self) {
@@ -164,7 +175,7 @@ impl Client {
             match self.connect_and_read().await {
                 End::Over => return,
                 End::Killed => {
-                    self.tally.killed += 1;
+                    self.counters.killed += 1;
                     sleep(self.around(self.habits.away)).await;
                 }
                 End::Failed(error) => {
@@ -173,7 +184,7 @@ impl Client {
                 }
                 End::Lost(error) => {
                     self.note(&error);
-                    self.tally.lost += u64::from(!self.position.is_unknown());
+                    self.counters.lost += u64::from(!self.position.is_unknown());
                     sleep(RETRY).await;
                 }
             }
@@ -192,8 +203,8 @@ impl Client {
         }
         // A reconnection that failed goes on counting from its first attempt.
         let target = self.shared.published.load(Ordering::Acquire);
-        if !self.position.is_unknown() && self.replay.is_none() && !self.tally.has_reached(target) {
-            let (started, after) = (Instant::now(), self.tally.last());
+        if !self.position.is_unknown() && self.replay.is_none() && !self.counters.has_reached(target) {
+            let (started, after) = (Instant::now(), self.counters.last());
             self.replay = Some(Replay { started, after, target });
         }
     }
@@ -238,19 +249,19 @@ impl Client {
 
     fn take(&mut self, notice: Notice) {
         match notice {
-            Notice::Gap => self.tally.gaps += 1,
+            Notice::Gap => self.counters.gaps += 1,
             Notice::Cursor(cursor) => self.stand(|position| position.cursor = Some(cursor)),
             Notice::Session(session) => self.join(session),
             Notice::Event { data, cursor } => {
-                mark::scan(data.as_bytes(), |message| self.tally.received(message));
+                mark::scan(data.as_bytes(), |message| self.counters.received(message));
                 self.stand(|position| position.cursor = Some(cursor));
             }
         }
-        if let Some(replay) = self.replay.take_if(|replay| self.tally.has_reached(replay.target)) {
-            let whole = self.tally.has_all(replay.after, replay.target);
-            self.tally.replayed(self.way, whole.then(|| replay.started.elapsed()));
+        if let Some(replay) = self.replay.take_if(|replay| self.counters.has_reached(replay.target)) {
+            let whole = self.counters.has_all(replay.after, replay.target);
+            self.counters.replayed(self.way, whole.then(|| replay.started.elapsed()));
         }
-        if !self.finished && self.tally.has_reached(self.habits.messages) {
+        if !self.finished && self.counters.has_reached(self.habits.messages) {
             self.finished = true;
             self.shared.finished.fetch_add(1, Ordering::AcqRel);
         }
@@ -260,7 +271,7 @@ impl Client {
     /// (`recovered` is false).
     fn join(&mut self, session: String) {
         let recovered = self.position.session.as_ref().is_none_or(|known| *known == session);
-        self.tally.gaps += u64::from(!recovered);
+        self.counters.gaps += u64::from(!recovered);
         self.stand(|position| position.session = Some(session));
     }
 
@@ -309,13 +320,13 @@ mod tests {
     fn a_session_that_was_not_recovered_is_a_gap_and_its_replay_incomplete() {
         let mut client = client(Contender::Socketio);
         [Notice::Session("p-1".into()), event(1, "o-1")].into_iter().for_each(|notice| client.take(notice));
-        assert_eq!((client.shared.ready(), client.tally.gaps), (1, 0));
+        assert_eq!((client.shared.ready(), client.counters.gaps), (1, 0));
         client.shared.published(2);
         client.prepare_return();
         [Notice::Session("p-2".into()), event(3, "o-3")].into_iter().for_each(|notice| client.take(notice));
         let position = Position { cursor: Some("o-3".into()), session: Some("p-2".into()) };
-        assert_eq!((client.tally.gaps, &client.position), (1, &position));
-        assert_eq!(client.tally.replays(), [None]);
+        assert_eq!((client.counters.gaps, &client.position), (1, &position));
+        assert_eq!(client.counters.replays(), [None]);
     }
 
     #[test]
@@ -326,8 +337,8 @@ mod tests {
         client.prepare_return();
         // Node sends what was missed before it says which session it is.
         [event(2, "o-2"), Notice::Session("p-1".into())].into_iter().for_each(|notice| client.take(notice));
-        assert_eq!(client.tally.gaps, 0);
-        assert!(matches!(client.tally.replays()[..], [Some(_)]));
+        assert_eq!(client.counters.gaps, 0);
+        assert!(matches!(client.counters.replays()[..], [Some(_)]));
     }
 
     #[test]

@@ -10,12 +10,12 @@
 mod client;
 pub(crate) mod connection;
 pub(crate) mod contender;
+mod counters;
 pub(crate) mod notice;
 mod options;
 mod publishing;
 mod report;
 mod socketio;
-mod tally;
 pub(crate) mod way;
 
 use crate::failure::{Context, Failure, Outcome};
@@ -24,13 +24,13 @@ use crate::peers::{Server, Setting, Transport};
 use crate::verdict::Verdict;
 use client::{Phase, Shared};
 use contender::Contender;
+use counters::{ClientCounters, Totals};
 pub(crate) use options::Options;
 use publishing::Publisher;
 use report::{Figures, Row};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tally::{Tally, Totals};
 
 /// How long clients may take to connect, and after the last message to catch up.
 const CONNECT_WAIT: Duration = Duration::from_secs(60);
@@ -72,11 +72,11 @@ fn measure(contender: Contender, options: &Options) -> Outcome<Figures> {
         let publisher = Publisher::new(contender, &server.address);
         Ok((memory_bytes, drive(options, publisher, &setting, &mut server, &shared)?))
     });
-    // Whatever happened, the clients have to end before their tallies can be read.
+    // Whatever happened, the clients have to end before their counters can be read.
     shared.enter(Phase::Over);
-    let tallies = clients.join().map_err(|_| Failure::new("the clients' thread panicked"))?;
+    let counters = clients.join().map_err(|_| Failure::new("the clients' thread panicked"))?;
     let (memory_bytes, cpu_ns) = course?;
-    Ok(Figures { totals: Totals::of(&tallies, options.messages()), cpu_ns, memory_bytes })
+    Ok(Figures { totals: Totals::of(&counters, options.messages()), cpu_ns, memory_bytes })
 }
 
 fn start_clients(
@@ -84,7 +84,7 @@ fn start_clients(
     options: &Options,
     shared: &Arc<Shared>,
     processor: Option<usize>,
-) -> Outcome<JoinHandle<Vec<Tally>>> {
+) -> Outcome<JoinHandle<Vec<ClientCounters>>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start the clients' runtime")?;
     let habits = client::Habits {

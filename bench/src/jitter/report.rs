@@ -1,8 +1,8 @@
 //! What `jitter` says: a line for each server, its replays by transport, and the same as JSON.
 
 use super::contender::Contender;
+use super::counters::{Replays, Totals};
 use super::options::Options;
-use super::tally::{Replays, Totals};
 use crate::table::{Table, number, thousands};
 use serde_json::{Value, json};
 
@@ -178,13 +178,13 @@ fn replay_cells(server: Contender, way: &str, replays: &Replays) -> Vec<String> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::tally::Tally;
+    use super::super::counters::ClientCounters;
     use super::*;
 
     fn row(server: Contender, received: &[u64]) -> Row {
-        let mut tally = Tally::new(2);
-        received.iter().for_each(|message| tally.received(*message));
-        let figures = Figures { totals: Totals::of(&[tally], 2), cpu_ns: 3_000, memory_bytes: 2048.0 };
+        let mut counters = ClientCounters::new(2);
+        received.iter().for_each(|message| counters.received(*message));
+        let figures = Figures { totals: Totals::of(&[counters], 2), cpu_ns: 3_000, memory_bytes: 2048.0 };
         Row { server, outcome: Ok(figures) }
     }
 

@@ -52,12 +52,12 @@ pub(crate) enum Report {
 pub(crate) fn run(options: Options) -> Outcome<()> {
     let outcome = Load::connect(options).and_then(|mut load| load.serve());
     if let Err(failure) = &outcome {
-        say(&Report::Failed(failure.to_string()))?;
+        send(&Report::Failed(failure.to_string()))?;
     }
     outcome
 }
 
-fn say(report: &Report) -> Outcome<()> {
+fn send(report: &Report) -> Outcome<()> {
     let line = serde_json::to_string(report).context("cannot write a report")?;
     let mut output = std::io::stdout().lock();
     writeln!(output, "{line}").and_then(|()| output.flush()).context("nobody reads the reports")
@@ -89,7 +89,7 @@ impl Load {
             subscribers.push(subscriber);
         }
         watch(&epoll, std::io::stdin(), STDIN)?;
-        say(&Report::Ready { seconds: started.elapsed().as_secs_f64() })?;
+        send(&Report::Ready { seconds: started.elapsed().as_secs_f64() })?;
         Ok(Self {
             dialect,
             epoll,
@@ -201,7 +201,7 @@ impl Load {
     fn finish_round(&mut self) -> Outcome<()> {
         let over = self.round.as_ref().is_some_and(|round| round.complete() || round.stalled());
         match self.round.take_if(|_| over) {
-            Some(round) => say(&Report::Round(round.result(self.closed, Processes::own().cpu_ns()))),
+            Some(round) => send(&Report::Round(round.result(self.closed, Processes::own().cpu_ns()))),
             None => Ok(()),
         }
     }

@@ -1,6 +1,6 @@
 //! `anywire monitor`: this machine's samples to a server elsewhere.
 //!
-//! One thread looks at the machine at each beat of the clock, the other sends what waits. While the server is
+//! One thread takes a sample at each tick of the clock, the other sends what waits. While the server is
 //! away samples wait (an hour of them), so its restart leaves no hole in this machine's history.
 
 use std::{
@@ -53,25 +53,25 @@ pub(super) fn run(args: &MonitorArgs) -> Result<(), String> {
     let collector = Collector::new().map_err(|error| error.to_string())?;
     let server = ServerArgs { url: args.to.trim_end_matches('/').to_owned(), token: args.token.clone() };
     let backlog = Arc::new(Mutex::new(Backlog::default()));
-    let (beats, beat) = channel();
+    let (ticks, tick) = channel();
     let interval_ms = args.interval_ms;
     let shared = Arc::clone(&backlog);
     std::thread::spawn(move || {
         collect(collector, interval_ms, |sample| {
             shared.lock().push(sample);
-            beats.send(()).is_ok()
+            ticks.send(()).is_ok()
         });
     });
-    send(&server, &host, &backlog, &beat)
+    send(&server, &host, &backlog, &tick)
 }
 
-/// Looks at each beat of the clock for as long as somebody wants it.
+/// Takes a sample at each tick of the clock for as long as somebody wants it.
 fn collect(mut collector: Collector, interval_ms: u32, mut take: impl FnMut(Sample) -> bool) {
     let mut heartbeat = Heartbeat::new(interval_ms);
     loop {
         std::thread::sleep(heartbeat.wait(SystemClock.now().as_millis()));
         let now = SystemClock.now().as_millis();
-        heartbeat.looked(now);
+        heartbeat.sampled(now);
         if !take(collector.collect(now, interval_ms, None)) {
             return;
         }
@@ -83,17 +83,17 @@ fn send(
     server: &ServerArgs,
     host: &HostName,
     backlog: &Mutex<Backlog>,
-    beat: &Receiver<()>,
+    tick: &Receiver<()>,
 ) -> Result<(), String> {
     let agent = agent();
     let mut failures = 0;
     let mut told = None;
     loop {
-        match beat.recv_timeout(Duration::from_secs(120)) {
+        match tick.recv_timeout(Duration::from_secs(120)) {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Err("the collector ended".to_owned()),
         }
-        while beat.try_recv().is_ok() {}
+        while tick.try_recv().is_ok() {}
         match flush(&agent, server, host, backlog) {
             Ok(()) => {
                 failures = 0;

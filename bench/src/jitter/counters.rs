@@ -5,9 +5,9 @@ use crate::stats::Histogram;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// One client's account.
+/// What one client got, and what became of its connections.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Tally {
+pub(crate) struct ClientCounters {
     /// How often each message came; message 1 is at index 0.
     times: Vec<u8>,
     last: u64,
@@ -19,7 +19,7 @@ pub(crate) struct Tally {
     replays: Vec<(Way, Option<Duration>)>,
 }
 
-impl Tally {
+impl ClientCounters {
     pub(crate) fn new(messages: u64) -> Self {
         Self { times: vec![0; messages as usize], ..Self::default() }
     }
@@ -108,23 +108,23 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    pub(crate) fn of(tallies: &[Tally], messages: u64) -> Self {
+    pub(crate) fn of(clients: &[ClientCounters], messages: u64) -> Self {
         let by_way = Way::ALL.map(|way| (way, Replays::default())).to_vec();
-        let mut totals = Self { expected: messages * tallies.len() as u64, by_way, ..Self::default() };
-        tallies.iter().for_each(|tally| totals.add(tally));
+        let mut totals = Self { expected: messages * clients.len() as u64, by_way, ..Self::default() };
+        clients.iter().for_each(|counters| totals.add(counters));
         totals
     }
 
-    fn add(&mut self, tally: &Tally) {
-        for times in &tally.times {
+    fn add(&mut self, counters: &ClientCounters) {
+        for times in &counters.times {
             self.delivered += u64::from(*times > 0);
             self.repeated += u64::from(times.saturating_sub(1));
         }
-        self.out_of_order += tally.out_of_order;
-        self.gaps += tally.gaps;
-        self.killed += tally.killed;
-        self.lost += tally.lost;
-        for (way, took) in &tally.replays {
+        self.out_of_order += counters.out_of_order;
+        self.gaps += counters.gaps;
+        self.killed += counters.killed;
+        self.lost += counters.lost;
+        for (way, took) in &counters.replays {
             self.all.add(*took);
             self.by_way.iter_mut().filter(|(one, _)| one == way).for_each(|(_, replays)| replays.add(*took));
         }
@@ -167,9 +167,9 @@ mod tests {
     use super::*;
 
     fn check(messages: &[u64]) -> (u64, u64, u64) {
-        let mut tally = Tally::new(3);
-        messages.iter().for_each(|message| tally.received(*message));
-        let totals = Totals::of(&[tally], 3);
+        let mut counters = ClientCounters::new(3);
+        messages.iter().for_each(|message| counters.received(*message));
+        let totals = Totals::of(&[counters], 3);
         (totals.delivered, totals.repeated, totals.out_of_order)
     }
 
@@ -183,14 +183,14 @@ mod tests {
 
     #[test]
     fn a_replay_that_passed_something_over_is_told_from_one_that_did_not() {
-        let mut tally = Tally::new(4);
-        [1, 3, 4].iter().for_each(|message| tally.received(*message));
-        assert!(tally.has_reached(4) && !tally.has_all(1, 4));
-        assert!(tally.has_all(2, 4) && tally.has_all(0, 1));
-        assert!(!tally.has_all(4, 5), "there is no message 5");
-        tally.replayed(Way::Socketio, None);
-        tally.replayed(Way::Socketio, Some(Duration::from_millis(5)));
-        let totals = Totals::of(&[tally], 4);
+        let mut counters = ClientCounters::new(4);
+        [1, 3, 4].iter().for_each(|message| counters.received(*message));
+        assert!(counters.has_reached(4) && !counters.has_all(1, 4));
+        assert!(counters.has_all(2, 4) && counters.has_all(0, 1));
+        assert!(!counters.has_all(4, 5), "there is no message 5");
+        counters.replayed(Way::Socketio, None);
+        counters.replayed(Way::Socketio, Some(Duration::from_millis(5)));
+        let totals = Totals::of(&[counters], 4);
         let found = totals.replays();
         let counts: Vec<_> =
             found.iter().map(|(name, replays)| (*name, replays.took.count(), replays.incomplete)).collect();

@@ -1,7 +1,7 @@
 //! Rules that hold for what is new before they hold for everything: a checked-in number for each, which may
 //! only shrink.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{
     finding::Finding,
@@ -15,6 +15,10 @@ const HEAD: &str = "\
 # How often a rule of `cargo xtask tidy` may still be broken. The numbers only shrink; what is not listed is 0.
 # `cargo xtask tidy --ratchet` writes what is true now, if that is less.
 ";
+/// Stands below the head where nothing is allowed any more.
+const NOTHING_KEPT: &str = "# Nothing is allowed any more: every rule holds everywhere.\n";
+/// The group of a rule that nothing breaks.
+const NOWHERE: &str = "all";
 /// How many places a finding names.
 const NAMED: usize = 5;
 
@@ -74,22 +78,31 @@ pub(super) fn print(counts: &[Count]) {
 /// Writes the numbers that hold now, none of them higher than before.
 pub(super) fn lower(counts: &[Count], sources: &[Source]) -> Result<(), Failure> {
     let old = find(sources, LIST).map(|list| read(&list.text));
-    let known: BTreeSet<String> = old.iter().flat_map(Numbers::keys).cloned().collect();
-    let mut text = HEAD.to_owned();
-    for count in counts {
-        for (group, places) in &count.places {
-            let name = name(count, group);
-            // A rule that is new brings its first numbers.
-            let is_new = !known.iter().any(|name| name.ends_with(count.rule));
-            let old = old.as_ref().and_then(|old| old.get(&name).copied());
-            let most = old.unwrap_or(if is_new { places.len() } else { 0 });
-            text.push_str(&format!("{:>4} {name}\n", most.min(places.len())));
-        }
-    }
+    let text = lowered(counts, old.as_ref());
     let path = workspace::root().join(LIST);
     std::fs::write(&path, &text).map_err(|error| format!("{}: {error}", path.display()))?;
-    println!("{LIST}: {} numbers, {} before", read(&text).len(), known.len());
+    println!("{LIST}: {} numbers, {} before", read(&text).len(), old.map_or(0, |old| old.len()));
     Ok(())
+}
+
+/// A rule that nothing breaks stands with a 0, so that it stays known: only a rule that is new brings numbers
+/// of its own.
+fn lowered(counts: &[Count], old: Option<&Numbers>) -> String {
+    let mut lines = String::new();
+    for count in counts {
+        let is_new = !old.is_some_and(|old| old.keys().any(|name| name.ends_with(count.rule)));
+        for (group, places) in &count.places {
+            let name = name(count, group);
+            let old = old.and_then(|old| old.get(&name).copied());
+            let most = old.unwrap_or(if is_new { places.len() } else { 0 });
+            lines.push_str(&format!("{:>4} {name}\n", most.min(places.len())));
+        }
+        if count.places.is_empty() {
+            lines.push_str(&format!("{:>4} {}\n", 0, name(count, NOWHERE)));
+        }
+    }
+    let kept = read(&lines).values().any(|most| *most > 0);
+    format!("{HEAD}{}{lines}", if kept { "" } else { NOTHING_KEPT })
 }
 
 fn name(count: &Count, group: &str) -> String {
@@ -129,5 +142,20 @@ mod tests {
         assert_eq!(findings("   1 a: dots\n", &["a", "a"]), ["a: 2 dots, at most 1: a/b.rs:7, a/b.rs:7"]);
         assert_eq!(findings("   1 a: dots\n", &["a", "b"]), ["b: 1 dots, at most 0: a/b.rs:7"]);
         assert_eq!(check(&[], &[]).len(), 0);
+    }
+
+    #[test]
+    fn a_number_only_shrinks_also_after_it_was_zero() {
+        let count = |places: usize| {
+            let mut count = Count::new("dots");
+            (0..places).for_each(|_| count.add("a", "a/b.rs:7"));
+            [count]
+        };
+        let number = |list: &str| read(list).values().sum::<usize>();
+        let first = lowered(&count(2), None);
+        assert_eq!((number(&first), first.contains(NOTHING_KEPT)), (2, false));
+        let none = lowered(&count(0), Some(&read(&first)));
+        assert_eq!((number(&none), none.contains(NOTHING_KEPT)), (0, true));
+        assert_eq!(number(&lowered(&count(1), Some(&read(&none)))), 0);
     }
 }

@@ -1,16 +1,15 @@
 /**
- * The pipeline on a real Kafka broker on this machine.
+ * Measures the pipeline on a real Kafka broker on this machine.
  *
- *   node bench/pipeline.mjs throughput [--records 400000]              records a second by schema, CPU a record, beside kcat reading the same topic
- *   node bench/pipeline.mjs latency [--seconds 30] [--rate 500] [--browsers 50]   from the record's time to 50 SSE readers; the first five seconds
- *                                                                      warm the broker up and are told apart
- *   node bench/pipeline.mjs idle [--seconds 60]                        bytes and requests of the console's page in Chromium and of a Socket.IO client on
- *                                                                      which nothing happens
+ *   node bench/pipeline.mjs throughput [--records 400000]
+ *     records a second by schema and CPU a record, beside kcat reading the same topic
+ *   node bench/pipeline.mjs latency [--seconds 30] [--rate 500] [--browsers 50]
+ *     from the record's time to 50 SSE readers; the first five seconds warm the broker up and are told apart
+ *   node bench/pipeline.mjs idle [--seconds 60]
+ *     bytes and requests of the console's page in Chromium and of a Socket.IO client on which nothing happens
  *
- * Needs `cargo build --release -p anywire --features kafka`, Java, Maven and kcat; ANYWIRE_BIN names another binary. `idle` needs Chromium and
- * `npm ci` in e2e/ as well.
- *
- * Knows: how to start everything and read clocks. Does not know: how the pipeline works.
+ * Needs `cargo build --release -p anywire --features kafka`, Java, Maven and kcat; ANYWIRE_BIN names another
+ * binary. `idle` also needs Chromium and `npm ci` in e2e/.
  */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -207,7 +206,10 @@ async function latency() {
 
 const fromTests = createRequire(join(root, "e2e/package.json"));
 
-/** The console's page in Chromium. Counts payload bytes both ways, of frames and of answers, and what it asks for. */
+/**
+ * The console's page in Chromium. Counts payload bytes both ways, of frames and of answers, and what it asks
+ * for.
+ */
 async function watchPage(url, heard) {
   const { chromium } = fromTests("playwright-core");
   const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";

@@ -1,5 +1,6 @@
-// Socket.IO: `io.emit`, which encodes once and writes to every client. Clients never upgrade: no upgrade is measured.
-// Pings come once in five minutes: none falls into a round of another server that runs beside this one.
+// Socket.IO: `io.emit`, which encodes once and writes to every client. Clients never upgrade: no upgrade is
+// measured. Pings come once in five minutes: none falls into a round of another server that runs beside this
+// one.
 import { Server } from "socket.io";
 import { listen, serve } from "./publish.mjs";
 

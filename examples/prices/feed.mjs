@@ -1,5 +1,5 @@
-// Replays a CSV file of trades into Anywire, at the pace at which they happened times --speed, and serves the page that shows them.
-// No dependencies: `node feed.mjs --help`.
+// Replays a CSV file of trades into Anywire, at the pace at which they happened times --speed, and serves the
+// page that shows them. No dependencies: `node feed.mjs --help`.
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";

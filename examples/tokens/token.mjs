@@ -1,4 +1,6 @@
-/** Signs a client's token, without any library. Run: JWT_SECRET=… node token.mjs USER 'progress_*' [PATTERN…] */
+/**
+ * Signs a client's token, without any library. Run: JWT_SECRET=… node token.mjs USER 'progress_*' [PATTERN…]
+ */
 
 import { createHmac } from "node:crypto";
 import { pathToFileURL } from "node:url";

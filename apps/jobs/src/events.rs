@@ -5,8 +5,8 @@
 //! ```text
 //! offset n      jobs              the change itself: the single source of truth, see [`Record`]
 //! offset n + 1  progress_<id>     `progress_update`: the whole state after the change
-//! offset n + 2  system_status     `job_changed`, when the status changed; `job_forgotten`, when the job is
-//! gone
+//! offset n + 2  system_status     `job_changed`, when the status changed; `job_forgotten`, when the job
+//!                                 is gone
 //! ```
 //!
 //! So the cursor of a job's state is always the offset after its record: who reads the state and subscribes

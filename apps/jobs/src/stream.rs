@@ -1,11 +1,12 @@
-//! One job over Server-Sent Events, as the front ends of the contract expect it (CONTRACTS.md, section 2).
+//! One job over server-sent events, as front ends that were written for the old service expect it.
 //!
 //! ```text
 //! retry: 1000
 //!
-//! id: 1f0c93ab-18            a cursor of the log: Last-Event-ID goes on exactly there, on any server of this
-//! log event: progress            progress · completed · failed · cancelled · heartbeat · timeout · error ·
-//! gap data: {"job_id":"…","step":2,"step_name":"speech","steps":[{…,"duration_ms":812}],…}
+//! id: 1f0c93ab-18            a cursor of the log: Last-Event-ID goes on exactly there, on any server of
+//!                            this log
+//! event: progress            progress · completed · failed · cancelled · heartbeat · timeout · error · gap
+//! data: {"job_id":"…","step":2,"step_name":"speech","steps":[{…,"duration_ms":812}],…}
 //! ```
 //! A stream is one more reader of `progress_<id>`: it holds a cursor and nothing else, and every event is
 //! written down once, however many watch.

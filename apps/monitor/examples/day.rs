@@ -1,8 +1,8 @@
 //! A day of samples from twenty hosts, and what asking for it costs the server.
 //!
 //! ```sh
-//! anywire serve --data /tmp/day & cargo run --release -p anywire-monitor --example day --
-//! http://127.0.0.1:8000 $!
+//! anywire serve --data /tmp/day &
+//! cargo run --release -p anywire-monitor --example day -- http://127.0.0.1:8000 $!
 //! ```
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};

@@ -1,7 +1,8 @@
 //! What python-socketio's `RedisManager` publishes: JSON since 5.14, pickled dictionaries before.
 //!
 //! ```text
-//!  {"method": "emit", "event": …, "data": …, "binary": …, "namespace": …, "room": …, "skip_sid": …, "callback": …, "host_id": …}
+//!  {"method": "emit", "event": …, "data": …, "binary": …, "namespace": …, "room": …,
+//!   "skip_sid": …, "callback": …, "host_id": …}
 //! ```
 //!
 //! Where `binary` stands, `data` is the list of arguments; with `"binary": true` it is a list of that list

@@ -2,8 +2,8 @@
 //! each step.
 //!
 //! ```text
-//! script ▶ speech (espeak-ng) ▶ frames (ffmpeg, a clip a scene) ▶ encode (ffmpeg: H.264, AAC, fast start) ▶
-//! publish (ffprobe)
+//! script ▶ speech (espeak-ng) ▶ frames (ffmpeg, a clip a scene)
+//!        ▶ encode (ffmpeg: H.264, AAC, fast start) ▶ publish (ffprobe)
 //! ```
 //! As a program ([`make_video`]) it is one like any other that a server runs as a command: it writes JSON
 //! lines and leaves files. What it starts is ended with it.

@@ -69,7 +69,9 @@ export class Channel<Events extends EventMap> implements Reader {
     return this;
   }
 
-  /** The server refuses this channel (`forbidden`, `too_many_channels`, …). The subscription is closed then. */
+  /**
+   * The server refuses this channel (`forbidden`, `too_many_channels`, …). The subscription is closed then.
+   */
   onError(handler: (error: AnywireError) => void): this {
     this.#errorHandlers.add(handler);
     return this;
@@ -109,7 +111,10 @@ export class Channel<Events extends EventMap> implements Reader {
     this.close();
   }
 
-  /** A handler that throws is the application's bug: it must be seen, and must not stop delivery to the others. */
+  /**
+   * A handler that throws is the application's bug: it must be seen, and must not stop delivery to the
+   * others.
+   */
   #call<Handler>(handlers: Iterable<Handler> | undefined, call: (handler: Handler) => void): void {
     for (const handler of [...(handlers ?? [])]) {
       if (this.#isClosed) return;

@@ -15,7 +15,10 @@ import { Readers } from "./readers.js";
 import { firstStatus, type Status } from "./status.js";
 import { Token, type TokenSource } from "./token.js";
 
-/** Channels by name, each with its events: `{ news: { created: Article } }`. Patterns work: `{ [progress: `progress_${string}`]: … }`. */
+/**
+ * Channels by name, each with its events: `{ news: { created: Article } }`. Patterns work:
+ * `{ [progress: `progress_${string}`]: … }`.
+ */
 export type ChannelMap = object;
 /** Without a map every channel may be named, and data is `unknown`. */
 export type UntypedChannels = Record<string, Record<string, unknown>>;
@@ -78,7 +81,8 @@ export class Connection<Channels extends ChannelMap = UntypedChannels> {
   }
 
   /**
-   * Follows a channel. Every call is a subscription of its own, with its own start and handlers; they share the wire.
+   * Follows a channel. Every call is a subscription of its own, with its own start and handlers; they share
+   * the wire.
    *
    * Throws `invalid_channel`, `invalid_cursor`, `closed`.
    */
@@ -105,7 +109,8 @@ export class Connection<Channels extends ChannelMap = UntypedChannels> {
   }
 
   /**
-   * Appends one event; resolves when it is committed. Retries with the same idempotency key until `timeoutMs`.
+   * Appends one event; resolves when it is committed. Retries with the same idempotency key until
+   * `timeoutMs`.
    *
    * Rejects with an {@link AnywireError}: `timeout`, `aborted`, `closed`, or the server's refusal.
    */

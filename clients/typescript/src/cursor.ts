@@ -26,7 +26,9 @@ export function formatCursor(cursor: Cursor): string {
   return `${cursor.epoch}-${cursor.offset}`;
 }
 
-/** What an application gives as `after`. Throws `invalid_cursor`, so that the mistake shows where it was made. */
+/**
+ * What an application gives as `after`. Throws `invalid_cursor`, so that the mistake shows where it was made.
+ */
 export function parseAfter(after: string | undefined): Position {
   if (after === undefined || after === "0") return after ?? "tail";
   const cursor = parseCursor(after);
@@ -41,7 +43,10 @@ export function formatPosition(position: Position): string | undefined {
   return position === "0" ? position : undefined;
 }
 
-/** Positions of one kind can share a request: they are comparable. In order, those that go back furthest come first. */
+/**
+ * Positions of one kind can share a request: they are comparable. In order, those that go back furthest come
+ * first.
+ */
 export function kindOf(position: Position): string {
   return typeof position === "string" ? position : position.epoch;
 }

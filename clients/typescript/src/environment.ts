@@ -1,8 +1,9 @@
 /**
- * Environment: everything of the outside world that the client touches, behind one interface, so that a test can
- * put a virtual clock and a fake network in its place.
+ * Environment: everything of the outside world that the client touches, behind one interface, so that a test
+ * can put a virtual clock and a fake network in its place.
  *
- * The shapes are the smallest parts of the platform's own that are needed; the platform's objects fit as they are.
+ * The shapes are the smallest parts of the platform's own that are needed; the platform's objects fit as they
+ * are.
  */
 
 export interface SocketLike {
@@ -15,7 +16,9 @@ export interface SocketLike {
   close(code?: number, reason?: string): void;
 }
 
-/** Gives a {@link SocketLike}. Not said in the type, because overloads keep the class of `ws` from fitting it. */
+/**
+ * Gives a {@link SocketLike}. Not said in the type, because overloads keep the class of `ws` from fitting it.
+ */
 export type SocketConstructor = new (url: string, protocols: string[]) => object;
 
 export interface BodyReader {

@@ -66,7 +66,8 @@ export function asError(cause: unknown): AnywireError {
 }
 
 /**
- * What helps (columns "retry" and "what a client does" of section 11). `network`: trying again, perhaps over another transport.
+ * What helps (columns "retry" and "what a client does" of section 11). `network`: trying again, perhaps over
+ * another transport.
  * `busy`: trying again later. `rejected`: nothing but another request.
  */
 export type Remedy = "network" | "token" | "blocked" | "busy" | "rejected";

@@ -1,5 +1,6 @@
 /**
- * HTTP: one request with token, time limit and errors by code; used by every transport but WebSocket, and for publishing.
+ * HTTP: one request with token, time limit and errors by code; used by every transport but WebSocket, and for
+ * publishing.
  */
 import { Alarm } from "./alarm.js";
 import type { Environment, ResponseLike } from "./environment.js";
@@ -78,7 +79,9 @@ function baseUrl(given: string): string {
   return (origin + pathname).replace(/^ws/, "http").replace(/(\/anywire)?\/*$/, "/anywire/");
 }
 
-/** An answer without our body comes from something in between: a proxy whose server is away, or that blocks. */
+/**
+ * An answer without our body comes from something in between: a proxy whose server is away, or that blocks.
+ */
 async function refusal(answer: ResponseLike): Promise<AnywireError> {
   const body = await fieldsOf(answer).catch((): Fields => ({}));
   const code = text(body.code) || (answer.status >= 500 ? "unreachable" : "bad_answer");

@@ -1,10 +1,8 @@
 /**
- * Jobs: one job from its first step to its end, as the front ends of CONTRACTS.md section 2 do it: SSE, five tries after 1, 2, 4, 8 and 16 s,
- * a word to the user, then polling, while SSE is tried again every 30 s.
+ * Follows one job from its first step to its end: over SSE, with five tries after 1, 2, 4, 8 and 16 s; then
+ * the user is told and the state is polled, while SSE is tried again every 30 s.
  *
  * Every event carries the whole state, so a gap costs nothing but the steps in between.
- *
- * Knows: the events of a job. Does not know: transports; `fiveTriesThenPoll` does.
  */
 import type { Job, Log, Status } from "./api.js";
 import type { Channel } from "./channel.js";
@@ -24,14 +22,19 @@ export type LogLines = Pick<Log, "attempt" | "cut" | "lines">;
 
 /** What a person should be told of the connection. */
 export type Notice =
-  /** It broke and is tried again at `retryAt` (milliseconds since 1970): the attempt of that number, of `tries`. */
+  /**
+   * It broke and is tried again at `retryAt` (milliseconds since 1970): the attempt of that number, of
+   * `tries`.
+   */
   | {
       readonly kind: "reconnecting";
       readonly attempt: number;
       readonly tries: number;
       readonly retryAt: number | null;
     }
-  /** The stream does not work here: the state is asked for instead, and the stream is tried again every 30 s. */
+  /**
+   * The stream does not work here: the state is asked for instead, and the stream is tried again every 30 s.
+   */
   | { readonly kind: "polling" }
   /** The stream works again. */
   | { readonly kind: "live" }

@@ -2,7 +2,7 @@
  * Ladder link: holds a transport, opens the next one when it fails, and tries better ones beside it.
  *
  * ```
- * idle ─ a channel ─► opening ─ opened ─► live ─ probe timer ─► live + candidate ─ caught up ─► live (candidate)
+ * idle ─ channel ─► opening ─ opened ─► live ─ probe timer ─► live + candidate ─ caught up ─► live on it
  *   ▲                  ▲   │ failed         │ failed                  └─ failed ─► next candidate, or live
  *   │ no channel       │   ▼                ▼
  *   └──(any)           │  judging ◄─────────┘    a plain request tells an outage from a blocked transport
@@ -12,10 +12,8 @@
  * any ─ freeze ─► paused ─ resume ─► opening        any ─ fatal error ─► failed        any ─ close ─► closed
  * ```
  *
- * Knows: when to open and close transports. Does not know: what they carry, who listens.
- *
- * Invariant: at most two transports are open, and the second one only while it is tried. Both deliver to the same readers,
- * each from the positions at its opening, so nothing is lost whichever is closed.
+ * Invariant: at most two transports are open, and the second one only while it is tried. Both deliver to the
+ * same readers, each from the positions at its opening, so nothing is lost whichever is closed.
  */
 import { Alarm } from "./alarm.js";
 import type { Environment } from "./environment.js";
@@ -295,7 +293,10 @@ export class LadderLink implements Link, TransportOwner {
     if (pauseMs !== null) this.#probeAlarm.set(pauseMs, () => this.#probe(0));
   }
 
-  /** Tries the transport on this rung beside the current one; on the current rung or below it there is nothing to gain. */
+  /**
+   * Tries the transport on this rung beside the current one; on the current rung or below it there is nothing
+   * to gain.
+   */
   #probe(rung: number): void {
     this.#stopProbing();
     if (this.#phase !== "live") return;
@@ -309,7 +310,10 @@ export class LadderLink implements Link, TransportOwner {
     this.#candidate.open();
   }
 
-  /** The candidate delivers. It takes over once it has come as far as the other was, or after a while: nothing is lost by that. */
+  /**
+   * The candidate delivers. It takes over once it has come as far as the other was, or after a while: nothing
+   * is lost by that.
+   */
   #overlap(): void {
     this.#probeAlarm.set(this.#policy.overlapMs, () => this.#adopt());
     if (this.#candidate) this.advanced(this.#candidate);

@@ -4,20 +4,28 @@
  * ```
  * rung r ── opened, lived long ──────────────────────────► rung r   strikes and attempts forgotten
  *   │
- *   ├─ failed, and a plain request fails too ────────────► rung r   outage: back off; third time in a row: rung 0
- *   ├─ failed right after an outage, plain request works ► rung r   at once: the server may have come back in between
+ *   ├─ failed, and a plain request fails too ────────────► rung r   outage: back off; third in a row: rung 0
+ *   ├─ failed right after an outage, plain request works ► rung r   at once: the server may be back by now
  *   ├─ failed, plain request works, strikes < 4 ─────────► rung r   back off
  *   ├─ failed, plain request works, strikes ≥ 4 ─────────► rung r+1 at once (on the last rung: back off)
- *   └─ probe of rung q < r delivers ─────────────────────► rung q   one early failure is enough to leave it again
+ *   └─ probe of rung q < r delivers ─────────────────────► rung q   one early failure ends it again
  * ```
  *
- * With `triesBeforeFall` the middle part is: after that many failed reconnects, whatever the reason, rung r+1.
+ * With `triesBeforeFall` the middle part is: after that many failed reconnects, whatever the reason, rung
+ * r+1.
  */
 import { type Policy, step } from "./policy.js";
 
 /**
- * How a transport failed. `refused`: it could not be opened. `early`: closed before anything arrived. `silent`: open, and
- * nothing arrives. `lost`: it had delivered. `goodbye`: an orderly end. `blocked`: the server says so. `busy`: come later.
+ * How a transport failed.
+ *
+ * - `refused`: it could not be opened.
+ * - `early`: closed before anything arrived.
+ * - `silent`: open, and nothing arrives.
+ * - `lost`: it had delivered.
+ * - `goodbye`: an orderly end.
+ * - `blocked`: the server says so.
+ * - `busy`: come later.
  */
 export type FailureKind = "refused" | "early" | "silent" | "lost" | "goodbye" | "blocked" | "busy";
 

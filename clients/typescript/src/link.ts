@@ -1,5 +1,6 @@
 /**
- * Link: what connects the readers to the server. A connection has one; which kind is decided where it is made.
+ * Link: what connects the readers to the server. A connection has one; which kind is decided where it is
+ * made.
  */
 import type { Http } from "./http.js";
 import type { Policy } from "./policy.js";
@@ -24,7 +25,10 @@ export interface LinkHost {
   readonly readers: Readers;
   /** Names this client on the server. */
   readonly client: string;
-  /** The application gave the name; only then do polls carry it, because a cache can't share a URL with a name in it. */
+  /**
+   * The application gave the name; only then do polls carry it, because a cache can't share a URL with a name
+   * in it.
+   */
   readonly isClientNamed: boolean;
   /** The server's heartbeat interval, as far as known. */
   heartbeatMs: number;

@@ -1,6 +1,6 @@
 /**
- * Policy: which transports, in which order, and how patient. One plain object decides all of it; a preset is such an
- * object. Pure.
+ * Policy: which transports, in which order, and how patient. One plain object decides all of it; a preset is
+ * such an object. Pure.
  */
 import type { Environment } from "./environment.js";
 
@@ -16,8 +16,8 @@ export interface Policy {
   /** Failed attempts in a row after which the state is `failed`. Default `Infinity`. */
   readonly maxAttempts: number;
   /**
-   * null (default): leave a transport on evidence against it, that is when it fails while a plain request succeeds.
-   * A number: leave it after that many failed reconnects, whatever the reason.
+   * null (default): leave a transport on evidence against it, that is when it fails while a plain request
+   * succeeds. A number: leave it after that many failed reconnects, whatever the reason.
    */
   readonly triesBeforeFall: number | null;
   /** Pauses between probes of better transports; the last one repeats. Default 10, 20, 40, 60 s. */
@@ -26,7 +26,9 @@ export interface Policy {
   readonly openTimeoutMs: number;
   /** A transport that lives shorter than this counts as closed early. Default 5 s. */
   readonly earlyMs: number;
-  /** The server's heartbeat, until it says so itself. Twice that long without a byte is dead. Default 25 s. */
+  /**
+   * The server's heartbeat, until it says so itself. Twice that long without a byte is dead. Default 25 s.
+   */
   readonly heartbeatMs: number;
   /** Pause between two polls on the lowest rung. Default 5 s. */
   readonly pollIntervalMs: number;
@@ -34,7 +36,10 @@ export interface Policy {
   readonly longPollSeconds: number;
   /** A plain request takes at most this long. Default 10 s. */
   readonly requestTimeoutMs: number;
-  /** The old transport is closed this long after the new one opened, even if that has not caught up. Default 5 s. */
+  /**
+   * The old transport is closed this long after the new one opened, even if that has not caught up.
+   * Default 5 s.
+   */
   readonly overlapMs: number;
 }
 

@@ -82,7 +82,9 @@ export function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null;
 }
 
-/** The object in a JSON text; empty if it is no JSON or no object, so that looking for members finds nothing. */
+/**
+ * The object in a JSON text; empty if it is no JSON or no object, so that looking for members finds nothing.
+ */
 export function parseFields(text: unknown): Fields {
   try {
     const value: unknown = typeof text === "string" ? JSON.parse(text) : null;

@@ -7,8 +7,8 @@
  *   └─ back-off ◄─ no answer, busy, new token
  * ```
  *
- * Invariant: every attempt of one publication carries the same idempotency key, so an attempt that did arrive and one
- * that follows it are one event.
+ * Invariant: every attempt of one publication carries the same idempotency key, so an attempt that did arrive
+ * and one that follows it are one event.
  */
 import { Alarm, sleep } from "./alarm.js";
 import { AnywireError, asError, remedyFor } from "./errors.js";

@@ -20,8 +20,8 @@ export interface UseChannel {
 const nothing: UseChannel = { last: null, error: null };
 
 /**
- * Follows a channel; null follows none. Handlers may be new functions on every render: the newest are called, and that alone
- * does not subscribe again.
+ * Follows a channel; null follows none. Handlers may be new functions on every render: the newest are called,
+ * and that alone does not subscribe again.
  */
 export function useChannel<Channels extends ChannelMap, Name extends ChannelName<Channels>>(
   connection: Connection<Channels>,

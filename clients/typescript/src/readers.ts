@@ -1,15 +1,16 @@
 /**
- * Readers: where each subscription stands, and what is therefore delivered to it (PROTOCOL.md section 14, rules 1 and 2).
+ * Readers: where each subscription stands, and what is therefore delivered to it (PROTOCOL.md section 14,
+ * rules 1 and 2).
  *
- * A reader is one subscription to one channel. Several readers may follow one channel from different places: the wire
- * then carries the channel from the lowest of them, and each reader drops what it has.
- *
- * Knows: positions, gaps. Does not know: transports, time, how a handler is found.
+ * A reader is one subscription to one channel. Several readers may follow one channel from different places:
+ * the wire then carries the channel from the lowest of them, and each reader drops what it has.
  *
  * Invariants:
- * - Every transport starts at or below the position of every reader it serves, and has no holes after that. So any number
- *   of transports may deliver at once: what is at or below a reader's position is a repetition and is dropped.
- * - A wire moves only readers that it covers: those that were there when it was opened, and later ones that stand no lower.
+ * - Every transport starts at or below the position of every reader it serves, and has no holes after that.
+ *   So any number of transports may deliver at once: what is at or below a reader's position is a repetition
+ *   and is dropped.
+ * - A wire moves only readers that it covers: those that were there when it was opened, and later ones that
+ *   stand no lower.
  * - A position moves backwards only by a gap (`epoch`, `ahead`) that has been reported to the reader.
  */
 import { type Cursor, formatCursor, kindOf, lowest, type Position } from "./cursor.js";
@@ -183,8 +184,8 @@ function isBehindOf(cursor: Cursor, position: Position): boolean {
 }
 
 /**
- * Where a reader goes on after a gap, or null if it lost nothing. Other readers may have been further back than this one,
- * and two transports may report the same gap.
+ * Where a reader goes on after a gap, or null if it lost nothing. Other readers may have been further back
+ * than this one, and two transports may report the same gap.
  */
 function behind(wire: WireGap, position: Position, lost: unknown): Cursor | null {
   if (typeof position !== "object") return null;

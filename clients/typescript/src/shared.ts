@@ -8,10 +8,11 @@
  *    └─ resumed
  * ```
  *
- * The leader holds the ladder. For each reader of another tab it has a reader of its own, which posts what it gets. A
- * follower's readers keep their own positions, so when the leader goes, whoever takes over goes on from there.
+ * The leader holds the ladder. For each reader of another tab it has a reader of its own, which posts what it
+ * gets. A follower's readers keep their own positions, so when the leader goes, whoever takes over goes on
+ * from there.
  *
- * Knows: tabs. Does not know: transports. A tab's death shows by its lock: every tab holds one in its own name.
+ * Every tab holds a lock in its own name, so a tab that has died is known by its free lock.
  */
 import type { ChannelMap, ConnectOptions, UntypedChannels } from "./connection.js";
 import { Connection } from "./connection.js";
@@ -26,13 +27,16 @@ import type { Status } from "./status.js";
 
 export interface SharedOptions extends ConnectOptions {
   /**
-   * Tabs with the same name share. Default: the URL. Give one that names the user where tabs may belong to different ones:
-   * the leader's token serves all. `false`: don't share.
+   * Tabs with the same name share. Default: the URL. Give one that names the user where tabs may belong to
+   * different ones: the leader's token serves all. `false`: don't share.
    */
   readonly share?: string | false;
 }
 
-/** As `connect`, over one connection for all tabs. Where the browser has no Web Locks, or refuses them, it is `connect`. */
+/**
+ * As `connect`, over one connection for all tabs. Where the browser has no Web Locks, or refuses them, it is
+ * `connect`.
+ */
 export function connectShared<Channels extends ChannelMap = UntypedChannels>(
   url: string,
   options: SharedOptions = {},
@@ -177,7 +181,10 @@ class TabLink implements Link {
     this.#post({ kind: "hello" });
   }
 
-  /** Where a person blocks a site's data the browser has Web Locks and refuses them: each tab then has a connection of its own. */
+  /**
+   * Where a person blocks a site's data the browser has Web Locks and refuses them: each tab then has a
+   * connection of its own.
+   */
   #alone(): void {
     if (!this.#isClosed && !this.#ladder) void this.#lead();
   }
@@ -289,7 +296,8 @@ class TabLink implements Link {
       this.#told.clear();
       this.#tell();
     }
-    // Word of an older leader may still be under way; where it began a reader is not where this one begins it.
+    // Word of an older leader may still be under way; where it began a reader is not where this one begins
+    // it.
     if (message.from !== this.#leader) return;
     if (message.kind === "leader" || message.kind === "status") this.#adopt(message.status);
     else if (message.kind === "gone") this.#host.report({ state: "reconnecting", transport: null });

@@ -1,5 +1,6 @@
 /**
- * Subscribe: handlers as one object, which may be another one each time; what the framework adapters have in common.
+ * Subscribes with all handlers in one object, which may be another one each time. The framework adapters
+ * share it.
  */
 import type { Channel, EventHandler, EventMap, EventName } from "./channel.js";
 import type { ChannelMap, ChannelName, ChannelOptions, Connection, EventsOf } from "./connection.js";

@@ -24,7 +24,8 @@ export class Token {
   /**
    * The token to send, or null if the connection has none. Asks the source once, however many wait for it.
    *
-   * Throws `token_unavailable` if a refused token cannot be replaced, `unreachable` if the source failed this time.
+   * Throws `token_unavailable` if a refused token cannot be replaced, `unreachable` if the source failed this
+   * time.
    */
   get(): Promise<string | null> {
     this.#held ??= this.#ask().catch((error) => {

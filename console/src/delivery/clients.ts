@@ -10,7 +10,10 @@ export function orderClients(clients: readonly DeliveryClient[], own: string): D
   });
 }
 
-/** A key that stays with a client through changes of transport; two rows of one name are told apart by their count. */
+/**
+ * A key that stays with a client through changes of transport; two rows of one name are told apart by their
+ * count.
+ */
 export function rowKeys(clients: readonly DeliveryClient[]): string[] {
   const seen = new Map<string, number>();
   return clients.map(({ client }) => {

@@ -1,12 +1,12 @@
 /**
- * One run of the proof: publishes numbers to a channel of its own and follows them, through whatever the lab does to the network.
- *
- * Knows: how to follow and to publish, both given. Does not know: Vue, fetch, the `anywire` client.
+ * One run of the proof: publishes numbers to a channel of its own and follows them, through whatever the lab
+ * does to the network.
  *
  * Invariants:
  * - it follows from a cursor taken before the first number is published, so the first numbers count too;
  * - after {@link ProofRun.abandon} nothing is called any more;
- * - it ends: a server that refuses for good is not asked for ever, and {@link ProofRun.giveUp} ends the wait for one that is away.
+ * - it ends: a server that refuses for good is not asked for ever, and {@link ProofRun.giveUp} ends the wait
+ *   for one that is away.
  */
 import type { Follow } from "@/shared/live";
 import { type Batch, Publisher, REFUSALS_MAX } from "./publisher";
@@ -95,7 +95,10 @@ export class ProofRun {
     this.#changed();
   }
 
-  /** Publishes no more, waits for what is under way, then judges. Answers false if it was abandoned before that. */
+  /**
+   * Publishes no more, waits for what is under way, then judges. Answers false if it was abandoned before
+   * that.
+   */
   async settle(): Promise<boolean> {
     await this.#publisher.stop();
     const end = Date.now() + SETTLE_MS;

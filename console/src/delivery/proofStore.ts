@@ -69,7 +69,9 @@ export const useProof = defineStore("proof", () => {
   return { phase, channel, counts, queued, gaps, failure, refusal, stretches, carrier, active, start, stop, giveUp };
 });
 
-/** What another try can't change. Errors that nobody expected are bugs of ours, and no better the next time. */
+/**
+ * What another try can't change. Errors that nobody expected are bugs of ours, and no better the next time.
+ */
 function isRefusal(cause: unknown): boolean {
   return !(cause instanceof ApiError) || !cause.transient;
 }

@@ -1,13 +1,13 @@
 /**
  * A publisher of numbered events that survives outages.
  *
- * Numbers are drawn at a steady pace and wait in a queue. One request is under way at a time; it carries what is waiting (at most
- * {@link BATCH_MAX}) under an idempotency key and is repeated, same body and same key, until the server has taken it. So no number is
- * lost, none is appended twice, and they enter the log in order.
+ * Numbers are drawn at a steady pace and wait in a queue. One request is under way at a time; it carries what
+ * is waiting (at most {@link BATCH_MAX}) under an idempotency key and is repeated, same body and same key,
+ * until the server has taken it. So no number is lost, none is appended twice, and they enter the log in
+ * order.
  *
- * It gives up when it is told to, and when it is refused {@link REFUSALS_MAX} times running: once may be a proxy whose server restarts.
- *
- * Knows: a `send` function and timers, both given. Does not know: fetch, Vue.
+ * It gives up when it is told to, and when it is refused {@link REFUSALS_MAX} times running: once may be a
+ * proxy whose server restarts.
  */
 export interface Batch {
   /** The first and the last number in it. */
@@ -61,7 +61,10 @@ export class Publisher {
     this.#pace = setInterval(() => this.#draw(), this.#options.intervalMs);
   }
 
-  /** Draws no more numbers; what is waiting is still sent. Resolves when all of it is acknowledged, or given up. */
+  /**
+   * Draws no more numbers; what is waiting is still sent. Resolves when all of it is acknowledged, or given
+   * up.
+   */
   async stop(): Promise<void> {
     this.#rest();
     await this.#flushing;

@@ -3,11 +3,11 @@
  *
  * Invariants:
  * - a number counts as `received` once, at its first arrival; later arrivals are `repeated`;
- * - a hole below the highest arrival is `missing` until it is filled: on an ordered channel nothing may overtake, so a hole is loss
- *   the moment it is seen;
+ * - a hole below the highest arrival is `missing` until it is filled: on an ordered channel nothing may
+ *   overtake, so a hole is loss the moment it is seen;
  * - a number that fills a hole came `outOfOrder`;
- * - numbers acknowledged to the publisher but above the highest arrival are `onTheWay`, until {@link SequenceCounter.settle} says that
- *   nothing more can come: then they are `missing` too.
+ * - numbers acknowledged to the publisher but above the highest arrival are `onTheWay`, until
+ *   {@link SequenceCounter.settle} says that nothing more can come: then they are `missing` too.
  */
 export interface SequenceCounts {
   published: number;

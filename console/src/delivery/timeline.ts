@@ -1,8 +1,8 @@
 /**
  * Which transport carried which stretch of time.
  *
- * Invariants: stretches are in order, touch each other and never overlap; only the last one is open; at most {@link STRETCHES_MAX}
- * are kept.
+ * Invariants: stretches are in order, touch each other and never overlap; only the last one is open; at most
+ * {@link STRETCHES_MAX} are kept.
  */
 import type { Transport } from "@/shared/wire";
 

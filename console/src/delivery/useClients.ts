@@ -5,7 +5,10 @@ import { useNow } from "@/shared/clock";
 import type { DeliveryClients } from "@/shared/wire";
 
 const INTERVAL_MS = 2000;
-/** A list that was not renewed for two intervals is old, even when the request that should renew it has not failed yet. */
+/**
+ * A list that was not renewed for two intervals is old, even when the request that should renew it has not
+ * failed yet.
+ */
 const STALE_MS = 2 * INTERVAL_MS + 1000;
 
 export function useClients() {

@@ -1,4 +1,7 @@
-/** What a chart needs besides uPlot: times relative to now, a calm vertical range, and dots for what no line can show. Pure. */
+/**
+ * What a chart needs besides uPlot: times relative to now, a steady vertical range, and dots for points
+ * without neighbours. Pure.
+ */
 
 type Columns = [number[], ...(number | null)[][]];
 

@@ -1,7 +1,9 @@
 /**
- * Samples of `$overview` while the console is open; the charts get what was before that from the Monitor's history.
+ * Samples of `$overview` while the console is open; the charts get what was before that from the Monitor's
+ * history.
  *
- * Invariants: a sample is shown until a newer one comes and is called stale after {@link patienceMs}; nothing is invented between.
+ * Invariants: a sample is shown until a newer one comes and is called stale after {@link patienceMs}; nothing
+ * is invented between.
  */
 import { defineStore } from "pinia";
 import { computed, markRaw, ref, shallowRef } from "vue";
@@ -114,8 +116,8 @@ export const useOverview = defineStore("overview", () => {
   }
 
   /**
-   * The channel speaks every second. If it is silent while the server answers, something in between holds a dead connection open; the client
-   * would believe in it for two heartbeats, we need not.
+   * The channel speaks every second. If it is silent while the server answers, something in between holds a
+   * dead connection open; the client would believe in it for two heartbeats, we need not.
    */
   function wake(): void {
     const at = Date.now();

@@ -1,7 +1,5 @@
 /**
  * The minutes before this page was opened, from the history that the Monitor keeps of this server.
- *
- * Knows: the names of figures in `/api/performance/history`. Does not know: Vue, what is drawn.
  */
 import type { Rows } from "@/apps/monitor/wire";
 import { request } from "@/shared/api";

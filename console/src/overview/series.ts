@@ -3,8 +3,8 @@
  *
  * Invariants:
  * - times rise; a sample that is not newer than the last one is dropped;
- * - between two samples more than the given patience apart stands a row of nulls: a hole in the data is a hole in the chart, nothing is
- *   interpolated;
+ * - between two samples more than the given patience apart stands a row of nulls: a hole in the data is a
+ *   hole in the chart, nothing is interpolated;
  * - rows older than the window are forgotten.
  */
 import type { OverviewSample } from "@/shared/wire";

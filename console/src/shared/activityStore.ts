@@ -1,5 +1,6 @@
 /**
- * Recent activity: jobs that changed (`system_status`) and what happened to this page's own connection, newest first.
+ * Recent activity: jobs that changed (`system_status`) and what happened to this page's own connection,
+ * newest first.
  */
 import { defineStore } from "pinia";
 import { computed, ref } from "vue";

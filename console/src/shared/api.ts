@@ -1,10 +1,9 @@
 /**
  * Requests to the same-origin HTTP API.
  *
- * Knows: fetch, the error body `{"code","message"}`. Does not know: which pages exist.
- *
  * Invariants:
- * - every failure is an {@link ApiError} with a `code`, also when nothing answered (`network`) or nothing answered in time (`timeout`);
+ * - every failure is an {@link ApiError} with a `code`, also when nothing answered (`network`) or nothing
+ *   answered in time (`timeout`);
  * - no request waits for ever.
  */
 import type { DeliveryClients, Health, JobList, JobLog, JobState, LabState, OverviewSample } from "./wire";

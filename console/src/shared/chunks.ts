@@ -1,8 +1,8 @@
 /**
  * Parts of the page that could not be loaded: the server was restarting, or has a newer console now.
  *
- * The page is loaded again as soon as the server answers; until then it stays as it is, since a reload without a server would end on the
- * browser's error page.
+ * The page is loaded again as soon as the server answers; until then it stays as it is, since a reload
+ * without a server would end on the browser's error page.
  */
 
 const RETRY_MS = 1000;

@@ -1,4 +1,7 @@
-/** Random names. `crypto.randomUUID` exists only in secure contexts; a console on a plain HTTP address needs ids too. */
+/**
+ * Random names. `crypto.randomUUID` exists only in secure contexts; a console on a plain HTTP address needs
+ * ids too.
+ */
 
 export function newId(): string {
   if (typeof crypto.randomUUID === "function") return crypto.randomUUID();

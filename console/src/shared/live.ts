@@ -1,5 +1,5 @@
 /**
- * What the console needs of a live connection, in its own words. The only place that knows the `anywire` client.
+ * The interface of a live connection for the console. The only file that imports the `anywire` client.
  */
 import { connect, type State, type Status, type TransportName } from "anywire";
 import { shortId } from "./ids";

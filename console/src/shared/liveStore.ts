@@ -1,5 +1,6 @@
 /**
- * The one live connection of this page: its status for the badge, its changes for the activity list, channels for everybody.
+ * The one live connection of this page: its status for the badge, its changes for the activity list, channels
+ * for everybody.
  *
  * Invariants: there is one connection, opened on first use; a follower is released by the function it got.
  */

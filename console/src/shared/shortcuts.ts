@@ -1,7 +1,8 @@
 /**
  * Keyboard shortcuts: one key, or two in a row (`g` then `o`).
  *
- * Pure core ({@link KeySequence}) and a composable that listens. Keys typed into a field, or with Ctrl, Alt or Meta, are left alone.
+ * Pure core ({@link KeySequence}) and a composable that listens. Keys typed into a field, or with Ctrl, Alt
+ * or Meta, are ignored.
  */
 import { onScopeDispose } from "vue";
 

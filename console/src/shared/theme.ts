@@ -1,7 +1,8 @@
 /**
  * Dark and light: follows the system until a person chooses, and remembers the choice.
  *
- * The tokens are in styles.css; naive-ui computes shades from its colours and can't read CSS variables, so the few it needs are repeated here.
+ * The tokens are in styles.css; naive-ui computes shades from its colours and can't read CSS variables, so
+ * the few it needs are repeated here.
  */
 import { usePreferredDark, useStorage } from "@vueuse/core";
 import type { GlobalThemeOverrides } from "naive-ui";

@@ -1,10 +1,10 @@
 /**
- * What this page's requests and its live connection move over the wire, counted where it passes: at `fetch` and at the WebSocket.
+ * What this page's requests and its live connection move over the wire, counted where it passes: at `fetch`
+ * and at the WebSocket.
  *
- * Knows: heads, bodies, frames. Does not know: who asked, and why.
- *
- * Counted is what comes in: status line and headers of an answer (a page may read all of them from its own origin), its body, and frames
- * of a WebSocket with their heads (RFC 6455, section 5.2). What a browser adds to a request is hidden from pages; requests are counted by number.
+ * Counted is what comes in: status line and headers of an answer (a page may read all of them from its own
+ * origin), its body, and frames of a WebSocket with their heads (RFC 6455, section 5.2). What a browser adds
+ * to a request is hidden from pages; requests are counted by number.
  */
 
 export interface Counted {
@@ -61,7 +61,10 @@ export class TrafficMeter {
     return Math.min(WINDOW_MS, this.#now() - this.#since);
   }
 
-  /** A minute's worth: what came in the window, brought to a minute while it is shorter. Null in the first seconds: too little to tell. */
+  /**
+   * A minute's worth: what came in the window, brought to a minute while it is shorter. Null in the first
+   * seconds: too little to tell.
+   */
   perMinute(): { requests: number; bytes: number } | null {
     const now = this.#now();
     while (this.#marks.length > 0 && now - (this.#marks[0]?.at ?? now) > WINDOW_MS) this.#marks.shift();

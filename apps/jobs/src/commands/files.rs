@@ -1,8 +1,8 @@
 //! The files of runs.
 //!
 //! ```text
-//! <data_dir>/runs/<number>.<attempt>/files/     what the command leaves: its working directory, if it has no
-//! other
+//! <data_dir>/runs/<number>.<attempt>/files/     what the command leaves: its working directory, if it has
+//!                                               no other
 //!                                   /log/<n>    lines of its output from the n-th on
 //! ```
 //! `number` is the job's place in the order of creation: no name that a client chose is ever part of a path,

@@ -1,8 +1,7 @@
 //! Commands as jobs: any command line, live.
 //!
 //! ```text
-//! server                                        │ a process of its own            │ the command's process
-//! group
+//! server                                        │ a process of its own            │ the process group
 //!                                               │                                 │
 //! runner ── spawns ── child ── control socket ──▶ supervise: waits, stops, reaps ──▶ argv, no shell
 //!   ▲  ▲                                        │   (the socket's end means: the  │   │

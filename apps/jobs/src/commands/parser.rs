@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! lines     "[3/9] Linking"  "Step 3/9: Linking"  "done 42 %"
-//! json
-//! {"step":"Linking","percent":42,"total_steps":9,"message":"…","metadata":{…},"artefact":"a.png","result":{…},"error":"…"}
-//! ffmpeg    what `-progress pipe:1` writes; the whole is the longest "Duration:" of its inputs pattern   a
-//! regular expression with groups named step, percent, message, done, total
+//! json      {"step":"Linking","percent":42,"total_steps":9,"message":"…","metadata":{…},
+//!            "artefact":"a.png","result":{…},"error":"…"}
+//! ffmpeg    what `-progress pipe:1` writes; the whole is the longest "Duration:" of its inputs
+//! pattern   a regular expression with groups named step, percent, message, done, total
 //! ```
 //! A line that says nothing is a line of the log, no error: commands talk.
 

@@ -6,8 +6,8 @@
 //!
 //! ```text
 //! server ▶ supervisor   the end of the stream, for whatever reason: stop
-//! supervisor ▶ server   started <pid> · missing · unusable <why> · exited <code> · signalled <number>, a
-//! line each
+//! supervisor ▶ server   a line each: started <pid> · missing · unusable <why> · exited <code> ·
+//!                       signalled <number>
 //! ```
 //! Standard output and error are the command's own.
 //!

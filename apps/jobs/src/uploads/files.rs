@@ -1,8 +1,8 @@
 //! The files of jobs: one folder an upload, named by us.
 //!
 //! ```text
-//! <data_dir>/uploads/<upload id>/data           the bytes; while they arrive, its length is the upload's
-//! offset
+//! <data_dir>/uploads/<upload id>/data           the bytes; while they arrive, its length is the
+//!                                               upload's offset
 //!                               /report.html    the report, there only when it is whole
 //!                               /report.tmp     a report in the making
 //! ```

@@ -1,8 +1,9 @@
 /**
  * Polling, short and long (PROTOCOL.md section 6): the same request with another `wait`.
  *
- * {@link poll} is also the plain request that tells an outage from a blocked transport, and {@link seed} brings readers that
- * begin differently (tail, oldest kept, cursor of another epoch) to positions that one request can carry.
+ * {@link poll} is also the plain request that tells an outage from a blocked transport, and {@link seed}
+ * brings readers that begin differently (tail, oldest kept, cursor of another epoch) to positions that one
+ * request can carry.
  */
 
 import { sleep } from "../alarm.js";
@@ -62,7 +63,8 @@ export async function poll(
     const event = isFields(fields) ? readEvent(fields) : null;
     if (event && cursor) host.readers.deliver(cursor.epoch, event, readers);
   }
-  // Two transports may look for the tail at once. Only the first answer counts, or what came in between would be lost.
+  // Two transports may look for the tail at once. Only the first answer counts, or what came in between would
+  // be lost.
   if (cursor && kind === "tail") host.readers.start(readers, cursor);
   else if (cursor) host.readers.raise(readers, cursor);
   return {

@@ -1,9 +1,9 @@
 /**
- * SSE over a streaming fetch (PROTOCOL.md section 7), so that a token can go in a header and the client decides itself when
- * and where to go on.
+ * SSE over a streaming fetch (PROTOCOL.md section 7), so that a token can go in a header and the client
+ * decides itself when and where to go on.
  *
- * The server's first block holds nothing but a cursor. If it does not come within seconds, something in between collects
- * the stream instead of passing it on.
+ * The server's first block holds nothing but a cursor. If it does not come within seconds, something in
+ * between collects the stream instead of passing it on.
  */
 import { formatPosition, parseCursor } from "../cursor.js";
 import { AnywireError } from "../errors.js";
@@ -30,7 +30,8 @@ export class SseTransport extends Transport {
     const { readers } = this.host;
     const { channels } = readers;
     const isSame = channels.join() === this.#channels.join();
-    // A request that is still seeding reads the readers afterwards, but its stream may have been asked for already.
+    // A request that is still seeding reads the readers afterwards, but its stream may have been asked for
+    // already.
     if (!isSame || channels.some((name) => readers.outgrew(name, this.#version))) this.check();
   }
 
@@ -100,7 +101,8 @@ export class SseTransport extends Transport {
       this.touch();
       for (const block of parser.push(value ?? new Uint8Array())) {
         this.#take(block);
-        // A handler may have closed the connection, or changed the channels: the rest belongs to a stream that is over.
+        // A handler may have closed the connection, or changed the channels: the rest belongs to a stream
+        // that is over.
         if (signal.aborted) return;
       }
     }

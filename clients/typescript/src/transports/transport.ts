@@ -21,7 +21,9 @@ import type { TransportName } from "../policy.js";
 import { type Fields, positive, type Receipt, type WireEvent, type WireGap } from "../protocol.js";
 import type { Reader } from "../readers.js";
 
-/** `token`: get another one. `rejected`: the request itself is at fault. Otherwise evidence for the ladder. */
+/**
+ * `token`: get another one. `rejected`: the request itself is at fault. Otherwise evidence for the ladder.
+ */
 export interface Failure {
   readonly kind: FailureKind | "token" | "rejected";
   readonly error: AnywireError;
@@ -143,7 +145,8 @@ export abstract class Transport {
     const look = () => {
       const leftMs = limitMs - this.silentMs;
       if (leftMs > 0) return this.#watch.set(leftMs, look);
-      // One that has delivered may just have lost its network; whether it is held back shows when it is opened again.
+      // One that has delivered may just have lost its network; whether it is held back shows when it is
+      // opened again.
       this.fail(this.#isOpened ? "lost" : "silent", new AnywireError("unreachable", "silent"));
     };
     look();

@@ -1,5 +1,6 @@
 /**
- * WebSocket (PROTOCOL.md section 8): one socket, subscriptions come and go on it, publications go over it too.
+ * WebSocket (PROTOCOL.md section 8): one socket, subscriptions come and go on it, publications go over it
+ * too.
  *
  * ```
  * channel:  wanted ─ subscribe sent ─► asked ─ subscribed ─► active ─ unsubscribe sent ─► gone
@@ -7,8 +8,9 @@
  *              └── each alone ◄──────────┘                     └─► gone, then wanted
  * ```
  *
- * Invariant: only what comes for an active channel counts. Between `subscribe` and `subscribed` frames of an older
- * subscription to the same channel may be under way, and they would move a reader over what it still needs.
+ * Invariant: only what comes for an active channel counts. Between `subscribe` and `subscribed` frames of an
+ * older subscription to the same channel may be under way, and they would move a reader over what it still
+ * needs.
  */
 import { Alarm } from "../alarm.js";
 import { formatCursor, formatPosition, type Position, parseCursor } from "../cursor.js";
@@ -30,7 +32,10 @@ import { Transport } from "./transport.js";
 
 /** A channel as the server knows it on this socket. */
 interface Wire {
-  /** Id of the `subscribe` that asked for it; channels with the same one are delivered in the log's order together. */
+  /**
+   * Id of the `subscribe` that asked for it; channels with the same one are delivered in the log's order
+   * together.
+   */
   readonly id: number;
   readonly version: number;
   readonly after: Position;
@@ -141,8 +146,8 @@ export class WebSocketTransport extends Transport {
     if (this.#isSyncing || this.#socket?.readyState !== OPEN) return;
     const { readers } = this.host;
     this.#isSyncing = true;
-    // A channel can be subscribed once on a socket, so readers that begin in different ways are brought to cursors by polls.
-    // Should that fail, the wire begins where the furthest back of them needs it.
+    // A channel can be subscribed once on a socket, so readers that begin in different ways are brought to
+    // cursors by polls. Should that fail, the wire begins where the furthest back of them needs it.
     const wanted = this.#wanted();
     if (group(wanted).length > 1) await seed(this.host, wanted).catch(() => {});
     this.#isSyncing = false;
@@ -270,7 +275,9 @@ export class WebSocketTransport extends Transport {
     if (cursor) this.takeCursor(cursor, []);
   }
 
-  /** Another transport may have found the tail earlier. Then this wire begins too late and is asked for anew. */
+  /**
+   * Another transport may have found the tail earlier. Then this wire begins too late and is asked for anew.
+   */
   #startAtTail(channel: string, wire: Wire, cursor: { epoch: string; offset: number }): void {
     const served = this.host.readers.all([channel], wire.version);
     this.host.readers.start(served, cursor);

@@ -1,5 +1,6 @@
 /**
- * Follows the channels of the jobs that still change, each from the cursor of the state that is shown, so no change falls between.
+ * Follows the channels of the jobs that still change, each from the cursor of the state that is shown, so no
+ * change falls between.
  */
 import type { Follow } from "@/shared/live";
 import { isFinal, type JobState } from "@/shared/wire";

@@ -1,9 +1,11 @@
 /**
- * The lines of a job's output as the page holds them: they come by request and by event, in pieces that overlap, and some never come.
+ * The lines of a job's output as the page holds them: they come by request and by event, in pieces that
+ * overlap, and some never come.
  *
  * Pure. Where numbers jump, lines were cut; the view says how many.
  *
- * Invariants: lines stand in the order of their numbers, each once; never more than {@link LINES_MAX}, the newest stay.
+ * Invariants: lines stand in the order of their numbers, each once; never more than {@link LINES_MAX}, the
+ * newest stay.
  */
 import type { LogLine } from "@/shared/wire";
 

@@ -1,5 +1,6 @@
 /**
- * The list of jobs, kept current: statuses by `system_status`, percentages of what runs by each job's own channel.
+ * The list of jobs, kept current: statuses by `system_status`, percentages of what runs by each job's own
+ * channel.
  *
  * Invariants:
  * - newest first; a job stands in the list once;
@@ -17,7 +18,10 @@ import { isNewer } from "./progress";
 
 const PAGE = 50;
 const RETRY_MS = 3000;
-/** How long after it left the screen the list is as good as current: until the page of a job that was clicked is there. */
+/**
+ * How long after it left the screen the list is as good as current: until the page of a job that was clicked
+ * is there.
+ */
 const KNOWN_MS = 1000;
 
 /** The list of the Jobs page. */

@@ -1,5 +1,6 @@
 /**
- * Browser notifications when a report is ready, and for whoever else has something to say. Permission is asked for only by a person's click ({@link enable}).
+ * Browser notifications when a report is ready, and for whoever else has something to say. Permission is
+ * asked for only by a person's click ({@link enable}).
  */
 import { defineStore } from "pinia";
 import { computed, ref } from "vue";

@@ -1,8 +1,9 @@
 /**
  * The arithmetic of one job on the page: one bar over bytes and steps, and the rows of its step list.
  *
- * Pure: no clock, no network. The server's percentage is over the whole (bytes 0 to 50, steps 50 to 100); while this
- * page itself sends the bytes it knows more than the server's last event, so the larger of the two wins.
+ * Pure: no clock, no network. The server's percentage is over the whole (bytes 0 to 50, steps 50 to 100);
+ * while this page itself sends the bytes it knows more than the server's last event, so the larger of the two
+ * wins.
  */
 import { distance } from "@/shared/cursor";
 import type { LiveEvent } from "@/shared/live";
@@ -26,8 +27,8 @@ export function combinedPercent(state: JobState | null, local: LocalBytes | null
 }
 
 /**
- * Holds a bar from running backwards within one run: a resumed chunk is sent again from its last accepted byte.
- * A new run (a retry) starts afresh.
+ * Holds a bar from running backwards within one run: a resumed chunk is sent again from its last accepted
+ * byte. A new run (a retry) starts afresh.
  */
 export class ForwardOnly {
   #percent = 0;
@@ -100,8 +101,8 @@ export function awaitsBytes(state: JobState): boolean {
 }
 
 /**
- * Whether `next` may replace `shown`: states travel by two ways (a request and the channel), and the older one may arrive later.
- * Offsets are compared, never clocks.
+ * Whether `next` may replace `shown`: states travel by two ways (a request and the channel), and the older
+ * one may arrive later. Offsets are compared, never clocks.
  */
 export function isNewer(next: JobState, shown: JobState | null): boolean {
   if (!shown || shown.session_id !== next.session_id) return true;

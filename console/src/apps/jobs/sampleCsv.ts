@@ -1,7 +1,8 @@
 /**
  * A small price file to try a report with: one row a minute, open, high, low, close and volume.
  *
- * Deterministic for one seed; `random` is a plain linear generator, since nothing here needs to be secret or well mixed.
+ * Deterministic for one seed; `random` is a plain linear generator, since nothing here needs to be secret or
+ * well mixed.
  */
 export function sampleCsv(rows: number, seed: number, begin = Date.UTC(2026, 0, 5, 2, 0, 0)): string {
   const random = generator(seed);

@@ -1,12 +1,11 @@
 /**
  * One upload over tus, from a file to the last accepted byte.
  *
- * Knows: tus-js-client, the rules of uploadRules.ts. Does not know: Vue, pages, the job's steps.
- *
  * Invariants:
- * - the job's id is known before the first request (`session_id` in the metadata), so the page can follow it from the start;
- * - an upload that was cut off goes on from the last byte the server has, also after the page was loaded again (tus keeps the address under
- *   the file's fingerprint);
+ * - the job's id is known before the first request (`session_id` in the metadata), so the page can follow it
+ *   from the start;
+ * - an upload that was cut off goes on from the last byte the server has, also after the page was loaded
+ *   again (tus keeps the address under the file's fingerprint);
  * - only a refusal that would be the same next time, or a person, ends it.
  */
 
@@ -30,7 +29,9 @@ export interface UploadView {
   total: number;
   phase: UploadPhase;
   resumedFrom: number | null;
-  /** The server knows the upload, and so its job. A refused one never will; then it is the page's to say so. */
+  /**
+   * The server knows the upload, and so its job. A refused one never will; then it is the page's to say so.
+   */
   exists: boolean;
   message: string | null;
 }
@@ -52,7 +53,10 @@ export class UploadTask {
   #isFresh = true;
   readonly #begun: BegunUpload | null;
 
-  /** `begun` is an upload that the server already has a part of; without it tus looks whether this browser began one. */
+  /**
+   * `begun` is an upload that the server already has a part of; without it tus looks whether this browser
+   * began one.
+   */
   constructor(file: File, begun: BegunUpload | null, changed: (view: UploadView) => void) {
     const sessionId = begun?.sessionId ?? newId();
     this.#file = file;
@@ -70,7 +74,10 @@ export class UploadTask {
     };
   }
 
-  /** Finds out whether this file was begun before, and begins or goes on. Returns the job's id, which is then the earlier one. */
+  /**
+   * Finds out whether this file was begun before, and begins or goes on. Returns the job's id, which is then
+   * the earlier one.
+   */
   async start(): Promise<string> {
     const tus = await import("tus-js-client");
     const upload = new tus.Upload(this.#file, this.#options());

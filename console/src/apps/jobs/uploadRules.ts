@@ -2,7 +2,8 @@
  * When an upload tries again, and how long it waits.
  *
  * Pure. An upload never gives up by itself while the cause may pass: the tus client's own retries come first
- * ({@link RETRY_DELAYS_MS}, counted afresh whenever bytes were accepted), then a slow beat, and at once when the browser is online again.
+ * ({@link RETRY_DELAYS_MS}, counted afresh whenever bytes were accepted), then a slow beat, and at once when
+ * the browser is online again.
  */
 
 export const CHUNK_BYTES = 2 * 1024 * 1024;

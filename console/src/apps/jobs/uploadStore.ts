@@ -9,7 +9,10 @@ export const useUploads = defineStore("uploads", () => {
   const views = ref<Record<string, UploadView>>({});
   const tasks = new Map<string, UploadTask>();
 
-  /** Begins to send a file, or goes on with it (with `begun`, or what this browser remembers); answers with the id of its job. */
+  /**
+   * Begins to send a file, or goes on with it (with `begun`, or what this browser remembers); answers with
+   * the id of its job.
+   */
   async function send(file: File, begun: BegunUpload | null = null): Promise<string> {
     const task: UploadTask = new UploadTask(file, begun, (view) => show(task, view));
     const id = await task.start();

@@ -11,7 +11,9 @@ const RETRY_MS = 2000;
 const SOON_MS = 100;
 
 interface Sources {
-  /** False while this page itself is about to create the job: asking for it then would be a 404 for nothing. */
+  /**
+   * False while this page itself is about to create the job: asking for it then would be a 404 for nothing.
+   */
   exists?: () => boolean;
   /** What the page before this one knew of it: shown until the server's answer is here. */
   known?: (id: string) => JobState | null;
@@ -24,7 +26,10 @@ export function useJob(id: Ref<string>, { exists = () => true, known = () => nul
   const missing = ref(false);
   let release: (() => void) | null = null;
   let timer: ReturnType<typeof setTimeout> | null = null;
-  /** An upload's job appears with its first request, a moment after the page: a 404 is believed only after this time. */
+  /**
+   * An upload's job appears with its first request, a moment after the page: a 404 is believed only after
+   * this time.
+   */
   let patientUntil = 0;
 
   function take(next: JobState): void {

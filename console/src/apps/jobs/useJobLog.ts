@@ -1,5 +1,6 @@
 /**
- * The output of one job: what there is already by request, what comes by its channel, from the cursor of the answer on.
+ * The output of one job: what there is already by request, what comes by its channel, from the cursor of the
+ * answer on.
  *
  * A retry begins a new output: lines of another attempt are never mixed.
  */

@@ -1,7 +1,8 @@
 /**
  * Alerts: those that stand, the rules behind them, and browser notifications when one is raised or ends.
  *
- * Invariant: the channel is followed from the cursor of the first answer, so no alert falls between reading them and subscribing.
+ * Invariant: the channel is followed from the cursor of the first answer, so no alert falls between reading
+ * them and subscribing.
  */
 import { defineStore } from "pinia";
 import { ref, shallowRef } from "vue";
@@ -78,7 +79,10 @@ export const useAlerts = defineStore("monitorAlerts", () => {
     }
   }
 
-  /** Begins to follow; `words` describe an alert in the current language, `open` shows it. Later calls only load anew. */
+  /**
+   * Begins to follow; `words` describe an alert in the current language, `open` shows it. Later calls only
+   * load anew.
+   */
   function start(words: typeof describe, open: () => void): void {
     describe = words;
     show = open;

@@ -1,8 +1,9 @@
 /**
  * Alerts as they are known: an answer of the server, and what its channel told since.
  *
- * An answer says from which cursor the channel goes on. An alert that turned at that moment is in the answer and told once more; an answer may
- * also be older than what was told while it was on its way. So what was told is kept beside it, until an answer is newer.
+ * An answer says from which cursor the channel goes on. An alert that turned at that moment is in the answer
+ * and told once more; an answer may also be older than what was told while it was on its way. So what was
+ * told is kept beside it, until an answer is newer.
  */
 import { distance } from "@/shared/cursor";
 import type { LiveEvent } from "@/shared/live";

@@ -1,5 +1,6 @@
 /**
- * What polling costs against streaming, measured on this very page: what is in use is measured now, the others keep their last measure.
+ * What polling costs against streaming, measured on this very page: what is in use is measured now, the
+ * others keep their last measure.
  *
  * Counted is the whole traffic of the page while it is in use: polls, and everything on its live connection.
  */
@@ -28,7 +29,10 @@ export const useCosts = defineStore("monitorCosts", () => {
     ages.restart();
   }
 
-  /** A sample came. What connecting cost is not what going on costs: measuring begins after the first one of a stream. */
+  /**
+   * A sample came. What connecting cost is not what going on costs: measuring begins after the first one of a
+   * stream.
+   */
   function arrived(): void {
     if (fresh && active.value?.startsWith("stream")) restart();
     fresh = false;

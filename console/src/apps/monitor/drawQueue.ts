@@ -1,5 +1,6 @@
 /**
- * Charts draw one after the other, a few milliseconds a frame: ten charts of a new span at once would hold the page up.
+ * Charts draw one after the other, a few milliseconds a frame: ten charts of a new span at once would hold
+ * the page up.
  *
  * Invariant: of several wishes of one chart only the newest is drawn.
  */

@@ -1,7 +1,5 @@
 /**
  * Where samples come from at the moment: polls, or a channel of the live connection. Never both.
- *
- * Knows: the two ways. Does not know: what is shown of a sample.
  */
 import type { Live, LiveEvent } from "@/shared/live";
 import { sampleUrl } from "./api";

@@ -1,5 +1,5 @@
 /**
- * Figures by name, out of whatever carried them: a whole sample, or the brief array of the five-second stream. Pure.
+ * Reads figures by name from a whole sample or from the brief array of the five-second stream. Pure.
  *
  * Invariant: what is not known is left out, never zero.
  */

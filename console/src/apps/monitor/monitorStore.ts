@@ -7,7 +7,8 @@
  *              └─────────────────────┘ samples missed while the browser slept or the network was away
  * ```
  *
- * Invariant: answers to an earlier choice are thrown away. While a view of the past is open, live samples go on arriving for the figures above it.
+ * Invariant: answers to an earlier choice are thrown away. While a view of the past is open, live samples go
+ * on arriving for the figures above it.
  */
 import { useDocumentVisibility, useStorage } from "@vueuse/core";
 import { defineStore } from "pinia";
@@ -159,7 +160,10 @@ interface Parts {
   costs: ReturnType<typeof useCosts>;
 }
 
-/** Whether the next sample should have come by now: to the moment, since the page's second hand is too coarse for a sample a second. */
+/**
+ * Whether the next sample should have come by now: to the moment, since the page's second hand is too coarse
+ * for a sample a second.
+ */
 function makeOverdue(sampleAt: Ref<number | null>, patienceMs: Ref<number>): Ref<boolean> {
   const overdue = ref(false);
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -172,7 +176,10 @@ function makeOverdue(sampleAt: Ref<number | null>, patienceMs: Ref<number>): Ref
   return overdue;
 }
 
-/** Samples that did not come here, but that the server may have: what is drawn as a hole must be one. It is asked when somebody looks. */
+/**
+ * Samples that did not come here, but that the server may have: what is drawn as a hole must be one. It is
+ * asked when somebody looks.
+ */
 function makeMissing(ask: () => void) {
   const visibility = useDocumentVisibility();
   const missing = ref(false);

@@ -1,7 +1,6 @@
 /**
- * Polls the newest sample of a host, one request at a time; what the page has already is not sent again (`ETag`, `304`).
- *
- * Knows: fetch, timers (both given). Does not know: what is done with a sample.
+ * Polls the newest sample of a host, one request at a time; what the page has already is not sent again
+ * (`ETag`, `304`).
  *
  * Invariants:
  * - there is never more than one request under way, and after `stop` nothing is told any more;

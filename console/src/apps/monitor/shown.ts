@@ -56,7 +56,8 @@ export function makeShown(options: ShownOptions) {
 
   function note(time: string, next: Figures): void {
     const taken = Date.parse(time);
-    // History that was just read may end before a sample that is shown already: whether it is drawn is for the timeline to say.
+    // History that was just read may end before a sample that is shown already: whether it is drawn is for
+    // the timeline to say.
     if (timeline.value.isLate(taken, options.patienceMs())) options.onHole();
     if (timeline.value.push(taken, next, options.patienceMs())) drawn.value += 1;
     if (!(taken > newest)) return;

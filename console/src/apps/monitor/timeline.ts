@@ -4,7 +4,8 @@
  * Invariants:
  * - times rise; what is not newer than the last row is dropped;
  * - between two samples further apart than expected stands a row of nulls: a hole stays a hole;
- * - a row covers one step: live samples join the row of their step, so that a long span does not grow finer and finer at its end.
+ * - a row covers one step: live samples join the row of their step, so that a long span does not grow finer
+ *   and finer at its end.
  */
 import type { Figures } from "./figures";
 import type { Rows } from "./wire";
@@ -157,7 +158,10 @@ export class Timeline {
     return [...this.#cells.keys()].filter((name) => name.startsWith(prefix));
   }
 
-  /** Seconds first, then for each figure its mean, least and greatest; without `extremes` the last two are unknown. */
+  /**
+   * Seconds first, then for each figure its mean, least and greatest; without `extremes` the last two are
+   * unknown.
+   */
   columns(names: readonly string[], extremes: boolean): Aligned {
     const seconds = this.#times.map((time) => time / 1000);
     const empty = () => new Array<number | null>(seconds.length).fill(null);
@@ -171,8 +175,8 @@ export class Timeline {
 }
 
 /**
- * No more than about `points` rows of one column each: the least and the greatest of every bucket, in their order, so that no spike is lost.
- * Rows that begin a hole stay.
+ * No more than about `points` rows of one column each: the least and the greatest of every bucket, in their
+ * order, so that no spike is lost. Rows that begin a hole stay.
  */
 export function thin(columns: Aligned, points: number): Aligned {
   const [times, ...values] = columns;
@@ -213,8 +217,8 @@ export interface Strip {
 }
 
 /**
- * What a band fills: from each row to the next one a strip on whole pixels; rows of one pixel share theirs. Nothing is filled across a hole, or
- * outside of `first` to `last`.
+ * What a band fills: from each row to the next one a strip on whole pixels; rows of one pixel share theirs.
+ * Nothing is filled across a hole, or outside of `first` to `last`.
  */
 export function strips(
   least: ArrayLike<number | null | undefined>,

@@ -1,5 +1,6 @@
 /**
- * The lag of each topic over the last minutes, as columns for the chart: one row a second, at most {@link ROWS_MAX}.
+ * The lag of each topic over the last minutes, as columns for the chart: one row a second, at most
+ * {@link ROWS_MAX}.
  *
  * Lag comes only when it changes; between two changes it is what it was.
  */

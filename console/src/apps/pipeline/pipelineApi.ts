@@ -5,7 +5,10 @@ import type { Consumer, LogEntry, LogList, PipelineState, Place, RecordDetail, S
 /** As many as the list holds. */
 const LIST_MAX = 10_000;
 const FILE_TIMEOUT_MS = 10 * 60_000;
-/** Longer than the server waits for its broker: then it says that the broker is away, which is more than that nothing came. */
+/**
+ * Longer than the server waits for its broker: then it says that the broker is away, which is more than that
+ * nothing came.
+ */
 const BROKER_TIMEOUT_MS = 30_000;
 const log = (id: string) => `/api/consumers/logs/${encodeURIComponent(id)}`;
 

@@ -1,7 +1,8 @@
 /**
  * The pipeline as it is: counters, records, consumers, lag.
  *
- * REST is asked when the page opens, on a refresh, and after a gap; everything else comes by channels `pipeline` and `pipeline_state`.
+ * REST is asked when the page opens, on a refresh, and after a gap; everything else comes by channels
+ * `pipeline` and `pipeline_state`.
  *
  * Invariant: records are followed from the cursor of the list that was loaded, so nothing falls between.
  */

@@ -144,7 +144,10 @@ export function fits(filter: Filter): (entry: LogEntry) => boolean {
   };
 }
 
-/** How long a record waited for its processing, and how long that took; null where it is not over or not known. */
+/**
+ * How long a record waited for its processing, and how long that took; null where it is not over or not
+ * known.
+ */
 export function times(entry: LogEntry): { waitedMs: number | null; tookMs: number | null } {
   const between = (from: string | null, to: string | null) =>
     from === null || to === null ? null : Math.max(0, Date.parse(to) - Date.parse(from));

@@ -1,7 +1,6 @@
 /**
- * One tab stop for a long list: arrows, Page Up and Down, Home and End move within it. Without it a keyboard user would tab through every row.
- *
- * Knows: keys and positions. Does not know: what a row is, nor that only those on screen are in the page.
+ * One tab stop for a long list: arrows, Page Up and Down, Home and End move within it. Without it a keyboard
+ * user would tab through every row.
  */
 import { computed, nextTick, type Ref, ref } from "vue";
 

@@ -1,5 +1,6 @@
 /**
- * English and Vietnamese. A language is loaded when it is first needed; the choice is remembered, the browser's own is the default.
+ * English and Vietnamese. A language is loaded when it is first needed; the choice is remembered, the
+ * browser's own is the default.
  */
 import { createI18n } from "vue-i18n";
 import type { Messages } from "./en";

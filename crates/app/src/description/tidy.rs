@@ -82,7 +82,8 @@ fn unwrapped(text: &str) -> String {
     paragraphs.join("\n\n")
 }
 
-/// `oneOf` constants that are texts, each with its own description, as one enumeration that describes them all.
+/// `oneOf` constants that are texts, each with its own description, as one enumeration that describes them
+/// all.
 fn flatten_enum(members: &mut Map<String, Value>) {
     let Some(Value::Array(all)) = members.get("oneOf") else { return };
     let mut values: Vec<Value> = Vec::new();

@@ -1,8 +1,11 @@
 //! How a record of an embedded topic stands in the log.
 //!
 //! ```text
-//!  offset u64 │ key length u32 │ key │ headers u32 │ { name length u32 │ name │ value length u32 │ value }… │ 0 or 1 │ value
-//!             │ u32::MAX: none                                            │ u32::MAX: none         │ 1: there is a value
+//!  offset u64
+//!  key length u32, u32::MAX: none │ key
+//!  number of headers u32, and for each
+//!    name length u32 │ name │ value length u32, u32::MAX: none │ value
+//!  0: no value, 1: a value │ value
 //! ```
 //! Numbers are little-endian. The time is the event's.
 

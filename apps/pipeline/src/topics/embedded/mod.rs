@@ -1,8 +1,9 @@
 //! Embedded topics: partitions, groups and commits on the log, for whoever has no Kafka.
 //!
 //! ```text
-//!  produce ─▶ writer: numbers the records, one append for all that wait ─▶ $pipeline.topic.<topic>.<partition>
-//!  poll ────▶ member: its cursor in the partition's channel            ◀─┘
+//!  produce ─▶ writer: numbers the records, one append for all that wait
+//!               └─▶ $pipeline.topic.<topic>.<partition>
+//!  poll ────▶ member: its cursor in that channel
 //!  commit ──▶ $pipeline.group.<group>.<topic>.<partition>, where only the newest event counts
 //! ```
 //!

@@ -4,7 +4,6 @@ mod arrows;
 mod circles;
 mod codes;
 mod comments;
-mod configuration;
 mod finding;
 mod functions;
 mod heads;
@@ -101,7 +100,6 @@ fn check(sources: &[Source], metadata: &Value, verbose: bool) -> Vec<Finding> {
     }
     findings.extend(lengths::check(sources, verbose));
     findings.extend(arrows::check(sources, metadata));
-    findings.extend(configuration::check(sources));
     findings.extend(codes::check(sources));
     findings
 }

@@ -162,6 +162,3 @@ pub fn worker(arguments: Vec<std::ffi::OsString>) -> std::process::ExitCode {
         }
     }
 }
-
-/// The source of this crate's settings: the configuration reference is made from its comments.
-pub const CONFIG_SOURCE: &str = include_str!("config.rs");

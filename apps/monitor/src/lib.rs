@@ -49,9 +49,6 @@ pub use domain::{
 };
 pub use events::{ALERTS_CHANNEL, PERFORMANCE_CHANNEL, PERFORMANCE_PREFIX, channels};
 
-/// The source of this crate's settings: the configuration reference is made from its comments.
-pub const CONFIG_SOURCE: &str = include_str!("config.rs");
-
 /// The channels that only the monitor publishes to. Those of other hosts are written by reports alone, too,
 /// but reporting needs the same key as publishing.
 pub const OWN_CHANNELS: [&str; 3] = [PERFORMANCE_CHANNEL, "performance:5s", ALERTS_CHANNEL];

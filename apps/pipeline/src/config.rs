@@ -2,91 +2,60 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use anywire_settings::{Amount, OutOfRange, Range, SettingValue, settings};
 
 use crate::{domain::ConsumerId, topics::TopicName};
 
-/// Topics, consumers and what is done with a record. Every limit is finite.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PipelineConfig {
-    /// The Kafka brokers, `host:port` with commas between. Default none: topics are kept in the server's own
-    /// log.
-    pub kafka: Option<String>,
-    /// Further settings of librdkafka, each `name=value`, such as `security.protocol=sasl_plaintext`. Default
-    /// none.
-    pub kafka_options: Vec<String>,
-    /// The topics that are produced to and consumed. Default `["test"]`; at least 1, at most 100. On Kafka
-    /// those that are missing are made.
-    pub topics: Vec<String>,
-    /// How many partitions a topic gets that is made. Default 3; 1 to 256. An embedded topic can be given
-    /// more later, not fewer.
-    pub partitions: u32,
-    /// The group that the consumers belong to. Default `anywire`.
-    pub group: String,
-    /// How many consumers run when nobody has said otherwise. Default 1; 0 to 64.
-    pub consumers: usize,
-    /// How many consumers may run in this server. Default 16; 1 to 64.
-    pub consumers_max: usize,
-    /// What the names of consumers begin with. Default `consumer`. Servers that share a group need different
-    /// ones.
-    pub consumer_prefix: String,
-    /// The file of a JSON Schema that every record must fit. Default none.
-    pub schema: Option<PathBuf>,
-    /// The address that every record is posted to. Default none.
-    pub sink: Option<String>,
-    /// How long the sink may take to answer, in milliseconds. Default 5 000; 10 to 60 000.
-    pub sink_timeout_ms: u64,
-    /// How often a record is tried before it becomes a dead letter. Default 4; 1 to 20.
-    pub attempts_max: u32,
-    /// The wait before the second attempt, in milliseconds; it doubles with each. Default 200; 1 to 60 000.
-    pub retry_min_ms: u64,
-    /// The longest wait between two attempts, in milliseconds. Default 10 000; 1 to 120 000.
-    pub retry_max_ms: u64,
-    /// What a topic's name gets at its end for its dead letters. Default `.dead`.
-    pub dead_letter_suffix: String,
-    /// The largest record, in bytes with key and headers. Default 1 000 000; 1 000 to 100 000 000.
-    pub record_bytes_max: usize,
-    /// How many rows of a CSV file go into one record. Default 100; 1 to 10 000.
-    pub csv_rows: usize,
-    /// The largest CSV file, in bytes. Default 1 GiB; 1 KiB to 1 TiB.
-    pub csv_bytes_max: u64,
-    /// How many records a consumer takes at once. Default 500; 1 to 5 000.
-    pub batch_records_max: usize,
-    /// How many records are shown with their state. Default 10 000; 100 to 100 000.
-    pub records_kept_max: usize,
-    /// How many records an embedded partition keeps. Default 1 000 000; 1 000 to 100 000 000.
-    pub partition_records_max: u64,
-    /// How many bytes an embedded partition keeps. Default 1 GiB; 1 MiB to 1 TiB.
-    pub partition_bytes_max: u64,
-}
-
-impl Default for PipelineConfig {
-    fn default() -> Self {
-        Self {
-            kafka: None,
-            kafka_options: Vec::new(),
-            topics: vec!["test".to_owned()],
-            partitions: 3,
-            group: "anywire".to_owned(),
-            consumers: 1,
-            consumers_max: 16,
-            consumer_prefix: "consumer".to_owned(),
-            schema: None,
-            sink: None,
-            sink_timeout_ms: 5000,
-            attempts_max: 4,
-            retry_min_ms: 200,
-            retry_max_ms: 10_000,
-            dead_letter_suffix: ".dead".to_owned(),
-            record_bytes_max: 1_000_000,
-            csv_rows: 100,
-            csv_bytes_max: 1 << 30,
-            batch_records_max: 500,
-            records_kept_max: 10_000,
-            partition_records_max: 1_000_000,
-            partition_bytes_max: 1 << 30,
-        }
+settings! {
+    /// Topics, consumers and what is done with a record. Every limit is finite.
+    #[derive(PartialEq, Eq)]
+    pub struct PipelineConfig {
+        /// The Kafka brokers, `host:port` with commas between. Without it topics are kept in the server's own
+        /// log.
+        pub kafka: Option<String> = None;
+        /// Further settings of librdkafka, each `name=value`, such as `security.protocol=sasl_plaintext`.
+        pub kafka_options: Vec<String> = Vec::new();
+        /// The topics that are produced to and consumed. On Kafka those that are missing are made.
+        pub topics: Vec<String> = vec!["test".to_owned()], in 1..=100;
+        /// How many partitions a topic gets that is made. An embedded topic can be given more later, not
+        /// fewer.
+        pub partitions: u32 = 3, in 1..=256;
+        /// The group that the consumers belong to.
+        pub group: String = "anywire".to_owned();
+        /// How many consumers run when nobody has said otherwise, at most `consumers_max`.
+        pub consumers: usize = 1, in 0..=64;
+        /// How many consumers may run in this server.
+        pub consumers_max: usize = 16, in 1..=64;
+        /// What the names of consumers begin with. Servers that share a group need different ones.
+        pub consumer_prefix: String = "consumer".to_owned();
+        /// The file of a JSON Schema that every record must fit.
+        pub schema: Option<PathBuf> = None;
+        /// The address that every record is posted to.
+        pub sink: Option<String> = None;
+        /// How long the sink may take to answer.
+        pub sink_timeout_ms: u64 = 5000, in 10..=60_000;
+        /// How often a record is tried before it becomes a dead letter.
+        pub attempts_max: u32 = 4, in 1..=20;
+        /// The wait before the second attempt; it doubles with each.
+        pub retry_min_ms: u64 = 200, in 1..=60_000;
+        /// The longest wait between two attempts.
+        pub retry_max_ms: u64 = 10_000, in 1..=120_000;
+        /// What a topic's name gets at its end for its dead letters.
+        pub dead_letter_suffix: String = ".dead".to_owned();
+        /// The largest record, with key and headers.
+        pub record_bytes_max: usize = 1_000_000, in 1000..=100_000_000;
+        /// How many rows of a CSV file go into one record.
+        pub csv_rows: usize = 100, in 1..=10_000;
+        /// The largest CSV file.
+        pub csv_bytes_max: u64 = 1 << 30, in 1 << 10..=1 << 40;
+        /// How many records a consumer takes at once.
+        pub batch_records_max: usize = 500, in 1..=5000;
+        /// How many records are shown with their state.
+        pub records_kept_max: usize = 10_000, in 100..=100_000;
+        /// How many records an embedded partition keeps.
+        pub partition_records_max: u64 = 1_000_000, in 1000..=100_000_000;
+        /// How many bytes an embedded partition keeps.
+        pub partition_bytes_max: u64 = 1 << 30, in 1 << 20..=1 << 40;
     }
 }
 
@@ -94,17 +63,8 @@ impl Default for PipelineConfig {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// A number outside its range.
-    #[error("pipeline.{field} is {value}; set it between {min} and {max}")]
-    Range {
-        /// The setting.
-        field: &'static str,
-        /// What it was.
-        value: u64,
-        /// The least it may be.
-        min: u64,
-        /// The most it may be.
-        max: u64,
-    },
+    #[error(transparent)]
+    Range(#[from] OutOfRange),
     /// A text that is no name.
     #[error("pipeline.{field}: {detail}")]
     Name {
@@ -137,21 +97,9 @@ impl PipelineConfig {
     }
 
     fn check_limits(&self) -> Result<(), ConfigError> {
-        range("topics (their number)", count(self.topics.len()), 1, 100)?;
-        range("partitions", u64::from(self.partitions), 1, 256)?;
-        range("consumers_max", count(self.consumers_max), 1, 64)?;
-        range("consumers", count(self.consumers), 0, count(self.consumers_max))?;
-        range("sink_timeout_ms", self.sink_timeout_ms, 10, 60_000)?;
-        range("attempts_max", u64::from(self.attempts_max), 1, 20)?;
-        range("retry_min_ms", self.retry_min_ms, 1, 60_000)?;
-        range("retry_max_ms", self.retry_max_ms, 1, 120_000)?;
-        range("record_bytes_max", count(self.record_bytes_max), 1000, 100_000_000)?;
-        range("csv_rows", count(self.csv_rows), 1, 10_000)?;
-        range("csv_bytes_max", self.csv_bytes_max, 1 << 10, 1 << 40)?;
-        range("batch_records_max", count(self.batch_records_max), 1, 5000)?;
-        range("records_kept_max", count(self.records_kept_max), 100, 100_000)?;
-        range("partition_records_max", self.partition_records_max, 1000, 100_000_000)?;
-        range("partition_bytes_max", self.partition_bytes_max, 1 << 20, 1 << 40)
+        self.check_ranges("pipeline")?;
+        let range = Range::new(Amount::Number, 0..=self.consumers_max as u64);
+        Ok(range.check("pipeline.consumers", self.consumers as u64)?)
     }
 
     /// The topics by name.
@@ -164,14 +112,6 @@ impl PipelineConfig {
             .collect::<Result<_, _>>()
             .map_err(|error| ConfigError::Name { field: "topics", detail: error.to_string() })
     }
-}
-
-fn count(value: usize) -> u64 {
-    u64::try_from(value).unwrap_or(u64::MAX)
-}
-
-fn range(field: &'static str, value: u64, min: u64, max: u64) -> Result<(), ConfigError> {
-    if (min..=max).contains(&value) { Ok(()) } else { Err(ConfigError::Range { field, value, min, max }) }
 }
 
 #[cfg(test)]

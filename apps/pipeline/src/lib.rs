@@ -200,6 +200,3 @@ impl Application for Pipeline {
         metrics::of(&self.pool.state)
     }
 }
-
-/// The source of this crate's settings: the configuration reference is made from its comments.
-pub const CONFIG_SOURCE: &str = include_str!("config.rs");

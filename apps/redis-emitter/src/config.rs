@@ -1,45 +1,28 @@
 //! What can be set for emitters in other processes.
 
 use anywire_log::{Channel, ChannelError};
-use serde::Deserialize;
+use anywire_settings::{OutOfRange, SettingValue, settings};
 
-/// Where emitters publish, and what becomes of it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RedisConfig {
-    /// The Redis to listen to: `redis://user:password@host:6379/0`, or `redis+unix:///run/redis/redis.sock`.
-    /// Default none: nobody listens.
-    pub url: Option<String>,
-    /// What `@socket.io/redis-emitter` was given as `key`. Default `socket.io`; an empty text listens to none
-    /// of them.
-    pub emitter_key: String,
-    /// What python-socketio's `RedisManager` was given as `channel`. Default `socketio`; an empty text
-    /// listens to none of them.
-    pub python_channel: String,
-    /// The channel an event for a room is published to; `{room}` and `{namespace}` stand for names. Default
-    /// `{room}`.
-    pub room_channel: String,
-    /// The channel an event without a room is published to; `{namespace}` stands for the name. Default
-    /// `broadcast:{namespace}`.
-    pub broadcast_channel: String,
-    /// How many rooms one event may name. Default 100; 1 to 10 000.
-    pub rooms_max: usize,
-    /// The longest pause before connecting again, in milliseconds; the first is 100, each is twice the one
-    /// before. Default 10 000; 100 to 600 000.
-    pub retry_ms_max: u32,
-}
-
-impl Default for RedisConfig {
-    fn default() -> Self {
-        Self {
-            url: None,
-            emitter_key: "socket.io".to_owned(),
-            python_channel: "socketio".to_owned(),
-            room_channel: ROOM.to_owned(),
-            broadcast_channel: "broadcast:{namespace}".to_owned(),
-            rooms_max: 100,
-            retry_ms_max: 10_000,
-        }
+settings! {
+    /// Where emitters publish, and what becomes of it.
+    #[derive(PartialEq, Eq)]
+    pub struct RedisConfig {
+        /// The Redis to listen to: `redis://user:password@host:6379/0`, or
+        /// `redis+unix:///run/redis/redis.sock`. Without it nobody listens.
+        pub url: Option<String> = None;
+        /// What `@socket.io/redis-emitter` was given as `key`. An empty text listens to none of them.
+        pub emitter_key: String = "socket.io".to_owned();
+        /// What python-socketio's `RedisManager` was given as `channel`. An empty text listens to none of
+        /// them.
+        pub python_channel: String = "socketio".to_owned();
+        /// The channel an event for a room is published to; `{room}` and `{namespace}` stand for names.
+        pub room_channel: String = ROOM.to_owned();
+        /// The channel an event without a room is published to; `{namespace}` stands for the name.
+        pub broadcast_channel: String = "broadcast:{namespace}".to_owned();
+        /// How many rooms one event may name.
+        pub rooms_max: usize = 100, in 1..=10_000;
+        /// The longest pause before connecting again; the first is 100 ms, each is twice the one before.
+        pub retry_ms_max: u32 = 10_000, in 100..=600_000;
     }
 }
 
@@ -52,17 +35,8 @@ pub(crate) const NAMESPACE: &str = "{namespace}";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// A number outside its range.
-    #[error("socketio.redis.{field} is {value}; set it between {min} and {max}")]
-    Range {
-        /// The setting.
-        field: &'static str,
-        /// Its value.
-        value: usize,
-        /// The least that works.
-        min: usize,
-        /// The most that works.
-        max: usize,
-    },
+    #[error(transparent)]
+    Range(#[from] OutOfRange),
     /// A template that makes no channel name.
     #[error("socketio.redis.{field} is {value:?}, which makes no channel name: {error}")]
     Template {
@@ -107,8 +81,7 @@ impl RedisConfig {
     /// # Errors
     /// [`ConfigError`] names the setting.
     pub fn check(&self) -> Result<(), ConfigError> {
-        range("rooms_max", self.rooms_max, 1, 10_000)?;
-        range("retry_ms_max", self.retry_ms_max as usize, 100, 600_000)?;
+        self.check_ranges("socketio.redis")?;
         if !self.room_channel.contains(ROOM) {
             return Err(ConfigError::OneRoom { value: self.room_channel.clone() });
         }
@@ -122,10 +95,6 @@ impl RedisConfig {
             Some(url) => address(url),
         }
     }
-}
-
-fn range(field: &'static str, value: usize, min: usize, max: usize) -> Result<(), ConfigError> {
-    if (min..=max).contains(&value) { Ok(()) } else { Err(ConfigError::Range { field, value, min, max }) }
 }
 
 fn template(field: &'static str, value: &str) -> Result<(), ConfigError> {

@@ -84,6 +84,3 @@ impl Application for Emitters {
         self.shared.metrics.families()
     }
 }
-
-/// The source of this crate's settings: the configuration reference is made from its comments.
-pub const CONFIG_SOURCE: &str = include_str!("config.rs");

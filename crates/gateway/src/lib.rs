@@ -30,7 +30,7 @@ pub use admission::auth::{AuthError, Credentials, Gate, Principal};
 pub use admission::cors::PageHeaders;
 pub use admission::place::{MAIN_LISTENER, PeerAddress};
 pub use clients::Client;
-pub use config::{AuthConfig, GatewayConfig, LimitsConfig, OutOfBounds};
+pub use config::{AuthConfig, GatewayConfig, LimitsConfig};
 pub use delivery::ConnectedNamespace;
 pub use gateway::Gateway;
 pub use lab::Lab;
@@ -42,7 +42,3 @@ pub use transports::socketio::{
     AskError, HandlerReply, NamespaceSection, SocketHandler, SocketInfo, SocketIoConfig, SocketIoError,
     socketio_channels,
 };
-
-/// The source of this crate's settings: the configuration reference is made from its comments.
-pub const CONFIG_SOURCE: &str =
-    concat!(include_str!("config.rs"), include_str!("transports/socketio/config.rs"));

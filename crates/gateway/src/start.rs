@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anywire_log::{Clock, Log};
+use anywire_settings::OutOfRange;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
         cors::{Cors, PageHeaders},
         entry::Admission,
     },
-    config::{GatewayConfig, OutOfBounds},
+    config::GatewayConfig,
     delivery::{Delivery, Fanout},
     lab::Lab,
     metrics::Metrics,
@@ -24,9 +25,9 @@ use crate::{
 /// Why a gateway cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// A setting is out of its bounds.
+    /// A setting is outside its range.
     #[error(transparent)]
-    Bounds(#[from] OutOfBounds),
+    Range(#[from] OutOfRange),
     /// Authorization is not sound.
     #[error(transparent)]
     Auth(#[from] AuthError),

@@ -4,18 +4,21 @@
 //! - An unknown key stops the start and names the nearest known one.
 //! - Flags win over the environment, the environment over the file, the file over the defaults.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::path::PathBuf;
 
 use anywire_gateway::GatewayConfig;
 use anywire_jobs::JobsConfig;
-use anywire_log::{ChannelPattern, Durability, Keep, Retention, RetentionRule};
 use anywire_monitor::MonitorConfig;
 use anywire_pipeline::PipelineConfig;
 use anywire_redis_emitter::RedisConfig;
-use serde::Deserialize;
+use anywire_settings::{OutOfRange, SettingValue};
 use toml::{Table, Value};
 
 use crate::reference;
+pub use crate::sections::{
+    EngineKind, ListenerSection, LogFormat, LoggingSection, RetentionSection, ServerConfig, TailSection,
+    TlsSection,
+};
 
 /// Everything about one server.
 #[derive(Debug, Clone)]
@@ -34,164 +37,14 @@ pub struct Config {
     pub emitters: RedisConfig,
 }
 
-/// The server itself.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ServerConfig {
-    /// The address to listen on. Default `127.0.0.1:8000`. Port 0 takes a free one. Any address but loopback
-    /// needs `auth.api_keys`.
-    pub listen: SocketAddr,
-    /// More addresses for the same server, each with a name by which Socket.IO namespaces can be told apart.
-    /// Default none.
-    pub listeners: Vec<ListenerSection>,
-    /// The directory for events and files. Default `data`. Made if it is missing; one server at a time.
-    pub data: PathBuf,
-    /// Where events are kept: `embedded` (files in `data`) or `memory` (nothing survives a restart). Default
-    /// `embedded`.
-    pub engine: EngineKind,
-    /// Allows the network lab to break connections on purpose. Default false. Not for a server that people
-    /// rely on.
-    pub lab: bool,
-    /// How long connections may take to end when the server stops, in milliseconds. Default 10 000; 0 to 600
-    /// 000.
-    pub stop_ms: u64,
-    /// The newest events kept in memory.
-    pub tail: TailSection,
-    /// Certificate files; with them the server speaks TLS.
-    pub tls: TlsSection,
-    /// What is written to the log of the process.
-    pub logging: LoggingSection,
-    /// How long channels keep their events: rules in order, the first whose pattern matches decides.
-    pub retention: Vec<RetentionSection>,
-}
-
-/// One more address.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListenerSection {
-    /// Its name, such as `pipeline`; `main` is taken. Default none.
-    pub name: String,
-    /// The address, such as `127.0.0.1:3001`. Default none.
-    pub listen: SocketAddr,
-}
-
-/// Where events are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EngineKind {
-    /// In files.
-    Embedded,
-    /// In memory.
-    Memory,
-}
-
-/// The newest events kept in memory.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TailSection {
-    /// How many bytes of events are kept in memory for readers that are nearly live. Default 67 108 864.
-    pub bytes_max: u64,
-}
-
-/// Certificate files.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TlsSection {
-    /// The certificate chain, a PEM file. Default none.
-    pub certificate: Option<PathBuf>,
-    /// Its private key, a PEM file. Default none.
-    pub key: Option<PathBuf>,
-}
-
-/// What is written to the log of the process.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LoggingSection {
-    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as
-    /// `info,anywire_gateway=debug`. Default `info`.
-    pub level: String,
-    /// `text` for people, `json` for collectors. Default `text`.
-    pub format: LogFormat,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For collectors.
-    Json,
-}
-
-/// One rule of retention.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RetentionSection {
-    /// Which channels: literal text in which `*` stands for anything.
-    pub pattern: String,
-    /// Whether events are written down before anybody sees them. Default true; false keeps them in memory
-    /// only.
-    pub durable: Option<bool>,
-    /// Whether a reader that is behind gets only the newest event. Default false.
-    pub latest: Option<bool>,
-    /// How many events are kept. Default 1 000 000 (memory: 1 000).
-    pub events_max: Option<u64>,
-    /// How old events get, in milliseconds. Default 604 800 000, seven days (memory: 300 000).
-    pub age_max_ms: Option<u64>,
-    /// How many bytes are kept. Default 1 073 741 824 (memory: 4 194 304).
-    pub bytes_max: Option<u64>,
-    /// Whether the channel keeps a list of who is on it. Default false.
-    pub presence: Option<bool>,
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
-            listeners: Vec::new(),
-            data: PathBuf::from("data"),
-            engine: EngineKind::Embedded,
-            lab: false,
-            stop_ms: 10_000,
-            tail: TailSection::default(),
-            tls: TlsSection::default(),
-            logging: LoggingSection::default(),
-            retention: Vec::new(),
-        }
-    }
-}
-
-impl Default for TailSection {
-    fn default() -> Self {
-        Self { bytes_max: 64 << 20 }
-    }
-}
-
-impl Default for LoggingSection {
-    fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Text }
-    }
-}
-
-impl RetentionSection {
-    /// The rule as the log knows it.
-    #[must_use]
-    pub fn rule(&self) -> RetentionRule {
-        let base = if self.durable.unwrap_or(true) { Retention::default() } else { Retention::ephemeral() };
-        let retention = Retention {
-            durability: if self.durable.unwrap_or(true) {
-                Durability::Durable
-            } else {
-                Durability::Ephemeral
-            },
-            keep: if self.latest.unwrap_or(false) { Keep::Latest } else { Keep::All },
-            events_max: self.events_max.unwrap_or(base.events_max),
-            age_max_ms: self.age_max_ms.unwrap_or(base.age_max_ms),
-            bytes_max: self.bytes_max.unwrap_or(base.bytes_max),
-            presence: self.presence.unwrap_or(false),
-        };
-        RetentionRule { pattern: ChannelPattern::new(&self.pattern), retention }
+impl Config {
+    fn check_ranges(&self) -> Result<(), OutOfRange> {
+        self.server.check_ranges("")?;
+        self.gateway.check_ranges("")?;
+        self.jobs.check_ranges("jobs")?;
+        self.monitor.check_ranges("monitor")?;
+        self.pipeline.check_ranges("pipeline")?;
+        self.emitters.check_ranges("socketio.redis")
     }
 }
 
@@ -233,9 +86,9 @@ pub enum ConfigError {
         /// The text.
         text: String,
     },
-    /// A value out of its bounds.
-    #[error("{0}")]
-    Bounds(String),
+    /// A value outside its range.
+    #[error(transparent)]
+    Range(#[from] OutOfRange),
 }
 
 /// The settings of one source, by dotted key.
@@ -319,7 +172,7 @@ impl Settings {
         let mut section = |name: &str| server.remove(name).unwrap_or_else(|| Value::Table(Table::new()));
         let (jobs, monitor, pipeline) = (section("jobs"), section("monitor"), section("pipeline"));
         let emitters = take_nested(&mut server, "socketio", "redis");
-        let gateway: Table = GATEWAY_KEYS.iter().filter_map(|key| server.remove_entry(*key)).collect();
+        let gateway: Table = gateway_keys().filter_map(|key| server.remove_entry(&key)).collect();
         let fit = |error| ConfigError::Value(Box::new(error));
         let config = Config {
             server: Value::Table(server).try_into().map_err(fit)?,
@@ -329,7 +182,7 @@ impl Settings {
             pipeline: pipeline.try_into().map_err(fit)?,
             emitters: emitters.try_into().map_err(fit)?,
         };
-        config.gateway.check().map_err(|error| ConfigError::Bounds(error.to_string()))?;
+        config.check_ranges()?;
         Ok(config)
     }
 }
@@ -348,9 +201,13 @@ const INTERNAL: [&str; 10] = [
     "FILES",
     "FILES_URL",
 ];
+
 /// The top-level keys that belong to the gateway.
-pub(crate) const GATEWAY_KEYS: [&str; 6] =
-    ["heartbeat_ms", "restart_window_ms", "shards", "auth", "limits", "socketio"];
+fn gateway_keys() -> impl Iterator<Item = String> {
+    let mut settings = Vec::new();
+    GatewayConfig::add_settings("", &mut settings);
+    settings.into_iter().map(|setting| setting.key).filter(|key| !key.contains('.'))
+}
 
 /// Takes a section out of the one it stands in: the two belong to different parts. A section that is empty
 /// then goes as well.
@@ -406,6 +263,8 @@ fn unknown(key: &str, source_name: &str) -> ConfigError {
 
 #[cfg(test)]
 mod tests {
+    use anywire_settings::{Amount, Range};
+
     use super::*;
 
     fn settings(text: &str) -> Result<Settings, ConfigError> {
@@ -444,8 +303,72 @@ mod tests {
     fn a_value_of_the_wrong_kind_or_out_of_bounds_is_refused() {
         assert!(settings("heartbeat_ms = \"soon\"").expect("known").finish().is_err());
         let error = settings("heartbeat_ms = 1").expect("known").finish().expect_err("too small").to_string();
-        assert!(error.contains("heartbeat_ms is 1; expected 1000 to 300000"), "{error}");
+        assert!(error.contains("heartbeat_ms is 1; set it between 1000 and 300000"), "{error}");
         assert!(settings("listen = \"nowhere\"").expect("known").finish().is_err());
+    }
+
+    /// The key of a setting as somebody gives it, and what must stand beside it.
+    fn given(key: &str) -> (String, Table) {
+        let beside = match key {
+            key if key.starts_with("retention.") => "retention = [{ pattern = 'a' }]",
+            key if key.starts_with("jobs.commands.") => "jobs.commands.a.argv = ['true']",
+            _ => "",
+        };
+        (key.replace(reference::ANY_NAME, "a"), toml::from_str(beside).expect("TOML"))
+    }
+
+    /// The server with one setting.
+    fn finish(key: &str, value: Value) -> Result<Config, ConfigError> {
+        let (key, beside) = given(key);
+        let mut settings = Settings { tree: beside };
+        match (key.strip_prefix("retention."), settings.tree.get_mut("retention")) {
+            (Some(field), Some(Value::Array(rules))) => {
+                rules.iter_mut().filter_map(Value::as_table_mut).for_each(|rule| {
+                    rule.insert(field.to_owned(), value.clone());
+                });
+            }
+            _ => settings.set(&key, value, "a test")?,
+        }
+        settings.finish()
+    }
+
+    /// What is as large as a setting with a range can be.
+    fn as_large_as(range: &Range, size: u64) -> Value {
+        match range.amount {
+            Amount::Number => Value::Integer(size.try_into().expect("an integer of TOML")),
+            Amount::Entries => Value::Array((0..size).map(|n| Value::String(format!("t{n}"))).collect()),
+        }
+    }
+
+    #[test]
+    fn every_setting_with_a_range_is_held_to_it_and_its_default_is_inside() {
+        Settings::default().finish().expect("the defaults");
+        let ranged =
+            reference::settings().iter().filter_map(|one| one.range.as_ref().map(|range| (one, range)));
+        let mut count = 0;
+        for (setting, range) in ranged {
+            let key = &setting.key;
+            for inside in [range.min, range.max] {
+                finish(key, as_large_as(range, inside)).expect(key);
+            }
+            for outside in [range.min.checked_sub(1), Some(range.max + 1)].into_iter().flatten() {
+                let error = finish(key, as_large_as(range, outside)).expect_err(key).to_string();
+                let named = given(key).0.replace("retention.", "retention[0].");
+                let Range { amount, min, max } = range;
+                let expected = format!("{named}{amount} is {outside}; set it between {min} and {max}");
+                assert_eq!(error, expected);
+            }
+            count += 1;
+        }
+        assert!(count > 50, "{count} settings have a range");
+    }
+
+    #[test]
+    fn every_number_has_a_range() {
+        for setting in reference::settings().iter().filter(|setting| setting.range.is_none()) {
+            let number = setting.default.starts_with(|first: char| first.is_ascii_digit());
+            assert!(!number, "{} is {} by default and has no range", setting.key, setting.default);
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod openapi;
 mod overview;
 pub mod reference;
 mod restart;
+mod sections;
 mod sockets;
 
 pub use assembly::{Anywire, StartError};

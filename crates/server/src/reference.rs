@@ -1,51 +1,40 @@
-//! The reference of all settings, made from the comments in the code that declares them.
+//! The reference of all settings, made from where they are declared.
 
 use std::{fmt::Write as _, sync::LazyLock};
 
-#[cfg(test)]
-use crate::config::GATEWAY_KEYS;
+use anywire_gateway::GatewayConfig;
+use anywire_jobs::JobsConfig;
+use anywire_monitor::MonitorConfig;
+use anywire_pipeline::PipelineConfig;
+use anywire_redis_emitter::RedisConfig;
+pub(crate) use anywire_settings::ANY_NAME;
+pub use anywire_settings::Setting;
+use anywire_settings::SettingValue;
 
-/// One setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
-    /// The dotted key.
-    pub key: String,
-    /// What it does, its unit, default and bounds.
-    pub text: String,
-    /// Whether it holds other settings.
-    pub section: bool,
-}
+use crate::sections::ServerConfig;
 
 static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     let mut settings = Vec::new();
-    let server = Source::new(include_str!("config.rs"));
-    let gateway = Source::new(anywire_gateway::CONFIG_SOURCE);
-    server.add("ServerConfig", "", &mut settings);
-    gateway.add("GatewayConfig", "", &mut settings);
-    settings.push(Setting { key: "jobs".into(), text: "The jobs application.".into(), section: true });
-    Source::new(anywire_jobs::CONFIG_SOURCE).add("JobsConfig", "jobs.", &mut settings);
-    settings.push(Setting { key: "monitor".into(), text: "The monitor application.".into(), section: true });
-    Source::new(anywire_monitor::CONFIG_SOURCE).add("MonitorConfig", "monitor.", &mut settings);
-    settings.push(Setting {
-        key: "pipeline".into(),
-        text: "The pipeline application.".into(),
-        section: true,
-    });
-    Source::new(anywire_pipeline::CONFIG_SOURCE).add("PipelineConfig", "pipeline.", &mut settings);
-    let text = "Publications that Socket.IO's emitters in other processes put into Redis.".into();
-    settings.push(Setting { key: "socketio.redis".into(), text, section: true });
-    Source::new(anywire_redis_emitter::CONFIG_SOURCE).add("RedisConfig", "socketio.redis.", &mut settings);
+    ServerConfig::add_settings("", &mut settings);
+    GatewayConfig::add_settings("", &mut settings);
+    add::<JobsConfig>("jobs", "The jobs application.", &mut settings);
+    add::<MonitorConfig>("monitor", "The monitor application.", &mut settings);
+    add::<PipelineConfig>("pipeline", "The pipeline application.", &mut settings);
+    let emitters = "Publications that Socket.IO's emitters in other processes put into Redis.";
+    add::<RedisConfig>("socketio.redis", emitters, &mut settings);
     settings
 });
+
+fn add<V: SettingValue>(key: &str, meaning: &str, settings: &mut Vec<Setting>) {
+    settings.push(Setting::section(key, meaning));
+    V::add_settings(key, settings);
+}
 
 /// All settings, in the order of their declaration.
 #[must_use]
 pub fn settings() -> &'static [Setting] {
     &SETTINGS
 }
-
-/// What stands in the reference for a name that somebody chose.
-const ANY_NAME: &str = "NAME";
 
 /// Whether a key holds other settings.
 pub(crate) fn is_section(key: &str) -> bool {
@@ -84,61 +73,18 @@ pub fn markdown() -> String {
         "# Configuration\n\nMade by `anywire config --reference`; a test fails when it is stale.\n\n\
          Settings come from a TOML file (`--config FILE`), from environment variables (`ANYWIRE_LIMITS__CHANNELS_MAX=64`: upper case, `__` for a\n\
          dot) and from flags (`--listen`, `--data`, `--lab`, `--set limits.channels_max=64`). Flags win over the environment, the environment over\n\
-         the file. An unknown key stops the start.\n\n| setting | meaning |\n|---|---|\n",
+         the file. An unknown key or a number outside its range stops the start.\n\n| setting | default | range | meaning |\n|---|---|---|---|\n",
     );
     for setting in settings() {
         let name =
             if setting.section { format!("**`[{}]`**", setting.key) } else { format!("`{}`", setting.key) };
+        let range = setting.range.as_ref().map(|range| range.written(&setting.key)).unwrap_or_default();
+        let cells =
+            [name.as_str(), &setting.default, &range, &setting.meaning].map(|cell| cell.replace('|', "\\|"));
         // Writing to a String cannot fail.
-        let _ok = writeln!(page, "| {name} | {} |", setting.text.replace('|', "\\|"));
+        let _ok = writeln!(page, "| {} |", cells.join(" | "));
     }
     page
-}
-
-/// Source text with settings structs in it.
-struct Source<'a> {
-    lines: Vec<&'a str>,
-}
-
-impl<'a> Source<'a> {
-    fn new(text: &'a str) -> Self {
-        Self { lines: text.lines().collect() }
-    }
-
-    /// Adds the fields of a struct, and of the structs in them.
-    fn add(&self, name: &str, prefix: &str, settings: &mut Vec<Setting>) {
-        let head = format!("pub struct {name} {{");
-        let Some(start) = self.lines.iter().position(|line| line.trim_end() == head) else { return };
-        let mut text = String::new();
-        for line in self.lines[start + 1..].iter().take_while(|line| **line != "}") {
-            let line = line.trim();
-            if let Some(comment) = line.strip_prefix("///") {
-                text.push_str(comment);
-                continue;
-            }
-            let field =
-                line.strip_prefix("pub ").and_then(|field| field.trim_end_matches(',').split_once(": "));
-            let Some((field, kind)) = field else { continue };
-            let by_name = kind.strip_prefix("BTreeMap<String, ");
-            let inner = by_name.unwrap_or(kind).trim_start_matches("Vec<").trim_start_matches("Option<");
-            let inner = inner.trim_end_matches('>');
-            let section = inner.ends_with("Section") || inner.ends_with("Config");
-            let mut key = format!("{prefix}{field}");
-            let meaning = std::mem::take(&mut text).trim().to_owned();
-            settings.push(Setting { key: key.clone(), text: meaning, section });
-            if section && by_name.is_some() {
-                key = format!("{key}.{ANY_NAME}");
-                settings.push(Setting {
-                    key: key.clone(),
-                    text: "One of them, by its name.".into(),
-                    section,
-                });
-            }
-            if section {
-                self.add(inner, &format!("{key}."), settings);
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -149,25 +95,19 @@ mod tests {
     fn every_setting_is_explained() {
         assert!(settings().len() > 30, "{}", settings().len());
         for setting in settings() {
-            assert!(setting.text.len() > 15, "{} has no explanation", setting.key);
-            assert!(
-                setting.section || setting.text.contains("Default") || setting.key == "retention.pattern",
-                "{}",
-                setting.key
-            );
+            assert!(setting.meaning.len() > 15, "{} has no explanation", setting.key);
+            assert!(setting.section || !setting.default.is_empty(), "{} has no default", setting.key);
         }
-        for key in GATEWAY_KEYS {
+        for key in ["heartbeat_ms", "restart_window_ms", "shards", "auth", "limits", "socketio"] {
             assert!(is_section(key) || is_key(key), "{key}");
         }
     }
 
     #[test]
     fn the_reference_page_is_up_to_date() {
-        let page = include_str!("../../../docs/configuration.md");
-        assert_eq!(
-            page,
-            markdown(),
-            "run: cargo run -p anywire -- config --reference > docs/configuration.md"
-        );
+        let (page, made) = (include_str!("../../../docs/configuration.md"), markdown());
+        let stale = page.lines().zip(made.lines()).find(|(old, new)| old != new);
+        let way_out = "run: cargo run -p anywire -- config --reference > docs/configuration.md";
+        assert!(page == made, "docs/configuration.md is stale, first at {stale:?}; {way_out}");
     }
 }

@@ -159,6 +159,21 @@ fn config_shows_what_holds_and_hides_what_is_secret() {
 }
 
 #[test]
+fn a_number_outside_its_range_stops_the_start_with_its_key_its_value_and_the_range() {
+    for (setting, refusal) in [
+        ("jobs.reports_running_max=0", "jobs.reports_running_max is 0; set it between 1 and 64"),
+        ("limits.connections_max=0", "limits.connections_max is 0; set it between 1 and 1000000"),
+        ("socketio.redis.rooms_max=0", "socketio.redis.rooms_max is 0; set it between 1 and 10000"),
+    ] {
+        for command in ["config", "serve"] {
+            let output = run(&[command, "--set", setting]);
+            assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{}", words(&output));
+            assert!(words(&output).contains(refusal), "{}", words(&output));
+        }
+    }
+}
+
+#[test]
 fn publish_says_what_was_done_and_what_was_refused() {
     let data = tempfile::tempdir().expect("a directory");
     let process = Process::serve("127.0.0.1:0", data.path(), &[]);

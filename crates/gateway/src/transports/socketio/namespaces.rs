@@ -122,7 +122,7 @@ fn namespace(section: &NamespaceSection) -> Result<Namespace, SocketIoError> {
         welcome: welcome.map(|event| (event, data.to_owned())),
         recovery: section.recovery,
         emit_to: emit_to.transpose()?,
-        subscribe: section.subscribe.unwrap_or(true),
+        subscribe: section.subscribe,
         newest_first: section.newest_first.iter().map(|text| ChannelPattern::new(text)).collect(),
     })
 }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::Serialize;
-use tokio::task::JoinHandle;
+use tokio::{sync::MutexGuard, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -26,8 +26,8 @@ use worker::{Progress, Worker};
 pub(crate) struct ConsumerPool {
     pub(crate) state: Arc<PipelineState>,
     running: Mutex<BTreeMap<ConsumerId, Running>>,
-    /// Held by whoever changes the pool.
-    changing: tokio::sync::Mutex<()>,
+    /// Held by whoever changes the pool: whether those were started that ran before the restart.
+    changing: tokio::sync::Mutex<bool>,
 }
 
 struct Running {
@@ -112,8 +112,20 @@ impl ConsumerPool {
 
     /// Starts the consumers that shall run after a restart.
     pub(crate) async fn start_wanted(self: &Arc<Self>) {
-        // Who changes the pool meanwhile must find those who run under their names.
-        let _one = self.changing.lock().await;
+        let _one = self.change().await;
+    }
+
+    /// Waits until nobody else changes the pool. Whoever is the first starts those that shall run after a
+    /// restart: a change finds them, and does not make them forgotten.
+    async fn change(self: &Arc<Self>) -> MutexGuard<'_, bool> {
+        let mut started = self.changing.lock().await;
+        if !std::mem::replace(&mut *started, true) {
+            self.launch_wanted().await;
+        }
+        started
+    }
+
+    async fn launch_wanted(self: &Arc<Self>) {
         let before = self.state.records.read().wanted().map(<[ConsumerId]>::to_vec);
         let numbered = |number| ConsumerId::numbered(&self.state.config.consumer_prefix, number);
         let ids = before.unwrap_or_else(|| (1..=self.state.config.consumers).map(numbered).collect());
@@ -124,7 +136,7 @@ impl ConsumerPool {
 
     /// Starts one more consumer, under a name or the first free one.
     pub(crate) async fn start(self: &Arc<Self>, id: Option<ConsumerId>) -> Result<Shown, ConsumerError> {
-        let _one = self.changing.lock().await;
+        let _one = self.change().await;
         let id = self.free_name(id)?;
         self.launch(id.clone()).await;
         self.remember_wanted().await?;
@@ -133,15 +145,15 @@ impl ConsumerPool {
     }
 
     /// Stops a consumer: what it is doing is finished, the rest is for the others.
-    pub(crate) async fn stop(&self, id: &ConsumerId) -> Result<(), ConsumerError> {
-        let _one = self.changing.lock().await;
+    pub(crate) async fn stop(self: &Arc<Self>, id: &ConsumerId) -> Result<(), ConsumerError> {
+        let _one = self.change().await;
         self.end(id).await?;
         self.remember_wanted().await
     }
 
     /// Starts or stops consumers until so many run; those with the greatest numbers go first.
     pub(crate) async fn scale(self: &Arc<Self>, count: usize) -> Result<(), ConsumerError> {
-        let _one = self.changing.lock().await;
+        let _one = self.change().await;
         if count > self.state.config.consumers_max {
             return Err(ConsumerError::TooMany { count: self.state.config.consumers_max });
         }

@@ -3,13 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use anywire_app::testing::{send_and_reset, serve};
+use anywire_app::{
+    Application,
+    testing::{send_and_reset, serve},
+};
 use anywire_log::{Followed, Position};
 use anywire_pipeline::{PIPELINE_CHANNEL, PipelineConfig};
 use axum::{body::Body, http::StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{PATIENCE, World, quick};
+use crate::support::{PATIENCE, World, idle, quick};
 
 /// How many calls are broken.
 const CALLS: usize = 60;
@@ -95,6 +98,25 @@ async fn consumers_whose_start_or_stop_broke_off_run_once_or_not_at_all_as_the_l
     }
     world.restart().await;
     assert_eq!(running(&world).await, BTreeSet::new(), "none runs that was stopped");
+}
+
+#[tokio::test]
+async fn a_consumer_started_before_the_background_work_runs_once_beside_those_of_before() {
+    let mut world = World::new(many()).await;
+    start(&world, 0).await;
+    world.stop().await;
+    let pipeline = idle(&world.log, &world.config).await;
+    world.router = pipeline.routes();
+    start(&world, 1).await;
+    let both: BTreeSet<String> = (0..2).map(id).collect();
+    assert_eq!(running(&world).await, both);
+    let run = tokio::spawn(pipeline.run());
+    // Another change waits for what the background work begins with.
+    start(&world, 2).await;
+    for (number, times) in [(0, 2), (1, 1), (2, 1)] {
+        assert_eq!(told(&world, &id(number), "ACTIVE").await, times, "{number}");
+    }
+    run.abort();
 }
 
 #[tokio::test]

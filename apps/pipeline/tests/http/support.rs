@@ -187,3 +187,14 @@ async fn start(
 fn channel() -> Channel {
     Channel::new(PIPELINE_CHANNEL).expect("a name")
 }
+
+/// The application on a log, without its background work.
+pub(crate) async fn idle(log: &Arc<Log>, config: &PipelineConfig) -> Arc<Pipeline> {
+    let context = AppContext {
+        log: Arc::clone(log),
+        clock: Arc::new(SystemClock),
+        data_dir: PathBuf::new(),
+        shutdown: CancellationToken::new(),
+    };
+    Pipeline::start(context, config.clone(), None).await.expect("started")
+}

@@ -237,7 +237,11 @@ fn records() -> Operation {
                 ],
             }),
         )
-        .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 10000")
+        .refuses(
+            400,
+            &["invalid_request", "invalid_cursor"],
+            "\"limit\" is \"many\"; expected a whole number from 1 to 10000",
+        )
         .guarded()
 }
 

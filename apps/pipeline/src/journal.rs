@@ -87,6 +87,10 @@ struct Writer {
 
 impl Writer {
     async fn run(mut self, mut waiting: mpsc::Receiver<Entry>) {
+        // Before anything else happens; it changes no counter that anybody has to hear of.
+        if !self.append(&[Change::ServerStarted]).await {
+            return;
+        }
         let mut entries = Vec::new();
         loop {
             let due = self.due.unwrap_or_else(Instant::now);

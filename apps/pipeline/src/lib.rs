@@ -37,7 +37,6 @@ use anywire_app::{AppContext, Application};
 use anywire_log::{BoxFuture, ChannelPattern, Keep, ReadError, Retention, RetentionRule};
 
 use consumers::ConsumerPool;
-use events::Change;
 use journal::Journal;
 use lag::NewestGroupState;
 use processing::Processing;
@@ -124,8 +123,6 @@ impl Pipeline {
         let topics = open_topics(&context, &config).await?;
         let records = state::open_records(&context, &config).await?;
         let journal = Journal::start(&context, records.clone());
-        // It is written down before anything else happens; nothing has to wait for it.
-        let _stopping = journal.write(vec![Change::ServerStarted]).await;
         let state = PipelineState {
             journal,
             consumed: config.topic_names()?,

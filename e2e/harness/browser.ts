@@ -1,6 +1,7 @@
 /** Chromium as it is installed, with an empty profile. */
 import { existsSync, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
 import { observe } from "./evidence.ts";
 
@@ -55,12 +56,15 @@ export async function dataOf(page: Page, id: string, name: string): Promise<stri
   return (await element.count()) > 0 ? element.getAttribute(`data-${name}`) : null;
 }
 
+/** Longer than anything on a page moves. */
+const PAINTED_MS_MAX = 1500;
+
 /**
  * Charts follow the width within a frame or two; transitions, as those of the theme, take as long as they
- * say.
+ * say. Where scripts are off, as in a sandboxed report, no frame calls back: then nothing moves either.
  */
 async function painted(page: Page): Promise<void> {
-  await page.evaluate(async () => {
+  const still = page.evaluate(async () => {
     const frame = () => new Promise((done) => requestAnimationFrame(done));
     for (let frames = 0; frames < 3; frames += 1) await frame();
     const passing = document
@@ -69,6 +73,8 @@ async function painted(page: Page): Promise<void> {
     await Promise.allSettled(passing.map((one) => one.finished));
     await frame();
   });
+  // A page that goes away meanwhile has nothing to wait for.
+  await Promise.race([still.catch(() => undefined), pause(PAINTED_MS_MAX)]);
 }
 
 /** Pictures of a page as it is, at the widths of a desk and of a phone, dark and light. */

@@ -33,6 +33,8 @@ pub enum Code {
     IdempotencyConflict,
     /// Something is larger than its limit.
     TooLarge,
+    /// The request's address and headers are larger than they may be.
+    HeadTooLarge,
     /// More channels than a connection may have.
     TooManyChannels,
     /// More connections than allowed.
@@ -134,7 +136,7 @@ const fn row(code: Code, text: &'static str, http: u16, close: Option<u16>, retr
     Row { code, text, http, close, retry }
 }
 
-const TABLE: [Row; 51] = [
+const TABLE: [Row; 52] = [
     row(Code::InvalidRequest, "invalid_request", 400, None, Retry::No),
     row(Code::InvalidCursor, "invalid_cursor", 400, None, Retry::No),
     row(Code::InvalidChannel, "invalid_channel", 400, None, Retry::No),
@@ -148,6 +150,7 @@ const TABLE: [Row; 51] = [
     row(Code::MethodNotAllowed, "method_not_allowed", 405, None, Retry::No),
     row(Code::IdempotencyConflict, "idempotency_conflict", 409, None, Retry::No),
     row(Code::TooLarge, "too_large", 413, Some(1009), Retry::No),
+    row(Code::HeadTooLarge, "head_too_large", 431, None, Retry::No),
     row(Code::TooManyChannels, "too_many_channels", 400, None, Retry::No),
     row(Code::TooManyConnections, "too_many_connections", 429, Some(4029), Retry::After(1000)),
     row(Code::RateLimited, "rate_limited", 429, None, Retry::After(1000)),

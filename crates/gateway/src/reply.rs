@@ -158,10 +158,7 @@ impl Reply {
         let refusal = Refusal::new(Code::InvalidRequest, error.to_string());
         let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
         let reply = Self::error(status, refusal.body(), None);
-        match error.header() {
-            Some((name, value)) => reply.with(name, value),
-            None => reply,
-        }
+        error.headers().iter().fold(reply, |reply, (name, value)| reply.with(name, *value))
     }
 
     fn error(status: StatusCode, body: String, retry_ms: Option<u32>) -> Self {

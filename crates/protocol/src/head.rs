@@ -3,8 +3,8 @@
 //! Only GETs and posts of a given length over cleartext HTTP/1.1 are answered on the socket directly;
 //! everything else goes to the HTTP library with the bytes already read, which then judges it.
 
-/// The most bytes a request head may have.
-pub const HEAD_BYTES_MAX: usize = 16 << 10;
+/// The most bytes a request head may have, with its target. As many as proxies let through.
+pub const HEAD_BYTES_MAX: usize = 32 << 10;
 const HEADERS_MAX: usize = 64;
 
 /// What stands at the start of the bytes.
@@ -14,7 +14,11 @@ pub enum Head<'a> {
     Partial,
     /// A head that this module understands.
     Complete(Request<'a>),
-    /// Something for the HTTP library: another version, a body, a broken head, an HTTP/2 preface.
+    /// More bytes than a head may have.
+    TooLarge,
+    /// No head of HTTP at all: why.
+    Broken(httparse::Error),
+    /// Something for the HTTP library: another version, another method, a body, an HTTP/2 preface.
     Other,
 }
 
@@ -54,7 +58,10 @@ pub fn parse(bytes: &[u8]) -> Head<'_> {
             complete(&request, end).map_or(Head::Other, Head::Complete)
         }
         Ok(httparse::Status::Partial) if bytes.len() < HEAD_BYTES_MAX => Head::Partial,
-        Ok(_) | Err(_) => Head::Other,
+        Ok(_) => Head::TooLarge,
+        // More of them than are looked at here.
+        Err(httparse::Error::TooManyHeaders) => Head::Other,
+        Err(error) => Head::Broken(error),
     }
 }
 
@@ -121,18 +128,29 @@ mod tests {
 
     #[test]
     fn whatever_is_unusual_goes_to_the_library() {
-        let others: [&[u8]; 6] = [
+        let others: [&[u8]; 5] = [
             b"POST /anywire/publish HTTP/1.1\r\n\r\n",
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
             b"GET / HTTP/1.0\r\n\r\n",
             b"GET / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx",
-            b"GET / HTTP/1.1\r\nbroken\r\n\r\n",
             b"\x16\x03\x01",
         ];
         for bytes in others {
             assert_eq!(parse(bytes), Head::Other, "{}", String::from_utf8_lossy(bytes));
         }
-        let long = [b"GET / HTTP/1.1\r\nX: ".as_slice(), &[b'a'; HEAD_BYTES_MAX]].concat();
-        assert_eq!(parse(&long), Head::Other);
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(HEADERS_MAX + 1));
+        assert_eq!(parse(many.as_bytes()), Head::Other);
+    }
+
+    #[test]
+    fn what_is_no_head_or_too_large_for_one_is_told_apart() {
+        let broken = parse(b"GET / HTTP/1.1\r\nbroken\r\n\r\n");
+        assert_eq!(broken, Head::Broken(httparse::Error::HeaderName));
+        for start in [b"GET /".as_slice(), b"GET / HTTP/1.1\r\nX: "] {
+            let long = [start, &[b'a'; HEAD_BYTES_MAX]].concat();
+            assert_eq!(parse(&long), Head::TooLarge);
+            let whole = [start, &[b'a'; HEAD_BYTES_MAX], b" HTTP/1.1\r\n\r\n"].concat();
+            assert_eq!(parse(&whole), Head::TooLarge);
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anywire_log::{Batch, Channel, Clock};
-use anywire_protocol::{Code, Refusal, publish::PublishLimits, request::StreamQuery};
+use anywire_protocol::{Code, Refusal, head::HEAD_BYTES_MAX, publish::PublishLimits, request::StreamQuery};
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
@@ -186,6 +186,15 @@ impl Admission {
     pub(crate) fn recipient<'a>(&'a self, origin: Option<&'a str>) -> Recipient<'a> {
         let recipient = Recipient::new(&self.delivery.cors, origin);
         if self.closing.is_cancelled() { recipient.last() } else { recipient }
+    }
+
+    /// A refusal for a request with too long an address, or too many headers.
+    pub(crate) fn head_too_large() -> Refusal {
+        let message = format!(
+            "the request's address and headers have more than {HEAD_BYTES_MAX} bytes together; \
+             subscribe to fewer channels in one address, or over a WebSocket"
+        );
+        Refusal::new(Code::HeadTooLarge, message)
     }
 
     /// A refusal for those who come while the gateway stops.

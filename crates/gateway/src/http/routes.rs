@@ -11,6 +11,7 @@ use std::{
 use anywire_log::Channel;
 use anywire_protocol::{
     Code, Refusal,
+    head::HEAD_BYTES_MAX,
     native::write_presence,
     request::pairs,
     websocket::{SUBPROTOCOL, accept},
@@ -100,6 +101,9 @@ async fn check_place(State(gateway): State<Arc<Gateway>>, request: Request, next
             Reply::engine_error(&forbidden(refusal)).into_response()
         }
         Err(refusal) => Refused(refusal).into_response(),
+        Ok(_) if head_bytes(&request) > HEAD_BYTES_MAX => {
+            Refused(Admission::head_too_large()).into_response()
+        }
         Ok(_) if preflight => StatusCode::NO_CONTENT.into_response(),
         Ok(_) => next.run(request).await,
     };
@@ -111,6 +115,14 @@ async fn check_place(State(gateway): State<Arc<Gateway>>, request: Request, next
         for_pages(response.headers_mut(), &gateway.delivery.cors, origin.as_deref(), asked);
     }
     response
+}
+
+/// About the bytes that a head has in HTTP/1.1.
+fn head_bytes(request: &Request) -> usize {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let line = request.method().as_str().len() + target + " HTTP/1.1\r\n\r\n".len() + 1;
+    let headers = request.headers().iter();
+    line + headers.map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum::<usize>()
 }
 
 async fn check_backend(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {

@@ -10,7 +10,7 @@ use crate::http1::socket::{Flow, read_ready};
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(60);
 /// How long a body that nobody wants may go on coming.
-const LINGER_TIME: Duration = Duration::from_secs(5);
+pub(crate) const UNWANTED_TIME: Duration = Duration::from_secs(5);
 
 /// Takes a body of so many bytes, the first of which may be in `bytes` already; `None` if it does not come.
 /// The caller has looked at the length.
@@ -60,7 +60,7 @@ pub(crate) fn skip_body(bytes: &mut BytesMut, body_bytes: usize) -> bool {
 /// answer. The connection is to be closed afterwards.
 pub(crate) async fn throw_away_body(stream: &TcpStream, bytes: &BytesMut, body_bytes: usize) {
     let rest = body_bytes.saturating_sub(bytes.len());
-    let _late = tokio::time::timeout(LINGER_TIME, throw_away(stream, rest)).await;
+    let _late = tokio::time::timeout(UNWANTED_TIME, throw_away(stream, rest)).await;
 }
 
 async fn throw_away(stream: &TcpStream, mut rest: usize) -> io::Result<()> {

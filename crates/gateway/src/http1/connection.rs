@@ -18,7 +18,7 @@ use crate::{
 /// How long last words may take to leave.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long the peer may take to end its side afterwards.
-const LINGER: Duration = Duration::from_secs(1);
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 /// How long to wait before the engine is asked again after an error.
 const READ_RETRY: Duration = Duration::from_secs(1);
 
@@ -185,12 +185,16 @@ async fn receive(stream: &TcpStream, input: &mut impl Input) -> Flow {
     }
 }
 
-/// Writes what is queued, ends the sending side and waits a little for the peer's end: a socket that is
-/// closed while bytes of the peer are in it resets the connection, and the peer may never read the last
-/// words.
+/// Writes what is queued, and lingers.
 pub(crate) async fn say_last_words(reader: &Reader, stream: &TcpStream) {
     let words: Vec<u8> = reader.take_unsent().into_iter().flatten().collect();
     let _too_late = tokio::time::timeout(LAST_WORDS, write_all(stream, &words)).await;
+    linger(stream).await;
+}
+
+/// Ends the sending side and waits a little for the peer's end: a socket that is closed while bytes of the
+/// peer are in it resets the connection, and the peer may never read the last words.
+pub(crate) async fn linger(stream: &TcpStream) {
     let _gone = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
     let _impatient = tokio::time::timeout(LINGER, discard(stream)).await;
 }

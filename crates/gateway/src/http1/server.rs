@@ -4,7 +4,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use anywire_protocol::{
-    Refusal,
+    Code, Refusal,
     head::{self, Head, Request},
     websocket::{Accepted, SUBPROTOCOL, accept},
 };
@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use tokio::net::TcpStream;
 
 use super::{
+    connection::linger,
     polling::PollRequest,
     reply::{Rendered, render},
     socket::{Flow, read_ready},
@@ -21,7 +22,7 @@ use crate::{
     Gateway,
     admission::{
         auth::Credentials,
-        entry::{Admitted, StreamRequest},
+        entry::{Admission, Admitted, StreamRequest},
         place::Place,
     },
     readers::OpenReader,
@@ -93,6 +94,7 @@ async fn serve_requests(
             Route::Library => return After::Library(bytes),
             Route::Refused(refused) => {
                 if !Box::pin(refused.send(stream)).await {
+                    Box::pin(linger(stream)).await;
                     return After::Close;
                 }
             }
@@ -161,6 +163,11 @@ async fn read_head(
             match head::parse(bytes) {
                 Head::Partial => {}
                 Head::Other => return Ok(Some(Route::Library)),
+                Head::TooLarge => return Ok(Some(refuse_head(gateway, Admission::head_too_large()))),
+                Head::Broken(error) => {
+                    let message = format!("this is no request of HTTP/1.1: {error}");
+                    return Ok(Some(refuse_head(gateway, Refusal::new(Code::InvalidRequest, message))));
+                }
                 Head::Complete(request) => {
                     let length = request.bytes;
                     let route = route(gateway, place, &request);
@@ -183,6 +190,12 @@ async fn read_head(
             return Ok(None);
         }
     }
+}
+
+/// Refuses what has no head that could be read; what follows it is not known.
+fn refuse_head(gateway: &Gateway, refusal: Refusal) -> Route {
+    let recipient = gateway.admission.recipient(None).last();
+    Route::Refused(Box::new(render(&gateway.metrics, refusal, recipient)))
 }
 
 fn route(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route {

@@ -14,14 +14,16 @@ use tokio::{
     net::TcpStream,
 };
 
+use super::linger::Lingering;
+
 /// The plain socket under an upgraded connection, with what was read from it already; the connection itself
 /// where there is none.
 pub(crate) fn with_plain_socket(
     upgraded: hyper::upgrade::Upgraded,
 ) -> Result<(Arc<TcpStream>, Bytes), hyper::upgrade::Upgraded> {
     use hyper_util::server::conn::auto::upgrade::downcast;
-    let upgraded = match upgraded.downcast::<TokioIo<CleartextIo>>() {
-        Ok(parts) => return Ok((parts.io.into_inner().into_stream(), parts.read_buf)),
+    let upgraded = match upgraded.downcast::<TokioIo<Lingering<CleartextIo>>>() {
+        Ok(parts) => return Ok((parts.io.into_inner().into_inner().into_stream(), parts.read_buf)),
         Err(upgraded) => upgraded,
     };
     downcast::<TokioIo<TcpStream>>(upgraded).map(|parts| {

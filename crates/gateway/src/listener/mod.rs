@@ -1,9 +1,12 @@
 //! The listener: connections are accepted, counted, and served on their socket or by the HTTP library.
 
 pub(crate) mod cleartext;
+mod linger;
 pub(crate) mod tls;
+mod unread;
 
 use std::{
+    convert::Infallible,
     io,
     net::SocketAddr,
     sync::{
@@ -13,13 +16,11 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
-use http::{Request, StatusCode, header};
-use hyper::body::Incoming;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use anywire_protocol::head::HEAD_BYTES_MAX;
+use axum::{Router, body::Body};
+use http::{Request, Response, StatusCode, header};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use socket2::TcpKeepalive;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -33,10 +34,14 @@ use crate::{
     http1::{reply::whole, server},
 };
 use cleartext::CleartextIo;
+use linger::Lingering;
 use tls::Tls;
 
 /// How long a TLS handshake, or a request head for the HTTP library, may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// The largest head that the HTTP library takes. Larger than what may be asked for: what is only a little too
+/// large gets an answer of ours.
+const LIBRARY_HEAD_BYTES_MAX: u32 = 4 * HEAD_BYTES_MAX as u32;
 /// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How a connection on which nothing moves is probed by the system.
@@ -183,22 +188,31 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (address, listener) = (place.address, ListenerName(Arc::clone(&place.listener)));
-    let first = Arc::new(AtomicU64::new(place.arrival.swap(0, Relaxed)));
+    let first = AtomicU64::new(place.arrival.swap(0, Relaxed));
     let counting = Arc::clone(gateway);
-    let with_address = move |mut request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(PeerAddress(address));
         request.extensions_mut().insert(listener.clone());
         request.extensions_mut().insert(Arrival(arrival(&first, &counting)));
-        request.map(axum::body::Body::new)
-    };
-    let service = TowerToHyperService::new(app.map_request(with_address).map_response(without_length));
-    let io = TokioIo::new(stream);
+        let (request, unread) = unread::watch(request, &counting.admission.closing);
+        let answered = app.clone().oneshot(request);
+        async move {
+            let Ok(mut response) = answered.await;
+            without_length(&mut response);
+            if let Some(unread) = unread {
+                unread.settle(&mut response);
+            }
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let io = TokioIo::new(Lingering::new(stream));
     let closing = gateway.admission.closing.cancelled();
     tokio::pin!(closing);
     let served = if http2 {
         let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(128)
+            .max_header_list_size(LIBRARY_HEAD_BYTES_MAX)
             .keep_alive_interval(Duration::from_secs(30))
             .serve_connection(io, service);
         tokio::pin!(connection);
@@ -212,6 +226,7 @@ where
     } else {
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
+            .max_buf_size(LIBRARY_HEAD_BYTES_MAX as usize)
             .header_read_timeout(HANDSHAKE_TIME.max(Duration::from_secs(75)))
             .serve_connection(io, service)
             .with_upgrades();
@@ -230,10 +245,9 @@ where
 }
 
 /// Takes the length from answers that have no body: the router gives them one (RFC 9110, section 8.6).
-fn without_length(mut response: http::Response<axum::body::Body>) -> http::Response<axum::body::Body> {
+fn without_length(response: &mut Response<Body>) {
     let status = response.status();
     if status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
-    response
 }

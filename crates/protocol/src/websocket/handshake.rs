@@ -58,14 +58,14 @@ impl HandshakeError {
         }
     }
 
-    /// The header that must go with the status, if one must.
+    /// The headers that must go with the status (RFC 9110, section 15.5.22; RFC 6455, section 4.4).
     #[must_use]
-    pub const fn header(self) -> Option<(&'static str, &'static str)> {
+    pub const fn headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Method => Some(("allow", "GET")),
-            Self::NotAnUpgrade => Some(("upgrade", "websocket")),
-            Self::Version => Some(("sec-websocket-version", "13")),
-            Self::Key => None,
+            Self::Method => &[("allow", "GET")],
+            Self::NotAnUpgrade => &[("upgrade", "websocket")],
+            Self::Version => &[("upgrade", "websocket"), ("sec-websocket-version", "13")],
+            Self::Key => &[],
         }
     }
 }
@@ -246,7 +246,7 @@ mod tests {
         {
             let error = with(name, value).expect_err("it is no upgrade");
             assert_eq!((error, error.status()), (HandshakeError::NotAnUpgrade, 426));
-            assert_eq!(error.header(), Some(("upgrade", "websocket")));
+            assert_eq!(error.headers(), [("upgrade", "websocket")]);
         }
     }
 
@@ -255,7 +255,7 @@ mod tests {
         for version in [None, Some("8"), Some("13, 8"), Some("")] {
             let error = with("sec-websocket-version", version).expect_err("it is not 13");
             assert_eq!((error, error.status()), (HandshakeError::Version, 426));
-            assert_eq!(error.header(), Some(("sec-websocket-version", "13")));
+            assert_eq!(error.headers(), [("upgrade", "websocket"), ("sec-websocket-version", "13")]);
         }
     }
 
@@ -284,6 +284,6 @@ mod tests {
     fn another_method_is_answered_405() {
         let error = judge("POST", &GOOD).expect_err("it is not GET");
         assert_eq!((error, error.status()), (HandshakeError::Method, 405));
-        assert_eq!(error.header(), Some(("allow", "GET")));
+        assert_eq!(error.headers(), [("allow", "GET")]);
     }
 }

@@ -36,7 +36,8 @@ fn head() -> Value {
             "summary": "Live updates over any wire.",
             "description": "One numbered log, from which every client gets every event over WebSocket, SSE, long-polling \
                 or polling, and moves among them with a cursor without losing or repeating one. Errors have \
-                the body `{\"code\",\"message\"}` everywhere; times are ISO-8601 UTC with milliseconds. On a \
+                the body `{\"code\",\"message\"}` everywhere; times are ISO-8601 UTC with milliseconds. An address and \
+                headers of more than 32 KiB are refused everywhere (431 `head_too_large`). On a \
                 loopback address without keys the server is open to loopback pages only; with keys, back \
                 ends send an API key and clients a token.",
             "license": { "name": "MIT OR Apache-2.0" },

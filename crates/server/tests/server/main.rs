@@ -10,3 +10,4 @@ mod runs;
 mod sockets;
 mod support;
 mod tls;
+mod unread;

@@ -39,13 +39,13 @@ enum Wire {
 const WIRES: [Wire; 3] = [Wire::Cleartext, Wire::Tls, Wire::Http2];
 
 /// One server with a listener of each kind.
-struct House {
-    secure: Secure,
-    cleartext: SocketAddr,
+pub(crate) struct House {
+    pub(crate) secure: Secure,
+    pub(crate) cleartext: SocketAddr,
 }
 
 #[derive(Debug, Clone)]
-struct Asking {
+pub(crate) struct Asking {
     method: String,
     path: String,
     host: &'static str,
@@ -53,7 +53,7 @@ struct Asking {
     body: String,
 }
 
-fn asking(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Asking {
+pub(crate) fn asking(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Asking {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     Asking {
         method: method.into(),
@@ -65,14 +65,14 @@ fn asking(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Ask
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Seen {
-    status: u16,
+pub(crate) struct Seen {
+    pub(crate) status: u16,
     headers: BTreeMap<String, String>,
-    text: String,
+    pub(crate) text: String,
 }
 
 impl House {
-    async fn open(settings: &[&str]) -> Self {
+    pub(crate) async fn open(settings: &[&str]) -> Self {
         let secure = secure(settings).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let cleartext = listener.local_addr().expect("an address");
@@ -124,7 +124,7 @@ impl House {
     }
 
     /// Asks over every wire and expects one answer.
-    async fn ask_all(&self, asking: &Asking) -> Seen {
+    pub(crate) async fn ask_all(&self, asking: &Asking) -> Seen {
         let cleartext = self.ask(Wire::Cleartext, asking).await;
         for wire in [Wire::Tls, Wire::Http2] {
             assert_eq!(self.ask(wire, asking).await, cleartext, "{wire:?} and cleartext: {asking:?}");

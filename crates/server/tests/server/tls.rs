@@ -52,7 +52,7 @@ impl Secure {
         Arc::new(config)
     }
 
-    async fn connect(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
+    pub(crate) async fn connect(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
         connect(self.server.address, self.client(protocol)).await
     }
 }

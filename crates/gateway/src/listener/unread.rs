@@ -1,0 +1,135 @@
+//! Bodies that a route did not read to their end: a client that is still sending does not read the answer
+//! yet, so the rest is taken and thrown away, up to a limit.
+//!
+//! Invariant: an answer that leaves more than that unread says that the connection ends with it.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, Version, header};
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio_util::sync::CancellationToken;
+
+use crate::http1::body::UNWANTED_TIME;
+
+/// How many bytes of a body that nobody wants are taken.
+const UNWANTED_BYTES_MAX: u64 = 64 << 20;
+/// How many bytes of it still let the connection bring another request.
+const KEEP_ALIVE_BYTES_MAX: u64 = 1 << 20;
+
+/// What is known of a request's body while it is answered.
+pub(super) struct Unread {
+    ended: Arc<AtomicBool>,
+    /// Its length, where the request says it.
+    bytes: Option<u64>,
+    http1: bool,
+    waits_for_continue: bool,
+}
+
+/// Wraps a request's body, so that what is left of it is known and taken.
+pub(super) fn watch(
+    request: Request<Incoming>,
+    closing: &CancellationToken,
+) -> (Request<Body>, Option<Unread>) {
+    if request.body().is_end_stream() {
+        return (request.map(Body::new), None);
+    }
+    let ended = Arc::new(AtomicBool::new(false));
+    let waits_for_continue = request.headers().contains_key(header::EXPECT);
+    let unread = Unread {
+        ended: Arc::clone(&ended),
+        bytes: request.body().size_hint().exact(),
+        http1: request.version() < Version::HTTP_2,
+        waits_for_continue,
+    };
+    let watched =
+        |body| Watched { body: Some(body), ended, asked: !waits_for_continue, closing: closing.clone() };
+    (request.map(|body| Body::new(watched(body))), Some(unread))
+}
+
+impl Unread {
+    /// Says that the connection ends with the answer, if it does.
+    pub(super) fn settle(&self, response: &mut Response<Body>) {
+        let short = self.bytes.is_some_and(|bytes| bytes <= KEEP_ALIVE_BYTES_MAX) && !self.waits_for_continue;
+        if self.http1 && !short && !self.ended.load(Relaxed) && !response.status().is_informational() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+}
+
+/// A body that is read on when its reader drops it before its end.
+struct Watched {
+    body: Option<Incoming>,
+    ended: Arc<AtomicBool>,
+    /// Whether the client sends it without being told to go on (RFC 9110, section 10.1.1), or was told.
+    asked: bool,
+    closing: CancellationToken,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.asked = true;
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let polled = Pin::new(&mut *body).poll_frame(cx);
+        let over = match &polled {
+            Poll::Ready(Some(Ok(_))) => body.is_end_stream(),
+            Poll::Ready(None | Some(Err(_))) => true,
+            Poll::Pending => false,
+        };
+        if over {
+            self.ended.store(true, Relaxed);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map(HttpBody::size_hint).unwrap_or_default()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // A client that waits to be told to go on sends nothing.
+        if self.ended.load(Relaxed) || !self.asked {
+            return;
+        }
+        if let (Some(body), Ok(runtime)) = (self.body.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(throw_away(body, self.closing.clone()));
+        }
+    }
+}
+
+async fn throw_away(mut body: Incoming, closing: CancellationToken) {
+    let reading = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+            if bytes > UNWANTED_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        _late = tokio::time::timeout(UNWANTED_TIME, reading) => {}
+        () = closing.cancelled() => {}
+    }
+}

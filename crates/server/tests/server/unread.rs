@@ -1,0 +1,127 @@
+//! Refusals before a body was read, and heads that are too large: the client gets its answer over every wire,
+//! also one that sends everything first and reads then.
+
+use http_body_util::BodyExt;
+use hyper::Version;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    replies::House,
+    support::{PATIENCE, request},
+    tls::Http,
+};
+
+/// Sends all of a request, and reads the answer then: to its end, or as far as `Content-Length` says.
+async fn send_first(mut stream: impl AsyncRead + AsyncWrite + Unpin, head: &str, body: &[u8]) -> String {
+    let asking = async {
+        let head = format!("{head}\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes()).await.expect("the head leaves");
+        stream.write_all(body).await.expect("the body leaves");
+        let mut answer = Vec::new();
+        while !is_whole(&answer) {
+            let count = stream.read_buf(&mut answer).await.expect("an answer");
+            assert!(count > 0, "the answer ended early: {}", String::from_utf8_lossy(&answer));
+        }
+        String::from_utf8(answer).expect("text")
+    };
+    tokio::time::timeout(PATIENCE, asking).await.expect("in time")
+}
+
+fn is_whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    body.len() >= length.unwrap_or(0)
+}
+
+const REFUSED: [(&str, &str, &str); 4] = [
+    ("PUT", "/nope", "404"),
+    ("POST", "/nope", "404"),
+    ("PUT", "/api/health", "405"),
+    ("POST", "/anywire/publish", "413"),
+];
+const SIZES: [usize; 3] = [10, 100_000, 6_000_000];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sends_a_body_first_reads_why_it_was_refused() {
+    let house = House::open(&["limits.message_bytes_max=5", "limits.request_bytes_max=9"]).await;
+    for (method, path, status) in REFUSED {
+        for size in SIZES {
+            let (head, body) = (format!("{method} {path} HTTP/1.1"), vec![b'x'; size]);
+            let cleartext = TcpStream::connect(house.cleartext).await.expect("a connection");
+            let answers = [
+                send_first(cleartext, &head, &body).await,
+                send_first(house.secure.connect(b"http/1.1").await, &head, &body).await,
+            ];
+            for answer in answers {
+                assert!(
+                    answer.starts_with(&format!("HTTP/1.1 {status}")),
+                    "{method} {path} {size}: {answer}"
+                );
+                assert!(answer.contains("\"code\""), "{method} {path} {size}: {answer}");
+                let closes = answer.to_lowercase().contains("connection: close");
+                assert!(closes || size < 1_000_000, "{method} {path} {size}: {answer}");
+            }
+            let mut two = Http::open(&house.secure, Version::HTTP_2).await;
+            let body = "x".repeat(size);
+            // The connection goes on for other streams.
+            for _ in 0..2 {
+                let target = format!("https://localhost{path}");
+                let response = two.send(request(method, &target, &[], &body)).await;
+                assert_eq!(response.status().as_str(), status, "{method} {path} {size}");
+                let answer = response.into_body().collect().await.expect("a whole answer").to_bytes();
+                assert!(answer.starts_with(b"{\"code\""), "{method} {path} {size}: {answer:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_asks_first_is_not_told_to_go_on_with_what_is_refused() {
+    let house = House::open(&["limits.message_bytes_max=5", "limits.request_bytes_max=9"]).await;
+    for path in ["/nope", "/anywire/publish"] {
+        let head = format!("POST {path} HTTP/1.1\r\nExpect: 100-continue");
+        let request = format!("{head}\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n");
+        let mut stream = house.secure.connect(b"http/1.1").await;
+        stream.write_all(request.as_bytes()).await.expect("the head leaves");
+        let mut answer = String::new();
+        let read = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer));
+        read.await.expect("in time").expect("the end of the connection");
+        assert!(answer.starts_with("HTTP/1.1 4"), "{path}: {answer}");
+        assert!(answer.to_lowercase().contains("connection: close"), "{path}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_has_one_limit_over_every_wire() {
+    let house = House::open(&[]).await;
+    for (bytes, status) in [(30_000, 400), (33_000, 431), (60_000, 431)] {
+        for path in ["/anywire/poll?channels=", "/anywire/sse?channels=", "/api/jobs?x="] {
+            let target = format!("{path}{}", "a".repeat(bytes));
+            let seen = house.ask_all(&crate::replies::asking("GET", &target, &[], "")).await;
+            let code = if status == 431 { "head_too_large" } else { "invalid_" };
+            assert_eq!(seen.status, status, "{path} {bytes}: {seen:?}");
+            assert!(seen.text.contains(code), "{path} {bytes}: {seen:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_request_is_told_so() {
+    let house = House::open(&[]).await;
+    let endless = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(200_000));
+    for (request, status, code) in [
+        ("GET / HTTP/1.1\r\nno header\r\n\r\n", "400", "invalid_request"),
+        (endless.as_str(), "431", "head_too_large"),
+    ] {
+        let mut stream = TcpStream::connect(house.cleartext).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("it leaves");
+        let mut answer = String::new();
+        let read = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer));
+        read.await.expect("in time").expect("an answer, and the end");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(code), "{answer}");
+    }
+}

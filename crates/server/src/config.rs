@@ -11,8 +11,10 @@ use anywire_jobs::JobsConfig;
 use anywire_monitor::MonitorConfig;
 use anywire_pipeline::PipelineConfig;
 use anywire_redis_emitter::RedisConfig;
-use anywire_settings::{OutOfRange, SettingValue};
+use anywire_settings::{Amount, OutOfRange, Range, SettingValue, joined};
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::reference;
 pub use crate::sections::{
@@ -78,8 +80,23 @@ pub enum ConfigError {
         hint: String,
     },
     /// A value of the wrong kind.
-    #[error("the configuration does not fit: {0}")]
-    Value(Box<toml::de::Error>),
+    #[error("{key}: {message}")]
+    Value {
+        /// The setting.
+        key: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Something else than a whole number from zero on.
+    #[error("{key} is {value}; set it to a whole number between {} and {}", range.min, range.max)]
+    Number {
+        /// The setting.
+        key: String,
+        /// What it was set to.
+        value: String,
+        /// What it may be.
+        range: Range,
+    },
     /// A flag that is no setting.
     #[error("--set {text:?}: expected KEY=VALUE, such as limits.channels_max=64")]
     Flag {
@@ -173,15 +190,15 @@ impl Settings {
         let (jobs, monitor, pipeline) = (section("jobs"), section("monitor"), section("pipeline"));
         let emitters = take_nested(&mut server, "socketio", "redis");
         let gateway: Table = gateway_keys().filter_map(|key| server.remove_entry(&key)).collect();
-        let fit = |error| ConfigError::Value(Box::new(error));
         let config = Config {
-            server: Value::Table(server).try_into().map_err(fit)?,
-            gateway: Value::Table(gateway).try_into().map_err(fit)?,
-            jobs: jobs.try_into().map_err(fit)?,
-            monitor: monitor.try_into().map_err(fit)?,
-            pipeline: pipeline.try_into().map_err(fit)?,
-            emitters: emitters.try_into().map_err(fit)?,
+            server: read("", Value::Table(server))?,
+            gateway: read("", Value::Table(gateway))?,
+            jobs: read("jobs", jobs)?,
+            monitor: read("monitor", monitor)?,
+            pipeline: read("pipeline", pipeline)?,
+            emitters: read("socketio.redis", emitters)?,
         };
+        check_level(&config.server.logging.level)?;
         config.check_ranges()?;
         Ok(config)
     }
@@ -201,6 +218,33 @@ const INTERNAL: [&str; 10] = [
     "FILES",
     "FILES_URL",
 ];
+
+/// Reads a section; an error names the setting by its whole key.
+fn read<T: DeserializeOwned>(section: &str, value: Value) -> Result<T, ConfigError> {
+    value.try_into().map_err(|error: toml::de::Error| {
+        let text = error.to_string();
+        let place = text.rsplit_once("in `").and_then(|(_, place)| place.split_once('`'));
+        let key = place.map_or("", |(key, _)| key);
+        let key =
+            if section.is_empty() || key.is_empty() { [section, key].concat() } else { joined(section, key) };
+        ConfigError::Value { key, message: error.message().to_owned() }
+    })
+}
+
+/// A level for everything, or for parts of the program: `info,anywire_gateway=debug`. A word that is no level
+/// would be taken for a part of the program.
+fn check_level(text: &str) -> Result<(), ConfigError> {
+    let unknown = |one: &&str| !one.contains(['=', '[']) && one.parse::<LevelFilter>().is_err();
+    match text.split(',').map(str::trim).find(unknown) {
+        None => Ok(()),
+        Some(one) => Err(ConfigError::Value {
+            key: "logging.level".into(),
+            message: format!(
+                "{one:?} is no level; use off, error, warn, info, debug or trace, or name a part of the program: anywire_gateway=debug"
+            ),
+        }),
+    }
+}
 
 /// The top-level keys that belong to the gateway.
 fn gateway_keys() -> impl Iterator<Item = String> {
@@ -249,11 +293,23 @@ fn check_keys(table: &Table, prefix: &str, source_name: &str) -> Result<(), Conf
                     check_keys(rule, &format!("{path}."), source_name)?;
                 }
             }
-            _ if reference::is_key(&path) => {}
+            _ if reference::is_key(&path) => check_number(&path, value)?,
             _ => return Err(unknown(&path, source_name)),
         }
     }
     Ok(())
+}
+
+/// A number that has a range is a whole number, before it is held to the range.
+fn check_number(key: &str, value: &Value) -> Result<(), ConfigError> {
+    let whole = value.as_integer().is_some_and(|number| number >= 0);
+    match reference::range(key).filter(|range| range.amount == Amount::Number) {
+        Some(range) if !whole => {
+            let key = key.to_owned();
+            Err(ConfigError::Number { key, value: value.to_string(), range: range.clone() })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn unknown(key: &str, source_name: &str) -> ConfigError {
@@ -263,8 +319,6 @@ fn unknown(key: &str, source_name: &str) -> ConfigError {
 
 #[cfg(test)]
 mod tests {
-    use anywire_settings::{Amount, Range};
-
     use super::*;
 
     fn settings(text: &str) -> Result<Settings, ConfigError> {
@@ -301,7 +355,22 @@ mod tests {
 
     #[test]
     fn a_value_of_the_wrong_kind_or_out_of_bounds_is_refused() {
-        assert!(settings("heartbeat_ms = \"soon\"").expect("known").finish().is_err());
+        for (value, shown) in [("\"soon\"", "\"soon\""), ("-5", "-5"), ("1.5", "1.5"), ("[]", "[]")] {
+            let error = settings(&format!("heartbeat_ms = {value}")).expect_err("no number").to_string();
+            let expected =
+                format!("heartbeat_ms is {shown}; set it to a whole number between 1000 and 300000");
+            assert_eq!(error, expected);
+        }
+        let text = "[jobs.commands.a]\nargv = ['true']\nparser = 'loud'";
+        let error = settings(text).expect("known").finish().expect_err("no parser").to_string();
+        assert!(
+            error.starts_with("jobs.commands.a.parser: unknown variant `loud`, expected one of"),
+            "{error}"
+        );
+        let error =
+            settings("logging.level = 'loud'").expect("known").finish().expect_err("no level").to_string();
+        assert!(error.starts_with("logging.level: \"loud\" is no level; use off, error"), "{error}");
+        settings("logging.level = 'warn,anywire_gateway=debug'").expect("known").finish().expect("levels");
         let error = settings("heartbeat_ms = 1").expect("known").finish().expect_err("too small").to_string();
         assert!(error.contains("heartbeat_ms is 1; set it between 1000 and 300000"), "{error}");
         assert!(settings("listen = \"nowhere\"").expect("known").finish().is_err());

@@ -9,7 +9,7 @@ use anywire_pipeline::PipelineConfig;
 use anywire_redis_emitter::RedisConfig;
 pub(crate) use anywire_settings::ANY_NAME;
 pub use anywire_settings::Setting;
-use anywire_settings::SettingValue;
+use anywire_settings::{Range, SettingValue};
 
 use crate::sections::ServerConfig;
 
@@ -40,6 +40,11 @@ pub fn settings() -> &'static [Setting] {
 pub(crate) fn is_section(key: &str) -> bool {
     let within = |setting: &Setting| setting.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
     settings().iter().any(|setting| setting.section && (is_named(&setting.key, key) || within(setting)))
+}
+
+/// What a setting may be, where that is known.
+pub(crate) fn range(key: &str) -> Option<&'static Range> {
+    settings().iter().find(|setting| !setting.section && is_named(&setting.key, key))?.range.as_ref()
 }
 
 /// Whether a key is a setting with a value.

@@ -1,11 +1,10 @@
 //! One job over server-sent events, as front ends that were written for the old service expect it.
 //!
 //! ```text
-//! retry: 1000
-//!
+//! retry: 1000                only in the first block, which is named open
 //! id: 1f0c93ab-18            a cursor of the log: Last-Event-ID goes on exactly there, on any server of
 //!                            this log
-//! event: progress            progress · completed · failed · cancelled · heartbeat · timeout · error · gap
+//! event: progress            open · progress · completed · failed · cancelled · heartbeat · timeout · error · gap
 //! data: {"job_id":"…","step":2,"step_name":"speech","steps":[{…,"duration_ms":812}],…}
 //! ```
 //! A stream is one more reader of `progress_<id>`: it holds a cursor and nothing else, and every event is
@@ -22,7 +21,7 @@ use anywire_app::{
     http::{ApiError, EventFrame, event_stream},
     time::iso,
 };
-use anywire_codes::Code;
+use anywire_codes::{Code, sse};
 use anywire_log::{APPLICATION_SLOT, Channel, Cursor, Event, Follow, Followed, Position, ReadError};
 use axum::{
     Json, Router,
@@ -53,9 +52,9 @@ use crate::{
 };
 
 /// What a browser is to wait before it comes again: the first pause of the contract.
-const RETRY_MS: u64 = 1000;
+const RETRY_MS: u32 = 1000;
 /// What it is to wait where coming again will not help.
-const RETRY_HOPELESS_MS: u64 = 30_000;
+const RETRY_HOPELESS_MS: u32 = 30_000;
 
 /// The routes, with absolute paths.
 pub(crate) fn routes(service: Arc<JobService>) -> Router {
@@ -108,24 +107,27 @@ async fn stream(
 /// A browser's `EventSource` shows nobody the body of an error: it gets an event. Everybody else gets the
 /// plain error.
 fn refuse(headers: &HeaderMap, error: ApiError) -> Answer {
-    let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !accepts.contains("text/event-stream") {
+    if !sse::accepts(text(headers, "accept")) {
         return Err(error);
     }
-    let (retry_ms, body) = (Some(RETRY_HOPELESS_MS), error.body());
-    let frame = EventFrame { retry_ms, ..EventFrame::new("error", &body) };
-    Ok(event_stream(Body::from(frame.bytes())))
+    let retry_ms = error.retry_ms().unwrap_or(RETRY_HOPELESS_MS);
+    Ok(event_stream(Body::from(sse::refusal_event(&error.into(), retry_ms))))
 }
 
 fn position(query: &[(String, String)], headers: &HeaderMap) -> Result<Option<Position>, ApiError> {
-    let last =
-        headers.get("last-event-id").and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
-    let after = query.iter().find(|(name, _)| name == "after").map(|(_, value)| value.as_str());
-    let text = last.or(after);
-    text.map(|text| {
-        text.parse().map_err(|error: anywire_log::CursorError| Invalid(format!("after: {error}")).into())
-    })
-    .transpose()
+    let parameter = |wanted: fn(&str) -> bool| {
+        query.iter().rev().find(|(name, _)| wanted(name)).map(|(_, value)| value.as_str())
+    };
+    let (last, after) = (parameter(sse::is_last_event_id), parameter(|name| name == "after"));
+    sse::resume_from(text(headers, "last-event-id"), last, after)
+        .map(|text| {
+            text.parse().map_err(|error: anywire_log::CursorError| Invalid(format!("after: {error}")).into())
+        })
+        .transpose()
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 /// Whether the job has ended and whoever asks has seen that.
@@ -169,7 +171,7 @@ impl Watch {
         let channel: Channel = progress_channel(&entry.job.id);
         let start = position.unwrap_or(Position::After(service.context.log.cursor(entry.cursor)));
         let follow = service.context.log.follow(&[channel], start);
-        let mut first = format!("retry: {RETRY_MS}\n\n").into_bytes();
+        let mut first = opening(follow.cursor(), position.is_some());
         let over = position.is_none() && has_ended(entry.job.status);
         if position.is_none() {
             first.extend(state_block(&service, entry));
@@ -287,6 +289,14 @@ impl Watch {
         let body = json!({ "job_id": self.id, "message": message, "cursor": cursor.to_string() });
         EventFrame::new("timeout", &body.to_string()).at(cursor).bytes()
     }
+}
+
+/// The first event. Where the state of now follows, it has no id: should the connection break in between, the
+/// state comes again.
+fn opening(cursor: Cursor, resumes: bool) -> Vec<u8> {
+    let body = json!({ "cursor": cursor.to_string() }).to_string();
+    let id = resumes.then_some(cursor);
+    EventFrame { retry_ms: Some(RETRY_MS), id, ..EventFrame::new("open", &body) }.bytes()
 }
 
 /// The state of now as an event.

@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn blocks_come_one_by_one_at_every_split() {
-        let text = b"retry: 1000\nid: e-1\n\n: heartbeat\nid: e-2\n\nevent: gap\ndata: {}\n\n";
+        let text = b"retry: 1000\nid: e-1\n\nid: e-2\nevent: heartbeat\n\nevent: gap\ndata: {}\n\n";
         let first = Block { id: Some("e-1"), event: None, data: None, length: 21 };
         for split in 0..text.len() {
             assert_eq!(
@@ -44,7 +44,7 @@ mod tests {
             );
         }
         assert_eq!(Block::parse(&text[21..]).and_then(|block| block.id), Some("e-2"));
-        let gap = Block::parse(&text[42..]).expect("the last block is whole");
+        let gap = Block::parse(&text[46..]).expect("the last block is whole");
         assert_eq!((gap.event, gap.data), (Some("gap"), Some("{}")));
     }
 }

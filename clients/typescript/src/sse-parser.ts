@@ -2,8 +2,7 @@
  * SSE parser: bytes in any pieces in, blocks out (WHATWG HTML, "Server-sent events").
  *
  * `retry:` is passed over: when to come back is the link's to decide. Differs from `EventSource` on purpose:
- * a block without `data:` is given too, because Anywire's first block and its heartbeats carry nothing but a
- * cursor in `id:`.
+ * a block without `data:` is given too, since its `id:` holds all the same.
  */
 export interface SseBlock {
   event: string;

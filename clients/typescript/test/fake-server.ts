@@ -261,7 +261,7 @@ export class FakeServer {
     const rest = () => {
       this.clock.clearTimeout(beat);
       beat = this.clock.setTimeout(() => {
-        body.write(`: heartbeat\nid: ${this.log.cursor()}\n\n`);
+        body.write(positionBlock("heartbeat", this.log.cursor()));
         rest();
       }, HEARTBEAT_MS);
     };
@@ -286,16 +286,21 @@ export class FakeServer {
     signal.addEventListener("abort", end);
     if (this.faults.closedEarly.has("sse")) connection.kill(false);
     else {
-      body.write(`retry: 1000\nid: ${this.log.cursor(reading.start)}\n\n`);
+      body.write(`retry: 1000\n${positionBlock("open", this.log.cursor(reading.start))}`);
       if (reading.gap) body.write(`event: gap\ndata: ${JSON.stringify(reading.gap)}\n\n`);
       for (const event of reading.events) block(event);
       rest();
     }
     return {
-      ...respond(200, null, { "Content-Type": "text/event-stream" }),
+      ...respond(200, null, { "Content-Type": "text/event-stream; charset=utf-8" }),
       body: { getReader: () => body },
     };
   }
+}
+
+/** A block that says nothing but where the stream stands. */
+function positionBlock(name: string, cursor: string): string {
+  return `id: ${cursor}\nevent: ${name}\ndata: ${JSON.stringify({ cursor })}\n\n`;
 }
 
 function respond(status: number, body: unknown, headers: Record<string, string> = {}): ResponseLike {

@@ -3,6 +3,7 @@
 
 mod cause;
 pub mod conditional;
+pub mod sse;
 
 /// One error a client can meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -266,10 +267,26 @@ impl Refusal {
         Self { retry_ms: Some(retry_ms), ..self }
     }
 
+    /// Whether the same request may succeed later without anybody doing anything: the server is full, busy, or
+    /// on its way down.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        self.retry_ms.is_some()
+    }
+
     /// The body of the HTTP answer.
     #[must_use]
     pub fn body(&self) -> String {
         serde_json::json!({ "code": self.code.as_str(), "message": self.message }).to_string()
+    }
+
+    /// The same where no header says when to try again.
+    fn event_data(&self) -> String {
+        let mut body = serde_json::json!({ "code": self.code.as_str(), "message": self.message });
+        if let Some(retry_ms) = self.retry_ms {
+            body["retry_ms"] = retry_ms.into();
+        }
+        body.to_string()
     }
 }
 

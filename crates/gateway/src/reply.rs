@@ -11,6 +11,7 @@ use anywire_protocol::{
     Code, Refusal,
     engineio::EngineError,
     poll,
+    sse,
     websocket::{Accepted, HandshakeError},
 };
 use bytes::Bytes;
@@ -92,7 +93,7 @@ impl Reply {
     /// The head of a stream of events.
     pub(crate) fn stream() -> Self {
         Self::new(StatusCode::OK, Content::Stream)
-            .with("Content-Type", "text/event-stream")
+            .with("Content-Type", sse::CONTENT_TYPE)
             .with("Cache-Control", "no-cache, no-transform")
             .with("X-Accel-Buffering", "no")
     }
@@ -126,7 +127,7 @@ impl Reply {
 
     /// The answer to a post of Engine.IO.
     pub(crate) fn taken() -> Self {
-        Self::engine(Bytes::from_static(b"ok"), "text/html")
+        Self::engine(Bytes::from_static(b"ok"), "text/html; charset=utf-8")
     }
 
     fn engine(body: Bytes, kind: &'static str) -> Self {

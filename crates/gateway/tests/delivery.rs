@@ -215,7 +215,7 @@ async fn a_heartbeat_carries_the_cursor_of_the_tail() {
     let heartbeat = socket.expect("heartbeat").await;
     assert_eq!(heartbeat["cursor"], server.cursor(offset));
     let mut sse = server.get("/anywire/sse?channels=a").await;
-    sse.until(": heartbeat\nid: ").await;
+    sse.until("event: heartbeat\ndata: {\"cursor\":\"").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

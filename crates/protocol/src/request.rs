@@ -1,5 +1,6 @@
 //! What a client asks of a streaming transport in its URL and headers (PROTOCOL.md, sections 6 to 10).
 
+use anywire_codes::sse::{is_last_event_id, resume_from};
 use anywire_log::{Channel, CursorError, Position};
 
 use crate::{Code, Refusal};
@@ -14,6 +15,8 @@ pub struct StreamQuery {
     pub channels: Vec<Channel>,
     /// Where to start; `None` where nothing was said.
     pub after: Option<Position>,
+    /// What stands for `Last-Event-ID` where headers cannot carry it.
+    pub last_event_id: Option<String>,
     /// How long a poll waits, in seconds.
     pub wait_s: u32,
     /// How many events a poll returns.
@@ -53,6 +56,7 @@ impl StreamQuery {
             "presence" => self.presence = matches!(value, "1" | "true"),
             "client" => self.client = Some(client(value)?),
             "token" => self.token = Some(value.to_owned()),
+            name if is_last_event_id(name) => self.last_event_id = Some(value.to_owned()),
             _ => {}
         }
         Ok(())
@@ -82,13 +86,14 @@ impl StreamQuery {
         Ok(())
     }
 
-    /// Takes `Last-Event-ID`, which wins over `after`. An empty one says nothing.
+    /// Takes `Last-Event-ID`, the header or else the parameter: either wins over `after`. An empty one says
+    /// nothing.
     ///
     /// # Errors
     /// `invalid_cursor`.
     pub fn with_last_event_id(self, header: Option<&str>) -> Result<Self, Refusal> {
-        match header.map(str::trim) {
-            None | Some("") => Ok(self),
+        match resume_from(header, self.last_event_id.as_deref(), None) {
+            None => Ok(self),
             Some(text) => Ok(Self { after: Some(position("Last-Event-ID", text)?), ..self }),
         }
     }
@@ -204,6 +209,21 @@ mod tests {
         assert_eq!(query.after, Some(Position::After("1f0c93ab-5".parse().expect("a cursor"))));
         let query = query.with_last_event_id(Some("")).expect("nothing");
         assert!(matches!(query.after, Some(Position::After(_))));
+    }
+
+    #[test]
+    fn the_last_event_id_may_be_a_parameter_in_any_spelling() {
+        let cursor = |text: &str| Some(Position::After(text.parse().expect("a cursor")));
+        for name in ["lastEventId", "Last-Event-ID", "lastEventID", "last_event_id"] {
+            let query = StreamQuery::parse(&format!("channels=a&{name}=1f0c93ab-7&after=0"), 2).expect(name);
+            let with = |header| query.clone().with_last_event_id(header).expect("a cursor").after;
+            assert_eq!(with(None), cursor("1f0c93ab-7"), "{name}");
+            assert_eq!(with(Some("1f0c93ab-9")), cursor("1f0c93ab-9"), "the header is newer than the address");
+        }
+        let query = StreamQuery::parse("channels=a&lastEventId=&after=1f0c93ab-2", 2).expect("a query");
+        assert_eq!(query.with_last_event_id(None).expect("nothing").after, cursor("1f0c93ab-2"));
+        let query = StreamQuery::parse("channels=a&lastEventId=x", 2).expect("a query");
+        assert_eq!(query.with_last_event_id(None).expect_err("no cursor").code, Code::InvalidCursor);
     }
 
     #[test]

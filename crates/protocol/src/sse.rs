@@ -2,8 +2,11 @@
 //!
 //! Invariants:
 //! - Every block that carries an event carries its cursor as `id:`.
+//! - Every block has data, and every block that is no event of the log has a name: `onmessage` sees events
+//!   alone, and no client drops a block, or the cursor in it, for want of data.
 //! - No block holds a raw line break inside a value: payloads are on one line (see `publish`).
 
+pub use anywire_codes::sse::{CONTENT_TYPE, accepts, refusal_event};
 use anywire_log::{Cursor, Epoch, Event, Gap};
 use bytes::Bytes;
 
@@ -28,21 +31,19 @@ pub fn event_block(event: &Event, epoch: Epoch) -> &Bytes {
     })
 }
 
-/// The first block: it sets the last event id and dispatches nothing.
+/// The first block: it sets the last event id, so that a client that hears nothing more resumes too.
 #[must_use]
 pub fn first_block(cursor: Cursor) -> Bytes {
     let mut out = format!("retry: {RETRY_MS}\n").into_bytes();
-    write_id(&mut out, cursor);
-    out.push(b'\n');
+    write_position(&mut out, "open", cursor);
     out.into()
 }
 
 /// A block after silence.
 #[must_use]
 pub fn heartbeat_block(cursor: Cursor) -> Bytes {
-    let mut out = b": heartbeat\n".to_vec();
-    write_id(&mut out, cursor);
-    out.push(b'\n');
+    let mut out = Vec::with_capacity(80);
+    write_position(&mut out, "heartbeat", cursor);
     out.into()
 }
 
@@ -62,6 +63,14 @@ pub fn goodbye_block(retry_ms: u32) -> Bytes {
     format!("event: goodbye\nretry: {retry_ms}\ndata: {{\"retry_ms\":{retry_ms}}}\n\n").into()
 }
 
+/// A block that says nothing but where the stream stands.
+fn write_position(out: &mut Vec<u8>, name: &str, cursor: Cursor) {
+    write_id(out, cursor);
+    out.extend_from_slice(format!("event: {name}\ndata: {{\"cursor\":\"").as_bytes());
+    write_cursor(out, cursor);
+    out.extend_from_slice(b"\"}\n\n");
+}
+
 fn write_id(out: &mut Vec<u8>, cursor: Cursor) {
     out.extend_from_slice(b"id: ");
     write_cursor(out, cursor);
@@ -76,8 +85,15 @@ mod tests {
     #[test]
     fn blocks_look_as_written_down() {
         let cursor: Cursor = "1f0c93ab-5".parse().expect("a cursor");
-        assert_eq!(first_block(cursor).as_ref(), b"retry: 1000\nid: 1f0c93ab-5\n\n");
-        assert_eq!(heartbeat_block(cursor).as_ref(), b": heartbeat\nid: 1f0c93ab-5\n\n");
+        let text = |block: Bytes| String::from_utf8(block.to_vec()).expect("text");
+        assert_eq!(
+            text(first_block(cursor)),
+            "retry: 1000\nid: 1f0c93ab-5\nevent: open\ndata: {\"cursor\":\"1f0c93ab-5\"}\n\n"
+        );
+        assert_eq!(
+            text(heartbeat_block(cursor)),
+            "id: 1f0c93ab-5\nevent: heartbeat\ndata: {\"cursor\":\"1f0c93ab-5\"}\n\n"
+        );
         assert_eq!(goodbye_block(5).as_ref(), b"event: goodbye\nretry: 5\ndata: {\"retry_ms\":5}\n\n");
         let publication = Publication {
             channel: Channel::new("a").expect("a name"),

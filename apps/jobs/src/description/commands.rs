@@ -135,7 +135,7 @@ fn create_video() -> Operation {
 fn follow_job() -> Operation {
     Operation::get("/api/video-progress/{id}", "followJob")
         .is("Commands", "One job as server-sent events")
-        .about("Events `progress`, and at the end `completed`, `failed` or `cancelled`, each with the whole \
+        .about("`open`, then events `progress`, and at the end `completed`, `failed` or `cancelled`, each with the whole \
                  state; `heartbeat` every 30 s; `gap` where events are gone; `error` with the detail. After \
                  ten minutes the stream ends with `timeout`, and `Last-Event-ID` goes on. A browser that asks \
                  for a job that is not there gets an `error` event, everybody else a 404.")
@@ -143,6 +143,7 @@ fn follow_job() -> Operation {
         .takes(Parameter::query("after", "Where to go on. Default: the state of now comes first.").of::<After>().example(json!("0")))
         .takes(Parameter::query("log", "With `1`, lines of the command's output come too, as `log`.").example(json!("1")))
         .takes(Parameter::header("Last-Event-ID", "Where to go on; wins over `after`.").example(json!("1f0c93ab-18")))
+        .takes(Parameter::query("lastEventId", "As `Last-Event-ID`, for libraries that cannot set the header.").example(json!("1f0c93ab-18")))
         .answers(Answer::new(200, "The stream.").with(Content::text("text/event-stream").example(json!("id: 1f0c93ab-18\nevent: progress\ndata: {\"job_id\":\"import-7\",\"step\":1,\"step_name\":\"read\"}\n\n"))))
         .answers(Answer::new(204, "The job has ended, and `Last-Event-ID` is its end: there is nothing more to come."))
         .refuses(400, &["invalid_request"], "after: \"x\" is no cursor")

@@ -26,26 +26,33 @@ struct Stream {
 
 impl Stream {
     async fn open(world: &World, id: &str, last: Option<&str>) -> Self {
-        let mut request = axum::http::Request::get(format!("/api/video-progress/{id}"))
-            .header("accept", "text/event-stream");
-        if let Some(last) = last {
-            request = request.header("last-event-id", last);
+        let header = last.map(|last| ("last-event-id", last));
+        Self::ask(world, &format!("/api/video-progress/{id}"), header).await
+    }
+
+    async fn ask(world: &World, target: &str, header: Option<(&str, &str)>) -> Self {
+        let mut request = axum::http::Request::get(target).header("accept", "text/event-stream");
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
         }
         let (status, body) = world.open(request.body(Body::empty()).expect("a request")).await;
         assert_eq!(status, 200);
         Self { body, text: String::new(), ended: false }
     }
 
-    /// The next event; nothing at the end of the stream.
+    /// The next event that says something of the job; nothing at the end of the stream.
     async fn next(&mut self) -> Option<Seen> {
+        let next = self.block().await?;
+        if next.name == "open" { Box::pin(self.next()).await } else { Some(next) }
+    }
+
+    /// The next block; nothing at the end of the stream.
+    async fn block(&mut self) -> Option<Seen> {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
                 let (seen, rest) = (parse(block), rest.to_owned());
                 self.text = rest;
-                match seen {
-                    Some(seen) => return Some(seen),
-                    None => continue,
-                }
+                return Some(seen);
             }
             if self.ended {
                 return None;
@@ -70,10 +77,11 @@ impl Stream {
     }
 }
 
-fn parse(block: &str) -> Option<Seen> {
+/// Every block has a name and JSON data.
+fn parse(block: &str) -> Seen {
     let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
-    let data = serde_json::from_str(&field("data: ")?).expect("JSON");
-    Some(Seen { id: field("id: "), name: field("event: ").expect("a name"), data })
+    let data = serde_json::from_str(&field("data: ").expect("data")).expect("JSON");
+    Seen { id: field("id: "), name: field("event: ").expect("a name"), data }
 }
 
 async fn start(world: &World, id: &str, steps: u32) {
@@ -126,12 +134,43 @@ async fn a_stream_begins_with_the_state_of_now_and_ends_with_the_job() {
 }
 
 #[tokio::test]
+async fn the_first_block_says_where_the_stream_stands_and_sets_no_id_that_skips_the_state() {
+    let world = World::new().await;
+    start(&world, "a", 3).await;
+    let mut stream = Stream::open(&world, "a", None).await;
+    let (opened, state) = (stream.block().await.expect("the first"), stream.block().await.expect("the state"));
+    assert_eq!((opened.name.as_str(), &opened.id, &opened.data["cursor"]), ("open", &None, &json!(state.id)));
+    let mut again = Stream::open(&world, "a", state.id.as_deref()).await;
+    let opened = again.block().await.expect("the first");
+    assert_eq!((opened.name.as_str(), &opened.id), ("open", &state.id), "who resumes keeps its place");
+}
+
+#[tokio::test]
+async fn a_client_that_cannot_set_headers_goes_on_by_a_parameter() {
+    let world = World::new().await;
+    start(&world, "a", 3).await;
+    let state = Stream::open(&world, "a", None).await.next().await.expect("the state");
+    step(&world, "a", "one").await;
+    let newest = world.get("/api/progress/a").await.json()["cursor"].as_str().expect("a cursor").to_owned();
+    step(&world, "a", "two").await;
+    let id = state.id.expect("an id");
+    for name in ["lastEventId", "Last-Event-ID", "lastEventID", "last_event_id"] {
+        let target = format!("/api/video-progress/a?{name}={id}&after={newest}");
+        let next = Stream::ask(&world, &target, None).await.next().await.expect("a step");
+        assert_eq!(next.data["step_name"], "one", "{name} wins over after");
+        let header = Some(("last-event-id", newest.as_str()));
+        let next = Stream::ask(&world, &target, header).await.next().await.expect("a step");
+        assert_eq!(next.data["step_name"], "two", "the header wins over {name}");
+    }
+}
+
+#[tokio::test]
 async fn the_answer_is_one_that_no_proxy_holds_back() {
     let world = World::new().await;
     start(&world, "a", 1).await;
     complete(&world, "a").await;
     let answer = world.get("/api/video-progress/a").await.expect(200);
-    assert_eq!(answer.header("content-type"), "text/event-stream");
+    assert_eq!(answer.header("content-type"), "text/event-stream; charset=utf-8");
     assert_eq!(answer.header("cache-control"), "no-cache, no-transform");
     assert_eq!(answer.header("x-accel-buffering"), "no");
 }

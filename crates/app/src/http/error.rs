@@ -57,6 +57,12 @@ impl ApiError {
         self.status.or_else(|| of_code().ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    /// When to try again, in milliseconds, where that is known.
+    #[must_use]
+    pub fn retry_ms(&self) -> Option<u32> {
+        self.refusal.retry_ms
+    }
+
     /// `{"code","message"}`.
     #[must_use]
     pub fn body(&self) -> String {
@@ -79,6 +85,12 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::RETRY_AFTER, u64::from(retry_ms.div_ceil(1000)).into());
         }
         response
+    }
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        error.refusal
     }
 }
 

@@ -1,5 +1,6 @@
 //! Server-Sent Events of an application: the answer, and how one event is written.
 
+use anywire_codes::sse;
 use anywire_log::Cursor;
 use axum::{
     body::Body,
@@ -11,7 +12,7 @@ use axum::{
 #[must_use]
 pub fn event_stream(body: Body) -> Response {
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (header::CONTENT_TYPE, HeaderValue::from_static(sse::CONTENT_TYPE)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
@@ -22,7 +23,7 @@ pub fn event_stream(body: Body) -> Response {
 #[derive(Debug, Clone, Copy)]
 pub struct EventFrame<'a> {
     /// What a client is to wait before it comes again, in milliseconds.
-    pub retry_ms: Option<u64>,
+    pub retry_ms: Option<u32>,
     /// Where `Last-Event-ID` goes on.
     pub id: Option<Cursor>,
     /// The name of the event.

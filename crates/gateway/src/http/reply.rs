@@ -52,11 +52,22 @@ fn set(headers: &mut HeaderMap, name: &str, value: &str) {
     }
 }
 
+/// Every text of the server is UTF-8. Who is not told guesses, and reads other letters.
+fn name_charset(headers: &mut HeaderMap) {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let bare = |kind: &&str| kind.starts_with("text/") && !kind.to_ascii_lowercase().contains("charset=");
+    if let Some(kind) = kind.filter(bare) {
+        let kind = format!("{kind}; charset=utf-8");
+        set(headers, "content-type", &kind);
+    }
+}
+
 /// What caches and pages of other origins have to know of every answer.
 pub(super) fn for_pages(headers: &mut HeaderMap, cors: &Cors, origin: Option<&str>, preflight: bool) {
     let others = headers.get_all(header::VARY).iter().filter_map(|value| value.to_str().ok());
     let vary = std::iter::once("Origin").chain(others).collect::<Vec<_>>().join(", ");
     set(headers, "vary", &vary);
+    name_charset(headers);
     for (name, value) in origin.iter().flat_map(|origin| cors.answer(origin)) {
         set(headers, name, value);
     }

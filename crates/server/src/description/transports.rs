@@ -123,18 +123,19 @@ fn poll() -> Operation {
 fn sse() -> Operation {
     Operation::get("/anywire/sse", "sse")
         .is("Subscribe", "Server-sent events")
-        .about("A stream of blocks. The first holds `retry:` and `id:`; events follow with `id:` and \
-                 `data:`; `event: gap` names what is lost; a heartbeat of every 25 s carries the cursor; \
-                 `event: goodbye` precedes an orderly end. The stream ends only when the server stops, the \
+        .about("A stream of blocks. The first is `event: open` with `retry:` and the cursor; events follow \
+                 with `id:` and `data:` and without a name; `event: gap` names what is lost; `event: \
+                 heartbeat` after 25 s of silence carries the cursor; `event: goodbye` precedes an orderly end. The stream ends only when the server stops, the \
                  token runs out or the client leaves.")
         .extension("x-streaming", json!(true))
         .takes(channels_parameter())
         .takes(after_parameter())
         .takes(Parameter::header("Last-Event-ID", "Where to go on: what a browser sends by itself when it reconnects. Wins over `after`.").example(json!("1f0c93ab-18")))
+        .takes(last_event_id_parameter())
         .takes(presence_parameter())
         .takes(client_parameter())
         .takes(token_parameter())
-        .answers(Answer::new(200, "The stream.").with(Content::text("text/event-stream").example(json!("retry: 1000\nid: 1f0c93ab-17\n\nid: 1f0c93ab-18\ndata: {\"channel\":\"news\",\"event\":\"created\",\"offset\":18,\"time\":\"2026-01-23T10:00:03.000Z\",\"data\":{\"id\":1}}\n\n"))))
+        .answers(Answer::new(200, "The stream.").with(Content::text("text/event-stream").example(json!("retry: 1000\nid: 1f0c93ab-17\nevent: open\ndata: {\"cursor\":\"1f0c93ab-17\"}\n\nid: 1f0c93ab-18\ndata: {\"channel\":\"news\",\"event\":\"created\",\"offset\":18,\"time\":\"2026-01-23T10:00:03.000Z\",\"data\":{\"id\":1}}\n\n"))))
         .refuses(400, &["invalid_request", "invalid_cursor", "invalid_channel", "too_many_channels"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
         .guarded()
         .refuses(429, &["too_many_connections"], "19000 connections, the limit (limits.connections_max)")
@@ -259,6 +260,15 @@ fn after_parameter() -> Parameter {
     .of::<After>()
     .example(json!("0"))
     .shared("After")
+}
+
+fn last_event_id_parameter() -> Parameter {
+    Parameter::query(
+        "lastEventId",
+        "As `Last-Event-ID`, for libraries that cannot set the header, which wins over it. Also spelled \
+             `Last-Event-ID`, `lastEventID` or `last_event_id`.",
+    )
+    .example(json!("1f0c93ab-18"))
 }
 
 fn client_parameter() -> Parameter {

@@ -380,7 +380,10 @@ mod tests {
     #[test]
     fn blocks_become_events_cursors_and_gaps() {
         let check = |text: &str| Block::parse(text.as_bytes()).and_then(|block| read_block(&block).ok());
-        assert_eq!(check("retry: 1\nid: e-1\nevent: open\ndata: {}\n\n"), Some(vec![Notice::Cursor("e-1".into())]));
+        assert_eq!(
+            check("retry: 1\nid: e-1\nevent: open\ndata: {}\n\n"),
+            Some(vec![Notice::Cursor("e-1".into())])
+        );
         assert_eq!(check("event: gap\ndata: {}\n\n"), Some(vec![Notice::Gap]));
         let event = Notice::Event { data: "x".into(), cursor: "e-2".into() };
         assert_eq!(check("id: e-2\ndata: {\"offset\":2,\"data\":\"x\"}\n\n"), Some(vec![event]));

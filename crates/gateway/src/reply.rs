@@ -10,8 +10,7 @@ use anywire_log::Cursor;
 use anywire_protocol::{
     Code, Refusal,
     engineio::EngineError,
-    poll,
-    sse,
+    poll, sse,
     websocket::{Accepted, HandshakeError},
 };
 use bytes::Bytes;

@@ -218,7 +218,11 @@ mod tests {
             let query = StreamQuery::parse(&format!("channels=a&{name}=1f0c93ab-7&after=0"), 2).expect(name);
             let with = |header| query.clone().with_last_event_id(header).expect("a cursor").after;
             assert_eq!(with(None), cursor("1f0c93ab-7"), "{name}");
-            assert_eq!(with(Some("1f0c93ab-9")), cursor("1f0c93ab-9"), "the header is newer than the address");
+            assert_eq!(
+                with(Some("1f0c93ab-9")),
+                cursor("1f0c93ab-9"),
+                "the header is newer than the address"
+            );
         }
         let query = StreamQuery::parse("channels=a&lastEventId=&after=1f0c93ab-2", 2).expect("a query");
         assert_eq!(query.with_last_event_id(None).expect("nothing").after, cursor("1f0c93ab-2"));

@@ -138,7 +138,8 @@ async fn the_first_block_says_where_the_stream_stands_and_sets_no_id_that_skips_
     let world = World::new().await;
     start(&world, "a", 3).await;
     let mut stream = Stream::open(&world, "a", None).await;
-    let (opened, state) = (stream.block().await.expect("the first"), stream.block().await.expect("the state"));
+    let (opened, state) =
+        (stream.block().await.expect("the first"), stream.block().await.expect("the state"));
     assert_eq!((opened.name.as_str(), &opened.id, &opened.data["cursor"]), ("open", &None, &json!(state.id)));
     let mut again = Stream::open(&world, "a", state.id.as_deref()).await;
     let opened = again.block().await.expect("the first");

@@ -264,6 +264,22 @@ async fn a_deep_link_is_a_page_and_what_is_missing_is_said_to_be() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_text_says_that_it_is_utf_8() {
+    let server = server(&[]).await;
+    let opening = server.get("/socket.io/?EIO=4&transport=polling").await;
+    let session = opening.text.split('"').nth(3).expect("a session").to_owned();
+    let posted = format!("/socket.io/?EIO=4&transport=polling&sid={session}");
+    let mut texts = vec![server.post(&posted, "3").await, opening];
+    for path in ["/", "/api/docs", "/none.txt", "/api/health?%ff", "/metrics"] {
+        texts.push(server.get(path).await);
+    }
+    for text in texts {
+        let kind = text.header("content-type").to_ascii_lowercase();
+        assert!(kind.ends_with("; charset=utf-8") || kind == "application/json", "{kind}: {}", text.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_method_that_a_route_does_not_know_is_named_with_those_it_does() {
     let server = server(&[]).await;
     let cases = [

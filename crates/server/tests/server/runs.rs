@@ -40,6 +40,18 @@ fn post(process: &Process, target: &str, body: &str) {
     assert!(text.starts_with("HTTP/1.1 20"), "{text}");
 }
 
+/// The head of an answer, in small letters.
+fn head(process: &Process, target: &str) -> String {
+    use std::io::Write;
+    let mut stream = TcpStream::connect(process.address).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    let head = format!("GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", process.address);
+    stream.write_all(head.as_bytes()).expect("a request");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("an answer");
+    text.split_once("\r\n\r\n").expect("a head").0.to_ascii_lowercase()
+}
+
 /// Asks again until it fits.
 fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
@@ -195,4 +207,23 @@ fn no_process_is_left_when_the_server_is_killed() {
     until("the end of the processes", || (!pids.iter().any(|pid| runs(pid))).then_some(()));
     let again = Process::serve("127.0.0.1:0", data.path(), &settings);
     assert_eq!(get(&again, "/api/progress/a")["status"], "interrupted");
+}
+
+#[test]
+fn the_texts_that_a_command_leaves_are_served_as_utf_8() {
+    let data = tempfile::tempdir().expect("a directory");
+    let script = "for end in txt log csv md; do echo Nguyễn > \"$ANYWIRE_FILES/name.$end\"; done";
+    let argv = format!("jobs.commands.leave.argv=[\"sh\",\"-c\",{}]", serde_json::json!(script));
+    let process = Process::serve("127.0.0.1:0", data.path(), &[&argv]);
+    post(&process, "/api/commands", r#"{"session_id":"a","command":"leave"}"#);
+    until("the end", || (get(&process, "/api/progress/a")["status"] == "succeeded").then_some(()));
+    for end in ["txt", "log", "csv", "md"] {
+        let head = head(&process, &format!("/api/jobs/a/files/name.{end}"));
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+        assert!(
+            head.lines()
+                .any(|line| line.starts_with("content-type: text/") && line.ends_with("; charset=utf-8")),
+            "{head}"
+        );
+    }
 }

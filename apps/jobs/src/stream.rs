@@ -4,7 +4,8 @@
 //! retry: 1000                only in the first block, which is named open
 //! id: 1f0c93ab-18            a cursor of the log: Last-Event-ID goes on exactly there, on any server of
 //!                            this log
-//! event: progress            open · progress · completed · failed · cancelled · heartbeat · timeout · error · gap
+//! event: progress            open · progress · completed · failed · cancelled · heartbeat · timeout ·
+//!                            error · gap
 //! data: {"job_id":"…","step":2,"step_name":"speech","steps":[{…,"duration_ms":812}],…}
 //! ```
 //! A stream is one more reader of `progress_<id>`: it holds a cursor and nothing else, and every event is

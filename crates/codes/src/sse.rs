@@ -1,5 +1,5 @@
-//! What every stream of server-sent events has in common, whoever serves it: its type, where a client goes on,
-//! and how a client hears of a refusal that sees nothing but events.
+//! What every stream of server-sent events has in common, whoever serves it: its type, where a client goes
+//! on, and how a client hears of a refusal that sees nothing but events.
 
 use crate::Refusal;
 
@@ -33,8 +33,8 @@ pub fn resume_from<'a>(
     [header, parameter, after].into_iter().flatten().map(str::trim).find(|text| !text.is_empty())
 }
 
-/// A refusal as the only event of a stream: `EventSource` gives up for good over every status but 200, and shows
-/// no page its body. It comes again after `retry_ms`.
+/// A refusal as the only event of a stream: `EventSource` gives up for good over every status but 200, and
+/// shows no page its body. It comes again after `retry_ms`.
 #[must_use]
 pub fn refusal_event(refusal: &Refusal, retry_ms: u32) -> String {
     format!("retry: {retry_ms}\nevent: error\ndata: {}\n\n", refusal.event_data())

@@ -3,8 +3,8 @@
  * decides itself when and where to go on.
  *
  * The server's first block holds nothing but a cursor. If it does not come within seconds, something in
- * between collects the stream instead of passing it on. The request does not ask for `text/event-stream` by name:
- * who does is told of a refusal by an event, and this client reads the status.
+ * between collects the stream instead of passing it on. The request does not ask for `text/event-stream` by
+ * name: who does is told of a refusal by an event, and this client reads the status.
  */
 import { formatPosition, parseCursor } from "../cursor.js";
 import { AnywireError } from "../errors.js";

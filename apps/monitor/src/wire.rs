@@ -1,7 +1,5 @@
 //! What the routes read and write, as types: their schemas are the description's.
 
-#![expect(dead_code, reason = "these types are there for their schemas")]
-
 use anywire_app::description::schemas::{Amount, ChannelName, ClockTime, CursorText, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -99,6 +97,8 @@ pub(crate) struct Alerts {
 /// Answers whose samples are kept as JSON: they are written around it, so these types are there for their
 /// schemas.
 pub(crate) mod around_samples {
+    #![expect(dead_code, reason = "these types are there for their schemas")]
+
     use super::*;
 
     /// The newest sample, with its host and the cursor to subscribe from.

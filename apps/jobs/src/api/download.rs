@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use anywire_app::http::ApiError;
+use anywire_app::http::{ApiError, Query};
 use anywire_codes::Code;
 use axum::{
     Router,
     body::Body,
-    extract::{Path, Query, State},
+    extract::{Path, State},
     http::{HeaderMap, HeaderValue, header},
     response::IntoResponse,
     routing::get,
@@ -33,7 +33,7 @@ pub(crate) fn routes(service: Arc<JobService>) -> Router {
 async fn report(
     State(service): State<Arc<JobService>>,
     Path(id): Path<String>,
-    Query(query): Query<Vec<(String, String)>>,
+    query: Query,
     headers: HeaderMap,
 ) -> Answer {
     let entry = service.find(&job_id(&id)?)?;
@@ -48,7 +48,7 @@ async fn report(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(none()),
         Err(error) => return Err(file_error("reading the report", &error)),
     };
-    let asked = query.iter().find(|(name, _)| name == "lang").map(|(_, value)| value.as_str());
+    let asked = query.text("lang");
     let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     anywire_csv_report::choose_language(&mut page, asked.or(accepted).unwrap_or_default());
     let headers = [

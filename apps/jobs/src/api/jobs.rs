@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use anywire_app::{
     CallKey,
-    http::{ApiError, ETag},
+    http::{ApiError, ETag, Query},
 };
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Path, Query, State},
+    extract::{DefaultBodyLimit, Path, State},
     http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
     routing::{delete, get, post},
@@ -111,7 +111,7 @@ async fn retry(State(service): State<Arc<JobService>>, Path(id): Path<String>, c
     answer(&service, StatusCode::OK, outcome)
 }
 
-async fn list(State(service): State<Arc<JobService>>, Query(query): Query<Vec<(String, String)>>) -> Answer {
+async fn list(State(service): State<Arc<JobService>>, query: Query) -> Answer {
     let list = request::list(&query)?;
     let (entries, seen) = {
         let model = service.model();

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use anywire_app::whole_number;
+use anywire_app::{
+    http::{ApiError, Query, invalid},
+    read_json, whole_number,
+};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -147,20 +150,10 @@ fn output_line(item: Value) -> Result<(Pipe, String), Invalid> {
     Ok((pipe, text_of("lines.text", text, LOG_LINES_MAX, chars_max)?))
 }
 
-/// The query of `…/log`.
-pub(crate) fn log_query(query: &[(String, String)]) -> Result<(u64, usize), Invalid> {
-    let (mut after, mut limit) = (0, LOG_LINES_MAX);
-    for (name, value) in query {
-        let wrong = |range: &str| Invalid(format!("{name} is {value:?}; use a whole number {range}"));
-        match name.as_str() {
-            "after" => after = value.parse().map_err(|_| wrong("from 0"))?,
-            "limit" => {
-                let number = value.parse().ok().filter(|limit| (1..=LOG_LINES_MAX).contains(limit));
-                limit = number.ok_or_else(|| wrong(&format!("from 1 to {LOG_LINES_MAX}")))?;
-            }
-            _ => {}
-        }
-    }
+/// The query of `…/log`: the number after which lines are wanted, and how many at most.
+pub(crate) fn log_query(query: &Query) -> Result<(u64, usize), ApiError> {
+    let after = query.parsed("after", "a whole number from 0")?.unwrap_or(0);
+    let limit = query.number("limit", 1..=LOG_LINES_MAX)?.unwrap_or(LOG_LINES_MAX);
     Ok((after, limit))
 }
 
@@ -222,43 +215,21 @@ pub(crate) struct List {
     pub(crate) before: Option<JobId>,
 }
 
-pub(crate) fn list(query: &[(String, String)]) -> Result<List, Invalid> {
-    let mut list = List { limit: LIST_DEFAULT, ..List::default() };
-    for (name, value) in query {
-        match name.as_str() {
-            "state" | "status" if value.is_empty() => {}
-            "state" | "status" => list.status = Some(status(value)?),
-            "kind" if value.is_empty() => {}
-            "kind" => list.kind = Some(kind(value)?),
-            "limit" => list.limit = limit(value)?,
-            // Who asks is the server's business: a token may come in the query.
-            "token" => {}
-            "before" => {
-                list.before = Some(JobId::new(value).map_err(|error| Invalid(format!("before: {error}")))?)
-            }
-            _ => {
-                return Err(Invalid(format!(
-                    "query parameter {name:?} is unknown; use state, kind, limit and before"
-                )));
-            }
-        }
+pub(crate) fn list(query: &Query) -> Result<List, ApiError> {
+    // Who asks is the server's business: a token may come in the query.
+    let known = ["state", "status", "kind", "limit", "before", "token"];
+    if let Some((name, _)) = query.iter().find(|(name, _)| !known.contains(name)) {
+        let message = format!("query parameter {name:?} is unknown; use state, kind, limit and before");
+        return Err(invalid(message));
     }
-    Ok(list)
-}
-
-fn status(value: &str) -> Result<Status, Invalid> {
-    let known = || Status::ALL.map(Status::as_str).join(", ");
-    Status::parse(value).ok_or_else(|| Invalid(format!("state {value:?} is unknown; use one of {}", known())))
-}
-
-fn kind(value: &str) -> Result<Kind, Invalid> {
-    let known = || Kind::ALL.map(Kind::as_str).join(", ");
-    Kind::parse(value).ok_or_else(|| Invalid(format!("kind {value:?} is unknown; use one of {}", known())))
-}
-
-fn limit(value: &str) -> Result<usize, Invalid> {
-    let number = value.parse().ok().filter(|limit| (1..=LIST_MAX).contains(limit));
-    number.ok_or_else(|| Invalid(format!("limit is {value:?}; use a whole number from 1 to {LIST_MAX}")))
+    let statuses = Status::ALL.map(|status| (status.as_str(), status));
+    let status = query.one_of("state", &statuses)?;
+    Ok(List {
+        status: status.or(query.one_of("status", &statuses)?),
+        kind: query.one_of("kind", &Kind::ALL.map(|kind| (kind.as_str(), kind)))?,
+        limit: query.number("limit", 1..=LIST_MAX)?.unwrap_or(LIST_DEFAULT),
+        before: query.fitting("before", "the session_id of a job", |text| JobId::new(text).ok())?,
+    })
 }
 
 fn list_expected(count_max: usize) -> String {
@@ -291,7 +262,7 @@ impl Fields {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self { map: Map::new(), prefix: "" });
         }
-        match serde_json::from_slice(body) {
+        match read_json(body) {
             Ok(Value::Object(map)) => Self::of(map, "", allowed),
             Ok(other) => Err(Invalid(format!("the body is {}; send a JSON object", shown(&other)))),
             Err(error) => Err(Invalid(format!("the body is no JSON: {error}; send a JSON object"))),
@@ -503,10 +474,25 @@ mod tests {
 
     #[test]
     fn a_list_has_a_default_length_and_refuses_unknown_states() {
-        assert_eq!(list(&[]), Ok(List { status: None, kind: None, limit: 50, before: None }));
-        let query = |name: &str, value: &str| list(&[(name.to_owned(), value.to_owned())]);
-        assert!(message(query("state", "done")).contains("queued, running, succeeded"));
-        assert!(message(query("limit", "0")).contains("from 1 to 500"));
+        let asked = |query: &str| list(&Query::of(&format!("/?{query}").parse().expect("an address")));
+        assert_eq!(asked(""), Ok(List { status: None, kind: None, limit: 50, before: None }));
+        assert_eq!(asked("state=&kind=&token=x"), asked(""));
+        let refused = |query: &str, words: &str| {
+            let error = asked(query).expect_err(query);
+            assert!(error.message().contains(words), "{error:?}");
+        };
+        refused("state=done", "queued, running, succeeded");
+        refused("limit=0", "from 1 to 500");
+        refused("before=a%2Fb", "\"before\" is \"a/b\"");
+        refused("page=2", "\"page\" is unknown");
+    }
+
+    #[test]
+    fn a_member_that_stands_twice_is_refused_at_any_depth() {
+        let twice = message(start(br#"{"title":"x","total_steps":1,"total_steps":2}"#));
+        assert!(twice.contains("\"total_steps\" stands in it twice"), "{twice}");
+        let inside = message(step(br#"{"name":"x","metadata":{"a":{"b":1,"b":2}}}"#));
+        assert!(inside.contains("\"b\" stands in it twice"), "{inside}");
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use anywire_app::http::ApiError;
+use anywire_app::http::{ApiError, Query};
 use anywire_codes::Code;
 use anywire_log::Timestamp;
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Path, Query, Request, State},
+    extract::{DefaultBodyLimit, Path, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -109,11 +109,7 @@ async fn create_video(State(service): State<Arc<JobService>>, call: Call) -> Ans
     Ok((StatusCode::ACCEPTED, Json(body)).into_response())
 }
 
-async fn log(
-    State(service): State<Arc<JobService>>,
-    Path(id): Path<String>,
-    Query(query): Query<Vec<(String, String)>>,
-) -> Answer {
+async fn log(State(service): State<Arc<JobService>>, Path(id): Path<String>, query: Query) -> Answer {
     let (after, limit) = request::log_query(&query)?;
     // Its cursor first: what comes while the files are read is on the channel after it.
     let entry = service.find(&job_id(&id)?)?;

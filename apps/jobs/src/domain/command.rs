@@ -106,12 +106,6 @@ impl Kind {
             Self::Video => "video",
         }
     }
-
-    /// The kind of that name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
 }
 
 /// A file that a command left.

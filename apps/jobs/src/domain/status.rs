@@ -39,12 +39,6 @@ impl Status {
         }
     }
 
-    /// The status of that name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
-    }
-
     /// Whether nobody works on it or will by itself.
     #[must_use]
     pub const fn is_finished(self) -> bool {

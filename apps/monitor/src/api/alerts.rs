@@ -7,24 +7,17 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::request::{BODY_BYTES_MAX, BODY_WAY_OUT, Service};
 use crate::{
     domain::{RULES_MAX, Rule},
     events::ALERTS_CHANNEL,
     service::MonitorService,
+    wire::{Alerts, Rules},
 };
 
 pub(super) async fn list(State(service): Service) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(shown(&service))).into_response()
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Rules {
-    rules: Vec<Rule>,
 }
 
 /// Replaces all rules.
@@ -36,16 +29,16 @@ pub(super) async fn set_rules(State(service): Service, body: Body) -> Result<Res
     Ok(Json(shown(&service)).into_response())
 }
 
-fn shown(service: &MonitorService) -> Value {
+fn shown(service: &MonitorService) -> Alerts {
     // Taken before the alerts are: one that turns meanwhile is told twice then, and never missed.
     let cursor = service.context.log.tail_cursor().to_string();
     let state = service.read();
-    json!({
-        "channel": ALERTS_CHANNEL,
-        "cursor": cursor,
-        "webhook": service.config.webhook_url.is_some(),
-        "rules": state.alerts.rules,
-        "active": state.alerts.active.values().collect::<Vec<_>>(),
-        "recent": state.alerts.recent,
-    })
+    Alerts {
+        channel: ALERTS_CHANNEL,
+        cursor,
+        webhook: service.config.webhook_url.is_some(),
+        rules: state.alerts.rules.clone(),
+        active: state.alerts.active.values().cloned().collect(),
+        recent: state.alerts.recent.iter().cloned().collect(),
+    }
 }

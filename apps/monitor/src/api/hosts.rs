@@ -11,28 +11,27 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::request::{BODY_BYTES_MAX, BODY_WAY_OUT, Service};
 use crate::{
     decisions::Refusal,
-    domain::{HostName, REPORT_SAMPLES_MAX, Sample, check_time},
+    domain::{HostName, REPORT_SAMPLES_MAX, check_time},
     projection::Host,
     service::MonitorService,
+    wire::{Hosts, Report, Reported, ReportingHost},
 };
 
 pub(super) async fn list(State(service): Service) -> Response {
     let now = service.now();
-    let hosts: Vec<Value> = {
+    let hosts = {
         let state = service.read();
         state.hosts().map(|(name, host)| shown(&service, name, host, now)).collect()
     };
-    let body = json!({ "hosts": hosts, "now": iso(Timestamp::from_millis(now)) });
+    let body = Hosts { hosts, now: iso(Timestamp::from_millis(now)) };
     ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
-fn shown(service: &MonitorService, name: &HostName, host: &Host, now: i64) -> Value {
+fn shown(service: &MonitorService, name: &HostName, host: &Host, now: i64) -> ReportingHost {
     let sample = host.newest.as_ref().map(|newest| &newest.sample);
     let memory = sample.filter(|sample| sample.memory.total > 0);
     let percent = memory.map(|sample| sample.memory.used as f64 / sample.memory.total as f64 * 100.0);
@@ -40,17 +39,17 @@ fn shown(service: &MonitorService, name: &HostName, host: &Host, now: i64) -> Va
     let minutes = host.history.minutes.oldest(kept(service.config.keep_minutes_ms));
     let since = minutes.or_else(|| host.history.samples.oldest(kept(service.config.keep_samples_ms)));
     let date = |millis| iso(Timestamp::from_millis(millis));
-    json!({
-        "host": name.as_str(),
-        "own": host.own,
-        "channel": host.channels.live.as_str(),
-        "interval_ms": sample.map(|sample| sample.interval_ms),
-        "time": sample.map(|sample| date(sample.time)),
-        "stale": sample.is_none_or(|sample| sample.is_stale(now)),
-        "cpu": sample.map(|sample| sample.cpu.percent),
-        "memory": percent.map(|percent| (percent * 10.0).round() / 10.0),
-        "since": since.map(date),
-    })
+    ReportingHost {
+        host: name.as_str().to_owned(),
+        own: host.own,
+        channel: host.channels.live.as_str().to_owned(),
+        interval_ms: sample.map(|sample| sample.interval_ms),
+        time: sample.map(|sample| date(sample.time)),
+        stale: sample.is_none_or(|sample| sample.is_stale(now)),
+        cpu: sample.map(|sample| sample.cpu.percent),
+        memory: percent.map(|percent| (percent * 10.0).round() / 10.0),
+        since: since.map(date),
+    }
 }
 
 pub(super) async fn forget(State(service): Service, Path(host): Path<String>) -> Result<Response, ApiError> {
@@ -59,13 +58,6 @@ pub(super) async fn forget(State(service): Service, Path(host): Path<String>) ->
     }
     service.forget(host).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Report {
-    sent_at: String,
-    samples: Vec<Sample>,
 }
 
 /// Samples of another host.
@@ -89,6 +81,6 @@ pub(super) async fn report(
     }
     let recorded = service.report(host, report.samples, sent_at.as_millis()).await?;
     let cursor = service.context.log.cursor(recorded.newest).to_string();
-    let body = json!({ "cursor": cursor, "accepted": recorded.accepted, "repeated": recorded.repeated });
+    let body = Reported { cursor, accepted: recorded.accepted, repeated: recorded.repeated };
     Ok(Json(body).into_response())
 }

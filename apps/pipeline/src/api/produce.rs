@@ -186,7 +186,8 @@ fn check_json(headers: &HeaderMap, body: &[u8]) -> Result<(), ApiError> {
     if !kind.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    serde_json::from_slice::<serde::de::IgnoredAny>(body)
+    let text = std::str::from_utf8(body).map_err(|error| invalid(format!("the body is no JSON: {error}")))?;
+    serde_json::from_str::<serde::de::IgnoredAny>(text)
         .map(drop)
         .map_err(|error| invalid(format!("the body is no JSON: {error}")))
 }

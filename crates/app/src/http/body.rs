@@ -1,8 +1,14 @@
-//! Bodies of requests as typed values. JSON has one kind of number: `3.0` is the whole number 3.
+//! Bodies of requests as typed values. JSON has one kind of number: `3.0` is the whole number 3. An object
+//! that has a member twice says two things, and is refused.
+
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 use anywire_codes::Code;
 use axum::{body::Bytes, extract::rejection::BytesRejection, http::StatusCode};
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::Value;
 
 use super::{ApiError, invalid};
@@ -13,8 +19,9 @@ const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
 /// Reads a body; a whole number may be written with a fraction of zero, as JSON Schema has it.
 ///
 /// # Errors
-/// What does not fit, and where.
+/// What does not fit, and where: what is no JSON, no UTF-8, or has a member twice, at any depth.
 pub fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+    check_json(body)?;
     // Nearly every body fits as it is; the way around costs a second look and loses the place of an error.
     serde_json::from_slice(body).or_else(|error| {
         let Ok(mut value) = serde_json::from_slice::<Value>(body) else { return Err(error) };
@@ -22,6 +29,73 @@ pub fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Erro
         T::deserialize(value).map_err(|_| error)
     })
 }
+
+/// Checks that a body is JSON in UTF-8 whose objects have each member once.
+fn check_json(body: &[u8]) -> Result<(), serde_json::Error> {
+    serde_json::from_slice(body).map(|Unambiguous| ())
+}
+
+/// Any JSON value in which no object has a member twice. Every text of it is read, so each is UTF-8.
+struct Unambiguous;
+
+impl<'de> Deserialize<'de> for Unambiguous {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unambiguous {
+    type Value = Self;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("any JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _value: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _value: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _value: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _value: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _value: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
+        let mut names: HashSet<Cow<'de, str>> = HashSet::new();
+        while let Some(Name(name)) = members.next_key()? {
+            if names.contains(&name) {
+                return Err(A::Error::custom(format_args!("member {name:?} stands in it twice")));
+            }
+            names.insert(name);
+            members.next_value::<Self>()?;
+        }
+        Ok(self)
+    }
+}
+
+/// The name of a member, borrowed where it holds no escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A body as an extractor; give it to [`whole_body`].
 pub type Body = Result<Bytes, BytesRejection>;
@@ -95,6 +169,30 @@ mod tests {
         }
         assert_eq!(whole_number(&json!(-0.0)), Some(0));
         assert_eq!(whole_number(&json!(u64::MAX)), Some(u64::MAX));
+    }
+
+    #[test]
+    fn an_object_with_a_member_twice_is_refused_at_any_depth() {
+        for body in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":{"b":[{"c":1,"d":2,"c":null}]}}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"[{"a":"x","a":"y"}]"#,
+        ] {
+            let error = read_json::<Value>(body.as_bytes()).expect_err(body).to_string();
+            assert!(error.contains("stands in it twice at line 1 column"), "{error}");
+        }
+        let same_names_elsewhere = br#"{"a":{"a":[{"a":1},{"a":1}]},"b":{"a":-1.5e3}}"#;
+        assert!(read_json::<Value>(same_names_elsewhere).is_ok());
+    }
+
+    #[test]
+    fn a_body_that_is_not_utf_8_is_no_json_wherever_that_stands() {
+        for body in
+            [&b"{\"a\":\"\xff\"}"[..], b"{\"\xc3\":1}", b"[\"\xed\xa0\x80\"]", b"\"\xc0\x80\"", b"\xfe{}"]
+        {
+            assert!(read_json::<Value>(body).is_err() && check_json(body).is_err(), "{body:?}");
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! offset n      jobs              the change itself: the single source of truth, see [`Record`]
-//! offset n + 1  progress_<id>     `progress_update`: the whole state after the change
+//! offset n + 1  progress_<id>     `progress_update`: the whole state after the change; none where a call
+//!                                 only left its key
 //! offset n + 2  system_status     `job_changed`, when the status changed; `job_forgotten`, when the job
 //!                                 is gone
 //! ```
@@ -116,6 +117,10 @@ pub enum Change {
     UploadRemoved,
     /// It is gone, with its files.
     Forgotten,
+    /// What began it was refused in the end: it is gone, and so is the call that began it.
+    Withdrawn,
+    /// A call with a key found everything as it wanted it; so will its repetition, whatever comes between.
+    Unchanged,
     /// The whole job, as earlier releases shortened the channel; now the read model writes snapshots of
     /// itself.
     Snapshot {
@@ -140,6 +145,8 @@ impl Change {
             Self::Retried { .. } => "retried",
             Self::UploadRemoved => "upload_removed",
             Self::Forgotten => "forgotten",
+            Self::Withdrawn => "withdrawn",
+            Self::Unchanged => "unchanged",
             Self::Snapshot { .. } => "snapshot",
         }
     }
@@ -153,7 +160,8 @@ impl Change {
                 return Some(with_spec(job, spec.as_ref()));
             }
             Self::Snapshot { job } => return Some(Job::clone(job)),
-            Self::Forgotten => return None,
+            Self::Forgotten | Self::Withdrawn => return None,
+            Self::Unchanged => return job.cloned(),
             _ => job?.clone(),
         };
         self.change(&mut job, record.at);
@@ -197,7 +205,11 @@ impl Change {
                     upload.removed = true;
                 }
             }
-            Self::Started { .. } | Self::Forgotten | Self::Snapshot { .. } => {}
+            Self::Started { .. }
+            | Self::Forgotten
+            | Self::Withdrawn
+            | Self::Unchanged
+            | Self::Snapshot { .. } => {}
         }
     }
 }
@@ -351,6 +363,9 @@ pub(crate) fn publications(
     place: Option<usize>,
 ) -> Vec<Publication> {
     let mut publications = vec![publication(jobs_channel(), record.change.name(), record)];
+    if record.change == Change::Unchanged {
+        return publications;
+    }
     if let Some(job) = after {
         publications.push(update(job, place));
         if before.map(|job| job.status) != Some(job.status) {

@@ -55,7 +55,7 @@ pub use events::{JOBS_CHANNEL, PROGRESS_PREFIX, STATUS_CHANNEL};
 pub use service::{ChangeError, StartError};
 
 /// The response headers a page of another origin must be able to read.
-pub const EXPOSED_HEADERS: [&str; 12] = [
+pub const EXPOSED_HEADERS: [&str; 13] = [
     "Location",
     "ETag",
     "Retry-After",
@@ -68,10 +68,11 @@ pub const EXPOSED_HEADERS: [&str; 12] = [
     "Upload-Offset",
     "Upload-Length",
     "Upload-Expires",
+    "Upload-Concat",
 ];
 
 /// The request headers a page of another origin must be able to send.
-pub const ALLOWED_HEADERS: [&str; 9] = [
+pub const ALLOWED_HEADERS: [&str; 10] = [
     "Content-Type",
     "Idempotency-Key",
     "If-None-Match",
@@ -80,6 +81,7 @@ pub const ALLOWED_HEADERS: [&str; 9] = [
     "Upload-Length",
     "Upload-Metadata",
     "Upload-Checksum",
+    "Upload-Concat",
     "X-HTTP-Method-Override",
 ];
 

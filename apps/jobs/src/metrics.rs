@@ -14,12 +14,17 @@ pub(crate) fn of(service: &JobService) -> Vec<Metric> {
     let (statuses, open) = {
         let model = service.model();
         let count = |status: Status| (status.as_str(), model.count(status) as u64);
-        (Status::ALL.map(count), model.uploads(Job::is_unfinished_upload) as u64)
+        let open = model.uploads(Job::is_unfinished_upload) + service.partials.count();
+        (Status::ALL.map(count), open as u64)
     };
     let received = service.received_bytes.load(Ordering::Relaxed);
     vec![
         Metric::gauges("anywire_jobs", "Jobs by status.", "status", statuses),
-        Metric::gauge("anywire_jobs_uploads_open", "Uploads of which bytes are missing.", open),
+        Metric::gauge(
+            "anywire_jobs_uploads_open",
+            "Uploads of which bytes are missing, and parts that are not joined.",
+            open,
+        ),
         Metric::counter("anywire_jobs_upload_bytes", "Bytes received by uploads.", received),
     ]
 }

@@ -48,7 +48,7 @@ impl Entry {
 pub(crate) struct PastCall {
     /// Whose job it changed.
     pub(crate) id: JobId,
-    /// The update it made; none when it forgot the job.
+    /// The update it made, or found as it wanted it; none when it forgot the job.
     pub(crate) update: Option<Offset>,
 }
 
@@ -153,14 +153,21 @@ impl ReadModel {
     fn take_record(&mut self, record: &Record, offset: Offset) {
         let before = self.jobs.get(&record.session_id).map(|entry| Arc::clone(&entry.job));
         let after = record.change.apply(before.as_deref(), record, offset);
+        let update = match record.change {
+            Change::Unchanged => self.jobs.get(&record.session_id).map(|entry| entry.cursor),
+            _ => after.is_some().then(|| offset.next()),
+        };
         if let Some(key) = &record.key {
-            let update = after.is_some().then(|| offset.next());
             let call = PastCall { id: record.session_id.clone(), update };
             self.calls.record(record.at, key, call);
         }
         match after {
+            _ if record.change == Change::Unchanged => {}
             Some(job) => self.put(Entry::after(job, &record.change, offset)),
             None => self.remove(&record.session_id),
+        }
+        if record.change == Change::Withdrawn {
+            self.calls.forget(|call| call.id == record.session_id);
         }
     }
 

@@ -8,7 +8,7 @@ use anywire_app::CallKey;
 use crate::{
     domain::{Job, JobError, JobId, Status, Upload},
     events::{Change, progress_channel},
-    service::{ChangeError, JobService, Outcome, to_the_end},
+    service::{ChangeError, JobService, Outcome, Ruling, to_the_end},
 };
 
 /// Records are replaced by a snapshot when there are this many, and this many a job.
@@ -45,9 +45,23 @@ pub(crate) async fn forget(
     to_the_end(async move { forget_now(&service, &id, key).await }).await
 }
 
+/// Removes a job whose beginning was refused in the end, whatever it stands at.
+pub(crate) async fn withdraw(service: &Arc<JobService>, id: &JobId) -> Result<(), ChangeError> {
+    remove_by(service, id, None, |_| Ok(Some(Change::Withdrawn))).await
+}
+
 async fn forget_now(service: &Arc<JobService>, id: &JobId, key: Option<CallKey>) -> Result<(), ChangeError> {
+    remove_by(service, id, key, Job::decide_forget).await
+}
+
+async fn remove_by(
+    service: &Arc<JobService>,
+    id: &JobId,
+    key: Option<CallKey>,
+    rule: impl FnMut(&Job) -> Ruling + Send + 'static,
+) -> Result<(), ChangeError> {
     let job = service.find(id).ok().map(|entry| entry.job);
-    let outcome = service.change(id, key, Job::decide_forget).await?;
+    let outcome = service.change(id, key, rule).await?;
     debug_assert!(matches!(outcome, Outcome::Gone));
     let Some(job) = job else { return Ok(()) };
     if let Some(upload) = &job.upload {
@@ -106,6 +120,12 @@ pub(crate) async fn keep_limits(service: &Arc<JobService>) {
     let expired = |job: &Job| job.is_unfinished_upload() && job.upload.as_ref().is_some_and(silent);
     for entry in service.entries(expired) {
         logged(&entry.job.id, expire(service, &entry.job).await);
+    }
+    for part in service.partials.silent_since(now.minus_millis(service.config.upload_expires_ms)) {
+        service.writers.stop(part);
+        if let Err(error) = service.partials.remove(part).await {
+            tracing::warn!(%part, %error, "a partial upload cannot be removed; the next start tries again");
+        }
     }
     let idle = |job: &Job| now.millis_since(job.updated_at) > service.config.job_idle_ms;
     let driven = |job: &Job| job.upload.is_some() || job.is_own_command();

@@ -53,7 +53,7 @@ fn stop_unwanted(service: &JobService) {
     service.work.stop_unwanted(&model);
     service
         .writers
-        .stop_where(|upload| !model.of_upload(upload).is_some_and(|entry| entry.job.takes_bytes()));
+        .stop_where(|upload| model.of_upload(upload).is_some_and(|entry| !entry.job.takes_bytes()));
 }
 
 fn start_reports(service: &Arc<JobService>, reports: &mut JoinSet<()>) {

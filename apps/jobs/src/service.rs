@@ -29,7 +29,7 @@ use crate::{
     domain::{Job, JobId},
     events::{Change, Record, progress_channel, publications, update},
     projection::{Entry, PastCall, ReadModel},
-    uploads::{files::Files, writers::Writers},
+    uploads::{files::Files, partials::Partials, writers::Writers},
     work::WorkInProgress,
 };
 
@@ -63,6 +63,8 @@ pub(crate) struct JobService {
     pub(crate) config: JobsConfig,
     /// Where uploads and reports are.
     pub(crate) files: Files,
+    /// Parts of files that come side by side.
+    pub(crate) partials: Partials,
     /// Where commands leave their files.
     pub(crate) run_files: Runs,
     /// The program that supervises commands.
@@ -93,6 +95,16 @@ pub enum ChangeError {
     /// The log did not take it.
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// The call was made before, and what it answered is not kept any more.
+    #[error(
+        "this call was made before, with Idempotency-Key {key:?}, and was carried out on job {id}; its answer is not kept any more: see GET /api/progress/{id}"
+    )]
+    AnswerGone {
+        /// Its key.
+        key: String,
+        /// The job.
+        id: JobId,
+    },
     /// The answer of the first call could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -137,6 +149,7 @@ impl JobService {
     pub(crate) async fn open(context: AppContext, config: JobsConfig) -> Result<Arc<Self>, StartError> {
         let unusable = |source| StartError::Files { path: context.data_dir.clone(), source };
         let files = Files::open(&context.data_dir).map_err(unusable)?;
+        let partials = Partials::open(&context.data_dir, context.clock.now()).map_err(unusable)?;
         let run_files = Runs::open(&context.data_dir).map_err(unusable)?;
         let wake = Arc::new(Notify::new());
         let sources = Sources::channels([ReadModel::channel()]);
@@ -149,6 +162,7 @@ impl JobService {
             context,
             config,
             files,
+            partials,
             run_files,
             wake,
             writers: Writers::default(),
@@ -238,7 +252,7 @@ impl JobService {
         // The key too: two calls that start a job under one key may have made different names for it.
         let key_entity = key.as_ref().map(|key| format!("key {}", key.key));
         let entities: Vec<String> = key_entity.into_iter().chain([entity(&id)]).collect();
-        let service = Arc::clone(&self);
+        let (service, name) = (Arc::clone(&self), key.as_ref().map(|key| key.key.clone()));
         let decide = move |model: &ReadModel| {
             if let Some(key) = &key
                 && let Some(call) = model.calls().find(key)?
@@ -248,12 +262,12 @@ impl JobService {
             let entry = model.get(&id);
             Ok(match rule(model, entry.map(|entry| &*entry.job))? {
                 Some(change) => service.decision(model, &id, key.clone(), change),
-                None => Decision::nothing(Answer::Unchanged(entry.cloned())),
+                None => service.nothing(&id, key.clone(), entry),
             })
         };
         let decided = self.jobs.decide::<_, ChangeError>(entities, decide).await?;
         match decided.answer {
-            Answer::Before(call) => self.answer_again(call).await,
+            Answer::Before(call) => self.answer_again(name.unwrap_or_default(), call).await,
             Answer::Unchanged(entry) => Ok(entry.map_or(Outcome::Gone, Outcome::Now)),
             Answer::Changed(changed) => {
                 let (record, after) = *changed;
@@ -282,13 +296,22 @@ impl JobService {
         Decision::append(events, Answer::Changed(Box::new((record, after)))).expecting(progress_channel(id))
     }
 
-    /// The log remembers what a call left: the update it made.
-    async fn answer_again(&self, call: PastCall) -> Result<Outcome, ChangeError> {
+    /// Nothing changes. A key is remembered all the same: what comes later must not make its repetition mean
+    /// something else.
+    fn nothing(&self, id: &JobId, key: Option<CallKey>, entry: Option<&Entry>) -> Decision<Answer> {
+        let answer = Answer::Unchanged(entry.cloned());
+        let Some(key) = key.filter(|_| entry.is_some()) else { return Decision::nothing(answer) };
+        let record =
+            Record { session_id: id.clone(), at: self.now(), key: Some(key), change: Change::Unchanged };
+        Decision::append(publications(&record, None, None, None), answer).expecting(progress_channel(id))
+    }
+
+    /// The log remembers what a call left: the update it made, as long as that is kept.
+    async fn answer_again(&self, key: String, call: PastCall) -> Result<Outcome, ChangeError> {
         let Some(update) = call.update else { return Ok(Outcome::Gone) };
         match self.context.log.event_at(&progress_channel(&call.id), update).await? {
             Some(event) => Ok(Outcome::Before(event.payload.as_bytes().clone(), update)),
-            // Retention took it: the state of now is the best there is.
-            None => Ok(self.find(&call.id).map(Outcome::Now)?),
+            None => Err(ChangeError::AnswerGone { key, id: call.id }),
         }
     }
 

@@ -107,6 +107,11 @@ impl<T> PastCalls<T> {
         }
     }
 
+    /// Forgets the calls that left something of a kind: their keys may be used anew.
+    pub fn forget(&mut self, of: impl Fn(&T) -> bool) {
+        self.by_key.retain(|_, past| !of(&past.left));
+    }
+
     /// Every call, oldest first: when it was made, its key, and what it left.
     pub fn iter(&self) -> impl Iterator<Item = (Timestamp, CallKey, &T)> {
         self.by_age.iter().filter_map(|(at, key)| {
@@ -147,6 +152,18 @@ mod tests {
         calls.record(at(AGE_MAX_MS + 6), &key("new", 1), 3);
         assert_eq!(calls.find(&key("old", 1)), Ok(None));
         assert_eq!(calls.find(&key("again", 2)), Ok(Some(&2)), "the newer call stays");
+        let left: Vec<i32> = calls.iter().map(|(_, _, left)| *left).collect();
+        assert_eq!(left, [2, 3]);
+    }
+
+    #[test]
+    fn what_is_forgotten_may_be_called_anew() {
+        let mut calls = PastCalls::default();
+        calls.record(at(1), &key("a", 1), 1);
+        calls.record(at(2), &key("b", 1), 2);
+        calls.forget(|left| *left == 1);
+        assert_eq!(calls.find(&key("a", 9)), Ok(None));
+        calls.record(at(3), &key("a", 9), 3);
         let left: Vec<i32> = calls.iter().map(|(_, _, left)| *left).collect();
         assert_eq!(left, [2, 3]);
     }

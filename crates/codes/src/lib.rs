@@ -58,6 +58,8 @@ pub enum Code {
     JobExists,
     /// The job is in a state that does not allow it.
     IllegalTransition,
+    /// The call was made before, and its answer is not kept any more.
+    AnswerGone,
     /// The job's steps are used up.
     TooManySteps,
     /// The job is driven by its upload.
@@ -164,6 +166,7 @@ const TABLE: [Row; 52] = [
     // Those of the applications (docs/http-api.md).
     row(Code::JobExists, "job_exists", 409, None, Retry::No),
     row(Code::IllegalTransition, "illegal_transition", 409, None, Retry::No),
+    row(Code::AnswerGone, "answer_gone", 410, None, Retry::No),
     row(Code::TooManySteps, "too_many_steps", 409, None, Retry::No),
     row(Code::DrivenByUpload, "driven_by_upload", 409, None, Retry::No),
     row(Code::DrivenByCommand, "driven_by_command", 409, None, Retry::No),

@@ -37,6 +37,7 @@ impl From<ChangeError> for ApiError {
         match error {
             ChangeError::Refused(refusal) => refusal.into(),
             ChangeError::KeyReused(error) => Self::new(Code::IdempotencyConflict, error.to_string()),
+            ChangeError::AnswerGone { .. } => Self::new(Code::AnswerGone, error.to_string()),
             ChangeError::Append(error) => error.into(),
             ChangeError::Read(error) => error.into(),
             ChangeError::Stopped => Self::new(Code::ShuttingDown, error.to_string()),

@@ -64,7 +64,7 @@ fn run_command() -> Operation {
                 "command": { "order": "configured", "name": "build" },
             }),
         )
-        .answers(Answer::new(204, "The call was a repetition, and the job has been forgotten since."))
+        .refuses(410, &["answer_gone"], ANSWER_GONE)
         .refuses(400, &["invalid_request"], "command \"x\" needs the parameter \"a\"; send it in parameters")
         .guarded()
         .refuses(
@@ -109,7 +109,7 @@ fn create_video() -> Operation {
                 "status_url": "/api/video-progress/8c6bbd54-4a0a-4f3e-9c53-2f0f9be5b0a1/status",
             }),
         )
-        .answers(Answer::new(204, "The call was a repetition, and the job has been forgotten since."))
+        .refuses(410, &["answer_gone"], ANSWER_GONE)
         .refuses(400, &["invalid_request"], "message is missing; send 1 to 2000 characters")
         .guarded()
         .refuses(404, &["unknown_command"], "there is no command \"video\"")

@@ -17,7 +17,7 @@ fn start_job() -> Operation {
         .takes(Parameter::idempotency_key())
         .reads::<StartJob>(json!({ "session_id": "import-7", "title": "Import", "total_steps": 3 }))
         .writes::<Job>(201, "It runs. Subscribe from `cursor` and nothing falls between.", example_job())
-        .answers(Answer::new(204, "The call was a repetition, and the job has been forgotten since."))
+        .refuses(410, &["answer_gone"], ANSWER_GONE)
         .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
         .guarded()
         .refuses(
@@ -70,7 +70,7 @@ fn step() -> Operation {
         .takes(Parameter::idempotency_key())
         .reads::<StepJob>(json!({ "name": "read", "message": "1 of 8 files", "percent": 12.5 }))
         .writes::<Job>(200, "The state.", example_job())
-        .answers(Answer::new(204, "The call was a repetition, and the job has been forgotten since."))
+        .refuses(410, &["answer_gone"], ANSWER_GONE)
         .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
         .guarded()
         .refuses(
@@ -105,7 +105,7 @@ fn complete() -> Operation {
         .takes(Parameter::idempotency_key())
         .body_or_none([Content::request::<CompleteJob>().example(json!({ "result": { "rows": 1_200 } }))])
         .writes::<Job>(200, "The state.", example_job())
-        .answers(Answer::new(204, "The call was a repetition, and the job has been forgotten since."))
+        .refuses(410, &["answer_gone"], ANSWER_GONE)
         .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
         .guarded()
         .refuses(
@@ -136,7 +136,7 @@ fn fail() -> Operation {
             json!({ "error": { "message": "no such column", "step": "parse", "line": 3, "column": 9 } }),
         )
         .writes::<Job>(200, "The state.", example_job())
-        .answers(Answer::new(204, "The call was a repetition, and the job has been forgotten since."))
+        .refuses(410, &["answer_gone"], ANSWER_GONE)
         .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
         .guarded()
         .refuses(
@@ -165,7 +165,7 @@ fn cancel() -> Operation {
         .takes(Parameter::idempotency_key())
         .body_or_none([Content::request::<Nothing>().example(json!({}))])
         .writes::<Job>(200, "The state.", example_job())
-        .answers(Answer::new(204, "The call was a repetition, and the job has been forgotten since."))
+        .refuses(410, &["answer_gone"], ANSWER_GONE)
         .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
         .guarded()
         .refuses(
@@ -197,7 +197,7 @@ fn retry() -> Operation {
         .takes(Parameter::idempotency_key())
         .body_or_none([Content::request::<Nothing>().example(json!({}))])
         .writes::<Job>(200, "The state.", example_job())
-        .answers(Answer::new(204, "The call was a repetition, and the job has been forgotten since."))
+        .refuses(410, &["answer_gone"], ANSWER_GONE)
         .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
         .guarded()
         .refuses(

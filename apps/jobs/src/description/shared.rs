@@ -5,6 +5,10 @@ use serde_json::{Value, json};
 
 use crate::domain::JobId;
 
+/// What a call is told whose first answer is not kept.
+pub(super) const ANSWER_GONE: &str = "this call was made before, with Idempotency-Key \"7d9e…\", and was \
+     carried out on job x; its answer is not kept any more: see GET /api/progress/x";
+
 pub(super) fn job_id_parameter() -> Parameter {
     Parameter::path("id", "The job's `session_id`.").of::<JobId>().example(json!("import-7")).shared("JobId")
 }
@@ -25,6 +29,23 @@ pub(super) fn upload_checksum_parameter() -> Parameter {
     .schema(json!({ "type": "string", "pattern": "^(sha1 [A-Za-z0-9+/]{27}=|sha256 [A-Za-z0-9+/]{43}=)$" }))
     .example(json!("sha256 pkBbPPrNBmwQOhQrnmyirMTp1xbUUQqc4r7VPlfAvag="))
     .shared("UploadChecksum")
+}
+
+pub(super) fn upload_concat_parameter() -> Parameter {
+    Parameter::header(
+        "Upload-Concat",
+        "`partial`, or `final;` and the addresses of parts with spaces between.",
+    )
+    .schema(json!({ "type": "string", "pattern": "^(partial|final;.+)$" }))
+    .example(json!("partial"))
+}
+
+pub(super) fn upload_concat_header() -> Header {
+    Header::new(
+        "Upload-Concat",
+        "Of a part `partial`; of what was joined `final;` and the addresses of its parts.",
+    )
+    .optional()
 }
 
 pub(super) fn upload_id_parameter() -> Parameter {

@@ -36,20 +36,26 @@ fn create_upload() -> Operation {
     Operation::post("/api/uploads", "createUpload")
         .is("Uploads", "Begin an upload")
         .about("Makes the upload and its job. With the content type `application/offset+octet-stream` the \
-                 first bytes come along. A CSV file becomes a report in nine steps.")
+                 first bytes come along; what is refused then leaves nothing behind. A CSV file becomes a report \
+                 in nine steps. With `Upload-Concat: partial` it is a part, which is no job; the parts are joined \
+                 to one file and one job by `Upload-Concat: final;` and their addresses, in their order. With an \
+                 `Idempotency-Key` a repetition is answered with the same `Location`, and says how much is here.")
+        .takes(Parameter::idempotency_key())
         .extension("x-curl", json!("curl -i -X POST '{origin}/api/uploads' \\\n{key}  -H 'Tus-Resumable: 1.0.0' \\\n  -H \"Upload-Length: $(stat -c %s prices.csv)\" \\\n  -H \"Upload-Metadata: filename $(printf prices.csv | base64)\" \\\n  -H 'Content-Type: application/offset+octet-stream' \\\n  --data-binary @prices.csv"))
         .takes(tus_resumable_parameter())
-        .takes(Parameter::header("Upload-Length", "How long the file is, in bytes.").required().schema(json!({ "type": "integer", "minimum": 0 })).example(json!(28)))
+        .takes(Parameter::header("Upload-Length", "How long the file or the part is, in bytes. Needed, but for a final upload.").schema(json!({ "type": "integer", "minimum": 0 })).example(json!(28)))
         .takes(Parameter::header("Upload-Metadata", "`filename` and `session_id`, as `key base64` pairs with commas between.").example(json!("filename cHJpY2VzLmNzdg==")))
+        .takes(upload_concat_parameter())
         .takes(upload_checksum_parameter())
         .body_or_none([Content::other("application/offset+octet-stream", json!({ "type": "string", "contentMediaType": "application/octet-stream" })).example(json!("date,close\n2026-01-23,101.5\n"))])
-        .answers(Answer::new(201, "It is at `Location`; its job is `Anywire-Session`.").header(tus_resumable_header()).header(location_header()).header(anywire_session_header()).header(upload_expires_header()).header(Header::new("Upload-Offset", "How much is here, if bytes came along.").schema(json!({ "type": "integer", "minimum": 0 })).optional()))
+        .answers(Answer::new(201, "It is at `Location`; its job is `Anywire-Session`.").header(tus_resumable_header()).header(location_header()).header(anywire_session_header().optional()).header(upload_expires_header()).header(Header::new("Upload-Offset", "How much is here, if bytes came along.").schema(json!({ "type": "integer", "minimum": 0 })).optional()))
         .answers(refusal(400, &["invalid_request", "body_broken"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000"))
         .refuses(401, &["unauthorized", "token_expired"], "no token was given; send \"Authorization: Bearer <token>\" or ?token=")
         .refuses(403, &["forbidden", "origin_forbidden", "host_forbidden", "upload_stopped"], "the token does not allow to subscribe to channel news; ask for one that does")
         .answers(refusal(404, &["not_found"], "there is no job x; start it with POST /api/progress, or see GET /api/jobs"))
-        .answers(Answer::refusal(409, &["job_exists", "offset_conflict"], "job x is there already and is running; choose another session_id, retry it, or DELETE \
+        .answers(Answer::refusal(409, &["job_exists", "offset_conflict", "idempotency_conflict"], "job x is there already and is running; choose another session_id, retry it, or DELETE \
                  /api/jobs/x first").header(tus_resumable_header()))
+        .answers(refusal(410, &["answer_gone"], ANSWER_GONE))
         .answers(refusal(412, &["tus_version"], "Tus-Resumable is missing; this server speaks 1.0.0"))
         .answers(refusal(413, &["too_large"], "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)"))
         .answers(refusal(423, &["upload_locked"], "another request writes to upload 8a5e…; ask for its offset and go on from there"))
@@ -87,8 +93,9 @@ fn upload_offset() -> Operation {
                 .header(tus_resumable_header())
                 .header(upload_offset_header())
                 .header(upload_length_header())
-                .header(anywire_session_header())
+                .header(anywire_session_header().optional())
                 .header(upload_expires_header())
+                .header(upload_concat_header())
                 .header(Header::new("Upload-Metadata", "As it was sent.").optional()),
         )
         .answers(Answer::new(401, "`unauthorized` · `token_expired`"))

@@ -52,6 +52,9 @@ pub struct Upload {
     /// The bytes are gone: removed by a request or by age.
     #[serde(default)]
     pub removed: bool,
+    /// The partial uploads it was joined from, in their order; none for one that came in one piece.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<UploadId>,
 }
 
 impl Upload {

@@ -1,6 +1,6 @@
 //! The routes of tus.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use anywire_app::{http::ApiError, time::http_date};
 use anywire_codes::Code;
@@ -14,18 +14,22 @@ use axum::{
 };
 
 use super::{
-    headers::{self, Metadata, tus},
+    create::Creation,
+    headers::{self, tus},
+    partials::Partial,
     receive,
 };
 use crate::{
     api::errors::file_error,
     decisions::Refusal,
-    domain::{Job, JobId, REPORT_STEPS, Upload, UploadId},
-    events::Change,
+    domain::{Job, JobId, Upload, UploadId},
     projection::Entry,
     retention::remove_upload,
     service::{ChangeError, JobService, to_the_end},
 };
+
+/// What the address of an upload begins with.
+const PATH: &str = "/api/uploads/";
 
 type Answer = Result<Response, ApiError>;
 
@@ -50,7 +54,9 @@ async fn options(State(service): State<Arc<JobService>>) -> Response {
         (tus::VERSION, HeaderValue::from_static(headers::VERSION)),
         (
             tus::EXTENSION,
-            HeaderValue::from_static("creation,creation-with-upload,termination,checksum,expiration"),
+            HeaderValue::from_static(
+                "creation,creation-with-upload,termination,checksum,expiration,concatenation",
+            ),
         ),
         (tus::CHECKSUM_ALGORITHM, HeaderValue::from_static("sha1,sha256")),
         (tus::MAX_SIZE, HeaderValue::from(service.config.upload_bytes_max)),
@@ -60,110 +66,49 @@ async fn options(State(service): State<Arc<JobService>>) -> Response {
 
 async fn create(State(service): State<Arc<JobService>>, headers: HeaderMap, body: Body) -> Answer {
     headers::check_version(&headers)?;
-    let size = headers::upload_length(&headers)?;
-    if size > service.config.upload_bytes_max {
-        return Err(too_large(size, service.config.upload_bytes_max));
-    }
-    let metadata = headers::metadata(&headers)?;
-    let (own, complete) = (Arc::clone(&service), size == 0 && !headers::has_chunk(&headers));
-    let (job, upload) = to_the_end(async move { begin(&own, size, metadata, complete).await }).await?;
+    let creation = Creation::read(&service, &headers, &body)?;
+    let own = Arc::clone(&service);
+    // What is refused is removed again also when nobody waits for the answer any more.
+    let made = to_the_end(async move { creation.carry_out(&own, body).await }).await?;
     let mut answer = HeaderMap::new();
-    answer.insert(header::LOCATION, text(&format!("/api/uploads/{upload}")));
-    answer.insert("anywire-session", text(job.as_str()));
-    if headers::has_chunk(&headers) {
-        let checksum = headers::checksum(&headers)?;
-        let offset = receive::receive(&service, upload, 0, checksum, body).await?;
+    answer.insert(header::LOCATION, text(&format!("{PATH}{}", made.upload)));
+    if let Some(job) = &made.job {
+        answer.insert("anywire-session", text(job.as_str()));
+    }
+    if let Some(offset) = made.offset {
         answer.insert(tus::OFFSET, HeaderValue::from(offset));
     }
-    expires(&service, &job, &mut answer);
+    expires(&service, made.upload, &mut answer);
     Ok((StatusCode::CREATED, answer).into_response())
-}
-
-/// Makes the upload's file and its job; `complete` where there is no byte to wait for.
-async fn begin(
-    service: &Arc<JobService>,
-    size_bytes: u64,
-    metadata: Metadata,
-    complete: bool,
-) -> Result<(JobId, UploadId), ApiError> {
-    let _place = Place::take(service)?;
-    let id = metadata.session_id.unwrap_or_else(JobId::random);
-    if let Ok(entry) = service.find(&id) {
-        return Err(Refusal::Exists { id, status: entry.job.status }.into());
-    }
-    let upload = UploadId::random();
-    service.files.create(upload).await.map_err(|error| file_error("making the upload's file", &error))?;
-    let filename = metadata.filename;
-    let began = Upload {
-        id: upload,
-        filename,
-        size_bytes,
-        received_bytes: 0,
-        metadata: metadata.raw,
-        heard_at: service.now(),
-        removed: false,
-    };
-    let (title, total_steps) = (began.filename.clone(), steps_count());
-    let started = Change::Started { title, total_steps, upload: Some(began), spec: None };
-    if let Err(error) = service.begin(&id, None, started).await {
-        // The next start would remove it too: it has no job.
-        let _removed = service.files.remove(upload).await;
-        return Err(error.into());
-    }
-    if complete {
-        receive::finish(service, &id).await?;
-    }
-    Ok((id, upload))
-}
-
-fn steps_count() -> u32 {
-    u32::try_from(REPORT_STEPS.len()).unwrap_or(u32::MAX)
-}
-
-/// A place among the open uploads, held until the upload is on the model.
-struct Place<'a>(&'a JobService);
-
-impl<'a> Place<'a> {
-    fn take(service: &'a JobService) -> Result<Self, ApiError> {
-        let making = service.creating.fetch_add(1, Ordering::AcqRel);
-        let place = Self(service);
-        let open = making + service.model().uploads(Job::is_unfinished_upload);
-        if open < service.config.uploads_open_max {
-            return Ok(place);
-        }
-        let message = format!(
-            "{open} uploads are unfinished, the limit; finish or DELETE some of them, or raise jobs.uploads_open_max"
-        );
-        Err(ApiError::new(Code::TooManyUploads, message))
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.creating.fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 async fn head(State(service): State<Arc<JobService>>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
     headers::check_version(&headers)?;
-    let (entry, upload) = find(&service, &id)?;
+    let found = find(&service, &id)?;
+    let upload = found.id();
     // Whoever asks where to go on has lost the older connection: what it still carries must not move the
     // offset after the answer.
-    let _quiet = service.writers.enter(upload.id).await.map_err(|_| receive::locked(upload.id))?;
-    let received = service
-        .files
-        .received(upload.id)
-        .await
-        .map_err(|error| file_error("looking at the upload", &error))?;
+    let _quiet = service.writers.enter(upload).await.map_err(|_| receive::locked(upload))?;
+    let (files, size, metadata) = match &found {
+        Found::OfJob(_, upload) => (&service.files, upload.size_bytes, &upload.metadata),
+        Found::Partial(_, partial) => (&service.partials.files, partial.size_bytes, &partial.metadata),
+    };
+    let received =
+        files.received(upload).await.map_err(|error| file_error("looking at the upload", &error))?;
     let mut answer = HeaderMap::new();
     answer.insert(tus::OFFSET, HeaderValue::from(received));
-    answer.insert(tus::LENGTH, HeaderValue::from(upload.size_bytes));
+    answer.insert(tus::LENGTH, HeaderValue::from(size));
     answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer.insert("anywire-session", text(entry.job.id.as_str()));
-    if !upload.metadata.is_empty() {
-        answer.insert(tus::METADATA, text(&upload.metadata));
+    if !metadata.is_empty() {
+        answer.insert(tus::METADATA, text(metadata));
     }
-    expires(&service, &entry.job.id, &mut answer);
+    if let Found::OfJob(entry, _) = &found {
+        answer.insert("anywire-session", text(entry.job.id.as_str()));
+    }
+    if let Some(concat) = found.concat() {
+        answer.insert(tus::CONCAT, text(&concat));
+    }
+    expires(&service, upload, &mut answer);
     Ok((StatusCode::OK, answer).into_response())
 }
 
@@ -177,11 +122,11 @@ async fn patch(
     headers::check_chunk_type(&headers)?;
     let offset = headers::upload_offset(&headers)?;
     let checksum = headers::checksum(&headers)?;
-    let (entry, upload) = find(&service, &id)?;
-    let offset = receive::receive(&service, upload.id, offset, checksum, body).await?;
+    let upload = find(&service, &id)?.id();
+    let offset = receive::receive(&service, upload, offset, checksum, body).await?;
     let mut answer = HeaderMap::new();
     answer.insert(tus::OFFSET, HeaderValue::from(offset));
-    expires(&service, &entry.job.id, &mut answer);
+    expires(&service, upload, &mut answer);
     Ok((StatusCode::NO_CONTENT, answer).into_response())
 }
 
@@ -191,8 +136,13 @@ async fn terminate(
     headers: HeaderMap,
 ) -> Answer {
     headers::check_version(&headers)?;
-    let (entry, _upload) = find(&service, &id)?;
-    to_the_end(async move { remove(&service, &entry.job.id).await }).await?;
+    match find(&service, &id)? {
+        Found::OfJob(entry, _) => to_the_end(async move { remove(&service, &entry.job.id).await }).await?,
+        Found::Partial(id, _) => {
+            service.writers.stop(id);
+            service.partials.remove(id).await.map_err(|error| file_error("removing the upload", &error))?;
+        }
+    }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -224,7 +174,34 @@ async fn overridden(
     }
 }
 
-fn find(service: &JobService, id: &str) -> Result<(Entry, Upload), ApiError> {
+/// An upload that is there.
+enum Found {
+    OfJob(Entry, Upload),
+    Partial(UploadId, Partial),
+}
+
+impl Found {
+    fn id(&self) -> UploadId {
+        match self {
+            Self::OfJob(_, upload) => upload.id,
+            Self::Partial(id, _) => *id,
+        }
+    }
+
+    /// Its `Upload-Concat`.
+    fn concat(&self) -> Option<String> {
+        match self {
+            Self::Partial(..) => Some("partial".to_owned()),
+            Self::OfJob(_, upload) if upload.parts.is_empty() => None,
+            Self::OfJob(_, upload) => {
+                let parts: Vec<_> = upload.parts.iter().map(|part| format!("{PATH}{part}")).collect();
+                Some(format!("final;{}", parts.join(" ")))
+            }
+        }
+    }
+}
+
+fn find(service: &JobService, id: &str) -> Result<Found, ApiError> {
     let missing = || {
         let message = format!(
             "there is no upload {:?}; make one with POST /api/uploads",
@@ -233,28 +210,29 @@ fn find(service: &JobService, id: &str) -> Result<(Entry, Upload), ApiError> {
         ApiError::new(Code::NotFound, message)
     };
     let upload = UploadId::parse(id).ok_or_else(missing)?;
+    if let Some(partial) = service.partials.get(upload) {
+        return Ok(Found::Partial(upload, partial));
+    }
     let entry = service.model().of_upload(upload).cloned().ok_or_else(missing)?;
     let upload = entry.job.upload.clone().ok_or_else(missing)?;
     if upload.removed {
         let message = format!("upload {id} was removed; upload the file again");
         return Err(ApiError::new(Code::UploadRemoved, message).with_status(StatusCode::GONE));
     }
-    Ok((entry, upload))
+    Ok(Found::OfJob(entry, upload))
 }
 
-/// An unfinished upload goes when no byte arrives for too long.
-fn expires(service: &JobService, id: &JobId, answer: &mut HeaderMap) {
-    let Ok(entry) = service.find(id) else { return };
-    if let Some(upload) = entry.job.upload.as_ref().filter(|_| entry.job.is_unfinished_upload()) {
-        let at = upload.heard_at.plus_millis(service.config.upload_expires_ms);
+/// An unfinished upload goes when no byte arrives for too long; a part also when it is not joined.
+fn expires(service: &JobService, upload: UploadId, answer: &mut HeaderMap) {
+    let heard_at = service.partials.heard_at(upload).or_else(|| {
+        let entry =
+            service.model().of_upload(upload).cloned().filter(|entry| entry.job.is_unfinished_upload());
+        Some(entry?.job.upload.as_ref()?.heard_at)
+    });
+    if let Some(heard_at) = heard_at {
+        let at = heard_at.plus_millis(service.config.upload_expires_ms);
         answer.insert(tus::EXPIRES, text(&http_date(at)));
     }
-}
-
-fn too_large(size: u64, limit: u64) -> ApiError {
-    let message =
-        format!("Upload-Length is {size} bytes; at most {limit} are allowed (jobs.upload_bytes_max)");
-    ApiError::new(Code::TooLarge, message)
 }
 
 fn text(value: &str) -> HeaderValue {

@@ -5,6 +5,8 @@
 //!                                               upload's offset
 //!                               /report.html    the report, there only when it is whole
 //!                               /report.tmp     a report in the making
+//! <data_dir>/partials/<upload id>/data          a part of a file, until it is joined with the others
+//!                                /about.json    how long it will be
 //! ```
 //! No name that a client chose is ever part of a path.
 
@@ -27,7 +29,15 @@ pub(crate) struct Files {
 impl Files {
     /// Files under a directory, which is made if it is not there.
     pub(crate) fn open(data_dir: &Path) -> io::Result<Self> {
-        let uploads = data_dir.join("uploads");
+        Self::in_folder(data_dir.join("uploads"))
+    }
+
+    /// The files of partial uploads.
+    pub(crate) fn partial(data_dir: &Path) -> io::Result<Self> {
+        Self::in_folder(data_dir.join("partials"))
+    }
+
+    fn in_folder(uploads: PathBuf) -> io::Result<Self> {
         std::fs::create_dir_all(&uploads)?;
         Ok(Self { uploads })
     }
@@ -46,6 +56,11 @@ impl Files {
         self.of(id).join("report.html")
     }
 
+    /// What a partial upload said of itself.
+    pub(crate) fn about(&self, id: UploadId) -> PathBuf {
+        self.of(id).join("about.json")
+    }
+
     /// A report in the making.
     pub(crate) fn draft(&self, id: UploadId) -> PathBuf {
         self.of(id).join("report.tmp")
@@ -59,6 +74,28 @@ impl Files {
             std::fs::File::create_new(data)?.sync_all()?;
             sync_folder(&folder)?;
             sync_folder(&uploads)
+        })
+        .await
+    }
+
+    /// Fills an upload that was made without bytes with those of others, in their order, each so long as it
+    /// says.
+    ///
+    /// Cost: their bytes are copied, where the file system can by reference.
+    pub(crate) async fn join(&self, id: UploadId, parts: Vec<(PathBuf, u64)>) -> io::Result<()> {
+        let data = self.data(id);
+        blocking(move || {
+            // All are opened first: whoever removes one meanwhile takes nothing from what is read.
+            let opened = parts.iter().map(|(path, _)| std::fs::File::open(path));
+            let opened = opened.collect::<io::Result<Vec<_>>>()?;
+            let mut whole = std::fs::OpenOptions::new().write(true).open(data)?;
+            for (mut part, (_, size_bytes)) in opened.into_iter().zip(parts) {
+                let copied = io::copy(&mut part, &mut whole)?;
+                if copied != size_bytes {
+                    return Err(io::Error::other(format!("a part has {copied} bytes and not {size_bytes}")));
+                }
+            }
+            whole.sync_all()
         })
         .await
     }
@@ -87,6 +124,11 @@ impl Files {
     /// Removes everything of an upload.
     pub(crate) async fn remove(&self, id: UploadId) -> io::Result<()> {
         gone(tokio::fs::remove_dir_all(self.of(id)).await)
+    }
+
+    /// As [`Files::remove`], before anything runs.
+    pub(crate) fn remove_now(&self, id: UploadId) -> io::Result<()> {
+        gone(std::fs::remove_dir_all(self.of(id)))
     }
 
     /// The uploads that have a folder.

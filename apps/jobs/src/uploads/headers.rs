@@ -7,7 +7,10 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use crate::{api::errors::Invalid, domain::JobId};
+use crate::{
+    api::errors::Invalid,
+    domain::{JobId, UploadId},
+};
 
 /// The version of tus that is spoken here.
 pub(super) const VERSION: &str = "1.0.0";
@@ -31,6 +34,7 @@ pub(super) mod tus {
     pub(in crate::uploads) const DEFER_LENGTH: HeaderName = HeaderName::from_static("upload-defer-length");
     pub(in crate::uploads) const METADATA: HeaderName = HeaderName::from_static("upload-metadata");
     pub(in crate::uploads) const CHECKSUM: HeaderName = HeaderName::from_static("upload-checksum");
+    pub(in crate::uploads) const CONCAT: HeaderName = HeaderName::from_static("upload-concat");
     pub(in crate::uploads) const EXPIRES: HeaderName = HeaderName::from_static("upload-expires");
     pub(in crate::uploads) const METHOD_OVERRIDE: HeaderName =
         HeaderName::from_static("x-http-method-override");
@@ -45,6 +49,49 @@ pub(super) struct Metadata {
     pub(super) filename: String,
     /// The name for its job.
     pub(super) session_id: Option<JobId>,
+}
+
+/// What an upload is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Concat {
+    /// A whole file.
+    Whole,
+    /// A part of one.
+    Partial,
+    /// These parts, one after the other.
+    Final(Vec<UploadId>),
+}
+
+/// `Upload-Concat`: `partial`, or `final;` and the addresses of partial uploads.
+pub(super) fn concat(headers: &HeaderMap, parts_max: usize) -> Result<Concat, ApiError> {
+    let Some(value) = headers.get(tus::CONCAT) else { return Ok(Concat::Whole) };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    Ok(parse_concat(text.trim(), parts_max)?)
+}
+
+fn parse_concat(text: &str, parts_max: usize) -> Result<Concat, Invalid> {
+    if text == "partial" {
+        return Ok(Concat::Partial);
+    }
+    let list = text.strip_prefix("final;").ok_or_else(|| {
+        let shown: String = text.chars().take(64).collect();
+        Invalid(format!("Upload-Concat is {shown:?}; send partial, or final; and the addresses of the parts"))
+    })?;
+    let parts = list.split_ascii_whitespace().map(part).collect::<Result<Vec<_>, _>>()?;
+    if parts.is_empty() || parts.len() > parts_max {
+        let count = parts.len();
+        return Err(Invalid(format!("Upload-Concat names {count} parts; send 1 to {parts_max}")));
+    }
+    Ok(Concat::Final(parts))
+}
+
+/// A part by its address, absolute or not: the last piece of its path is its name.
+fn part(address: &str) -> Result<UploadId, Invalid> {
+    let path = address.split(['?', '#']).next().unwrap_or_default();
+    path.rsplit('/').next().and_then(UploadId::parse).ok_or_else(|| {
+        let shown: String = address.chars().take(100).collect();
+        Invalid(format!("Upload-Concat: {shown:?} is no address of an upload; send its Location"))
+    })
 }
 
 /// Refuses another version of tus with 412.
@@ -66,6 +113,11 @@ pub(super) fn upload_length(headers: &HeaderMap) -> Result<u64, ApiError> {
         return Err(Invalid("Upload-Defer-Length is not supported; send Upload-Length".to_owned()).into());
     }
     number(headers, &tus::LENGTH, "Upload-Length")
+}
+
+/// `Upload-Length` of a final upload, which needs none.
+pub(super) fn length_of_final(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+    if headers.contains_key(tus::LENGTH) { upload_length(headers).map(Some) } else { Ok(None) }
 }
 
 /// `Upload-Offset` in bytes.
@@ -233,6 +285,22 @@ mod tests {
         assert!(message(parse_metadata("x".repeat(5000)).expect_err("long")).contains("5000 bytes"));
         assert!(message(parse_checksum("md5 AAAA").expect_err("md5")).contains("use sha1 or sha256"));
         assert!(message(parse_checksum("sha1 AAAA").expect_err("short")).contains("no digest of sha1"));
+    }
+
+    #[test]
+    fn parts_are_named_by_their_addresses_however_these_are_written() {
+        let (one, two) = (UploadId::random(), UploadId::random());
+        let text = format!("final;/api/uploads/{one} https://x.example/behind/api/uploads/{two}?token=a/b");
+        assert_eq!(parse_concat(&text, 2), Ok(Concat::Final(vec![one, two])));
+        assert_eq!(parse_concat("partial", 2), Ok(Concat::Partial));
+        let refused = |text: &str, words: &str| {
+            let error = parse_concat(text, 2).expect_err(text).0;
+            assert!(error.contains(words), "{error}");
+        };
+        refused("whole", "\"whole\"; send partial, or final;");
+        refused("final;", "names 0 parts; send 1 to 2");
+        refused(&format!("final;{one} {two} {one}"), "names 3 parts");
+        refused("final;/api/uploads/x", "\"/api/uploads/x\" is no address of an upload");
     }
 
     #[test]

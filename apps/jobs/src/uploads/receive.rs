@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use tokio::{fs::File, io::AsyncWriteExt};
 
-use super::{headers::Checksum, writers::Writer};
+use super::{files::Files, headers::Checksum, writers::Writer};
 use crate::{
     api::errors::file_error,
     decisions::Refusal,
@@ -58,40 +58,59 @@ async fn receive_now(
     body: Body,
 ) -> Result<u64, ApiError> {
     let writer = service.writers.enter(upload).await.map_err(|_| locked(upload))?;
-    let entry = service.model().of_upload(upload).cloned();
     let missing = || ApiError::new(Code::NotFound, format!("there is no upload {upload} any more"));
-    let job = entry.ok_or_else(missing)?.job;
-    let size = job.upload.as_ref().map_or(0, |upload| upload.size_bytes);
-    let received = service.files.received(upload).await.map_err(|_| missing())?;
-    check_start(&job, upload, offset, received)?;
-    check_length(&body, size.saturating_sub(offset), size)?;
+    let place = Place::of(service, upload).ok_or_else(missing)?;
+    let received = place.files.received(upload).await.map_err(|_| missing())?;
+    check_offset(upload, offset, received)?;
+    place.job.as_deref().map_or(Ok(()), check_open)?;
+    check_length(&body, place.size.saturating_sub(offset), place.size)?;
     // An interrupted job goes on with the first byte; a running one is updated at its interval.
-    if offset < size && job.status != Status::Running {
+    if let Some(job) = place.job.as_ref().filter(|job| offset < place.size && job.status != Status::Running) {
         service.change(&job.id, None, move |job| job.decide_bytes(offset)).await.map_err(stopped)?;
     }
-    let mut chunk = Chunk {
-        service,
-        job: &job,
-        upload,
-        begin: offset,
-        at: offset,
-        size,
-        reported: job.updated_at,
-        checksum,
-    };
+    let reported = place.job.as_ref().map_or(Timestamp::from_millis(0), |job| job.updated_at);
+    let mut chunk = Chunk { service, place: &place, upload, begin: offset, at: offset, reported, checksum };
     let ended = chunk.receive(&writer, body).await;
     let kept = chunk.keep(ended).await?;
-    if kept == size && job.step() <= 1 {
+    if let Some(job) = place.job.as_ref().filter(|job| kept == place.size && job.step() <= 1) {
         finish(service, &job.id).await.map_err(stopped)?;
     }
     Ok(kept)
 }
 
-fn check_start(job: &Job, upload: UploadId, offset: u64, received: u64) -> Result<(), ApiError> {
-    if offset != received {
-        let message =
-            format!("Upload-Offset is {offset}, and upload {upload} has {received} bytes; go on from there");
-        return Err(ApiError::new(Code::OffsetConflict, message));
+/// Where bytes go.
+struct Place<'a> {
+    /// The job that is told of them; a partial upload has none.
+    job: Option<Arc<Job>>,
+    files: &'a Files,
+    /// How long the upload will be.
+    size: u64,
+}
+
+impl<'a> Place<'a> {
+    fn of(service: &'a JobService, upload: UploadId) -> Option<Self> {
+        if let Some(partial) = service.partials.get(upload) {
+            return Some(Self { job: None, files: &service.partials.files, size: partial.size_bytes });
+        }
+        let job = service.model().of_upload(upload).map(|entry| Arc::clone(&entry.job))?;
+        let size = job.upload.as_ref()?.size_bytes;
+        Some(Self { job: Some(job), files: &service.files, size })
+    }
+}
+
+fn check_offset(upload: UploadId, offset: u64, received: u64) -> Result<(), ApiError> {
+    if offset == received {
+        return Ok(());
+    }
+    let message =
+        format!("Upload-Offset is {offset}, and upload {upload} has {received} bytes; go on from there");
+    Err(ApiError::new(Code::OffsetConflict, message))
+}
+
+fn check_open(job: &Job) -> Result<(), ApiError> {
+    if job.upload.as_ref().is_some_and(|upload| !upload.parts.is_empty()) {
+        let message = "this upload was joined from its parts and takes no bytes; upload another file anew";
+        return Err(ApiError::new(Code::UploadStopped, message));
     }
     if matches!(job.status, Status::Cancelled | Status::Failed) {
         return Err(stopped(
@@ -108,7 +127,7 @@ fn check_start(job: &Job, upload: UploadId, offset: u64, received: u64) -> Resul
 }
 
 /// A body that says beforehand that it is too long is refused before anything is written.
-fn check_length(body: &Body, missing: u64, size: u64) -> Result<(), ApiError> {
+pub(super) fn check_length(body: &Body, missing: u64, size: u64) -> Result<(), ApiError> {
     let length = http_body::Body::size_hint(body).exact();
     if length.is_some_and(|length| length > missing) { Err(past_the_end(size)) } else { Ok(()) }
 }
@@ -137,26 +156,28 @@ fn stopped(error: ChangeError) -> ApiError {
 /// One request's bytes on their way to the file.
 struct Chunk<'a> {
     service: &'a Arc<JobService>,
-    job: &'a Job,
+    place: &'a Place<'a>,
     upload: UploadId,
     /// Where this request began.
     begin: u64,
     /// Where the file is.
     at: u64,
-    /// How long the upload will be.
-    size: u64,
     /// When the job's progress was last published.
     reported: Timestamp,
     checksum: Option<Checksum>,
 }
 
 impl Chunk<'_> {
+    fn size(&self) -> u64 {
+        self.place.size
+    }
+
     async fn receive(&mut self, writer: &Writer<'_>, mut body: Body) -> Result<(), ApiError> {
-        let path = self.service.files.data(self.upload);
+        let path = self.place.files.data(self.upload);
         let opened = tokio::fs::OpenOptions::new().append(true).open(path).await;
         let mut file = opened.map_err(|error| file_error("opening the upload", &error))?;
         let ended = self.write_all(&mut file, writer, &mut body).await;
-        let complete = self.at == self.size;
+        let complete = self.at == self.size();
         let synced = async {
             file.flush().await?;
             // Until then a crash costs at most bytes that the file's length does not count either: the client
@@ -173,7 +194,7 @@ impl Chunk<'_> {
         writer: &Writer<'_>,
         body: &mut Body,
     ) -> Result<(), ApiError> {
-        while self.at < self.size {
+        while self.at < self.size() {
             let Some(bytes) = self.next(writer, body).await? else { break };
             self.write(file, &bytes).await?;
         }
@@ -204,8 +225,8 @@ impl Chunk<'_> {
 
     async fn write(&mut self, file: &mut File, bytes: &[u8]) -> Result<(), ApiError> {
         let count = bytes.len() as u64;
-        if count > self.size - self.at {
-            return Err(past_the_end(self.size));
+        if count > self.size() - self.at {
+            return Err(past_the_end(self.size()));
         }
         file.write_all(bytes).await.map_err(|error| file_error("writing the upload", &error))?;
         if let Some(checksum) = &mut self.checksum {
@@ -216,18 +237,22 @@ impl Chunk<'_> {
         self.report().await
     }
 
-    /// The job's progress, at most every `progress_interval_ms`. A chunk with a checksum counts when it is
+    /// The progress of the job, if there is one, at most every `progress_interval_ms`. A chunk with a checksum counts when it is
     /// verified.
     async fn report(&mut self) -> Result<(), ApiError> {
         let now = self.service.now();
+        let Some(job) = &self.place.job else {
+            self.service.partials.heard(self.upload, now);
+            return Ok(());
+        };
         let early = now.millis_since(self.reported) < self.service.config.progress_interval_ms;
-        if early || self.checksum.is_some() || self.at == self.size {
+        if early || self.checksum.is_some() || self.at == self.size() {
             return Ok(());
         }
         self.reported = now;
         let received = self.at;
         self.service
-            .change(&self.job.id, None, move |job| job.decide_bytes(received))
+            .change(&job.id, None, move |job| job.decide_bytes(received))
             .await
             .map(|_| ())
             .map_err(stopped)
@@ -245,11 +270,11 @@ impl Chunk<'_> {
                 "the bytes do not have the digest of Upload-Checksum and were dropped; send them again";
             return Err(ApiError::new(Code::ChecksumMismatch, message));
         }
-        if self.at > self.begin && self.at < self.size {
-            self.report_soon();
+        if let Some(job) = self.place.job.as_ref().filter(|_| self.at > self.begin && self.at < self.size()) {
+            self.report_soon(&job.id);
         }
         // The last byte counts even if the connection broke right after it.
-        if self.at < self.size {
+        if self.at < self.size() {
             ended?;
         }
         Ok(self.at)
@@ -257,13 +282,13 @@ impl Chunk<'_> {
 
     /// What this request brought is told when the interval allows it, also if no other request follows:
     /// clients that send small chunks would else make more updates than anybody can see.
-    fn report_soon(&self) {
+    fn report_soon(&self, id: &JobId) {
         let interval = self.service.config.progress_interval_ms;
         let wait = interval.saturating_sub(self.service.now().millis_since(self.reported));
         if !self.service.writers.plan_report(self.upload) {
             return;
         }
-        let (service, id, upload) = (Arc::clone(self.service), self.job.id.clone(), self.upload);
+        let (service, id, upload) = (Arc::clone(self.service), id.clone(), self.upload);
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(wait)).await;
             service.writers.report_begun(upload);
@@ -278,7 +303,7 @@ impl Chunk<'_> {
     async fn discard(&mut self) -> Result<(), ApiError> {
         let cut = async {
             let file =
-                tokio::fs::OpenOptions::new().write(true).open(self.service.files.data(self.upload)).await?;
+                tokio::fs::OpenOptions::new().write(true).open(self.place.files.data(self.upload)).await?;
             file.set_len(self.begin).await?;
             file.sync_data().await
         };

@@ -2,6 +2,7 @@
 
 mod broken;
 mod commands;
+mod creation;
 mod progress;
 mod report;
 mod restart;

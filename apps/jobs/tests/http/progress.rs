@@ -124,6 +124,50 @@ async fn a_repeated_call_with_the_same_key_changes_nothing_and_answers_the_same(
 }
 
 #[tokio::test]
+async fn a_repeated_call_whose_answer_is_not_kept_says_so_and_changes_nothing() {
+    let world = World::new().await;
+    let key = |key: &'static str| [("idempotency-key", key)];
+    let start = r#"{"session_id":"a","title":"x","total_steps":2}"#;
+    world.call("POST", "/api/progress", &key("k1"), start).await.expect(201);
+    world.call("POST", "/api/progress/a/step", &key("k2"), r#"{"name":"one"}"#).await.expect(200);
+    let ended = world.call("POST", "/api/progress/a/complete", &key("k3"), "").await.expect(200).json();
+    world.post("/api/video-progress/cleanup", r#"{"older_than_s":0}"#).await.expect(200);
+    let gone = (410, "answer_gone".to_owned());
+    let starting = async || world.call("POST", "/api/progress", &key("k1"), start).await;
+    let tail = world.log.tail_offset();
+    assert_eq!(starting().await.error(), gone);
+    let step = world.call("POST", "/api/progress/a/step", &key("k2"), r#"{"name":"one"}"#).await;
+    assert_eq!(step.error(), gone);
+    assert!(
+        step.json()["message"].as_str().is_some_and(|words| words.contains("job a") && words.contains("k2"))
+    );
+    // The last update stays, and with it this answer.
+    assert_eq!(
+        world.call("POST", "/api/progress/a/complete", &key("k3"), "").await.expect(200).json(),
+        ended
+    );
+    assert_eq!(world.log.tail_offset(), tail);
+    world.call("DELETE", "/api/jobs/a", &[], "").await.expect(204);
+    assert_eq!(starting().await.error(), gone, "the job was made once, and is not made again");
+    assert_eq!(world.get("/api/progress/a").await.error().0, 404);
+}
+
+#[tokio::test]
+async fn a_repeated_call_that_found_everything_as_it_wanted_it_means_the_same_later() {
+    let world = World::new().await;
+    started(&world, "a").await;
+    let step = |name: &str| json!({ "name": name }).to_string();
+    world.post("/api/progress/a/step", &step("one")).await.expect(200);
+    let key = [("idempotency-key", "k")];
+    let first = world.call("POST", "/api/progress/a/step", &key, step("one")).await.expect(200).json();
+    world.post("/api/progress/a/step", &step("two")).await.expect(200);
+    let again = world.call("POST", "/api/progress/a/step", &key, step("one")).await.expect(200).json();
+    assert_eq!(again, first, "it began no step after \"two\"");
+    assert_eq!(world.get("/api/progress/a").await.json()["step_name"], "two");
+    assert_eq!(world.updates("a").await.len(), 3, "nothing was published for it");
+}
+
+#[tokio::test]
 async fn many_starts_with_one_key_at_once_make_one_job() {
     let world = World::new().await;
     let start = || {

@@ -252,6 +252,17 @@ impl World {
         assert!(waited.is_ok(), "{} bytes are stored, not {bytes}", stored());
     }
 
+    /// Waits until a folder of the data directory is empty.
+    pub(crate) async fn until_gone(&self, folder: &str) {
+        let path = self.folder.path().join(folder);
+        let wait = async {
+            while std::fs::read_dir(&path).expect("a folder").next().is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "{folder} is never empty");
+    }
+
     /// How many events a channel holds.
     pub(crate) fn kept(&self, channel: &str) -> u64 {
         let channel = Channel::new(channel).expect(channel);

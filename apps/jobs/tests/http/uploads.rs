@@ -25,7 +25,7 @@ async fn the_server_says_what_it_can() {
     assert_eq!(answer.header("tus-version"), "1.0.0");
     assert_eq!(
         answer.header("tus-extension"),
-        "creation,creation-with-upload,termination,checksum,expiration"
+        "creation,creation-with-upload,termination,checksum,expiration,concatenation"
     );
     assert_eq!(answer.header("tus-checksum-algorithm"), "sha1,sha256");
     assert_eq!(answer.header("tus-max-size"), (1u64 << 30).to_string());

@@ -139,7 +139,7 @@ const fn row(code: Code, text: &'static str, http: u16, close: Option<u16>, retr
     Row { code, text, http, close, retry }
 }
 
-const TABLE: [Row; 52] = [
+const TABLE: [Row; 53] = [
     row(Code::InvalidRequest, "invalid_request", 400, None, Retry::No),
     row(Code::InvalidCursor, "invalid_cursor", 400, None, Retry::No),
     row(Code::InvalidChannel, "invalid_channel", 400, None, Retry::No),

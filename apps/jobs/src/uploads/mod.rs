@@ -1,8 +1,8 @@
 //! Uploads that go on where they stopped: a tus 1.0 server (<https://tus.io/protocols/resumable-upload>).
 //!
-//! Extensions: creation, creation-with-upload, termination, checksum (sha1, sha256), expiration, concatenation.
-//! The upload's offset is the length of its file, so it survives any restart; what arrived before a connection broke is
-//! kept.
+//! Extensions: creation, creation-with-upload, termination, checksum (sha1, sha256), expiration,
+//! concatenation. The upload's offset is the length of its file, so it survives any restart; what arrived
+//! before a connection broke is kept.
 //!
 //! Invariants:
 //! - One request at a time writes to an upload. A newer one ends the older: the connection the older came on

@@ -3,8 +3,8 @@
 //!
 //! Invariants:
 //! - They count among the unfinished uploads until they are joined or removed.
-//! - One that nobody sends bytes for is removed like any other unfinished upload; a restart gives it that time
-//!   anew.
+//! - One that nobody sends bytes for is removed like any other unfinished upload; a restart gives it that
+//!   time anew.
 
 use std::{
     collections::HashMap,

@@ -237,8 +237,8 @@ impl Chunk<'_> {
         self.report().await
     }
 
-    /// The progress of the job, if there is one, at most every `progress_interval_ms`. A chunk with a checksum counts when it is
-    /// verified.
+    /// The progress of the job, if there is one, at most every `progress_interval_ms`. A chunk with a
+    /// checksum counts when it is verified.
     async fn report(&mut self) -> Result<(), ApiError> {
         let now = self.service.now();
         let Some(job) = &self.place.job else {

@@ -52,13 +52,11 @@ export async function priceFile(name: string, bytesMin: number): Promise<Sample>
   return { path, bytes, rows, sha256: hash.digest("hex") };
 }
 
-/** A file that breaks off inside a quoted field of its fourth line. */
+/** A file whose fourth line is longer than a row may be. */
 export async function brokenFile(name: string): Promise<string> {
   const dir = await temporaryFolder("csv");
   const path = join(dir, name);
-  await writeFile(
-    path,
-    'time,close,note\n2026-01-05,84.2,a\n2026-01-06,84.9,b\n2026-01-07,"85.1,c\n2026-01-08,85.0,d\n',
-  );
+  const endless = "x".repeat(2 << 20);
+  await writeFile(path, `time,close,note\n2026-01-05,84.2,a\n2026-01-06,84.9,b\n2026-01-07,85.1,${endless}\n`);
   return path;
 }

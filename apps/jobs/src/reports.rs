@@ -10,8 +10,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anywire_csv_report::{self as report, Limits, StepError, Ticker};
-use serde_json::json;
+use anywire_csv_report::{self as report, Dialect, Faults, Limits, Reading, StepError, Ticker};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -49,6 +49,8 @@ struct Made {
     rows: u64,
     columns: usize,
     sha256: String,
+    dialect: Dialect,
+    faults: Value,
 }
 
 /// Why the steps ended early.
@@ -85,8 +87,8 @@ impl ReportRun<'_> {
         let file = path.clone();
         let sha256 = self.step(1, move |ticker| report::checksum(&file, ticker)).await?;
         let file = path.clone();
-        let dialect = self.step(2, move |ticker| report::detect(&file, ticker)).await?;
-        let source = report::Source::new(path, dialect);
+        let dialect = self.step(2, move |ticker| report::detect(&file, &Reading::default(), ticker)).await?;
+        let source = report::Source::new(path, dialect, limits.row_bytes_max);
         let shape =
             self.step(3, with(&source, move |source, ticker| report::parse(source, limits, ticker))).await?;
         let shape = Arc::new(shape);
@@ -98,7 +100,7 @@ impl ReportRun<'_> {
         let statistics = self
             .step(5, with(&source, move |source, ticker| report::statistics(source, &input, kinds, ticker)))
             .await?;
-        let (rows, columns) = (shape.rows, shape.names.len());
+        let (rows, columns, faults) = (shape.rows, shape.names.len(), faults(&shape.faults));
         let (statistics, charts) =
             self.step(6, move |ticker| report::charts(statistics, rows, ticker)).await?;
         let facts = report::Facts {
@@ -106,11 +108,11 @@ impl ReportRun<'_> {
             size_bytes: self.upload.size_bytes,
             sha256: sha256.clone(),
             made_at: anywire_app::time::iso(self.service.now()),
-            dialect: source.dialect,
+            dialect: source.dialect.clone(),
         };
         self.step(7, move |_| report::render(&facts, &shape, &statistics, &charts, &draft)).await?;
         self.publish().await?;
-        Ok(Made { rows, columns, sha256 })
+        Ok(Made { rows, columns, sha256, dialect: source.dialect.clone(), faults })
     }
 
     /// Runs one step: publishes its beginning, then its share as it moves.
@@ -186,6 +188,10 @@ impl ReportRun<'_> {
             "columns": made.columns,
             "size_bytes": self.upload.size_bytes,
             "sha256": made.sha256,
+            "encoding": made.dialect.encoding(),
+            "delimiter": made.dialect.delimiter(),
+            "header_line": made.dialect.header_line(),
+            "faults": made.faults,
             "duration_ms": duration_ms,
         });
         let attempt = self.job.attempt;
@@ -212,6 +218,11 @@ fn with<T>(
 ) -> impl FnOnce(&Ticker) -> Result<T, StepError> + Send + 'static {
     let source = Arc::clone(source);
     move |ticker| work(&source, ticker)
+}
+
+/// How many faults of each kind there are.
+fn faults(faults: &Faults) -> Value {
+    faults.iter().map(|(kind, found)| (kind.name().to_owned(), Value::from(found.count))).collect()
 }
 
 fn job_error(index: usize, error: &StepError) -> JobError {

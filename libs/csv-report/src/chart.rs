@@ -10,7 +10,7 @@ use crate::{
     series::{Candle, Candles, Line, Timeline},
     statistics::{Detail, Statistics},
     step::{StepError, Ticker},
-    words::{compact, day, drawn, moment, plain},
+    words::{compact, day, drawn, moment, plain, plain_as_written, plain_fine},
 };
 
 /// The drawings of a report.
@@ -126,9 +126,10 @@ fn histogram(histogram: &Histogram) -> String {
     let total = real(histogram.counts.iter().sum::<u64>().max(1));
     let title = |place: usize| {
         let share = real(histogram.counts[place]) / total * 100.0;
-        format!("{} – {}: {share:.1} %", plain(at(place)), plain(at(place + 1)))
+        let [from, to] = [place, place + 1].map(|place| plain_fine(at(place), histogram.width));
+        format!("{from} – {to}: {share:.1} %")
     };
-    bars(&histogram.counts, |place| compact(at(place)), title)
+    bars(&histogram.counts, |place| compact(at(place), histogram.width), title)
 }
 
 fn timeline_bars(timeline: &Timeline) -> String {
@@ -181,7 +182,7 @@ fn line(line: &Line, clock: bool) -> Option<String> {
     for tick in scale.ticks() {
         let y = scale.y(tick);
         drawing.line("grid", (left, y), (right, y));
-        drawing.text("end", (left - 5.0, y + 3.5), &compact(tick));
+        drawing.text("end", (left - 5.0, y + 3.5), &compact(tick, scale.step));
     }
     let last = real(line.buckets.count.saturating_sub(1).max(1) as u64);
     let x = |bucket: usize| left + (right - left) * real(bucket as u64) / last;
@@ -210,7 +211,7 @@ fn candles(found: &Candles, clock: bool) -> Option<String> {
     let scale = Scale::new(values, 6.0, (10.0, 300.0))?;
     for tick in scale.ticks() {
         drawing.line("grid", (left, scale.y(tick)), (right, scale.y(tick)));
-        drawing.text("start", (right + 8.0, scale.y(tick) + 4.0), &compact(tick));
+        drawing.text("start", (right + 8.0, scale.y(tick) + 4.0), &compact(tick, scale.step));
     }
     let clock = clock && found.buckets.width < 86_400_000;
     for (place, (bucket, candle)) in candles.iter().enumerate() {
@@ -242,10 +243,10 @@ fn one_candle(drawing: &mut Drawing, scale: &Scale, candle: &Candle, x: f64, eac
     let class = if candle.close >= candle.open { "up" } else { "down" };
     let title = format!(
         "{when} · O {} · H {} · L {} · C {}",
-        plain(candle.open),
-        plain(candle.high),
-        plain(candle.low),
-        plain(candle.close)
+        plain_as_written(candle.open),
+        plain_as_written(candle.high),
+        plain_as_written(candle.low),
+        plain_as_written(candle.close)
     );
     drawing.line(&format!("wick {class}"), (x, scale.y(candle.high)), (x, scale.y(candle.low)));
     let (top, bottom) = (scale.y(candle.open.max(candle.close)), scale.y(candle.open.min(candle.close)));
@@ -266,7 +267,7 @@ fn volumes(
     }
     let (top, bottom) = (322.0, 400.0);
     drawing.line("grid", (4.0, top), (right, top));
-    drawing.text("start", (right + 8.0, top + 4.0), &compact(most));
+    drawing.text("start", (right + 8.0, top + 4.0), &compact(most, most));
     let wide = (each * 0.66).clamp(1.0, 14.0);
     for (place, (_, candle)) in candles.iter().enumerate() {
         let class = if candle.close >= candle.open { "volume up" } else { "volume down" };

@@ -7,11 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use csv::ByteRecord;
-
 use crate::{
     decode::Decoded,
     dialect::Dialect,
+    rows::{Row, RowError, RowReader},
     step::{StepError, Ticker},
 };
 
@@ -21,45 +20,50 @@ pub struct Source {
     path: PathBuf,
     /// How it is written.
     pub dialect: Dialect,
+    row_bytes_max: usize,
 }
 
 impl Source {
-    /// A file in a dialect.
-    pub fn new(path: PathBuf, dialect: Dialect) -> Arc<Self> {
-        Arc::new(Self { path, dialect })
+    /// A file in a dialect, whose rows have at most so many bytes.
+    pub fn new(path: PathBuf, dialect: Dialect, row_bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self { path, dialect, row_bytes_max })
     }
 
-    /// The file's text from its beginning.
-    pub(crate) fn text<'a>(&self, ticker: &'a Ticker) -> io::Result<Decoded<Counted<'a>>> {
+    /// The file's rows from its beginning.
+    pub(crate) fn reader<'a>(&self, ticker: &'a Ticker) -> io::Result<RowReader<Counted<'a>>> {
         let file = File::open(&self.path)?;
         let size = file.metadata()?.len();
-        Ok(Decoded::new(Counted { file, done: 0, size, ticker }, self.dialect.encoding))
+        let text = Decoded::new(Counted { file, done: 0, size, ticker }, self.dialect.encoding);
+        Ok(RowReader::new(text, self.dialect.format, self.row_bytes_max))
     }
 
-    /// Gives every row to `each`, without the header. The row's place in the file is its `position`.
-    pub(crate) fn rows(&self, ticker: &Ticker, mut each: impl FnMut(&ByteRecord)) -> Result<(), StepError> {
-        let mut reader = self.dialect.reader(self.text(ticker)?);
-        let mut record = ByteRecord::new();
+    /// Gives every row to `each`, without the header and what is above it.
+    pub(crate) fn rows(&self, ticker: &Ticker, mut each: impl FnMut(&Row<'_>)) -> Result<(), StepError> {
+        let mut reader = self.reader(ticker)?;
         let mut header = self.dialect.header;
-        while read(&mut reader, &mut record, ticker)? {
-            if !std::mem::take(&mut header) {
-                each(&record);
+        while let Some(row) = reader.next().map_err(|error| self.error(error, ticker))? {
+            if row.line >= self.dialect.first_line && !std::mem::take(&mut header) {
+                each(&row);
             }
         }
         Ok(())
     }
-}
 
-/// Reads the next row; false at the end.
-pub(crate) fn read<R: Read>(
-    reader: &mut csv::Reader<R>,
-    record: &mut ByteRecord,
-    ticker: &Ticker,
-) -> Result<bool, StepError> {
-    reader.read_byte_record(record).map_err(|error| {
-        // The counting reader ends with an error when it is to stop.
-        if ticker.is_stopped() { StepError::Stopped } else { StepError::Io(io::Error::other(error)) }
-    })
+    /// Why there is no next row.
+    pub(crate) fn error(&self, error: RowError, ticker: &Ticker) -> StepError {
+        match error {
+            // The counting reader ends with an error when it is to stop.
+            _ if ticker.is_stopped() => StepError::Stopped,
+            RowError::Io(error) => error.into(),
+            RowError::TooLong { line, column } => {
+                let limit = self.row_bytes_max;
+                let message = format!(
+                    "the row is longer than {limit} bytes, the limit; is a quote or a line end missing?"
+                );
+                StepError::Place { line, column, message }
+            }
+        }
+    }
 }
 
 /// A file that tells how far it has been read.

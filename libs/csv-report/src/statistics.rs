@@ -3,12 +3,11 @@
 //!
 //! Invariant: memory is bounded by the number of columns, never by the number of rows.
 
-use csv::ByteRecord;
-
 use crate::{
     inspect::Shape,
     kinds::{Column, Kind, Times},
     numbers::{Numbers, Summary, Together},
+    rows::Row,
     series::{Candles, Line, Prices, Timeline},
     source::Source,
     step::{StepError, Ticker},
@@ -194,16 +193,18 @@ impl Collectors {
         }
     }
 
-    fn take(&mut self, row: &ByteRecord) {
-        let line = row.position().map_or(0, csv::Position::line);
+    fn take(&mut self, row: &Row<'_>) {
         if self.preview.len() < PREVIEW_ROWS {
-            self.preview.push(row.iter().map(shown).collect());
+            let cells = (0..self.columns.len()).map(|place| shown(row.get(place).unwrap_or_default()));
+            self.preview.push(cells.collect());
         }
-        for ((cell, (collector, examples)), given) in row.iter().zip(&mut self.columns).zip(&mut self.given) {
-            let cell = std::str::from_utf8(cell).unwrap_or_default().trim();
+        let columns = self.columns.iter_mut().zip(&mut self.given);
+        for (place, ((collector, examples), given)) in columns.enumerate() {
+            // A cell that a short row lacks is missing.
+            let cell = row.get(place).unwrap_or_default().trim();
             *given = collector.take(cell);
             if matches!(given, Given::Wrong) && examples.len() < EXAMPLES {
-                examples.push((line, shown(cell.as_bytes())));
+                examples.push((row.place_of(place).0, shown(cell)));
             }
         }
         self.relate();
@@ -347,8 +348,7 @@ fn is_number(kind: Kind) -> bool {
 }
 
 /// A cell as it is shown: its beginning.
-fn shown(cell: &[u8]) -> String {
-    let text = String::from_utf8_lossy(cell);
+fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(PREVIEW_CHARS).collect();
     if shown.len() < text.len() {
         shown.push('…');

@@ -12,8 +12,11 @@ use std::{
 
 use foldhash::quality::FixedState;
 
-/// How much of a value is kept, in bytes.
+/// How much of a value is kept, in bytes. Longer values are told apart by a hash of the whole, which follows
+/// what is kept of them.
 const VALUE_BYTES_MAX: usize = 120;
+/// The hash of a long value, in hexadecimal digits.
+const HASH_DIGITS: usize = 16;
 
 /// Counts values.
 #[derive(Debug, Clone)]
@@ -48,7 +51,13 @@ impl Tally {
         if self.error > 0 && self.distinct_only {
             return;
         }
-        let key = cut(value);
+        let long;
+        let key = if value.len() <= VALUE_BYTES_MAX {
+            value
+        } else {
+            long = long_key(value);
+            &long
+        };
         if let Some(count) = self.counts.get_mut(key) {
             *count += 1;
             return;
@@ -93,6 +102,9 @@ impl Tally {
         let mut values: Vec<_> = self.counts.iter().collect();
         values.sort_unstable_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
         for (value, _) in values {
+            if value.len() > VALUE_BYTES_MAX {
+                continue;
+            }
             if let Some(first) = seen.insert(value.to_lowercase(), value) {
                 return Some((first.to_owned(), value.to_string()));
             }
@@ -109,13 +121,30 @@ impl Tally {
     pub(crate) fn top(&self, count: usize) -> Vec<(String, u64)> {
         let mut values: Vec<_> = self.counts.iter().collect();
         values.sort_unstable_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
-        values.into_iter().take(count).map(|(value, count)| (value.to_string(), *count)).collect()
+        values.into_iter().take(count).map(|(value, count)| (shown(value), *count)).collect()
     }
 }
 
-fn cut(value: &str) -> &str {
-    let end = (0..=VALUE_BYTES_MAX.min(value.len())).rev().find(|end| value.is_char_boundary(*end));
-    &value[..end.unwrap_or(0)]
+/// What is kept of a long value: its beginning and a hash of the whole.
+fn long_key(value: &str) -> String {
+    let kept = VALUE_BYTES_MAX + 1 - HASH_DIGITS;
+    // Padded where the cut is before a character: only long values have keys of more than the limit.
+    let cut = &value[..value.floor_char_boundary(kept)];
+    format!("{cut:\u{0}<kept$}{:016x}", hash(value))
+}
+
+/// A value as it is shown, from its key.
+fn shown(key: &str) -> String {
+    if key.len() <= VALUE_BYTES_MAX {
+        return key.to_owned();
+    }
+    let cut = key[..key.len() - HASH_DIGITS].trim_end_matches('\0');
+    format!("{cut}…")
+}
+
+/// With a fixed seed: the same file gives the same report.
+fn hash(value: impl Hash) -> u64 {
+    FixedState::with_seed(0x0074_616c_6c79).hash_one(value)
 }
 
 const REGISTERS: usize = 4096;
@@ -132,8 +161,7 @@ impl Default for Registers {
 
 impl Registers {
     fn take(&mut self, value: impl Hash) {
-        // A fixed seed: the same file gives the same report.
-        let hash = FixedState::with_seed(0x0074_616c_6c79).hash_one(value);
+        let hash = hash(value);
         let index = usize::try_from(hash >> (64 - INDEX_BITS)).unwrap_or(0);
         let rank = (hash << INDEX_BITS).leading_zeros().min(64 - INDEX_BITS) + 1;
         let rank = u8::try_from(rank).unwrap_or(u8::MAX);
@@ -204,9 +232,17 @@ mod tests {
     }
 
     #[test]
-    fn long_values_are_cut_at_a_character() {
+    fn long_values_are_cut_where_they_are_shown_but_not_where_they_are_told_apart() {
         let mut tally = Tally::new(64, false);
-        tally.take(&"đ".repeat(100));
-        assert_eq!(tally.top(1)[0].0, "đ".repeat(60));
+        let url = |number: u32| format!("https://example.org/{}/{number}", "đ".repeat(100));
+        (0..30).for_each(|number| tally.take(&url(number)));
+        tally.take(&url(7));
+        assert_eq!(tally.distinct(31), Distinct { count: 30, estimated: false });
+        let (value, count) = tally.top(1).remove(0);
+        assert_eq!(
+            (value.starts_with("https://example.org/đđđ"), value.ends_with("đ…"), count),
+            (true, true, 2)
+        );
+        assert_eq!(tally.variants(), None);
     }
 }

@@ -98,8 +98,54 @@ pub(crate) fn exact(value: f64) -> String {
     both(&plain(value))
 }
 
-/// The same where no markup can stand, such as in a tooltip.
+/// A number as it was written, up to twelve digits that count.
+pub(crate) fn as_written(value: f64) -> String {
+    both(&plain_as_written(value))
+}
+
+/// A number among others that differ by `spread`: as exact as tells them apart.
+pub(crate) fn among(value: f64, spread: f64) -> String {
+    both(&plain_fine(value, spread / 1000.0))
+}
+
+/// As [`exact`], where no markup can stand, such as in a tooltip.
 pub(crate) fn plain(value: f64) -> String {
+    to_places(value, usual_places(value.abs()))
+}
+
+/// As [`as_written`], where no markup can stand.
+pub(crate) fn plain_as_written(value: f64) -> String {
+    const DIGITS: usize = 12;
+    let whole = value.abs().trunc().to_string().len();
+    // Places that the digits before the point leave, of a number that has a few zeros after it.
+    let places = if value.abs() >= 1.0 { DIGITS.saturating_sub(whole) } else { DIGITS };
+    to_places(value, places)
+}
+
+/// As [`plain`], with digits down to `step`.
+pub(crate) fn plain_fine(value: f64, step: f64) -> String {
+    to_places(value, usual_places(value.abs()).max(places_of(step)))
+}
+
+/// How many decimals a number of this size has, so that about five digits count.
+fn usual_places(size: f64) -> usize {
+    match size {
+        _ if size.fract() == 0.0 => 0,
+        _ if size >= 10_000.0 => 0,
+        _ if size >= 1000.0 => 1,
+        _ if size >= 1.0 => 2,
+        _ => 4,
+    }
+}
+
+/// How many decimals tell apart what differs by `step`.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 10")]
+fn places_of(step: f64) -> usize {
+    const PLACES_MAX: f64 = 10.0;
+    if step.is_finite() && step > 0.0 { (-step.log10()).ceil().clamp(0.0, PLACES_MAX) as usize } else { 0 }
+}
+
+fn to_places(value: f64, places: usize) -> String {
     let size = value.abs();
     if !value.is_finite() {
         return "–".to_owned();
@@ -107,13 +153,6 @@ pub(crate) fn plain(value: f64) -> String {
     if size >= 1e15 || (size > 0.0 && size < 1e-4) {
         return format!("{value:.3e}").replace('-', "−");
     }
-    let places = match size {
-        _ if value.fract() == 0.0 => 0,
-        _ if size >= 10_000.0 => 0,
-        _ if size >= 1000.0 => 1,
-        _ if size >= 1.0 => 2,
-        _ => 4,
-    };
     let text = format!("{size:.places$}");
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     let fraction = fraction.trim_end_matches('0');
@@ -123,8 +162,8 @@ pub(crate) fn plain(value: f64) -> String {
     format!("{sign}{}{point}{fraction}", group(whole))
 }
 
-/// A number for an axis, plain: `1.2k`, `3.4M`.
-pub(crate) fn compact(value: f64) -> String {
+/// A number for an axis, plain: `1.2k`, `3.4M`; with digits down to `step`.
+pub(crate) fn compact(value: f64, step: f64) -> String {
     let size = value.abs();
     let (scale, unit) = match size {
         _ if size >= 1e15 => return plain(value),
@@ -132,12 +171,12 @@ pub(crate) fn compact(value: f64) -> String {
         _ if size >= 1e9 => (1e9, "B"),
         _ if size >= 1e6 => (1e6, "M"),
         _ if size >= 1e4 => (1e3, "k"),
-        _ => return plain(value),
+        _ => return plain_fine(value, step),
     };
     let scaled = value / scale;
-    // Three digits that count are enough beside a grid.
-    let rounded = if scaled.abs() >= 100.0 { scaled.round() } else { (scaled * 100.0).round() / 100.0 };
-    format!("{}{unit}", plain(rounded))
+    // Three digits that count are enough beside a grid, if they tell its lines apart.
+    let usual = if scaled.abs() >= 100.0 { 0 } else { 2 };
+    format!("{}{unit}", to_places(scaled, places_of(step / scale).max(usual)))
 }
 
 /// A share of a whole.
@@ -175,7 +214,9 @@ pub(crate) fn moment(millis: i64, clock: bool) -> String {
 }
 
 fn form(millis: i64, format: &str) -> String {
-    let time = jiff::Timestamp::from_millisecond(millis);
+    // Without a zone, since a point in time ends a day before the year 9999 does.
+    let since = jiff::SignedDuration::from_millis(millis);
+    let time = jiff::civil::date(1970, 1, 1).to_datetime(jiff::civil::Time::midnight()).checked_add(since);
     time.map(|time| time.strftime(format).to_string()).unwrap_or_else(|_| "–".to_owned())
 }
 
@@ -200,12 +241,33 @@ mod tests {
         assert_eq!(spaced(plain(-0.123_456)), "−0.1235");
         assert_eq!(spaced(plain(-0.000_000_1)), "−1.000e−7");
         assert_eq!(spaced(plain(2.50)), "2.5");
-        assert_eq!(spaced(compact(1_234_567.0)), "1.23M");
-        assert_eq!(spaced(compact(25_000.0)), "25k");
+        assert_eq!(spaced(compact(1_234_567.0, 1e5)), "1.23M");
+        assert_eq!(spaced(compact(25_000.0, 5000.0)), "25k");
         assert_eq!(percent(1, 3), both("33.3 %"));
         assert_eq!(percent(1, 1_000_000), both("&lt; 0.1 %"));
         assert_eq!(bytes(52_428_800), both("52.4 MB"));
         assert_eq!(moment(1_737_626_403_000, true), "2025-01-23 10:00");
+    }
+
+    #[test]
+    fn numbers_that_differ_look_different() {
+        assert_eq!(
+            ["1.0921", "0.0000031", "123456.789", "-0.1"]
+                .map(|text| plain_as_written(text.parse().expect("a number"))),
+            ["1.0921", "3.100e−6", "123\u{202f}456.789", "−0.1"]
+        );
+        assert_eq!(
+            (among(1.093_654_3, 0.0025), among(523_456.789, 1e6)),
+            (both("1.093654"), both("523\u{202f}457"))
+        );
+        assert_eq!([1.0920, 1.0925].map(|tick| compact(tick, 0.0005)), ["1.092", "1.0925"]);
+        assert_eq!([60_010.0, 60_020.0].map(|tick| compact(tick, 10.0)), ["60.01k", "60.02k"]);
+    }
+
+    #[test]
+    fn the_first_and_the_last_day_have_names() {
+        assert_eq!(day(-62_135_596_800_000), "0001-01-01");
+        assert_eq!(day(253_402_214_400_000), "9999-12-31");
     }
 
     #[test]

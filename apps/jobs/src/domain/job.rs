@@ -224,7 +224,7 @@ pub(crate) struct State<'a> {
     /// The steps that have begun.
     steps: Vec<StepState<'a>>,
     /// What came out of it; of a report, `report_url`, `rows`, `columns`, `size_bytes`, `sha256`,
-    /// `duration_ms`.
+    /// `encoding`, `delimiter`, `header_line`, `faults` (their kinds and counts), `duration_ms`.
     #[schemars(with = "Anything")]
     result: Option<&'a Value>,
     /// Why it failed.

@@ -9,7 +9,7 @@ use crate::{
     numbers::Summary,
     statistics::{Detail, Found, Statistics, Values},
     tally::Distinct,
-    words::{Escaped, Words, count, exact, moment, percent},
+    words::{Escaped, Words, among, as_written, count, exact, moment, percent},
 };
 
 /// Columns with a tile of their own; the table has all.
@@ -93,10 +93,17 @@ fn row(out: &mut String, shape: &Shape, name: &str, found: &Found) {
     out.push_str("</tr>");
 }
 
+impl Summary {
+    /// One of its figures, as exact as the column's numbers differ.
+    fn shown(&self, value: f64) -> String {
+        among(value, self.max - self.min)
+    }
+}
+
 fn number_figures(summary: &Summary) -> [String; 4] {
     let about = if summary.sampled.is_some() { "≈ " } else { "" };
-    let median = format!("{about}{}", exact(summary.quantiles[2]));
-    [exact(summary.min), median, exact(summary.mean), exact(summary.max)]
+    let median = format!("{about}{}", summary.shown(summary.quantiles[2]));
+    [as_written(summary.min), median, summary.shown(summary.mean), as_written(summary.max)]
 }
 
 fn shown(distinct: &Distinct) -> String {
@@ -144,11 +151,11 @@ fn tile(out: &mut String, shape: &Shape, name: &str, found: &Found, chart: Optio
 }
 
 fn numbers(out: &mut String, summary: &Summary, has_chart: bool, adds_up: bool) {
-    let [low, quarter, median, three_quarters, high] = summary.quantiles.map(exact);
+    let [low, quarter, median, three_quarters, high] = summary.quantiles.map(|value| summary.shown(value));
     let rows = [
         (
             Words("Mean ± deviation", "Trung bình ± độ lệch"),
-            format!("{} ± {}", exact(summary.mean), exact(summary.deviation)),
+            format!("{} ± {}", summary.shown(summary.mean), summary.shown(summary.deviation)),
         ),
         (
             Words("Median (middle half)", "Trung vị (50 % giữa)"),
@@ -157,7 +164,7 @@ fn numbers(out: &mut String, summary: &Summary, has_chart: bool, adds_up: bool) 
         (Words("5 % – 95 %", "5 % – 95 %"), format!("{low} – {high}")),
         (
             Words("Least – greatest", "Nhỏ nhất – lớn nhất"),
-            format!("{} – {}", exact(summary.min), exact(summary.max)),
+            format!("{} – {}", as_written(summary.min), as_written(summary.max)),
         ),
     ];
     figures(out, &rows);

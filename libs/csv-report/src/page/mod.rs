@@ -6,7 +6,9 @@
 //! Invariant: texts of the file go through [`Escaped`] only.
 
 mod columns;
+mod faults;
 mod findings;
+mod reading;
 
 use std::{fmt::Write, path::Path};
 
@@ -18,7 +20,7 @@ use crate::{
     series::Candles,
     statistics::{Found, Statistics},
     step::StepError,
-    words::{Escaped, Words, both, bytes, compact, count, exact, percent},
+    words::{Escaped, Words, as_written, both, bytes, compact, count, exact, percent},
 };
 
 const STYLE: &str = include_str!("style.css");
@@ -74,6 +76,13 @@ pub fn choose_language(page: &mut [u8], preferred: &str) {
     }
 }
 
+/// Makes the page ask its server for another reading of the file; `hidden` goes along. As a file of its own
+/// the page only says that it could.
+#[must_use]
+pub fn offer_form(page: Vec<u8>, hidden: &[(&str, &str)]) -> Vec<u8> {
+    reading::offer_form(page, hidden)
+}
+
 struct Page<'a> {
     facts: &'a Facts,
     shape: &'a Shape,
@@ -99,6 +108,8 @@ impl Page<'_> {
         self.head(&mut out);
         self.cards(&mut out);
         findings::write(&mut out, self.shape, self.statistics);
+        faults::write(&mut out, &self.shape.faults);
+        reading::write(&mut out, &self.facts.dialect, self.shape, self.statistics);
         self.prices(&mut out);
         self.over_time(&mut out);
         columns::write(&mut out, self.shape, self.statistics, self.charts);
@@ -240,23 +251,7 @@ impl Page<'_> {
     }
 
     fn foot(&self, out: &mut String) {
-        let dialect = &self.facts.dialect;
-        let delimiter = match dialect.delimiter {
-            b'\t' => "Tab".to_owned(),
-            other => format!("<code>{}</code>", Escaped(&char::from(other).to_string())),
-        };
-        let mark = if dialect.bom { " + BOM" } else { "" };
-        let header =
-            if dialect.header { Words("first row", "dòng đầu") } else { Words("none", "không có") };
         let facts = [
-            (Words("Encoding", "Bảng mã"), format!("{}{mark}", dialect.encoding.name())),
-            (Words("Delimiter", "Dấu phân cách"), delimiter),
-            (
-                Words("Quote", "Dấu nháy"),
-                format!("<code>{}</code>", Escaped(&char::from(dialect.quote).to_string())),
-            ),
-            (Words("Line ends", "Kết thúc dòng"), dialect.line_end.to_owned()),
-            (Words("Header", "Dòng tiêu đề"), header.to_string()),
             (Words("Made at", "Tạo lúc"), Escaped(&self.facts.made_at).to_string()),
             (
                 Words("SHA-256", "SHA-256"),
@@ -291,13 +286,13 @@ fn price_cards(out: &mut String, found: &Candles) {
     let change =
         format!("<span class=\"{class}\">{sign}{} %</span>", exact((change * 100.0).round() / 100.0));
     let mut cards = vec![
-        (Words("Last close", "Giá đóng cửa cuối"), exact(last.close)),
+        (Words("Last close", "Giá đóng cửa cuối"), as_written(last.close)),
         (Words("Change", "Thay đổi"), change),
-        (Words("Highest", "Cao nhất"), exact(high)),
-        (Words("Lowest", "Thấp nhất"), exact(low)),
+        (Words("Highest", "Cao nhất"), as_written(high)),
+        (Words("Lowest", "Thấp nhất"), as_written(low)),
     ];
     if found.columns.volume.is_some() {
-        cards.push((Words("Volume", "Khối lượng"), both(&compact(volume))));
+        cards.push((Words("Volume", "Khối lượng"), both(&compact(volume, volume))));
     }
     out.push_str("<div class=\"cards\">");
     for (name, value) in cards {

@@ -1,0 +1,263 @@
+//! A sample read with one delimiter after the other: which divides it best.
+
+use crate::{
+    decode::Decoded,
+    reading::Quote,
+    rows::{BLANKS, Format, RowReader},
+    value::{self, NumberStyle},
+};
+
+/// How many rows of the sample decide.
+const SAMPLE_ROWS: usize = 300;
+/// The delimiters that are tried, the most common first: it wins where nothing speaks for another.
+const DELIMITERS: [u8; 8] = [b',', b';', b'\t', b'|', 0x1f, 0x01, b'^', b'~'];
+/// What a text of one column is worth: a delimiter must divide better than that.
+const ONE_COLUMN: f64 = 0.15;
+/// What comments begin with.
+const COMMENT: u8 = b'#';
+
+/// A sample, read in one format.
+#[derive(Debug, Clone)]
+pub(super) struct Trial {
+    pub(super) format: Format,
+    pub(super) rows: Vec<Cells>,
+    faults: usize,
+}
+
+/// A row of the sample.
+#[derive(Debug, Clone)]
+pub(super) struct Cells {
+    pub(super) line: u64,
+    pub(super) cells: Vec<Cell>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Cell {
+    pub(super) text: String,
+    pub(super) quoted: bool,
+}
+
+impl Cells {
+    /// How many cells say something.
+    pub(super) fn filled(&self) -> usize {
+        self.cells.iter().filter(|cell| !cell.text.trim().is_empty()).count()
+    }
+
+    /// Its width without empty cells at its end.
+    pub(super) fn trimmed(&self) -> usize {
+        let filled = self.cells.iter().rposition(|cell| !cell.text.trim().is_empty());
+        filled.map_or(0, |place| place + 1)
+    }
+}
+
+impl Trial {
+    fn read(text: &str, first_line: u64, format: Format) -> Self {
+        // A sample is as long as its longest row may be, so no row is too long.
+        let decoded = Decoded::new(text.as_bytes(), encoding_rs::UTF_8);
+        let mut reader = RowReader::new(decoded, format, text.len());
+        let mut trial = Self { format, rows: Vec::new(), faults: 0 };
+        while let Ok(Some(row)) = reader.next() {
+            if row.line < first_line {
+                continue;
+            }
+            trial.faults += row.faults.len();
+            let cell = |place| Cell {
+                text: row.get(place).unwrap_or_default().trim().to_owned(),
+                quoted: row.is_quoted(place),
+            };
+            trial.rows.push(Cells { line: row.line, cells: (0..row.len()).map(cell).collect() });
+            if trial.rows.len() >= SAMPLE_ROWS {
+                break;
+            }
+        }
+        trial
+    }
+
+    /// How many cells most rows have; the wider of two.
+    pub(super) fn width(&self) -> usize {
+        let mut widths: Vec<usize> = self.rows.iter().map(|row| row.cells.len()).collect();
+        widths.sort_unstable();
+        let runs = widths.chunk_by(|one, other| one == other);
+        runs.max_by_key(|run| run.len()).and_then(|run| run.first().copied()).unwrap_or(1)
+    }
+
+    fn quoted_by(&self, quote: char) -> usize {
+        let in_quotes =
+            |cell: &&Cell| cell.text.len() > 1 && cell.text.starts_with(quote) && cell.text.ends_with(quote);
+        self.rows.iter().flat_map(|row| &row.cells).filter(in_quotes).count()
+    }
+
+    /// How well the delimiter divides the text, 0 to 1: do rows agree, and does no cell look as if it were to
+    /// be divided itself?
+    fn score(&self) -> f64 {
+        let width = self.width();
+        if width < 2 || self.rows.is_empty() || self.is_decimals() {
+            return 0.0;
+        }
+        // An empty cell at the end of rows is none.
+        let padded = self.rows.iter().all(|row| row.trimmed() < width);
+        let agrees = |row: &&Cells| match row.cells.len() {
+            len if len > width => row.trimmed() <= width,
+            len => len == width || (padded && len + 1 == width),
+        };
+        let agree = real(self.rows.iter().filter(agrees).count()) / real(self.rows.len());
+        let body = self.rows.iter().filter(|row| row.cells.len() == width).take(100);
+        let (mut cells, mut clean) = (0, 0);
+        for cell in body.flat_map(|row| &row.cells) {
+            cells += 1;
+            clean += usize::from(is_clean(cell, self.format.delimiter));
+        }
+        let clean = real(clean) / real(cells.max(1));
+        // Text in which a comma is common: the first line has none.
+        let alone = self.rows.len() > 2 && self.rows[0].cells.len() == 1 && self.rows[1].cells.len() == width;
+        let first = if alone && width == 2 { 0.5 } else { 1.0 };
+        agree * agree * (0.25 + 0.75 * clean) * (real(width - 1) / real(width)) * first
+    }
+
+    /// One column of numbers whose decimal sign is the comma.
+    fn is_decimals(&self) -> bool {
+        let digits =
+            |cell: &Cell| !cell.text.is_empty() && cell.text.bytes().all(|byte| byte.is_ascii_digit());
+        let whole = |cell: &Cell| digits(&Cell { text: cell.text.replacen('-', "", 1), quoted: false });
+        let [first, body @ ..] = &self.rows[..] else { return false };
+        let number = |row: &Cells| match &row.cells[..] {
+            [one] => whole(one),
+            [one, fraction] => whole(one) && digits(fraction) && !fraction.quoted,
+            _ => false,
+        };
+        self.format.delimiter == b',' && first.cells.len() == 1 && !body.is_empty() && body.iter().all(number)
+    }
+
+    /// Whether every line is divided alike by blanks, into columns of which some hold numbers or dates.
+    fn is_divided_by_blanks(&self) -> bool {
+        let width = self.width();
+        let [_, body @ ..] = &self.rows[..] else { return false };
+        if width < 2 || body.is_empty() || self.faults > 0 {
+            return false;
+        }
+        let agree = self.rows.iter().filter(|row| row.cells.len() == width).count();
+        // Titles above the table may differ.
+        if agree * 20 < self.rows.len() * 19 && agree + 2 < self.rows.len() || agree < 2 {
+            return false;
+        }
+        let whole = |row: &&Cells| {
+            let texts: Vec<&str> = row.cells.iter().map(|cell| cell.text.as_str()).collect();
+            is_value(&texts.join(" "))
+        };
+        let values = |column: usize| {
+            let typed =
+                body.iter().filter(|row| row.cells.get(column).is_some_and(|cell| is_value(&cell.text)));
+            typed.count() * 10 >= body.len() * 9
+        };
+        body.iter().filter(whole).count() * 2 < body.len() && (0..width).any(values)
+    }
+}
+
+fn real(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// Whether a cell is a number, a date, or text without anything that could divide it.
+fn is_clean(cell: &Cell, delimiter: u8) -> bool {
+    let divides = |byte: u8| DELIMITERS[..4].contains(&byte) && byte != delimiter;
+    cell.quoted || !cell.text.bytes().any(divides) || is_value(&cell.text)
+}
+
+/// Whether a cell is a number or a date.
+pub(super) fn is_value(text: &str) -> bool {
+    value::number(text, NumberStyle::Point).is_some()
+        || value::number(text, NumberStyle::Comma).is_some()
+        || value::any_date(text)
+}
+
+/// The sample in the format that fits it best, and another delimiter that fits nearly as well.
+pub(super) fn best(
+    text: &str,
+    first_line: u64,
+    delimiter: Option<u8>,
+    quote: Option<Quote>,
+) -> (Trial, Option<u8>) {
+    let read = |delimiter| with_quote(text, first_line, delimiter, quote);
+    if let Some(delimiter) = delimiter {
+        return (read(delimiter), None);
+    }
+    let mut trials: Vec<(f64, Trial)> = Vec::new();
+    for delimiter in DELIMITERS.into_iter().filter(|delimiter| text.as_bytes().contains(delimiter)) {
+        let trial = read(delimiter);
+        trials.push((trial.score(), trial));
+    }
+    // Stable: of equals the first wins.
+    trials.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+    let mut found = trials.into_iter().filter(|(score, _)| *score > ONE_COLUMN);
+    if let Some((score, trial)) = found.next() {
+        let other = found.next().filter(|(other, _)| *other > 0.8 * score);
+        return (trial, other.map(|(_, trial)| trial.format.delimiter));
+    }
+    let blanks = read(BLANKS);
+    if blanks.is_divided_by_blanks() { (blanks, None) } else { (read(one_column(text)), None) }
+}
+
+/// What to read a text of one column with: a delimiter that does not divide it.
+fn one_column(text: &str) -> u8 {
+    let absent = |delimiter: &u8| !text.as_bytes().contains(delimiter);
+    let never = [b',', b';', b'\t', b'|', 0x1f];
+    never.into_iter().find(absent).unwrap_or(0x1f)
+}
+
+/// The sample with the quote and the comments that fit it best.
+fn with_quote(text: &str, first_line: u64, delimiter: u8, quote: Option<Quote>) -> Trial {
+    let read = |format| Trial::read(text, first_line, format);
+    let format = Format::new(delimiter);
+    let trial = match quote {
+        Some(Quote::None) => read(Format { quote: None, ..format }),
+        Some(Quote::Sign(sign)) => escaped(read(Format { quote: Some(sign), ..format }), read),
+        None => {
+            let double = read(format);
+            let single = Format { quote: Some(b'\''), ..format };
+            // Apostrophes are quotes only where they always come in pairs around a field.
+            let pairs = text.contains('\'') && double.quoted_in_quotes() == 0 && double.quoted_by('\'') > 1;
+            let other =
+                pairs.then(|| read(single)).filter(|single| single.faults == 0 && single.is_one_line());
+            escaped(other.unwrap_or(double), read)
+        }
+    };
+    if has_comments(&trial) { read(Format { comment: Some(COMMENT), ..trial.format }) } else { trial }
+}
+
+/// With backslashes before quotes, if that leaves fewer faults.
+fn escaped(trial: Trial, read: impl Fn(Format) -> Trial) -> Trial {
+    if trial.faults == 0 {
+        return trial;
+    }
+    let other = read(Format { escape: Some(b'\\'), ..trial.format });
+    if other.faults < trial.faults { other } else { trial }
+}
+
+impl Trial {
+    fn quoted_in_quotes(&self) -> usize {
+        self.rows.iter().flat_map(|row| &row.cells).filter(|cell| cell.quoted).count()
+    }
+
+    fn is_one_line(&self) -> bool {
+        let quoted = self.rows.iter().flat_map(|row| &row.cells).filter(|cell| cell.quoted);
+        quoted.clone().count() > 1 && quoted.clone().all(|cell| !cell.text.contains(['\n', '\r']))
+    }
+}
+
+/// Lines that begin with `#` are comments where they are no rows of the table: of another width, or before
+/// it.
+fn has_comments(trial: &Trial) -> bool {
+    let is_hash =
+        |row: &&Cells| row.cells.first().is_some_and(|cell| !cell.quoted && cell.text.starts_with('#'));
+    let hashes: Vec<&Cells> = trial.rows.iter().filter(is_hash).collect();
+    if hashes.is_empty() || hashes.len() == trial.rows.len() {
+        return false;
+    }
+    let others = trial.rows.iter().filter(|row| !is_hash(row)).cloned().collect();
+    let width = Trial { rows: others, ..*trial }.width();
+    let differ = hashes.iter().any(|row| row.cells.len() != width);
+    // In one column every line has the same width: there they are a block at the beginning.
+    let block = trial.rows.iter().take_while(is_hash).count() == hashes.len();
+    let spoken = hashes.iter().all(|row| row.cells[0].text.starts_with("# "));
+    differ || (width == 1 && block && spoken)
+}

@@ -1,0 +1,79 @@
+//! What a column holds, and why it can be read in another way.
+
+use crate::value::{Code, DateOrder, NumberStyle};
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Whole numbers.
+    Integer(NumberStyle),
+    /// Numbers.
+    Decimal(NumberStyle),
+    /// Dates, or times.
+    Time(Times),
+    /// Truths.
+    Boolean,
+    /// Anything.
+    Text,
+    /// Nothing.
+    Empty,
+}
+
+/// The times of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Times {
+    pub(crate) order: DateOrder,
+    /// Whether any has a time of day.
+    pub(crate) clock: bool,
+    /// The earliest, in milliseconds since 1970.
+    pub(crate) from: i64,
+    /// The latest.
+    pub(crate) to: i64,
+}
+
+impl Times {
+    /// Of a column without any.
+    pub(crate) const NONE: Self = Self { order: DateOrder::Ymd, clock: false, from: 0, to: 0 };
+}
+
+/// A column after the validate step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    pub(crate) kind: Kind,
+    /// Cells that say nothing.
+    pub(crate) missing: u64,
+    /// Cells that are not of the column's kind.
+    pub(crate) invalid: u64,
+    /// What its cells could be as well.
+    pub(crate) doubt: Option<Doubt>,
+    /// Somebody said what it holds.
+    pub(crate) chosen: bool,
+}
+
+/// Why a column can be read in another way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// `1.250`: a point or a comma that is a decimal sign in one style and divides groups in the other.
+    DecimalMark,
+    /// Every day is also a month.
+    DayAndMonth,
+    /// Digits that were left as text, how many of them have the reason, and the line of the first.
+    Codes { reason: Code, count: u64, line: u64 },
+    /// Digits that were left as text because of the column's name.
+    Named,
+}
+
+/// What the file as a whole says about columns that can be read in two ways.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct File {
+    /// The style of the columns that can be read one way only.
+    pub(super) style: Option<NumberStyle>,
+    /// A semicolon between fields is the custom of places where the comma is the decimal sign.
+    pub(super) semicolons: bool,
+    /// The order of the dates that can be read one way only.
+    pub(super) order: Option<DateOrder>,
+    /// The style was chosen.
+    pub(super) styled: bool,
+    /// The order was chosen.
+    pub(super) ordered: bool,
+}

@@ -1,0 +1,355 @@
+//! What was seen in a column: how many of its cells fit each kind, and what tells two readings apart.
+
+use crate::{
+    kinds::column::{Column, Doubt, File, Kind, Times},
+    reading::Chosen,
+    value::{self, Code, DateOrder, NumberStyle},
+};
+
+/// Nine in ten.
+const SHARE_MIN: (u64, u64) = (9, 10);
+/// Names of columns whose digits are no measure.
+const CODE_NAMES: [&str; 22] = [
+    "phone",
+    "phone number",
+    "phone no",
+    "tel",
+    "telephone",
+    "mobile",
+    "mobile phone",
+    "fax",
+    "zip",
+    "zip code",
+    "zipcode",
+    "postal code",
+    "postcode",
+    "post code",
+    "plz",
+    "sđt",
+    "số điện thoại",
+    "điện thoại",
+    "mã bưu chính",
+    "iban",
+    "isbn",
+    "barcode",
+];
+
+/// What was seen in a column.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    filled: u64,
+    missing: u64,
+    point: Numbers,
+    comma: Numbers,
+    /// Numbers that only one style allows.
+    only_point: u64,
+    only_comma: u64,
+    /// Numbers that mean something else in the other style, and those of them that end with a zero.
+    both_ways: u64,
+    round: u64,
+    codes: [Codes; 3],
+    booleans: u64,
+    dates: [Dates; 3],
+    parts: DateParts,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Numbers {
+    fit: u64,
+    whole: u64,
+}
+
+impl Numbers {
+    fn take(&mut self, number: Option<value::Number>) {
+        if let Some(number) = number {
+            self.fit += 1;
+            self.whole += u64::from(number.whole);
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Codes {
+    count: u64,
+    /// The line of the first.
+    line: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Dates {
+    fit: u64,
+    clock: bool,
+    from: i64,
+    to: i64,
+    last: i64,
+    /// How often a date was later, or earlier, than the one before.
+    later: u64,
+    earlier: u64,
+}
+
+impl Default for Dates {
+    fn default() -> Self {
+        Self { fit: 0, clock: false, from: i64::MAX, to: i64::MIN, last: i64::MIN, later: 0, earlier: 0 }
+    }
+}
+
+impl Dates {
+    fn take(&mut self, time: value::Time) {
+        self.later += u64::from(self.fit > 0 && time.millis > self.last);
+        self.earlier += u64::from(self.fit > 0 && time.millis < self.last);
+        self.last = time.millis;
+        self.fit += 1;
+        self.clock |= time.clock;
+        self.from = self.from.min(time.millis);
+        self.to = self.to.max(time.millis);
+    }
+
+    /// How far the dates are from going one way.
+    fn disorder(&self) -> u64 {
+        self.later.min(self.earlier)
+    }
+
+    fn times(&self, order: DateOrder) -> Times {
+        if self.fit == 0 {
+            return Times { order, ..Times::NONE };
+        }
+        Times { order, clock: self.clock, from: self.from, to: self.to }
+    }
+}
+
+/// Which values the two first parts of dates such as `3/14/2024` have, one bit each.
+#[derive(Debug, Clone, Copy, Default)]
+struct DateParts {
+    first: u32,
+    second: u32,
+}
+
+impl DateParts {
+    const ONE: u32 = 1 << 1;
+
+    fn take(&mut self, cell: &str) {
+        if let Some((first, second)) = value::day_and_month(cell) {
+            self.first |= 1 << first.min(31);
+            self.second |= 1 << second.min(31);
+        }
+    }
+
+    /// The first of every month, or of every day: the part that is always 1 is the day.
+    fn of_months(self) -> Option<DateOrder> {
+        match (self.first == Self::ONE, self.second == Self::ONE) {
+            (true, false) => Some(DateOrder::Dmy),
+            (false, true) => Some(DateOrder::Mdy),
+            _ => None,
+        }
+    }
+}
+
+impl Seen {
+    pub(super) fn take(&mut self, cell: &str, line: u64) {
+        if value::is_missing(cell) {
+            self.missing += 1;
+            return;
+        }
+        self.filled += 1;
+        if self.take_number(cell, line) {
+            return;
+        }
+        if value::boolean(cell).is_some() {
+            self.booleans += 1;
+            return;
+        }
+        if !cell.bytes().any(|c| c.is_ascii_digit()) {
+            return;
+        }
+        let mut is_date = false;
+        for (order, dates) in DateOrder::ALL.into_iter().zip(&mut self.dates) {
+            if let Some(time) = value::date(cell, order) {
+                dates.take(time);
+                is_date = true;
+            }
+        }
+        if is_date {
+            self.parts.take(cell);
+        }
+    }
+
+    /// Whether the cell is a number in any style.
+    fn take_number(&mut self, cell: &str, line: u64) -> bool {
+        let point = value::number(cell, NumberStyle::Point);
+        let digits = point.is_some() && cell.bytes().all(|c| c.is_ascii_digit());
+        let comma = if digits { point } else { value::number(cell, NumberStyle::Comma) };
+        self.point.take(point);
+        self.comma.take(comma);
+        self.only_point += u64::from(point.is_some() && comma.is_none());
+        self.only_comma += u64::from(comma.is_some() && point.is_none());
+        let is_number = point.is_some() || comma.is_some();
+        if !is_number {
+            return false;
+        }
+        if !digits && point.is_some() && comma.is_some() {
+            let round = value::both_ways(cell);
+            self.both_ways += u64::from(round.is_some());
+            self.round += u64::from(round == Some(true));
+        }
+        if let Some(code) = value::code(cell) {
+            let codes = &mut self.codes[code as usize];
+            codes.line = if codes.count == 0 { line } else { codes.line };
+            codes.count += 1;
+        }
+        true
+    }
+
+    pub(super) fn only_point(&self) -> u64 {
+        self.only_point
+    }
+
+    pub(super) fn only_comma(&self) -> u64 {
+        self.only_comma
+    }
+
+    /// The order of days and months, if only one fits.
+    pub(super) fn only_order(&self) -> Option<DateOrder> {
+        let [_, day, month] = &self.dates;
+        match day.fit.cmp(&month.fit) {
+            std::cmp::Ordering::Greater => Some(DateOrder::Dmy),
+            std::cmp::Ordering::Less => Some(DateOrder::Mdy),
+            std::cmp::Ordering::Equal => None,
+        }
+    }
+
+    pub(super) fn decide(&self, name: &str, file: File, chosen: Option<Chosen>) -> Column {
+        let (kind, fit, doubt) = match chosen {
+            Some(chosen) => self.as_chosen(chosen, file),
+            None => self.found(name, file),
+        };
+        let invalid = self.filled.saturating_sub(fit);
+        Column { kind, missing: self.missing, invalid, doubt, chosen: chosen.is_some() }
+    }
+
+    fn as_chosen(&self, chosen: Chosen, file: File) -> (Kind, u64, Option<Doubt>) {
+        match chosen {
+            Chosen::Text => (Kind::Text, self.filled, None),
+            Chosen::Boolean => (Kind::Boolean, self.booleans, None),
+            Chosen::Number => self.numbers(file),
+            Chosen::Date => self.times(file),
+        }
+    }
+
+    fn found(&self, name: &str, file: File) -> (Kind, u64, Option<Doubt>) {
+        if self.filled == 0 {
+            return (Kind::Empty, 0, None);
+        }
+        let offers = [(Kind::Boolean, self.booleans, None), self.numbers(file), self.times(file)];
+        // The first of equals wins.
+        let best = offers.into_iter().reduce(|best, offer| if offer.1 > best.1 { offer } else { best });
+        let (kind, fit, doubt) = best.unwrap_or((Kind::Text, 0, None));
+        if fit * SHARE_MIN.1 < self.filled * SHARE_MIN.0 {
+            return (Kind::Text, self.filled, None);
+        }
+        let name_of_something = match kind {
+            Kind::Integer(_) => self.code().or_else(|| is_code_name(name).then_some(Doubt::Named)),
+            // Zeros before a few decimals are a way to write them.
+            Kind::Decimal(style) if self.is_mostly_whole(style) => self.code(),
+            _ => None,
+        };
+        match name_of_something {
+            Some(code) => (Kind::Text, self.filled, Some(code)),
+            None => (kind, fit, doubt),
+        }
+    }
+
+    fn numbers(&self, file: File) -> (Kind, u64, Option<Doubt>) {
+        let (style, doubt) = self.style(file);
+        let numbers = self.in_style(style);
+        let whole = numbers.whole == numbers.fit;
+        let kind = if whole { Kind::Integer(style) } else { Kind::Decimal(style) };
+        (kind, numbers.fit, doubt)
+    }
+
+    fn in_style(&self, style: NumberStyle) -> Numbers {
+        match style {
+            NumberStyle::Point => self.point,
+            NumberStyle::Comma => self.comma,
+        }
+    }
+
+    fn is_mostly_whole(&self, style: NumberStyle) -> bool {
+        let Numbers { fit, whole } = self.in_style(style);
+        whole * SHARE_MIN.1 >= fit * SHARE_MIN.0
+    }
+
+    /// How the column writes numbers: as its own cells allow, else as the others of the file, else as customs
+    /// are.
+    fn style(&self, file: File) -> (NumberStyle, Option<Doubt>) {
+        use NumberStyle::{Comma, Point};
+        if let (true, Some(style)) = (file.styled, file.style) {
+            return (style, None);
+        }
+        match (self.point.fit, self.comma.fit) {
+            (point, comma) if point > comma => return (Point, None),
+            (point, comma) if comma > point => return (Comma, None),
+            _ => {}
+        }
+        let doubt = (self.both_ways > 0).then_some(Doubt::DecimalMark);
+        let thousands = file.semicolons && self.round == self.both_ways;
+        let custom = if doubt.is_some() && thousands { Comma } else { Point };
+        (file.style.unwrap_or(custom), doubt)
+    }
+
+    fn times(&self, file: File) -> (Kind, u64, Option<Doubt>) {
+        let [year, day, month] = &self.dates;
+        let numeric = day.fit.max(month.fit);
+        if !file.ordered && year.fit >= numeric {
+            return (Kind::Time(year.times(DateOrder::Ymd)), year.fit, None);
+        }
+        let (order, doubt) = self.order(file);
+        let dates = match order {
+            DateOrder::Ymd => year,
+            DateOrder::Dmy => day,
+            DateOrder::Mdy => month,
+        };
+        // A column whose dates begin with the year has them in no other order.
+        if dates.fit == 0 && year.fit > 0 {
+            return (Kind::Time(year.times(DateOrder::Ymd)), year.fit, None);
+        }
+        (Kind::Time(dates.times(order)), dates.fit, doubt)
+    }
+
+    fn order(&self, file: File) -> (DateOrder, Option<Doubt>) {
+        if let (true, Some(order)) = (file.ordered, file.order) {
+            return (order, None);
+        }
+        if let Some(order) = self.only_order() {
+            return (order, None);
+        }
+        let [_, day, month] = &self.dates;
+        let by_disorder = match day.disorder().cmp(&month.disorder()) {
+            std::cmp::Ordering::Less => Some(DateOrder::Dmy),
+            std::cmp::Ordering::Greater => Some(DateOrder::Mdy),
+            std::cmp::Ordering::Equal => None,
+        };
+        // Hours of twelve are the custom of places where the month comes first, but of others too.
+        let order = file.order.or_else(|| self.parts.of_months()).or(by_disorder).unwrap_or(DateOrder::Dmy);
+        // The same day in both orders, such as 5/5/2024, is no doubt.
+        let same = (day.from, day.to) == (month.from, month.to) && day.from == day.to;
+        (order, (!same).then_some(Doubt::DayAndMonth))
+    }
+
+    /// Why its digits are names: one is enough, since a number would lose a zero or digits of it.
+    fn code(&self) -> Option<Doubt> {
+        let reasons = [Code::LeadingZero, Code::Long, Code::Phone];
+        let found = reasons.into_iter().find(|reason| self.codes[*reason as usize].count > 0)?;
+        let Codes { count, line } = self.codes[found as usize];
+        Some(Doubt::Codes { reason: found, count, line })
+    }
+}
+
+fn is_code_name(name: &str) -> bool {
+    let words: Vec<String> = name
+        .to_lowercase()
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect();
+    CODE_NAMES.contains(&words.join(" ").as_str())
+}

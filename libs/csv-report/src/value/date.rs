@@ -1,0 +1,361 @@
+//! Dates and times of day, in the order of their parts and with months by name.
+
+/// The order of the parts of a date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DateOrder {
+    /// `2024-12-31`
+    Ymd,
+    /// `31/12/2024`
+    Dmy,
+    /// `12/31/2024`
+    Mdy,
+}
+
+impl DateOrder {
+    /// In the order of trust where several fit.
+    pub(crate) const ALL: [Self; 3] = [Self::Ymd, Self::Dmy, Self::Mdy];
+
+    /// As the option has it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Ymd => "ymd",
+            Self::Dmy => "dmy",
+            Self::Mdy => "mdy",
+        }
+    }
+}
+
+/// A time in milliseconds since 1970, and whether it has a time of day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Time {
+    pub(crate) millis: i64,
+    pub(crate) clock: bool,
+}
+
+/// Whether a cell is a date in any order.
+pub(crate) fn any_date(cell: &str) -> bool {
+    DateOrder::ALL.iter().any(|order| date(cell, *order).is_some())
+}
+
+/// A date, with or without a time of day: `2024-12-31`, `31/12/2024 08:30`, `3/14/2024 1:05 PM`,
+/// `2024-12-31T08:30:00.5Z`, `15-Mar-2024`, `Thu, 15 March 2024`. Without an offset it is UTC.
+pub(crate) fn date(cell: &str, order: DateOrder) -> Option<Time> {
+    let cell = cell.trim();
+    if !(8..=48).contains(&cell.len()) {
+        return None;
+    }
+    let numeric = if cell.as_bytes()[0].is_ascii_digit() { numeric(cell.as_bytes(), order) } else { None };
+    let ((year, month, day), rest) = numeric.or_else(|| named(cell))?;
+    let days = days(year, month, day)?;
+    let clock = !rest.is_empty();
+    let millis = if clock { time_of_day(rest)? } else { 0 };
+    Some(Time { millis: days * 86_400_000 + millis, clock })
+}
+
+/// The two first parts of a date such as `3/14/2024`: one is the day, the other the month.
+pub(crate) fn day_and_month(cell: &str) -> Option<(u32, u32)> {
+    let mut rest = cell.trim().as_bytes();
+    let (first, len) = take_number(&mut rest)?;
+    rest = rest.get(1..)?;
+    let (second, _) = take_number(&mut rest)?;
+    (len <= 2).then_some((first, second))
+}
+
+type Day<'a> = ((u32, u32, u32), &'a [u8]);
+
+/// Three numbers with the same sign between them, and what comes after.
+fn numeric(cell: &[u8], order: DateOrder) -> Option<Day<'_>> {
+    let mut rest = cell;
+    let (first, len) = take_number(&mut rest)?;
+    let separator = *rest.first()?;
+    if !matches!(separator, b'-' | b'/' | b'.') || (order == DateOrder::Ymd) != (len == 4) {
+        return None;
+    }
+    rest = &rest[1..];
+    let (second, _) = take_number(&mut rest)?;
+    rest = rest.strip_prefix(&[separator])?;
+    let (third, third_len) = take_number(&mut rest)?;
+    if order != DateOrder::Ymd && third_len != 4 {
+        return None;
+    }
+    let date = match order {
+        DateOrder::Ymd => (first, second, third),
+        DateOrder::Dmy => (third, second, first),
+        DateOrder::Mdy => (third, first, second),
+    };
+    Some((date, rest))
+}
+
+/// The months in English, German, French and Spanish; three letters of a name are enough.
+const MONTHS: [&[&str]; 12] = [
+    &["january", "januar", "janvier", "enero"],
+    &["february", "februar", "février", "febrero"],
+    &["march", "märz", "mrz", "mars", "marzo"],
+    &["april", "avril", "abril"],
+    &["may", "mai", "mayo"],
+    &["june", "juni", "juin", "junio"],
+    &["july", "juli", "juillet", "julio"],
+    &["august", "août", "agosto"],
+    &["september", "septembre", "septiembre"],
+    &["october", "oktober", "octobre", "octubre"],
+    &["november", "novembre", "noviembre"],
+    &["december", "dezember", "décembre", "diciembre"],
+];
+const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+
+/// `Jan 1 2000`, `15-Mar-2024`, `15-Mar-24`, `2024 March 15`, `Jan 2000`, `15 tháng 3 năm 2024`.
+fn named(cell: &str) -> Option<Day<'_>> {
+    let mut parts = Parts(cell);
+    let mut first = parts.next()?;
+    if first.is_weekday() {
+        first = parts.next()?;
+    }
+    let second = parts.next()?;
+    let date = match (first, second) {
+        (Part::Word(word), Part::Number(year, 4)) => (year, month(word)?, 1),
+        (Part::Word(word), Part::Number(day, _)) => {
+            let month = month(word)?;
+            (parts.year(false)?, month, day)
+        }
+        (Part::Number(year, 4), Part::Word(word)) => (year, parts.month(word)?, parts.number()?),
+        (Part::Number(day, _), Part::Word(word)) => {
+            let month = parts.month(word)?;
+            (parts.year(true)?, month, day)
+        }
+        _ => return None,
+    };
+    Some((date, parts.0.as_bytes()))
+}
+
+fn month(word: &str) -> Option<u32> {
+    if word.chars().count() < 3 || word.len() > 12 {
+        return None;
+    }
+    let word = word.to_lowercase();
+    let found = MONTHS.iter().position(|names| names.iter().any(|name| name.starts_with(&word)))?;
+    u32::try_from(found + 1).ok()
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Part<'a> {
+    Word(&'a str),
+    /// With the number of its digits.
+    Number(u32, usize),
+}
+
+impl Part<'_> {
+    fn is_weekday(&self) -> bool {
+        let Self::Word(word) = self else { return false };
+        let word = word.to_ascii_lowercase();
+        word.len() >= 3 && WEEKDAYS.iter().any(|day| day.starts_with(&word))
+    }
+}
+
+/// Words and numbers, with the signs of dates between them.
+struct Parts<'a>(&'a str);
+
+impl<'a> Parts<'a> {
+    fn next(&mut self) -> Option<Part<'a>> {
+        let text = self.0.trim_start_matches([' ', '-', '/', '.', ',']);
+        let first = text.chars().next()?;
+        if first.is_ascii_digit() {
+            let mut rest = text.as_bytes();
+            let (number, len) = take_number(&mut rest)?;
+            self.0 = &text[len..];
+            for ordinal in ["st", "nd", "rd", "th"] {
+                self.0 = self.0.strip_prefix(ordinal).unwrap_or(self.0);
+            }
+            return Some(Part::Number(number, len));
+        }
+        let len = text.find(|c: char| !c.is_alphabetic()).unwrap_or(text.len());
+        let (word, rest) = text.split_at(len);
+        self.0 = rest;
+        (len > 0).then_some(Part::Word(word))
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        match self.next()? {
+            Part::Number(number, _) => Some(number),
+            Part::Word(_) => None,
+        }
+    }
+
+    /// A year of four digits; of two where nothing else can stand.
+    fn year(&mut self, short: bool) -> Option<u32> {
+        match self.next()? {
+            Part::Number(year, 4) => Some(year),
+            Part::Number(year, 2) if short => Some(if year < 69 { 2000 + year } else { 1900 + year }),
+            Part::Word("năm") => self.year(false),
+            _ => None,
+        }
+    }
+
+    /// The month of a name, or the number after `tháng`.
+    fn month(&mut self, word: &str) -> Option<u32> {
+        if matches!(word.to_lowercase().as_str(), "tháng" | "thg") { self.number() } else { month(word) }
+    }
+}
+
+/// One to four digits.
+fn take_number(rest: &mut &[u8]) -> Option<(u32, usize)> {
+    let len = rest.iter().take(5).take_while(|c| c.is_ascii_digit()).count();
+    if !(1..=4).contains(&len) {
+        return None;
+    }
+    let value = rest[..len].iter().fold(0, |value, digit| value * 10 + u32::from(digit - b'0'));
+    *rest = &rest[len..];
+    Some((value, len))
+}
+
+/// Days since 1970 of a date that exists (after Howard Hinnant's `days_from_civil`).
+fn days(year: u32, month: u32, day: u32) -> Option<i64> {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let last = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let month_index = usize::try_from(month).ok()?.checked_sub(1)?;
+    if day == 0 || day > *last.get(month_index)? {
+        return None;
+    }
+    let year = i64::from(year) - i64::from(month <= 2);
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * ((i64::from(month) + 9) % 12) + 2) / 5 + i64::from(day) - 1;
+    Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
+}
+
+/// `T08:30`, ` 08:30:15.250`, `, 1:05 PM`, with `Z` or an offset: milliseconds of the day in UTC.
+fn time_of_day(rest: &[u8]) -> Option<i64> {
+    let mut rest = match rest.split_first()? {
+        (b'T' | b't' | b' ' | b',' | b':', rest) => rest.trim_ascii_start(),
+        _ => return None,
+    };
+    let (hour, _) = take_number(&mut rest)?;
+    rest = rest.strip_prefix(b":")?;
+    let (minute, _) = take_number(&mut rest)?;
+    if hour > 24 || minute > 59 {
+        return None;
+    }
+    let mut millis = i64::from(minute) * 60_000;
+    if let Some(seconds) = rest.strip_prefix(b":") {
+        rest = seconds;
+        let (second, _) = take_number(&mut rest)?;
+        millis += i64::from(second.min(60)) * 1000 + fraction(&mut rest);
+    }
+    let hour = half_of_day(hour, &mut rest)?;
+    millis += i64::from(hour) * 3_600_000;
+    offset(rest.trim_ascii()).map(|offset| millis - offset)
+}
+
+/// The hour of 24, when `AM` or `PM` follows (`SA` or `CH` in Vietnamese).
+fn half_of_day(hour: u32, rest: &mut &[u8]) -> Option<u32> {
+    let text = rest.trim_ascii_start();
+    let half = |words: [&str; 3]| {
+        words.iter().find_map(|word| {
+            let (head, tail) = text.split_at_checked(word.len())?;
+            head.eq_ignore_ascii_case(word.as_bytes()).then_some(tail)
+        })
+    };
+    let (after, afternoon) = match (half(["am", "a.m.", "sa"]), half(["pm", "p.m.", "ch"])) {
+        (Some(after), _) => (after, false),
+        (_, Some(after)) => (after, true),
+        _ => return Some(hour),
+    };
+    *rest = after;
+    (1..=12).contains(&hour).then(|| hour % 12 + if afternoon { 12 } else { 0 })
+}
+
+/// `.250`: what counts is the first three digits.
+fn fraction(rest: &mut &[u8]) -> i64 {
+    let Some(digits) = rest.strip_prefix(b".").or_else(|| rest.strip_prefix(b",")) else { return 0 };
+    let len = digits.iter().take_while(|c| c.is_ascii_digit()).count();
+    let digit = |place: usize| digits[..len].get(place).map_or(0, |c| i64::from(c - b'0'));
+    *rest = &digits[len..];
+    digit(0) * 100 + digit(1) * 10 + digit(2)
+}
+
+/// Nothing, `Z`, `UTC`, `GMT`, `+07:00`, `+0700` or `+07`: milliseconds east of Greenwich.
+fn offset(text: &[u8]) -> Option<i64> {
+    let text = text.strip_prefix(b"UTC").or_else(|| text.strip_prefix(b"GMT")).unwrap_or(text);
+    let (sign, digits) = match text.split_first() {
+        None => return Some(0),
+        Some((b'Z' | b'z', [])) => return Some(0),
+        Some((b'+', digits)) => (1, digits),
+        Some((b'-', digits)) => (-1, digits),
+        Some(_) => return None,
+    };
+    let digits: Vec<u8> = digits.iter().copied().filter(|c| *c != b':').collect();
+    let number: i64 = std::str::from_utf8(&digits).ok()?.parse().ok()?;
+    let (hours, minutes) = match digits.len() {
+        2 => (number, 0),
+        4 => (number / 100, number % 100),
+        _ => return None,
+    };
+    Some(sign * (hours * 3_600_000 + minutes * 60_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use DateOrder::{Dmy, Mdy, Ymd};
+
+    fn check(cell: &str, order: DateOrder, expected: Option<i64>) {
+        assert_eq!(date(cell, order).map(|time| time.millis), expected, "{cell:?}");
+    }
+
+    #[test]
+    fn dates_are_read_in_their_order_and_must_exist() {
+        check("1970-01-01", Ymd, Some(0));
+        check("2024-02-29", Ymd, Some(1_709_164_800_000));
+        check("2023-02-29", Ymd, None);
+        check("31/12/2024", Dmy, Some(1_735_603_200_000));
+        check("12/31/2024", Mdy, Some(1_735_603_200_000));
+        check("31/12/2024", Mdy, None);
+        check("2025-01-23T10:00:03.250Z", Ymd, Some(1_737_626_403_250));
+        check("2025-01-23 17:00:03+07:00", Ymd, Some(1_737_626_403_000));
+        check("23.01.2025 10:00", Dmy, Some(1_737_626_400_000));
+        for text in ["12345678", "2024-1", "2024-01-01x", "1/2/24", "20240101", "2024/01-01"] {
+            check(text, Ymd, None);
+            check(text, Dmy, None);
+        }
+        assert_eq!((day_and_month("3/14/2024"), day_and_month("2024-03-14")), (Some((3, 14)), None));
+    }
+
+    #[test]
+    fn months_have_names() {
+        const MARCH_15: i64 = 1_710_460_800_000;
+        for text in [
+            "Mar 15 2024",
+            "March 15, 2024",
+            "Friday, March 15th, 2024",
+            "15-Mar-2024",
+            "15-MAR-24",
+            "15 March 2024",
+            "15. März 2024",
+            "15 mars 2024",
+            "2024-Mar-15",
+            "Fri, 15 Mar 2024",
+            "15 tháng 3 năm 2024",
+        ] {
+            for order in DateOrder::ALL {
+                check(text, order, Some(MARCH_15));
+            }
+        }
+        check("Jan 2000", Ymd, Some(946_684_800_000));
+        for text in
+            ["March madness 15", "Marching 2024", "Street 2024", "May be 12", "Feb 30 2024", "Mar-15 24x"]
+        {
+            check(text, Ymd, None);
+        }
+    }
+
+    #[test]
+    fn hours_of_twelve_are_read() {
+        const DAY: i64 = 1_710_374_400_000;
+        let minutes = |hours: i64, minutes: i64| Some(DAY + (hours * 60 + minutes) * 60_000);
+        check("3/14/2024 1:05 PM", Mdy, minutes(13, 5));
+        check("3/14/2024, 12:00:00 am", Mdy, minutes(0, 0));
+        check("14/03/2024 12:30 CH", Dmy, minutes(12, 30));
+        check("28 Feb 2023 11:42 AM +00:00", Ymd, Some(1_677_584_520_000));
+        check("3/14/2024 13:05 PM", Mdy, None);
+        check("Thu Mar 14 2024 08:00:00 GMT+0700", Ymd, minutes(1, 0));
+    }
+}

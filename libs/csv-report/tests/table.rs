@@ -1,0 +1,361 @@
+//! One line a file: how it is to be read. The files are in `fixtures/`.
+
+use std::path::Path;
+
+use anywire_csv_report::{
+    Faults, Limits, Outline, OutlineColumn, Reading, Source, Ticker, detect, parse, statistics, validate,
+};
+
+const LIMITS: Limits = Limits { columns_max: 500, row_bytes_max: 1 << 20 };
+
+fn report(path: &Path, choices: &[(&str, &str)]) -> (Outline, Faults) {
+    let ticker = Ticker::default();
+    let mut reading = Reading::default();
+    for (name, value) in choices {
+        assert_eq!(reading.choose(name, value), Ok(true), "{name}");
+    }
+    let dialect = detect(path, &reading, &ticker).expect("a dialect");
+    let source = Source::new(path.to_owned(), dialect, LIMITS.row_bytes_max);
+    let shape = parse(&source, LIMITS, &ticker).expect("rows");
+    let kinds = validate(&source, &shape, &ticker).expect("columns");
+    let found = statistics(&source, &shape, kinds, &ticker).expect("statistics");
+    (Outline::of(&source.dialect, &shape, &found), shape.faults)
+}
+
+fn fixture(name: &str, choices: &[(&str, &str)]) -> (Outline, Faults) {
+    report(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name), choices)
+}
+
+fn text(content: &[u8], choices: &[(&str, &str)]) -> (Outline, Faults) {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().join("x.csv");
+    std::fs::write(&path, content).expect("written");
+    report(&path, choices)
+}
+
+/// `name: kind least … greatest (doubt)`, with what is missing or invalid.
+fn shown(column: &OutlineColumn) -> String {
+    let mut shown = format!("{}: {}", column.name, column.kind);
+    if let (Some(least), Some(greatest)) = (&column.least, &column.greatest) {
+        shown.push_str(&format!(" {least} … {greatest}"));
+    }
+    if column.kind == "text" {
+        shown.push_str(&format!(" {} distinct", column.distinct.unwrap_or(0)));
+    }
+    if column.missing > 0 {
+        shown.push_str(&format!(" missing {}", column.missing));
+    }
+    if column.invalid > 0 {
+        shown.push_str(&format!(" invalid {} in {:?}", column.invalid, column.invalid_lines));
+    }
+    if let Some(doubt) = column.doubt {
+        shown.push_str(&format!(" ({doubt})"));
+    }
+    shown
+}
+
+/// The file's facts in one line, its columns, its faults.
+fn told((outline, faults): &(Outline, Faults)) -> Vec<String> {
+    let header = outline.header_line.map_or("none".to_owned(), |line| line.to_string());
+    let mut facts =
+        format!("{} {} header {header}, {} rows", outline.encoding, outline.delimiter, outline.rows);
+    if !outline.doubts.is_empty() {
+        facts.push_str(&format!(" ({})", outline.doubts.join(", ")));
+    }
+    let faults = faults.iter().map(|(kind, found)| {
+        let places: Vec<_> =
+            found.places.iter().map(|place| format!("{}:{}", place.line, place.column)).collect();
+        format!("! {} {} at {}", found.count, kind.name(), places.join(" "))
+    });
+    std::iter::once(facts).chain(outline.columns.iter().map(shown)).chain(faults).collect()
+}
+
+const FILES: &[(&str, &[&str])] = &[
+    ("apostrophe-plural.csv", &["UTF-8 , header 1, 4 rows", "id: integer 1 … 4", "owner: text 4 distinct"]),
+    ("apostrophe-quote-1col.csv", &["UTF-8 , header 1, 4 rows", "lyric: text 4 distinct"]),
+    ("backslash-quotes.csv", &["UTF-8 , header 1, 2 rows", "a: integer 1 … 2", "b: text 2 distinct"]),
+    (
+        "comment-lines.csv",
+        &["UTF-8 , header 3, 2 rows", "time: date 2024-01-01 … 2024-01-02", "kwh: decimal 1.5 … 2.5"],
+    ),
+    (
+        "cp1251.csv",
+        &["windows-1251 ; header 1, 2 rows (encoding)", "имя: text 2 distinct", "город: text 2 distinct"],
+    ),
+    (
+        "cr-only-bad.csv",
+        &["UTF-8 , header 1, 31 rows", "a: integer 0 … 29 invalid 1 in [32]", "b: integer 1 … 1"],
+    ),
+    (
+        "crlf-bad.csv",
+        &["UTF-8 , header 1, 31 rows", "a: integer 0 … 29 invalid 1 in [32]", "b: integer 1 … 1"],
+    ),
+    (
+        "date-header.csv",
+        &[
+            "UTF-8 , header 1, 3 rows",
+            "product: text 3 distinct",
+            "2024-01-01: integer 1 … 8",
+            "2024-02-01: integer 2 … 9",
+            "2024-03-01: integer 3 … 10",
+        ],
+    ),
+    ("dates-9999.csv", &["UTF-8 , header 1, 4 rows", "d: date 0001-01-01 … 9999-12-31", "v: integer 1 … 4"]),
+    (
+        "dates-ampm.csv",
+        &["UTF-8 , header 1, 3 rows", "d: date 2024-03-14 13:05 … 2024-03-16 00:00", "v: integer 1 … 3"],
+    ),
+    (
+        "dates-named2.csv",
+        &["UTF-8 , header 1, 3 rows", "d: date 2024-03-15 … 2024-03-17", "v: integer 1 … 3"],
+    ),
+    (
+        "defender-title.csv",
+        &[
+            "UTF-8 , header 2, 9 rows",
+            "Severity: text 1 distinct",
+            "CVSS v3: decimal 6 … 6.8",
+            "Age (days): integer 10 … 18",
+            "Has Exploit: boolean",
+            "Related Software: text 9 distinct",
+        ],
+    ),
+    ("dong2.csv", &["UTF-8 , header 1, 3 rows", "giá: integer 15000 … 1200000"]),
+    (
+        "estonian-1252.csv",
+        &["windows-1252 , header 1, 5 rows (encoding)", "linn: text 5 distinct", "arv: integer 5 … 40"],
+    ),
+    (
+        "exchange.csv",
+        &[
+            "UTF-8 ; header 1, 3 rows",
+            "date: date 2024-01-02 … 2024-01-04",
+            "eur: decimal 26.498 … 26.601 (decimal_mark)",
+            "usd: decimal 24.31 … 24.401 (decimal_mark)",
+        ],
+    ),
+    (
+        "fx.csv",
+        &[
+            "UTF-8 , header 1, 4 rows",
+            "date: date 2024-01-02 … 2024-01-05",
+            "eurusd: decimal 1.0921 … 1.0946",
+        ],
+    ),
+    ("ids-16-minus.csv", &["UTF-8 , header 1, 3 rows", "id: text 3 distinct (long)", "x: integer 1 … 2"]),
+    (
+        "kwh.csv",
+        &[
+            "UTF-8 ; header 1, 3 rows",
+            "time: date 2024-01-01 00:00 … 2024-01-01 02:00",
+            "kwh: decimal 0.412 … 1.018",
+        ],
+    ),
+    (
+        "lat-lon-semicolon.csv",
+        &[
+            "UTF-8 ; header 1, 3 rows",
+            "city: text 3 distinct",
+            "lat: decimal 16.463 … 22.336 (decimal_mark)",
+            "lon: decimal 103.843 … 107.59 (decimal_mark)",
+        ],
+    ),
+    (
+        "leading-zero-decimals-semicolon.csv",
+        &["UTF-8 ; header 1, 4 rows", "t: text 4 distinct", "humidity: decimal 0.125 … 0.5"],
+    ),
+    (
+        "lf-blank-bad.csv",
+        &["UTF-8 , header 1, 31 rows", "a: integer 0 … 29 invalid 1 in [36]", "b: integer 1 … 1"],
+    ),
+    ("long-prefix.csv", &["UTF-8 , header 1, 30 rows", "url: text 30 distinct", "n: integer 0 … 29"]),
+    (
+        "macroman.csv",
+        &["macintosh , header 1, 1 rows (encoding)", "prénom: text 1 distinct", "ville: text 1 distinct"],
+    ),
+    (
+        "money-minus-dollar.csv",
+        &["UTF-8 , header 1, 4 rows", "d: text 4 distinct", "amount: decimal -1200.5 … 1234.56"],
+    ),
+    (
+        "money-paren.csv",
+        &[
+            "UTF-8 , header 1, 3 rows",
+            "Date: date 2023-01-01 … 2023-03-01 (day_and_month)",
+            "Type: text 2 distinct",
+            "Description: text 3 distinct",
+            "Amount: decimal -1200.5 … 400",
+        ],
+    ),
+    (
+        "money-symbols.csv",
+        &[
+            "UTF-8 , header 1, 2 rows",
+            "d: text 2 distinct",
+            "inr: decimal 99 … 1234.5",
+            "krw: integer 700 … 5000",
+            "brl: decimal 9 … 10.5",
+            "chf: decimal 1.3 … 12.3",
+            "sek: integer 20 … 100",
+        ],
+    ),
+    (
+        "months-named.csv",
+        &[
+            "UTF-8 , header 1, 3 rows",
+            "symbol: text 1 distinct",
+            "date: date 2000-01-01 … 2000-03-01",
+            "price: decimal 36.35 … 43.22",
+        ],
+    ),
+    (
+        "phones-plus.csv",
+        &["UTF-8 , header 1, 3 rows", "name: text 3 distinct", "phone: text 3 distinct (phone)"],
+    ),
+    (
+        "preamble.csv",
+        &[
+            "UTF-8 , header 2, 3 rows",
+            "Year: integer 1880 … 1882",
+            "Jan: decimal -0.2 … 0.15",
+            "Feb: decimal -0.25 … 0.14",
+        ],
+    ),
+    (
+        "quoted-header-numbers.csv",
+        &["UTF-8 , header 1, 2 rows", "1: integer 4 … 7", "2: integer 5 … 8", "3: integer 6 … 9"],
+    ),
+    (
+        "ragged-short.csv",
+        &[
+            "UTF-8 , header 1, 3 rows",
+            "a: integer 1 … 6",
+            "b: integer 2 … 7",
+            "c: integer 3 … 8 missing 1",
+            "! 1 short_rows at 3:4",
+        ],
+    ),
+    ("semicolon-decimal-comma-1col.csv", &["UTF-8 ; header 1, 3 rows", "preis: decimal 1.5 … 3.75"]),
+    ("sep-comma.csv", &["UTF-8 , header 2, 2 rows", "One: integer 1 … 3", "Two: integer 2 … 4"]),
+    (
+        "sep-semicolon.csv",
+        &[
+            "UTF-8 ; header 2, 2 rows",
+            "One: integer 1 … 5",
+            "Two: integer 2 … 6",
+            "Three: integer 3 … 7",
+            "Four: integer 4 … 8",
+        ],
+    ),
+    (
+        "shiftjis.csv",
+        &["Shift_JIS , header 1, 2 rows (encoding)", "名前: text 2 distinct", "都市: text 2 distinct"],
+    ),
+    (
+        "space-quotes-comma.csv",
+        &["UTF-8 , header 1, 2 rows", "id: integer 1 … 2", "name, full: text 2 distinct", "v: integer 5 … 6"],
+    ),
+    ("spaces.csv", &["UTF-8 space header 1, 2 rows", "a: integer 1 … 3", "b: integer 2 … 4"]),
+    ("swiss-groups.csv", &["UTF-8 ; header 1, 3 rows", "c: text 3 distinct", "v: decimal 99 … 12000"]),
+    (
+        "trailing-comma-rows.csv",
+        &["UTF-8 , header 1, 2 rows", "a: integer 1 … 4", "b: integer 2 … 5", "c: integer 3 … 6"],
+    ),
+    ("unicode-minus.csv", &["UTF-8 , header 1, 3 rows", "city: text 3 distinct", "temp: decimal -5.5 … 3.2"]),
+    (
+        "us-months.csv",
+        &[
+            "UTF-8 , header 1, 12 rows",
+            "date: date 2000-01-01 … 2000-12-01 (day_and_month)",
+            "v: integer 1 … 12",
+        ],
+    ),
+    (
+        "utf8-one-bad-byte.csv",
+        &[
+            "UTF-8 , header 1, 4 rows (encoding)",
+            "tên: text 4 distinct",
+            "giá: integer 1 … 4",
+            "! 1 bytes at 4:2",
+        ],
+    ),
+    (
+        "weights-3dec-tab.csv",
+        &["UTF-8 tab header 1, 3 rows", "id: text 3 distinct", "kg: decimal 0.5 … 12.75"],
+    ),
+    (
+        "weights-3dec-with-ints.csv",
+        &["UTF-8 ; header 1, 3 rows", "id: text 3 distinct", "kg: decimal 0.5 … 12.75", "n: integer 5 … 7"],
+    ),
+    (
+        "years-header-25.csv",
+        &[
+            "UTF-8 , header 1, 25 rows",
+            "country: text 25 distinct",
+            "1960: integer 1 … 73",
+            "1970: integer 2 … 122",
+            "1980: integer 3 … 171",
+        ],
+    ),
+    (
+        "years-header.csv",
+        &[
+            "UTF-8 , header 1, 2 rows",
+            "region: text 2 distinct",
+            "2023: integer 5 … 10",
+            "2024: integer 6 … 20",
+            "2025: integer 7 … 30",
+        ],
+    ),
+    (
+        "zips-rare-zero.csv",
+        &["UTF-8 , header 1, 32 rows", "zip: text 32 distinct (leading_zero)", "city: text 3 distinct"],
+    ),
+];
+
+#[test]
+fn every_file_is_read_as_the_table_says() {
+    for (name, expected) in FILES {
+        assert_eq!(told(&fixture(name, &[])), *expected, "{name}");
+    }
+}
+
+#[test]
+fn what_can_be_read_in_two_ways_can_be_changed() {
+    let columns = |name: &str, choices: &[(&str, &str)]| told(&fixture(name, choices));
+    let kwh = columns("lat-lon-semicolon.csv", &[("decimal", "comma")]);
+    assert_eq!(kwh[2..], ["lat: integer 16463 … 22336", "lon: integer 103843 … 107590"]);
+    let days = columns("us-months.csv", &[("dates", "dmy")]);
+    assert_eq!(days[1], "date: date 2000-01-01 … 2000-01-12");
+    let zips = columns("zips-rare-zero.csv", &[("column.1", "number")]);
+    assert_eq!(zips[1], "zip: integer 2134 … 90029");
+    let data = columns("years-header.csv", &[("header", "none")]);
+    assert_eq!(data[0], "UTF-8 , header none, 3 rows");
+    let title = columns("preamble.csv", &[("header", "1"), ("delimiter", ";")]);
+    assert_eq!(title[..2], ["UTF-8 ; header 1, 4 rows", "Land-Ocean: Global Means: text 4 distinct"]);
+    let one = columns("spaces.csv", &[("delimiter", "tab")]);
+    assert_eq!(one[1], "a b: text 2 distinct");
+    let latin = columns("macroman.csv", &[("encoding", "windows-1252")]);
+    assert_eq!(latin[..2], ["windows-1252 , header 1, 1 rows", "prŽnom: text 1 distinct"]);
+    let plain = columns("apostrophe-plural.csv", &[("quote", "none"), ("column.2", "date")]);
+    assert_eq!(plain[2], "owner: date 1970-01-01 … 1970-01-01 invalid 4 in [2, 3, 4]");
+}
+
+#[test]
+fn faults_are_counted_and_named_and_the_rest_is_reported() {
+    let mixed =
+        b"a,b\r\n1,2\r\n\r\n3\r\n4,5,6\r\n\"7\r\n8\",9\r\n10,\"x\"y\r\n1\x002,\xff\r\n11,\"12\r\n13,14\r\n";
+    assert_eq!(
+        told(&text(mixed, &[])),
+        [
+            "windows-1252 , header 1, 8 rows (encoding)",
+            "a: text 8 distinct",
+            "b: text 7 distinct missing 1",
+            "! 1 short_rows at 4:2",
+            "! 1 long_rows at 5:5",
+            "! 2 quotes at 8:7 10:4",
+            "! 1 nuls at 9:2",
+        ]
+    );
+    assert_eq!(told(&text(mixed, &[("encoding", "utf-8")]))[6], "! 1 bytes at 9:5");
+}

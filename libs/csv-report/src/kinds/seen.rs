@@ -151,19 +151,16 @@ impl Seen {
             return;
         }
         self.filled += 1;
+        if !cell.bytes().any(|c| c.is_ascii_digit()) {
+            self.booleans += u64::from(value::boolean(cell).is_some());
+            return;
+        }
         if self.take_number(cell, line) {
             return;
         }
-        if value::boolean(cell).is_some() {
-            self.booleans += 1;
-            return;
-        }
-        if !cell.bytes().any(|c| c.is_ascii_digit()) {
-            return;
-        }
         let mut is_date = false;
-        for (order, dates) in DateOrder::ALL.into_iter().zip(&mut self.dates) {
-            if let Some(time) = value::date(cell, order) {
+        for (time, dates) in value::in_all_orders(cell).into_iter().zip(&mut self.dates) {
+            if let Some(time) = time {
                 dates.take(time);
                 is_date = true;
             }

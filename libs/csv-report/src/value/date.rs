@@ -34,18 +34,36 @@ pub(crate) struct Time {
 
 /// Whether a cell is a date in any order.
 pub(crate) fn any_date(cell: &str) -> bool {
-    DateOrder::ALL.iter().any(|order| date(cell, *order).is_some())
+    in_all_orders(cell).iter().any(Option::is_some)
 }
 
 /// A date, with or without a time of day: `2024-12-31`, `31/12/2024 08:30`, `3/14/2024 1:05 PM`,
 /// `2024-12-31T08:30:00.5Z`, `15-Mar-2024`, `Thu, 15 March 2024`. Without an offset it is UTC.
 pub(crate) fn date(cell: &str, order: DateOrder) -> Option<Time> {
-    let cell = cell.trim();
-    if !(8..=48).contains(&cell.len()) {
-        return None;
+    let cell = as_date(cell)?;
+    numeric(cell.as_bytes(), order).or_else(|| named(cell)).and_then(time)
+}
+
+/// As [`date`], in each of [`DateOrder::ALL`].
+pub(crate) fn in_all_orders(cell: &str) -> [Option<Time>; 3] {
+    let Some(cell) = as_date(cell) else { return [None; 3] };
+    let found = DateOrder::ALL.map(|order| numeric(cell.as_bytes(), order));
+    if found.iter().any(Option::is_some) {
+        return found.map(|day| day.and_then(time));
     }
-    let numeric = if cell.as_bytes()[0].is_ascii_digit() { numeric(cell.as_bytes(), order) } else { None };
-    let ((year, month, day), rest) = numeric.or_else(|| named(cell))?;
+    // Where the month has a name the order does not matter.
+    [named(cell).and_then(time); 3]
+}
+
+/// A cell that may be a date: not too short or long, and begun by a digit or a word.
+fn as_date(cell: &str) -> Option<&str> {
+    let cell = cell.trim();
+    let first = cell.as_bytes().first()?;
+    let begins = first.is_ascii_alphanumeric() || *first >= 0x80;
+    ((8..=48).contains(&cell.len()) && begins).then_some(cell)
+}
+
+fn time(((year, month, day), rest): Day<'_>) -> Option<Time> {
     let days = days(year, month, day)?;
     let clock = !rest.is_empty();
     let millis = if clock { time_of_day(rest)? } else { 0 };
@@ -128,12 +146,23 @@ fn named(cell: &str) -> Option<Day<'_>> {
 }
 
 fn month(word: &str) -> Option<u32> {
-    if word.chars().count() < 3 || word.len() > 12 {
+    if word.len() < 3 || word.len() > 12 {
         return None;
     }
-    let word = word.to_lowercase();
-    let found = MONTHS.iter().position(|names| names.iter().any(|name| name.starts_with(&word)))?;
+    let found = MONTHS.iter().position(|names| names.iter().any(|name| begins(name, word)))?;
     u32::try_from(found + 1).ok()
+}
+
+/// Whether a name begins with a word of at least three letters, in capitals or not.
+fn begins(name: &str, word: &str) -> bool {
+    if word.is_ascii() {
+        return word.len() >= 3
+            && name
+                .as_bytes()
+                .get(..word.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()));
+    }
+    word.chars().count() >= 3 && name.starts_with(&word.to_lowercase())
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -146,8 +175,7 @@ enum Part<'a> {
 impl Part<'_> {
     fn is_weekday(&self) -> bool {
         let Self::Word(word) = self else { return false };
-        let word = word.to_ascii_lowercase();
-        word.len() >= 3 && WEEKDAYS.iter().any(|day| day.starts_with(&word))
+        WEEKDAYS.iter().any(|day| begins(day, word))
     }
 }
 

@@ -4,7 +4,7 @@ mod date;
 mod money;
 mod number;
 
-pub(crate) use date::{DateOrder, Time, any_date, date, day_and_month};
+pub(crate) use date::{DateOrder, Time, any_date, date, day_and_month, in_all_orders};
 pub(crate) use number::{Code, Number, NumberStyle, both_ways, code, number};
 
 /// Whether a cell says nothing.

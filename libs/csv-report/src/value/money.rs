@@ -56,7 +56,12 @@ fn without_suffix(text: &str) -> Option<&str> {
 }
 
 fn is_currency(word: &str) -> bool {
-    !word.is_empty() && (WORDS.contains(&word) || CODES.split_ascii_whitespace().any(|code| code == word))
+    const BYTES_MAX: usize = 10;
+    if word.is_empty() || word.len() > BYTES_MAX {
+        return false;
+    }
+    let is_code = || CODES.split_ascii_whitespace().any(|code| code == word);
+    WORDS.contains(&word) || (word.starts_with(|c: char| c.is_ascii_uppercase()) && is_code())
 }
 
 /// Percent, and the signs of money that Unicode knows (category Sc).

@@ -38,17 +38,52 @@ pub(crate) struct Number {
 
 /// A number as `style` writes it; signs of money and percent around it do not matter.
 pub(crate) fn number(cell: &str, style: NumberStyle) -> Option<Number> {
-    const BYTES_MAX: usize = 64;
     let cell = cell.trim();
     let bytes = cell.as_bytes();
-    if bytes.len() > BYTES_MAX || !bytes.iter().any(u8::is_ascii_digit) {
-        return None;
+    let signs = Signs::of(bytes)?;
+    if signs.simple {
+        return match style {
+            NumberStyle::Point => plain(cell),
+            NumberStyle::Comma if !bytes.contains(&b'.') => plain(cell),
+            // Groups have three digits.
+            NumberStyle::Comma if bytes.len() > 4 && bytes[bytes.len() - 4] == b'.' => rare(cell, style),
+            NumberStyle::Comma => None,
+        };
     }
-    let simple = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
-    let one_reading = style == NumberStyle::Point || !bytes.contains(&b'.');
-    if one_reading && bytes.iter().all(simple) && !bytes.ends_with(b"-") {
-        return plain(cell);
+    rare(cell, style)
+}
+
+/// What a cell is made of: most cells are no numbers, and most numbers are digits and points.
+struct Signs {
+    /// Nothing but digits and points, after a minus or none.
+    simple: bool,
+}
+
+impl Signs {
+    /// `None` for what is no number in any style.
+    fn of(bytes: &[u8]) -> Option<Self> {
+        const BYTES_MAX: usize = 64;
+        const LETTERS_MAX: usize = 8;
+        if bytes.len() > BYTES_MAX {
+            return None;
+        }
+        let (mut digits, mut letters, mut others) = (0, 0, 0);
+        for (place, byte) in bytes.iter().enumerate() {
+            match byte {
+                b'0'..=b'9' => digits += 1,
+                b'.' => {}
+                b'-' if place == 0 => {}
+                b'a'..=b'z' | b'A'..=b'Z' => letters += 1,
+                b':' | b'/' | b'_' | b'@' | b'&' | b'=' | b'?' | b';' | b'"' => return None,
+                _ => others += 1,
+            }
+        }
+        (digits > 0 && letters <= LETTERS_MAX).then_some(Self { simple: letters + others == 0 })
     }
+}
+
+/// A number with groups, money or a sign of another form.
+fn rare(cell: &str, style: NumberStyle) -> Option<Number> {
     let (negative, body) = signed(cell)?;
     if !body.bytes().next().is_some_and(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b',')) {
         return None;

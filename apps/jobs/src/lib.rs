@@ -27,6 +27,7 @@ mod events;
 mod metrics;
 mod projection;
 mod reports;
+mod rereading;
 mod retention;
 mod schedule;
 mod service;

@@ -20,7 +20,7 @@ use anywire_app::{
 use anywire_log::{AppendError, Offset, ReadError, Timestamp};
 use bytes::Bytes;
 use parking_lot::MappedRwLockReadGuard;
-use tokio::sync::{Notify, OwnedMutexGuard};
+use tokio::sync::{Notify, OwnedMutexGuard, Semaphore};
 
 use crate::{
     commands::{child::Supervisor, files::Runs},
@@ -79,6 +79,8 @@ pub(crate) struct JobService {
     pub(crate) received_bytes: AtomicU64,
     /// What this server works on.
     pub(crate) work: WorkInProgress,
+    /// Places for reports that are made anew in another reading.
+    pub(crate) rereadings: Arc<Semaphore>,
     /// All jobs as they stand, and the one way to change them.
     jobs: Service<ReadModel>,
 }
@@ -158,6 +160,7 @@ impl JobService {
         Ok(Arc::new(Self {
             supervisor: Supervisor::new(config.worker.as_deref()),
             work: WorkInProgress::new(context.shutdown.clone()),
+            rereadings: Arc::new(Semaphore::new(config.reports_running_max)),
             jobs: Service::new(jobs),
             context,
             config,

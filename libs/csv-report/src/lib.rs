@@ -2,14 +2,15 @@
 //! however long the file is.
 //!
 //! ```text
-//! checksum    the file's SHA-256                                      one pass over bytes
-//! dialect     encoding, delimiter, quote, header                      a sample, and one pass that checks
-//! UTF-8 parse       every row is whole; else where it is not                one pass: [`parse`] validate
-//! what each column holds                                  one pass: [`validate`] statistics  count, spread,
-//! top values, correlations, time series    one pass: [`statistics()`] charts      SVG of what statistics
-//! found                            memory only: [`charts`] render      one HTML page with everything in it
-//! memory only: [`render`]
+//! checksum    the file's SHA-256                                one pass over bytes: [`checksum`]
+//! dialect     encoding, delimiter, quote, header                a sample, and one pass: [`detect`]
+//! parse       how many rows, what is wrong with which           one pass: [`parse()`]
+//! validate    what each column holds                            one pass: [`validate`]
+//! statistics  count, spread, top values, correlations, series   one pass: [`statistics()`]
+//! charts      SVG of what statistics found                      memory only: [`charts`]
+//! render      one HTML page with everything in it               memory only: [`render`]
 //! ```
+//! Each reading of a file can be changed by its [`Reading`]; an [`Outline`] is the report as plain values.
 //!
 //! Invariants:
 //! - What the file holds is text on the page, never markup.
@@ -43,7 +44,7 @@ pub use faults::{FaultKind, Faults, OfKind, Place};
 pub use inspect::{Limits, Shape, parse};
 pub use kinds::{Column, validate};
 pub use outline::{Outline, OutlineColumn};
-pub use page::{Facts, choose_language, offer_form, render};
+pub use page::{Facts, choose_language, offer_form, page, render};
 pub use reading::{CHOSEN_COLUMNS_MAX, COLUMN_KINDS, COLUMN_OPTION, OPTIONS, Reading, ReadingError};
 pub use source::Source;
 pub use statistics::{Statistics, statistics};

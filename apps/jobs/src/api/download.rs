@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use anywire_app::http::{ApiError, Query};
+use anywire_app::http::{ApiError, Query, invalid};
 use anywire_codes::Code;
+use anywire_csv_report::{self as report, Reading};
 use axum::{
     Router,
     body::Body,
@@ -19,45 +20,47 @@ use crate::{
         answer::{Answer, job_id},
         errors::file_error,
     },
+    domain::{Job, Upload},
+    rereading,
     service::JobService,
 };
 
 /// The routes, with absolute paths.
 pub(crate) fn routes(service: Arc<JobService>) -> Router {
     Router::new()
-        .route("/api/jobs/{id}/report", get(report))
+        .route("/api/jobs/{id}/report", get(shown_report))
         .route("/api/jobs/{id}/upload", get(upload))
         .with_state(service)
 }
 
-async fn report(
+async fn shown_report(
     State(service): State<Arc<JobService>>,
     Path(id): Path<String>,
     query: Query,
     headers: HeaderMap,
 ) -> Answer {
     let entry = service.find(&job_id(&id)?)?;
-    let none = || {
-        let status = entry.job.status.as_str();
-        let message = format!("job {id} is {status} and has no report; wait until it has succeeded");
-        ApiError::new(Code::NoReport, message)
+    let reading = reading(&query)?;
+    let mut page = if reading.is_auto() {
+        own_report(&service, &entry.job).await?
+    } else {
+        rereading::page(&service, &entry.job, complete(&entry.job)?, reading).await?
     };
-    let upload = entry.job.upload.as_ref().ok_or_else(none)?;
-    let mut page = match tokio::fs::read(service.files.report(upload.id)).await {
-        Ok(page) => page,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(none()),
-        Err(error) => return Err(file_error("reading the report", &error)),
-    };
-    let asked = query.text("lang");
+    let asked = |name: &str| query.text(name);
     let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-    anywire_csv_report::choose_language(&mut page, asked.or(accepted).unwrap_or_default());
+    report::choose_language(&mut page, asked("lang").or(accepted).unwrap_or_default());
+    if asked("form") != Some("none") {
+        // What is no choice of the form goes along with it.
+        let along = ["lang", "token"].into_iter().filter_map(|name| Some((name, asked(name)?)));
+        page = report::offer_form(page, &along.collect::<Vec<_>>());
+    }
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        // The report needs no script, no form and nothing from outside: whatever a cell of the file says
-        // stays text.
+        // The report needs no script and nothing from outside: whatever a cell of the file says stays text. Its
+        // form may ask for the same report in another reading.
         (
             header::CONTENT_SECURITY_POLICY,
-            "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'",
+            "sandbox allow-forms; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'self'",
         ),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
@@ -67,12 +70,42 @@ async fn report(
     Ok((headers, page).into_response())
 }
 
+/// The choices among the parameters.
+fn reading(query: &Query) -> Result<Reading, ApiError> {
+    let mut reading = Reading::default();
+    for (name, value) in query.iter() {
+        reading.choose(name, value).map_err(|error| invalid(error.to_string()))?;
+    }
+    Ok(reading)
+}
+
+/// The report that the job made.
+async fn own_report(service: &JobService, job: &Job) -> Result<Vec<u8>, ApiError> {
+    let none = || {
+        let (id, status) = (&job.id, job.status.as_str());
+        let message = format!("job {id} is {status} and has no report; wait until it has succeeded");
+        ApiError::new(Code::NoReport, message)
+    };
+    let upload = job.upload.as_ref().ok_or_else(none)?;
+    match tokio::fs::read(service.files.report(upload.id)).await {
+        Ok(page) => Ok(page),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(none()),
+        Err(error) => Err(file_error("reading the report", &error)),
+    }
+}
+
+/// The file of a job, if every byte of it is here.
+fn complete(job: &Job) -> Result<&Upload, ApiError> {
+    let upload = job.upload.as_ref().filter(|upload| upload.is_complete() && !upload.removed);
+    upload.ok_or_else(|| {
+        ApiError::new(Code::NoUpload, format!("job {} has no uploaded file any more, or not yet", job.id))
+    })
+}
+
 async fn upload(State(service): State<Arc<JobService>>, Path(id): Path<String>) -> Answer {
     let entry = service.find(&job_id(&id)?)?;
-    let none =
-        || ApiError::new(Code::NoUpload, format!("job {id} has no uploaded file any more, or not yet"));
-    let upload = entry.job.upload.as_ref().filter(|upload| upload.is_complete() && !upload.removed);
-    let upload = upload.ok_or_else(none)?;
+    let upload = complete(&entry.job)?;
+    let none = || ApiError::new(Code::NoUpload, format!("the uploaded file of job {id} is gone"));
     let file = tokio::fs::File::open(service.files.data(upload.id)).await.map_err(|_| none())?;
     let length = file.metadata().await.map_err(|error| file_error("reading the upload", &error))?.len();
     let headers = [

@@ -1,6 +1,7 @@
 //! The routes of jobs.
 
 use anywire_app::description::{Answer, Content, Header, Operation, Parameter};
+use anywire_csv_report as report_options;
 use serde_json::json;
 
 use super::shared::*;
@@ -85,22 +86,39 @@ fn forget_job() -> Operation {
 }
 
 fn report() -> Operation {
-    Operation::get("/api/jobs/{id}/report", "report")
+    let reading = report_options::OPTIONS.into_iter().map(|(name, about)| {
+        Parameter::query(name, &format!("{about} `auto`, the default, leaves it to the server."))
+    });
+    let operation = Operation::get("/api/jobs/{id}/report", "report")
         .is("Jobs", "The report of an upload")
-        .about("A self-contained page without scripts, in English or Vietnamese.")
+        .about(
+            "A self-contained page without scripts, in English or Vietnamese. With any choice of how the file is \
+             to be read, the report is made anew at once, and not kept.",
+        )
         .takes(job_id_parameter())
         .takes(
             Parameter::query("lang", "The language: `en` or `vi`. Default: what `Accept-Language` asks for.")
                 .example(json!("en")),
         )
+        .takes(
+            Parameter::query("form", "`none` leaves out the form that offers another reading, for a copy.")
+                .schema(json!({ "type": "string", "enum": ["none"] })),
+        );
+    reading
+        .fold(operation, Operation::takes)
+        .takes(
+            Parameter::query("column.1", "What column 1 holds; likewise `column.2` and so on, at most 500.")
+                .schema(json!({ "type": "string", "enum": ["auto", "number", "date", "boolean", "text"] })),
+        )
         .answers(Answer::new(200, "The page.").with(Content::text("text/html")))
+        .refuses(400, &["invalid_request"], "decimal is \"dot\"; use auto, point or comma")
         .guarded()
         .refuses(
             404,
-            &["not_found", "no_report"],
+            &["not_found", "no_report", "no_upload"],
             "there is no job x; start it with POST /api/progress, or see GET /api/jobs",
         )
-        .refuses(503, &["storage_failed"], "storing failed; see the server's log")
+        .refuses(503, &["storage_failed", "busy", "shutting_down"], "storing failed; see the server's log")
 }
 
 fn uploaded_file() -> Operation {

@@ -85,7 +85,9 @@ async fn what_a_cell_says_is_text_on_the_page_and_scripts_are_forbidden_there() 
     let answer = world.get(&format!("/api/jobs/{id}/report")).await.expect(200);
     let policy = answer.header("content-security-policy");
     assert!(
-        policy.contains("sandbox;") && policy.contains("default-src 'none'") && !policy.contains("script"),
+        policy.contains("sandbox allow-forms;")
+            && policy.contains("default-src 'none'")
+            && !policy.contains("script"),
         "{policy}"
     );
     assert_eq!(answer.header("x-content-type-options"), "nosniff");
@@ -110,6 +112,64 @@ async fn a_page_begins_in_the_language_that_the_reader_prefers() {
     assert!(!begins(&path, "en-GB,vi;q=0.5").await);
     assert!(begins(&format!("{path}?lang=vi"), "en").await);
     assert!(!begins(&format!("{path}?lang=en"), "vi").await);
+}
+
+#[tokio::test]
+async fn a_report_is_made_anew_in_the_reading_that_was_chosen() {
+    let world = World::new().await;
+    let id = world.upload("x.csv", "city;lat\nHanoi;21.028\nHue;16.463\n".as_bytes()).await;
+    let made = world.until_status(&id, "succeeded").await;
+    let path = format!("/api/jobs/{id}/report");
+    let own = world.get(&path).await.expect(200).text();
+    assert!(own.contains("can be read in two ways") && own.contains("21.028"), "{own}");
+    let comma = world.get(&format!("{path}?decimal=comma&delimiter=&lang=en")).await.expect(200).text();
+    assert!(comma.contains("21,028") && !comma.contains("can be read in two ways"), "{comma}");
+    assert!(comma.contains("<option value=\"comma\" selected>") && comma.contains("value=\"en\""), "{comma}");
+    let text = world.get(&format!("{path}?column.2=text&header=none")).await.expect(200).text();
+    assert!(
+        text.contains("#2") && text.contains("Characters") && text.contains("value=\"text\" selected"),
+        "{text}"
+    );
+    // The job keeps the report that it made.
+    assert_eq!(world.get(&path).await.expect(200).text(), own);
+    assert_eq!(world.updates(&id).await.last(), Some(&made));
+    let refused = async |choice: &str| {
+        let answer = world.get(&format!("{path}?{choice}")).await;
+        let message = answer.json()["message"].as_str().expect("a message").to_owned();
+        (answer.error(), message)
+    };
+    let (error, message) = refused("decimal=dot").await;
+    assert_eq!(error, (400, "invalid_request".to_owned()));
+    assert_eq!(message, "decimal is \"dot\"; use auto, point or comma");
+    assert!(refused("header=9").await.1.contains("no row begins in line 9"));
+    assert!(refused("delimiter=;&quote=;").await.1.contains("different signs"));
+}
+
+#[tokio::test]
+async fn the_form_is_left_out_of_a_copy_and_says_that_it_is_one() {
+    let world = World::new().await;
+    let id = world.upload("x.csv", b"a,b\n1,2\n").await;
+    world.until_status(&id, "succeeded").await;
+    let path = format!("/api/jobs/{id}/report");
+    let served = world.get(&format!("{path}?token=%22%3E&lang=vi")).await.expect(200).text();
+    assert!(served.contains("<form method=\"get\"") && served.contains("value=\"&quot;&gt;\""), "{served}");
+    let copy = world.get(&format!("{path}?form=none")).await.expect(200).text();
+    assert!(!copy.contains("<form") && copy.contains("open the report on its server"), "{copy}");
+}
+
+#[tokio::test]
+async fn a_report_in_another_reading_needs_the_file_and_not_the_first_report() {
+    let world = World::new().await;
+    let id = world.upload("x.csv", &[b"a\n".to_vec(), vec![b'x'; 2 << 20]].concat()).await;
+    world.until_status(&id, "failed").await;
+    let path = format!("/api/jobs/{id}/report?header=none");
+    let answer = world.get(&path).await;
+    assert_eq!(answer.error(), (400, "invalid_request".to_owned()));
+    assert!(answer.json()["message"].as_str().expect("a message").contains("line 2, column 1048577"));
+    let never = world.post("/api/progress", r#"{"title":"x","total_steps":1}"#).await.expect(201).json();
+    let id = never["session_id"].as_str().expect("a name");
+    let missing = world.get(&format!("/api/jobs/{id}/report?header=none")).await.error();
+    assert_eq!(missing, (404, "no_upload".to_owned()));
 }
 
 #[tokio::test]

@@ -43,6 +43,9 @@ pub struct Facts {
 }
 
 /// Writes the page to a file.
+///
+/// # Errors
+/// [`StepError::Io`] when it cannot be written.
 pub fn render(
     facts: &Facts,
     shape: &Shape,
@@ -50,9 +53,14 @@ pub fn render(
     charts: &Charts,
     path: &Path,
 ) -> Result<(), StepError> {
-    let page = Page { facts, shape, statistics, charts }.html();
-    std::fs::write(path, page)?;
+    std::fs::write(path, page(facts, shape, statistics, charts))?;
     Ok(())
+}
+
+/// The page.
+#[must_use]
+pub fn page(facts: &Facts, shape: &Shape, statistics: &Statistics, charts: &Charts) -> String {
+    Page { facts, shape, statistics, charts }.html()
 }
 
 const TAG_EN: &[u8] = b"<html lang=\"en\"";

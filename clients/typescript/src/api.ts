@@ -565,7 +565,7 @@ export interface components {
             readonly percent: components["schemas"]["Percent"];
             /** @description Its place in the queue while it waits there. */
             readonly queue_position: number | null;
-            /** @description What came out of it; of a report, `report_url`, `rows`, `columns`, `size_bytes`, `sha256`, `duration_ms`. */
+            /** @description What came out of it; of a report, `report_url`, `rows`, `columns`, `size_bytes`, `sha256`, `encoding`, `delimiter`, `header_line`, `faults` (their kinds and counts), `duration_ms`. */
             readonly result: unknown;
             readonly session_id: components["schemas"]["JobId"];
             readonly status: components["schemas"]["Status"];
@@ -1204,7 +1204,7 @@ export interface components {
             readonly percent: components["schemas"]["Percent"];
             /** @description Its place in the queue while it waits there. */
             readonly queue_position: number | null;
-            /** @description What came out of it; of a report, `report_url`, `rows`, `columns`, `size_bytes`, `sha256`, `duration_ms`. */
+            /** @description What came out of it; of a report, `report_url`, `rows`, `columns`, `size_bytes`, `sha256`, `encoding`, `delimiter`, `header_line`, `faults` (their kinds and counts), `duration_ms`. */
             readonly result: unknown;
             readonly session_id: components["schemas"]["JobId"];
             readonly status: components["schemas"]["Status"];

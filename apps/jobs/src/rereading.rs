@@ -1,7 +1,8 @@
-//! A report made anew, at once, in a reading of the file that somebody chose. Nothing of it is kept: the job keeps
-//! the report that it made.
+//! A report made anew, at once, in a reading of the file that somebody chose. Nothing of it is kept: the job
+//! keeps the report that it made.
 //!
-//! Invariant: at most `reports_running_max` are made at a time, beside those of jobs; more are refused, none waits.
+//! Invariant: at most `reports_running_max` are made at a time, beside those of jobs; more are refused, none
+//! waits.
 
 use std::sync::Arc;
 

@@ -56,8 +56,8 @@ async fn shown_report(
     }
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        // The report needs no script and nothing from outside: whatever a cell of the file says stays text. Its
-        // form may ask for the same report in another reading.
+        // The report needs no script and nothing from outside: whatever a cell of the file says stays text.
+        // Its form may ask for the same report in another reading.
         (
             header::CONTENT_SECURITY_POLICY,
             "sandbox allow-forms; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'self'",

@@ -7,13 +7,17 @@ use anywire_app::Decision;
 use anywire_log::Publication;
 
 use crate::{
-    domain::{Alert, AlertState, HostName, Rule, Sample, Turn, Watch},
+    domain::{Alert, AlertState, EndedBy, HostName, Rule, SILENCE, Sample, Turn, Watch},
     events::{
         BRIEF_MS, HostChannels, alert_event, alerts_channel, block_event, brief_event, forgotten_event,
         rules_channel, rules_event, sample_event,
     },
     projection::{Host, Monitoring},
+    silence::Silent,
 };
+
+/// After how long a silent host's alerts end where no rule is about silence.
+const SILENCE_S: f64 = 60.0;
 
 /// Why samples were not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +53,15 @@ pub(crate) struct Taken {
     pub(crate) newest_at: usize,
     /// What turned by them.
     pub(crate) alerts: Vec<Alert>,
+    /// By how much a clock went back since the samples of before, in milliseconds; zero where none did.
+    pub(crate) went_back_ms: i64,
+}
+
+/// Samples, and the moment at which they were sent; none of them is later.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Report {
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) sent_at: i64,
 }
 
 /// Who may report, and where.
@@ -62,21 +75,27 @@ pub(crate) struct Reporter {
 
 /// Takes the samples that are new, each with the alerts that turn by it: they are committed together. It
 /// holds while the rules are the same.
+///
+/// A sample that is not newer than the last one is a repetition, unless the last one is later than the moment
+/// of this report: then a clock went back, the host's or this server's, and a new run begins.
 pub(crate) fn take_samples(
     state: &Monitoring,
     reporter: &Reporter,
-    samples: &[Sample],
+    report: &Report,
 ) -> Result<Decision<Taken>, Refusal> {
     let host = state.host(&reporter.name);
     let hosts = state.hosts().len();
     if host.is_none() && reporter.hosts_max.is_some_and(|most| hosts >= most) {
         return Err(Refusal::TooManyHosts { hosts });
     }
-    let before = host.and_then(|host| host.history.samples.last());
+    let before = host.and_then(Host::last_time);
+    let ahead = before.filter(|before| *before > report.sent_at);
+    let went_back_ms = ahead.map_or(0, |before| before - report.sent_at);
     let mut watches = state.alerts.watches_of(&reporter.name);
-    let (mut last, mut events) = (before, Vec::new());
-    let mut taken = Taken { accepted: 0, repeated: 0, newest_at: 0, alerts: Vec::new() };
-    for sample in samples {
+    let (mut last, mut events) = (before.filter(|_| ahead.is_none()), Vec::new());
+    let mut taken = Taken { accepted: 0, repeated: 0, newest_at: 0, alerts: Vec::new(), went_back_ms };
+    let heard_again = report.samples.first().map(|first| end_silence(state, &reporter.name, first.time));
+    for sample in &report.samples {
         if last.is_some_and(|last| sample.time <= last) {
             taken.repeated += 1;
             continue;
@@ -89,12 +108,66 @@ pub(crate) fn take_samples(
         events.extend(turned.iter().filter_map(alert_event));
         taken.alerts.extend(turned);
     }
-    // Of several samples the newest is enough for those who want one every five seconds.
-    let beat = before.unwrap_or_default().div_euclid(BRIEF_MS);
-    let newest = samples.iter().rev().find(|sample| Some(sample.time) == last && last > before);
-    let newest = newest.filter(|sample| sample.time.div_euclid(BRIEF_MS) > beat);
-    events.extend(newest.and_then(|sample| brief_event(&reporter.channels.brief, sample)));
+    if taken.accepted > 0 {
+        events.extend(brief(before, report, last, reporter));
+        let heard_again = heard_again.unwrap_or_default();
+        events.extend(heard_again.iter().filter_map(alert_event));
+        taken.alerts.extend(heard_again);
+    }
     Ok(Decision::append(events, taken).expecting(rules_channel()))
+}
+
+/// Of several samples the newest is enough for those who want one every five seconds.
+fn brief(
+    before: Option<i64>,
+    report: &Report,
+    last: Option<i64>,
+    reporter: &Reporter,
+) -> Option<Publication> {
+    let beat = before.unwrap_or_default().div_euclid(BRIEF_MS);
+    let newest = report.samples.iter().rev().find(|sample| Some(sample.time) == last)?;
+    let is_due = newest.time.div_euclid(BRIEF_MS) != beat;
+    is_due.then(|| brief_event(&reporter.channels.brief, newest)).flatten()
+}
+
+/// The ends of the alerts about the silence of a host that is heard of again.
+fn end_silence(state: &Monitoring, host: &HostName, at: i64) -> Vec<Alert> {
+    let silent = state.alerts.of(host).filter(|alert| alert.figure == SILENCE);
+    silent.map(|alert| Alert { state: AlertState::Cleared, value: 0.0, at, ..alert.clone() }).collect()
+}
+
+/// Looks at a silent host. It holds while the rules are the same.
+pub(crate) fn look_at_silence(state: &Monitoring, silent: &Silent, now: i64) -> Decision<Vec<Alert>> {
+    let turned = turned_by_silence(state, silent, now);
+    let events = turned.iter().filter_map(alert_event).collect();
+    Decision::append(events, turned).expecting(rules_channel())
+}
+
+/// What turns by the silence of a host: rules about silence raise alerts, and its other alerts end, since
+/// nothing is known any more of what they are about.
+pub(crate) fn turned_by_silence(
+    state: &Monitoring,
+    Silent { host: name, newest, silent }: &Silent,
+    now: i64,
+) -> Vec<Alert> {
+    if state.host(name).is_none_or(|host| host.newest_offset() != *newest) {
+        return Vec::new();
+    }
+    let seconds = silent.as_secs_f64();
+    let about_silence = || state.alerts.rules.iter().filter(|rule| rule.enabled && rule.figure == SILENCE);
+    let stands = |rule: &&Rule| state.alerts.of(name).any(|alert| alert.rule == rule.id);
+    let is_long = |rule: &&Rule| seconds >= rule.raise + f64::from(rule.for_s);
+    let raised = about_silence().filter(is_long).filter(|rule| !stands(rule));
+    let raised: Vec<Alert> =
+        raised.map(|rule| alert(rule, name, now, seconds, Turn::Raised { since: now })).collect();
+    let gone_after = about_silence().map(|rule| rule.raise + f64::from(rule.for_s)).reduce(f64::min);
+    let mut turned = Vec::new();
+    if seconds >= gone_after.unwrap_or(SILENCE_S) {
+        let others = state.alerts.of(name).filter(|alert| alert.figure != SILENCE);
+        turned = ended(others, EndedBy::Silence, now);
+    }
+    turned.extend(raised);
+    turned
 }
 
 fn turns(
@@ -130,6 +203,7 @@ fn alert(rule: &Rule, host: &HostName, at: i64, value: f64, turn: Turn) -> Alert
         threshold,
         since,
         at,
+        ended_by: None,
     }
 }
 
@@ -154,7 +228,7 @@ pub(crate) fn write_block(host: Option<&Host>, now: Option<i64>) -> Decision<boo
 
 /// Replaces the rules; alerts without one end. It holds while no alert turns.
 pub(crate) fn set_rules(state: &Monitoring, rules: &[Rule], now: i64) -> Decision<Vec<Alert>> {
-    let ended = ended(state.alerts.without_a_rule(rules), now);
+    let ended = ended(state.alerts.without_a_rule(rules), EndedBy::Rule, now);
     let mut events: Vec<Publication> = rules_event(rules).into_iter().collect();
     events.extend(ended.iter().filter_map(alert_event));
     Decision::append(events, ended).expecting(alerts_channel())
@@ -162,7 +236,7 @@ pub(crate) fn set_rules(state: &Monitoring, rules: &[Rule], now: i64) -> Decisio
 
 /// Ends the alerts that no rule stands behind: their ends could not be written with an older release.
 pub(crate) fn end_alerts_without_a_rule(state: &Monitoring, now: i64) -> Decision<Vec<Alert>> {
-    let ended = ended(state.alerts.without_a_rule(&state.alerts.rules), now);
+    let ended = ended(state.alerts.without_a_rule(&state.alerts.rules), EndedBy::Rule, now);
     let events = ended.iter().filter_map(alert_event).collect();
     Decision::append(events, ended).expecting(alerts_channel())
 }
@@ -171,7 +245,7 @@ pub(crate) fn end_alerts_without_a_rule(state: &Monitoring, now: i64) -> Decisio
 pub(crate) fn forget(state: &Monitoring, name: &str, now: i64) -> Result<Decision<Vec<Alert>>, Refusal> {
     let known = HostName::new(name).ok().filter(|name| state.host(name).is_some());
     let host = known.ok_or_else(|| unknown(name))?;
-    let ended = ended(state.alerts.active.values().filter(|alert| alert.host == host.as_str()), now);
+    let ended = ended(state.alerts.of(&host), EndedBy::Forgotten, now);
     let mut events: Vec<Publication> = ended.iter().filter_map(alert_event).collect();
     events.extend(forgotten_event(&host));
     Ok(Decision::append(events, ended))
@@ -181,13 +255,18 @@ pub(crate) fn unknown(name: &str) -> Refusal {
     Refusal::Unknown { host: name.chars().take(80).collect() }
 }
 
-fn ended<'a>(alerts: impl Iterator<Item = &'a Alert>, now: i64) -> Vec<Alert> {
-    alerts.map(|alert| Alert { state: AlertState::Cleared, at: now, ..alert.clone() }).collect()
+fn ended<'a>(alerts: impl Iterator<Item = &'a Alert>, by: EndedBy, now: i64) -> Vec<Alert> {
+    let end =
+        |alert: &Alert| Alert { state: AlertState::Cleared, at: now, ended_by: Some(by), ..alert.clone() };
+    alerts.map(end).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use anywire_app::testing::{Given, given};
+    use anywire_log::Offset;
 
     use super::*;
     use crate::{config::MonitorConfig, domain::sample::tests::sample};
@@ -199,6 +278,12 @@ mod tests {
     fn reporter(host: &str) -> Reporter {
         let channels = HostChannels::new(&name(host), false).expect("names");
         Reporter { name: name(host), channels, hosts_max: Some(1) }
+    }
+
+    /// Sent when the newest sample was made.
+    fn report(samples: &[Sample]) -> Report {
+        let sent_at = samples.last().map_or(0, |newest| newest.time);
+        Report { samples: samples.to_vec(), sent_at }
     }
 
     fn busy(for_s: u32) -> Rule {
@@ -213,8 +298,9 @@ mod tests {
     #[test]
     fn an_alert_is_committed_with_the_sample_that_turned_it() {
         let samples = [sample(1000, 99.0), sample(2000, 99.0), sample(3000, 10.0)];
-        let (after, taken) =
-            begin(&[busy(1)]).when(|state| take_samples(state, &reporter("web-1"), &samples)).then([
+        let (after, taken) = begin(&[busy(1)])
+            .when(|state| take_samples(state, &reporter("web-1"), &report(&samples)))
+            .then([
                 "performance_web-1 sample",
                 "performance_web-1 sample",
                 "performance:alerts alert_raised",
@@ -222,23 +308,77 @@ mod tests {
             ]);
         assert_eq!((taken.accepted, taken.newest_at, taken.alerts.len()), (3, 3, 1));
         // The same again is a repetition: nothing happens.
-        let (_, taken) = after.when(|state| take_samples(state, &reporter("web-1"), &samples)).then([]);
+        let (_, taken) =
+            after.when(|state| take_samples(state, &reporter("web-1"), &report(&samples))).then([]);
         assert_eq!((taken.accepted, taken.repeated, taken.alerts.len()), (0, 3, 0));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_begins_a_new_run_that_is_seen_and_watched() {
+        let take = |times: [i64; 2]| {
+            let report = report(&times.map(|time| sample(time, 99.0)));
+            move |state: &Monitoring| take_samples(state, &reporter("web-1"), &report)
+        };
+        let ahead = ["performance_web-1 sample", "performance_web-1 sample", "performance_web-1:5s s"];
+        let (after, _) = begin(&[busy(1)]).when(take([3_600_000, 3_600_500])).then(ahead);
+        let (after, taken) = after.when(take([1000, 2000])).then([
+            "performance_web-1 sample",
+            "performance_web-1 sample",
+            "performance:alerts alert_raised",
+            "performance_web-1:5s s",
+        ]);
+        assert_eq!((taken.accepted, taken.repeated, taken.went_back_ms), (2, 0, 3_598_500));
+        // The same once more is a repetition of the new run.
+        let (after, taken) = after.when(take([1000, 2000])).then([]);
+        assert_eq!((taken.accepted, taken.repeated, taken.went_back_ms), (0, 2, 0));
+        assert_eq!(after.state().host(&name("web-1")).and_then(Host::last_time), Some(2000));
+    }
+
+    #[test]
+    fn a_silent_host_is_an_alert_of_its_own_that_ends_the_others_until_it_is_heard_again() {
+        let silence = Rule::defaults().pop().expect("the last one");
+        let raise =
+            |state: &Monitoring| take_samples(state, &reporter("web-1"), &report(&[sample(1000, 99.0)]));
+        let raised = ["performance_web-1 sample", "performance:alerts alert_raised"];
+        let (after, _) = begin(&[busy(0), silence]).when(raise).then(raised);
+        let newest = after.state().host(&name("web-1")).map(Host::newest_offset).expect("known");
+        let look = |newest, seconds| {
+            let silent = Silent { host: name("web-1"), newest, silent: Duration::from_secs(seconds) };
+            move |state: &Monitoring| Ok::<_, Refusal>(look_at_silence(state, &silent, 61_000))
+        };
+        let (after, _) = after.when(look(newest, 59)).then([]);
+        let (after, _) = after.when(look(Offset::ZERO, 60)).then([]);
+        let (after, turned) = after
+            .when(look(newest, 60))
+            .then(["performance:alerts alert_cleared", "performance:alerts alert_raised"]);
+        let told: Vec<_> =
+            turned.iter().map(|alert| (alert.rule.as_str(), alert.value, alert.ended_by)).collect();
+        assert_eq!(told, [("cpu", 99.0, Some(EndedBy::Silence)), ("silence", 60.0, None)]);
+        let (after, _) = after.when(look(newest, 600)).then([]);
+        let again =
+            |state: &Monitoring| take_samples(state, &reporter("web-1"), &report(&[sample(700_000, 1.0)]));
+        let (after, taken) = after.when(again).then([
+            "performance_web-1 sample",
+            "performance_web-1:5s s",
+            "performance:alerts alert_cleared",
+        ]);
+        assert_eq!((taken.alerts.len(), after.state().alerts.active.len()), (1, 0));
     }
 
     #[test]
     fn one_host_more_than_allowed_is_refused_by_the_name_of_the_setting() {
         let one = [sample(5000, 1.0)];
         let (after, _) = begin(&[])
-            .when(|state| take_samples(state, &reporter("web-1"), &one))
+            .when(|state| take_samples(state, &reporter("web-1"), &report(&one)))
             .then(["performance_web-1 sample", "performance_web-1:5s s"]);
-        let refusal = after.when(|state| take_samples(state, &reporter("web-2"), &one)).refused();
+        let refusal = after.when(|state| take_samples(state, &reporter("web-2"), &report(&one))).refused();
         assert!(refusal.to_string().contains("monitor.hosts_max"), "{refusal}");
     }
 
     #[test]
     fn alerts_end_with_their_rule_and_with_their_host() {
-        let raise = |state: &Monitoring| take_samples(state, &reporter("web-1"), &[sample(1000, 99.0)]);
+        let raise =
+            |state: &Monitoring| take_samples(state, &reporter("web-1"), &report(&[sample(1000, 99.0)]));
         let raised = ["performance_web-1 sample", "performance:alerts alert_raised"];
         let (after, _) = begin(&[busy(0)]).when(raise).then(raised);
         let (after, ended) = after
@@ -256,7 +396,7 @@ mod tests {
     #[test]
     fn a_block_that_is_written_is_in_memory_no_more() {
         let samples: Vec<Sample> = (0..90).map(|second| sample(second * 1000, 1.0)).collect();
-        let taken = begin(&[]).when(|state| take_samples(state, &reporter("web-1"), &samples));
+        let taken = begin(&[]).when(|state| take_samples(state, &reporter("web-1"), &report(&samples)));
         let mut expected = vec!["performance_web-1 sample"; 90];
         expected.push("performance_web-1:5s s");
         let (after, _) = taken.then(expected);

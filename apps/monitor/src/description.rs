@@ -105,7 +105,10 @@ fn performance_history() -> Operation {
 fn hosts() -> Operation {
     Operation::get("/api/performance/hosts", "hosts")
         .is("Performance", "Every host that reports")
-        .about("`stale` is true when a host has been silent for two and a half of its intervals.")
+        .about(
+            "`stale` is true when nothing was heard of a host for two and a half of its intervals, whatever \
+                 time its newest sample names.",
+        )
         .writes::<Hosts>(
             200,
             "The hosts.",
@@ -113,7 +116,8 @@ fn hosts() -> Operation {
                 "hosts": [
                     {
                         "host": "web-1", "own": false, "channel": "performance_web-1", "interval_ms": 1_000,
-                        "time": "2026-01-23T10:00:03.000Z", "stale": false, "cpu": 23.1, "memory": 25.0,
+                        "time": "2026-01-23T10:00:03.000Z", "heard": "2026-01-23T10:00:03.200Z",
+                        "stale": false, "machines": 1, "cpu": 23.1, "memory": 25.0,
                         "since": "2026-01-22T10:00:03.000Z",
                     },
                 ],
@@ -152,11 +156,14 @@ fn report_samples() -> Operation {
         .about(
             "What `anywire monitor --to` sends. Samples that are not newer than the host's last one are \
                  repetitions and change nothing. If `sent_at` is more than two seconds off the server's \
-                 clock, all times are moved by the difference.",
+                 clock, all times are moved by the difference. A sample later than `sent_at` is moved to \
+                 before it. If the host's last sample is later than `sent_at`, a clock went back: a new run \
+                 begins, in which every sample is new. Two reporters of one name are told by `machines`, \
+                 if each sends its own `instance`.",
         )
         .takes(Parameter::path("id", "The host's name.").of::<HostName>().example(json!("web-1")))
         .reads::<Report>(json!({
-            "sent_at": "2026-01-23T10:00:03.200Z",
+            "sent_at": "2026-01-23T10:00:03.200Z", "instance": "9f86d081884c7d65",
             "samples": [
                 {
                     "time": "2026-01-23T10:00:03.000Z", "interval_ms": 1_000,
@@ -183,7 +190,7 @@ fn report_samples() -> Operation {
         .writes::<Reported>(
             200,
             "They are kept.",
-            json!({ "cursor": "1f0c93ab-18", "accepted": 1, "repeated": 0 }),
+            json!({ "cursor": "1f0c93ab-18", "accepted": 1, "repeated": 0, "moved": 0, "machines": 1 }),
         )
         .refuses(400, &["invalid_request", "body_broken"], "cpu.percent is 300; expected 0 to 100")
         .guarded()
@@ -226,6 +233,11 @@ fn alerts() -> Operation {
 fn set_rules() -> Operation {
     Operation::put("/api/performance/alerts", "setRules")
         .is("Performance", "Replace the rules of alerts")
+        .about(
+            "A rule is about a figure that the history of hosts has, or about `silence`: seconds since a host \
+                 was last heard of. When a host is silent for longer than such a rule says (60 s where there \
+                 is none), its other alerts end.",
+        )
         .reads::<Rules>(json!({
             "rules": [
                 {

@@ -241,12 +241,13 @@ pub(crate) fn brief_event(channel: &Channel, sample: &Sample) -> Option<Publicat
     publication(channel, BRIEF, Payload::Json(brief(sample).into()))
 }
 
-/// Rows in one event, after a head of 24 bytes: offset of the newest sample, first time, last time, each 8
+/// Rows in one event, after a head of 24 bytes: offset of the newest sample, earliest time, latest time, each 8
 /// bytes, little endian.
 pub(crate) fn block_event(channel: &Channel, rows: &TimeSeries, through: Offset) -> Option<Publication> {
     let mut bytes = through.get().to_le_bytes().to_vec();
-    bytes.extend(rows.first()?.to_le_bytes());
-    bytes.extend(rows.last()?.to_le_bytes());
+    let (first, last) = rows.span()?;
+    bytes.extend(first.to_le_bytes());
+    bytes.extend(last.to_le_bytes());
     bytes.extend(rows.encode(step_of));
     publication(channel, BLOCK, Payload::Binary(bytes.into()))
 }

@@ -28,8 +28,10 @@ mod metrics;
 mod projection;
 mod reading;
 mod rebuild;
+mod reporters;
 mod series;
 mod service;
+mod silence;
 mod webhook;
 mod wire;
 
@@ -39,9 +41,10 @@ use anywire_app::{AppContext, Application, DeliveryMeter};
 use anywire_log::{BoxFuture, ReadError};
 use parking_lot::Mutex;
 
+use decisions::Report;
 use service::{MonitorError, MonitorService};
 
-pub use collect::{Backlog, CollectError, Collector, Heartbeat, REPORT_MAX};
+pub use collect::{Backlog, CollectError, Collector, Heartbeat, REPORT_MAX, Waiting};
 pub use config::{ConfigError, MonitorConfig};
 pub use description::operations as description;
 pub use domain::{
@@ -53,8 +56,10 @@ pub use events::{ALERTS_CHANNEL, PERFORMANCE_CHANNEL, PERFORMANCE_PREFIX, channe
 /// but reporting needs the same key as publishing.
 pub const OWN_CHANNELS: [&str; 3] = [PERFORMANCE_CHANNEL, "performance:5s", ALERTS_CHANNEL];
 
-/// How often silent hosts are looked after.
+/// How often the blocks of silent hosts are closed.
 const TIDY_EVERY: Duration = Duration::from_secs(30);
+/// How often it is looked how long hosts have been silent.
+const LISTEN_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the application could not start.
 #[derive(Debug, thiserror::Error)]
@@ -133,7 +138,8 @@ impl Application for Monitor {
                     webhook::run(self.service.config.clone(), outbox, shutdown.clone()).await;
                 }
             };
-            tokio::join!(collect(&self.service, collecting), tidy(&self.service), posting);
+            let silence = look_at_silence(&self.service);
+            tokio::join!(collect(&self.service, collecting), tidy(&self.service), silence, posting);
         })
     }
 
@@ -146,7 +152,6 @@ impl Application for Monitor {
 async fn collect(service: &Arc<MonitorService>, collecting: Option<Collecting>) {
     let Some(mut collecting) = collecting else { return };
     let mut heartbeat = Heartbeat::new(service.config.interval_ms);
-    let mut behind = false;
     loop {
         tokio::select! {
             () = tokio::time::sleep(heartbeat.wait(service.context.clock.now().as_millis())) => {}
@@ -169,16 +174,20 @@ async fn collect(service: &Arc<MonitorService>, collecting: Option<Collecting>) 
                 return;
             }
         };
-        match service.record(service.own.clone(), vec![sample]).await {
-            Ok(recorded) => {
-                if recorded.accepted == 0 && !behind {
-                    tracing::warn!(
-                        "the clock went back: samples are kept again when it is past the newest one"
-                    );
-                }
-                behind = recorded.accepted == 0;
-            }
-            Err(error) => tracing::warn!(%error, "a sample could not be kept: its time is a hole"),
+        let report = Report { samples: vec![sample], sent_at: now };
+        if let Err(error) = service.record(service.own.clone(), report).await {
+            tracing::warn!(%error, "a sample could not be kept: its time is a hole");
+        }
+    }
+}
+
+async fn look_at_silence(service: &Arc<MonitorService>) {
+    let mut every = tokio::time::interval(LISTEN_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = every.tick() => service.look_at_silence().await,
+            () = service.context.shutdown.cancelled() => return,
         }
     }
 }

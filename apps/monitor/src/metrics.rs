@@ -9,7 +9,7 @@ pub(crate) fn of(service: &MonitorService) -> Vec<Metric> {
     let now = service.now();
     let state = service.read();
     let newest = state.hosts().map(|(_, host)| host.newest.as_ref());
-    let stale = newest.filter(|newest| newest.is_none_or(|newest| newest.sample.is_stale(now))).count();
+    let stale = newest.filter(|newest| newest.is_none_or(|newest| newest.is_stale(now))).count();
     let silent = "Hosts that have been silent for longer than their interval.";
     vec![
         Metric::gauge(

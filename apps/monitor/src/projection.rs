@@ -1,7 +1,7 @@
 //! What is known of all hosts, the rules and the alerts: the projection of the monitor's channels.
 //!
-//! Invariant: samples of one host are taken in the order of their times; one that is not newer than the last
-//! is a repetition, whoever wrote it.
+//! Invariant: samples of one host are taken in the order in which they came; their times go back where a clock
+//! did.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -14,9 +14,9 @@ use bytes::Bytes;
 
 use crate::{
     config::MonitorConfig,
-    domain::{Alert, AlertState, HostName, Rule, Sample, Watch, check_time, step_of},
+    domain::{Alert, AlertState, Figures, HostName, Rule, Sample, Watch, check_time, step_of},
     events::{Content, Forgotten, HostChannels, content, read_head, read_rows},
-    series::{History, MINUTE_MS, rounded},
+    series::{History, rounded},
 };
 
 /// How many past alerts are listed.
@@ -33,6 +33,16 @@ pub(crate) struct Newest {
     pub(crate) json: Bytes,
     pub(crate) sample: Arc<Sample>,
     pub(crate) offset: Offset,
+    /// When it came, on this server's clock.
+    pub(crate) received: i64,
+}
+
+impl Newest {
+    /// Whether the next one is overdue. It counts from when this one came, whatever time it names; one that
+    /// came later than now came before this server's clock went back.
+    pub(crate) fn is_stale(&self, now: i64) -> bool {
+        now.saturating_sub(self.received).saturating_abs() > self.sample.patience_ms()
+    }
 }
 
 /// One host.
@@ -45,6 +55,16 @@ pub(crate) struct Host {
 }
 
 impl Host {
+    /// Where the newest sample is; zero where there is none.
+    pub(crate) fn newest_offset(&self) -> Offset {
+        self.newest.as_ref().map_or(Offset::ZERO, |newest| newest.offset)
+    }
+
+    /// The time of the newest sample.
+    pub(crate) fn last_time(&self) -> Option<i64> {
+        self.newest.as_ref().map(|newest| newest.sample.time).or_else(|| self.history.samples.last())
+    }
+
     /// The names of its metrics that begin with `prefix`, as the newest sample has them.
     pub(crate) fn metric_names(&self, prefix: &str) -> Vec<String> {
         let Some(newest) = &self.newest else { return Vec::new() };
@@ -87,6 +107,11 @@ impl Monitoring {
         Self { own, config, hosts: BTreeMap::new(), forgotten: BTreeMap::new(), alerts }
     }
 
+    /// The figures that rules can be about.
+    pub(crate) fn figures(&self) -> Figures {
+        Figures::with(self.hosts.values().flat_map(|host| host.metric_names("")))
+    }
+
     pub(crate) fn host(&self, name: &HostName) -> Option<&Host> {
         self.hosts.get(name)
     }
@@ -113,11 +138,10 @@ impl Monitoring {
         };
         let Some(host) = self.host_or_new(name) else { return };
         host.history.samples.written(event.offset, head);
-        // Blocks before the last hour of minutes are covered by it.
-        if host.history.minutes.last().is_none_or(|last| head.last >= last + MINUTE_MS)
+        if !host.history.has_minutes(head)
             && let Ok(rows) = read_rows(&event.payload)
         {
-            host.history.minutes_from(&rows);
+            host.history.minutes_from(&rows, head);
         }
     }
 
@@ -164,10 +188,9 @@ impl Monitoring {
             self.alerts.look_at(name, &sample);
         }
         let Some(host) = self.hosts.get_mut(name) else { return };
-        if host.newest.as_ref().is_none_or(|newest| sample.time > newest.sample.time) {
-            let json = event.payload.as_bytes().clone();
-            host.newest = Some(Newest { json, sample: Arc::new(sample), offset: event.offset });
-        }
+        let json = event.payload.as_bytes().clone();
+        let received = event.time.as_millis();
+        host.newest = Some(Newest { json, sample: Arc::new(sample), offset: event.offset, received });
     }
 
     fn block(&mut self, name: &HostName, event: &Event, is_minutes: bool) {
@@ -198,6 +221,11 @@ impl Monitoring {
 }
 
 impl AlertBook {
+    /// The alerts of a host that stand.
+    pub(crate) fn of<'a>(&'a self, host: &'a HostName) -> impl Iterator<Item = &'a Alert> {
+        self.active.values().filter(|alert| alert.host == host.as_str())
+    }
+
     /// Where each rule stands at a host.
     pub(crate) fn watches_of(&self, host: &HostName) -> HashMap<String, Watch> {
         let own = self.watches.iter().filter(|((name, _), _)| name == host);

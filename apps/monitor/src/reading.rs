@@ -156,8 +156,8 @@ async fn samples(
         (host.channels.samples.clone(), blocks, memory)
     })?;
     let mut picked = read_blocks(service, &channel, &blocks, range, names).await?;
-    append(&mut picked, &memory);
-    Ok(picked)
+    picked.append(&memory);
+    Ok(picked.in_order())
 }
 
 /// Minutes, with the one that is not over yet.
@@ -175,16 +175,17 @@ async fn minutes(
         (host.channels.minutes.clone(), blocks, memory)
     })?;
     let mut picked = read_blocks(service, &channel, &blocks, &range, names).await?;
-    append(&mut picked, &memory);
-    Ok(picked)
+    picked.append(&memory);
+    Ok(picked.in_order())
 }
 
-/// Adds the minute that is not over yet, or was not closed yet.
+/// Adds the minute that is not over yet, or was not closed yet; over one that was begun before the clock went
+/// back it counts.
 fn current_minute(history: &History, range: &Range, names: &[String], memory: &mut Picked) {
     let last = history.samples.last().unwrap_or_default();
     let minute = last.div_euclid(MINUTE_MS) * MINUTE_MS;
-    if (range.from..range.to).contains(&minute) && history.minutes.last().is_none_or(|done| done < minute) {
-        let metrics: HashMap<String, f64> = history.minute_of(minute).into_iter().collect();
+    let metrics: HashMap<String, f64> = history.minute_of(minute).into_iter().collect();
+    if (range.from..range.to).contains(&minute) && !metrics.is_empty() {
         memory.push(minute, |at| metrics.get(&names[at]).map_or(f32::NAN, |value| *value as f32));
     }
 }
@@ -196,12 +197,6 @@ fn cut(resolution: &Resolution, range: &Range, names: &[String]) -> (Vec<BlockPl
         memory.take(rows, names, range.from, range.to);
     }
     (resolution.blocks(range.from, range.to), memory)
-}
-
-fn append(picked: &mut Picked, memory: &Picked) {
-    for (row, time) in memory.times.iter().enumerate() {
-        picked.push(*time, |column| memory.columns[column][row]);
-    }
 }
 
 async fn read_blocks(

@@ -10,15 +10,18 @@ use tokio::sync::mpsc;
 
 use crate::{
     config::MonitorConfig,
-    decisions::{self, Refusal, Reporter, Taken, unknown},
-    domain::{Alert, AlertState, HostName, Rule, Sample},
+    decisions::{self, Refusal, Report, Reporter, Taken, unknown},
+    domain::{
+        Alert, AlertState, HostName, Rule, RuleError,
+        clocks::{CLOCK_SKEW_MS, move_before},
+    },
     events::{HostChannels, sources},
     projection::{Host, Monitoring},
     rebuild,
+    reporters::Reporters,
+    silence::{Silences, Silent},
 };
 
-/// How far a host's clock may be off before its times are moved to ours.
-const CLOCK_SKEW_MS: i64 = 2000;
 /// How many alerts wait for the webhook at most.
 const WAITING_MAX: usize = 64;
 /// What decisions on rules are locked by.
@@ -58,6 +61,8 @@ impl From<DecideError<Refusal>> for MonitorError {
 pub(crate) struct Recorded {
     pub(crate) accepted: usize,
     pub(crate) repeated: usize,
+    /// How many were moved to before the moment at which they were sent.
+    pub(crate) moved: usize,
     pub(crate) newest: Offset,
 }
 
@@ -67,8 +72,8 @@ pub(crate) struct MonitorService {
     pub(crate) config: MonitorConfig,
     pub(crate) own: HostName,
     state: Service<Monitoring>,
-    /// By how much the times of hosts are moved whose clocks are off, in milliseconds.
-    shifts: Mutex<HashMap<HostName, i64>>,
+    reporters: Mutex<Reporters>,
+    silences: Mutex<Silences>,
     /// The forgotten hosts whose channels were trimmed since the start.
     trimmed: Mutex<HashMap<HostName, Offset>>,
     webhook: Option<mpsc::Sender<Alert>>,
@@ -94,7 +99,8 @@ impl MonitorService {
             config,
             own,
             state: Service::new(projected),
-            shifts: Mutex::default(),
+            reporters: Mutex::default(),
+            silences: Mutex::default(),
             trimmed: Mutex::default(),
             webhook,
             outbox: Mutex::new(Some(outbox)),
@@ -143,52 +149,65 @@ impl MonitorService {
         Ok(self.state.decide(entities, decide).await?)
     }
 
-    /// Takes samples of another host, in order; `sent_at` is what its clock showed when it sent them.
+    /// Takes samples of another host, in order; `sent_at` is what its clock showed when it sent them, `instance`
+    /// who it says it is.
     pub(crate) async fn report(
         self: &Arc<Self>,
         name: HostName,
-        mut samples: Vec<Sample>,
-        sent_at: i64,
+        instance: Option<&str>,
+        Report { mut samples, sent_at }: Report,
     ) -> Result<Recorded, MonitorError> {
         if name == self.own && self.config.collect {
             return Err(Refusal::OwnName { host: name }.into());
         }
-        let shift = self.shift(&name, self.now().saturating_sub(sent_at));
+        let skew = self.now().saturating_sub(sent_at);
+        let shift = self.reporters.lock().heard(&name, instance, skew, self.config.hosts_max);
         samples.iter_mut().for_each(|sample| sample.time = sample.time.saturating_add(shift));
-        self.record(name, samples).await
+        let sent_at = sent_at.saturating_add(shift);
+        let moved = move_before(&mut samples, sent_at);
+        let recorded = self.record(name, Report { samples, sent_at }).await?;
+        Ok(Recorded { moved, ..recorded })
+    }
+
+    /// How many machines report under a name.
+    pub(crate) fn machines(&self, name: &HostName) -> usize {
+        self.reporters.lock().machines(name)
     }
 
     /// Writes samples of a host that are new.
     pub(crate) async fn record(
         self: &Arc<Self>,
         name: HostName,
-        samples: Vec<Sample>,
+        report: Report,
     ) -> Result<Recorded, MonitorError> {
         let own = Arc::clone(self);
         to_the_end(async move {
-            let recorded = own.record_samples(&name, samples).await?;
+            let recorded = own.record_samples(&name, report).await?;
             own.write_blocks(&name, None).await?;
             Ok(recorded)
         })
         .await
     }
 
-    async fn record_samples(&self, name: &HostName, samples: Vec<Sample>) -> Result<Recorded, MonitorError> {
+    async fn record_samples(&self, name: &HostName, report: Report) -> Result<Recorded, MonitorError> {
         let is_own = *name == self.own;
         let channels = HostChannels::new(name, is_own).map_err(|_| unknown(name.as_str()))?;
         let hosts_max = (!is_own).then_some(self.config.hosts_max);
         let reporter = Reporter { name: name.clone(), channels, hosts_max };
         let new = self.read().host(name).is_none().then(|| NEW_HOST.to_owned());
         let entities = new.into_iter().chain([entity(name)]);
-        let take = move |state: &Monitoring| decisions::take_samples(state, &reporter, &samples);
-        let Decided { answer: Taken { accepted, repeated, newest_at, alerts }, appended } =
+        let take = move |state: &Monitoring| decisions::take_samples(state, &reporter, &report);
+        let Decided { answer: Taken { accepted, repeated, newest_at, alerts, went_back_ms }, appended } =
             self.decide(entities, take).await?;
         self.tell(alerts);
+        if went_back_ms > CLOCK_SKEW_MS {
+            tracing::warn!(host = %name, went_back_ms, "a clock went back, the host's or this server's");
+        }
         let newest = match appended.and_then(|appended| appended.offsets().nth(newest_at)) {
             Some(offset) => offset,
-            None => self.of_host(name, newest_offset).unwrap_or_default(),
+            None => self.of_host(name, Host::newest_offset).unwrap_or_default(),
         };
-        Ok(Recorded { accepted, repeated, newest })
+        Ok(Recorded { accepted, repeated, moved: 0, newest })
     }
 
     /// Puts full blocks into the log, and with `now` those that are over. What fails is tried again with the
@@ -220,6 +239,36 @@ impl MonitorService {
         }
     }
 
+    /// Looks at the hosts that are silent: what turns is told.
+    pub(crate) async fn look_at_silence(&self) {
+        let now = self.now();
+        let silent = {
+            let state = self.read();
+            let reports = |host: &Host| !host.own || self.config.collect;
+            let reporting = state.hosts().filter(|(_, host)| reports(host));
+            let newest = reporting.map(|(name, host)| (name.clone(), host.newest_offset()));
+            let silent = self.silences.lock().of(&newest.collect::<Vec<_>>());
+            let turns = |silent: &Silent| !decisions::turned_by_silence(&state, silent, now).is_empty();
+            silent.into_iter().filter(turns).collect::<Vec<_>>()
+        };
+        for silent in silent {
+            let (host, entities) = (silent.host.clone(), [entity(&silent.host)]);
+            let look = move |state: &Monitoring| Ok(decisions::look_at_silence(state, &silent, now));
+            match self.decide(entities, look).await {
+                Ok(decided) => self.tell(decided.answer),
+                Err(error) => {
+                    tracing::warn!(%host, %error, "that a host is silent could not be told; it is tried again");
+                }
+            }
+        }
+    }
+
+    /// Checks rules that are to be set.
+    pub(crate) fn check_rules(&self, rules: &[Rule]) -> Result<(), RuleError> {
+        let state = self.read();
+        Rule::check_all(rules, &state.alerts.rules, &state.figures())
+    }
+
     /// Replaces all rules.
     pub(crate) async fn set_rules(self: &Arc<Self>, rules: Vec<Rule>) -> Result<(), MonitorError> {
         let (own, now) = (Arc::clone(self), self.now());
@@ -235,9 +284,10 @@ impl MonitorService {
     pub(crate) async fn forget(self: &Arc<Self>, name: String) -> Result<(), MonitorError> {
         let (own, now) = (Arc::clone(self), self.now());
         to_the_end(async move {
-            let entity = format!("host {name}");
+            let (entity, host) = (format!("host {name}"), HostName::new(&name));
             let forget = move |state: &Monitoring| decisions::forget(state, &name, now);
             own.tell(own.decide([entity], forget).await?.answer);
+            host.map(|host| own.reporters.lock().forget(&host)).ok();
             own.trim_forgotten().await
         })
         .await
@@ -272,36 +322,10 @@ impl MonitorService {
             }
         }
     }
-
-    fn shift(&self, name: &HostName, skew: i64) -> i64 {
-        let mut shifts = self.shifts.lock();
-        let shift = shift(shifts.get(name).copied().unwrap_or_default(), skew);
-        // Only clocks that are off take room, and only as many as hosts may report.
-        if shift == 0 {
-            shifts.remove(name);
-        } else if shifts.len() < self.config.hosts_max || shifts.contains_key(name) {
-            shifts.insert(name.clone(), shift);
-        }
-        shift
-    }
 }
 
 fn entity(name: &HostName) -> String {
     format!("host {name}")
-}
-
-fn newest_offset(host: &Host) -> Offset {
-    host.newest.as_ref().map_or(Offset::ZERO, |newest| newest.offset)
-}
-
-/// By how much a host's times are moved, now that its clock seems to be so far behind ours. What the way here
-/// adds trembles: a shift that still fits stays, or a clock at the edge of what is let pass would jump to and
-/// fro, and samples would seem to be repetitions.
-fn shift(before: i64, skew: i64) -> i64 {
-    if skew.saturating_sub(before).saturating_abs() <= CLOCK_SKEW_MS {
-        return before;
-    }
-    if skew.saturating_abs() > CLOCK_SKEW_MS { skew } else { 0 }
 }
 
 /// Does work that is several decisions in a task of its own: a caller that goes away ends it nowhere.
@@ -309,19 +333,4 @@ async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, MonitorError>> + Send + 'static,
 ) -> Result<T, MonitorError> {
     tokio::spawn(work).await.unwrap_or(Err(MonitorError::Stopped))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_at_the_edge_of_what_is_let_pass_does_not_move_samples_to_and_fro() {
-        let mut before = 0;
-        let shifts = [10, 1990, 2010, 1990, 2100, 900, 5, -4000].map(|skew| {
-            before = shift(before, skew);
-            before
-        });
-        assert_eq!(shifts, [0, 0, 2010, 2010, 2010, 2010, 0, -4000]);
-    }
 }

@@ -31,8 +31,14 @@ pub(crate) struct ReportingHost {
     /// When the newest sample was made.
     #[schemars(with = "Option<Time>")]
     pub(crate) time: Option<String>,
-    /// Silent for two and a half of its intervals.
+    /// When the newest sample came, on the server's clock.
+    #[schemars(with = "Option<Time>")]
+    pub(crate) heard: Option<String>,
+    /// Nothing was heard for two and a half of its intervals.
     pub(crate) stale: bool,
+    /// How many machines report under this name: more than one is a mistake.
+    #[schemars(range(min = 1))]
+    pub(crate) machines: usize,
     /// All cores together, in percent.
     #[schemars(with = "Option<Amount>")]
     pub(crate) cpu: Option<f64>,
@@ -51,6 +57,10 @@ pub(crate) struct Report {
     /// What its clock shows.
     #[schemars(with = "ClockTime")]
     pub(crate) sent_at: String,
+    /// What tells the reporter from another one of the same name, such as a random text chosen at its start.
+    #[schemars(with = "Option<HostName>")]
+    #[serde(default)]
+    pub(crate) instance: Option<String>,
     /// In the order of their times.
     #[schemars(length(max = REPORT_SAMPLES_MAX))]
     pub(crate) samples: Vec<Sample>,
@@ -66,6 +76,11 @@ pub(crate) struct Reported {
     pub(crate) accepted: usize,
     /// How many were there already.
     pub(crate) repeated: usize,
+    /// How many were later than `sent_at`, or than those after them, and were moved to before it.
+    pub(crate) moved: usize,
+    /// How many machines report under this name: more than one is a mistake.
+    #[schemars(range(min = 1))]
+    pub(crate) machines: usize,
 }
 
 /// All rules of alerts.

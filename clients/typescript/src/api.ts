@@ -19,6 +19,8 @@ export interface components {
         /** @description One turn of a rule at a host. */
         readonly Alert: {
             readonly at: components["schemas"]["Time"];
+            /** @description Why it ended, if not by its figure: that may be as bad as before. */
+            readonly ended_by?: ("silence" | "rule" | "forgotten") | null;
             readonly figure: string;
             readonly host: string;
             readonly rule: string;
@@ -493,16 +495,20 @@ export interface components {
             readonly channel: components["schemas"]["ChannelName"];
             /** @description All cores together, in percent. */
             readonly cpu: number | null;
+            /** @description When the newest sample came, on the server's clock. */
+            readonly heard: components["schemas"]["Time"] | null;
             readonly host: components["schemas"]["HostName"];
             /** @description The time between two samples, in milliseconds. */
             readonly interval_ms: number | null;
+            /** @description How many machines report under this name: more than one is a mistake. */
+            readonly machines: number;
             /** @description In percent. */
             readonly memory: number | null;
             /** @description Whether it is the machine this server runs on. */
             readonly own: boolean;
             /** @description Since when there is history. */
             readonly since: components["schemas"]["Time"] | null;
-            /** @description Silent for two and a half of its intervals. */
+            /** @description Nothing was heard for two and a half of its intervals. */
             readonly stale: boolean;
             /** @description When the newest sample was made. */
             readonly time: components["schemas"]["Time"] | null;
@@ -945,6 +951,11 @@ export interface components {
         };
         /** @description What another machine reports. */
         readonly Report: {
+            /**
+             * @description What tells the reporter from another one of the same name, such as a random text chosen at its start.
+             * @default null
+             */
+            readonly instance: components["schemas"]["HostName"] | null;
             /** @description In the order of their times. */
             readonly samples: readonly components["schemas"]["SampleRequest"][];
             /** @description What its clock shows. */
@@ -956,6 +967,10 @@ export interface components {
             readonly accepted: number;
             /** @description Where the newest sample is. */
             readonly cursor: components["schemas"]["Cursor"];
+            /** @description How many machines report under this name: more than one is a mistake. */
+            readonly machines: number;
+            /** @description How many were later than `sent_at`, or than those after them, and were moved to before it. */
+            readonly moved: number;
             /** @description How many were there already. */
             readonly repeated: number;
         };
@@ -965,7 +980,7 @@ export interface components {
             readonly clear: number;
             /** @description Whether it is looked at. */
             readonly enabled: boolean;
-            /** @description The figure, such as `cpu` or `disk:/`. */
+            /** @description The figure, such as `cpu` or `disk:/`; `silence` is how many seconds ago the host was last heard of. */
             readonly figure: string;
             /** @description For how many seconds the figure must stay beyond, before either happens. */
             readonly for_s: number;

@@ -21,6 +21,8 @@ export function useNow(): Readonly<Ref<number>> {
   return readonly(now);
 }
 
+const CLOCK_SET_MS = 60_000;
+
 /** Estimates how far our clock is ahead of the server's, in milliseconds. */
 export class SkewEstimate {
   readonly #window: number[] = [];
@@ -33,7 +35,10 @@ export class SkewEstimate {
   observe(serverTime: string, receivedAt: number): void {
     const server = Date.parse(serverTime);
     if (Number.isNaN(server)) return;
-    this.#window.push(receivedAt - server);
+    const skew = receivedAt - server;
+    // Nothing is on its way for a minute: one of the clocks was set.
+    if (this.#window.length > 0 && Math.abs(skew - this.ms) > CLOCK_SET_MS) this.#window.length = 0;
+    this.#window.push(skew);
     if (this.#window.length > this.#size) this.#window.shift();
   }
 

@@ -74,6 +74,11 @@ impl ManualClock {
     pub fn advance_millis(&self, millis: u64) {
         self.0.fetch_add(i64::try_from(millis).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
+
+    /// Sets the clock, ahead or back.
+    pub fn set(&self, now: Timestamp) {
+        self.0.store(now.0, Ordering::Relaxed);
+    }
 }
 
 impl Clock for ManualClock {

@@ -24,7 +24,7 @@ pub(super) async fn list(State(service): Service) -> Response {
 pub(super) async fn set_rules(State(service): Service, body: Body) -> Result<Response, ApiError> {
     let body = whole_body(body, BODY_BYTES_MAX, BODY_WAY_OUT)?;
     let wanted: Rules = parse_json(&body, &format!("a set of at most {RULES_MAX} rules"))?;
-    Rule::check_all(&wanted.rules).map_err(|error| invalid(error.to_string()))?;
+    service.check_rules(&wanted.rules).map_err(|error| invalid(error.to_string()))?;
     service.set_rules(wanted.rules).await?;
     Ok(Json(shown(&service)).into_response())
 }

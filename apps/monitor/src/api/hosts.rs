@@ -14,8 +14,8 @@ use axum::{
 
 use super::request::{BODY_BYTES_MAX, BODY_WAY_OUT, Service};
 use crate::{
-    decisions::Refusal,
-    domain::{HostName, REPORT_SAMPLES_MAX, check_time},
+    decisions::{self, Refusal},
+    domain::{HostName, HostNameError, REPORT_SAMPLES_MAX, check_time},
     projection::Host,
     service::MonitorService,
     wire::{Hosts, Report, Reported, ReportingHost},
@@ -45,7 +45,9 @@ fn shown(service: &MonitorService, name: &HostName, host: &Host, now: i64) -> Re
         channel: host.channels.live.as_str().to_owned(),
         interval_ms: sample.map(|sample| sample.interval_ms),
         time: sample.map(|sample| date(sample.time)),
-        stale: sample.is_none_or(|sample| sample.is_stale(now)),
+        heard: host.newest.as_ref().map(|newest| date(newest.received)),
+        stale: host.newest.as_ref().is_none_or(|newest| newest.is_stale(now)),
+        machines: service.machines(name),
         cpu: sample.map(|sample| sample.cpu.percent),
         memory: percent.map(|percent| (percent * 10.0).round() / 10.0),
         since: since.map(date),
@@ -76,11 +78,22 @@ pub(super) async fn report(
         let count = report.samples.len();
         return Err(invalid(format!("{count} samples in one report, the limit is {REPORT_SAMPLES_MAX}")));
     }
+    let instance = report.instance.as_deref().map(HostName::new).transpose();
+    let instance = instance.map_err(|HostNameError { text }| {
+        invalid(format!("\"instance\" is {text:?}; use 1 to 64 characters of A-Z a-z 0-9 . _ -"))
+    })?;
     for sample in &report.samples {
         sample.check().map_err(|error| invalid(error.to_string()))?;
     }
-    let recorded = service.report(host, report.samples, sent_at.as_millis()).await?;
-    let cursor = service.context.log.cursor(recorded.newest).to_string();
-    let body = Reported { cursor, accepted: recorded.accepted, repeated: recorded.repeated };
+    let samples = decisions::Report { samples: report.samples, sent_at: sent_at.as_millis() };
+    let instance = instance.as_ref().map(HostName::as_str);
+    let recorded = service.report(host.clone(), instance, samples).await?;
+    let body = Reported {
+        cursor: service.context.log.cursor(recorded.newest).to_string(),
+        accepted: recorded.accepted,
+        repeated: recorded.repeated,
+        moved: recorded.moved,
+        machines: service.machines(&host),
+    };
     Ok(Json(body).into_response())
 }

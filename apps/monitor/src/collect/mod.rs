@@ -4,6 +4,6 @@ mod backlog;
 mod collector;
 mod heartbeat;
 
-pub use backlog::{Backlog, REPORT_MAX};
+pub use backlog::{Backlog, REPORT_MAX, Waiting};
 pub use collector::{CollectError, Collector};
 pub use heartbeat::Heartbeat;

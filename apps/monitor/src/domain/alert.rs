@@ -22,6 +22,22 @@ pub(crate) struct Alert {
     #[serde(with = "anywire_app::time::iso_millis")]
     #[schemars(with = "anywire_app::description::schemas::Time")]
     pub(crate) at: i64,
+    /// Why it ended, if not by its figure: that may be as bad as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ended_by: Option<EndedBy>,
+}
+
+/// What ended an alert, other than its figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum EndedBy {
+    /// Nothing is heard of the host any more.
+    Silence,
+    /// The rule is gone, off, or about something else.
+    Rule,
+    /// The host was forgotten.
+    Forgotten,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -1,12 +1,15 @@
 //! Hosts, samples, rules and alerts. Pure.
 
 mod alert;
+pub(crate) mod clocks;
+mod figure;
 mod host_name;
 mod rule;
 pub(crate) mod sample;
 mod watch;
 
-pub(crate) use alert::{Alert, AlertState};
+pub(crate) use alert::{Alert, AlertState, EndedBy};
+pub(crate) use figure::{Figures, SILENCE};
 pub use host_name::{HostName, HostNameError};
 pub(crate) use rule::RULES_MAX;
 pub use rule::{Rule, RuleError, Side};

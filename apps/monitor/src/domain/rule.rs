@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::figure::{Figures, SILENCE};
+
 /// The most rules there may be.
 pub(crate) const RULES_MAX: usize = 50;
 const TEXT_BYTES_MAX: usize = 100;
@@ -25,7 +27,7 @@ pub struct Rule {
     /// Its name among the rules.
     #[schemars(length(min = 1, max = TEXT_BYTES_MAX))]
     pub id: String,
-    /// The figure, such as `cpu` or `disk:/`.
+    /// The figure, such as `cpu` or `disk:/`; `silence` is how many seconds ago the host was last heard of.
     #[schemars(length(min = 1, max = TEXT_BYTES_MAX))]
     pub figure: String,
     /// Which side is bad.
@@ -78,6 +80,22 @@ pub enum RuleError {
         /// The other.
         clear: String,
     },
+    /// A figure that there is not.
+    #[error("rule {id:?} is about {figure:?}, and there is no such figure; there are {known}")]
+    Figure {
+        /// Of which rule.
+        id: String,
+        /// What it is about.
+        figure: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// Silence that is bad while it is short.
+    #[error("rule {id:?} is about \"silence\" below a threshold; silence is bad above one")]
+    Silence {
+        /// Of which rule.
+        id: String,
+    },
     /// Too long a time.
     #[error("rule {id:?}: for_s is {for_s}; use 0 to 86400")]
     Time {
@@ -105,19 +123,24 @@ impl Rule {
             rule("memory", "memory", 90.0, 85.0, 30),
             rule("disk", "disk", 90.0, 88.0, 30),
             rule("delivery", "delivery_p99", 250.0, 100.0, 30),
+            rule("silence", SILENCE, 60.0, 5.0, 0),
         ]
     }
 
-    /// Checks a whole set.
+    /// Checks a whole set; `before` holds now, and what it is about may be of a disk that is away.
     ///
     /// # Errors
     /// [`RuleError`] names the rule and the field.
-    pub(crate) fn check_all(rules: &[Self]) -> Result<(), RuleError> {
+    pub(crate) fn check_all(rules: &[Self], before: &[Self], figures: &Figures) -> Result<(), RuleError> {
         if rules.len() > RULES_MAX {
             return Err(RuleError::TooMany { count: rules.len() });
         }
         for (at, rule) in rules.iter().enumerate() {
             rule.check()?;
+            if !figures.has(&rule.figure) && !before.iter().any(|other| other.figure == rule.figure) {
+                let (id, figure) = (rule.id.clone(), rule.figure.clone());
+                return Err(RuleError::Figure { id, figure, known: figures.named() });
+            }
             if rules[..at].iter().any(|other| other.id == rule.id) {
                 return Err(RuleError::Twice { id: rule.id.clone() });
             }
@@ -131,6 +154,9 @@ impl Rule {
                 let id = self.id.chars().take(40).collect();
                 return Err(RuleError::Text { id, field, bytes: text.len() });
             }
+        }
+        if self.figure == SILENCE && self.side == Side::Below {
+            return Err(RuleError::Silence { id: self.id.clone() });
         }
         let room = match self.side {
             Side::Above => self.clear <= self.raise,
@@ -172,11 +198,26 @@ pub(super) mod tests {
 
     #[test]
     fn rules_without_sense_are_refused_by_name() {
-        let check = |rules: &[Rule]| Rule::check_all(rules).map_err(|error| error.to_string());
+        let figures = Figures::with(["core:0".to_owned()]);
+        let check = |rules: &[Rule]| Rule::check_all(rules, &[], &figures).map_err(|error| error.to_string());
         assert!(check(&[Rule { clear: 95.0, ..rule(0) }]).expect_err("turned round").contains("raise is 90"));
         assert!(check(&[rule(0), rule(1)]).expect_err("twice").contains("\"cpu\""));
         assert!(check(&[Rule { figure: String::new(), ..rule(0) }]).expect_err("empty").contains("figure"));
         assert!(check(&[Rule { raise: f64::NAN, ..rule(0) }]).is_err());
+        let silence = Rule { figure: SILENCE.into(), side: Side::Below, raise: 1.0, ..rule(0) };
+        assert!(check(&[silence]).expect_err("turned round").contains("silence"));
         assert_eq!(check(&Rule::defaults()), Ok(()));
+    }
+
+    #[test]
+    fn a_rule_about_a_figure_that_there_is_not_is_refused_with_those_that_there_are() {
+        let figures = Figures::with(["disk:/".to_owned()]);
+        let about = |figure: &str| Rule { figure: figure.to_owned(), ..rule(0) };
+        let message = Rule::check_all(&[about("cpu_percent")], &[], &figures).expect_err("none").to_string();
+        assert!(message.contains("rule \"cpu\" is about \"cpu_percent\""), "{message}");
+        assert!(message.contains("there are cpu, memory,") && message.ends_with("disk:/"), "{message}");
+        assert_eq!(Rule::check_all(&[about("disk:/")], &[], &figures), Ok(()));
+        assert!(Rule::check_all(&[about("disk:/gone")], &[], &figures).is_err());
+        assert_eq!(Rule::check_all(&[about("disk:/gone")], &[about("disk:/gone")], &figures), Ok(()));
     }
 }

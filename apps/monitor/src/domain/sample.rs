@@ -188,11 +188,6 @@ impl Sample {
         i64::from(self.interval_ms) * 5 / 2
     }
 
-    /// Whether the next one is overdue.
-    pub(crate) fn is_stale(&self, now: i64) -> bool {
-        (now - self.time) * 2 > i64::from(self.interval_ms) * 5
-    }
-
     /// Every metric with its name, as history and alerts know it. Metrics that are not known are left out.
     pub fn metrics(&self) -> impl Iterator<Item = (Cow<'static, str>, f64)> + '_ {
         let main = self.main_metrics().into_iter().chain(self.delivery_metrics());

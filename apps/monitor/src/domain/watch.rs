@@ -9,7 +9,8 @@
 //! Between `raise` and `clear` nothing changes: a metric that trembles around one threshold makes one alert,
 //! not many.
 //!
-//! Invariant: a hole is no evidence: it neither raises nor ends anything, and what was rising begins anew.
+//! Invariant: a hole is no evidence: it neither raises nor ends anything, and what was rising begins anew. A clock
+//! that went back leaves a hole.
 
 use super::rule::Rule;
 
@@ -38,7 +39,8 @@ impl Watch {
     /// Where it stands after the next value, and what turns by it; `patience_ms` is the longest distance
     /// between two values without a hole. What turns does so when its alert is committed: [`Watch::turned`].
     pub(crate) fn after(self, rule: &Rule, time: i64, value: f64, patience_ms: i64) -> (Self, Option<Turn>) {
-        let fresh = |since: i64, seen: i64| if time - seen > patience_ms { time } else { since };
+        let follows = |seen: i64| (0..=patience_ms).contains(&(time - seen));
+        let fresh = |since: i64, seen: i64| if follows(seen) { since } else { time };
         let bad = rule.is_beyond(value, rule.raise);
         // Strictly on the bad side of `clear`; at `clear` itself it is over.
         let held = rule.is_beyond(value, rule.clear);
@@ -117,6 +119,16 @@ mod tests {
         assert_eq!(look(&mut watch, &rule(2), 60_000, 95.0), None);
         assert_eq!(look(&mut watch, &rule(2), 62_000, 95.0), Some(Turn::Raised { since: 62_000 }));
         assert_eq!(watch, Watch::Raised { since: 62_000 });
+    }
+
+    #[test]
+    fn a_clock_that_went_back_blinds_no_rule() {
+        let mut watch = Watch::default();
+        assert_eq!(look(&mut watch, &rule(2), 3_600_000, 95.0), None);
+        assert_eq!(look(&mut watch, &rule(2), 1000, 95.0), None);
+        assert_eq!(look(&mut watch, &rule(2), 3000, 95.0), Some(Turn::Raised { since: 3000 }));
+        assert_eq!(look(&mut watch, &rule(2), 0, 10.0), None);
+        assert_eq!(look(&mut watch, &rule(2), 2000, 10.0), Some(Turn::Cleared { since: 3000 }));
     }
 
     #[test]

@@ -19,7 +19,7 @@ const STEPS_MS: [i64; 14] = [
 /// Samples further apart than this many intervals have a hole between them, in halves.
 const PATIENCE_HALVES: i64 = 5;
 
-/// Columns cut out of rows, oldest first; NaN is unknown.
+/// Columns cut out of rows; NaN is unknown.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Picked {
     pub(crate) times: Vec<i64>,
@@ -31,28 +31,45 @@ impl Picked {
         Self { times: Vec::new(), columns: vec![Vec::new(); columns] }
     }
 
-    /// Adds the rows from `from` to before `to` that are after the last one.
+    /// Adds the rows from `from` to before `to`.
     pub(crate) fn take(&mut self, rows: &TimeSeries, names: &[String], from: i64, to: i64) {
-        let from = self.times.last().map_or(from, |last| from.max(last + 1));
-        let start = rows.times().partition_point(|time| *time < from);
-        let end = rows.times().partition_point(|time| *time < to);
-        if start >= end {
-            return;
-        }
-        self.times.extend_from_slice(&rows.times()[start..end]);
+        let inside = |time: &i64| (from..to).contains(time);
+        self.times.extend(rows.times().iter().copied().filter(inside));
         for (name, column) in names.iter().zip(&mut self.columns) {
-            match rows.values(name) {
-                Some(values) => column.extend_from_slice(&values[start..end]),
-                None => column.resize(column.len() + end - start, f32::NAN),
+            if let Some(values) = rows.values(name) {
+                let kept = rows.times().iter().zip(values).filter(|(time, _)| inside(time));
+                column.extend(kept.map(|(_, value)| *value));
             }
+            column.resize(self.times.len(), f32::NAN);
         }
+    }
+
+    /// Adds all rows of another cut.
+    pub(crate) fn append(&mut self, other: &Self) {
+        self.times.extend_from_slice(&other.times);
+        for (column, added) in self.columns.iter_mut().zip(&other.columns) {
+            column.extend_from_slice(added);
+        }
+    }
+
+    /// The rows in the order of their times. Of several of one time the one that came last counts: a clock
+    /// that went back tells a time twice.
+    pub(crate) fn in_order(self) -> Self {
+        if self.times.is_sorted_by(|before, after| before < after) {
+            return self;
+        }
+        let mut order: Vec<usize> = (0..self.times.len()).collect();
+        order.sort_by_key(|row| self.times[*row]);
+        let same = |one: &usize, other: &usize| self.times[*one] == self.times[*other];
+        let mut rows = Self::new(self.columns.len());
+        for last in order.chunk_by(same).filter_map(<[_]>::last) {
+            rows.push(self.times[*last], |column| self.columns[column][*last]);
+        }
+        rows
     }
 
     /// Adds one row.
     pub(crate) fn push(&mut self, time: i64, values: impl Fn(usize) -> f32) {
-        if self.times.last().is_some_and(|last| time <= *last) {
-            return;
-        }
         self.times.push(time);
         for (at, column) in self.columns.iter_mut().enumerate() {
             column.push(values(at));
@@ -194,6 +211,12 @@ mod tests {
         let mut text = String::new();
         write_rows(&mut text, &rows, &[0.1]);
         assert_eq!(text, "[[0,1],[1000,2],[2000,null],[5000,3],[6100,4]]");
+    }
+
+    #[test]
+    fn rows_of_a_clock_that_went_back_stand_in_order_and_the_last_of_one_time_counts() {
+        let rows = picked(&[4000, 5000, 2000, 4000], &[1.0, 2.0, 3.0, 4.0]).in_order();
+        assert_eq!((rows.times, rows.columns), (vec![2000, 4000, 5000], vec![vec![3.0, 4.0, 2.0]]));
     }
 
     #[test]

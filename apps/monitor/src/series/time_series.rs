@@ -14,7 +14,7 @@
 //! A second of thirty quiet metrics takes some forty bytes.
 //!
 //! Invariants:
-//! - times rise from row to row;
+//! - rows stand in the order in which they came: a clock that went back tells earlier times later;
 //! - what is not known is NaN in memory, a run of unknown in bytes, never a number.
 
 use std::{collections::HashMap, sync::Arc};
@@ -69,8 +69,9 @@ impl TimeSeries {
         self.times.first().copied()
     }
 
-    pub(crate) fn last(&self) -> Option<i64> {
-        self.times.last().copied()
+    /// The earliest and the latest time.
+    pub(crate) fn span(&self) -> Option<(i64, i64)> {
+        self.times.iter().min().copied().zip(self.times.iter().max().copied())
     }
 
     /// The values of a metric, one a row; `None` if no row has it.
@@ -82,16 +83,13 @@ impl TimeSeries {
         self.columns.iter().map(|column| &column.name)
     }
 
-    /// Adds a row, unless it is not after the last one. A new metric beyond `columns_max` is left out.
+    /// Adds a row. A new metric beyond `columns_max` is left out.
     pub(crate) fn push<N: AsRef<str>>(
         &mut self,
         time: i64,
         metrics: impl IntoIterator<Item = (N, f64)>,
         columns_max: usize,
-    ) -> bool {
-        if self.last().is_some_and(|last| time <= last) {
-            return false;
-        }
+    ) {
         let row = self.times.len();
         self.times.push(time);
         for (name, value) in metrics {
@@ -103,7 +101,6 @@ impl TimeSeries {
         for column in &mut self.columns {
             column.values.resize(row + 1, f32::NAN);
         }
-        true
     }
 
     fn column(&mut self, name: &str, columns_max: usize) -> Option<&mut Column> {
@@ -295,10 +292,9 @@ mod tests {
     #[test]
     fn a_figure_that_comes_later_or_goes_is_unknown_meanwhile() {
         let mut rows = TimeSeries::default();
-        assert!(rows.push(1000, [("a", 1.0)], 9));
-        assert!(rows.push(2000, [("a", 2.0), ("b", 3.5)], 9));
-        assert!(rows.push(3000, [("b", 4.0)], 9));
-        assert!(!rows.push(3000, [("a", 9.0)], 9), "a row that is not newer");
+        rows.push(1000, [("a", 1.0)], 9);
+        rows.push(2000, [("a", 2.0), ("b", 3.5)], 9);
+        rows.push(3000, [("b", 4.0)], 9);
         let again = TimeSeries::decode(&rows.encode(step)).expect("whole");
         assert_eq!(again.times(), [1000, 2000, 3000]);
         assert_eq!(&again.values("a").expect("a")[..2], [1.0, 2.0]);
@@ -306,6 +302,18 @@ mod tests {
         assert!(again.values("b").expect("b")[0].is_nan());
         assert_eq!(&again.values("b").expect("b")[1..], [3.5, 4.0]);
         assert_eq!(again.values("c"), None);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_is_kept_as_it_went() {
+        let mut rows = TimeSeries::default();
+        for time in [9000, 10_000, 3000, 4000, 4000] {
+            rows.push(time, [("a", time as f64 / 1000.0)], 9);
+        }
+        let again = TimeSeries::decode(&rows.encode(step)).expect("whole");
+        assert_eq!(again.times(), [9000, 10_000, 3000, 4000, 4000]);
+        assert_eq!(again.values("a"), Some(&[9.0, 10.0, 3.0, 4.0, 4.0][..]));
+        assert_eq!(again.span(), Some((3000, 10_000)));
     }
 
     #[test]

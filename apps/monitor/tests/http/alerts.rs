@@ -96,7 +96,7 @@ async fn a_rule_that_is_about_something_else_now_begins_anew() {
     let world = World::with(reports_only()).await;
     set_rules(&world, 0).await;
     world.report("web-1", &[1], |_| 99.0).await.expect(200);
-    let rule = json!({ "id": "busy", "figure": "core:9999", "side": "above", "raise": 90, "clear": 75, "for_s": 0, "enabled": true });
+    let rule = json!({ "id": "busy", "figure": "swap", "side": "above", "raise": 90, "clear": 75, "for_s": 0, "enabled": true });
     world.send("PUT", "/api/performance/alerts", &[], &json!({ "rules": [rule] })).await.expect(200);
     assert_eq!(told(&world).await, ["alert_raised web-1 busy", "alert_cleared web-1 busy"]);
 }
@@ -108,7 +108,26 @@ async fn rules_without_sense_are_refused_and_the_old_ones_stay() {
     let answer =
         world.send("PUT", "/api/performance/alerts", &[], &json!({ "rules": [rule] })).await.expect(400);
     assert!(answer.json()["message"].as_str().is_some_and(|text| text.contains("clear is 75")));
-    assert_eq!(world.get("/api/performance/alerts").await.json()["rules"].as_array().map(Vec::len), Some(4));
+    assert_eq!(world.get("/api/performance/alerts").await.json()["rules"].as_array().map(Vec::len), Some(5));
+}
+
+#[tokio::test]
+async fn a_rule_about_a_figure_that_no_host_has_is_refused_with_those_that_there_are() {
+    let world = World::with(reports_only()).await;
+    world.report("web-1", &[1], |_| 1.0).await.expect(200);
+    let set = async |figure: &str| {
+        let rule = json!({ "id": "x", "figure": figure, "side": "above", "raise": 90, "clear": 75, "for_s": 0, "enabled": true });
+        world.send("PUT", "/api/performance/alerts", &[], &json!({ "rules": [rule] })).await
+    };
+    for figure in ["cpu_percent", "core:9999", "disk:/nowhere", "CPU", "cpu.max"] {
+        let message = set(figure).await.expect(400).json()["message"].to_string();
+        for word in [figure, "load15", "silence", "core:0"] {
+            assert!(message.contains(word), "{word} in {message}");
+        }
+    }
+    for figure in ["core:0", "swap", "silence", "delivery_p99"] {
+        set(figure).await.expect(200);
+    }
 }
 
 /// Answers each request with the next of `statuses`, and passes on its head and body.

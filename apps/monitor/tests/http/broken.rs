@@ -32,7 +32,9 @@ fn rules(for_s: i64) -> Value {
     json!({ "rules": [rule] })
 }
 
+/// A sample that was made at that second, sent then or later.
 fn report(world: &World, second: i64, cpu: f64) -> Value {
+    world.clock_reaches(second);
     json!({ "sent_at": world.now().to_string(), "samples": [sample(second, cpu)] })
 }
 

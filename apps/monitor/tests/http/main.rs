@@ -2,6 +2,7 @@
 
 mod alerts;
 mod broken;
+mod clocks;
 mod history;
 mod newest;
 mod restart;

@@ -176,12 +176,16 @@ impl World {
         self.send("GET", target, &[], &Value::Null).await
     }
 
+    /// Moves the server's clock forward to that second after [`T0`], unless it is there.
+    pub(crate) fn clock_reaches(&self, second: i64) {
+        let behind = (second * 1000 - (self.now() - T0)).max(0);
+        self.clock.advance_millis(behind.unsigned_abs());
+    }
+
     /// Samples of a host at those seconds after [`T0`], its processors as busy as `cpu` says. Its clock is
     /// the server's.
     pub(crate) async fn report(&self, host: &str, seconds: &[i64], cpu: impl Fn(i64) -> f64) -> Answer {
-        let newest = seconds.last().copied().unwrap_or_default();
-        let behind = (newest * 1000 - (self.clock.now().as_millis() - T0)).max(0);
-        self.clock.advance_millis(behind.unsigned_abs());
+        self.clock_reaches(seconds.last().copied().unwrap_or_default());
         let samples: Vec<Sample> = seconds.iter().map(|second| sample(*second, cpu(*second))).collect();
         let sent_at = self.clock.now().as_millis().to_string();
         let body = json!({ "sent_at": sent_at, "samples": samples });

@@ -5,7 +5,7 @@
  * them and subscribing.
  */
 import { defineStore } from "pinia";
-import { ref, shallowRef } from "vue";
+import { computed, ref, shallowRef } from "vue";
 import { useNotify } from "@/apps/jobs/notifyStore";
 import { ApiError } from "@/shared/api";
 import type { LiveEvent } from "@/shared/live";
@@ -21,6 +21,8 @@ export const useAlerts = defineStore("monitorAlerts", () => {
   const notify = useNotify();
   const book = new AlertBook();
   const alerts = shallowRef<Alerts | null>(null);
+  /** How many alerts stand. */
+  const standing = computed(() => alerts.value?.active.length ?? 0);
   const error = shallowRef<ApiError | null>(null);
   const saving = ref(false);
   let following = false;
@@ -89,5 +91,5 @@ export const useAlerts = defineStore("monitorAlerts", () => {
     void load();
   }
 
-  return { alerts, error, saving, load, save, start };
+  return { alerts, standing, error, saving, load, save, start };
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { serverSkew } from "@/shared/clock";
 import { AgeMeter } from "./costs";
 import { figuresOf, figuresOfBrief } from "./figures";
 import {
@@ -13,6 +14,7 @@ import {
   staleAfterMs,
   zoom,
 } from "./modes";
+import { makeShown } from "./shown";
 import { timeTicks } from "./ticks";
 import { type Aligned, strips, Timeline, thin } from "./timeline";
 import type { Rows, Sample } from "./wire";
@@ -226,4 +228,37 @@ it("a band is a strip from row to row on whole pixels, and nothing across a hole
 it("rows that share a pixel share a strip with the least and the greatest of all", () => {
   const found = strips([3, 1, 2], [4, 9, 5], (row) => row * 0.2, 0, 1000);
   expect(found).toEqual([{ left: 0, right: 1, low: 1, high: 9 }]);
+});
+
+describe("a clock that goes back", () => {
+  const sampleAt = (second: number) => ({ time: new Date(T0 + second * 1000).toISOString() });
+
+  function shownWith(onHole: () => void) {
+    return makeShown({
+      spanMs: () => 60_000,
+      patienceMs: () => 2500,
+      isServer: () => true,
+      onArrival: () => {},
+      onHole,
+    });
+  }
+
+  it("is followed: what comes is shown, and history is read anew", () => {
+    let holes = 0;
+    const shown = shownWith(() => (holes += 1));
+    const from = { source: "performance", status: "s" };
+    for (const second of [3600, 3601, 1, 2]) shown.takeBrief(sampleAt(second).time, [second % 1000], from);
+    expect(shown.state.figures.value.get("cpu")).toBeCloseTo(0.2);
+    expect(holes).toBe(1);
+    expect(serverSkew.ms).toBeCloseTo(Date.now() - (T0 + 2000), -4);
+  });
+
+  it("by less than an answer may be late changes nothing", () => {
+    let holes = 0;
+    const shown = shownWith(() => (holes += 1));
+    const from = { source: "performance", status: "s" };
+    for (const second of [10, 12, 11]) shown.takeBrief(sampleAt(second).time, [second * 10], from);
+    expect(shown.state.figures.value.get("cpu")).toBeCloseTo(12);
+    expect(holes).toBe(0);
+  });
 });

@@ -1,7 +1,8 @@
 /**
  * What is shown of the newest sample, and of those before it.
  *
- * Invariants: a sample is shown until a newer one comes; one that is not newer changes nothing.
+ * Invariants: a sample is shown until a newer one comes; one that is a little older changes nothing. One that is
+ * much older is the first of a new run: a clock went back.
  */
 import { computed, markRaw, ref, shallowRef } from "vue";
 import { ApiError } from "@/shared/api";
@@ -25,6 +26,12 @@ export interface ShownOptions {
   onArrival: () => void;
   /** Samples are missing between the last one and this one. */
   onHole: () => void;
+}
+
+/** What a sample's time is beside the newest one's: more than late, a clock went back. */
+function orderOf(taken: number, newest: number, patienceMs: number): "newer" | "late" | "back" {
+  if (taken > newest) return "newer";
+  return newest - taken > patienceMs ? "back" : "late";
 }
 
 export function makeShown(options: ShownOptions) {
@@ -56,13 +63,15 @@ export function makeShown(options: ShownOptions) {
 
   function note(time: string, next: Figures): void {
     const taken = Date.parse(time);
+    const order = orderOf(taken, newest, options.patienceMs());
+    if (order === "back") options.onHole();
     // History that was just read may end before a sample that is shown already: whether it is drawn is for
     // the timeline to say.
     if (timeline.value.isLate(taken, options.patienceMs())) options.onHole();
     if (timeline.value.push(taken, next, options.patienceMs())) drawn.value += 1;
-    if (!(taken > newest)) return;
+    if (order === "late") return;
     newest = taken;
-    // Another machine's clock, or a sample of an hour ago, says nothing about the server's clock.
+    // Another machine's clock says nothing about the server's.
     if (options.isServer()) serverSkew.observe(time, Date.now());
     figures.value = next;
     sampleAt.value = Date.now();
@@ -94,12 +103,8 @@ export function makeShown(options: ShownOptions) {
   /** Another host: nothing of the one before is shown. */
   function clear(): void {
     newest = 0;
-    sample.value = null;
     figures.value = new Map();
-    sampleAt.value = null;
-    takenAt.value = null;
-    raw.value = null;
-    error.value = null;
+    for (const one of [sample, sampleAt, takenAt, raw, error]) one.value = null;
   }
 
   const state = { sample, figures, sampleAt, takenAt, ageMs, error, raw, timeline, drawn };

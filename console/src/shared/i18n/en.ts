@@ -543,7 +543,17 @@ export const messages = {
     alertsHook: "Shown here, as browser notifications, and posted to the webhook.",
     noAlerts: "No alert stands",
     alertWords: "{figure} is at {value} on {host}",
-    ended: "{figure} on {host} is back to normal",
+    silentWords: "{host} is silent: nothing is heard of it any more",
+    heardAgain: "{host} is heard of again",
+    endedBy: {
+      figure: "{figure} on {host} is back to normal",
+      silence: "{figure} on {host}: not known, since the host is silent",
+      rule: "{figure} on {host}: its rule was changed or removed",
+      forgotten: "{figure} on {host}: the host was forgotten",
+    },
+    standing: "Alerts that stand: {n}",
+    machines:
+      "{n} machines report as {host}: their figures are mixed. Give each its own name (anywire monitor --host).",
     ruleAbove: "{figure} above {raise} for {s} s, until back at {clear}",
     ruleBelow: "{figure} below {raise} for {s} s, until back at {clear}",
     edit: "Change",
@@ -586,6 +596,7 @@ export const messages = {
       commit_p99: "Commit p99, ms",
       slow_readers: "Slow readers",
       gaps: "Gaps",
+      silence: "Silence, s",
     },
   },
 };

@@ -548,7 +548,17 @@ export const messages: Messages = {
     alertsHook: "Hiện ở đây, qua thông báo của trình duyệt, và gửi tới webhook.",
     noAlerts: "Không có cảnh báo nào",
     alertWords: "{figure} đang ở mức {value} trên {host}",
-    ended: "{figure} trên {host} đã trở lại bình thường",
+    silentWords: "{host} im lặng: không còn nghe thấy gì từ máy này",
+    heardAgain: "Đã nghe lại được {host}",
+    endedBy: {
+      figure: "{figure} trên {host} đã trở lại bình thường",
+      silence: "{figure} trên {host}: không còn biết, vì máy im lặng",
+      rule: "{figure} trên {host}: quy tắc đã đổi hoặc bị xóa",
+      forgotten: "{figure} trên {host}: máy đã bị bỏ khỏi danh sách",
+    },
+    standing: "Cảnh báo đang có: {n}",
+    machines:
+      "{n} máy cùng báo với tên {host}: số liệu của chúng lẫn vào nhau. Hãy đặt cho mỗi máy một tên riêng (anywire monitor --host).",
     ruleAbove: "{figure} trên {raise} trong {s} giây, đến khi về {clear}",
     ruleBelow: "{figure} dưới {raise} trong {s} giây, đến khi về {clear}",
     edit: "Sửa",
@@ -591,6 +601,7 @@ export const messages: Messages = {
       commit_p99: "Ghi log p99, ms",
       slow_readers: "Người đọc chậm",
       gaps: "Khoảng mất",
+      silence: "Im lặng, giây",
     },
   },
 };

@@ -4,6 +4,7 @@
 //! away samples wait (an hour of them), so its restart leaves no hole in this machine's history.
 
 use std::{
+    hash::{BuildHasher as _, RandomState},
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, channel},
@@ -12,10 +13,10 @@ use std::{
 };
 
 use anywire_log::{Clock as _, SystemClock};
-use anywire_monitor::{Backlog, Collector, Heartbeat, HostName, Sample};
+use anywire_monitor::{Backlog, Collector, Heartbeat, HostName, Sample, Waiting};
 use clap::Args;
 use parking_lot::Mutex;
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::client::{ServerArgs, authorization, refusal};
 
@@ -52,7 +53,7 @@ pub(super) fn run(args: &MonitorArgs) -> Result<(), String> {
     };
     let collector = Collector::new().map_err(|error| error.to_string())?;
     let server = ServerArgs { url: args.to.trim_end_matches('/').to_owned(), token: args.token.clone() };
-    let backlog = Arc::new(Mutex::new(Backlog::default()));
+    let backlog = Arc::new(Mutex::new(Backlog::of(instance())));
     let (ticks, tick) = channel();
     let interval_ms = args.interval_ms;
     let shared = Arc::clone(&backlog);
@@ -63,6 +64,11 @@ pub(super) fn run(args: &MonitorArgs) -> Result<(), String> {
         });
     });
     send(&server, &host, &backlog, &tick)
+}
+
+/// Tells this reporter from another one of the same name: no two processes hash with the same keys.
+fn instance() -> String {
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
 /// Takes a sample at each tick of the clock for as long as somebody wants it.
@@ -88,6 +94,7 @@ fn send(
     let agent = agent();
     let mut failures = 0;
     let mut told = None;
+    let mut shared = false;
     loop {
         match tick.recv_timeout(Duration::from_secs(120)) {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
@@ -95,12 +102,18 @@ fn send(
         }
         while tick.try_recv().is_ok() {}
         match flush(&agent, server, host, backlog) {
-            Ok(()) => {
+            Ok(machines) => {
                 failures = 0;
                 if told != Some(true) {
                     eprintln!("anywire: {host} reports to {}", server.url);
                     told = Some(true);
                 }
+                if machines > 1 && !shared {
+                    eprintln!(
+                        "anywire: {machines} machines report as {host}; give each its own name (--host)"
+                    );
+                }
+                shared = machines > 1;
             }
             Err(Failure::Refused(message)) => return Err(message),
             Err(Failure::Away(message)) => {
@@ -120,6 +133,16 @@ fn send(
     }
 }
 
+/// What a server says of a report.
+#[derive(Deserialize)]
+struct Answer {
+    accepted: usize,
+    repeated: usize,
+    /// Older servers do not say it.
+    #[serde(default)]
+    machines: u64,
+}
+
 enum Failure {
     /// Trying again leads nowhere.
     Refused(String),
@@ -134,22 +157,30 @@ fn agent() -> ureq::Agent {
     config.timeout_global(Some(TIMEOUT)).build().into()
 }
 
-/// Sends reports until nothing waits.
+/// Sends reports until nothing waits; says how many machines report under this name. Each report takes what it
+/// held off the backlog, so there are as many as the samples that wait need, and no more.
 fn flush(
     agent: &ureq::Agent,
     server: &ServerArgs,
     host: &HostName,
     backlog: &Mutex<Backlog>,
-) -> Result<(), Failure> {
+) -> Result<u64, Failure> {
+    let mut machines = 1;
     loop {
         let next = backlog.lock().next(SystemClock.now().as_millis());
-        let Some((report, newest)) = next else { return Ok(()) };
-        post(agent, server, host, &report)?;
-        backlog.lock().sent(newest);
+        let Some(waiting) = next else { return Ok(machines) };
+        machines = post(agent, server, host, &waiting)?;
+        backlog.lock().sent(&waiting);
     }
 }
 
-fn post(agent: &ureq::Agent, server: &ServerArgs, host: &HostName, report: &Value) -> Result<(), Failure> {
+/// Sends one report; says how many machines report under this name.
+fn post(
+    agent: &ureq::Agent,
+    server: &ServerArgs,
+    host: &HostName,
+    waiting: &Waiting,
+) -> Result<u64, Failure> {
     let mut request = agent.post(format!("{}/api/performance/hosts/{host}/samples", server.url));
     request = request.header("Content-Type", "application/json");
     if let Some(value) = authorization(server) {
@@ -161,7 +192,7 @@ fn post(agent: &ureq::Agent, server: &ServerArgs, host: &HostName, report: &Valu
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => Failure::Refused(format!("{}: {error}", server.url)),
         _ => away(error),
     };
-    let mut response = request.send(report.to_string()).map_err(failed)?;
+    let mut response = request.send(waiting.report.to_string()).map_err(failed)?;
     let status = response.status().as_u16();
     if let Some(elsewhere) = response.headers().get("location").filter(|_| (300..400).contains(&status)) {
         let elsewhere = elsewhere.to_str().unwrap_or("another address");
@@ -169,7 +200,11 @@ fn post(agent: &ureq::Agent, server: &ServerArgs, host: &HostName, report: &Valu
     }
     let answer = response.body_mut().read_to_string().map_err(away)?;
     match status {
-        200..=299 => Ok(()),
+        200..=299 => match serde_json::from_str::<Answer>(&answer) {
+            Ok(answer) if answer.accepted + answer.repeated == waiting.count => Ok(answer.machines),
+            // Whoever answered, it is no server that has the samples now.
+            _ => Err(Failure::Away(format!("{} answers {status}, but not as a server does", server.url))),
+        },
         408 | 429 | 500..=599 => Err(Failure::Away(refusal(status, &answer))),
         _ => Err(Failure::Refused(refusal(status, &answer))),
     }

@@ -4,6 +4,7 @@ mod api;
 mod commands;
 mod description;
 mod metrics;
+mod monitors;
 mod process;
 mod replies;
 mod runs;

@@ -14,7 +14,7 @@ use crate::{
     support::PATIENCE,
 };
 
-fn get(process: &Process, target: &str) -> Value {
+pub(crate) fn get(process: &Process, target: &str) -> Value {
     use std::io::Write;
     let mut stream = TcpStream::connect(process.address).expect("a connection");
     stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
@@ -53,7 +53,7 @@ fn head(process: &Process, target: &str) -> String {
 }
 
 /// Asks again until it fits.
-fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = ask() {

@@ -10,7 +10,7 @@ use axum::{
 
 use super::request::{BODY_BYTES_MAX, BODY_WAY_OUT, Service};
 use crate::{
-    domain::{RULES_MAX, Rule},
+    domain::RULES_MAX,
     events::ALERTS_CHANNEL,
     service::MonitorService,
     wire::{Alerts, Rules},

@@ -241,8 +241,8 @@ pub(crate) fn brief_event(channel: &Channel, sample: &Sample) -> Option<Publicat
     publication(channel, BRIEF, Payload::Json(brief(sample).into()))
 }
 
-/// Rows in one event, after a head of 24 bytes: offset of the newest sample, earliest time, latest time, each 8
-/// bytes, little endian.
+/// Rows in one event, after a head of 24 bytes: offset of the newest sample, earliest time, latest time, each
+/// 8 bytes, little endian.
 pub(crate) fn block_event(channel: &Channel, rows: &TimeSeries, through: Offset) -> Option<Publication> {
     let mut bytes = through.get().to_le_bytes().to_vec();
     let (first, last) = rows.span()?;

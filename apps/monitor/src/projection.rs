@@ -1,7 +1,7 @@
 //! What is known of all hosts, the rules and the alerts: the projection of the monitor's channels.
 //!
-//! Invariant: samples of one host are taken in the order in which they came; their times go back where a clock
-//! did.
+//! Invariant: samples of one host are taken in the order in which they came; their times go back where a
+//! clock did.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},

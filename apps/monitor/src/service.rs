@@ -149,8 +149,8 @@ impl MonitorService {
         Ok(self.state.decide(entities, decide).await?)
     }
 
-    /// Takes samples of another host, in order; `sent_at` is what its clock showed when it sent them, `instance`
-    /// who it says it is.
+    /// Takes samples of another host, in order; `sent_at` is what its clock showed when it sent them,
+    /// `instance` who it says it is.
     pub(crate) async fn report(
         self: &Arc<Self>,
         name: HostName,

@@ -1,5 +1,5 @@
-//! How long hosts have been silent. It is measured by a clock that nobody sets: a wall clock that is put ahead
-//! makes no host silent, and one that is put back hides none.
+//! How long hosts have been silent. It is measured by a clock that nobody sets: a wall clock that is put
+//! ahead makes no host silent, and one that is put back hides none.
 //!
 //! Invariant: silence begins at the start of this server at the earliest: nobody could be heard before.
 

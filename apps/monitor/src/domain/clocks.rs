@@ -1,5 +1,5 @@
-//! Whose clock says what: by how much the times of a host are moved to this server's, and where samples belong
-//! that their own host's clock cannot have meant. Pure.
+//! Whose clock says what: by how much the times of a host are moved to this server's, and where samples
+//! belong that their own host's clock cannot have meant. Pure.
 
 use super::sample::Sample;
 

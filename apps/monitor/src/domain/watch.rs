@@ -9,8 +9,8 @@
 //! Between `raise` and `clear` nothing changes: a metric that trembles around one threshold makes one alert,
 //! not many.
 //!
-//! Invariant: a hole is no evidence: it neither raises nor ends anything, and what was rising begins anew. A clock
-//! that went back leaves a hole.
+//! Invariant: a hole is no evidence: it neither raises nor ends anything, and what was rising begins anew. A
+//! clock that went back leaves a hole.
 
 use super::rule::Rule;
 

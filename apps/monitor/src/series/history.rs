@@ -26,8 +26,8 @@ const SAMPLES_MS: i64 = 600_000;
 /// How much time one block of minutes covers.
 const MINUTES_MS: i64 = 3_600_000;
 pub(crate) const MINUTE_MS: i64 = 60_000;
-/// The most rows of an open block: twice as many as the shortest interval fills ten minutes with. A clock that
-/// keeps going back could else fill memory.
+/// The most rows of an open block: twice as many as the shortest interval fills ten minutes with. A clock
+/// that keeps going back could else fill memory.
 const OPEN_ROWS_MAX: usize = 4800;
 /// Blocks that could not be written yet; past it the oldest is dropped, and its time is a hole.
 const WAITING_MAX: usize = 12;

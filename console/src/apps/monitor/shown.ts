@@ -1,8 +1,8 @@
 /**
  * What is shown of the newest sample, and of those before it.
  *
- * Invariants: a sample is shown until a newer one comes; one that is a little older changes nothing. One that is
- * much older is the first of a new run: a clock went back.
+ * Invariants: a sample is shown until a newer one comes; one that is a little older changes nothing. One that
+ * is much older is the first of a new run: a clock went back.
  */
 import { computed, markRaw, ref, shallowRef } from "vue";
 import { ApiError } from "@/shared/api";

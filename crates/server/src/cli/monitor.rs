@@ -157,8 +157,8 @@ fn agent() -> ureq::Agent {
     config.timeout_global(Some(TIMEOUT)).build().into()
 }
 
-/// Sends reports until nothing waits; says how many machines report under this name. Each report takes what it
-/// held off the backlog, so there are as many as the samples that wait need, and no more.
+/// Sends reports until nothing waits; says how many machines report under this name. Each report takes what
+/// it held off the backlog, so there are as many as the samples that wait need, and no more.
 fn flush(
     agent: &ureq::Agent,
     server: &ServerArgs,

@@ -270,13 +270,6 @@ impl Refusal {
         Self { retry_ms: Some(retry_ms), ..self }
     }
 
-    /// Whether the same request may succeed later without anybody doing anything: the server is full, busy,
-    /// or on its way down.
-    #[must_use]
-    pub fn is_temporary(&self) -> bool {
-        self.retry_ms.is_some()
-    }
-
     /// The body of the HTTP answer.
     #[must_use]
     pub fn body(&self) -> String {

@@ -33,8 +33,9 @@ settings! {
         pub jwt_public_key: Option<String> = None;
         /// Channel patterns everybody may subscribe to without a token.
         pub anonymous_subscribe: Vec<String> = Vec::new();
-        /// Origins of pages that may connect, such as `https://app.example.com`. The server's own is always
-        /// allowed.
+        /// Origins of pages that may connect, such as `https://app.example.com`, `https://*.example.com` for
+        /// all below a name, or `*` for every page. The server's own is always allowed. Wildcards let no
+        /// credentials of the browser through, unless the entry says so: `https://*.example.com credentials`.
         pub origins: Vec<String> = Vec::new();
     }
 }

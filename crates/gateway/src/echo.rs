@@ -95,7 +95,7 @@ async fn echo(gateway: Arc<Gateway>, mut stream: TcpStream, address: IpAddr) -> 
         }
         if let Head::Complete(request) = head::parse(&bytes) {
             let headers = request.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-            let accepted = accept("GET", headers, &[]).map_err(io::Error::other)?;
+            let accepted = accept("GET", headers, Subprotocols::Any).map_err(io::Error::other)?;
             stream.write_all(&accepted.response()).await?;
             let length = request.bytes;
             break bytes.split_off(length);

@@ -29,6 +29,8 @@ pub(crate) struct Reply {
     pub(crate) content: Content,
     /// Whether it depends on who asks, for caches.
     pub(crate) personal: bool,
+    /// Whether it tells of a failure, whatever its status.
+    refuses: bool,
 }
 
 /// What follows the head.
@@ -71,7 +73,13 @@ impl From<&'static str> for Value {
 
 impl Reply {
     fn new(status: StatusCode, content: Content) -> Self {
-        Self { status, headers: SmallVec::new(), content, personal: false }
+        Self {
+            status,
+            headers: SmallVec::new(),
+            content,
+            personal: false,
+            refuses: status.is_client_error() || status.is_server_error(),
+        }
     }
 
     fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
@@ -95,6 +103,12 @@ impl Reply {
             .with("Content-Type", sse::CONTENT_TYPE)
             .with("Cache-Control", "no-cache, no-transform")
             .with("X-Accel-Buffering", "no")
+    }
+
+    /// A refusal as the only event of a stream.
+    pub(crate) fn refused_stream(refusal: &Refusal, retry_ms: u32) -> Self {
+        let event = sse::refusal_event(refusal, retry_ms);
+        Self { content: Content::Whole(event.into()), refuses: true, ..Self::stream() }
     }
 
     /// A poll's answer with events, a gap, or where to begin.
@@ -140,8 +154,8 @@ impl Reply {
             .with("Upgrade", "websocket")
             .with("Connection", "Upgrade")
             .with("Sec-WebSocket-Accept", Value::Text(Cow::Owned(accepted.accept_key.clone())));
-        match accepted.subprotocol {
-            Some(subprotocol) => reply.with("Sec-WebSocket-Protocol", subprotocol),
+        match &accepted.subprotocol {
+            Some(name) => reply.with("Sec-WebSocket-Protocol", Value::Text(Cow::Owned(name.to_string()))),
             None => reply,
         }
     }
@@ -154,7 +168,7 @@ impl Reply {
     }
 
     /// A WebSocket handshake that is none.
-    pub(crate) fn handshake_error(error: HandshakeError) -> Self {
+    pub(crate) fn handshake_error(error: &HandshakeError) -> Self {
         let refusal = Refusal::new(Code::InvalidRequest, error.to_string());
         let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
         let reply = Self::error(status, refusal.body(), None);
@@ -172,7 +186,7 @@ impl Reply {
 
     /// Whether it tells of a failure.
     pub(crate) fn is_refusal(&self) -> bool {
-        self.status.is_client_error() || self.status.is_server_error()
+        self.refuses
     }
 
     /// Whose answers differ from this one, for caches.

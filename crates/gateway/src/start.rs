@@ -9,13 +9,14 @@ use tokio_util::task::TaskTracker;
 use crate::{
     Gateway,
     admission::{
-        auth::AuthError,
+        auth::{AuthError, Gate},
         cors::{Cors, PageHeaders},
         entry::Admission,
     },
     config::GatewayConfig,
     delivery::{Delivery, Fanout},
     lab::Lab,
+    listener::surplus::Surplus,
     metrics::Metrics,
     presence::Presence,
     readers::Readers,
@@ -60,6 +61,12 @@ impl Gateway {
         headers: &PageHeaders,
     ) -> Result<Arc<Self>, GatewayError> {
         config.check()?;
+        let gate = Gate::new(&config.auth)?;
+        if gate.is_open() && gate.origins().allow_every_page() {
+            tracing::warn!(
+                "auth.origins lets every page in and there are no keys: whatever a browser on this machine opens may read and publish"
+            );
+        }
         let metrics = Arc::new(Metrics::default());
         let lab = Arc::new(Lab::default());
         let delivery = Arc::new(Delivery::new(
@@ -69,7 +76,7 @@ impl Gateway {
             config.limits.drain_bytes_max,
             u64::from(config.heartbeat_ms),
             SocketIo::times(&config.socketio),
-            Cors::new(headers),
+            Cors::new(headers, gate.origins().clone()),
         ));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let shards = if config.shards == 0 { cores } else { config.shards as usize };
@@ -79,8 +86,9 @@ impl Gateway {
         let readers = Readers::new(Arc::clone(&clock), Arc::clone(&delivery), fanout, presence);
         let gateway = Arc::new(Self {
             socketio: SocketIo::new(&config.socketio)?,
-            admission: Admission::new(&config, Arc::clone(&clock), Arc::clone(&delivery))?,
+            admission: Admission::new(gate, &config, Arc::clone(&clock), Arc::clone(&delivery)),
             readers,
+            surplus: Surplus::default(),
             tasks: TaskTracker::new(),
             config,
             log,

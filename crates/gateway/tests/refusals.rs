@@ -204,3 +204,81 @@ async fn answers_that_nobody_reads_do_not_pile_up_and_all_come_in_the_end() {
         assert_eq!(answer["members"].as_array().map(Vec::len), Some(200));
     }
 }
+
+const STREAM: &str = "GET /anywire/sse?channels=a HTTP/1.1\nHost: 127.0.0.1\nOrigin: http://localhost\n";
+/// Keeps a request off the direct path.
+const LIBRARY: &str = "Content-Length: 0\n";
+
+/// The text of a refused stream: its head, and its only event.
+#[track_caller]
+fn check_error_event(text: &str, code: &str) {
+    let head = text.to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 200"), "{text}");
+    assert!(head.contains("content-type: text/event-stream; charset=utf-8"), "{text}");
+    assert!(head.contains("access-control-allow-origin: http://localhost"), "{text}");
+    let event = format!("retry: 1000\nevent: error\ndata: {{\"code\":\"{code}\"");
+    assert!(text.contains(&event) && text.contains("\"retry_ms\":1000}\n\n"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_over_the_limit_is_told_in_the_words_of_what_it_asks_for() {
+    let limits = LimitsConfig { connections_max: 1, ..LimitsConfig::default() };
+    let server = server_with(GatewayConfig { limits, ..GatewayConfig::default() }, 64 << 20).await;
+    let _only = server.websocket().await;
+    let mut stream = server.request(&format!("{STREAM}Accept: text/event-stream\n\n")).await;
+    check_error_event(stream.until("}\n\n").await, "too_many_connections");
+    for accept in ["", "Accept: */*\n"] {
+        let mut plain = server.request(&format!("{STREAM}{accept}\n")).await;
+        let text = plain.until("\"message\":").await;
+        assert!(text.starts_with("HTTP/1.1 429") && text.contains("Retry-After: 1\r\n"), "{text}");
+        assert!(text.contains("Access-Control-Allow-Origin: http://localhost\r\n"), "{text}");
+    }
+    let engine =
+        "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\nHost: 127.0.0.1\nOrigin: http://localhost\n\n";
+    let mut engine = server.request(engine).await;
+    let text = engine.until("\"message\":").await;
+    assert!(text.starts_with("HTTP/1.1 429") && text.contains("{\"code\":4,"), "{text}");
+    assert!(text.contains("Access-Control-Allow-Origin: http://localhost\r\n"), "{text}");
+    let mut strange = server
+        .request("GET /anywire/sse?channels=a HTTP/1.1\nHost: 127.0.0.1\nOrigin: https://evil.example\n\n")
+        .await;
+    assert!(!strange.until("\"message\":").await.contains("Access-Control-Allow-Origin"));
+    let mut silent = server.request("").await;
+    assert!(
+        silent.until("\"message\":").await.starts_with("HTTP/1.1 429"),
+        "who says nothing is answered too"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_may_never_be_had_is_refused_by_its_status() {
+    let server = server().await;
+    for extra in ["", LIBRARY] {
+        let target = "GET /anywire/sse?channels=a,,b HTTP/1.1\nHost: 127.0.0.1\nAccept: text/event-stream\n";
+        let mut answer = server.request(&format!("{target}{extra}\n")).await;
+        assert!(answer.until("invalid_channel").await.starts_with("HTTP/1.1 400"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_comes_while_the_server_stops_is_told_when_to_come_back() {
+    let config = GatewayConfig { restart_window_ms: 0, ..GatewayConfig::default() };
+    let server = server_with(config, 64 << 20).await;
+    let routes = server.gateway.router();
+    let ask = async |accept: &str| {
+        let request = http::Request::get("/anywire/sse?channels=a")
+            .header("host", "127.0.0.1")
+            .header("accept", accept);
+        let request = request.body(axum::body::Body::empty()).expect("a request");
+        let response = tower::ServiceExt::oneshot(routes.clone(), request).await.expect("an answer");
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
+        (status, String::from_utf8_lossy(&body).into_owned())
+    };
+    server.gateway.shut_down(std::time::Duration::ZERO).await;
+    let (status, text) = ask("text/event-stream").await;
+    assert_eq!(status, 200);
+    assert!(text.starts_with("retry: 500\nevent: error\ndata: {\"code\":\"shutting_down\""), "{text}");
+    assert_eq!(ask("*/*").await.0, 503);
+    assert_eq!(server.gateway.metrics().refusals.load(std::sync::atomic::Ordering::Relaxed), 2);
+}

@@ -167,7 +167,9 @@ pub fn request_head(data: &[u8]) {
         let _refused_or_not = query.with_last_event_id(request.header("last-event-id"));
     }
     let headers = request.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-    if let Ok(accepted) = websocket::accept("GET", headers, &[websocket::SUBPROTOCOL]) {
+    if let Ok(accepted) =
+        websocket::accept("GET", headers, websocket::Subprotocols::Only(websocket::SUBPROTOCOL))
+    {
         assert_eq!(accepted.accept_key.len(), 28);
     }
 }

@@ -144,6 +144,12 @@ pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
     })
 }
 
+/// The `token` of a query string of which nothing else is asked.
+#[must_use]
+pub fn query_token(query: &str) -> Option<String> {
+    pairs(query).find(|(name, _)| name == "token").map(|(_, token)| token)
+}
+
 fn decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());

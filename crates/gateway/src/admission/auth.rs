@@ -16,6 +16,7 @@ use anywire_protocol::{Code, Refusal};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 
+use super::origin::{OriginError, Origins, host_name, is_loopback_name};
 use crate::config::AuthConfig;
 
 /// Who somebody is, and what they may do.
@@ -146,10 +147,23 @@ pub struct Credentials<'a> {
     pub token: Option<&'a str>,
 }
 
-impl Credentials<'_> {
-    /// Whether the answer is for this client alone.
+impl<'a> Credentials<'a> {
+    /// The key or token. Only `Bearer` is ours: another scheme belongs to a proxy in between, and says nothing
+    /// here.
     #[must_use]
-    pub fn are_given(&self) -> bool {
+    pub fn given(&self) -> Option<&'a str> {
+        self.bearer().or(self.token)
+    }
+
+    fn bearer(&self) -> Option<&'a str> {
+        let (scheme, value) = self.authorization?.trim().split_once([' ', '\t'])?;
+        let value = value.trim();
+        (scheme.eq_ignore_ascii_case("bearer") && !value.is_empty()).then_some(value)
+    }
+
+    /// Whether the answer is for this client alone: a proxy's password is no reason to let others have it.
+    #[must_use]
+    pub fn are_personal(&self) -> bool {
         self.authorization.is_some() || self.token.is_some()
     }
 }
@@ -207,6 +221,9 @@ pub enum AuthError {
         /// What the library said.
         detail: String,
     },
+    /// An origin is none.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
     /// The address can be reached from elsewhere and nothing keeps anybody out.
     #[error(
         "listening on {address} without keys would let anybody in; set auth.api_keys (or auth.jwt_secret), or listen on 127.0.0.1"
@@ -223,7 +240,7 @@ pub struct Gate {
     keys: Vec<String>,
     verifiers: Vec<(DecodingKey, Vec<Algorithm>)>,
     anonymous: Vec<ChannelPattern>,
-    origins: Vec<String>,
+    origins: Origins,
     open: bool,
 }
 
@@ -246,16 +263,13 @@ impl Gate {
         if let Some(pem) = &config.jwt_public_key {
             verifiers.push(public_key(pem)?);
         }
+        let open = !config.is_configured();
         Ok(Self {
             keys: config.api_keys.clone(),
             verifiers,
             anonymous: config.anonymous_subscribe.iter().map(|text| ChannelPattern::new(text)).collect(),
-            origins: config
-                .origins
-                .iter()
-                .map(|origin| origin.trim_end_matches('/').to_ascii_lowercase())
-                .collect(),
-            open: !config.is_configured(),
+            origins: Origins::parse(&config.origins, open)?,
+            open,
         })
     }
 
@@ -306,19 +320,16 @@ impl Gate {
             return Err(Refusal::new(Code::HostForbidden, message));
         }
         let Some(origin) = credentials.origin else { return Ok(None) };
-        if self.origin_allowed(origin, credentials.host) {
+        if self.origins.access(origin, credentials.host).is_some() {
             return Ok(Some(origin));
         }
         let message = format!("origin {origin:?} is not allowed; add it to auth.origins");
         Err(Refusal::new(Code::OriginForbidden, message))
     }
 
-    fn origin_allowed(&self, origin: &str, host: Option<&str>) -> bool {
-        let origin = origin.to_ascii_lowercase();
-        let authority = origin.split_once("://").map(|(_, authority)| authority);
-        let same = authority.is_some() && authority == host.map(str::to_ascii_lowercase).as_deref();
-        let local = self.open && authority.is_some_and(|authority| is_loopback_name(host_name(authority)));
-        same || local || self.origins.contains(&origin)
+    /// The origins whose pages may connect.
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     /// Finds out who somebody is.
@@ -326,11 +337,7 @@ impl Gate {
     /// # Errors
     /// `unauthorized` or `token_expired`.
     pub fn principal(&self, credentials: &Credentials<'_>) -> Result<Principal, Refusal> {
-        let bearer = credentials.authorization.map(|header| {
-            let (scheme, value) = header.trim().split_once(' ').unwrap_or((header, ""));
-            if scheme.eq_ignore_ascii_case("bearer") { value.trim() } else { "" }
-        });
-        match bearer.or(credentials.token) {
+        match credentials.given() {
             _ if self.open => Ok(Principal::everything()),
             Some(text) => self.principal_of(text),
             None if !self.anonymous.is_empty() => Ok(Principal::anonymous(&self.anonymous)),
@@ -402,21 +409,6 @@ fn same(left: &[u8], right: &[u8]) -> bool {
     left.len() == right.len() && left.iter().zip(right).fold(0u8, |differs, (a, b)| differs | (a ^ b)) == 0
 }
 
-/// The name in `name:port`, `[::1]:port` or a bare name.
-fn host_name(authority: &str) -> &str {
-    if let Some(rest) = authority.strip_prefix('[') {
-        return rest.split(']').next().unwrap_or(rest);
-    }
-    authority.rsplit_once(':').map_or(authority, |(name, _)| name)
-}
-
-fn is_loopback_name(name: &str) -> bool {
-    let name = name.trim_end_matches('.').to_ascii_lowercase();
-    name == "localhost"
-        || name.ends_with(".localhost")
-        || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -461,6 +453,37 @@ mod tests {
         assert_eq!(refused(Some("Bearer 0123456789abcdeX")), Code::Unauthorized);
         assert_eq!(refused(Some("Basic abc")), Code::Unauthorized);
         assert_eq!(refused(None), Code::Unauthorized);
+    }
+
+    #[test]
+    fn a_scheme_that_is_not_ours_says_nothing() {
+        let gate = gate(AuthConfig {
+            api_keys: vec!["0123456789abcdef".into()],
+            anonymous_subscribe: vec!["open_*".into()],
+            ..AuthConfig::default()
+        });
+        let channel = [Channel::new("open_1").expect("a name")];
+        for authorization in
+            ["Basic dTpw", "Negotiate abc", "Digest username=\"u\"", "Basic", "Bearer", "bearer  ", ""]
+        {
+            let with =
+                |token| Credentials { authorization: Some(authorization), token, ..Credentials::default() };
+            let known = gate.principal(&with(Some("0123456789abcdef"))).expect(authorization);
+            assert!(known.is_backend(), "{authorization:?} does not hide a token");
+            let anonymous = gate.principal(&with(None)).expect(authorization);
+            assert!(
+                !anonymous.is_backend() && anonymous.may_subscribe(&channel).is_ok(),
+                "{authorization:?}"
+            );
+        }
+        for authorization in ["Bearer wrong", "bearer\twrong"] {
+            let both = Credentials {
+                authorization: Some(authorization),
+                token: Some("0123456789abcdef"),
+                ..Credentials::default()
+            };
+            assert_eq!(gate.principal(&both).expect_err("ours is judged").code, Code::Unauthorized);
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    auth::{AuthError, Credentials, Gate, Principal},
+    auth::{Credentials, Gate, Principal},
     limits::{Connections, Publishers},
 };
 use crate::{
@@ -53,12 +53,13 @@ pub(crate) struct Admission {
 
 impl Admission {
     pub(crate) fn new(
+        gate: Gate,
         config: &GatewayConfig,
         clock: Arc<dyn Clock>,
         delivery: Arc<Delivery>,
-    ) -> Result<Self, AuthError> {
-        Ok(Self {
-            gate: Gate::new(&config.auth)?,
+    ) -> Self {
+        Self {
+            gate,
             connections: Connections::new(&config.limits),
             closing: CancellationToken::new(),
             publishers: Publishers::default(),
@@ -67,7 +68,7 @@ impl Admission {
             restart_window_ms: config.restart_window_ms,
             clock,
             delivery,
-        })
+        }
     }
 
     /// Lets a request for a stream in, or says why not.
@@ -78,7 +79,7 @@ impl Admission {
     /// The same for a WebSocket, whose token may come in its first frame: until then it may do nothing.
     fn admit_for_now(&self, request: &StreamRequest<'_>) -> Result<Admitted, Refusal> {
         self.admit_as(request, |credentials| match self.gate.principal(credentials) {
-            Err(_) if !credentials.are_given() => Ok(Principal::nobody()),
+            Err(_) if credentials.given().is_none() => Ok(Principal::nobody()),
             principal => principal,
         })
     }
@@ -98,7 +99,7 @@ impl Admission {
         let credentials = Credentials { token: query.token.as_deref(), ..request.credentials };
         let principal = identify(&credentials)?;
         principal.may_subscribe(&query.channels)?;
-        let credentials = credentials.are_given();
+        let credentials = credentials.are_personal();
         Ok(Admitted { principal, origin, query, credentials })
     }
 

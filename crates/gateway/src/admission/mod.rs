@@ -4,4 +4,5 @@ pub(crate) mod auth;
 pub(crate) mod cors;
 pub(crate) mod entry;
 pub(crate) mod limits;
+pub(crate) mod origin;
 pub(crate) mod place;

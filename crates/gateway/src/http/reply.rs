@@ -3,9 +3,10 @@
 use anywire_protocol::Refusal;
 use axum::{
     body::Body,
+    extract::Request,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::{
     admission::cors::Cors,
@@ -52,6 +53,20 @@ fn set(headers: &mut HeaderMap, name: &str, value: &str) {
     }
 }
 
+/// What a page asks before it sends a request: the headers it would like to send.
+pub(super) struct Preflight(Option<String>);
+
+impl Preflight {
+    /// The one in a request, if it is one.
+    pub(super) fn of(request: &Request) -> Option<Self> {
+        let headers = request.headers();
+        let asks = request.method() == Method::OPTIONS
+            && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        let asked = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).and_then(|names| names.to_str().ok());
+        asks.then(|| Self(asked.map(str::to_owned)))
+    }
+}
+
 /// Every text of the server is UTF-8. Who is not told guesses, and reads other letters.
 fn name_charset(headers: &mut HeaderMap) {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
@@ -63,15 +78,22 @@ fn name_charset(headers: &mut HeaderMap) {
 }
 
 /// What caches and pages of other origins have to know of every answer.
-pub(super) fn for_pages(headers: &mut HeaderMap, cors: &Cors, origin: Option<&str>, preflight: bool) {
+pub(super) fn for_pages(
+    headers: &mut HeaderMap,
+    cors: &Cors,
+    origin: Option<&str>,
+    preflight: Option<&Preflight>,
+) {
     let others = headers.get_all(header::VARY).iter().filter_map(|value| value.to_str().ok());
-    let vary = std::iter::once("Origin").chain(others).collect::<Vec<_>>().join(", ");
+    let asked = preflight.map(|_| header::ACCESS_CONTROL_REQUEST_HEADERS.as_str());
+    let vary = std::iter::once("Origin").chain(asked).chain(others).collect::<Vec<_>>().join(", ");
     set(headers, "vary", &vary);
     name_charset(headers);
     for (name, value) in origin.iter().flat_map(|origin| cors.answer(origin)) {
         set(headers, name, value);
     }
-    for (name, value) in preflight.then(|| cors.preflight()).into_iter().flatten() {
-        set(headers, name, value);
+    let allowed = preflight.filter(|_| origin.is_some());
+    for (name, value) in allowed.iter().flat_map(|preflight| cors.preflight(preflight.0.as_deref())) {
+        set(headers, name, &value);
     }
 }

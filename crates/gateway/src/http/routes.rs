@@ -13,8 +13,8 @@ use anywire_protocol::{
     Code, Refusal,
     head::HEAD_BYTES_MAX,
     native::write_presence,
-    request::pairs,
-    websocket::{SUBPROTOCOL, accept},
+    request::query_token,
+    websocket::{SUBPROTOCOL, Subprotocols, accept},
 };
 use axum::{
     Router,
@@ -25,13 +25,13 @@ use axum::{
     routing::{any, get, post},
 };
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 
 use super::{
-    reply::{Refused, for_pages},
+    reply::{Preflight, Refused, for_pages},
     request::{address, credentials, known_address},
     upgrade::switch,
 };
@@ -94,8 +94,7 @@ async fn check_place(State(gateway): State<Arc<Gateway>>, request: Request, next
     let placed = gateway.admission.gate.check_peer(known_address(&request));
     let placed = placed.and_then(|()| gateway.admission.gate.check_place(&credentials(&request)));
     let origin = placed.as_ref().ok().copied().flatten().map(str::to_owned);
-    let preflight = request.method() == Method::OPTIONS
-        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let preflight = Preflight::of(&request);
     let mut response = match placed {
         Err(refusal) if gateway.socketio.owns(request.uri().path()) => {
             Reply::engine_error(&forbidden(refusal)).into_response()
@@ -104,15 +103,14 @@ async fn check_place(State(gateway): State<Arc<Gateway>>, request: Request, next
         Ok(_) if head_bytes(&request) > HEAD_BYTES_MAX => {
             Refused(Admission::head_too_large()).into_response()
         }
-        Ok(_) if preflight => StatusCode::NO_CONTENT.into_response(),
+        Ok(_) if preflight.is_some() => StatusCode::NO_CONTENT.into_response(),
         Ok(_) => next.run(request).await,
     };
     if response.status().is_client_error() || response.status().is_server_error() {
         gateway.metrics.refusals.fetch_add(1, Relaxed);
     }
     if !response.status().is_informational() {
-        let asked = preflight && origin.is_some();
-        for_pages(response.headers_mut(), &gateway.delivery.cors, origin.as_deref(), asked);
+        for_pages(response.headers_mut(), &gateway.delivery.cors, origin.as_deref(), preflight.as_ref());
     }
     response
 }
@@ -127,8 +125,7 @@ fn head_bytes(request: &Request) -> usize {
 
 async fn check_backend(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
     // Only that: the other parameters are the routes' own.
-    let query = request.uri().query().unwrap_or("");
-    let token = pairs(query).find(|(name, _)| name == "token").map(|(_, token)| token);
+    let token = query_token(request.uri().query().unwrap_or(""));
     let credentials = Credentials { token: token.as_deref(), ..credentials(&request) };
     match gateway.admission.gate.principal(&credentials) {
         Ok(principal) if principal.is_backend() => next.run(request).await,
@@ -145,7 +142,9 @@ async fn method_not_allowed(request: Request) -> Response {
 }
 
 async fn publish(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Reply, Refused> {
-    let principal = gateway.admission.gate.principal(&credentials(&request))?;
+    let token = query_token(request.uri().query().unwrap_or(""));
+    let credentials = Credentials { token: token.as_deref(), ..credentials(&request) };
+    let principal = gateway.admission.gate.principal(&credentials)?;
     let address = address(&request);
     let (parts, body) = request.into_parts();
     let body = read_body(&gateway, &parts.headers, body).await?;
@@ -279,8 +278,19 @@ impl Drop for Open {
     }
 }
 
-async fn sse(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Refused> {
-    let admitted = admit(&gateway, &request, Admission::admit_sse)?;
+async fn sse(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
+    let admitted = match admit(&gateway, &request, Admission::admit_sse) {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+            let reply = sse_stream::refuse(&refusal, accept);
+            if reply.status.is_success() {
+                // Nobody else sees by its status what it is.
+                gateway.metrics.refusals.fetch_add(1, Relaxed);
+            }
+            return reply.into_response();
+        }
+    };
     let open = Open::new(&gateway, Transport::Sse, &admitted, address(&request));
     sse_stream::begin(&gateway, &open.reader, &admitted);
     let sink = BufferSink::new(gateway.config.limits.drain_bytes_max);
@@ -295,7 +305,7 @@ async fn sse(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Re
         };
         chunk.map(|chunk| (Ok::<_, Infallible>(chunk), (open, sink, over)))
     });
-    Ok(Reply::stream().into_response().map(|_| Body::from_stream(chunks)))
+    Reply::stream().into_response().map(|_| Body::from_stream(chunks))
 }
 
 /// The next bytes of a stream that another library writes; `None` at its end.
@@ -330,9 +340,9 @@ async fn next_chunk(open: &Open, sink: &mut BufferSink) -> Option<Bytes> {
 
 async fn ws(State(gateway): State<Arc<Gateway>>, mut request: Request) -> Result<Response, Refused> {
     let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let accepted = match accept(request.method().as_str(), headers, &[SUBPROTOCOL]) {
+    let accepted = match accept(request.method().as_str(), headers, Subprotocols::Only(SUBPROTOCOL)) {
         Ok(accepted) => accepted,
-        Err(error) => return Ok(Reply::handshake_error(error).into_response()),
+        Err(error) => return Ok(Reply::handshake_error(&error).into_response()),
     };
     let admitted = Box::new(admit(&gateway, &request, Admission::admit_websocket)?);
     let address = address(&request);

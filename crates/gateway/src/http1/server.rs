@@ -6,7 +6,8 @@ use std::{io, sync::Arc, time::Duration};
 use anywire_protocol::{
     Code, Refusal,
     head::{self, Head, Request},
-    websocket::{Accepted, SUBPROTOCOL, accept},
+    request::query_token,
+    websocket::{Accepted, SUBPROTOCOL, Subprotocols, accept},
 };
 use bytes::{Buf, BytesMut};
 use smallvec::SmallVec;
@@ -221,11 +222,21 @@ fn route(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route 
         let origin = gateway.admission.gate.check_place(&stream.credentials).ok().flatten();
         let recipient = gateway.admission.recipient(origin);
         let recipient = if closes { recipient.last() } else { recipient };
-        Route::Refused(Box::new(render(&gateway.metrics, refusal, recipient)))
+        let reply = refuse(gateway, request, &refusal);
+        Route::Refused(Box::new(render(&gateway.metrics, reply, recipient)))
     })
 }
 
-fn credentials<'a>(request: &Request<'a>) -> Credentials<'a> {
+/// A refusal in the words of what was asked for.
+pub(crate) fn refuse(gateway: &Gateway, request: &Request<'_>, refusal: &Refusal) -> Reply {
+    match request.path {
+        "/anywire/sse" => sse::refuse(refusal, request.header("accept")),
+        path if gateway.socketio.owns(path) => Reply::engine_error(&requests::forbidden(refusal.clone())),
+        _ => refusal.into(),
+    }
+}
+
+pub(crate) fn credentials<'a>(request: &Request<'a>) -> Credentials<'a> {
     Credentials {
         host: request.header("host"),
         origin: request.header("origin"),
@@ -238,7 +249,9 @@ fn route_publish(gateway: &Gateway, request: &Request<'_>) -> Route {
     // What is no post the library's route answers.
     let Some(body_bytes) = request.body_bytes else { return Route::Library };
     let key = request.header("idempotency-key");
-    Route::Publish(Box::new(Posting::new(gateway, &credentials(request), key, body_bytes)))
+    let token = query_token(request.query);
+    let credentials = Credentials { token: token.as_deref(), ..credentials(request) };
+    Route::Publish(Box::new(Posting::new(gateway, &credentials, key, body_bytes)))
 }
 
 fn route_socketio(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route {
@@ -263,7 +276,7 @@ fn route_websocket(
     stream: &StreamRequest<'_>,
 ) -> Result<Route, Refusal> {
     let headers = request.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-    let Ok(accepted) = accept("GET", headers, &[SUBPROTOCOL]) else {
+    let Ok(accepted) = accept("GET", headers, Subprotocols::Only(SUBPROTOCOL)) else {
         // The library's route answers what is wrong with the handshake.
         return Ok(Route::Library);
     };

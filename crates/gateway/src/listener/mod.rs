@@ -2,6 +2,7 @@
 
 pub(crate) mod cleartext;
 mod linger;
+pub(crate) mod surplus;
 pub(crate) mod tls;
 mod unread;
 
@@ -31,7 +32,7 @@ use tower::ServiceExt;
 use crate::{
     Gateway,
     admission::place::{Arrival, ListenerName, MAIN_LISTENER, PeerAddress, Place, arrival},
-    http1::{reply::whole, server},
+    http1::server,
 };
 use cleartext::CleartextIo;
 use linger::Lingering;
@@ -121,11 +122,9 @@ impl Gateway {
             Err(refusal) => {
                 self.metrics.connections_refused.fetch_add(1, Relaxed);
                 tracing::warn!(%address, %refusal, "a connection was refused");
-                // Without waiting: who is refused costs nothing more. Inside TLS there would be a handshake
-                // to wait for.
+                // Inside TLS there would be a handshake to wait for.
                 if tls.is_none() {
-                    let recipient = self.admission.recipient(None).last();
-                    let _gone = stream.try_write(&whole(&refusal.into(), recipient));
+                    surplus::turn_away(self, stream, refusal);
                 }
                 return;
             }

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
-use anywire_protocol::sse;
+use anywire_protocol::{Refusal, sse};
 use smallvec::smallvec;
 use tokio::{net::TcpStream, time::Sleep};
 
@@ -37,6 +37,15 @@ pub(crate) fn begin(gateway: &Gateway, reader: &Arc<Reader>, admitted: &Admitted
     gateway.readers.watch(reader, channels);
     if admitted.query.presence {
         gateway.readers.presence.join(reader, channels);
+    }
+}
+
+/// The answer to a stream that is refused. `EventSource` never comes back after a status that is none of
+/// success: what will pass is told by an event, with when to come again.
+pub(crate) fn refuse(refusal: &Refusal, accept: Option<&str>) -> Reply {
+    match refusal.retry_ms.filter(|_| sse::accepts(accept)) {
+        Some(retry_ms) => Reply::refused_stream(refusal, retry_ms),
+        None => refusal.into(),
     }
 }
 

@@ -24,12 +24,22 @@ const MAGIC: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 pub struct Accepted {
     /// The value of `Sec-WebSocket-Accept`.
     pub accept_key: String,
-    /// The subprotocol to name in the answer; none if the client offered none that is spoken here.
-    pub subprotocol: Option<&'static str>,
+    /// The subprotocol to name in the answer; none if the client offered none.
+    pub subprotocol: Option<Box<str>>,
+}
+
+/// Which subprotocols an address speaks. A client that offers some ends the connection unless the answer names
+/// one of them (RFC 6455, section 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subprotocols {
+    /// Whatever is offered: the first is taken.
+    Any,
+    /// This one.
+    Only(&'static str),
 }
 
 /// Why a request does not become a WebSocket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
     /// The method is not `GET`.
     #[error("a WebSocket starts with GET: use GET")]
@@ -45,42 +55,49 @@ pub enum HandshakeError {
     /// `Sec-WebSocket-Key` is missing, there twice, or not 16 bytes of base64.
     #[error("the header Sec-WebSocket-Key must be there once and hold 16 bytes as base64")]
     Key,
+    /// Subprotocols are offered, and none of them is spoken here.
+    #[error("none of the subprotocols offered ({offered}) is spoken here: offer {spoken}, or none")]
+    Subprotocol {
+        /// What the client offered, cut to 64 characters.
+        offered: String,
+        /// What there is.
+        spoken: &'static str,
+    },
 }
 
 impl HandshakeError {
     /// The HTTP status to answer with.
     #[must_use]
-    pub const fn status(self) -> u16 {
+    pub const fn status(&self) -> u16 {
         match self {
             Self::Method => 405,
             Self::NotAnUpgrade | Self::Version => 426,
-            Self::Key => 400,
+            Self::Key | Self::Subprotocol { .. } => 400,
         }
     }
 
     /// The headers that must go with the status (RFC 9110, section 15.5.22; RFC 6455, section 4.4).
     #[must_use]
-    pub const fn headers(self) -> &'static [(&'static str, &'static str)] {
+    pub const fn headers(&self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Method => &[("allow", "GET")],
             Self::NotAnUpgrade => &[("upgrade", "websocket")],
             Self::Version => &[("upgrade", "websocket"), ("sec-websocket-version", "13")],
-            Self::Key => &[],
+            Self::Key | Self::Subprotocol { .. } => &[],
         }
     }
 }
 
-/// Judges a request by its method and headers; header names in any case. `spoken` are the subprotocols of
-/// this address: the first that the client offers and that is among them is taken.
+/// Judges a request by its method and headers; header names in any case.
 ///
 /// # Errors
 /// [`HandshakeError`] with the status and header to answer.
 pub fn accept<'h>(
     method: &str,
     headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
-    spoken: &[&'static str],
+    spoken: Subprotocols,
 ) -> Result<Accepted, HandshakeError> {
-    let found = Found::collect(headers, spoken);
+    let found = Found::collect(headers);
     if method != "GET" {
         return Err(HandshakeError::Method);
     }
@@ -92,7 +109,7 @@ pub fn accept<'h>(
     }
     match found.key {
         Single::One(key) if is_key(key) => {
-            Ok(Accepted { accept_key: accept_key(key), subprotocol: found.subprotocol })
+            Ok(Accepted { accept_key: accept_key(key), subprotocol: found.choose(spoken)? })
         }
         _ => Err(HandshakeError::Key),
     }
@@ -111,7 +128,7 @@ impl Accepted {
         let mut text = String::with_capacity(192);
         text.push_str("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
         push_header(&mut text, "Sec-WebSocket-Accept", &self.accept_key);
-        if let Some(subprotocol) = self.subprotocol {
+        if let Some(subprotocol) = &self.subprotocol {
             push_header(&mut text, "Sec-WebSocket-Protocol", subprotocol);
         }
         text.push_str("\r\n");
@@ -148,11 +165,12 @@ struct Found<'h> {
     connection: bool,
     version: Single<'h>,
     key: Single<'h>,
-    subprotocol: Option<&'static str>,
+    /// The subprotocols, in order.
+    offered: Vec<&'h str>,
 }
 
 impl<'h> Found<'h> {
-    fn collect(headers: impl IntoIterator<Item = (&'h str, &'h [u8])>, spoken: &[&'static str]) -> Self {
+    fn collect(headers: impl IntoIterator<Item = (&'h str, &'h [u8])>) -> Self {
         let mut found = Self::default();
         for (name, value) in headers {
             if name.eq_ignore_ascii_case("upgrade") {
@@ -163,18 +181,37 @@ impl<'h> Found<'h> {
                 found.version.add(value);
             } else if name.eq_ignore_ascii_case("sec-websocket-key") {
                 found.key.add(value);
-            } else if name.eq_ignore_ascii_case("sec-websocket-protocol") && found.subprotocol.is_none() {
-                found.subprotocol = tokens(value)
-                    .find_map(|token| spoken.iter().copied().find(|name| name.as_bytes() == token));
+            } else if name.eq_ignore_ascii_case("sec-websocket-protocol") {
+                let names = tokens(value).filter_map(|token| std::str::from_utf8(token).ok());
+                found.offered.extend(names.filter(|name| is_token(name)));
             }
         }
         found
+    }
+
+    /// The subprotocol to answer with.
+    fn choose(&self, spoken: Subprotocols) -> Result<Option<Box<str>>, HandshakeError> {
+        match spoken {
+            Subprotocols::Any => Ok(self.offered.first().map(|first| (*first).into())),
+            Subprotocols::Only(name) if self.offered.contains(&name) => Ok(Some(name.into())),
+            Subprotocols::Only(_) if self.offered.is_empty() => Ok(None),
+            Subprotocols::Only(spoken) => {
+                let offered = self.offered.join(", ").chars().take(64).collect();
+                Err(HandshakeError::Subprotocol { offered, spoken })
+            }
+        }
     }
 }
 
 /// The members of a comma-separated header.
 fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+}
+
+/// Whether this may stand in a header as a name (RFC 9110, section 5.6.2).
+fn is_token(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(fits)
 }
 
 /// Whether this is 16 bytes as base64. The four bits that the last character has to spare may be anything:
@@ -198,7 +235,15 @@ mod tests {
     ];
 
     fn judge(method: &str, headers: &[(&str, &str)]) -> Result<Accepted, HandshakeError> {
-        accept(method, headers.iter().map(|(name, value)| (*name, value.as_bytes())), &[SUBPROTOCOL])
+        judge_for(method, headers, Subprotocols::Only(SUBPROTOCOL))
+    }
+
+    fn judge_for(
+        method: &str,
+        headers: &[(&str, &str)],
+        spoken: Subprotocols,
+    ) -> Result<Accepted, HandshakeError> {
+        accept(method, headers.iter().map(|(name, value)| (*name, value.as_bytes())), spoken)
     }
 
     /// The good request with one header changed (or, with `None`, left out).
@@ -213,8 +258,10 @@ mod tests {
         let mut headers = GOOD.to_vec();
         headers.push(("Sec-WebSocket-Protocol", "chat, anywire.v1"));
         let accepted = judge("GET", &headers);
-        let expected =
-            Accepted { accept_key: "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".into(), subprotocol: Some("anywire.v1") };
+        let expected = Accepted {
+            accept_key: "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".into(),
+            subprotocol: Some("anywire.v1".into()),
+        };
         assert_eq!(accepted.as_ref(), Ok(&expected));
         assert_eq!(
             expected.response(),
@@ -224,11 +271,31 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_offers_no_known_subprotocol_gets_none() {
-        for offer in [None, Some("chat"), Some("Anywire.v1"), Some("anywire.v10, ,")] {
+    fn a_client_that_offers_no_subprotocol_gets_none() {
+        for offer in [None, Some(""), Some(" , ")] {
             let accepted = with("sec-websocket-protocol", offer).expect("the rest is good");
             assert_eq!(accepted.subprotocol, None);
             assert!(accepted.response().ends_with(b"xOo=\r\n\r\n"));
+        }
+    }
+
+    #[test]
+    fn a_client_that_offers_only_what_is_not_spoken_is_told_what_is() {
+        for offer in ["chat", "Anywire.v1", "anywire.v10, v2"] {
+            let error = with("sec-websocket-protocol", Some(offer)).expect_err("it would hang up");
+            let said = error.to_string();
+            assert_eq!(error.status(), 400);
+            assert!(said.contains(offer) && said.contains("offer anywire.v1, or none"), "{said}");
+        }
+    }
+
+    #[test]
+    fn where_any_subprotocol_is_spoken_the_first_is_taken() {
+        for (offers, first) in [(&["v1"][..], "v1"), (&["a b, v2, v1"], "v2"), (&[",v3", "v1"], "v3")] {
+            let offers = offers.iter().map(|offer| ("Sec-WebSocket-Protocol", *offer));
+            let headers: Vec<_> = GOOD.into_iter().chain(offers).collect();
+            let accepted = judge_for("GET", &headers, Subprotocols::Any).expect("it is good");
+            assert_eq!(accepted.subprotocol.as_deref(), Some(first));
         }
     }
 
@@ -245,7 +312,7 @@ mod tests {
             [("connection", Some("close")), ("connection", None), ("upgrade", Some("h2c")), ("upgrade", None)]
         {
             let error = with(name, value).expect_err("it is no upgrade");
-            assert_eq!((error, error.status()), (HandshakeError::NotAnUpgrade, 426));
+            assert_eq!((&error, error.status()), (&HandshakeError::NotAnUpgrade, 426));
             assert_eq!(error.headers(), [("upgrade", "websocket")]);
         }
     }
@@ -254,7 +321,7 @@ mod tests {
     fn another_version_is_told_which_one_is_spoken() {
         for version in [None, Some("8"), Some("13, 8"), Some("")] {
             let error = with("sec-websocket-version", version).expect_err("it is not 13");
-            assert_eq!((error, error.status()), (HandshakeError::Version, 426));
+            assert_eq!((&error, error.status()), (&HandshakeError::Version, 426));
             assert_eq!(error.headers(), [("upgrade", "websocket"), ("sec-websocket-version", "13")]);
         }
     }
@@ -269,7 +336,7 @@ mod tests {
             Some("dGhlIHNhbXBsZSBub25jZ!=="),
         ] {
             let error = with("sec-websocket-key", key).expect_err("it is no key");
-            assert_eq!((error, error.status()), (HandshakeError::Key, 400));
+            assert_eq!((&error, error.status()), (&HandshakeError::Key, 400));
         }
         let twice = [GOOD.as_slice(), &[("sec-websocket-key", KEY)]].concat();
         assert_eq!(judge("GET", &twice), Err(HandshakeError::Key));
@@ -283,7 +350,7 @@ mod tests {
     #[test]
     fn another_method_is_answered_405() {
         let error = judge("POST", &GOOD).expect_err("it is not GET");
-        assert_eq!((error, error.status()), (HandshakeError::Method, 405));
+        assert_eq!((&error, error.status()), (&HandshakeError::Method, 405));
         assert_eq!(error.headers(), [("allow", "GET")]);
     }
 }

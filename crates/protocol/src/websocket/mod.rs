@@ -22,5 +22,5 @@ pub use encode::{
     HeaderBytes, close_frame, close_reply_frame, frame_header, ping_frame, pong_frame, text_frame,
 };
 pub use frame::{Opcode, Violation};
-pub use handshake::{Accepted, HandshakeError, SUBPROTOCOL, accept, accept_key};
+pub use handshake::{Accepted, HandshakeError, SUBPROTOCOL, Subprotocols, accept, accept_key};
 pub use receiver::{Limits, Received, Receiver};

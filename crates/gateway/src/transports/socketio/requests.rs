@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use anywire_protocol::{
     Code, Refusal,
     engineio::{Carrier, EngineError, Query},
-    websocket::{Accepted, accept},
+    websocket::{Accepted, Subprotocols, accept},
 };
 
 use super::state::{Handshake, Inbound, Session};
@@ -70,7 +70,7 @@ fn judge<'h>(
         query.session.as_deref().map(|id| gateway.socketio.session(id).ok_or(EngineError::UnknownSession));
     let session = match session.transpose() {
         Err(_) if query.carrier == Carrier::WebSocket => {
-            let accepted = accept(request.method, headers, &[]);
+            let accepted = accept(request.method, headers, Subprotocols::Any);
             return accepted.map(EngineRequest::Stray).map_err(|_| EngineError::BadRequest);
         }
         session => session?,
@@ -81,7 +81,8 @@ fn judge<'h>(
                 let message = "the network lab blocks WebSocket; use polling, or lift the block";
                 return Err(forbidden(Refusal::new(Code::TransportBlocked, message)));
             }
-            let accepted = accept(request.method, headers, &[]).map_err(|_| EngineError::BadRequest)?;
+            let accepted =
+                accept(request.method, headers, Subprotocols::Any).map_err(|_| EngineError::BadRequest)?;
             match session {
                 Some(session) => Ok(EngineRequest::Upgrade(accepted, session)),
                 None => Ok(EngineRequest::Connect(accepted, inbound(gateway, request, &query)?)),

@@ -12,14 +12,23 @@ import { end, readyWhen, start } from "../../testing/program.mjs";
 /** Compression as its manual says: it makes the entity tags of what it compresses weak (RFC 9110, 8.8.3). */
 const GZIP = "gzip on; gzip_types application/json; gzip_proxied any; gzip_min_length 1;";
 
-const configuration = (port: number, target: number, dir: string, more: string) => `
+/** More of a configuration: beside the server, and in it. */
+export interface More {
+  readonly gzip?: boolean;
+  readonly http?: string;
+  readonly server?: string;
+}
+
+const configuration = (port: number, target: number, dir: string, more: More) => `
 daemon off;
 pid ${dir}/nginx.pid;
 error_log stderr warn;
 events {}
 http {
   access_log off;
-  ${more}
+  ${more.gzip ? GZIP : ""}
+  ${more.http ?? ""}
+  upstream anywire { server 127.0.0.1:${target}; }
   client_body_temp_path ${dir}/body;
   proxy_temp_path ${dir}/proxy;
   fastcgi_temp_path ${dir}/fastcgi;
@@ -27,6 +36,7 @@ http {
   scgi_temp_path ${dir}/scgi;
   server {
     listen 127.0.0.1:${port};
+    ${more.server ?? ""}
     location / {
       proxy_pass http://127.0.0.1:${target};
     }
@@ -57,11 +67,11 @@ export class Nginx {
     this.#child = child;
   }
 
-  static async start(target: number, { gzip = false } = {}): Promise<Nginx> {
+  static async start(target: number, more: More = {}): Promise<Nginx> {
     const dir = await temporaryFolder("nginx");
     const port = await freePort();
     const file = join(dir, "nginx.conf");
-    await writeFile(file, configuration(port, target, dir, gzip ? GZIP : ""));
+    await writeFile(file, configuration(port, target, dir, more));
     const program = existsSync("/usr/sbin/nginx") ? "/usr/sbin/nginx" : "nginx";
     const child = start(program, ["-p", dir, "-c", file], { stdio: ["ignore", "ignore", "inherit"] });
     const nginx = new Nginx(`http://127.0.0.1:${port}`, dir, child);

@@ -32,7 +32,7 @@ def by_requests(last):
     block = {}
     with requests.get(url, headers=headers, stream=True, timeout=60) as answer:
         answer.raise_for_status()
-        for line in answer.iter_lines(decode_unicode=True):
+        for line in answer.iter_lines(chunk_size=1, decode_unicode=True):
             if line:
                 name, _, value = line.partition(": ")
                 block[name] = value

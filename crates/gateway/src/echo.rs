@@ -9,8 +9,8 @@ use anywire_protocol::{
     head::{self, Head},
     request::StreamQuery,
     websocket::{
-        Limits, Opcode, Received, Receiver, accept, close_frame, close_reply_frame, frame_header, pong_frame,
-        text_frame,
+        Limits, Opcode, Received, Receiver, Subprotocols, accept, close_frame, close_reply_frame,
+        frame_header, pong_frame, text_frame,
     },
 };
 use bytes::{Bytes, BytesMut};

@@ -1,8 +1,9 @@
 //! The one pass against what it took the place of: parsers derived by serde, run one after the other.
 //!
 //! They differ on purpose in three places: serde also takes an object's members as a list, by position; a
-//! frame that is refused is answered with its id wherever that can be read; and a name that is half a
-//! surrogate pair is one that nobody knows, as any other.
+//! frame that is refused is answered with its id wherever that can be read; and a member whose name is half a
+//! surrogate pair is one that nobody knows, as any other. What names a channel or a place may be a number: the
+//! derived parsers take it by [`Name`].
 
 use std::borrow::Cow;
 
@@ -22,10 +23,24 @@ use crate::{
 
 const LIMITS: PublishLimits = PublishLimits { message_bytes_max: 30, batch_events_max: 3 };
 
+/// A string, or a number as its text.
+#[derive(Debug, PartialEq)]
+struct Name(String);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        if raw.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+            return Ok(Self(raw.into()));
+        }
+        serde_json::from_str(raw).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EventBody<'a> {
-    channel: Cow<'a, str>,
+    channel: Name,
     #[serde(default)]
     event: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -38,7 +53,7 @@ struct EventBody<'a> {
 #[serde(deny_unknown_fields)]
 struct PublishBody<'a> {
     #[serde(default)]
-    channel: Option<Cow<'a, str>>,
+    channel: Option<Name>,
     #[serde(default)]
     event: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -56,17 +71,17 @@ struct Frame<'a> {
     #[serde(default)]
     id: Option<u64>,
     #[serde(default, rename = "channels")]
-    _channels: Option<Vec<Cow<'a, str>>>,
+    _channels: Option<Vec<Name>>,
     #[serde(default, rename = "channel")]
-    _channel: Option<Cow<'a, str>>,
+    _channel: Option<Name>,
     #[serde(default, rename = "after")]
-    _after: Option<Cow<'a, str>>,
+    _after: Option<Name>,
     #[serde(default, rename = "presence")]
     _presence: bool,
     #[serde(default, rename = "token")]
     _token: Option<Cow<'a, str>>,
     #[serde(default, rename = "cursor")]
-    _cursor: Option<Cow<'a, str>>,
+    _cursor: Option<Name>,
 }
 
 #[derive(Deserialize)]
@@ -136,7 +151,7 @@ fn expected_of_body(body: &[u8], key: Option<&str>) -> Outcome {
 }
 
 fn expected_of_event(body: EventBody<'_>) -> Result<Publication, (Code, String)> {
-    let channel = Channel::new(&body.channel).map_err(|e| (Code::InvalidChannel, e.to_string()))?;
+    let channel = Channel::new(&body.channel.0).map_err(|e| (Code::InvalidChannel, e.to_string()))?;
     if channel.is_reserved() {
         let message =
             format!("channel {channel} belongs to the server; use a name that does not begin with '$'");

@@ -10,6 +10,7 @@ pub mod fuzzing;
 pub mod head;
 pub mod json;
 pub mod liveness;
+pub mod names;
 pub mod native;
 pub mod poll;
 pub mod publish;

@@ -10,7 +10,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 
 use crate::{
-    Code, Refusal,
+    Code, Refusal, names,
     scan::{Scan, ScanError, explain, string},
 };
 
@@ -256,6 +256,7 @@ impl<'a> EventDraft<'a> {
         let mut seen = self.seen & bit != 0;
         self.seen |= bit;
         Ok(Some(match slot {
+            Some(slot) if name == "channel" => keep_name(slot, &mut seen, name, value),
             Some(slot) => keep_string(slot, &mut seen, name, value),
             None if seen => Err(twice(name)),
             None => {
@@ -318,6 +319,22 @@ pub(crate) fn keep_string<'a>(
         *slot = Some(string(value).ok_or_else(|| misfit(name, value, "a string"))?);
     }
     Ok(())
+}
+
+/// Keeps a member that names something, a string or a number, or null, and comes once.
+pub(crate) fn keep_name<'a>(
+    slot: &mut Option<Cow<'a, str>>,
+    seen: &mut bool,
+    name: &str,
+    value: &'a str,
+) -> Taken {
+    match names::name(value) {
+        Some(text) if !std::mem::replace(seen, true) => {
+            *slot = Some(text);
+            Ok(())
+        }
+        _ => keep_string(slot, seen, name, value),
+    }
 }
 
 /// What is wrong with a member of another kind.
@@ -438,6 +455,21 @@ mod tests {
         check(r#"{"channel":"a","data":"1234567890123456789012345678901"}"#, Code::TooLarge);
         let four = r#"{"events":[{"channel":"a"},{"channel":"a"},{"channel":"a"},{"channel":"a"}]}"#;
         check(four, Code::TooLarge);
+    }
+
+    #[test]
+    fn a_number_that_names_a_channel_is_its_own_text_and_nothing_else_is_one() {
+        let null = || json("null");
+        assert_eq!(parse(r#"{"channel":42}"#), Ok(vec![("42".into(), "message".into(), null())]));
+        let batch = parse(r#"{"events":[{"channel":1.10},{"channel":"a"}]}"#);
+        let event = |name: &str| (name.to_owned(), "message".to_owned(), null());
+        assert_eq!(batch, Ok(vec![event("1.10"), event("a")]));
+        for other in ["true", "{}", "[\"a\"]"] {
+            let events = format!(r#"{{"events":[{{"channel":"a"}},{{"channel":{other}}}]}}"#);
+            assert_eq!(parse(&events), Err(Code::InvalidRequest), "{other}");
+        }
+        assert_eq!(parse(r#"{"channel":1,"channel":2}"#), Err(Code::InvalidRequest));
+        assert_eq!(parse(r#"{"channel":"a","event":7}"#), Err(Code::InvalidRequest));
     }
 
     #[test]

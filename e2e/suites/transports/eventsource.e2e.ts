@@ -1,7 +1,11 @@
 /**
  * Clients of server-sent events that are not ours, unmodified: each is idle, loses its connection, misses two
- * events and comes back.
+ * events and comes back; and each is still there when a server that was full or away is not any more.
  */
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import net from "node:net";
+import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fetchEventSource } from "@microsoft/fetch-event-source";
 import { EventSourcePolyfill } from "event-source-polyfill";
@@ -10,7 +14,9 @@ import { EventSource as EventSource4 } from "eventsource-4";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { Server } from "../../../testing/server.mjs";
 import { until } from "../../../testing/until.mjs";
+import { clientsOf } from "../../harness/delivery.ts";
 import { publish } from "../../harness/log.ts";
+import { Nginx } from "../../harness/nginx.ts";
 import { FaultyProxy } from "../../harness/proxy.ts";
 import { spawnPython } from "../../harness/python.ts";
 
@@ -133,3 +139,77 @@ test.each(Object.entries(CLIENTS))("%s misses nothing while it is away", async (
   expect(got).toEqual([1, 2, 3, 4].map((n) => ({ n, name: NAME })));
   expect(heard.get("error") ?? 0).toBe(0);
 });
+
+test.each(Object.entries(CLIENTS))("%s waits while the server is full", async (library, open) => {
+  const channel = `full_${library.replaceAll(/\W/g, "_")}`;
+  const full = await Server.start({ config: "[limits]\nconnections_max = 3\n[monitor]\ncollect = false\n" });
+  const holders = await Promise.all([1, 2, 3].map(() => hold(full.port)));
+  try {
+    const codes: unknown[] = [];
+    const got: unknown[] = [];
+    close = open(`${full.url}/anywire/sse?channels=${channel}`, (event, data) => {
+      if (event === "error") codes.push((data as { code: unknown }).code);
+      if (event === "message") got.push((data as { data: unknown }).data);
+    });
+    await until("it has been told twice", () => codes.length >= 2);
+    for (const holder of holders) holder.destroy();
+    await until("it is let in", async () => (await readersOf(full.url)).includes(channel));
+    await publish(full.url, [{ channel, data: NAME }]);
+    await until("it hears", () => got.length > 0);
+    expect([got, new Set(codes)]).toEqual([[NAME], new Set(["too_many_connections"])]);
+  } finally {
+    close();
+    await full.dispose();
+  }
+});
+
+test.each(["eventsource 4", "eventsource 5"])(
+  "%s outlives a proxy whose server is away, by the recipe",
+  async (library) => {
+    const away = await Server.start();
+    const nginx = await Nginx.start(away.port, await recipe());
+    try {
+      const codes: unknown[] = [];
+      const got: unknown[] = [];
+      const open = CLIENTS[library] as Open;
+      close = open(`${nginx.url}/anywire/sse?channels=away&after=0`, (event, data) => {
+        if (event === "error") codes.push((data as { code: unknown }).code);
+        if (event === "message") got.push((data as { data: unknown }).data);
+      });
+      await publish(away.url, [{ channel: "away", data: 1 }]);
+      await until("it hears", () => got.length === 1);
+      await away.kill();
+      await until("it is told that the server is away", () => codes.length > 0);
+      const plain = await fetch(`${nginx.url}/anywire/sse?channels=away`);
+      expect(plain.status).toBe(503);
+      await away.boot();
+      await publish(away.url, [{ channel: "away", data: 2 }]);
+      await until("it is back", () => got.length === 2);
+      expect([got, new Set(codes)]).toEqual([[1, 2], new Set(["unreachable"])]);
+    } finally {
+      close();
+      await nginx.stop();
+      await away.dispose();
+    }
+  },
+);
+
+/** A connection that says nothing. */
+async function hold(port: number): Promise<net.Socket> {
+  const socket = net.connect(port, "127.0.0.1");
+  await once(socket, "connect");
+  return socket;
+}
+
+async function readersOf(url: string): Promise<readonly string[]> {
+  const clients = await clientsOf({ url });
+  return clients.flatMap(({ channels }) => channels);
+}
+
+/** What deploying.md has for a server that is away: the map, and what stands in the server's block. */
+async function recipe(): Promise<{ http: string; server: string }> {
+  const docs = await readFile(resolve(import.meta.dirname, "../../../docs/deploying.md"), "utf8");
+  const block = /(map \$http_accept.*?\n})\n\nserver {\n {4}…\n(.*?)\n}\n```/s.exec(docs);
+  if (!block?.[1] || !block[2]) throw new Error("the recipe is not where it was");
+  return { http: block[1], server: block[2] };
+}

@@ -7,7 +7,8 @@ use anywire_log::{Batch, Channel, Cursor, CursorError, Position};
 use serde::Deserialize;
 
 use crate::{
-    publish::{KeyedDraft, PublishLimits, Taken, keep_string, misfit, twice},
+    names,
+    publish::{KeyedDraft, PublishLimits, Taken, keep_name, keep_string, misfit, twice},
     scan::{Scan, ScanError, explain},
 };
 
@@ -126,12 +127,16 @@ impl<'a> FrameDraft<'a> {
         self.seen |= 1 << at;
         let slot = match name {
             "op" => &mut self.op,
-            "after" => &mut self.after,
             "token" => &mut self.token,
-            "cursor" => &mut self.cursor,
+            "after" => return keep_name(&mut self.after, &mut seen, name, value),
+            "cursor" => return keep_name(&mut self.cursor, &mut seen, name, value),
             _ if seen => return Err(twice(name)),
             "id" => return json(name, value, "a whole number from 0 on").map(|id| self.id = id),
-            "channels" => return json(name, value, "a list of names").map(|list| self.channels = list),
+            "channels" if value == "null" => return Ok(()),
+            "channels" => {
+                let list = names::list(value).ok_or_else(|| misfit(name, value, "a list of names"));
+                return list.map(|list| self.channels = Some(list));
+            }
             _ => return json(name, value, "true or false").map(|presence| self.presence = presence),
         };
         keep_string(slot, &mut seen, name, value)
@@ -140,14 +145,14 @@ impl<'a> FrameDraft<'a> {
     fn command(self, limits: &PublishLimits) -> Result<Command, Refusal> {
         match self.op.as_deref() {
             Some("subscribe") => Ok(Command::Subscribe {
-                channels: channels(self.channels.as_deref())?,
-                position: position(self.after.as_deref())?,
+                channels: self.channels()?,
+                position: self.position()?,
                 presence: self.presence,
             }),
-            Some("unsubscribe") => channels(self.channels.as_deref()).map(Command::Unsubscribe),
+            Some("unsubscribe") => self.channels().map(Command::Unsubscribe),
             Some("publish") => self.publication.batch(limits).map(Command::Publish),
             Some("presence") => {
-                channel(member(self.publication.channel(), "channel")?).map(Command::Presence)
+                names::channel(member(self.publication.channel(), "channel")?).map(Command::Presence)
             }
             Some("auth") => Ok(Command::Auth(member(self.token.as_deref(), "token")?.to_owned())),
             Some("ack") => cursor(member(self.cursor.as_deref(), "cursor")?).map(Command::Ack),
@@ -157,6 +162,21 @@ impl<'a> FrameDraft<'a> {
             ))),
             None => Err(invalid("the frame has no \"op\"")),
         }
+    }
+
+    /// The channels of a subscription: all that are named, or none.
+    fn channels(&self) -> Result<Vec<Channel>, Refusal> {
+        if let Some(stray) = self.publication.channel() {
+            return Err(invalid(format!("\"channel\" is {stray:?}; name it in \"channels\", a list")));
+        }
+        match self.channels.as_deref() {
+            None | Some([]) => Err(invalid("\"channels\" is missing or empty; name at least one channel")),
+            Some(texts) => names::channels(texts),
+        }
+    }
+
+    fn position(&self) -> Result<Position, Refusal> {
+        self.after.as_deref().map_or(Ok(Position::Tail), names::position)
     }
 }
 
@@ -172,23 +192,7 @@ fn member<'a>(value: Option<&'a str>, name: &str) -> Result<&'a str, Refusal> {
     value.ok_or_else(|| invalid(format!("\"{name}\" is missing")))
 }
 
-fn channel(text: &str) -> Result<Channel, Refusal> {
-    Channel::new(text).map_err(|error| Refusal::new(Code::InvalidChannel, error.to_string()))
-}
-
-fn channels(texts: Option<&[Cow<'_, str>]>) -> Result<Vec<Channel>, Refusal> {
-    match texts {
-        None | Some([]) => Err(invalid("\"channels\" is missing or empty; name at least one channel")),
-        Some(texts) => texts.iter().map(|text| channel(text)).collect(),
-    }
-}
-
 fn cursor(text: &str) -> Result<Cursor, Refusal> {
-    text.parse().map_err(|error: CursorError| Refusal::new(Code::InvalidCursor, error.to_string()))
-}
-
-fn position(text: Option<&str>) -> Result<Position, Refusal> {
-    let Some(text) = text else { return Ok(Position::Tail) };
     text.parse().map_err(|error: CursorError| Refusal::new(Code::InvalidCursor, error.to_string()))
 }
 
@@ -229,6 +233,22 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_names_a_channel_or_a_place_is_its_own_text() {
+        let command = |text| parse_frame(text, &LIMITS).expect(text).command;
+        let channels = ["a", "42"].map(|name| Channel::new(name).expect("a name")).to_vec();
+        assert_eq!(
+            command(r#"{"op":"subscribe","channels":["a",42],"after":0}"#),
+            Command::Subscribe { channels, position: Position::Oldest, presence: false }
+        );
+        let named = Channel::new("42").expect("a name");
+        assert_eq!(command(r#"{"op":"presence","channel":42}"#), Command::Presence(named.clone()));
+        let Command::Publish(batch) = command(r#"{"op":"publish","channel":42}"#) else {
+            panic!("a publication")
+        };
+        assert_eq!(batch.publications[0].channel, named);
+    }
+
+    #[test]
     fn a_wrong_frame_is_refused_with_its_id() {
         let check = |text: &str, id, code| {
             let error = parse_frame(text, &LIMITS).expect_err(text);
@@ -242,6 +262,14 @@ mod tests {
         check(r#"{"op":"subscribe","id":1,"channels":[]}"#, Some(1), Code::InvalidRequest);
         check(r#"{"op":"subscribe","id":1,"channels":["a b"]}"#, Some(1), Code::InvalidChannel);
         check(r#"{"op":"subscribe","id":1,"channels":["a"],"after":"x"}"#, Some(1), Code::InvalidCursor);
+        for other in ["null", "true", "{}", "[\"b\"]"] {
+            let text = format!(r#"{{"op":"subscribe","id":1,"channels":["a",{other}]}}"#);
+            check(&text, Some(1), Code::InvalidRequest);
+        }
+        check(r#"{"op":"subscribe","id":1,"channels":"a"}"#, Some(1), Code::InvalidRequest);
+        check(r#"{"op":"subscribe","id":1,"channels":["a"],"channel":"b"}"#, Some(1), Code::InvalidRequest);
+        check(r#"{"op":"subscribe","id":1,"channels":["a"],"after":1}"#, Some(1), Code::InvalidCursor);
+        check(r#"{"op":"subscribe","id":1,"channels":["a"],"after":[]}"#, Some(1), Code::InvalidRequest);
         check(r#"{"op":"publish","id":1,"data":1}"#, Some(1), Code::InvalidRequest);
         check(r#"{"op":"auth","id":1}"#, Some(1), Code::InvalidRequest);
     }

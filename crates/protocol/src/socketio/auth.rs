@@ -1,10 +1,18 @@
 //! What a client says about itself when it joins a namespace.
 //!
 //! `auth` is the application's own object; a few members mean something here, everything else is ignored,
-//! also members of the wrong type.
+//! also a member of the wrong type, but for `channels`: nobody is told that they are let in where they are not.
 
-use serde_json::Value;
+use std::borrow::Cow;
+
+use anywire_codes::Refusal;
+use anywire_log::Channel;
 use sha1::Digest as _;
+
+use crate::{
+    names,
+    scan::{Scan, string},
+};
 
 /// The members of `auth` that mean something.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,28 +28,45 @@ pub struct ConnectAuth {
     /// The last offset it saw (socket.io-client's own recovery); may be any text at all.
     pub offset: Option<String>,
     /// Channels to join at once.
-    pub channels: Vec<String>,
+    pub channels: Vec<Channel>,
 }
 
 impl ConnectAuth {
     /// Reads `auth`.
-    #[must_use]
-    pub fn parse(auth: Option<&str>) -> Self {
-        let value: Value = auth.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        let text = |name: &str| value[name].as_str().map(str::to_owned);
-        let token = text("token").map(|token| match token.strip_prefix("Bearer ") {
-            Some(bare) => bare.trim().to_owned(),
-            None => token,
+    ///
+    /// # Errors
+    /// Says what is wrong if `channels` holds what names none: all are joined, or none is.
+    pub fn parse(auth: Option<&str>) -> Result<Self, Refusal> {
+        let mut read = Self::default();
+        let Some(auth) = auth else { return Ok(read) };
+        let mut channels = None;
+        let mut scan = Scan::new(auth, usize::MAX);
+        let scanned = scan.members(|scan, name| {
+            let value = scan.value()?;
+            let text = || string(value).map(Cow::into_owned);
+            match name {
+                "token" => read.token = text().map(bare),
+                "recover" => read.recover = value == "true",
+                "after" => read.after = names::name(value).map(Cow::into_owned),
+                "pid" => read.pid = text(),
+                "offset" => read.offset = text(),
+                "channels" => channels = Some(value).filter(|value| *value != "null"),
+                _ => {}
+            }
+            Ok(())
         });
-        let channels = value["channels"].as_array().into_iter().flatten();
-        Self {
-            token,
-            recover: value["recover"] == Value::Bool(true),
-            after: text("after"),
-            pid: text("pid"),
-            offset: text("offset"),
-            channels: channels.filter_map(|channel| channel.as_str().map(str::to_owned)).collect(),
-        }
+        // Only an object comes this far.
+        debug_assert!(scanned.is_ok());
+        read.channels = channels.map_or(Ok(Vec::new()), |value| names::one_or_more("channels", value))?;
+        Ok(read)
+    }
+}
+
+/// A token without the word that stands before it in a header.
+fn bare(token: String) -> String {
+    match token.strip_prefix("Bearer ") {
+        Some(bare) => bare.trim().to_owned(),
+        None => token,
     }
 }
 
@@ -59,16 +84,25 @@ mod tests {
     #[test]
     fn known_members_are_taken_and_others_passed_over() {
         let auth = ConnectAuth::parse(Some(
-            r#"{"token":"Bearer t","recover":true,"pid":1,"offset":"x","channels":["a",2],"mine":{}}"#,
+            r#"{"token":"Bearer t","recover":true,"after":0,"pid":1,"offset":"x","channels":["a",2],"mine":{}}"#,
         ));
         let expected = ConnectAuth {
             token: Some("t".into()),
             recover: true,
+            after: Some("0".into()),
             offset: Some("x".into()),
-            channels: vec!["a".into()],
+            channels: ["a", "2"].map(|name| Channel::new(name).expect("a name")).to_vec(),
             ..ConnectAuth::default()
         };
-        assert_eq!(auth, expected);
-        assert_eq!(ConnectAuth::parse(None), ConnectAuth::default());
+        assert_eq!(auth, Ok(expected));
+        assert_eq!(ConnectAuth::parse(None), Ok(ConnectAuth::default()));
+        assert_eq!(ConnectAuth::parse(Some(r#"{"channels":null}"#)), Ok(ConnectAuth::default()));
+    }
+
+    #[test]
+    fn channels_are_joined_all_or_none() {
+        for channels in [r#"["a",null]"#, r#"["a",{}]"#, "true", r#"["a",["b"]]"#, r#"["a","b c"]"#] {
+            ConnectAuth::parse(Some(&format!("{{\"channels\":{channels}}}"))).expect_err(channels);
+        }
     }
 }

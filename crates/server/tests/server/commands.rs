@@ -108,6 +108,23 @@ fn an_address_that_others_reach_needs_keys() {
 }
 
 #[test]
+fn an_origin_that_cannot_be_one_stops_the_start_and_shows_the_right_form() {
+    let data = tempfile::tempdir().expect("a directory");
+    let data = data.path().display().to_string();
+    for (origin, form) in
+        [("app.example.com", "https://app.example.com"), ("https://a.example/app", "https://a.example")]
+    {
+        let setting = format!("auth.origins=[\"{origin}\"]");
+        let output = run(&["serve", "--listen", "127.0.0.1:0", "--data", &data, "--set", &setting]);
+        let said = words(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("auth.origins: \"{origin}\"")), "{said}");
+        assert!(said.contains(&format!("write \"{form}\"")), "{said}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
 fn a_second_server_on_the_same_directory_or_port_is_told_so() {
     let data = tempfile::tempdir().expect("a directory");
     let first = Process::serve("127.0.0.1:0", data.path(), &[]);

@@ -17,7 +17,7 @@ use super::{
     namespaces::Namespace,
     places::Room,
     recovery::{forget_socket, recall, remember},
-    rooms::{Followed, channel, follow, gap_packets, room},
+    rooms::{Followed, follow, gap_packets, room},
     state::{Inbound, Joined, random_id},
 };
 use crate::{
@@ -82,12 +82,10 @@ impl Inbound {
             );
             return Err(Refusal::new(Code::InvalidRequest, message));
         }
-        let wishes = ConnectAuth::parse(auth);
+        let wishes = ConnectAuth::parse(auth)?;
         let principal = self.principal(gateway, wishes.token.as_deref())?;
         let mut channels = namespace.channels(principal.user());
-        for text in &wishes.channels {
-            channels.push(channel(text)?);
-        }
+        channels.extend(wishes.channels.iter().cloned());
         let mut seen = std::collections::HashSet::new();
         channels.retain(|channel| seen.insert(channel.clone()));
         principal.may_subscribe(&channels)?;

@@ -9,6 +9,7 @@ use anywire_log::{Batch, Channel, Cursor, EventName, Gap, Log, Offset, Position,
 use anywire_protocol::{
     Code, Refusal,
     json::write_gap,
+    names::Wanted,
     request::check_channels,
     socketio::{Ack, Args, Emit, ServerPacket, publication_payload},
 };
@@ -128,47 +129,10 @@ pub(super) fn gap_packets(namespace: &str, followed: &Followed) -> SmallVec<[Ser
     Emit { namespace, name: "gap", ack: None, args: &args }.packets()
 }
 
-/// A text as a channel.
-pub(super) fn channel(text: &str) -> Result<Channel, Refusal> {
-    Channel::new(text).map_err(|error| Refusal::new(Code::InvalidChannel, error.to_string()))
-}
-
-/// What `subscribe` and `unsubscribe` name: a channel, a list of them, or an object with `channel`,
-/// `channels` or `room`; and where to start: `after` in that object or in a second one.
-struct Wanted {
-    channels: Vec<Channel>,
-    position: Option<Position>,
-}
-
+/// What `subscribe` and `unsubscribe` name.
 fn wanted(args: &Args) -> Result<Wanted, Refusal> {
-    let value = |at: usize| -> Value {
-        args.values.get(at).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-    };
-    let (first, second) = (value(0), value(1));
-    let named =
-        ["channels", "channel", "room"].iter().map(|name| &first[*name]).find(|value| !value.is_null());
-    let texts = match named.unwrap_or(&first) {
-        Value::String(text) => vec![text.clone()],
-        Value::Array(texts) => texts.iter().filter_map(|text| text.as_str().map(str::to_owned)).collect(),
-        _ => Vec::new(),
-    };
-    if texts.is_empty() {
-        let message =
-            "no channel is named; emit a name, or a list of names, such as emit(\"subscribe\", \"news\")";
-        return Err(Refusal::new(Code::InvalidRequest, message));
-    }
-    let after = first["after"].as_str().or_else(|| second["after"].as_str());
-    let position = after.map(str::parse).transpose();
-    let position = position
-        .map_err(|error: anywire_log::CursorError| Refusal::new(Code::InvalidCursor, error.to_string()))?;
-    let mut channels = Vec::with_capacity(texts.len());
-    for text in &texts {
-        let channel = channel(text)?;
-        if !channels.contains(&channel) {
-            channels.push(channel);
-        }
-    }
-    Ok(Wanted { channels, position })
+    let values: SmallVec<[&str; 2]> = args.values.iter().map(String::as_str).collect();
+    Wanted::parse(&values)
 }
 
 impl Inbound {

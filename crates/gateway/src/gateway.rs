@@ -13,7 +13,6 @@ use crate::{
     config::GatewayConfig,
     delivery::Delivery,
     lab::Lab,
-    listener::surplus::Surplus,
     metrics::Metrics,
     readers::Readers,
     transports::socketio::state::SocketIo,
@@ -30,8 +29,6 @@ pub struct Gateway {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) lab: Arc<Lab>,
     pub(crate) socketio: SocketIo,
-    /// Connections over the limit that are being told so.
-    pub(crate) surplus: Surplus,
     /// Every connection's task.
     pub(crate) tasks: TaskTracker,
 }

@@ -1,5 +1,5 @@
-//! What clients say that were written for other servers: names as numbers, subprotocols of their own, a proxy's
-//! password, headers that a page's libraries add.
+//! What clients say that were written for other servers: names as numbers, subprotocols of their own, a
+//! proxy's password, headers that a page's libraries add.
 
 mod support;
 

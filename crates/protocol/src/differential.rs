@@ -2,8 +2,8 @@
 //!
 //! They differ on purpose in three places: serde also takes an object's members as a list, by position; a
 //! frame that is refused is answered with its id wherever that can be read; and a member whose name is half a
-//! surrogate pair is one that nobody knows, as any other. What names a channel or a place may be a number: the
-//! derived parsers take it by [`Name`].
+//! surrogate pair is one that nobody knows, as any other. What names a channel or a place may be a number:
+//! the derived parsers take it by [`Name`].
 
 use std::borrow::Cow;
 

@@ -6,10 +6,7 @@ use std::{borrow::Cow, collections::HashSet};
 use anywire_codes::{Code, Refusal};
 use anywire_log::{Channel, CursorError, Position};
 
-use crate::{
-    publish::misfit,
-    scan::{Scan, string},
-};
+use crate::scan::{Scan, string};
 
 /// The text of a value that names something; `None` if it is neither a string nor a number.
 pub(crate) fn name(value: &str) -> Option<Cow<'_, str>> {
@@ -17,6 +14,13 @@ pub(crate) fn name(value: &str) -> Option<Cow<'_, str>> {
         Some(b'-' | b'0'..=b'9') => Some(Cow::Borrowed(value)),
         _ => string(value),
     }
+}
+
+/// What is wrong with a member of another kind.
+pub(crate) fn misfit(name: &str, value: &str, expected: &str) -> String {
+    let shown: String = value.chars().take(64).collect();
+    let more = if shown.len() < value.len() { "…" } else { "" };
+    format!("\"{name}\" is {shown}{more}; expected {expected}")
 }
 
 /// The texts of a list of names; `None` if it is no list, or holds anything else too.

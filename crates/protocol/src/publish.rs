@@ -10,7 +10,8 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 
 use crate::{
-    Code, Refusal, names,
+    Code, Refusal,
+    names::{self, misfit},
     scan::{Scan, ScanError, explain, string},
 };
 
@@ -335,13 +336,6 @@ pub(crate) fn keep_name<'a>(
         }
         _ => keep_string(slot, seen, name, value),
     }
-}
-
-/// What is wrong with a member of another kind.
-pub(crate) fn misfit(name: &str, value: &str, expected: &str) -> String {
-    let shown: String = value.chars().take(64).collect();
-    let more = if shown.len() < value.len() { "…" } else { "" };
-    format!("\"{name}\" is {shown}{more}; expected {expected}")
 }
 
 /// What is wrong with a member that comes again.

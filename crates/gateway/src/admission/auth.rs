@@ -148,8 +148,8 @@ pub struct Credentials<'a> {
 }
 
 impl<'a> Credentials<'a> {
-    /// The key or token. Only `Bearer` is ours: another scheme belongs to a proxy in between, and says nothing
-    /// here.
+    /// The key or token. Only `Bearer` is ours: another scheme belongs to a proxy in between, and says
+    /// nothing here.
     #[must_use]
     pub fn given(&self) -> Option<&'a str> {
         self.bearer().or(self.token)

@@ -4,8 +4,12 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use anywire_protocol::{Code, Refusal};
 use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::LimitsConfig;
+
+/// How many connections over the limit are heard at once before they are told so.
+const HEARD_MAX: usize = 64;
 
 /// Counts connections, in all and by address.
 #[derive(Debug)]
@@ -13,6 +17,8 @@ pub(crate) struct Connections {
     all_max: usize,
     address_max: usize,
     counts: Mutex<Counts>,
+    /// Places for those over the limit that are still heard.
+    heard: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +37,13 @@ pub(crate) struct Counted {
 impl Connections {
     pub(crate) fn new(limits: &LimitsConfig) -> Arc<Self> {
         let (all_max, address_max) = (limits.connections_max, limits.connections_per_address_max);
-        Arc::new(Self { all_max, address_max, counts: Mutex::default() })
+        let heard = Arc::new(Semaphore::new(HEARD_MAX));
+        Arc::new(Self { all_max, address_max, counts: Mutex::default(), heard })
+    }
+
+    /// A place to hear what a connection that is refused asks for; none if many are heard already.
+    pub(crate) fn hear(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.heard).try_acquire_owned().ok()
     }
 
     /// Counts a connection, or refuses it.

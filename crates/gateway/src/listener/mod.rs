@@ -2,7 +2,7 @@
 
 pub(crate) mod cleartext;
 mod linger;
-pub(crate) mod surplus;
+mod surplus;
 pub(crate) mod tls;
 mod unread;
 

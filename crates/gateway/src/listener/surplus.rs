@@ -8,7 +8,7 @@ use anywire_protocol::{
     head::{self, Head},
 };
 use bytes::{Bytes, BytesMut};
-use tokio::{net::TcpStream, sync::Semaphore};
+use tokio::net::TcpStream;
 
 use crate::{
     Gateway,
@@ -20,23 +20,12 @@ use crate::{
     },
 };
 
-/// How many are heard at once; more are answered unheard.
-const HEARD_MAX: usize = 64;
 /// How long one may take for the head of its request.
 const HEAD_TIME: Duration = Duration::from_secs(2);
 
-/// Those that are heard.
-pub(crate) struct Surplus(Arc<Semaphore>);
-
-impl Default for Surplus {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(HEARD_MAX)))
-    }
-}
-
 /// Answers a connection that is refused, and ends it.
 pub(super) fn turn_away(gateway: &Arc<Gateway>, stream: TcpStream, refusal: Refusal) {
-    let Ok(place) = Arc::clone(&gateway.surplus.0).try_acquire_owned() else {
+    let Some(place) = gateway.admission.connections.hear() else {
         // Without waiting: who comes with so many others costs nothing more.
         let _gone = stream.try_write(&unheard(gateway, &refusal));
         return;

@@ -7,8 +7,8 @@ use anywire_log::{Batch, Channel, Cursor, CursorError, Position};
 use serde::Deserialize;
 
 use crate::{
-    names,
-    publish::{KeyedDraft, PublishLimits, Taken, keep_name, keep_string, misfit, twice},
+    names::{self, misfit},
+    publish::{KeyedDraft, PublishLimits, Taken, keep_name, keep_string, twice},
     scan::{Scan, ScanError, explain},
 };
 

@@ -1,7 +1,7 @@
 //! What a client says about itself when it joins a namespace.
 //!
 //! `auth` is the application's own object; a few members mean something here, everything else is ignored,
-//! also a member of the wrong type, but for `channels`: nobody is told that they are let in where they are not.
+//! also a member of the wrong type, but for `channels`: nobody is told that they joined what they did not.
 
 use std::borrow::Cow;
 

@@ -28,8 +28,8 @@ pub struct Accepted {
     pub subprotocol: Option<Box<str>>,
 }
 
-/// Which subprotocols an address speaks. A client that offers some ends the connection unless the answer names
-/// one of them (RFC 6455, section 4.1).
+/// Which subprotocols an address speaks. A client that offers some ends the connection unless the answer
+/// names one of them (RFC 6455, section 4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subprotocols {
     /// Whatever is offered: the first is taken.

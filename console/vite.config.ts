@@ -23,6 +23,7 @@ export default defineConfig({
       "@": path("./src"),
       // The client's sources, not its package: the console needs no build of it.
       "anywire/api": path("../clients/typescript/src/api.ts"),
+      "anywire/jobs": path("../clients/typescript/src/jobs.ts"),
       anywire: path("../clients/typescript/src/index.ts"),
     },
   },

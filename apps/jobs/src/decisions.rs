@@ -63,6 +63,20 @@ pub enum Refusal {
         /// The step that was to begin.
         name: String,
     },
+    /// A later step runs already.
+    #[error(
+        "job {id} is at step {step}: step {number}, {name:?}, cannot begin after it; send a greater number, or none for the next one"
+    )]
+    StepBehind {
+        /// Its name.
+        id: JobId,
+        /// The step it is at.
+        step: u32,
+        /// The number of the step that was to begin.
+        number: u32,
+        /// Its name.
+        name: String,
+    },
     /// The server drives this job itself.
     #[error("job {id} is driven by its upload: {action} is not possible; cancel or retry it")]
     DrivenByUpload {
@@ -109,6 +123,8 @@ pub(crate) const ONLY_STEP: &str = "run";
 pub struct StepCommand {
     /// Its name; the name of the current step changes that one.
     pub name: String,
+    /// Its number; none for the one after the current.
+    pub number: Option<u32>,
     /// What to show.
     pub message: Option<String>,
     /// How much of the whole is done.
@@ -144,9 +160,11 @@ impl Job {
     }
 
     fn step_change(&self, command: StepCommand) -> Result<Option<Change>, Refusal> {
-        if self.step_name() != Some(command.name.as_str()) {
+        let is_current = command.number.is_none_or(|number| number == self.step());
+        if self.step_name() != Some(command.name.as_str()) || !is_current {
             return self.next_step(command).map(Some);
         }
+        let total_steps = self.changed_total(&command)?;
         let StepCommand { message, percent, metadata, artefacts, .. } = command;
         let message = message.filter(|message| self.message.as_ref() != Some(message));
         let percent = percent.filter(|percent| *percent != self.percent);
@@ -154,34 +172,56 @@ impl Job {
         let metadata: Map<_, _> = metadata.into_iter().filter(news).collect();
         let artefacts: Vec<_> = artefacts.into_iter().filter(|file| !self.artefacts.contains(file)).collect();
         let same = message.is_none() && percent.is_none() && metadata.is_empty() && artefacts.is_empty();
-        let revived = self.status == Status::Running;
-        Ok((!(same && revived)).then_some(Change::StepChanged {
+        let same = same && total_steps.is_none() && self.status == Status::Running;
+        Ok((!same).then_some(Change::StepChanged {
             message,
             percent,
             metadata,
+            total_steps,
             received_bytes: None,
             artefacts,
         }))
     }
 
+    /// How many steps there are, if that has turned out otherwise; not fewer than have begun.
+    fn changed_total(&self, command: &StepCommand) -> Result<Option<u32>, Refusal> {
+        let Some(mut total) = command.total_steps.filter(|total| *total != self.total_steps) else {
+            return Ok(None);
+        };
+        if self.is_own_command() {
+            total = total.max(self.step()).min(STEPS_MAX);
+        }
+        if total < self.step() {
+            let (id, name) = (self.id.clone(), command.name.clone());
+            return Err(Refusal::TooManySteps { id, total_steps: total, name });
+        }
+        Ok(Some(total).filter(|total| *total != self.total_steps))
+    }
+
     fn next_step(&self, command: StepCommand) -> Result<Change, Refusal> {
-        let StepCommand { name, message, percent, metadata, total_steps, .. } = command;
+        let StepCommand { name, number, message, percent, metadata, total_steps, .. } = command;
         let mut total = total_steps.unwrap_or(self.total_steps).clamp(1, STEPS_MAX);
         let own = self.is_own_command();
         // From its start a command has a step; the first name it says is the name of that.
         let renames = own && self.step() == 1 && self.step_name() == Some(ONLY_STEP);
         let before = self.step() - u32::from(renames);
+        let mut step = number.unwrap_or(before + 1);
         // What a command will do is known only while it does it.
         if own {
-            total = total.max(before + 1).min(STEPS_MAX);
+            step = step.max(before + 1);
+            total = total.max(step).min(STEPS_MAX);
         }
-        if before >= total {
+        if step <= before {
+            return Err(Refusal::StepBehind { id: self.id.clone(), step: before, number: step, name });
+        }
+        if step > total {
             return Err(Refusal::TooManySteps { id: self.id.clone(), total_steps: total, name });
         }
-        let begun = Percent::of(u64::from(before), u64::from(total));
+        let begun = Percent::of(u64::from(step - 1), u64::from(total));
         let percent = percent.unwrap_or_else(|| begun.max(self.percent));
         let total_steps = Some(total).filter(|total| *total != self.total_steps);
-        Ok(Change::StepBegan { name, message, percent, metadata, total_steps, renames })
+        let number = Some(step).filter(|step| *step != before + 1);
+        Ok(Change::StepBegan { name, number, message, percent, metadata, total_steps, renames })
     }
 
     /// Lines of output came from a command that runs elsewhere. An interrupted one goes on by that.
@@ -191,14 +231,28 @@ impl Job {
             return Err(self.illegal("a line of output", way_out));
         }
         self.open("a line of output", way_out)?;
-        let goes_on = Change::StepChanged {
+        Ok(self.goes_on())
+    }
+
+    /// Whoever drives it says that it still does. An interrupted one goes on by that.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the job has ended or is driven by this server.
+    pub fn decide_alive(&self) -> Result<Option<Change>, Refusal> {
+        self.driven_over_the_api("a sign of life")?;
+        self.open("a sign of life", "retry it first")?;
+        Ok(self.goes_on())
+    }
+
+    fn goes_on(&self) -> Option<Change> {
+        (self.status == Status::Interrupted).then(|| Change::StepChanged {
             message: None,
             percent: None,
             metadata: Map::new(),
+            total_steps: None,
             received_bytes: None,
             artefacts: Vec::new(),
-        };
-        Ok((self.status == Status::Interrupted).then_some(goes_on))
+        })
     }
 
     /// Bytes of the upload arrived: `received_bytes` are here now.
@@ -217,6 +271,7 @@ impl Job {
             message: None,
             percent: Some(Upload { received_bytes, ..upload.clone() }.percent()),
             metadata: Map::new(),
+            total_steps: None,
             received_bytes: Some(received_bytes),
             artefacts: Vec::new(),
         };
@@ -352,7 +407,7 @@ mod tests {
     use crate::events::Record;
 
     const STARTED: Change =
-        Change::Started { title: String::new(), total_steps: 2, upload: None, spec: None };
+        Change::Started { title: String::new(), total_steps: 2, upload: None, lease_ms: None, spec: None };
     const INTERRUPTED: Change = Change::Interrupted;
 
     /// A job after these changes.
@@ -373,6 +428,7 @@ mod tests {
     fn step_began(name: &str, percent: f64) -> Change {
         Change::StepBegan {
             name: name.to_owned(),
+            number: None,
             message: None,
             percent: Percent::new(percent).expect("a share"),
             metadata: Map::new(),
@@ -395,6 +451,40 @@ mod tests {
         assert_eq!(job.decide_step(step("two")), Ok(Some(step_began("two", 50.0))));
         let job = given(&[STARTED, step_began("one", 0.0), step_began("two", 50.0)]);
         refused(job.decide_step(step("three")), "has 2 steps and all have begun");
+    }
+
+    #[test]
+    fn a_step_with_a_number_is_that_step_and_none_goes_back() {
+        let job = given(&[Change::Started {
+            title: String::new(),
+            total_steps: 9,
+            upload: None,
+            lease_ms: None,
+            spec: None,
+        }]);
+        let seven = StepCommand { number: Some(7), ..step("link") };
+        let change = job.decide_step(seven.clone()).expect("decided").expect("a change");
+        let Change::StepBegan { number, percent, .. } = &change else { panic!("{change:?}") };
+        assert_eq!((*number, *percent), (Some(7), Percent::of(6, 9)));
+        let record =
+            Record { session_id: job.id.clone(), at: job.created_at, key: None, change: change.clone() };
+        let job = change.apply(Some(&job), &record, Offset::ZERO).expect("a job");
+        assert_eq!((job.step(), job.steps.len()), (7, 1));
+        assert_eq!(job.decide_step(seven), Ok(None));
+        refused(job.decide_step(StepCommand { number: Some(3), ..step("x") }), "is at step 7: step 3, \"x\"");
+        refused(job.decide_step(StepCommand { number: Some(10), ..step("x") }), "has 9 steps");
+        let next = job.decide_step(StepCommand { number: Some(8), ..step("link") });
+        assert!(matches!(next, Ok(Some(Change::StepBegan { number: None, .. }))), "{next:?}");
+    }
+
+    #[test]
+    fn how_many_steps_there_are_may_change_while_one_runs() {
+        let job = given(&[STARTED, step_began("one", 0.0), step_began("two", 50.0)]);
+        let more = StepCommand { total_steps: Some(5), ..step("two") };
+        let change = job.decide_step(more).expect("decided").expect("a change");
+        assert!(matches!(change, Change::StepChanged { total_steps: Some(5), .. }), "{change:?}");
+        refused(job.decide_step(StepCommand { total_steps: Some(1), ..step("two") }), "has 1 steps");
+        assert_eq!(job.decide_step(StepCommand { total_steps: Some(2), ..step("two") }), Ok(None));
     }
 
     #[test]

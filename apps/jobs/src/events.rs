@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! offset n      jobs              the change itself: the single source of truth, see [`Record`]
-//! offset n + 1  progress_<id>     `progress_update`: the whole state after the change; none where a call
-//!                                 only left its key
+//! offset n + 1  progress_<id>     `progress_update`: the state after the change, of many steps only the
+//!                                 newest; none where a call only left its key
 //! offset n + 2  system_status     `job_changed`, when the status changed; `job_forgotten`, when the job
 //!                                 is gone
 //! ```
@@ -32,7 +32,7 @@ pub const STATUS_CHANNEL: &str = "system_status";
 /// What the name of a job's own channel begins with.
 pub const PROGRESS_PREFIX: &str = "progress_";
 
-/// The event that carries the whole state.
+/// The event that carries the state.
 pub(crate) const UPDATE: &str = "progress_update";
 /// The event that carries lines of a command's output.
 pub(crate) const LOG: &str = "log";
@@ -50,6 +50,9 @@ pub enum Change {
         /// The file it makes a report of.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         upload: Option<Upload>,
+        /// After so long without a call from whoever drives it, it is taken for lost.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lease_ms: Option<u64>,
         /// The command it is.
         #[serde(default, rename = "order", skip_serializing_if = "Option::is_none")]
         spec: Option<CommandSpec>,
@@ -58,6 +61,9 @@ pub enum Change {
     StepBegan {
         /// Its name.
         name: String,
+        /// Its number, if that is not the next one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<u32>,
         /// What to show.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
@@ -84,6 +90,9 @@ pub enum Change {
         /// Members to set; null removes one.
         #[serde(default, skip_serializing_if = "Map::is_empty")]
         metadata: Map<String, Value>,
+        /// How many steps there are, if that has turned out otherwise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        total_steps: Option<u32>,
         /// How much of the upload is here, if it changed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         received_bytes: Option<u64>,
@@ -155,9 +164,9 @@ impl Change {
     #[must_use]
     pub fn apply(&self, job: Option<&Job>, record: &Record, offset: Offset) -> Option<Job> {
         let mut job = match self {
-            Self::Started { title, total_steps, upload, spec } => {
+            Self::Started { title, total_steps, upload, lease_ms, spec } => {
                 let job = started(title, *total_steps, upload.as_ref(), record, offset);
-                return Some(with_spec(job, spec.as_ref()));
+                return Some(with_spec(Job { lease_ms: *lease_ms, ..job }, spec.as_ref()));
             }
             Self::Snapshot { job } => return Some(Job::clone(job)),
             Self::Forgotten | Self::Withdrawn => return None,
@@ -171,18 +180,19 @@ impl Change {
 
     fn change(&self, job: &mut Job, at: Timestamp) {
         match self {
-            Self::StepBegan { name, message, percent, metadata, total_steps, renames } => {
-                begin_step(job, name, *renames, at);
+            Self::StepBegan { name, number, message, percent, metadata, total_steps, renames } => {
+                begin_step(job, name, *number, *renames, at);
                 job.status = Status::Running;
                 job.message.clone_from(message);
                 job.percent = *percent;
                 job.total_steps = total_steps.unwrap_or(job.total_steps);
                 merge(&mut job.metadata, metadata);
             }
-            Self::StepChanged { message, percent, metadata, received_bytes, artefacts } => {
+            Self::StepChanged { message, percent, metadata, total_steps, received_bytes, artefacts } => {
                 job.status = Status::Running;
                 job.message = message.clone().or_else(|| job.message.take());
                 job.percent = percent.unwrap_or(job.percent);
+                job.total_steps = total_steps.unwrap_or(job.total_steps);
                 merge(&mut job.metadata, metadata);
                 receive(job, *received_bytes, at);
                 merge_artefacts(&mut job.artefacts, artefacts);
@@ -215,7 +225,7 @@ impl Change {
 }
 
 fn started(title: &str, total_steps: u32, upload: Option<&Upload>, record: &Record, offset: Offset) -> Job {
-    let first = Step { name: REPORT_STEPS[0].to_owned(), started_at: record.at, duration_ms: None };
+    let first = Step { name: REPORT_STEPS[0].into(), number: 1, started_at: record.at, duration_ms: None };
     Job {
         id: record.session_id.clone(),
         title: title.to_owned(),
@@ -230,6 +240,7 @@ fn started(title: &str, total_steps: u32, upload: Option<&Upload>, record: &Reco
         created_at: record.at,
         updated_at: record.at,
         attempt: 0,
+        lease_ms: None,
         upload: upload.cloned(),
         spec: None,
         artefacts: Vec::new(),
@@ -243,13 +254,15 @@ fn with_spec(job: Job, spec: Option<&CommandSpec>) -> Job {
     Job { status, spec: spec.cloned(), ..job }
 }
 
-fn begin_step(job: &mut Job, name: &str, renames: bool, at: Timestamp) {
-    if let Some(step) = job.steps.last_mut().filter(|_| renames) {
-        name.clone_into(&mut step.name);
-        return;
+fn begin_step(job: &mut Job, name: &str, number: Option<u32>, renames: bool, at: Timestamp) {
+    let number = number.unwrap_or(job.step() + u32::from(!renames));
+    match job.steps.last_mut().filter(|_| renames) {
+        Some(step) => {
+            step.name = name.into();
+            step.number = number;
+        }
+        None => job.begin_step(name, number, at),
     }
-    job.end_step(at);
-    job.steps.push(Step { name: name.to_owned(), started_at: at, duration_ms: None });
 }
 
 fn end(job: &mut Job, status: Status, at: Timestamp) {
@@ -380,7 +393,7 @@ pub(crate) fn publications(
 
 /// The state of a job for those who look.
 pub(crate) fn update(job: &Job, place: Option<usize>) -> Publication {
-    publication(progress_channel(&job.id), UPDATE, &job.state(place))
+    publication(progress_channel(&job.id), UPDATE, &job.update(place))
 }
 
 /// Lines of a command's output for those who look.

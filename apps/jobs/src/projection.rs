@@ -358,7 +358,7 @@ mod tests {
     }
 
     fn start() -> Change {
-        Change::Started { title: "x".to_owned(), total_steps: 2, upload: None, spec: None }
+        Change::Started { title: "x".to_owned(), total_steps: 2, upload: None, lease_ms: None, spec: None }
     }
 
     #[test]

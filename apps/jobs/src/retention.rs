@@ -138,6 +138,15 @@ pub(crate) async fn keep_limits(service: &Arc<JobService>) {
     compact(service).await;
 }
 
+/// Marks as interrupted whatever is driven elsewhere by somebody who has not been heard of for too long.
+pub(crate) async fn end_leases(service: &Arc<JobService>) {
+    let run_out = service.leases.run_out(&service.model(), service.now());
+    for id in run_out {
+        let interrupted = service.change(&id, None, |job| Ok(job.decide_interrupt())).await;
+        logged(&id, interrupted.map(|_| ()));
+    }
+}
+
 /// Removes the events of jobs that ended so long ago, but for the last of each: that is what a late reader
 /// needs. How many jobs, and how many events.
 pub(crate) async fn clean_up(service: &Arc<JobService>, kept_ms: u64) -> (usize, u64) {

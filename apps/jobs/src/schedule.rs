@@ -20,6 +20,8 @@ use crate::{
 
 /// How often limits of age are checked.
 const ROUND: Duration = Duration::from_secs(30);
+/// How often those who drive jobs elsewhere are looked after.
+const LEASES: Duration = Duration::from_secs(5);
 /// How many places of each queue are published as they change; a place further back is only in the state of
 /// the job.
 const PLACES_PUBLISHED: usize = 100;
@@ -29,6 +31,7 @@ pub(crate) async fn run(service: Arc<JobService>) {
     let (mut reports, mut commands) = (JoinSet::new(), JoinSet::new());
     let mut places = Places::default();
     let mut round = tokio::time::interval(ROUND);
+    let mut leases = tokio::time::interval(LEASES);
     loop {
         stop_unwanted(&service);
         start_reports(&service, &mut reports);
@@ -40,6 +43,7 @@ pub(crate) async fn run(service: Arc<JobService>) {
             () = service.wake.notified() => {}
             Some(_) = reports.join_next() => {}
             Some(_) = commands.join_next() => {}
+            _ = leases.tick() => retention::end_leases(&service).await,
             _ = round.tick() => retention::keep_limits(&service).await,
         }
     }

@@ -28,6 +28,7 @@ use crate::{
     decisions::Refusal,
     domain::{Job, JobId},
     events::{Change, Record, progress_channel, publications, update},
+    leases::Leases,
     projection::{Entry, PastCall, ReadModel},
     uploads::{files::Files, partials::Partials, writers::Writers},
     work::WorkInProgress,
@@ -77,6 +78,8 @@ pub(crate) struct JobService {
     pub(crate) creating: AtomicUsize,
     /// Bytes that arrived by uploads since the start, for the metrics.
     pub(crate) received_bytes: AtomicU64,
+    /// When those who drive jobs elsewhere were last heard of.
+    pub(crate) leases: Leases,
     /// What this server works on.
     pub(crate) work: WorkInProgress,
     /// Places for reports that are made anew in another reading.
@@ -171,6 +174,7 @@ impl JobService {
             writers: Writers::default(),
             creating: AtomicUsize::new(0),
             received_bytes: AtomicU64::new(0),
+            leases: Leases::default(),
         }))
     }
 
@@ -199,6 +203,13 @@ impl JobService {
     /// The place of a job in its queue; see [`WorkInProgress::place`].
     pub(crate) fn place(&self, job: &Job) -> Option<usize> {
         self.work.place(&self.model(), job)
+    }
+
+    /// Whoever drives a job called.
+    pub(crate) fn heard(&self, id: &JobId) {
+        if self.model().get(id).is_some_and(|entry| entry.job.lease_ms.is_some()) {
+            self.leases.heard(id, self.now());
+        }
     }
 
     /// Waits until nobody else decides on a job; for work beside the log, such as its files.

@@ -1113,6 +1113,8 @@ export interface components {
         readonly StartJob: {
             /** @description The command line that the caller runs itself: the job is of kind `command`. */
             readonly argv?: components["schemas"]["Argv"] | null;
+            /** @description After so many milliseconds without a call of whoever drives it the job is `interrupted`: they may be gone without a word. Without it: `jobs.job_idle_ms`. */
+            readonly lease_ms?: number | null;
             /** @description Default: a new UUID. */
             readonly session_id?: components["schemas"]["JobId"] | null;
             readonly title: string;
@@ -1139,7 +1141,7 @@ export interface components {
         readonly Step: {
             /** @description Null while it runs. */
             readonly duration_ms: number | null;
-            /** @description From 1. */
+            /** @description Its number, from 1. Where numbers jump, steps were passed over. */
             readonly index: number;
             readonly name: string;
             readonly started_at: components["schemas"]["Time"];
@@ -1154,6 +1156,8 @@ export interface components {
             readonly name: string;
             /** @description Of the whole; default: from the number of the step. */
             readonly percent?: number | null;
+            /** @description Its number, greater than the current one's; default: the next. */
+            readonly step?: number | null;
             /** @description How many steps there are, if that has turned out otherwise. */
             readonly total_steps?: number | null;
         };

@@ -2,7 +2,8 @@
  * Follows one job from its first step to its end: over SSE, with five tries after 1, 2, 4, 8 and 16 s; then
  * the user is told and the state is polled, while SSE is tried again every 30 s.
  *
- * Every event carries the whole state, so a gap costs nothing but the steps in between.
+ * Every event carries the state, but of many steps only the newest: those before are kept here, so a gap
+ * costs nothing but the steps in between.
  */
 import type { Job, Log, Status } from "./api.js";
 import type { Channel } from "./channel.js";
@@ -83,7 +84,11 @@ export function followJob(
   const connection = isOwn ? connectForJobs(server, options) : server;
   const stopNotices = notices(connection, handlers.onNotice);
   const channel: Channel<Record<string, unknown>> = connection.channel(`progress_${id}`, { after });
-  channel.on("progress_update", (data) => tell(data as JobState, handlers));
+  let known: JobState | null = null;
+  channel.on("progress_update", (data) => {
+    known = withSteps(known, data as JobState);
+    tell(known, handlers);
+  });
   channel.on("log", (data) => handlers.onLog?.(data as LogLines));
   channel.onError((error) => handlers.onRefused?.(error));
   return {
@@ -97,6 +102,18 @@ export function followJob(
       if (isOwn) connection.close();
     },
   };
+}
+
+/** A state with the steps that are known of it from before: an update brings only the newest of many. Pure. */
+export function withSteps<S extends Pick<JobState, "session_id" | "attempt" | "steps">>(
+  known: S | null,
+  next: S,
+): S {
+  const first = next.steps[0]?.index ?? 0;
+  const isSameRun = known?.session_id === next.session_id && known.attempt === next.attempt;
+  if (!known || !isSameRun || first <= 1) return next;
+  const before = known.steps.filter((step) => step.index < first);
+  return before.length === 0 ? next : { ...next, steps: [...before, ...next.steps] };
 }
 
 function tell(state: JobState, handlers: JobHandlers): void {

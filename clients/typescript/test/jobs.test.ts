@@ -4,7 +4,7 @@
 import { describe, expect, test } from "vitest";
 import { measure } from "../scripts/size.mjs";
 import { fiveTriesThenPoll } from "../src/index.js";
-import { followJob, type JobHandlers, type Notice } from "../src/jobs.js";
+import { followJob, type JobHandlers, type JobState, type Notice, withSteps } from "../src/jobs.js";
 import { type World, world } from "./world.js";
 
 function state(status: string, step: number) {
@@ -60,6 +60,26 @@ describe("a followed job", () => {
     publish(at, "running", 3);
     await at.server.clock.advance(1000);
     expect(told).toHaveLength(7);
+  });
+
+  test("has all its steps, although an update of many brings only the newest", async () => {
+    const at = world();
+    const lists: number[][] = [];
+    const onProgress = ({ steps }: JobState) => lists.push(steps.map(({ index }) => index));
+    watch(at, { onProgress });
+    const update = (attempt: number, indexes: number[]) => {
+      const steps = indexes.map((index) => ({ index, name: `${index}`, started_at: "", duration_ms: null }));
+      at.server.publish("progress_a", { ...state("running", 0), attempt, steps }, "progress_update");
+    };
+    update(0, [1, 2, 3]);
+    update(0, [3, 4]);
+    update(0, [4, 9]);
+    update(1, []);
+    update(1, [7]);
+    await at.server.clock.advance(1000);
+    expect(lists).toEqual([[1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 4, 9], [], [7]]);
+    const other = { session_id: "b", attempt: 0, steps: [] };
+    expect(withSteps(other, { ...other, session_id: "c" }).session_id).toBe("c");
   });
 
   test("on any transport ends with the same steps", async () => {

@@ -28,7 +28,7 @@ pub(crate) fn job_id(text: &str) -> Result<JobId, ApiError> {
 
 pub(crate) fn answer(service: &JobService, status: StatusCode, outcome: Outcome) -> Answer {
     let body = match outcome {
-        Outcome::Now(entry) => entry_json(service, &entry)?,
+        Outcome::Now(entry) => update_json(service, &entry)?,
         Outcome::Before(state, cursor) => with_cursor(service, &members(&state)?, cursor)?,
         Outcome::Gone => return Ok(StatusCode::NO_CONTENT.into_response()),
     };
@@ -37,6 +37,11 @@ pub(crate) fn answer(service: &JobService, status: StatusCode, outcome: Outcome)
 
 pub(crate) fn entry_json(service: &JobService, entry: &Entry) -> Result<String, ApiError> {
     with_cursor(service, &entry.job.state(service.place(&entry.job)), entry.cursor)
+}
+
+/// The state as an update gives it; see [`crate::domain::Job::update`].
+pub(crate) fn update_json(service: &JobService, entry: &Entry) -> Result<String, ApiError> {
+    with_cursor(service, &entry.job.update(service.place(&entry.job)), entry.cursor)
 }
 
 /// The members of a state as it was published.

@@ -152,6 +152,10 @@ pub(crate) mod shape {
         total_steps: u32,
         /// The command line that the caller runs itself: the job is of kind `command`.
         argv: Option<Argv>,
+        /// After so many milliseconds without a call of whoever drives it the job is `interrupted`: they may be
+        /// gone without a word. Without it: `jobs.job_idle_ms`.
+        #[schemars(range(min = 5000, max = 86_400_000))]
+        lease_ms: Option<u64>,
     }
 
     /// A program and its arguments.
@@ -167,6 +171,9 @@ pub(crate) mod shape {
     pub(crate) struct StepJob {
         #[schemars(length(min = 1, max = 100), regex(pattern = "\\S"))]
         name: String,
+        /// Its number, greater than the current one's; default: the next.
+        #[schemars(range(min = 1, max = STEPS_MAX))]
+        step: Option<u32>,
         #[schemars(length(max = 2000))]
         message: Option<String>,
         /// Of the whole; default: from the number of the step.

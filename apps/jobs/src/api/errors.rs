@@ -21,7 +21,9 @@ impl From<Refusal> for ApiError {
         let code = match &refusal {
             Refusal::NotFound { .. } => Code::NotFound,
             Refusal::Exists { .. } => Code::JobExists,
-            Refusal::Illegal { .. } | Refusal::Superseded { .. } => Code::IllegalTransition,
+            Refusal::Illegal { .. } | Refusal::Superseded { .. } | Refusal::StepBehind { .. } => {
+                Code::IllegalTransition
+            }
             Refusal::TooManySteps { .. } => Code::TooManySteps,
             Refusal::DrivenByUpload { .. } => Code::DrivenByUpload,
             Refusal::DrivenByCommand { .. } => Code::DrivenByCommand,

@@ -16,7 +16,7 @@ use axum::{
 
 use crate::{
     api::{
-        answer::{Answer, answer, entry_json, job_id, json},
+        answer::{Answer, answer, entry_json, job_id, json, update_json},
         call::Call,
         errors::{Invalid, file_error},
         request,
@@ -34,6 +34,7 @@ pub(crate) fn routes(service: Arc<JobService>) -> Router {
         .route("/api/progress", post(start))
         .route("/api/progress/{id}", get(state))
         .route("/api/progress/{id}/step", post(step))
+        .route("/api/progress/{id}/alive", post(alive))
         .route("/api/progress/{id}/complete", post(complete))
         .route("/api/progress/{id}/fail", post(fail))
         .route("/api/progress/{id}/cancel", post(cancel))
@@ -45,11 +46,12 @@ pub(crate) fn routes(service: Arc<JobService>) -> Router {
 }
 
 async fn start(State(service): State<Arc<JobService>>, call: Call) -> Answer {
-    let request::Start { session_id, title, total_steps, argv } = request::start(&call.body)?;
+    let request::Start { session_id, title, total_steps, argv, lease_ms } = request::start(&call.body)?;
     let spec = argv.map(|argv| CommandSpec::Remote { argv });
     let id = session_id.unwrap_or_else(JobId::random);
-    let started = Change::Started { title, total_steps, upload: None, spec };
+    let started = Change::Started { title, total_steps, upload: None, lease_ms, spec };
     let outcome = service.begin(&id, call.key, started).await?;
+    service.heard(&id);
     answer(&service, StatusCode::CREATED, outcome)
 }
 
@@ -67,13 +69,22 @@ async fn drive(
     key: Option<CallKey>,
     rule: impl FnMut(&Job) -> Ruling + Send + 'static,
 ) -> Answer {
-    let outcome = service.change(&job_id(id)?, key, rule).await?;
+    let id = job_id(id)?;
+    service.heard(&id);
+    let outcome = service.change(&id, key, rule).await?;
     answer(service, StatusCode::OK, outcome)
 }
 
 async fn step(State(service): State<Arc<JobService>>, Path(id): Path<String>, call: Call) -> Answer {
     let command = request::step(&call.body)?;
     drive(&service, &id, call.key, move |job| job.decide_step(command.clone())).await
+}
+
+/// Whoever drives it is still there.
+async fn alive(State(service): State<Arc<JobService>>, Path(id): Path<String>, call: Call) -> Answer {
+    request::nothing(&call.body)?;
+    drive(&service, &id, call.key, Job::decide_alive).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn complete(State(service): State<Arc<JobService>>, Path(id): Path<String>, call: Call) -> Answer {
@@ -127,7 +138,7 @@ async fn list(State(service): State<Arc<JobService>>, query: Query) -> Answer {
         let entries: Vec<Entry> = model.before(number).filter(wanted).take(list.limit).cloned().collect();
         (entries, model.seen())
     };
-    let states = entries.iter().map(|entry| entry_json(&service, entry)).collect::<Result<Vec<_>, _>>()?;
+    let states = entries.iter().map(|entry| update_json(&service, entry)).collect::<Result<Vec<_>, _>>()?;
     let body =
         format!(r#"{{"jobs":[{}],"cursor":"{}"}}"#, states.join(","), service.context.log.cursor(seen));
     Ok(([(header::CACHE_CONTROL, "no-cache")], json(StatusCode::OK, body)).into_response())

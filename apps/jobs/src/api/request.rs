@@ -1,6 +1,6 @@
 //! What callers send, checked: every error names the field, its value and the way out.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use anywire_app::{
     http::{ApiError, Query, invalid},
@@ -30,6 +30,8 @@ const ARGUMENTS_MAX: usize = 256;
 const ARGUMENT_CHARS_MAX: usize = 4000;
 /// How many lines of output a request brings or an answer holds.
 const LOG_LINES_MAX: usize = 2000;
+/// How long whoever drives a job may be silent, if it says so.
+pub(crate) const LEASE_MS: RangeInclusive<u64> = 5000..=24 * 3_600_000;
 /// How many jobs a list holds at most.
 const LIST_MAX: usize = 500;
 const LIST_DEFAULT: usize = 50;
@@ -42,15 +44,18 @@ pub(crate) struct Start {
     pub(crate) total_steps: u32,
     /// The command line that the caller runs itself.
     pub(crate) argv: Option<Vec<String>>,
+    /// After so long without a call it is taken for lost.
+    pub(crate) lease_ms: Option<u64>,
 }
 
 pub(crate) fn start(body: &[u8]) -> Result<Start, Invalid> {
-    let mut fields = Fields::parse(body, &["session_id", "title", "total_steps", "argv"])?;
+    let mut fields = Fields::parse(body, &["session_id", "title", "total_steps", "argv", "lease_ms"])?;
     Ok(Start {
         session_id: fields.session_id()?,
         title: fields.required_text("title", TITLE_CHARS_MAX)?,
-        total_steps: fields.total_steps()?,
+        total_steps: fields.steps("total_steps")?,
         argv: fields.texts("argv", ARGUMENTS_MAX, ARGUMENT_CHARS_MAX)?,
+        lease_ms: fields.millis("lease_ms", &LEASE_MS)?,
     })
 }
 
@@ -74,7 +79,7 @@ pub(crate) fn run(body: &[u8]) -> Result<Run, Invalid> {
             argv,
             parser: fields.parser()?,
             pattern: fields.text("pattern", MESSAGE_CHARS_MAX)?,
-            timeout_ms: fields.timeout_ms()?,
+            timeout_ms: fields.millis("timeout_ms", &TIMEOUT_MS)?,
         },
         (None, None) => {
             return Err(Invalid("command is missing; send the name of one (GET /api/commands)".to_owned()));
@@ -164,13 +169,14 @@ pub(crate) fn cleanup(body: &[u8]) -> Result<Option<u64>, Invalid> {
 
 /// The body of `…/step`.
 pub(crate) fn step(body: &[u8]) -> Result<StepCommand, Invalid> {
-    let mut fields = Fields::parse(body, &["name", "message", "percent", "metadata", "total_steps"])?;
+    let mut fields = Fields::parse(body, &["name", "step", "message", "percent", "metadata", "total_steps"])?;
     Ok(StepCommand {
         name: fields.required_text("name", NAME_CHARS_MAX)?,
+        number: fields.has("step").then(|| fields.steps("step")).transpose()?,
         message: fields.text("message", MESSAGE_CHARS_MAX)?,
         percent: fields.percent()?,
         metadata: fields.metadata()?,
-        total_steps: fields.has("total_steps").then(|| fields.total_steps()).transpose()?,
+        total_steps: fields.has("total_steps").then(|| fields.steps("total_steps")).transpose()?,
         artefacts: Vec::new(),
     })
 }
@@ -334,11 +340,10 @@ impl Fields {
         serde_json::from_value(value.clone()).map_err(wrong)
     }
 
-    fn timeout_ms(&mut self) -> Result<Option<u64>, Invalid> {
-        let (least, most) = (TIMEOUT_MS.start(), TIMEOUT_MS.end());
-        match self.number("timeout_ms")? {
-            Some(timeout_ms) if !TIMEOUT_MS.contains(&timeout_ms) => {
-                Err(Invalid(format!("timeout_ms is {timeout_ms}; send {least} to {most}")))
+    fn millis(&mut self, name: &str, range: &RangeInclusive<u64>) -> Result<Option<u64>, Invalid> {
+        match self.number(name)? {
+            Some(millis) if !range.contains(&millis) => {
+                Err(Invalid(format!("{name} is {millis}; send {} to {}", range.start(), range.end())))
             }
             other => Ok(other),
         }
@@ -381,14 +386,15 @@ impl Fields {
         whole_number(&value).map(Some).ok_or_else(wrong)
     }
 
-    fn total_steps(&mut self) -> Result<u32, Invalid> {
+    /// A number of a step, or of steps.
+    fn steps(&mut self, name: &str) -> Result<u32, Invalid> {
         let range = format!("send a whole number from 1 to {STEPS_MAX}");
-        let Some(value) = self.take("total_steps") else {
-            return Err(Invalid(format!("total_steps is missing; {range}")));
+        let Some(value) = self.take(name) else {
+            return Err(Invalid(format!("{name} is missing; {range}")));
         };
         let steps = whole_number(&value).and_then(|steps| u32::try_from(steps).ok());
         let in_range = steps.filter(|steps| (1..=STEPS_MAX).contains(steps));
-        in_range.ok_or_else(|| Invalid(format!("total_steps is {}; {range}", shown(&value))))
+        in_range.ok_or_else(|| Invalid(format!("{name} is {}; {range}", shown(&value))))
     }
 
     fn percent(&mut self) -> Result<Option<Percent>, Invalid> {
@@ -438,13 +444,16 @@ mod tests {
         let cases: [(&str, &str); 8] = [
             ("", "title is missing; send 1 to 200 characters"),
             (r#"{"title":" ","total_steps":1}"#, "title is empty; send 1 to 200 characters"),
-            (r#"{"title":"x"}"#, "total_steps is missing; send a whole number from 1 to 1000"),
-            (r#"{"title":"x","total_steps":0}"#, "total_steps is 0; send a whole number from 1 to 1000"),
-            (r#"{"title":"x","total_steps":1.5}"#, "total_steps is 1.5; send a whole number from 1 to 1000"),
+            (r#"{"title":"x"}"#, "total_steps is missing; send a whole number from 1 to 100000"),
+            (r#"{"title":"x","total_steps":0}"#, "total_steps is 0; send a whole number from 1 to 100000"),
+            (
+                r#"{"title":"x","total_steps":1.5}"#,
+                "total_steps is 1.5; send a whole number from 1 to 100000",
+            ),
             (r#"{"title":7,"total_steps":1}"#, "title is 7; send a text"),
             (
                 r#"{"titel":"x"}"#,
-                "field titel is unknown; known fields: session_id, title, total_steps, argv",
+                "field titel is unknown; known fields: session_id, title, total_steps, argv, lease_ms",
             ),
             ("[]", "the body is an array; send a JSON object"),
         ];

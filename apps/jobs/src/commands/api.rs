@@ -72,7 +72,7 @@ async fn start(State(service): State<Arc<JobService>>, call: Call) -> Answer {
     }
     plan::check(&service.config, &spec)?;
     let title = title.unwrap_or_else(|| title_of(&service, &spec));
-    let started = Change::Started { title, total_steps: 1, upload: None, spec: Some(spec) };
+    let started = Change::Started { title, total_steps: 1, upload: None, lease_ms: None, spec: Some(spec) };
     let outcome = service.begin(&session_id.unwrap_or_else(JobId::random), call.key, started).await?;
     answer(&service, StatusCode::CREATED, outcome)
 }
@@ -93,7 +93,7 @@ async fn create_video(State(service): State<Arc<JobService>>, call: Call) -> Ans
     let spec = CommandSpec::Configured { name: VIDEO.to_owned(), parameters };
     plan::check(&service.config, &spec)?;
     let total_steps = u32::try_from(anywire_video::STEPS.len()).unwrap_or(1);
-    let started = Change::Started { title, total_steps, upload: None, spec: Some(spec) };
+    let started = Change::Started { title, total_steps, upload: None, lease_ms: None, spec: Some(spec) };
     let outcome = service.begin(&session_id.unwrap_or_else(JobId::random), call.key, started).await?;
     let id = match &outcome {
         Outcome::Now(entry) => entry.job.id.to_string(),
@@ -138,6 +138,7 @@ async fn add_log(State(service): State<Arc<JobService>>, Path(id): Path<String>,
 
 async fn write_log(service: &Arc<JobService>, id: &JobId, output: request::Output) -> Result<(), ApiError> {
     // A command that still writes still runs: our restart was a pause, as it is for steps.
+    service.heard(id);
     service.change(id, None, Job::decide_lines).await?;
     // One after the other: the numbers of lines follow each other.
     let _turn = service.lock(id).await;

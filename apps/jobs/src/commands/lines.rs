@@ -1,7 +1,7 @@
 //! Bytes of a pipe become lines.
 //!
-//! A carriage return ends a line too: that is how programs redraw a progress bar. A line that is too long is
-//! cut, and says so.
+//! A carriage return ends a line too, and several backspaces show what was there before them: that is how
+//! programs redraw a progress bar. A line that is too long is cut, and says so.
 //!
 //! Invariant: never more than [`LINE_BYTES_MAX`] bytes are held, whatever comes.
 
@@ -11,6 +11,9 @@ use tokio::{
     task::JoinHandle,
 };
 
+use super::screen::ScreenLine;
+
+const BACKSPACE: u8 = 0x08;
 /// How many bytes are read at once from a pipe.
 const CHUNK_BYTES: usize = 16 << 10;
 
@@ -23,26 +26,30 @@ pub struct Lines {
     held: Vec<u8>,
     /// Bytes of this line that were dropped.
     dropped: usize,
+    /// How many backspaces stand at its end.
+    backspaces: usize,
 }
 
 impl Lines {
     /// Takes the next bytes in and hands out every line they finish. Empty lines are left out.
-    pub fn push(&mut self, mut bytes: &[u8], mut take: impl FnMut(String)) {
-        while let Some(end) = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
-            self.hold(&bytes[..end]);
-            self.finish(&mut take);
-            bytes = &bytes[end + 1..];
+    pub fn push(&mut self, bytes: &[u8], mut take: impl FnMut(String)) {
+        let ends = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        for piece in bytes.split_inclusive(ends) {
+            let ended = piece.last().is_some_and(ends);
+            self.hold(&piece[..piece.len() - usize::from(ended)], &mut take);
+            if ended {
+                self.finish(&mut take);
+            }
         }
-        self.hold(bytes);
     }
 
     /// The pipe has ended: what is held is the last line.
     pub fn finish(&mut self, mut take: impl FnMut(String)) {
-        let (held, dropped) = (std::mem::take(&mut self.held), std::mem::take(&mut self.dropped));
+        let Self { held, dropped, .. } = std::mem::take(self);
         if held.is_empty() {
             return;
         }
-        let mut line = readable(&String::from_utf8_lossy(&held));
+        let mut line = ScreenLine::of(&held).text();
         if dropped > 0 {
             line.push_str(&format!(" … {dropped} bytes cut"));
         }
@@ -51,11 +58,32 @@ impl Lines {
         }
     }
 
-    fn hold(&mut self, bytes: &[u8]) {
-        let room = LINE_BYTES_MAX - self.held.len();
-        let fitting = bytes.len().min(room);
-        self.held.extend_from_slice(&bytes[..fitting]);
-        self.dropped += bytes.len() - fitting;
+    fn hold(&mut self, bytes: &[u8], take: &mut impl FnMut(String)) {
+        for run in bytes.chunk_by(|one, next| (*one == BACKSPACE) == (*next == BACKSPACE)) {
+            if run[0] == BACKSPACE {
+                self.backspaces += run.len();
+            } else {
+                self.redraw(take);
+            }
+            let room = LINE_BYTES_MAX.saturating_sub(self.held.len());
+            let fitting = run.len().min(room);
+            self.held.extend_from_slice(&run[..fitting]);
+            self.dropped += run.len() - fitting;
+        }
+    }
+
+    /// Several backspaces: what stood there is shown before something else is written over it. A single one is
+    /// how bold letters and turning bars are drawn.
+    fn redraw(&mut self, take: &mut impl FnMut(String)) {
+        if std::mem::take(&mut self.backspaces) < 2 {
+            return;
+        }
+        let line = ScreenLine::of(&self.held);
+        let text = line.text();
+        if !text.trim().is_empty() {
+            take(text);
+        }
+        self.held = line.bytes();
     }
 }
 
@@ -85,40 +113,6 @@ pub fn read_lines<Name: Copy + Send + 'static>(
             }
         }
     })
-}
-
-/// Without what a terminal would not show: colours, cursor moves, bells.
-fn readable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut signs = text.chars().peekable();
-    while let Some(sign) = signs.next() {
-        if sign == '\u{1b}' {
-            skip_sequence(&mut signs);
-        } else if sign == '\t' || !sign.is_control() {
-            out.push(sign);
-        }
-    }
-    out.truncate(out.trim_end().len());
-    out
-}
-
-/// ECMA-48: `ESC [` and parameters up to a letter; `ESC ]` and a text up to BEL or `ESC \`; else one
-/// character.
-fn skip_sequence(signs: &mut std::iter::Peekable<std::str::Chars<'_>>) {
-    match signs.next() {
-        Some('[') => {
-            signs.find(|sign| ('@'..='~').contains(sign));
-        }
-        Some(']') => {
-            let mut before = ' ';
-            signs.find(|sign| {
-                let ended = *sign == '\u{7}' || (before == '\u{1b}' && *sign == '\\');
-                before = *sign;
-                ended
-            });
-        }
-        _ => {}
-    }
 }
 
 #[cfg(test)]
@@ -152,8 +146,20 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_would_not_show_is_left_out() {
-        assert_eq!(lines(&[b"\x1b]0;title\x07a\x08b\x1b[2K\tc\n"]), ["ab\tc"]);
-        assert_eq!(lines(&[b"\x1b]0;title\x1b\\x\n"]), ["x"]);
+    fn a_share_that_is_written_over_by_backspaces_is_seen_each_time() {
+        let bytes = b"Copying: 9%\x08\x0810%\x08\x08\x0811%\nN\x08Nx\x08x\n";
+        for place in 0..=bytes.len() {
+            let found = lines(&[&bytes[..place], &bytes[place..]]);
+            assert_eq!(found, ["Copying: 9%", "Copying: 10%", "Copying: 11%", "Nx"], "split at {place}");
+        }
+    }
+
+    #[test]
+    fn what_redraws_itself_for_ever_is_held_once() {
+        let (mut held, mut shown) = (Lines::default(), 0);
+        for _ in 0..10_000 {
+            held.push(b"12%\x08\x08\x08", |_| shown += 1);
+        }
+        assert!(held.held.len() < 100 && shown >= 9_999, "{} {shown}", held.held.len());
     }
 }

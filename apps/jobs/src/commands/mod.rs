@@ -17,10 +17,12 @@ pub(crate) mod files;
 mod journal;
 mod lines;
 pub(crate) mod parser;
+mod phases;
 mod plan;
 mod programs;
 mod progress;
 pub(crate) mod runner;
+mod screen;
 pub(crate) mod supervise;
 pub(crate) mod text;
 

@@ -1,7 +1,7 @@
 //! What a line of a command says about its progress.
 //!
 //! ```text
-//! lines     "[3/9] Linking"  "Step 3/9: Linking"  "done 42 %"
+//! lines     "[3/9] Linking"  "Step 3/9: Linking"  "#6 [2/4] RUN make"  "done 42 %"
 //! json      {"step":"Linking","percent":42,"total_steps":9,"message":"…","metadata":{…},
 //!            "artefact":"a.png","result":{…},"error":"…"}
 //! ffmpeg    what `-progress pipe:1` writes; the whole is the longest "Duration:" of its inputs
@@ -9,11 +9,16 @@
 //! ```
 //! A line that says nothing is a line of the log, no error: commands talk.
 
+use std::sync::LazyLock;
+
 use regex::{Captures, Regex};
 use serde_json::{Map, Value};
 
-use super::text::cut;
-use crate::domain::ParserKind;
+use super::{
+    phases::{Phases, Place},
+    text::cut,
+};
+use crate::domain::{ParserKind, STEPS_MAX};
 
 /// Step names, messages and errors are cut to this many characters: a command has no say in our limits.
 const NAME_CHARS_MAX: usize = 100;
@@ -29,6 +34,8 @@ pub struct ParsedLine {
     pub hidden: bool,
     /// The step it belongs to: a new one if the name is new.
     pub step: Option<String>,
+    /// The number of that step, if it has one.
+    pub number: Option<u32>,
     /// How many steps there are.
     pub total_steps: Option<u32>,
     /// How much of the whole is done, 0 to 100.
@@ -77,7 +84,7 @@ pub struct Parser(How);
 
 #[derive(Debug)]
 enum How {
-    Lines { step: Regex, percent: Regex },
+    Lines { step: Regex, percent: Regex, phases: Phases },
     Json,
     Ffmpeg { whole_us: u64 },
     Pattern(Regex),
@@ -90,7 +97,9 @@ impl Parser {
     /// [`PatternError`] when the pattern is missing or means nothing.
     pub fn new(kind: ParserKind, pattern: Option<&str>) -> Result<Self, PatternError> {
         Ok(Self(match kind {
-            ParserKind::Lines => How::Lines { step: literal(STEP), percent: literal(PERCENT) },
+            ParserKind::Lines => {
+                How::Lines { step: literal(STEP), percent: literal(PERCENT), phases: Phases::default() }
+            }
             ParserKind::Json => How::Json,
             ParserKind::Ffmpeg => How::Ffmpeg { whole_us: 0 },
             ParserKind::Pattern => How::Pattern(check_pattern(pattern.ok_or(PatternError::Missing)?)?),
@@ -100,7 +109,7 @@ impl Parser {
     /// What the next line says.
     pub fn read(&mut self, line: &str) -> ParsedLine {
         match &mut self.0 {
-            How::Lines { step, percent } => plain(line, step, percent),
+            How::Lines { step, percent, phases } => plain(line, step, percent, phases),
             How::Json => json(line).unwrap_or_default(),
             How::Ffmpeg { whole_us } => ffmpeg(line, whole_us),
             How::Pattern(pattern) => pattern.captures(line).map(|found| groups(&found)).unwrap_or_default(),
@@ -108,8 +117,17 @@ impl Parser {
     }
 }
 
-const STEP: &str = r"(?i)^\s*(?:step\s+(\d{1,4})\s*(?:/|of)\s*(\d{1,4})|[\[(]\s*(\d{1,4})\s*(?:/|of)\s*(\d{1,4})\s*[\])])\s*[:\-–]?\s*(\S.*)$";
-const PERCENT: &str = r"(?:^|[^\d.,])(\d{1,3}(?:[.,]\d{1,3})?)\s?%";
+/// `Step 3/9`, `[3/9]`, `(3 of 9)`, with BuildKit's `#6`, `=>` and names of stages before; numbers may have
+/// thousands.
+const STEP: &str = r"(?xi) ^\s* (?: \#\d+\s+ | (?:=>\s*)+ (?:CACHED\s+|ERROR\s+)? )?
+    (?: step\s+ (?<n1>\d{1,3}(?:,\d{3})+|\d{1,9}) \s*(?:/|of)\s* (?<t1>\d{1,3}(?:,\d{3})+|\d{1,9})
+      | [\[(]\s* (?<stage>(?:[\w.:@/+-]*[[:alpha:]][\w.:@/+-]*\s+){0,3})
+        (?<n2>\d{1,3}(?:,\d{3})+|\d{1,9}) \s*(?:/|of)\s* (?<t2>\d{1,3}(?:,\d{3})+|\d{1,9}) \s*[\])] )
+    \s*[:\-–]?\s* (?<name>.*) $";
+/// A share, with what stands before it.
+const PERCENT: &str = r"(?:(?<before>^|.)(?<sign>[-−])|^|[^\d.,])(?<share>[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:[.,]\d{1,3})?)\s?%";
+/// Thousands as English writes them: `1,234` is none of a share's numbers.
+const THOUSANDS: &str = r"^[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?$";
 
 fn literal(pattern: &str) -> Regex {
     Regex::new(pattern).expect("our own pattern, held by a test")
@@ -128,22 +146,56 @@ fn check_pattern(pattern: &str) -> Result<Regex, PatternError> {
     Err(PatternError::NoGroup { pattern: cut(pattern, NAME_CHARS_MAX) })
 }
 
-fn plain(line: &str, step: &Regex, percent: &Regex) -> ParsedLine {
-    let mut parsed = ParsedLine::default();
-    if let Some(found) = step.captures(line) {
-        let number =
-            |one: usize, other: usize| found.get(one).or_else(|| found.get(other))?.as_str().parse().ok();
-        let (index, total): (Option<u32>, Option<u32>) = (number(1, 3), number(2, 4));
-        if index.zip(total).is_some_and(|(index, total)| (1..=total).contains(&index)) {
-            parsed.total_steps = total;
-            parsed.step = found.get(5).map(|name| cut(name.as_str(), NAME_CHARS_MAX));
-        }
-    }
-    parsed.percent = percent.captures_iter(line).last().and_then(|found| share(&found[1]));
-    if parsed.percent.is_some() {
+fn plain(line: &str, step: &Regex, percent: &Regex, phases: &mut Phases) -> ParsedLine {
+    let mut parsed = step.captures(line).map(|found| numbered(&found, phases)).unwrap_or_default();
+    let said = parsed.percent;
+    parsed.percent = percent.captures_iter(line).filter_map(|found| shown_share(&found)).last().or(said);
+    if parsed.percent.is_some() && parsed.percent != said {
         parsed.message = Some(cut(line, MESSAGE_CHARS_MAX));
     }
     parsed
+}
+
+/// What a line with the number of a step says.
+fn numbered(found: &Captures<'_>, phases: &mut Phases) -> ParsedLine {
+    let text = |name: &str| found.name(name).map_or("", |group| group.as_str().trim());
+    let number = |one: &str, other: &str| {
+        let digits = found.name(one).or_else(|| found.name(other))?.as_str().replace(',', "");
+        digits.parse::<u32>().ok()
+    };
+    let numbers = number("n1", "n2").zip(number("t1", "t2"));
+    let Some((index, total)) = numbers.filter(|(index, total)| (1..=*total).contains(index)) else {
+        return ParsedLine::default();
+    };
+    let name = match text("name") {
+        "" => format!("{index}/{total}"),
+        name => cut(name, NAME_CHARS_MAX),
+    };
+    let mut parsed = ParsedLine::default();
+    match phases.take(text("stage"), index, total, &name) {
+        Place::New { number, total } if total > STEPS_MAX => {
+            parsed.percent = Some(f64::from(number - 1) / f64::from(total) * 100.0);
+            parsed.message = Some(name);
+        }
+        Place::New { number, total } => {
+            (parsed.step, parsed.number, parsed.total_steps) = (Some(name), Some(number), Some(total));
+        }
+        Place::Current { total } => {
+            (parsed.message, parsed.total_steps) = (Some(name), Some(total.min(STEPS_MAX)));
+        }
+        Place::Past => {}
+    }
+    parsed
+}
+
+/// A share that is none: below zero, or the end of a greater number (`1 050 %`).
+fn shown_share(found: &Captures<'_>) -> Option<f64> {
+    let text = &found["share"];
+    let negative = found.name("sign").is_some()
+        && found.name("before").is_none_or(|sign| sign.as_str().trim().is_empty() || sign.as_str() == "(");
+    let whole = text.split(['.', ',']).next().unwrap_or_default();
+    let tail = whole.len() == 3 && whole.starts_with('0');
+    if negative || tail { None } else { share(text) }
 }
 
 fn json(line: &str) -> Option<ParsedLine> {
@@ -156,6 +208,7 @@ fn json(line: &str) -> Option<ParsedLine> {
     Some(ParsedLine {
         hidden: !members.contains_key("log"),
         step: text(members.remove("step"), NAME_CHARS_MAX),
+        number: None,
         total_steps: total.and_then(|total| u32::try_from(total).ok()),
         percent: members
             .get("percent")
@@ -233,7 +286,7 @@ fn clock_us(text: &str) -> Option<u64> {
 fn groups(found: &Captures<'_>) -> ParsedLine {
     let text =
         |name: &str| found.name(name).map(|group| group.as_str().trim()).filter(|text| !text.is_empty());
-    let number = |name: &str| text(name).and_then(|text| text.replace(',', ".").parse::<f64>().ok());
+    let number = |name: &str| text(name).and_then(figure);
     let part = number("done").zip(number("total")).filter(|(_, total)| *total > 0.0);
     let part = part.map(|(done, total)| (done / total * 100.0).clamp(0.0, 100.0));
     ParsedLine {
@@ -245,7 +298,14 @@ fn groups(found: &Captures<'_>) -> ParsedLine {
 }
 
 fn share(text: &str) -> Option<f64> {
-    text.replace(',', ".").parse().ok().filter(|percent| (0.0..=100.0).contains(percent))
+    figure(text).filter(|percent| (0.0..=100.0).contains(percent))
+}
+
+/// A number as people write it: `1,234` is a thousand and more, `12,5` twelve and a half.
+fn figure(text: &str) -> Option<f64> {
+    static THOUSANDS_RE: LazyLock<Regex> = LazyLock::new(|| literal(THOUSANDS));
+    let plain = if THOUSANDS_RE.is_match(text) { text.replace(',', "") } else { text.replace(',', ".") };
+    plain.parse().ok()
 }
 
 #[cfg(test)]
@@ -278,6 +338,68 @@ mod tests {
         check("10% then 20 %", None, Some(20.0));
         check("1000% sure", None, None);
         check("nothing", None, None);
+    }
+
+    /// What the last of these lines says: name, number and total of the step it begins.
+    fn last_step(lines: &[&str]) -> Option<(String, u32, u32)> {
+        let last = read(ParserKind::Lines, None, lines).pop().expect("a line");
+        Some((last.step?, last.number?, last.total_steps?))
+    }
+
+    #[test]
+    fn a_number_of_a_step_is_its_number_wherever_the_first_one_stands() {
+        let check = |lines: &[&str], name: &str, number: u32, total: u32| {
+            assert_eq!(last_step(lines), Some((name.to_owned(), number, total)), "{lines:?}");
+        };
+        check(&["[7/9] Linking"], "Linking", 7, 9);
+        check(&["[7/9]"], "7/9", 7, 9);
+        check(&["[11999/12000] a.o", "[12000/12000] b.o"], "b.o", 12_000, 12_000);
+        check(&["[1,234/12,000] c.o"], "c.o", 1234, 12_000);
+        check(&["[ 3/9] x", "[ 8/10] y"], "y", 8, 10);
+        check(&["#5 [1/4] FROM alpine", "#6 [2/4] RUN make"], "RUN make", 2, 4);
+        check(&["=> [2/4] COPY . ."], "COPY . .", 2, 4);
+        check(&["=> CACHED [build 3/4] RUN x"], "RUN x", 3, 4);
+        check(&["Step 2/3 : RUN make"], "RUN make", 2, 3);
+    }
+
+    #[test]
+    fn stages_that_run_side_by_side_and_builds_one_after_another_add_up() {
+        let check = |lines: &[&str], expected: Option<(&str, u32, u32)>| {
+            let found = last_step(lines);
+            assert_eq!(found.as_ref().map(|(name, n, t)| (name.as_str(), *n, *t)), expected, "{lines:?}");
+        };
+        let stages =
+            ["#7 [builder 1/3] FROM go", "#8 [stage-1 1/2] FROM alpine", "#9 [builder 2/3] RUN go build"];
+        check(&stages[..2], Some(("FROM alpine", 2, 5)));
+        check(&stages, Some(("RUN go build", 3, 5)));
+        // The header of a vertex comes again when its output goes on.
+        check(&["#5 [1/4] FROM a", "#6 [2/4] RUN b", "#5 [1/4] FROM a"], None);
+        check(&["[1/2] a", "[2/2] b", "[1/3] c"], Some(("c", 3, 5)));
+        check(&["[1/2] a", "[2/2] b", "[1/3] c", "[2/3] d"], Some(("d", 4, 5)));
+    }
+
+    #[test]
+    fn the_same_number_again_is_news_of_that_step() {
+        let told = read(ParserKind::Lines, None, &["[3/9] fetch 10%", "[3/9] fetch 40%", "[3/11] fetch"]);
+        assert_eq!((told[1].step.as_deref(), told[1].percent), (None, Some(40.0)));
+        assert_eq!((told[2].total_steps, told[2].message.as_deref()), (Some(11), Some("fetch")));
+    }
+
+    #[test]
+    fn a_share_is_told_from_other_numbers() {
+        let check = |line: &str, percent: Option<f64>| {
+            assert_eq!(one(ParserKind::Lines, line).percent, percent, "{line}");
+        };
+        check("1,234 %", None);
+        check("cpu 1,050 %", None);
+        check("1 050 %", None);
+        check("12,5 %", Some(12.5));
+        check("0,125 %", Some(0.125));
+        check("99.875%", Some(99.875));
+        check("changed by -5%", None);
+        check("(-5 %)", None);
+        check("file-50%", Some(50.0));
+        check("50\u{a0}%", Some(50.0));
     }
 
     #[test]
@@ -321,6 +443,9 @@ mod tests {
         let parsed = read(ParserKind::Pattern, Some(pattern), &["copy: 5 of 20 files", "other"]);
         assert_eq!((parsed[0].step.as_deref(), parsed[0].percent), (Some("copy"), Some(25.0)));
         assert_eq!(parsed[1], ParsedLine::default());
+        let pattern = "(?<done>[0-9,]+)/(?<total>[0-9,]+)";
+        let parsed = read(ParserKind::Pattern, Some(pattern), &["1,500/12,000"]);
+        assert_eq!(parsed[0].percent, Some(12.5));
     }
 
     #[test]

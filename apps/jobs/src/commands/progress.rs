@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{files::ARTEFACTS_MAX, journal::Journal};
 use crate::{
     decisions::StepCommand,
-    domain::{Artefact, Job, Line, Pipe, STEPS_MAX, is_artefact_name},
+    domain::{Artefact, Job, Line, Pipe, is_artefact_name},
     events::log_lines,
     service::{ChangeError, JobService},
 };
@@ -26,7 +26,7 @@ const WINDOW_LINES: usize = 200;
 const WINDOW_BYTES: usize = 64 << 10;
 /// How many lines wait for the journal.
 const JOURNAL_LINES: usize = 1000;
-/// How many steps wait for their bundle; more in so short a time are passed over.
+/// How many steps wait for their bundle; of more in so short a time those in between are passed over.
 const PENDING_MAX: usize = 32;
 /// How much metadata one run may leave, in bytes of JSON; what would be more is left out.
 const METADATA_BYTES_MAX: usize = 16 << 10;
@@ -43,9 +43,8 @@ pub(crate) struct ProgressReporter<'a> {
     cut: u64,
     /// Steps in their order; the last one gathers what changes.
     pending: VecDeque<StepCommand>,
-    /// The step that was published last, and how many there were.
-    step: String,
-    steps: u32,
+    /// The step that was published last.
+    step: StepName,
     flushed: Instant,
     due: Option<Instant>,
 }
@@ -62,8 +61,7 @@ impl<'a> ProgressReporter<'a> {
             shown_bytes: 0,
             cut: 0,
             pending: VecDeque::new(),
-            step: String::new(),
-            steps: 0,
+            step: StepName::default(),
             flushed: long_ago,
             due: None,
         }
@@ -87,20 +85,21 @@ impl<'a> ProgressReporter<'a> {
 
     /// A step begins (if it has a name, and a new one) or the current one changes.
     pub(crate) fn report(&mut self, mut command: StepCommand) {
-        let current = self.pending.back().map_or(self.step.clone(), |last| last.name.clone());
-        let full = self.pending.len() >= PENDING_MAX || self.steps >= STEPS_MAX;
-        if command.name.is_empty() || (full && command.name != current) {
-            command.name = current.clone();
+        let current = self.pending.back().map_or_else(|| self.step.clone(), StepName::of);
+        let is_step = current.is_left_by(&command);
+        if !is_step {
+            (command.name, command.number) = (current.name, current.number);
+            let nothing =
+                StepCommand { name: command.name.clone(), number: command.number, ..StepCommand::default() };
+            if command == nothing {
+                return;
+            }
         }
-        let is_step = command.name != current;
-        if !is_step && command == (StepCommand { name: current, ..StepCommand::default() }) {
-            return;
-        }
-        match self.pending.back_mut().filter(|_| !is_step) {
+        let full = self.pending.len() >= PENDING_MAX;
+        match self.pending.back_mut().filter(|_| full || !is_step) {
             Some(last) => merge(last, command),
             None => self.pending.push_back(command),
         }
-        self.steps += u32::from(is_step);
         self.is_due(is_step);
     }
 
@@ -150,10 +149,11 @@ impl<'a> ProgressReporter<'a> {
             self.service.context.log.append(log_lines(self.job, &lines, cut)).await?;
         }
         while let Some(command) = self.pending.pop_front() {
-            self.step.clone_from(&command.name);
+            self.step = StepName::of(&command);
             // What begins a step brings no files; they come right after.
             let files = StepCommand {
                 name: command.name.clone(),
+                number: command.number,
                 artefacts: command.artefacts.clone(),
                 ..StepCommand::default()
             };
@@ -190,8 +190,28 @@ impl<'a> ProgressReporter<'a> {
     }
 }
 
+/// Which step it is.
+#[derive(Debug, Clone, Default)]
+struct StepName {
+    name: String,
+    number: Option<u32>,
+}
+
+impl StepName {
+    fn of(command: &StepCommand) -> Self {
+        Self { name: command.name.clone(), number: command.number }
+    }
+
+    /// Whether another step begins by that: one without a name belongs to this.
+    fn is_left_by(&self, command: &StepCommand) -> bool {
+        let another = command.number.is_some() && command.number != self.number;
+        !command.name.is_empty() && (command.name != self.name || another)
+    }
+}
+
 /// What is said later counts.
 fn merge(last: &mut StepCommand, command: StepCommand) {
+    (last.name, last.number) = (command.name, command.number);
     last.message = command.message.or(last.message.take());
     last.percent = command.percent.or(last.percent);
     last.total_steps = command.total_steps.or(last.total_steps);

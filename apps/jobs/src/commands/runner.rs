@@ -189,8 +189,9 @@ impl<'a> Run<'a> {
     }
 
     async fn take(&mut self, pipe: Pipe, text: String) {
-        let ParsedLine { hidden, step, total_steps, percent, message, metadata, artefact, result, error } =
-            self.plan.parser.read(&text);
+        let told = self.plan.parser.read(&text);
+        let ParsedLine { hidden, step, number, total_steps, percent, message, metadata, .. } = told;
+        let ParsedLine { artefact, result, error, .. } = told;
         self.result = result.or(self.result.take());
         self.error = error.or(self.error.take());
         let artefacts = match artefact {
@@ -198,7 +199,8 @@ impl<'a> Run<'a> {
             None => Vec::new(),
         };
         let (name, percent) = (step.unwrap_or_default(), percent.and_then(Percent::new));
-        self.reporter.report(StepCommand { name, message, percent, metadata, total_steps, artefacts });
+        let command = StepCommand { name, number, message, percent, metadata, total_steps, artefacts };
+        self.reporter.report(command);
         if !hidden {
             if self.last.len() == LAST_LINES {
                 self.last.remove(0);

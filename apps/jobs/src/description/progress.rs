@@ -7,7 +7,7 @@ use super::shared::*;
 use crate::api::body::shape::*;
 
 pub(super) fn operations() -> Vec<Operation> {
-    vec![start_job(), job(), step(), complete(), fail(), cancel(), retry()]
+    vec![start_job(), job(), step(), alive(), complete(), fail(), cancel(), retry()]
 }
 
 fn start_job() -> Operation {
@@ -42,7 +42,7 @@ fn start_job() -> Operation {
 fn job() -> Operation {
     Operation::get("/api/progress/{id}", "job")
         .is("Progress", "The state of a job")
-        .about("The same data as the event `progress_update`, with an `ETag`.")
+        .about("The data of the event `progress_update`, with every step, and an `ETag`.")
         .takes(job_id_parameter())
         .takes(Parameter::if_none_match())
         .answers(
@@ -63,8 +63,9 @@ fn step() -> Operation {
     Operation::post("/api/progress/{id}/step", "step")
         .is("Progress", "Begin the next step")
         .about(
-            "Or, with the name of the current step, change its message, percentage or metadata. A member \
-                 of `metadata` that is null is removed.",
+            "Or, with the name of the current step, change its message, percentage, metadata or how many \
+                 steps there are. A member of `metadata` that is null is removed. With `step` it is the step of that \
+                 number, and those before it are passed over.",
         )
         .takes(job_id_parameter())
         .takes(Parameter::idempotency_key())
@@ -89,6 +90,38 @@ fn step() -> Operation {
             ],
             "job x is succeeded: a step is not possible; retry it first",
         )
+        .refuses(
+            413,
+            &["too_large"],
+            "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)",
+        )
+        .appends()
+}
+
+fn alive() -> Operation {
+    Operation::post("/api/progress/{id}/alive", "alive")
+        .is("Progress", "Say that the job is still driven")
+        .about(
+            "Any call of whoever drives a job says so; this one nothing else. A job with `lease_ms` is \
+             `interrupted` after so long without a call, and goes on by the next one.",
+        )
+        .takes(job_id_parameter())
+        .takes(Parameter::idempotency_key())
+        .body_or_none([Content::request::<Nothing>().example(json!({}))])
+        .answers(Answer::new(204, "It is known. Nothing is published, unless the job was interrupted."))
+        .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
+        .guarded()
+        .refuses(
+            404,
+            &["not_found"],
+            "there is no job x; start it with POST /api/progress, or see GET /api/jobs",
+        )
+        .refuses(
+            409,
+            &["illegal_transition", "driven_by_upload", "idempotency_conflict", "driven_by_command"],
+            "job x is succeeded: a sign of life is not possible; retry it first",
+        )
+        .refuses(410, &["answer_gone"], ANSWER_GONE)
         .refuses(
             413,
             &["too_large"],

@@ -1,5 +1,7 @@
 //! What a job is, and how its state looks to others. Pure.
 
+use std::sync::Arc;
+
 use anywire_app::{
     description::schemas::{Anything, Time},
     time::iso,
@@ -18,7 +20,13 @@ use super::{
 };
 
 /// The most steps a job may have.
-pub const STEPS_MAX: u32 = 1000;
+pub const STEPS_MAX: u32 = 100_000;
+/// How many steps a job remembers; of more the newest.
+const STEPS_KEPT: usize = 10_000;
+/// Up to so many steps an update carries all of them.
+const STEPS_TOLD: usize = 10;
+/// Of more it carries those that a change can have touched: the one that ended and the one that began.
+const STEPS_NEWEST: usize = 2;
 
 /// The nine steps from a file to its report.
 pub const REPORT_STEPS: [&str; 9] =
@@ -28,7 +36,10 @@ pub const REPORT_STEPS: [&str; 9] =
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
+    /// Its number, from 1. Zero in what earlier releases wrote: then its place in the list is its number.
+    #[serde(default)]
+    pub number: u32,
     /// When it began.
     #[serde(with = "millis")]
     pub started_at: Timestamp,
@@ -64,7 +75,9 @@ pub struct Job {
     pub status: Status,
     /// How many steps it has.
     pub total_steps: u32,
-    /// The steps that have begun.
+    /// The steps that have begun; of more than ten thousand the newest. In events, in lists and in answers to
+    /// calls that change something, where there are more than ten, only the two newest: the one that ended and
+    /// the one that runs.
     pub steps: Vec<Step>,
     /// How much of the whole is done.
     pub percent: Percent,
@@ -84,6 +97,9 @@ pub struct Job {
     pub updated_at: Timestamp,
     /// How often it was retried. Work that belongs to an earlier attempt is stopped.
     pub attempt: u32,
+    /// After so long without a call from whoever drives it, it is taken for lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u64>,
     /// The file it makes a report of; none for jobs that are driven over the API.
     pub upload: Option<Upload>,
     /// The command it is, if it is one.
@@ -100,13 +116,20 @@ impl Job {
     /// The name of the current step.
     #[must_use]
     pub fn step_name(&self) -> Option<&str> {
-        self.steps.last().map(|step| step.name.as_str())
+        self.steps.last().map(|step| &*step.name)
     }
 
     /// The number of the current step; 0 before the first.
     #[must_use]
     pub fn step(&self) -> u32 {
-        u32::try_from(self.steps.len()).unwrap_or(u32::MAX)
+        self.steps.last().map_or(0, |step| numbered(self.steps.len() - 1, step))
+    }
+
+    pub(crate) fn begin_step(&mut self, name: &str, number: u32, at: Timestamp) {
+        self.end_step(at);
+        let surplus = (self.steps.len() + 1).saturating_sub(STEPS_KEPT);
+        self.steps.drain(..surplus);
+        self.steps.push(Step { name: name.into(), number, started_at: at, duration_ms: None });
     }
 
     pub(crate) fn end_step(&mut self, at: Timestamp) {
@@ -147,10 +170,23 @@ impl Job {
         !removed && !matches!(self.status, Status::Cancelled | Status::Failed)
     }
 
-    /// The whole state as the API and `progress_update` give it, without `cursor`. `place` is its place in
-    /// the queue, from 1, while it waits there.
+    /// The whole state as the API gives it, without `cursor`. `place` is its place in the queue, from 1, while
+    /// it waits there.
     #[must_use]
     pub fn state(&self, place: Option<usize>) -> impl Serialize + '_ {
+        self.shown(place, 0)
+    }
+
+    /// The state as `progress_update` gives it, and the answer to a call that made it: of many steps only those
+    /// that may have changed.
+    #[must_use]
+    pub fn update(&self, place: Option<usize>) -> impl Serialize + '_ {
+        let count = self.steps.len();
+        self.shown(place, if count <= STEPS_TOLD { 0 } else { count - STEPS_NEWEST })
+    }
+
+    /// The state with the steps from a place in the list on.
+    fn shown(&self, place: Option<usize>, from: usize) -> State<'_> {
         State {
             session_id: &self.id,
             title: &self.title,
@@ -166,7 +202,7 @@ impl Job {
             percent: self.percent,
             message: self.message.as_deref(),
             metadata: self.public_metadata(),
-            steps: (1..).zip(&self.steps).map(|(index, step)| StepState::new(index, step)).collect(),
+            steps: self.steps.iter().enumerate().skip(from).map(StepState::new).collect(),
             result: self.result.as_ref(),
             error: self.error.as_ref(),
             created_at: iso(self.created_at),
@@ -255,7 +291,7 @@ impl<'a> ShownArtefact<'a> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Step")]
 struct StepState<'a> {
-    /// From 1.
+    /// Its number, from 1. Where numbers jump, steps were passed over.
     #[schemars(range(min = 1))]
     index: u32,
     name: &'a str,
@@ -266,7 +302,16 @@ struct StepState<'a> {
 }
 
 impl<'a> StepState<'a> {
-    fn new(index: u32, step: &'a Step) -> Self {
-        Self { index, name: &step.name, started_at: iso(step.started_at), duration_ms: step.duration_ms }
+    fn new((place, step): (usize, &'a Step)) -> Self {
+        Self {
+            index: numbered(place, step),
+            name: &step.name,
+            started_at: iso(step.started_at),
+            duration_ms: step.duration_ms,
+        }
     }
+}
+
+fn numbered(place: usize, step: &Step) -> u32 {
+    if step.number > 0 { step.number } else { u32::try_from(place + 1).unwrap_or(u32::MAX) }
 }

@@ -323,7 +323,7 @@ async fn begin_job(
 ) -> Result<Begun, ApiError> {
     let total_steps = u32::try_from(REPORT_STEPS.len()).unwrap_or(u32::MAX);
     let (name, title) = (upload.id, upload.filename.clone());
-    let started = Change::Started { title, total_steps, upload: Some(upload), spec: None };
+    let started = Change::Started { title, total_steps, upload: Some(upload), lease_ms: None, spec: None };
     match service.begin(&id, key.clone(), started).await? {
         Outcome::Before(..) => {
             let made = made_before(service, key.as_ref()).await?;

@@ -52,9 +52,23 @@ async fn agrees(world: &World, id: &str) -> Value {
     let mut state = world.get(&format!("/api/progress/{id}")).await.expect(200).json();
     let cursor = state.as_object_mut().and_then(|state| state.remove("cursor")).expect("a cursor");
     let events = world.events(&format!("progress_{id}")).await;
-    let last = events.iter().rfind(|event| event.name.as_str() == "progress_update").expect("an update");
-    assert_eq!((&state, &cursor), (&data(last), &json!(world.log.cursor(last.offset).to_string())));
+    let updates: Vec<_> = events.iter().filter(|event| event.name.as_str() == "progress_update").collect();
+    let last = updates.last().expect("an update");
+    let mut told = data(last);
+    told["steps"] = steps_of(updates.iter().map(|event| data(event)));
+    assert_eq!((&state, &cursor), (&told, &json!(world.log.cursor(last.offset).to_string())));
     state
+}
+
+/// The steps that updates tell, one after the other: of many each brings the newest.
+fn steps_of(updates: impl Iterator<Item = Value>) -> Value {
+    let list = |state: &Value| state["steps"].as_array().cloned().unwrap_or_default();
+    let merge = |known: Vec<Value>, update: Value| {
+        let new = list(&update);
+        let first = new.first().map_or(0, |step| step["index"].as_u64().unwrap_or(0));
+        known.into_iter().filter(|step| step["index"].as_u64() < Some(first)).chain(new).collect()
+    };
+    Value::Array(updates.fold(Vec::new(), merge))
 }
 
 /// How many records of a kind the log has of a job.

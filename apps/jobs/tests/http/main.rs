@@ -7,6 +7,7 @@ mod progress;
 mod report;
 mod restart;
 mod servers;
+mod steps;
 mod streams;
 mod support;
 mod uploads;

@@ -108,6 +108,14 @@ describe("the step list", () => {
     expect(stepRows(job({ step: 2, steps }), T0)[0]?.durationMs).toBe(33);
   });
 
+  it("shows of thousands of steps those around the current one, and what was passed over as done", () => {
+    const steps = [{ index: 7312, name: "link", started_at: at(0), duration_ms: null }];
+    const rows = stepRows(job({ kind: "command", metadata: {}, step: 7312, total_steps: 12_000, steps }), T0);
+    expect(rows).toHaveLength(100);
+    expect(rows.find((row) => row.index === 7312)).toMatchObject({ name: "link", state: "running" });
+    expect([rows.at(-1)?.index, rows.at(-1)?.state, rows[0]?.state]).toEqual([7322, "pending", "done"]);
+  });
+
   it("has unnamed rows for the steps of a job that is not a report", () => {
     const rows = stepRows(job({ kind: "progress", metadata: {}, total_steps: 3 }), T0);
     expect(rows.map((row) => row.name)).toEqual(["receive", "", ""]);

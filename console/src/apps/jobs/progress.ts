@@ -54,8 +54,14 @@ export interface StepRow {
   durationMs: number | null;
 }
 
+/** Of more steps than this the list shows a window around the current one. */
+const ROWS_MAX = 100;
+/** How many of these are still to come. */
+const ROWS_AHEAD = 10;
+
 /**
- * All rows of the list, those to come included, so that the list has its full height from the start.
+ * All rows of the list, those to come included, so that the list has its full height from the start; of very
+ * many those around the current one.
  *
  * `now` must be on the server's clock.
  */
@@ -63,15 +69,18 @@ export function stepRows(state: JobState, now: number): StepRow[] {
   const byIndex = new Map<number, JobStep>();
   // After a retry the same index may come again: the later one counts.
   for (const step of state.steps) byIndex.set(step.index, step);
-  const known = [...byIndex.keys()];
-  const count = Math.max(state.total_steps, ...known, 0);
+  const count = Math.max(state.total_steps, state.step, state.steps.at(-1)?.index ?? 0);
+  const last = count <= ROWS_MAX ? count : Math.min(count, Math.max(ROWS_MAX, state.step + ROWS_AHEAD));
   const rows: StepRow[] = [];
-  for (let index = 1; index <= count; index += 1) rows.push(rowOf(state, byIndex.get(index), index, now));
+  for (let index = Math.max(1, last - ROWS_MAX + 1); index <= last; index += 1)
+    rows.push(rowOf(state, byIndex.get(index), index, now));
   return rows;
 }
 
 function rowOf(state: JobState, step: JobStep | undefined, index: number, now: number): StepRow {
   const name = step?.name ?? nameToCome(state, index);
+  // A number that was passed over: whoever counts has done it all the same.
+  if (!step && index < state.step) return { index, name, state: "done", durationMs: null };
   if (!step?.started_at) return { index, name, state: "pending", durationMs: null };
   const finished = step.duration_ms !== null && step.duration_ms !== undefined;
   const rowState = stateOf(state.status, finished, index === state.step);

@@ -1,6 +1,7 @@
 /**
  * One job, followed from the cursor of its state, so that nothing falls between reading it and subscribing.
  */
+import { withSteps } from "anywire/jobs";
 import { onScopeDispose, type Ref, ref, shallowRef, watch } from "vue";
 import { ApiError, api } from "@/shared/api";
 import { useLive } from "@/shared/liveStore";
@@ -33,7 +34,7 @@ export function useJob(id: Ref<string>, { exists = () => true, known = () => nul
   let patientUntil = 0;
 
   function take(next: JobState): void {
-    if (next.session_id === id.value && isNewer(next, job.value)) job.value = next;
+    if (next.session_id === id.value && isNewer(next, job.value)) job.value = withSteps(job.value, next);
   }
 
   async function load(): Promise<void> {

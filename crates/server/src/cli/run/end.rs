@@ -1,0 +1,69 @@
+//! How a command ended, in words for whoever watches it and for whoever sits at the terminal.
+
+use anywire_jobs::Ended;
+use serde_json::{Value, json};
+
+use super::pending::Pending;
+
+/// How it ended, and whether because somebody here wanted it to.
+pub(super) struct End {
+    pub(super) ended: Ended,
+    pub(super) by_hand: bool,
+}
+
+pub(super) fn last_word(end: &End, program: &str, pending: &mut Pending) -> (&'static str, Value) {
+    match (&end.ended, pending.error.take()) {
+        _ if end.by_hand => ("cancel", json!({})),
+        (Ended::Exited(0), None) => ("complete", json!({ "result": pending.result })),
+        (_, Some(error)) => ("fail", json!({ "error": error })),
+        (ended, None) => {
+            let why = [words(ended, program), Vec::from(std::mem::take(&mut pending.last)).join(" / ")];
+            let said = why.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(": ");
+            ("fail", json!({ "error": said }))
+        }
+    }
+}
+
+/// For whoever sits at the terminal; nobody may.
+pub(super) fn say(words: &str) {
+    use std::io::Write as _;
+    let _gone = writeln!(std::io::stderr(), "anywire: {words}");
+}
+
+pub(super) fn words(ended: &Ended, program: &str) -> String {
+    match ended {
+        Ended::Exited(code) => format!("{program} ended with status {code}"),
+        Ended::Signalled(signal) => format!("{program} was ended by signal {signal}"),
+        Ended::Missing => format!("there is no program {program} here"),
+        Ended::Unusable(why) => format!("{program} could not be run: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_says_who_ended_it() {
+        let end = |ended, by_hand| End { ended, by_hand };
+        let mut pending = Pending::default();
+        pending.result = Some(json!(7));
+        assert_eq!(last_word(&end(Ended::Signalled(15), true), "x", &mut pending).0, "cancel");
+        assert_eq!(
+            last_word(&end(Ended::Exited(0), false), "x", &mut pending),
+            ("complete", json!({ "result": 7 }))
+        );
+        pending.error = Some("no".to_owned());
+        assert_eq!(
+            last_word(&end(Ended::Exited(1), false), "x", &mut pending),
+            ("fail", json!({ "error": "no" }))
+        );
+        let mut fails = |words: &str| {
+            let expected = ("fail", json!({ "error": words }));
+            assert_eq!(last_word(&end(Ended::Exited(1), false), "x", &mut pending), expected);
+            (0..9).for_each(|number| pending.line(true, &number.to_string()));
+        };
+        fails("x ended with status 1");
+        fails("x ended with status 1: 6 / 7 / 8");
+    }
+}

@@ -1,7 +1,7 @@
 //! Who drives a job elsewhere, and when they were last heard of here.
 //!
-//! Invariant: nothing of it is in the log. Another server interrupts only what it heard of itself, and after a
-//! restart every job is interrupted until its driver calls again.
+//! Invariant: nothing of it is in the log. Another server interrupts only what it heard of itself, and
+//! after a restart every job is interrupted until its driver calls again.
 
 use std::collections::HashMap;
 
@@ -23,8 +23,8 @@ impl Leases {
         self.0.lock().insert(id.clone(), at);
     }
 
-    /// Jobs that run and whose driver has been silent for longer than its lease. What has no lease or does not
-    /// run any more is forgotten.
+    /// Jobs that run and whose driver has been silent for longer than its lease. What has no lease or
+    /// does not run any more is forgotten.
     pub(crate) fn run_out(&self, model: &ReadModel, now: Timestamp) -> Vec<JobId> {
         let mut run_out = Vec::new();
         self.0.lock().retain(|id, heard| {

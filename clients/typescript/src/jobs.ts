@@ -104,7 +104,9 @@ export function followJob(
   };
 }
 
-/** A state with the steps that are known of it from before: an update brings only the newest of many. Pure. */
+/**
+ * A state with the steps that are known of it from before: an update brings only the newest of many. Pure.
+ */
 export function withSteps<S extends Pick<JobState, "session_id" | "attempt" | "steps">>(
   known: S | null,
   next: S,

@@ -152,8 +152,8 @@ pub(crate) mod shape {
         total_steps: u32,
         /// The command line that the caller runs itself: the job is of kind `command`.
         argv: Option<Argv>,
-        /// After so many milliseconds without a call of whoever drives it the job is `interrupted`: they may be
-        /// gone without a word. Without it: `jobs.job_idle_ms`.
+        /// After so many milliseconds without a call of whoever drives it the job is `interrupted`: they
+        /// may be gone without a word. Without it: `jobs.job_idle_ms`.
         #[schemars(range(min = 5000, max = 86_400_000))]
         lease_ms: Option<u64>,
     }

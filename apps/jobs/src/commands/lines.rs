@@ -72,8 +72,8 @@ impl Lines {
         }
     }
 
-    /// Several backspaces: what stood there is shown before something else is written over it. A single one is
-    /// how bold letters and turning bars are drawn.
+    /// Several backspaces: what stood there is shown before something else is written over it. A single
+    /// one is how bold letters and turning bars are drawn.
     fn redraw(&mut self, take: &mut impl FnMut(String)) {
         if std::mem::take(&mut self.backspaces) < 2 {
             return;

@@ -1,5 +1,5 @@
-//! Which step of the whole a line such as `[3/9]` means, where a command counts more than once: one build after
-//! another, or stages side by side. Pure.
+//! Which step of the whole a line such as `[3/9]` means, where a command counts more than once: one
+//! build after another, or stages side by side. Pure.
 
 /// How many stages are told apart; what comes after them is passed over.
 const STAGES_MAX: usize = 64;

@@ -76,8 +76,8 @@ pub struct Job {
     /// How many steps it has.
     pub total_steps: u32,
     /// The steps that have begun; of more than ten thousand the newest. In events, in lists and in answers to
-    /// calls that change something, where there are more than ten, only the two newest: the one that ended and
-    /// the one that runs.
+    /// calls that change something, where there are more than ten, only the two newest: the one that
+    /// ended and the one that runs.
     pub steps: Vec<Step>,
     /// How much of the whole is done.
     pub percent: Percent,
@@ -170,15 +170,15 @@ impl Job {
         !removed && !matches!(self.status, Status::Cancelled | Status::Failed)
     }
 
-    /// The whole state as the API gives it, without `cursor`. `place` is its place in the queue, from 1, while
-    /// it waits there.
+    /// The whole state as the API gives it, without `cursor`. `place` is its place in the queue, from 1,
+    /// while it waits there.
     #[must_use]
     pub fn state(&self, place: Option<usize>) -> impl Serialize + '_ {
         self.shown(place, 0)
     }
 
-    /// The state as `progress_update` gives it, and the answer to a call that made it: of many steps only those
-    /// that may have changed.
+    /// The state as `progress_update` gives it, and the answer to a call that made it: of many steps
+    /// only those that may have changed.
     #[must_use]
     pub fn update(&self, place: Option<usize>) -> impl Serialize + '_ {
         let count = self.steps.len();

@@ -122,8 +122,8 @@ impl Pending {
         }
     }
 
-    /// What is told next belongs to this step: the current one, or the next. Where too many wait already those
-    /// in between are passed over.
+    /// What is told next belongs to this step: the current one, or the next. Where too many wait already
+    /// those in between are passed over.
     fn begin(&mut self, name: String, number: Option<u32>) {
         let another = name != self.step || number.is_some_and(|number| number != self.number);
         if !another && !self.steps.is_empty() {

@@ -75,28 +75,34 @@ fn send_record() -> Operation {
 fn send_file() -> Operation {
     Operation::post("/api/producers/send/csv", "sendFile")
         .is("Pipeline", "Produce a CSV file in batches of rows")
-        .about("The file is read as it arrives; its first line names the columns. A record holds \
+        .about("The file is read as the report of a file reads it, and checked whole before the first record is \
+                 sent: a file of which a row or a column cannot be kept is refused with its place. A record holds \
                  `pipeline.csv_rows` rows as a JSON array of objects.")
         .takes(topic_parameter())
         .takes(record_key_parameter())
+        .takes(Parameter::query("encoding", "The file's encoding, if it is not UTF-8 or UTF-16: it is not guessed.").example(json!("utf-8")))
+        .takes(Parameter::query("delimiter", "What stands between fields: one sign, `tab` or `space`. Default: what divides the rows alike.").example(json!(",")))
+        .takes(Parameter::query("quote", "What stands around fields that hold a delimiter, or `none`. Default: `\"`, or `'` where that stands around fields.").example(json!("\"")))
+        .takes(Parameter::query("header", "The line that names the columns, from 1. Default: the first of the table.").example(json!("1")))
         .body([Content::other("text/csv", json!({
                 "type": "string", "minLength": 1, "pattern": "^[^\\r\\n]*[^\\s,\"\\ufeff]",
-                "description": "The first line names at least one column; every row has as many fields as it.",
+                "description": "A line names the columns, each by another name; every row has as many fields as it.",
             })).example(json!("name,value\nA,1\nB,2\n"))])
         .writes::<FileSent>(201, "All rows are kept.", json!({
                 "success": true, "topic": "test", "rowCount": 2, "batches": 1,
+                "encoding": "UTF-8", "delimiter": ",", "headerLine": 1,
                 "first": { "topic": "test", "partition": 0, "offset": "12345" },
                 "last": { "topic": "test", "partition": 0, "offset": "12345" },
                 "timestamp": "2026-01-23T10:00:03.000Z",
             }))
-        .refuses(400, &["invalid_request"], "CSV error: record 2 (line: 3, byte: 8): found record with 1 fields, but the previous record \
-                 has 2 fields; 0 rows before it were sent")
+        .refuses(400, &["invalid_request"], "line 3, column 2: the row has fewer fields than the header; nothing was sent")
         .guarded()
         .refuses(404, &["unknown_topic"], "there is no topic orders; known are: test; add it to pipeline.topics")
         .refuses(413, &["too_large"], "the record has 2000000 bytes and topic test takes at most 1000000; send less, or raise \
                  pipeline.record_bytes_max and the broker's message.max.bytes")
+        .refuses(507, &["storage_full"], "keeping the file failed: no space left; see the server's disk")
         .refuses(502, &["broker_failed"], "the record was not taken: Message production error")
-        .refuses(503, &["broker_away", "busy", "shutting_down"], "the broker did not take the record: Message production error: MessageTimedOut (Local: \
+        .refuses(503, &["broker_away", "busy", "shutting_down", "storage_failed"], "the broker did not take the record: Message production error: MessageTimedOut (Local: \
                  Message timed out); try again when it is back")
 }
 

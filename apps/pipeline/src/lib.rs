@@ -119,6 +119,7 @@ impl Pipeline {
         hook: Option<Arc<dyn Hook>>,
     ) -> Result<Arc<Self>, StartError> {
         config.check()?;
+        api::incoming::clear(&context);
         let processing = Processing::new(&config, hook)?;
         let topics = open_topics(&context, &config).await?;
         let records = state::open_records(&context, &config).await?;

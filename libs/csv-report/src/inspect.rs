@@ -30,6 +30,8 @@ pub struct Shape {
     pub faults: Faults,
     /// Lines that were left out because they are comments.
     pub comments: u64,
+    /// The line of the first of them within the table.
+    pub comment_inside: Option<u64>,
     /// The names as the header has them; empty without one.
     header: Vec<String>,
 }
@@ -54,15 +56,20 @@ pub fn parse(source: &Source, limits: Limits, ticker: &Ticker) -> Result<Shape, 
     let dialect = &source.dialect;
     let mut inspector = Inspector::new(dialect, limits);
     let mut reader = source.reader(ticker)?;
+    let mut begun = false;
     while let Some(row) = reader.next().map_err(|error| source.error(error, ticker))? {
-        if row.line >= dialect.first_line {
-            inspector.take(&row)?;
-        } else {
+        if row.line < dialect.first_line {
             inspector.bytes(&row);
+            continue;
+        }
+        inspector.take(&row)?;
+        if !std::mem::replace(&mut begun, true) {
+            reader.begin_table();
         }
     }
     inspector.faults.set_count(FaultKind::Bytes, reader.text().broken().count);
-    Ok(inspector.finish(dialect, reader.comments()))
+    let shape = inspector.finish(dialect);
+    Ok(Shape { comments: reader.comments(), comment_inside: reader.comment_inside(), ..shape })
 }
 
 struct Inspector {
@@ -124,13 +131,13 @@ impl Inspector {
         Err(StepError::Place { line, column, message: format!("more than {limit} columns, the limit") })
     }
 
-    fn finish(self, dialect: &Dialect, comments: u64) -> Shape {
+    fn finish(self, dialect: &Dialect) -> Shape {
         let mut header = self.header.unwrap_or_default();
         if dialect.row_names {
             header.insert(0, String::new());
         }
         let names = named(&header, self.width);
-        Shape { rows: self.rows, names, faults: self.faults, comments, header }
+        Shape { rows: self.rows, names, faults: self.faults, comments: 0, comment_inside: None, header }
     }
 }
 

@@ -1,4 +1,4 @@
-//! A report of a CSV file, step by step: each step is a function over the file that needs bounded memory
+//! CSV files as people have them: who reads one row by row, and a report of it, step by step: each step is a function over the file that needs bounded memory
 //! however long the file is.
 //!
 //! ```text
@@ -46,6 +46,7 @@ pub use kinds::{Column, validate};
 pub use outline::{Outline, OutlineColumn};
 pub use page::{Facts, choose_language, offer_form, page, render};
 pub use reading::{CHOSEN_COLUMNS_MAX, COLUMN_KINDS, COLUMN_OPTION, OPTIONS, Reading, ReadingError};
+pub use rows::Row;
 pub use source::Source;
 pub use statistics::{Statistics, statistics};
 pub use step::{StepError, Ticker};

@@ -71,11 +71,11 @@ struct Field {
 
 /// A row, until the next one is read.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Row<'a> {
+pub struct Row<'a> {
     /// The line it begins in, from 1.
-    pub(crate) line: u64,
+    pub line: u64,
     /// As it stands in the file.
-    pub(crate) raw: &'a str,
+    pub raw: &'a str,
     scratch: &'a str,
     fields: &'a [Field],
     /// Where in `raw` its quotes are wrong.
@@ -91,7 +91,8 @@ impl<'a> Row<'a> {
     }
 
     /// A field; `None` past the last.
-    pub(crate) fn get(&self, place: usize) -> Option<&'a str> {
+    #[must_use]
+    pub fn get(&self, place: usize) -> Option<&'a str> {
         let field = self.fields.get(place)?;
         let text = if field.unescaped { self.scratch } else { self.raw };
         text.get(field.from..field.to)
@@ -169,6 +170,8 @@ pub(crate) struct RowReader<R> {
     parsed: Parsed,
     /// Lines that were left out because they are comments.
     comments: u64,
+    /// The line of the first of them since the table began.
+    comment_inside: Option<u64>,
 }
 
 impl<R: Read> RowReader<R> {
@@ -186,6 +189,7 @@ impl<R: Read> RowReader<R> {
             offset: 0,
             parsed: Parsed::default(),
             comments: 0,
+            comment_inside: None,
         }
     }
 
@@ -199,6 +203,16 @@ impl<R: Read> RowReader<R> {
         self.comments
     }
 
+    /// The table begins here: comments before it stand in no row's way.
+    pub(crate) fn begin_table(&mut self) {
+        self.comment_inside = None;
+    }
+
+    /// The line of the first comment within the table.
+    pub(crate) fn comment_inside(&self) -> Option<u64> {
+        self.comment_inside
+    }
+
     /// The next row; blank lines and comments are left out. `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Row<'_>>, RowError> {
         loop {
@@ -210,7 +224,10 @@ impl<R: Read> RowReader<R> {
                 Scan::More if full => return Err(self.too_long()),
                 Scan::More => self.fill().map_err(RowError::Io)?,
                 Scan::Skipped { next, comment } => {
-                    self.comments += u64::from(comment);
+                    if comment {
+                        self.comments += 1;
+                        self.comment_inside.get_or_insert(self.line);
+                    }
                     self.advance(next, 1);
                 }
                 Scan::Row { len, .. } if len > self.row_bytes_max => return Err(self.too_long()),

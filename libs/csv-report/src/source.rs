@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read},
+    ops::ControlFlow,
     path::PathBuf,
     sync::Arc,
 };
@@ -37,13 +38,30 @@ impl Source {
         Ok(RowReader::new(text, self.dialect.format, self.row_bytes_max))
     }
 
-    /// Gives every row to `each`, without the header and what is above it.
+    /// As [`Self::records`], all of them.
     pub(crate) fn rows(&self, ticker: &Ticker, mut each: impl FnMut(&Row<'_>)) -> Result<(), StepError> {
+        self.records(ticker, |row| {
+            each(row);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// Gives every row to `each`, without the header and what is above it, until that breaks.
+    ///
+    /// # Errors
+    /// [`StepError::Stopped`], [`StepError::Io`], or [`StepError::Place`] for a row that is too long.
+    pub fn records(
+        &self,
+        ticker: &Ticker,
+        mut each: impl FnMut(&Row<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StepError> {
         let mut reader = self.reader(ticker)?;
         let mut header = self.dialect.header;
         while let Some(row) = reader.next().map_err(|error| self.error(error, ticker))? {
-            if row.line >= self.dialect.first_line && !std::mem::take(&mut header) {
-                each(&row);
+            // What is above the table is not even the header.
+            let is_record = row.line >= self.dialect.first_line && !std::mem::take(&mut header);
+            if is_record && each(&row).is_break() {
+                break;
             }
         }
         Ok(())

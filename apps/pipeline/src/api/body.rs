@@ -56,6 +56,13 @@ pub(crate) struct FileSent {
     pub(super) row_count: u64,
     /// In how many records.
     pub(super) batches: u64,
+    /// The encoding the file was read in.
+    pub(super) encoding: &'static str,
+    /// What stands between its fields: a sign, `tab` or `space`.
+    pub(super) delimiter: String,
+    /// The line that names the columns, from 1; what is above it was left out.
+    #[schemars(range(min = 1))]
+    pub(super) header_line: u64,
     /// Where the first record is; null of a file without rows.
     pub(super) first: Option<ShownPlace>,
     /// Where the last record is.

@@ -1,8 +1,14 @@
-//! A CSV file as it arrives, in batches of rows.
+//! A CSV file that is whole: checked first, so that nothing of a file is sent that cannot be kept, then given in
+//! batches of rows.
+//!
+//! It is read as the report of a file reads it. What a report would count as a fault is refused here.
 
-use std::io::{self, Read};
+use std::{ops::ControlFlow, path::Path, sync::Arc};
 
-use bytes::{Buf, Bytes};
+use anywire_csv_report::{
+    Dialect, FaultKind, Limits, Place, Reading, Row, Shape, Source, StepError, Ticker, detect, parse,
+};
+use bytes::Bytes;
 use serde_json::{Map, Number, Value};
 use tokio::sync::mpsc;
 
@@ -11,10 +17,11 @@ use crate::{
     topics::NewRecord,
 };
 
-/// The longest row, in bytes. A quote that is never closed must not take the whole file into memory.
-const ROW_BYTES_MAX: usize = 1 << 20;
-/// The most columns.
-const COLUMNS_MAX: usize = 5000;
+const LIMITS: Limits = Limits {
+    columns_max: 5000,
+    // A quote that is never closed must not take the whole file into memory.
+    row_bytes_max: 1 << 20,
+};
 
 /// Rows of a file, ready to be produced.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,49 +30,166 @@ pub(crate) struct Batch {
     pub(crate) record: NewRecord,
 }
 
-/// Reads chunks of a file until they end and gives batches of rows. Blocks: it is for a thread that may wait.
-///
-/// # Errors
-/// What is wrong with the file, with the line.
-pub(crate) fn read(
-    chunks: mpsc::Receiver<io::Result<Bytes>>,
-    rows_max: usize,
-    record_bytes_max: usize,
-    out: &mpsc::Sender<Batch>,
-) -> Result<(), String> {
-    let source = Chunks { chunks, current: Bytes::new(), since_row: 0, begun: false };
-    let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(source);
-    let columns = columns(&mut reader)?;
-    let mut batch = Rows::default();
-    let mut row = csv::StringRecord::new();
-    while reader.read_record(&mut row).map_err(|error| error.to_string())? {
-        reader.get_mut().since_row = 0;
-        let text = object(&columns, &row);
-        let full = batch.rows as usize >= rows_max || batch.text.len() + text.len() + 2 > record_bytes_max;
-        if full && batch.rows > 0 && !send(out, &mut batch) {
-            return Ok(());
-        }
-        batch.push(&text);
-    }
-    if batch.rows > 0 {
-        send(out, &mut batch);
-    }
-    Ok(())
+/// How large batches may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchLimits {
+    /// The most rows.
+    pub(crate) rows_max: usize,
+    /// The most bytes of several rows.
+    pub(crate) bytes_max: usize,
+    /// The most bytes of one row.
+    pub(crate) row_bytes_max: usize,
 }
 
-fn columns(reader: &mut csv::Reader<Chunks>) -> Result<Vec<String>, String> {
-    let header = reader.headers().map_err(|error| error.to_string())?;
-    let columns: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
-    reader.get_mut().since_row = 0;
-    match columns.len() {
-        0 => Err("the file is empty; its first line names the columns".to_owned()),
-        count if count > COLUMNS_MAX => {
-            Err(format!("the file has {count} columns; at most {COLUMNS_MAX} are taken"))
+/// A file of which every row can be kept.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    source: Arc<Source>,
+    names: Vec<String>,
+}
+
+/// Why a file cannot be kept whole: what is wrong, with line and column where it has a place.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unfit(String);
+
+impl Unfit {
+    fn at(place: Place, message: &str) -> Self {
+        Self(format!("line {}, column {}: {message}", place.line, place.column))
+    }
+}
+
+impl From<StepError> for Unfit {
+    fn from(error: StepError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Reads a whole file and refuses what cannot be kept. Blocks: it is for a thread that may wait.
+///
+/// # Errors
+/// [`Unfit`] names the first thing that cannot be kept.
+pub(crate) fn check(
+    path: &Path,
+    reading: &Reading,
+    limits: BatchLimits,
+    ticker: &Ticker,
+) -> Result<Checked, Unfit> {
+    let dialect = detect(path, reading, ticker)?;
+    if dialect.is_encoding_guessed() {
+        return Err(no_utf8(path, reading, &dialect, ticker));
+    }
+    let source = Source::new(path.to_owned(), dialect, LIMITS.row_bytes_max);
+    let shape = parse(&source, LIMITS, ticker)?;
+    whole(&source.dialect, &shape)?;
+    let checked = Checked { source, names: shape.names };
+    checked.rows_fit(limits.row_bytes_max, ticker)?;
+    Ok(checked)
+}
+
+/// What is kept is kept for good: an encoding is not guessed.
+fn no_utf8(path: &Path, reading: &Reading, guess: &Dialect, ticker: &Ticker) -> Unfit {
+    let mut utf8 = reading.clone();
+    let place = match utf8.choose("encoding", "utf-8") {
+        Ok(_) => first_broken(path, &utf8, ticker),
+        Err(_) => None,
+    };
+    let name = guess.encoding();
+    let message = format!("bytes that are no UTF-8; if the file is {name}, say encoding={name}");
+    match place {
+        Some(place) => Unfit::at(place, &message),
+        None => Unfit(message),
+    }
+}
+
+fn first_broken(path: &Path, reading: &Reading, ticker: &Ticker) -> Option<Place> {
+    let dialect = detect(path, reading, ticker).ok()?;
+    let source = Source::new(path.to_owned(), dialect, LIMITS.row_bytes_max);
+    let shape = parse(&source, LIMITS, ticker).ok()?;
+    let found = shape.faults.iter().find(|(kind, _)| *kind == FaultKind::Bytes);
+    found.and_then(|(_, faults)| faults.places.first().copied())
+}
+
+/// Refuses a table that has no names, or rows that are not whole.
+fn whole(dialect: &Dialect, shape: &Shape) -> Result<(), Unfit> {
+    if let Some((kind, place)) = shape.faults.first() {
+        return Err(Unfit::at(place, kind.message()));
+    }
+    let Some(line) = dialect.header_line() else {
+        return Err(Unfit(
+            "no line names the columns, the first holds data; put one above it, or say header=1 if it does"
+                .to_owned(),
+        ));
+    };
+    if let Some((column, name)) = shape.unnamed() {
+        let wrong = if name.is_empty() {
+            format!("field {column} of the header is empty, and every column needs a name")
+        } else {
+            format!(
+                "field {column} of the header is {name:?}, as one before it, and a row can keep one of them"
+            )
+        };
+        return Err(Unfit(format!("line {line}: {wrong}")));
+    }
+    match shape.comment_inside {
+        Some(line) => Err(Unfit(format!(
+            "line {line}: a line that begins with # amid the rows reads as a comment; put its first field in quotes, \
+             or take it out"
+        ))),
+        None => Ok(()),
+    }
+}
+
+impl Checked {
+    /// How the file is written.
+    pub(crate) fn dialect(&self) -> &Dialect {
+        &self.source.dialect
+    }
+
+    /// Refuses a row that no record can hold.
+    fn rows_fit(&self, row_bytes_max: usize, ticker: &Ticker) -> Result<(), Unfit> {
+        let names: usize = self.names.iter().map(String::len).sum();
+        let mut unfit = None;
+        self.source.records(ticker, |row| {
+            // Escaped, a byte has six at most; short rows need no closer look.
+            let most = 6 * (names + row.raw.len()) + 8 * self.names.len();
+            if most <= row_bytes_max {
+                return ControlFlow::Continue(());
+            }
+            let bytes = object(&self.names, row).len() + 2;
+            if bytes <= row_bytes_max {
+                return ControlFlow::Continue(());
+            }
+            let line = row.line;
+            unfit = Some(Unfit(format!(
+                "line {line}: the row is {bytes} bytes of JSON and a record holds {row_bytes_max}, \
+                 pipeline.record_bytes_max"
+            )));
+            ControlFlow::Break(())
+        })?;
+        unfit.map_or(Ok(()), Err)
+    }
+
+    /// Gives the rows in batches, until nobody takes them any more. Blocks.
+    ///
+    /// # Errors
+    /// [`Unfit`] if the file cannot be read any more.
+    pub(crate) fn send(&self, limits: BatchLimits, out: &mpsc::Sender<Batch>) -> Result<(), Unfit> {
+        let mut batch = Rows::default();
+        self.source.records(&Ticker::default(), |row| {
+            let text = object(&self.names, row);
+            let full = batch.rows as usize >= limits.rows_max
+                || batch.text.len() + text.len() + 2 > limits.bytes_max;
+            if full && batch.rows > 0 && !send(out, &mut batch) {
+                return ControlFlow::Break(());
+            }
+            batch.push(&text);
+            ControlFlow::Continue(())
+        })?;
+        if batch.rows > 0 {
+            send(out, &mut batch);
         }
-        _ if columns.iter().all(String::is_empty) => {
-            Err("the first line is empty; it names the columns".to_owned())
-        }
-        _ => Ok(columns),
+        Ok(())
     }
 }
 
@@ -95,8 +219,11 @@ fn send(out: &mpsc::Sender<Batch>, rows: &mut Rows) -> bool {
     out.blocking_send(Batch { rows, record }).is_ok()
 }
 
-fn object(columns: &[String], row: &csv::StringRecord) -> String {
-    let cells = columns.iter().cloned().zip(row.iter().map(cell));
+fn object(names: &[String], row: &Row<'_>) -> String {
+    let cells = names
+        .iter()
+        .enumerate()
+        .map(|(place, name)| (name.clone(), cell(row.get(place).unwrap_or_default())));
     Value::Object(cells.collect::<Map<_, _>>()).to_string()
 }
 
@@ -111,70 +238,24 @@ fn cell(text: &str) -> Value {
     }
 }
 
-/// A reader over chunks that arrive.
-struct Chunks {
-    chunks: mpsc::Receiver<io::Result<Bytes>>,
-    current: Bytes,
-    since_row: usize,
-    /// Whether the file's first bytes were looked at.
-    begun: bool,
-}
-
-impl Chunks {
-    /// Takes the mark away that some programs put before UTF-8, however small the first chunks are.
-    fn skip_mark(&mut self) -> io::Result<()> {
-        const MARK: &[u8] = b"\xef\xbb\xbf";
-        self.begun = true;
-        let mut first = Vec::new();
-        while first.len() < MARK.len() {
-            match self.chunks.blocking_recv() {
-                Some(chunk) => first.extend_from_slice(&chunk?),
-                None => break,
-            }
-        }
-        self.current = first.into();
-        if self.current.starts_with(MARK) {
-            self.current.advance(MARK.len());
-        }
-        Ok(())
-    }
-}
-
-impl Read for Chunks {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if !self.begun {
-            self.skip_mark()?;
-        }
-        while self.current.is_empty() {
-            match self.chunks.blocking_recv() {
-                Some(chunk) => self.current = chunk?,
-                None => return Ok(0),
-            }
-        }
-        let count = buffer.len().min(self.current.len());
-        self.current.copy_to_slice(&mut buffer[..count]);
-        self.since_row += count;
-        if self.since_row > ROW_BYTES_MAX {
-            return Err(io::Error::other(format!(
-                "a row is longer than {ROW_BYTES_MAX} bytes; is a quote not closed?"
-            )));
-        }
-        Ok(count)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(chunks: &[&str], rows_max: usize) -> Result<Vec<(u64, String)>, String> {
-        let (send, receive) = mpsc::channel(chunks.len() + 1);
-        for chunk in chunks {
-            send.try_send(Ok(Bytes::copy_from_slice(chunk.as_bytes()))).expect("room");
+    const BATCHES: BatchLimits = BatchLimits { rows_max: 2, bytes_max: 1000, row_bytes_max: 2000 };
+
+    fn batches(content: &[u8], choices: &[(&str, &str)]) -> Result<Vec<(u64, String)>, String> {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("x.csv");
+        std::fs::write(&path, content).expect("written");
+        let mut reading = Reading::default();
+        for (name, value) in choices {
+            assert_eq!(reading.choose(name, value), Ok(true));
         }
-        drop(send);
+        let checked =
+            check(&path, &reading, BATCHES, &Ticker::default()).map_err(|error| error.to_string())?;
         let (out, mut batches) = mpsc::channel(100);
-        read(receive, rows_max, 1000, &out)?;
+        checked.send(BATCHES, &out).map_err(|error| error.to_string())?;
         drop(out);
         let mut found = Vec::new();
         while let Ok(batch) = batches.try_recv() {
@@ -184,30 +265,72 @@ mod tests {
         Ok(found)
     }
 
-    #[test]
-    fn rows_become_batches_wherever_the_file_is_cut() {
-        let whole = "\u{feff}name,value\nA,1\n\"B,\nb\",007\nC,1.5\n";
-        let expected = vec![
-            (2, "[{\"name\":\"A\",\"value\":1},{\"name\":\"B,\\nb\",\"value\":\"007\"}]".to_owned()),
-            (1, "[{\"name\":\"C\",\"value\":1.5}]".to_owned()),
-        ];
-        assert_eq!(check(&[whole], 2), Ok(expected.clone()));
-        for cut in whole.char_indices().map(|(at, _)| at) {
-            assert_eq!(check(&[&whole[..cut], &whole[cut..]], 2), Ok(expected.clone()), "cut at {cut}");
-        }
+    fn sent(content: &str, expected: &[&str]) {
+        let found = batches(content.as_bytes(), &[]).expect(content);
+        let texts: Vec<&str> = found.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(texts, expected, "{content:?}");
+    }
+
+    fn refused(content: &[u8], words: &str) {
+        let error = batches(content, &[]).expect_err("refused");
+        assert!(error.contains(words), "{error}");
     }
 
     #[test]
-    fn a_row_that_does_not_fit_is_named_by_its_line() {
-        let error = check(&["a,b\n1,2\n3\n"], 2).expect_err("a cell is missing");
-        assert!(error.contains("line: 3"), "{error}");
-        assert!(check(&[""], 2).expect_err("empty").contains("first line"));
+    fn rows_become_batches() {
+        sent(
+            "\u{feff}name,value\nA,1\n\"B,\nb\",007\nC,1.5\n",
+            &[
+                "[{\"name\":\"A\",\"value\":1},{\"name\":\"B,\\nb\",\"value\":\"007\"}]",
+                "[{\"name\":\"C\",\"value\":1.5}]",
+            ],
+        );
+    }
+
+    #[test]
+    fn files_are_read_as_the_report_reads_them() {
+        sent("a;b\n1;2,5\n", &["[{\"a\":1,\"b\":\"2,5\"}]"]);
+        sent("sep=|\r\na|b\r\n1|2\r\n", &["[{\"a\":1,\"b\":2}]"]);
+        sent("a\tb\n1\t\"x\ty\"\n", &["[{\"a\":1,\"b\":\"x\\ty\"}]"]);
+        sent("# made today\na,b\n1,2\n", &["[{\"a\":1,\"b\":2}]"]);
+        sent("a,b\n1,2,\n", &["[{\"a\":1,\"b\":2}]"]);
+        let utf16: Vec<u8> = "\u{feff}tên,b\nx,2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(batches(&utf16, &[]).expect("UTF-16")[0].1, "[{\"b\":2,\"tên\":\"x\"}]");
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_refused_with_its_place() {
+        refused(b"a,b\n1,2\n3\n", "line 3, column 2: the row has fewer fields");
+        refused(b"a,b\n1,2\n3,4,5\n", "line 3, column 5: the row has more fields");
+        refused(b"a,b\n1,\"2\n3,4\n", "line 2, column 3: a quote that is not closed");
+        refused(b"a,b\n1,\"2\"x\n", "line 2, column 6: a quote that is not closed, or text after");
+        refused(b"a,b,a\n1,2,3\n", "line 1: field 3 of the header is \"a\", as one before it");
+        refused(b"a,,c\n1,2,3\n", "line 1: field 2 of the header is empty");
+        refused(b"1,2\n3,4\n", "no line names the columns");
+        refused(
+            b"a,b\n1,caf\xe9\n",
+            "line 2, column 6: bytes that are no UTF-8; if the file is windows-1252, say",
+        );
+        refused(
+            b"t\xc3\xaan,b\n\xe1\xbb\x87\xe1\xbb\x87,1\nx\xff,2\n",
+            "line 3, column 2: bytes that are no UTF-8",
+        );
+        refused(b"a,b\n1,2\n#3\n4,5\n", "line 3: a line that begins with #");
+        refused(b"", "the file is empty");
+        refused(format!("a\n{}\n", "x".repeat(3000)).as_bytes(), "line 2: the row is 3010 bytes of JSON");
+    }
+
+    #[test]
+    fn what_is_chosen_is_taken() {
+        let latin = batches(b"a,b\n1,caf\xe9\n", &[("encoding", "windows-1252")]).expect("Latin");
+        assert_eq!(latin[0].1, "[{\"a\":1,\"b\":\"café\"}]");
+        let named = batches(b"1,2\n3,4\n", &[("header", "1")]).expect("a header");
+        assert_eq!(named[0].1, "[{\"1\":3,\"2\":4}]");
     }
 
     #[test]
     fn a_quote_that_is_never_closed_is_an_error_before_it_takes_the_memory() {
-        let long = "x".repeat(300_000);
-        let error = check(&["a\n\"", &long, &long, &long, &long], 2).expect_err("never closed");
-        assert!(error.contains("is a quote not closed?"), "{error}");
+        let long = format!("a\n\"{}", "x".repeat(3 << 20));
+        refused(long.as_bytes(), "the row is longer than 1048576 bytes");
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod body;
 mod consume;
 mod csv;
 mod errors;
+pub(crate) mod incoming;
 mod produce;
 mod record;
 

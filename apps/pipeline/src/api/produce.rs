@@ -1,6 +1,6 @@
 //! Producing: one record, or a CSV file in batches.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use anywire_app::{
     ApiError,
@@ -8,6 +8,7 @@ use anywire_app::{
     time::iso,
 };
 use anywire_codes::Code;
+use anywire_csv_report::{Reading, Ticker};
 use axum::{
     Json,
     body::Body,
@@ -16,17 +17,20 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use tempfile::TempPath;
 use tokio::sync::mpsc;
 
 use super::{
     body::{FileSent, Sent, Topic, Topics},
-    csv::{self, Batch},
+    csv::{self, Batch, BatchLimits},
+    errors::internal,
+    incoming,
 };
 use crate::{
+    PipelineConfig,
     domain::ShownPlace,
     state::PipelineState,
-    topics::{NewRecord, Place, TopicName},
+    topics::{NewRecord, Place, TopicName, weight},
 };
 
 type Answer = Result<Response, ApiError>;
@@ -35,8 +39,8 @@ type Answer = Result<Response, ApiError>;
 const HEADER_PREFIX: &str = "header.";
 /// How many batches of a file are produced at once.
 const BATCHES_AT_ONCE: usize = 16;
-/// How many chunks of a file may wait for being parsed.
-const CHUNKS_WAITING: usize = 8;
+/// The parameters that say how a file is to be read.
+const READING: [&str; 4] = ["encoding", "delimiter", "quote", "header"];
 
 /// `GET /api/producers/topics`
 pub(super) async fn topics(State(state): State<Arc<PipelineState>>) -> Response {
@@ -76,25 +80,34 @@ pub(super) async fn single(
 pub(super) async fn file(State(state): State<Arc<PipelineState>>, query: Query, body: Body) -> Answer {
     let topic = topic(&query)?;
     let attributes = attributes(&query);
-    let (chunks, arriving) = mpsc::channel(CHUNKS_WAITING);
+    let reading = reading(&query)?;
+    let limits = batch_limits(&state.config, &attributes);
+    let path = incoming::spool(&state.context, body, state.config.csv_bytes_max).await?;
+    let (checked, path) = check(path, reading, limits).await?;
     let (out, batches) = mpsc::channel(BATCHES_AT_ONCE);
-    let (rows_max, bytes_max) = (state.config.csv_rows, state.config.record_bytes_max / 2);
-    let reading = tokio::task::spawn_blocking(move || csv::read(arriving, rows_max, bytes_max, &out));
-    let feeding = feed(body, chunks, state.config.csv_bytes_max);
-    // When producing fails its receiver goes: then the reader ends, and with it whoever feeds it.
-    let ((), (sent, failed)) = tokio::join!(feeding, produce(&state, &topic, &attributes, batches));
-    let read = reading.await.unwrap_or_else(|error| Err(error.to_string()));
+    // When producing fails its receiver goes: then whoever reads the file ends.
+    let reading = tokio::task::spawn_blocking(move || {
+        let read = checked.send(limits, &out);
+        drop((out, path));
+        read.map(|()| checked)
+    });
+    let (sent, failed) = produce(&state, &topic, &attributes, batches).await;
+    let read = reading.await.map_err(internal)?;
     if let Some(error) = failed {
         return Err(error);
     }
-    if let Err(detail) = read {
-        return Err(invalid(format!("{detail}; {} rows before it were sent", sent.rows)));
-    }
+    let after =
+        |error| ApiError::new(Code::StorageFailed, format!("{error}; {} rows before were sent", sent.rows));
+    let checked = read.map_err(after)?;
+    let dialect = checked.dialect();
     let answer = FileSent {
         success: true,
         topic: topic.as_str().to_owned(),
         row_count: sent.rows,
         batches: sent.batches,
+        encoding: dialect.encoding(),
+        delimiter: dialect.delimiter(),
+        header_line: dialect.header_line().unwrap_or(1),
         first: sent.first.as_ref().map(ShownPlace::of),
         last: sent.last.as_ref().map(ShownPlace::of),
         timestamp: iso(state.context.clock.now()),
@@ -102,25 +115,45 @@ pub(super) async fn file(State(state): State<Arc<PipelineState>>, query: Query, 
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
-/// Hands the body on, chunk by chunk, and waits where the parser is slower.
-async fn feed(body: Body, chunks: mpsc::Sender<io::Result<Bytes>>, bytes_max: u64) {
-    let mut stream = body.into_data_stream();
-    let mut bytes = 0_u64;
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| io::Error::other(format!("the file was cut off: {error}")));
-        bytes += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        let chunk = if bytes > bytes_max {
-            Err(io::Error::other(format!(
-                "the file is larger than {bytes_max} bytes, pipeline.csv_bytes_max"
-            )))
-        } else {
-            chunk
-        };
-        let last = chunk.is_err();
-        if chunks.send(chunk).await.is_err() || last {
-            return;
+/// How the file is to be read, where the call says it.
+fn reading(query: &Query) -> Result<Reading, ApiError> {
+    let mut reading = Reading::default();
+    for (name, value) in query.iter().filter(|(name, _)| READING.contains(name)) {
+        reading.choose(name, value).map_err(|error| invalid(error.to_string()))?;
+    }
+    Ok(reading)
+}
+
+fn batch_limits(config: &PipelineConfig, attributes: &NewRecord) -> BatchLimits {
+    /// What the headers of a batch weigh at most.
+    const BATCH_HEADERS: usize = 100;
+    let beside = weight(attributes) + BATCH_HEADERS;
+    BatchLimits {
+        rows_max: config.csv_rows,
+        bytes_max: config.record_bytes_max / 2,
+        row_bytes_max: config.record_bytes_max.saturating_sub(beside),
+    }
+}
+
+/// Refuses a file that cannot be kept whole. Whoever stops waiting stops the work.
+async fn check(
+    path: TempPath,
+    reading: Reading,
+    limits: BatchLimits,
+) -> Result<(csv::Checked, TempPath), ApiError> {
+    struct StopWhenDropped(Arc<Ticker>);
+    impl Drop for StopWhenDropped {
+        fn drop(&mut self) {
+            self.0.stop();
         }
     }
+    let stop = StopWhenDropped(Arc::new(Ticker::default()));
+    let ticker = Arc::clone(&stop.0);
+    let checking = tokio::task::spawn_blocking(move || {
+        csv::check(&path, &reading, limits, &ticker).map(|checked| (checked, path))
+    });
+    let checked = checking.await.map_err(internal)?;
+    checked.map_err(|error| invalid(format!("{error}; nothing was sent")))
 }
 
 #[derive(Default)]

@@ -105,7 +105,7 @@ async fn a_consumer_started_before_the_background_work_runs_once_beside_those_of
     let mut world = World::new(many()).await;
     start(&world, 0).await;
     world.stop().await;
-    let pipeline = idle(&world.log, &world.config).await;
+    let pipeline = idle(&world).await;
     world.router = pipeline.routes();
     start(&world, 1).await;
     let both: BTreeSet<String> = (0..2).map(id).collect();

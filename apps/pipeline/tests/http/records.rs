@@ -145,5 +145,38 @@ async fn what_cannot_be_produced_is_refused_with_a_way_out() {
     }
     let (status, _, message) =
         post("/api/producers/send/csv?topic=test", None, "a,b\n1,2\n3\n".to_owned()).await;
-    assert!(status == 400 && message.contains("line: 3"), "{status} {message}");
+    assert!(status == 400 && message.contains("line 3, column 2"), "{status} {message}");
+}
+
+#[tokio::test]
+async fn nothing_of_a_csv_file_is_sent_that_cannot_be_kept_whole() {
+    let world =
+        World::new(anywire_pipeline::PipelineConfig { csv_rows: 1, csv_bytes_max: 5000, ..quick() }).await;
+    let path = "/api/producers/send/csv?topic=test";
+    let good = "n,text\n1,a\n2,b\n3,c\n";
+    let row = "x".repeat(4000);
+    let cases = [
+        (format!("{good}4,\"d\n5,e\n"), 400, "line 5, column 3"),
+        (format!("{good}4\n"), 400, "line 5, column 2"),
+        (format!("{good}4,d,e\n"), 400, "line 5, column 5"),
+        ("n,n\n1,2\n".to_owned(), 400, "field 2 of the header is"),
+        ("n,\n1,2\n".to_owned(), 400, "field 2 of the header is empty"),
+        (String::new(), 400, "the file is empty"),
+        (format!("{good}4,{row}{row}\n"), 413, "pipeline.csv_bytes_max"),
+    ];
+    for (body, expected, words) in cases {
+        let (status, answer) = world.call("POST", path, None, body.clone()).await;
+        let message = answer["message"].as_str().expect("a message").to_owned();
+        assert_eq!(status.as_u16(), expected, "{body:?}: {message}");
+        assert!(message.contains(words) && message.contains("nothing was sent"), "{body:?}: {message}");
+    }
+    let (status, _) = world.call("POST", &format!("{path}&delimiter=ab"), None, good).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let (status, answer) = world.call("POST", &format!("{path}&delimiter=%3B"), None, "a;b\n1;2\n").await;
+    let read = (&answer["encoding"], &answer["delimiter"], &answer["headerLine"], &answer["rowCount"]);
+    assert_eq!((status, read), (StatusCode::CREATED, (&json!("UTF-8"), &json!(";"), &json!(1), &json!(1))));
+    // One record in all, and no file is left.
+    assert_eq!((&answer["first"]["offset"], &answer["batches"]), (&answer["last"]["offset"], &json!(1)));
+    let left = std::fs::read_dir(world.folder.path().join("incoming")).expect("a folder").count();
+    assert_eq!(left, 0);
 }

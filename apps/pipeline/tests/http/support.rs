@@ -1,6 +1,6 @@
 //! A log in memory, the application on it; how to ask it, and how to hear what it publishes.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anywire_app::{AppContext, Application};
 use anywire_log::{
@@ -32,6 +32,8 @@ pub(crate) struct World {
     /// The application's tasks run apart, so that a crash can end all of them wherever they are.
     runtime: Option<Runtime>,
     follow: Follow,
+    /// Where its files are.
+    pub(crate) folder: tempfile::TempDir,
     /// Everything published on channel `pipeline` so far, as it was heard.
     pub(crate) heard: Vec<Arc<Event>>,
 }
@@ -52,9 +54,10 @@ impl World {
         let log = Log::start(Arc::new(engine), rules, TailConfig { bytes_max: 8 << 20 });
         let follow = log.follow(&[channel()], Position::Oldest);
         let runtime = runtime();
-        let (router, shutdown, run) = start(&runtime, &log, &config, hook.clone()).await;
+        let folder = tempfile::tempdir().expect("a directory");
+        let (router, shutdown, run) = start(&runtime, &log, &config, hook.clone(), folder.path()).await;
         let (run, runtime) = (Some(run), Some(runtime));
-        Self { log, config, router, hook, shutdown, run, runtime, follow, heard: Vec::new() }
+        Self { log, config, router, hook, shutdown, run, runtime, follow, folder, heard: Vec::new() }
     }
 
     /// Stops the application and starts it again on the same log.
@@ -81,7 +84,8 @@ impl World {
             before.shutdown_background();
         }
         let runtime = self.runtime.as_ref().expect("just set");
-        let (router, shutdown, run) = start(runtime, &self.log, &self.config, self.hook.clone()).await;
+        let (hook, folder) = (self.hook.clone(), self.folder.path());
+        let (router, shutdown, run) = start(runtime, &self.log, &self.config, hook, folder).await;
         (self.router, self.shutdown, self.run) = (router, shutdown, Some(run));
     }
 
@@ -170,12 +174,13 @@ async fn start(
     log: &Arc<Log>,
     config: &PipelineConfig,
     hook: Option<Arc<dyn Hook>>,
+    folder: &Path,
 ) -> (Router, CancellationToken, JoinHandle<()>) {
     let shutdown = CancellationToken::new();
     let context = AppContext {
         log: Arc::clone(log),
         clock: Arc::new(SystemClock),
-        data_dir: PathBuf::new(),
+        data_dir: folder.to_owned(),
         shutdown: shutdown.clone(),
     };
     let starting = runtime.spawn(Pipeline::start(context, config.clone(), hook));
@@ -188,13 +193,13 @@ fn channel() -> Channel {
     Channel::new(PIPELINE_CHANNEL).expect("a name")
 }
 
-/// The application on a log, without its background work.
-pub(crate) async fn idle(log: &Arc<Log>, config: &PipelineConfig) -> Arc<Pipeline> {
+/// The application on the log of a world, without its background work.
+pub(crate) async fn idle(world: &World) -> Arc<Pipeline> {
     let context = AppContext {
-        log: Arc::clone(log),
+        log: Arc::clone(&world.log),
         clock: Arc::new(SystemClock),
-        data_dir: PathBuf::new(),
+        data_dir: world.folder.path().to_owned(),
         shutdown: CancellationToken::new(),
     };
-    Pipeline::start(context, config.clone(), None).await.expect("started")
+    Pipeline::start(context, world.config.clone(), None).await.expect("started")
 }

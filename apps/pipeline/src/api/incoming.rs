@@ -1,0 +1,63 @@
+//! A body on its way to be checked as a whole: it waits in a file that goes when nobody needs it any more.
+
+use std::{io, path::PathBuf};
+
+use anywire_app::{ApiError, AppContext, http::invalid};
+use anywire_codes::Code;
+use axum::body::Body;
+use futures_util::StreamExt as _;
+use tempfile::{NamedTempFile, TempPath};
+use tokio::io::AsyncWriteExt as _;
+
+/// Where bodies wait.
+fn folder(context: &AppContext) -> PathBuf {
+    context.data_dir.join("incoming")
+}
+
+/// Removes what a run that was killed left behind.
+pub(crate) fn clear(context: &AppContext) {
+    if let Err(error) = std::fs::remove_dir_all(folder(context))
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, "files of an earlier run could not be removed");
+    }
+}
+
+/// Writes a body to a file.
+///
+/// # Errors
+/// The body is cut off or larger than `bytes_max`, or the disk does not take it.
+pub(super) async fn spool(context: &AppContext, body: Body, bytes_max: u64) -> Result<TempPath, ApiError> {
+    let folder = folder(context);
+    let made = tokio::task::spawn_blocking(move || {
+        std::fs::create_dir_all(&folder)?;
+        NamedTempFile::new_in(&folder)
+    });
+    let (file, path) =
+        made.await.map_err(io::Error::other).flatten().map_err(|error| disk(&error))?.into_parts();
+    let mut file = tokio::fs::File::from_std(file);
+    let mut stream = body.into_data_stream();
+    let mut bytes = 0_u64;
+    while let Some(chunk) = stream.next().await {
+        let chunk =
+            chunk.map_err(|error| invalid(format!("the file was cut off: {error}; nothing was sent")))?;
+        bytes += chunk.len() as u64;
+        if bytes > bytes_max {
+            let message = format!(
+                "the file is larger than {bytes_max} bytes, pipeline.csv_bytes_max; nothing was sent"
+            );
+            return Err(ApiError::new(Code::TooLarge, message));
+        }
+        file.write_all(&chunk).await.map_err(|error| disk(&error))?;
+    }
+    file.flush().await.map_err(|error| disk(&error))?;
+    Ok(path)
+}
+
+fn disk(error: &io::Error) -> ApiError {
+    let code = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::StorageFull,
+        _ => Code::StorageFailed,
+    };
+    ApiError::new(code, format!("keeping the file failed: {error}; see the server's disk"))
+}

@@ -422,8 +422,14 @@ export interface components {
         readonly FileSent: {
             /** @description In how many records. */
             readonly batches: number;
+            /** @description What stands between its fields: a sign, `tab` or `space`. */
+            readonly delimiter: string;
+            /** @description The encoding the file was read in. */
+            readonly encoding: string;
             /** @description Where the first record is; null of a file without rows. */
             readonly first: components["schemas"]["Place"] | null;
+            /** @description The line that names the columns, from 1; what is above it was left out. */
+            readonly headerLine: number;
             /** @description Where the last record is. */
             readonly last: components["schemas"]["Place"] | null;
             /** @description How many rows were sent. */

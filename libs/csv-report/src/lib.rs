@@ -1,5 +1,5 @@
-//! CSV files as people have them: who reads one row by row, and a report of it, step by step: each step is a function over the file that needs bounded memory
-//! however long the file is.
+//! CSV files as people have them: who reads one row by row, and a report of it, step by step: each step is a
+//! function over the file that needs bounded memory however long the file is.
 //!
 //! ```text
 //! checksum    the file's SHA-256                                one pass over bytes: [`checksum`]

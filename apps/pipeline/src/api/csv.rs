@@ -1,5 +1,5 @@
-//! A CSV file that is whole: checked first, so that nothing of a file is sent that cannot be kept, then given in
-//! batches of rows.
+//! A CSV file that is whole: checked first, so that nothing of a file is sent that cannot be kept, then given
+//! in batches of rows.
 //!
 //! It is read as the report of a file reads it. What a report would count as a fault is refused here.
 

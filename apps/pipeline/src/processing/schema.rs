@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use jsonschema::Validator;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::error::{Failure, ProcessingError};
@@ -30,13 +31,11 @@ impl Schema {
             .map_err(|error| error.to_string())
     }
 
-    /// A batch of rows is checked row by row: the schema is that of one record.
+    /// A batch of rows is checked row by row: the schema is that of one record. A tombstone has no value that
+    /// a schema could be about: it says that its key is gone.
     pub(super) fn check(&self, record: &Record) -> Result<(), Failure> {
-        let text = record.content.value.as_deref().unwrap_or(b"null");
-        let value: Value = serde_json::from_slice(text).map_err(|error| {
-            let message = format!("the value is no JSON: {error}");
-            Failure::Record(message)
-        })?;
+        let Some(text) = &record.content.value else { return Ok(()) };
+        let value = parse(text).map_err(|error| Failure::Record(format!("the value is no JSON: {error}")))?;
         match (DataType::of(record).0, &value) {
             (DataType::Csv, Value::Array(rows)) => {
                 let mut numbered = (1..).zip(rows);
@@ -57,6 +56,48 @@ impl Schema {
         let text = format!("{whose}{}", complaints.join("; "));
         Err(Failure::Record(text.chars().take(COMPLAINT_MAX).collect()))
     }
+}
+
+/// Reads a value to be checked. A number beyond what a double holds is JSON all the same, and is checked as
+/// the greatest there is.
+fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
+    let first = serde_json::from_slice(text);
+    let sound = || serde_json::from_slice::<IgnoredAny>(text).is_ok();
+    match (first, std::str::from_utf8(text)) {
+        (Err(_), Ok(text)) if sound() => serde_json::from_str(&finite(text)),
+        (first, _) => first,
+    }
+}
+
+/// The same JSON with the greatest double in the place of greater numbers.
+fn finite(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '"' => string_length(rest),
+            '-' | '0'..='9' => rest.find(|c: char| !"+-.eE0123456789".contains(c)).unwrap_or(rest.len()),
+            other => other.len_utf8(),
+        };
+        let (token, after) = rest.split_at(length);
+        match token.parse::<f64>() {
+            Ok(number) if number.is_infinite() => out.push_str(&number.clamp(f64::MIN, f64::MAX).to_string()),
+            _ => out.push_str(token),
+        }
+        rest = after;
+    }
+    out
+}
+
+/// How long the string is that a sound JSON text begins with, in bytes.
+fn string_length(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.char_indices().skip(1).find(|(_, c)| {
+        let ends = *c == '"' && !escaped;
+        escaped = *c == '\\' && !escaped;
+        ends
+    });
+    end.map_or(text.len(), |(at, _)| at + 1)
 }
 
 fn place(pointer: &str) -> &str {
@@ -100,6 +141,29 @@ mod tests {
         assert!(error.contains("/value: ") && error.contains("name"), "{error}");
         let error = check("{", false).expect_err("no JSON");
         assert!(error.starts_with("the value is no JSON"), "{error}");
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_json() {
+        let schema =
+            Schema::new(&json!({"type": "object", "properties": {"n": {"type": "number", "minimum": 0}}}));
+        let schema = schema.expect("a schema");
+        let check = |value: &str| schema.check(&record(value, false)).map_err(|failure| failure.to_string());
+        for number in ["9007199254740993", "1.10", "1E400", "123456789012345678901234567890"] {
+            assert_eq!(check(&format!(r#"{{"s":"\\\"1E400","n":{number}}}"#)), Ok(()), "{number}");
+        }
+        assert!(check(r#"{"n":-1E400}"#).expect_err("below zero").contains("/n: "));
+        assert!(check(r#"{"n":1E400"#).expect_err("no JSON").starts_with("the value is no JSON"));
+    }
+
+    #[test]
+    fn a_tombstone_fits_every_schema_and_a_null_does_not() {
+        let schema = Schema::new(&json!({"type": "object"})).expect("a schema");
+        let mut tombstone = record("", false);
+        tombstone.content.value = None;
+        assert_eq!(schema.check(&tombstone), Ok(()));
+        assert!(schema.check(&record("null", false)).is_err());
+        assert!(schema.check(&record("", false)).is_err(), "an empty value is no tombstone");
     }
 
     #[test]

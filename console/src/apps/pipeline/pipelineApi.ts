@@ -33,10 +33,11 @@ export const pipelineApi = {
     request<Consumer[]>("/api/consumers/scale", { method: "POST", body: { count }, timeoutMs: 60_000 }),
   stop: (id: string) =>
     request<unknown>(`/api/consumers/${encodeURIComponent(id)}`, { method: "DELETE", timeoutMs: 60_000 }),
-  send: (topic: string, key: string, value: unknown) =>
+  /** Sends a value as it was typed. */
+  send: (topic: string, key: string, json: string) =>
     request<{ record: Place }>(`/api/producers/send/single?${target(topic, key)}`, {
       method: "POST",
-      body: value,
+      json,
       timeoutMs: BROKER_TIMEOUT_MS,
     }),
   sendFile,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::{Value, value::RawValue};
 
 /// The pauses before another try, in seconds.
 const BACK_OFF_S: [u64; 6] = [1, 2, 4, 8, 16, 30];
@@ -77,8 +77,7 @@ pub(super) fn publish(args: &PublishArgs) -> Result<(), String> {
         text.clear();
         std::io::stdin().read_to_string(&mut text).map_err(|error| format!("standard input: {error}"))?;
     }
-    let data: Value = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    let body = json!({ "channel": args.channel, "event": args.event, "data": data }).to_string();
+    let body = publication(&args.channel, &args.event, &text);
     let mut request = agent().post(format!("{}/anywire/publish", args.server.url));
     request = request.header("Content-Type", "application/json");
     if let Some(value) = authorization(&args.server) {
@@ -95,6 +94,14 @@ pub(super) fn publish(args: &PublishArgs) -> Result<(), String> {
     }
     println!("{answer}");
     Ok(())
+}
+
+/// What is posted. JSON goes as it was typed, number by number; any other text becomes a JSON string.
+fn publication(channel: &str, event: &str, text: &str) -> String {
+    let typed = serde_json::from_str::<&RawValue>(text).map(|json| json.get().to_owned());
+    let data = typed.unwrap_or_else(|_| Value::from(text).to_string());
+    let [channel, event] = [channel, event].map(|name| Value::from(name).to_string());
+    format!("{{\"channel\":{channel},\"event\":{event},\"data\":{data}}}")
 }
 
 pub(super) fn tail(args: &TailArgs) -> Result<(), String> {
@@ -194,6 +201,16 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_is_published_as_it_was_typed_and_other_text_as_a_string() {
+        for typed in ["9007199254740993", "[1.10, 1E400]", r#"{"b":1,"a":-0.0,"b":2}"#, "\"x\""] {
+            let body = publication("a", "e", typed);
+            assert_eq!(body, format!(r#"{{"channel":"a","event":"e","data":{typed}}}"#));
+        }
+        let body = publication("a\"b", "e", "plain {text}");
+        assert_eq!(body, r#"{"channel":"a\"b","event":"e","data":"plain {text}"}"#);
+    }
 
     #[test]
     fn a_block_is_what_its_lines_say_and_comments_are_nothing() {

@@ -109,6 +109,11 @@ export class Kafka {
       }));
   }
 
+  /** Changes topics with Kafka's own tool. */
+  async topics(...args: string[]): Promise<void> {
+    await run(SCRIPT, ["topics", String(this.#port), ...args]);
+  }
+
   async #end(signal: NodeJS.Signals): Promise<void> {
     const child = this.#child;
     this.#child = null;

@@ -32,6 +32,12 @@ export interface PipelineState {
     readonly messages: number | null;
     readonly seconds: number | null;
   }[];
+  readonly notices: readonly {
+    readonly topic: string;
+    readonly kind: string;
+    readonly before: number | null;
+    readonly now: number | null;
+  }[];
 }
 
 const get = <T>(server: Server, path: string): Promise<T> => json<T>(server.url + path);

@@ -4,6 +4,7 @@
 #   broker.sh fetch            brings the broker by Maven into target/kafka (needs both; once a version)
 #   broker.sh run DIR PORT     runs it over DIR on PORT and PORT+1 until it is killed, as this process
 #   broker.sh groups PORT ...  Kafka's own kafka-consumer-groups, as a witness
+#   broker.sh topics PORT ...  Kafka's own kafka-topics, to change topics as an administrator does
 #   broker.sh produce PORT ... Kafka's own kafka-producer-perf-test, which sends at an even rate
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -59,6 +60,12 @@ EOF
     fetch
     java_with 256m org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "127.0.0.1:$port" "$@"
     ;;
+  topics)
+    port=$2
+    shift 2
+    fetch
+    java_with 256m org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$port" "$@"
+    ;;
   produce)
     port=$2
     shift 2
@@ -66,7 +73,7 @@ EOF
     java_with 256m org.apache.kafka.tools.ProducerPerformance --producer-props "bootstrap.servers=127.0.0.1:$port" linger.ms=0 "$@"
     ;;
   *)
-    echo "broker.sh knows fetch, run DIR PORT, groups PORT ..., produce PORT ..." >&2
+    echo "broker.sh knows fetch, run DIR PORT, groups PORT ..., topics PORT ..., produce PORT ..." >&2
     exit 2
     ;;
 esac

@@ -206,6 +206,13 @@ fn lag() -> Operation {
                         "messages": 2, "seconds": 0.4, "consumerId": "consumer-1",
                     },
                 ],
+                "lagError": null,
+                "notices": [
+                    {
+                        "topic": "test", "kind": "PARTITIONS_ADDED", "before": 3, "now": 4,
+                        "since": "2026-01-23T10:00:03.000Z",
+                    },
+                ],
             }))
         .guarded()
 }

@@ -28,6 +28,8 @@ pub(crate) enum Change {
     Consumer(ConsumerStatus),
     DeadLettered(DeadLettered),
     Wanted(Wanted),
+    /// A topic was made anew: its offsets count from their beginning.
+    TopicAnew(TopicAnew),
     /// The server starts: none of the consumers runs that ran before.
     ServerStarted,
     /// A snapshot as it was written before applications had one way to write them.
@@ -127,6 +129,12 @@ pub(crate) struct Wanted {
     pub(crate) consumers: Vec<ConsumerId>,
 }
 
+/// A topic was deleted and made anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TopicAnew {
+    pub(crate) topic: String,
+}
+
 /// What the events before it came to, or a part of that: several are added up.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -154,9 +162,11 @@ impl Change {
     /// As it is published.
     pub(crate) fn publication(&self) -> Publication {
         let channel = match self {
-            Self::DeadLettered(_) | Self::Wanted(_) | Self::ServerStarted | Self::Snapshot(_) => {
-                LEDGER_CHANNEL
-            }
+            Self::DeadLettered(_)
+            | Self::Wanted(_)
+            | Self::TopicAnew(_)
+            | Self::ServerStarted
+            | Self::Snapshot(_) => LEDGER_CHANNEL,
             _ => PIPELINE_CHANNEL,
         };
         let payload = match self {
@@ -168,6 +178,7 @@ impl Change {
             Self::Consumer(change) => serde_json::to_vec(change),
             Self::DeadLettered(change) => serde_json::to_vec(change),
             Self::Wanted(change) => serde_json::to_vec(change),
+            Self::TopicAnew(change) => serde_json::to_vec(change),
             Self::ServerStarted => Ok(b"{}".to_vec()),
             Self::Snapshot(change) => serde_json::to_vec(change),
         };
@@ -188,6 +199,7 @@ impl Change {
             Self::Consumer(_) => "consumer-status-changed",
             Self::DeadLettered(_) => "dead-lettered",
             Self::Wanted(_) => "consumers-wanted",
+            Self::TopicAnew(_) => "topic-made-anew",
             Self::ServerStarted => "server-started",
             Self::Snapshot(_) => "snapshot",
         }
@@ -205,6 +217,7 @@ impl Change {
             "consumer-status-changed" => serde_json::from_slice(bytes).map(Self::Consumer),
             "dead-lettered" => serde_json::from_slice(bytes).map(Self::DeadLettered),
             "consumers-wanted" => serde_json::from_slice(bytes).map(Self::Wanted),
+            "topic-made-anew" => serde_json::from_slice(bytes).map(Self::TopicAnew),
             "server-started" => Ok(Self::ServerStarted),
             "snapshot" => serde_json::from_slice(bytes).map(|snapshot| Self::Snapshot(Box::new(snapshot))),
             _ => return None,

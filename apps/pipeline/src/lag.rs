@@ -8,6 +8,8 @@ use parking_lot::RwLock;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::topics::{Notice, Shape};
+
 /// What is published on channel `pipeline_state` as `state-updated`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -16,6 +18,42 @@ pub(crate) struct GroupState {
     pub(crate) broker: ShownBroker,
     pub(crate) group: String,
     pub(crate) lag: Vec<ShownLag>,
+    /// Why the lag is not that of this moment; null while it is.
+    pub(crate) lag_error: Option<String>,
+    /// What changed last about each topic that is not as it was.
+    pub(crate) notices: Vec<ShownNotice>,
+}
+
+/// How a topic is not what it was.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "TopicNotice")]
+pub(crate) struct ShownNotice {
+    pub(crate) topic: String,
+    /// Partitions were added; it has others than are set; it is not there; it was made anew.
+    #[schemars(extend("enum" = ["PARTITIONS_ADDED", "PARTITIONS_DIFFER", "GONE", "ANEW"]))]
+    pub(crate) kind: &'static str,
+    /// How many partitions it had, or how many are set.
+    pub(crate) before: Option<u32>,
+    /// How many partitions it has.
+    pub(crate) now: Option<u32>,
+    /// When it was noticed.
+    #[schemars(with = "Time")]
+    #[serde(serialize_with = "anywire_app::time::iso_text::serialize")]
+    pub(crate) since: Timestamp,
+}
+
+impl ShownNotice {
+    /// A notice as it is shown.
+    pub(crate) fn of(notice: &Notice) -> Self {
+        let (kind, before, now) = match notice.shape {
+            Shape::PartitionsAdded { before, now } => ("PARTITIONS_ADDED", Some(before), Some(now)),
+            Shape::PartitionsDiffer { set, now } => ("PARTITIONS_DIFFER", Some(set), Some(now)),
+            Shape::Gone => ("GONE", None, None),
+            Shape::Anew => ("ANEW", None, None),
+        };
+        Self { topic: notice.topic.as_str().to_owned(), kind, before, now, since: notice.since }
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]

@@ -7,7 +7,7 @@ use anywire_log::{Batch, EventName, Payload, Publication};
 use crate::{
     consumers::{ConsumerPool, ShownPartition},
     events::state_channel,
-    lag::{GroupState, ShownBroker, ShownLag},
+    lag::{GroupState, ShownBroker, ShownLag, ShownNotice},
     topics::{Broker, PartitionLag},
 };
 
@@ -36,17 +36,20 @@ impl ConsumerPool {
         let before = self.state.group_state.newest();
         let lags = self.state.topics.lag(&self.state.config.group, &self.state.consumed).await;
         // While the broker is away the last figures stand, beside the word that they are old.
-        let lag = match lags {
-            Ok(lags) => self.shown_lags(&lags),
-            Err(error) => {
-                tracing::debug!(%error, "lag could not be measured");
-                before.lag.clone()
-            }
+        let (lag, lag_error) = match lags {
+            Ok(lags) => (self.shown_lags(&lags), None),
+            Err(error) => (before.lag.clone(), Some(error.to_string())),
         };
+        if let Some(error) = lag_error.as_ref().filter(|_| before.lag_error.is_none()) {
+            tracing::warn!(error, "the lag cannot be measured; the last figures stand");
+        }
+        let notices = self.state.topics.notices().iter().map(ShownNotice::of).collect();
         let state = GroupState {
             broker: self.shown_broker(&before.broker),
             group: self.state.config.group.clone(),
             lag,
+            lag_error,
+            notices,
         };
         if state != *before {
             self.publish(&state).await;

@@ -167,6 +167,9 @@ impl Records {
             Change::Consumer(change) => self.consumer(change),
             Change::DeadLettered(change) => self.dead_lettered(&change),
             Change::Wanted(change) => self.wanted = Some(change.consumers),
+            Change::TopicAnew(change) => {
+                self.marks.retain(|partition, _| partition.topic.as_str() != change.topic);
+            }
             Change::ServerStarted => self.consumers.values_mut().for_each(|active| *active = false),
             // Its one writer wrote nothing between taking and writing it.
             Change::Snapshot(counted) => self.begin_with(*counted, at),
@@ -179,10 +182,11 @@ impl Records {
             return;
         };
         let marks = self.marks.entry(Partition { topic, number: change.partition }).or_default();
-        if marks.received.insert(offset) {
+        let id = change.log_id;
+        // One that is kept was counted, also when its topic was made anew since.
+        if marks.received.insert(offset) && !self.entries.contains_key(&id) {
             self.totals.total_messages += 1;
         }
-        let id = change.log_id;
         if let Some(kept) = self.entries.get_mut(&id) {
             kept.entry.received_at = change.timestamp;
             if !kept.entry.status.is_final() {

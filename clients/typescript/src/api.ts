@@ -844,6 +844,10 @@ export interface components {
             readonly broker: components["schemas"]["BrokerState"];
             readonly group: string;
             readonly lag: readonly components["schemas"]["PartitionLag"][];
+            /** @description Why the lag is not that of this moment; null while it is. */
+            readonly lagError: string | null;
+            /** @description What changed last about each topic that is not as it was. */
+            readonly notices: readonly components["schemas"]["TopicNotice"][];
         };
         /** @description Where a record is, as the API shows it. */
         readonly Place: {
@@ -1182,6 +1186,21 @@ export interface components {
         };
         /** @description The name of a topic: 1 to 200 of `a-z A-Z 0-9 . _ -`, and neither `.` nor `..`. Kafka allows 249; the rest is for `.dead`. */
         readonly TopicName: string;
+        /** @description How a topic is not what it was. */
+        readonly TopicNotice: {
+            /** @description How many partitions it had, or how many are set. */
+            readonly before: number | null;
+            /**
+             * @description Partitions were added; it has others than are set; it is not there; it was made anew.
+             * @enum {string}
+             */
+            readonly kind: "PARTITIONS_ADDED" | "PARTITIONS_DIFFER" | "GONE" | "ANEW";
+            /** @description How many partitions it has. */
+            readonly now: number | null;
+            /** @description When it was noticed. */
+            readonly since: components["schemas"]["Time"];
+            readonly topic: string;
+        };
         /** @description The topics that can be produced to. */
         readonly Topics: {
             /**
@@ -1370,6 +1389,7 @@ export type StepJob = components['schemas']['StepJob'];
 export type Time = components['schemas']['Time'];
 export type Topic = components['schemas']['Topic'];
 export type TopicName = components['schemas']['TopicName'];
+export type TopicNotice = components['schemas']['TopicNotice'];
 export type Topics = components['schemas']['Topics'];
 export type Transport = components['schemas']['Transport'];
 export type Video = components['schemas']['Video'];

@@ -44,12 +44,16 @@ afterEach(async () => {
   for (const server of servers.splice(0)) await server.dispose();
 });
 
-/** A server whose consumers read one topic in a group named like it. */
-async function serve(topic: string, more: readonly string[] = []): Promise<Server> {
+/** A server whose consumers read topics in a group named like the first. */
+async function serve(
+  topic: string,
+  more: readonly string[] = [],
+  others: readonly string[] = [],
+): Promise<Server> {
   const lines = [
     "[pipeline]",
     `kafka = "${kafka.brokers}"`,
-    `topics = ["${topic}"]`,
+    `topics = ${JSON.stringify([topic, ...others])}`,
     `group = "${topic}"`,
     "retry_min_ms = 10",
     ...more,
@@ -231,4 +235,117 @@ test("a group that never committed has no lag, and one behind a transaction's ma
   // The mark has an offset and is no record: nobody can commit behind it.
   await lagAgrees(server, "marked", (line) => line === "0 5 6 1");
   expect((await state(server)).lag[0]).toMatchObject({ messages: 1, seconds: null });
+});
+
+/** What the server says of a topic that is not as it was, once it says so. */
+async function notice(server: Server, topic: string, kind: string) {
+  return until(`${topic} is told as ${kind}`, async () => {
+    const { notices } = await state(server);
+    return notices.find((one) => one.topic === topic && one.kind === kind);
+  });
+}
+
+test("a partition that is added is told, read, and freezes the lag of no topic", async () => {
+  const server = await serve("grown", [], ["beside"]);
+  const page = await (await openContext(browser)).newPage();
+  await page.goto(`${server.url}/pipeline`);
+  await kafka.produce("grown", values(0, 30));
+  await finished(server, 30);
+  await kafka.topics("--alter", "--topic", "grown", "--partitions", "5");
+  expect(await notice(server, "grown", "PARTITIONS_ADDED")).toMatchObject({ before: 3, now: 5 });
+  expect(server.log).toMatch(/WARN.*the topic has 5 partitions now and had 3/);
+  await byId(page, "pipeline-notice").filter({ hasText: "grown" }).waitFor();
+  await kafka.produce("grown", values(30, 130));
+  await kafka.produce("beside", values(0, 20));
+  await finished(server, 150);
+  const partitions = (topic: string) => async () => {
+    const lag = (await state(server)).lag.filter((one) => one.topic === topic);
+    const read = lag.filter((one) => one.messages === 0 && one.committed === one.end && one.end !== "0");
+    return read.length === lag.length ? lag.length : null;
+  };
+  expect(await until("the lag of all five goes on", partitions("grown"))).toBe(5);
+  expect(await until("and that of the other topic", partitions("beside"))).toBe(3);
+  expect((await state(server)).broker.state).toBe("UP");
+  await photograph(page, "pipeline-notice");
+  await page.context().close();
+});
+
+test("a topic that is deleted and made anew is told, and read from its first record", async () => {
+  const server = await serve("anew", ["partitions = 1"]);
+  await kafka.produce("anew", values(0, 5));
+  await finished(server, 5);
+  await until("it is committed", async () => (await state(server)).lag[0]?.committed === "5");
+  await kafka.topics("--delete", "--topic", "anew");
+  // This server makes what is missing, too: whoever is first.
+  await kafka.topics("--create", "--if-not-exists", "--topic", "anew", "--partitions", "1");
+  await kafka.produce("anew", values(100, 130));
+  await notice(server, "anew", "ANEW");
+  expect(server.log).toMatch(/WARN.*the topic was made anew/);
+  await finished(server, 35);
+  expect(await counters(server)).toMatchObject({
+    totalMessages: 35,
+    processedMessages: 35,
+    failedMessages: 0,
+  });
+  const offsets = (await logs(server)).map((entry) => Number(entry.offset));
+  for (let offset = 0; offset < 30; offset += 1)
+    expect(offsets.filter((one) => one === offset).length, `offset ${offset}`).toBe(offset < 5 ? 2 : 1);
+  await until(
+    "the lag is that of the new topic",
+    async () => (await state(server)).lag[0]?.committed === "30",
+  );
+  await server.kill();
+  await server.boot();
+  await kafka.produce("anew", values(130, 135));
+  await finished(server, 40);
+  expect(await counters(server)).toMatchObject({ totalMessages: 40, processedMessages: 40 });
+});
+
+test("fewer partitions in the settings than there are hide no record, and are told", async () => {
+  await kafka.topics("--create", "--topic", "wide", "--partitions", "6");
+  const server = await serve("wide", ["partitions = 2"]);
+  expect(await notice(server, "wide", "PARTITIONS_DIFFER")).toMatchObject({ before: 2, now: 6 });
+  await kafka.produce("wide", values(0, 120));
+  await finished(server, 120);
+  const lag = await until("all are committed", async () => {
+    const { lag } = await state(server);
+    return lag.length > 0 && lag.every((one) => one.messages === 0) ? lag : null;
+  });
+  expect(lag.length).toBe(6);
+});
+
+test("a tombstone fits every schema, is told to the sink, and shown as what it is", async () => {
+  const schema = join(tmpdir(), `anywire-kafka-tombstone-${process.pid}.json`);
+  await writeFile(schema, JSON.stringify({ type: "object", required: ["name"] }));
+  const posted: (string | undefined)[] = [];
+  const sink = createServer(async (request, answer) => {
+    const told = request.headers["anywire-tombstone"];
+    posted.push(
+      `${request.headers["anywire-key"]} ${Array.isArray(told) ? told[0] : told} ${await text(request)}`,
+    );
+    answer.writeHead(204).end();
+  });
+  await once(sink.listen(0, "127.0.0.1"), "listening");
+  const address = sink.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  const server = await serve("compacted", [
+    "partitions = 1",
+    `schema = ${JSON.stringify(schema)}`,
+    `sink = "http://127.0.0.1:${address.port}/in"`,
+  ]);
+  await kafka.produce("compacted", ['{"name":"sound"}', "", "null"], ["-Z"]);
+  await finished(server, 3);
+  expect(await counters(server)).toMatchObject({ processedMessages: 2, failedMessages: 1 });
+  expect(posted).toEqual(['0 undefined {"name":"sound"}', "1 true "]);
+  const tombstone = (await logs(server)).find((entry) => entry.offset === "1");
+  const page = await (await openContext(browser)).newPage();
+  await page.goto(`${server.url}/pipeline`);
+  await page.locator(`[data-testid="record"][data-id="${tombstone?.logId}"]`).click();
+  await until("it is shown as a tombstone", async () =>
+    /tombstone/i.test(await byId(page, "record-value").innerText()),
+  );
+  await page.context().close();
+  sink.closeAllConnections();
+  sink.close();
+  await rm(schema);
 });

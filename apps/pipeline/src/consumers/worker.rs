@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     domain::{ConsumerId, DataType, LogId},
-    events::{Change, Received},
+    events::{Change, Received, TopicAnew},
     state::PipelineState,
     topics::{Member, Partition, Place, ProduceError, Record, TopicsError},
 };
@@ -72,7 +72,9 @@ impl Worker {
     }
 
     async fn work(&self, member: &mut dyn Member, records: Vec<Record>) -> Result<(), TopicsError> {
-        let received = records.iter().map(|record| self.received(record)).collect();
+        let anew = self.state.topics.take_anew().into_iter();
+        let anew = anew.map(|topic| Change::TopicAnew(TopicAnew { topic: topic.as_str().to_owned() }));
+        let received = anew.chain(records.iter().map(|record| self.received(record))).collect();
         if self.state.journal.write(received).await.is_err() {
             return Ok(());
         }

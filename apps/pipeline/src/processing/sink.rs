@@ -46,6 +46,10 @@ impl Sink {
             let plain = key.bytes().all(|byte| byte.is_ascii_graphic());
             request = if plain { request.header("Anywire-Key", key) } else { request };
         }
+        // An empty body says nothing of whether there was a value.
+        if record.content.value.is_none() {
+            request = request.header("Anywire-Tombstone", "true");
+        }
         let value = record.content.value.clone().unwrap_or_default();
         let sent = tokio::task::spawn_blocking(move || answer(request.send(&value[..]))).await;
         sent.unwrap_or_else(|error| Err(Failure::Passing(format!("posting was cut off: {error}"))))

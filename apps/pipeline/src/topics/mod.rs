@@ -178,6 +178,47 @@ pub(crate) enum Broker {
     },
 }
 
+/// How a topic is not what it was, or what was expected of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "kafka"), expect(dead_code))]
+pub(crate) enum Shape {
+    /// Partitions were added.
+    PartitionsAdded { before: u32, now: u32 },
+    /// It has another number of partitions than is set for topics that are made.
+    PartitionsDiffer { set: u32, now: u32 },
+    /// It was deleted.
+    Gone,
+    /// It was deleted and made anew: other records stand at the same offsets.
+    Anew,
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PartitionsAdded { before, now } => write!(
+                f,
+                "the topic has {now} partitions now and had {before}; all are read, and records of one key \
+                 may come into another partition from now on"
+            ),
+            Self::PartitionsDiffer { set, now } => write!(
+                f,
+                "the topic has {now} partitions and pipeline.partitions is {set}, which is only how many a \
+                 topic gets that is made; all {now} are read"
+            ),
+            Self::Gone => f.write_str("the topic is not there any more"),
+            Self::Anew => f.write_str("the topic was made anew; it is read from its beginning"),
+        }
+    }
+}
+
+/// What changed about a topic, and when it was noticed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Notice {
+    pub(crate) topic: TopicName,
+    pub(crate) shape: Shape,
+    pub(crate) since: Timestamp,
+}
+
 /// Why a record was not produced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ProduceError {
@@ -291,6 +332,13 @@ pub(crate) trait Topics: Send + Sync + 'static {
 
     /// Whether the broker can be reached.
     fn broker(&self) -> watch::Receiver<Broker>;
+
+    /// What changed last about each topic that is not as it was.
+    fn notices(&self) -> Vec<Notice>;
+
+    /// The topics that were made anew since the last call: what was counted of their offsets says nothing any
+    /// more.
+    fn take_anew(&self) -> Vec<TopicName>;
 }
 
 /// A member of a group.

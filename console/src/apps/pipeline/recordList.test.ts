@@ -89,6 +89,8 @@ describe("lag", () => {
   it("is unknown, not enormous, where nobody ever committed", () => {
     const state: PipelineState = {
       broker: { kind: "kafka", state: "UP", reason: null, since: null },
+      lagError: null,
+      notices: [],
       group: "g",
       lag: [lag("a", 3), lag("a", null), lag("b", null)],
     };

@@ -17,6 +17,7 @@ export type Statistics = api.Statistics;
 export type Consumer = api.Consumer;
 export type PartitionLag = api.PartitionLag;
 export type PipelineState = api.PipelineState;
+export type TopicNotice = api.TopicNotice;
 /** Bytes for people: a text where they are one. */
 export type Shown = api.ShownBytes;
 export type RecordContent = api.RecordContent;

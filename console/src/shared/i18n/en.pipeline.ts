@@ -8,6 +8,15 @@ export const pipeline = {
   active: "consumers",
   embedded: "Embedded topics",
   perSecond: "{rate}/s",
+  notice: {
+    PARTITIONS_ADDED:
+      "{topic} has {now} partitions now and had {before}. All are read; records of one key may come into another partition from now on.",
+    PARTITIONS_DIFFER:
+      "{topic} has {now} partitions and pipeline.partitions is {before}, which is only how many a topic gets that is made. All are read.",
+    GONE: "{topic} is not there any more.",
+    ANEW: "{topic} was deleted and made anew. It is read from its beginning.",
+  },
+  lagUnknown: "How far the group is cannot be measured; the last figures stand.",
   away: "The Kafka broker does not answer since {since}. Consumers wait and go on by themselves; nothing is lost.",
   records: "Records",
   record: "Record",

@@ -8,6 +8,15 @@ export const pipeline = {
   active: "consumer",
   embedded: "Topic nhúng",
   perSecond: "{rate}/giây",
+  notice: {
+    PARTITIONS_ADDED:
+      "{topic} giờ có {now} phân vùng, trước đây {before}. Tất cả đều được đọc; từ nay bản ghi của một khóa có thể vào phân vùng khác.",
+    PARTITIONS_DIFFER:
+      "{topic} có {now} phân vùng còn pipeline.partitions là {before}, con số chỉ dùng khi tạo topic. Tất cả đều được đọc.",
+    GONE: "{topic} không còn nữa.",
+    ANEW: "{topic} đã bị xóa và tạo lại. Nó được đọc lại từ đầu.",
+  },
+  lagUnknown: "Không đo được nhóm đã đọc tới đâu; số liệu trước đó được giữ.",
   away: "Broker Kafka không trả lời từ {since}. Các consumer chờ và tự chạy tiếp; không mất gì cả.",
   records: "Bản ghi",
   record: "Bản ghi",

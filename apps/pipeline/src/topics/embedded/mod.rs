@@ -17,14 +17,15 @@ use std::{
 };
 
 use anywire_log::{
-    AppendError, Batch, BoxFuture, ChannelPattern, Keep, Log, Payload, Publication, Retention, RetentionRule,
+    AppendError, Batch, BoxFuture, ChannelPattern, Clock as _, Keep, Log, Payload, Publication, Retention,
+    RetentionRule, SystemClock,
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    Broker, Member, NewRecord, Partition, PartitionLag, Place, ProduceError, Record, TopicName, Topics,
-    TopicsError, weight,
+    Broker, Member, NewRecord, Notice, Partition, PartitionLag, Place, ProduceError, Record, Shape,
+    TopicName, Topics, TopicsError, weight,
 };
 
 mod codec;
@@ -37,6 +38,8 @@ mod tests;
 use member::EmbeddedMember;
 use shared::{GROUP_PREFIX, Shared, TOPIC_PREFIX, name, topic_channel};
 
+/// The most partitions a topic has.
+const PARTITIONS_MAX: u32 = 256;
 /// How many records may wait for the writer.
 const WAITING_MAX: usize = 4096;
 /// How many records one append holds at most.
@@ -62,6 +65,7 @@ pub(crate) struct EmbeddedTopics {
     shared: Arc<Shared>,
     writer: mpsc::Sender<Write>,
     broker: watch::Sender<Broker>,
+    notices: Vec<Notice>,
 }
 
 /// A record on its way to the log.
@@ -78,8 +82,9 @@ impl EmbeddedTopics {
     /// [`TopicsError`] when the log cannot be read.
     pub(crate) async fn open(
         log: Arc<Log>,
-        topics: BTreeMap<TopicName, u32>,
+        mut topics: BTreeMap<TopicName, u32>,
     ) -> Result<Arc<Self>, TopicsError> {
+        let notices = keep_partitions(&log, &mut topics)?;
         let shared = Arc::new(Shared {
             log,
             topics,
@@ -96,7 +101,7 @@ impl EmbeddedTopics {
         }
         let (writer, waiting) = mpsc::channel(WAITING_MAX);
         tokio::spawn(write(Arc::clone(&shared), waiting));
-        Ok(Arc::new(Self { shared, writer, broker: watch::Sender::new(Broker::Up) }))
+        Ok(Arc::new(Self { shared, writer, broker: watch::Sender::new(Broker::Up), notices }))
     }
 
     /// How many partitions a topic has.
@@ -107,6 +112,26 @@ impl EmbeddedTopics {
         };
         self.shared.topics.get(topic).copied().ok_or_else(unknown)
     }
+}
+
+/// Gives topics at least the partitions that hold records: fewer in the settings would hide them.
+fn keep_partitions(log: &Log, topics: &mut BTreeMap<TopicName, u32>) -> Result<Vec<Notice>, TopicsError> {
+    let mut notices = Vec::new();
+    for (topic, count) in topics {
+        let set = *count;
+        for number in set..PARTITIONS_MAX {
+            let channel = topic_channel(&Partition { topic: topic.clone(), number })?;
+            if log.engine().channel_state(&channel).is_some_and(|state| state.events > 0) {
+                *count = number + 1;
+            }
+        }
+        if *count > set {
+            let shape = Shape::PartitionsDiffer { set, now: *count };
+            tracing::warn!(%topic, "{shape}");
+            notices.push(Notice { topic: topic.clone(), shape, since: SystemClock.now() });
+        }
+    }
+    Ok(notices)
 }
 
 impl Topics for EmbeddedTopics {
@@ -178,6 +203,14 @@ impl Topics for EmbeddedTopics {
 
     fn broker(&self) -> watch::Receiver<Broker> {
         self.broker.subscribe()
+    }
+
+    fn notices(&self) -> Vec<Notice> {
+        self.notices.clone()
+    }
+
+    fn take_anew(&self) -> Vec<TopicName> {
+        Vec::new()
     }
 }
 

@@ -6,7 +6,7 @@ use anywire_log::{Log, MemoryEngine, RetentionRules, SystemClock, TailConfig};
 use bytes::Bytes;
 
 use super::{EmbeddedTopics, channels};
-use crate::topics::{NewRecord, Place, TopicName, Topics, contract};
+use crate::topics::{NewRecord, Place, Shape, TopicName, Topics, contract};
 
 fn log(records_max: u64) -> Arc<Log> {
     let rules = RetentionRules::new(channels(records_max, 1 << 30), anywire_log::Retention::default());
@@ -15,8 +15,12 @@ fn log(records_max: u64) -> Arc<Log> {
 }
 
 async fn open(log: &Arc<Log>) -> Arc<EmbeddedTopics> {
+    open_with(log, contract::PARTITIONS).await
+}
+
+async fn open_with(log: &Arc<Log>, partitions: u32) -> Arc<EmbeddedTopics> {
     let topic = TopicName::new(contract::TOPIC).expect("a name");
-    let topics = BTreeMap::from([(topic, contract::PARTITIONS)]);
+    let topics = BTreeMap::from([(topic, partitions)]);
     EmbeddedTopics::open(Arc::clone(log), topics).await.expect("opened")
 }
 
@@ -77,4 +81,21 @@ async fn a_group_behind_retention_goes_on_with_the_oldest_record() {
     let lags = topics.lag("g", &[name]).await.expect("measured");
     let lag = lags.iter().find(|lag| lag.partition == places[0].partition).expect("the partition");
     assert_eq!((lag.begin, lag.end), (15, 25));
+}
+
+#[tokio::test]
+async fn fewer_partitions_in_the_settings_hide_no_record_and_are_told() {
+    let log = log(1_000_000);
+    let name = TopicName::new(contract::TOPIC).expect("a name");
+    let unkeyed = |n: u32| NewRecord { key: None, ..record(n.to_string()) };
+    open_with(&log, 6).await.produce(&name, (0..12).map(unkeyed).collect()).await.expect("produced");
+    let topics = open_with(&log, 2).await;
+    let told: Vec<Shape> = topics.notices().iter().map(|notice| notice.shape).collect();
+    assert_eq!(told, [Shape::PartitionsDiffer { set: 2, now: 6 }]);
+    let mut member = topics.join("g", "a", &[name]).expect("joined");
+    let mut found = 0;
+    while found < 12 {
+        found += member.poll(100, Duration::from_millis(10)).await.expect("polled").len();
+    }
+    assert_eq!(open_with(&log, 6).await.notices(), [], "as many as are set are nothing to tell");
 }

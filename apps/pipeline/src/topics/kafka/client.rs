@@ -22,6 +22,8 @@ const UNREADABLE_HEADER: &str = "anywire-unreadable-header";
 pub(super) struct PendingOffsets {
     /// What a member has yet to commit. It does so before it gives anything away.
     pub(super) pending: Arc<Mutex<BTreeMap<Partition, u64>>>,
+    /// Behind which offset the next record of a partition comes, since the member got it.
+    pub(super) next: Arc<Mutex<BTreeMap<Partition, u64>>>,
 }
 
 impl ClientContext for PendingOffsets {
@@ -37,6 +39,12 @@ impl ConsumerContext for PendingOffsets {
             && let Err(error) = self.commit_pending(consumer)
         {
             tracing::warn!(%error, "a commit before a change of the group failed; its records will be delivered again");
+        }
+        // Whoever gets a partition goes on from what was committed, which may be before what was read.
+        if let Rebalance::Revoke(list) | Rebalance::Assign(list) = rebalance {
+            self.next.lock().retain(|partition, _| {
+                list.find_partition(partition.topic.as_str(), number(partition)).is_none()
+            });
         }
     }
 }

@@ -6,24 +6,30 @@
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anywire_log::BoxFuture;
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, Offset,
     consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::client::{PendingOffsets, failed, record};
+use super::{
+    client::{PendingOffsets, failed, number, record},
+    shapes::Shapes,
+};
 use crate::topics::{Member, Partition, Place, Record, TopicName, TopicsError};
 
 /// The longest single poll: a change of the group is noticed after it.
 const POLL_STEP: Duration = Duration::from_millis(100);
 /// The least time between two commits. After a crash what was done within it is delivered again.
 const COMMIT_EVERY: Duration = Duration::from_millis(100);
+/// How long going to another place of a partition may take.
+const SEEK_MAX: Duration = Duration::from_secs(2);
 /// How long to wait before a commit that failed is tried again.
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 
@@ -44,6 +50,7 @@ enum Command {
 impl KafkaMember {
     pub(super) fn join(
         settings: &ClientConfig,
+        shapes: Arc<Shapes>,
         group: &str,
         name: &str,
         topics: &[TopicName],
@@ -67,10 +74,11 @@ impl KafkaMember {
             .map_err(failed)?;
         let names: Vec<&str> = topics.iter().map(TopicName::as_str).collect();
         consumer.subscribe(&names).map_err(failed)?;
+        let seat = Seat::new(consumer, context, shapes, group);
         let (commands, waiting) = mpsc::channel(4);
         std::thread::Builder::new()
             .name(format!("kafka {name}"))
-            .spawn(move || Seat::new(consumer, context).serve(waiting))
+            .spawn(move || seat.serve(waiting))
             .map_err(|error| TopicsError::Failed { detail: format!("no thread for {name}: {error}") })?;
         Ok(Self { commands, held: Vec::new() })
     }
@@ -119,6 +127,8 @@ impl Member for KafkaMember {
 struct Seat {
     consumer: BaseConsumer<PendingOffsets>,
     context: PendingOffsets,
+    shapes: Arc<Shapes>,
+    group: String,
     /// What came while the member only said that it is alive.
     early: VecDeque<Record>,
     /// When the next commit may be.
@@ -128,8 +138,21 @@ struct Seat {
 }
 
 impl Seat {
-    fn new(consumer: BaseConsumer<PendingOffsets>, context: PendingOffsets) -> Self {
-        Self { consumer, context, early: VecDeque::new(), commit_at: Instant::now(), committed: Ok(()) }
+    fn new(
+        consumer: BaseConsumer<PendingOffsets>,
+        context: PendingOffsets,
+        shapes: Arc<Shapes>,
+        group: &str,
+    ) -> Self {
+        Self {
+            consumer,
+            context,
+            shapes,
+            group: group.to_owned(),
+            early: VecDeque::new(),
+            commit_at: Instant::now(),
+            committed: Ok(()),
+        }
     }
 
     fn serve(mut self, mut commands: mpsc::Receiver<Command>) {
@@ -173,6 +196,7 @@ impl Seat {
 
     fn poll(&mut self, records_max: usize, wait: Duration) -> Result<Vec<Record>, TopicsError> {
         let before = self.held();
+        self.begin_anew(&before);
         let deadline = Instant::now() + wait;
         let mut records: Vec<Record> = self.early.drain(..).collect();
         while records.len() < records_max {
@@ -190,7 +214,37 @@ impl Seat {
         // What belongs to somebody else now comes to them.
         let held = self.held();
         records.retain(|record| held.contains(&record.place.partition));
+        self.notice_what_went_back(&records);
         Ok(records)
+    }
+
+    /// Goes back to the beginning of the partitions whose topic was made anew: its records stand at offsets
+    /// that were read of the one before.
+    fn begin_anew(&mut self, held: &[Partition]) {
+        for partition in self.shapes.from_start(&self.group, held) {
+            let (topic, number) = (partition.topic.as_str(), number(&partition));
+            if let Err(error) = self.consumer.seek(topic, number, Offset::Beginning, SEEK_MAX) {
+                tracing::debug!(topic, number, %error, "a partition made anew is not there yet");
+                continue;
+            }
+            self.early.retain(|record| record.place.partition != partition);
+            self.context.next.lock().remove(&partition);
+            // Also where nothing comes for a while: whoever gets it next begins there, too.
+            self.context.pending.lock().insert(partition.clone(), 0);
+            self.shapes.is_read_from_start(&self.group, &partition);
+        }
+    }
+
+    /// A partition that was read without a break has no record before those that came, unless its topic was
+    /// made anew.
+    fn notice_what_went_back(&self, records: &[Record]) {
+        let mut next = self.context.next.lock();
+        for Record { place, .. } in records {
+            let after = next.insert(place.partition.clone(), place.offset + 1);
+            if after.is_some_and(|after| place.offset < after) {
+                self.shapes.went_back(&place.partition.topic);
+            }
+        }
     }
 
     /// Polls without getting anything, which tells the group that this member is alive.

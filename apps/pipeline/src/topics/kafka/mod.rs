@@ -25,18 +25,20 @@ use rdkafka::{
 use tokio::sync::watch;
 
 use super::{
-    Broker, Member, NewRecord, Partition, PartitionLag, Place, ProduceError, Record, TopicName, Topics,
-    TopicsError,
+    Broker, Member, NewRecord, Notice, Partition, PartitionLag, Place, ProduceError, Record, TopicName,
+    Topics, TopicsError,
 };
 use crate::config::PipelineConfig;
 
 mod client;
 mod member;
+mod shapes;
 #[cfg(test)]
 mod tests;
 
 use client::{PendingOffsets, failed, number, record};
 use member::KafkaMember;
+use shapes::Shapes;
 
 /// How long a question to the broker may take.
 const ASK_MAX: Duration = Duration::from_secs(5);
@@ -44,6 +46,10 @@ const ASK_MAX: Duration = Duration::from_secs(5);
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 /// The largest message librdkafka knows.
 const MESSAGE_BYTES_MAX: &str = "1000000000";
+/// Under which name the broker is asked what it has.
+const WATCH: &str = "anywire-watch";
+/// How many first records are read at most before others have their turn.
+const LEARNT_MAX: usize = 8;
 /// How long a record may wait for the broker.
 const DELIVERY_MS_MAX: &str = "10000";
 
@@ -60,6 +66,7 @@ struct Shared {
     /// The topics of the broker as far as they are known.
     topics: RwLock<BTreeMap<TopicName, u32>>,
     broker: watch::Sender<Broker>,
+    shapes: Arc<Shapes>,
     /// Asks about groups, by the name of the group.
     asking: Mutex<BTreeMap<String, Arc<BaseConsumer<PendingOffsets>>>>,
     /// Reads single records. One reading at a time.
@@ -103,6 +110,7 @@ impl KafkaTopics {
             partitions_new: i32::try_from(config.partitions).unwrap_or(1),
             topics: RwLock::default(),
             broker: watch::Sender::new(Broker::Away { reason: "not asked yet".to_owned() }),
+            shapes: Arc::default(),
             asking: Mutex::default(),
             reading: Mutex::default(),
         });
@@ -150,7 +158,8 @@ impl Topics for KafkaTopics {
     }
 
     fn join(&self, group: &str, name: &str, topics: &[TopicName]) -> Result<Box<dyn Member>, TopicsError> {
-        Ok(Box::new(KafkaMember::join(&self.shared.settings, group, name, topics)?))
+        let shapes = Arc::clone(&self.shared.shapes);
+        Ok(Box::new(KafkaMember::join(&self.shared.settings, shapes, group, name, topics)?))
     }
 
     fn read(&self, place: &Place) -> BoxFuture<'static, Result<Option<Record>, TopicsError>> {
@@ -172,6 +181,14 @@ impl Topics for KafkaTopics {
 
     fn broker(&self) -> watch::Receiver<Broker> {
         self.shared.broker.subscribe()
+    }
+
+    fn notices(&self) -> Vec<Notice> {
+        self.shared.shapes.notices()
+    }
+
+    fn take_anew(&self) -> Vec<TopicName> {
+        self.shared.shapes.take_anew()
     }
 }
 
@@ -256,7 +273,7 @@ impl Shared {
             none => none.insert(self.consumer("anywire-reader")?),
         };
         let (topic, number) = (place.partition.topic.as_str(), number(&place.partition));
-        let (low, high) = reader.fetch_watermarks(topic, number, ASK_MAX).map_err(failed)?;
+        let (low, high) = self.watermarks(&place.partition)?;
         let offset = i64::try_from(place.offset).unwrap_or(i64::MAX);
         if !(low..high).contains(&offset) {
             return Ok(None);
@@ -276,18 +293,26 @@ impl Shared {
         found
     }
 
+    /// One that asks the broker, and is kept under a name.
+    fn asking(&self, name: &str) -> Result<Arc<BaseConsumer<PendingOffsets>>, TopicsError> {
+        let mut asking = self.asking.lock();
+        if let Some(consumer) = asking.get(name) {
+            return Ok(Arc::clone(consumer));
+        }
+        let consumer = Arc::new(self.consumer(name)?);
+        asking.insert(name.to_owned(), Arc::clone(&consumer));
+        Ok(consumer)
+    }
+
+    /// Where a partition begins and ends. The watch asks: it has just heard which partitions there are, and
+    /// another one would say for minutes that a new one is unknown.
+    fn watermarks(&self, partition: &Partition) -> Result<(i64, i64), TopicsError> {
+        let consumer = self.asking(WATCH)?;
+        consumer.fetch_watermarks(partition.topic.as_str(), number(partition), ASK_MAX).map_err(failed)
+    }
+
     fn lag(&self, group: &str, topics: &[TopicName]) -> Result<Vec<PartitionLag>, TopicsError> {
-        let consumer = {
-            let mut asking = self.asking.lock();
-            match asking.get(group) {
-                Some(consumer) => Arc::clone(consumer),
-                None => {
-                    let consumer = Arc::new(self.consumer(group)?);
-                    asking.insert(group.to_owned(), Arc::clone(&consumer));
-                    consumer
-                }
-            }
-        };
+        let consumer = self.asking(group)?;
         let partitions = self.partitions(topics);
         let mut list = TopicPartitionList::new();
         for partition in &partitions {
@@ -295,26 +320,37 @@ impl Shared {
         }
         let committed = consumer.committed_offsets(list, ASK_MAX).map_err(failed)?;
         let mut lags = Vec::with_capacity(partitions.len());
-        for partition in partitions {
-            lags.push(self.partition_lag(&consumer, partition, &committed)?);
+        let mut unknown = None;
+        for partition in &partitions {
+            match self.partition_lag(partition.clone(), &committed) {
+                Ok(lag) => lags.push(lag),
+                Err(error @ TopicsError::Away { .. }) => return Err(error),
+                // A topic that goes just now takes only its own figures along.
+                Err(error) => {
+                    tracing::debug!(topic = %partition.topic, partition = partition.number, %error, "no lag");
+                    unknown = Some(error);
+                }
+            }
         }
-        Ok(lags)
+        self.look_at_first_records(&partitions);
+        // Where nothing is known of anything, the last figures stand.
+        unknown.filter(|_| lags.is_empty()).map_or(Ok(lags), Err)
     }
 
     fn partition_lag(
         &self,
-        consumer: &BaseConsumer<PendingOffsets>,
         partition: Partition,
         committed: &TopicPartitionList,
     ) -> Result<PartitionLag, TopicsError> {
         let (topic, number) = (partition.topic.as_str(), number(&partition));
-        let (low, high) = consumer.fetch_watermarks(topic, number, ASK_MAX).map_err(failed)?;
+        let (low, high) = self.watermarks(&partition)?;
         let found = committed.find_partition(topic, number).map(|found| found.offset());
         let committed = match found {
             Some(Offset::Offset(offset)) => u64::try_from(offset).ok(),
             _ => None,
         };
         let (begin, end) = (u64::try_from(low).unwrap_or_default(), u64::try_from(high).unwrap_or_default());
+        self.shapes.reaches(&partition, begin, end);
         let next = committed.map(|committed| committed.max(begin)).filter(|next| *next < end);
         let oldest = match next {
             Some(offset) => {
@@ -323,6 +359,52 @@ impl Shared {
             None => None,
         };
         Ok(PartitionLag { partition, begin, end, committed, oldest })
+    }
+
+    /// Asks whether the first records of partitions are those that they were.
+    fn look_at_first_records(&self, partitions: &[Partition]) {
+        let looked =
+            self.compare_first_records(partitions).and_then(|()| self.learn_first_records(partitions));
+        if let Err(error) = looked {
+            tracing::debug!(%error, "first records are looked at again in a moment");
+        }
+    }
+
+    fn compare_first_records(&self, partitions: &[Partition]) -> Result<(), TopicsError> {
+        let known = self.shapes.with_a_first(partitions);
+        if known.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        for (partition, time) in &known {
+            let younger = Offset::Offset(time.saturating_add(1));
+            list.add_partition_offset(partition.topic.as_str(), number(partition), younger)
+                .map_err(failed)?;
+        }
+        let found = self.asking(WATCH)?.offsets_for_times(list, ASK_MAX).map_err(failed)?;
+        for (partition, _) in &known {
+            let element = found.find_partition(partition.topic.as_str(), number(partition));
+            if let Some(Offset::Offset(offset)) = element.map(|element| element.offset()) {
+                self.shapes.younger_begins(partition, u64::try_from(offset).unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
+    fn learn_first_records(&self, partitions: &[Partition]) -> Result<(), TopicsError> {
+        for (partition, offset) in self.shapes.without_a_first(partitions).into_iter().take(LEARNT_MAX) {
+            if let Some(record) = self.first_from(&Place { partition, offset })? {
+                self.shapes.first(&record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the topics that the broker has with those it had. How many partitions a topic of dead letters
+    /// has concerns nobody.
+    fn look_at(&self, found: &BTreeMap<TopicName, u32>) {
+        let wanted = u32::try_from(self.partitions_new).unwrap_or_default();
+        self.shapes.found(&self.names, wanted, found);
     }
 
     fn partitions(&self, topics: &[TopicName]) -> Vec<Partition> {
@@ -336,18 +418,7 @@ impl Shared {
 
     /// Asks the broker which topics it has.
     fn ask(&self) -> Result<BTreeMap<TopicName, u32>, TopicsError> {
-        let consumer = {
-            let mut asking = self.asking.lock();
-            let name = "anywire-watch".to_owned();
-            match asking.get(&name) {
-                Some(consumer) => Arc::clone(consumer),
-                None => {
-                    let consumer = Arc::new(self.consumer(&name)?);
-                    asking.insert(name, Arc::clone(&consumer));
-                    consumer
-                }
-            }
-        };
+        let consumer = self.asking(WATCH)?;
         let metadata = consumer.fetch_metadata(None, ASK_MAX).map_err(failed)?;
         let sound = metadata
             .topics()
@@ -391,6 +462,7 @@ async fn watch_broker(shared: Weak<Shared>) {
             Ok(found) => {
                 let missing = shared.names.iter().filter(|name| !found.contains_key(*name));
                 let missing: Vec<TopicName> = missing.cloned().collect();
+                shared.look_at(&found);
                 *shared.topics.write() = found;
                 set_broker(&shared.broker, Broker::Up);
                 if !missing.is_empty()

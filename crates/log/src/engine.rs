@@ -183,6 +183,8 @@ pub struct ReadBatch {
     pub through: Offset,
     /// For each channel that retention took something from after `after`: the greatest offset taken.
     pub trimmed: Vec<(Channel, Offset)>,
+    /// For each channel of which what comes right after `after` cannot be read any more: up to where.
+    pub damaged: Vec<(Channel, Offset)>,
 }
 
 /// Why a read failed.
@@ -232,6 +234,19 @@ pub struct ChannelState {
     pub trimmed_through: Offset,
     /// How many events are kept.
     pub events: u64,
+}
+
+/// A place where events cannot be read any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The file and byte, and what is wrong there.
+    pub place: String,
+    /// The only channel that lost something; none if that is not known, and all may have.
+    pub channel: Option<Channel>,
+    /// The first offset that is lost.
+    pub first: Offset,
+    /// The last.
+    pub last: Offset,
 }
 
 /// Who is told of what is committed and trimmed.
@@ -291,6 +306,12 @@ pub trait Engine: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Where events cannot be read any more, and why, oldest place first; empty as it should be. Readers that
+    /// needed them get a gap.
+    fn damage(&self) -> Vec<Damage> {
+        Vec::new()
+    }
+
     /// How many bytes the events take where they are kept.
     fn stored_bytes(&self) -> u64;
 
@@ -299,10 +320,12 @@ pub trait Engine: Send + Sync + 'static {
 }
 
 impl ReadBatch {
-    /// The gap of a reader that stood at `after`, if retention took something it needed.
+    /// The gap of a reader that stood at `after`, if retention or damage took something it needed.
     #[must_use]
     pub fn gap(&self, epoch: Epoch, after: Offset) -> Option<Gap> {
-        Gap::by_retention(crate::Cursor { epoch, offset: after }, self.trimmed.iter().cloned())
+        let from = crate::Cursor { epoch, offset: after };
+        Gap::by_retention(from, self.trimmed.iter().cloned())
+            .or_else(|| Gap::by_damage(from, self.damaged.iter().cloned()))
     }
 }
 

@@ -7,6 +7,8 @@ use crate::{Channel, Cursor, Offset};
 pub enum GapReason {
     /// Retention removed them.
     Trimmed,
+    /// They cannot be read any more: a file was damaged, or is missing.
+    Damaged,
     /// The reader's cursor is from another incarnation of the log.
     Epoch,
     /// The reader's cursor is past the tail: it belongs to a log that this one never was.
@@ -19,6 +21,7 @@ impl GapReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Trimmed => "trimmed",
+            Self::Damaged => "damaged",
             Self::Epoch => "epoch",
             Self::Ahead => "ahead",
         }
@@ -44,8 +47,24 @@ impl Gap {
     /// `trimmed` gives for each channel the greatest offset that retention removed.
     #[must_use]
     pub fn by_retention(from: Cursor, trimmed: impl IntoIterator<Item = (Channel, Offset)>) -> Option<Self> {
-        let lost: Vec<_> = trimmed.into_iter().filter(|(_, through)| *through > from.offset).collect();
+        Self::of(from, GapReason::Trimmed, trimmed)
+    }
+
+    /// The gap of a reader that stood at `from`, or none if no damage took anything it needed.
+    ///
+    /// `damaged` gives for each channel up to where it cannot be read.
+    #[must_use]
+    pub fn by_damage(from: Cursor, damaged: impl IntoIterator<Item = (Channel, Offset)>) -> Option<Self> {
+        Self::of(from, GapReason::Damaged, damaged)
+    }
+
+    fn of(
+        from: Cursor,
+        reason: GapReason,
+        lost: impl IntoIterator<Item = (Channel, Offset)>,
+    ) -> Option<Self> {
+        let lost: Vec<_> = lost.into_iter().filter(|(_, through)| *through > from.offset).collect();
         let to = lost.iter().map(|(_, through)| *through).max()?;
-        Some(Self { from, to: Cursor { epoch: from.epoch, offset: to }, reason: GapReason::Trimmed, lost })
+        Some(Self { from, to: Cursor { epoch: from.epoch, offset: to }, reason, lost })
     }
 }

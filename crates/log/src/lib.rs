@@ -32,8 +32,8 @@ pub use channel::{Channel, ChannelError, ChannelPattern};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use cursor::{Cursor, CursorError, Epoch, Offset, Position};
 pub use engine::{
-    AppendError, Appended, Batch, BoxFuture, ChannelState, Engine, Expect, Follower, ReadBatch, ReadError,
-    ReadRequest, TrimError,
+    AppendError, Appended, Batch, BoxFuture, ChannelState, Damage, Engine, Expect, Follower, ReadBatch,
+    ReadError, ReadRequest, TrimError,
 };
 pub use event::{
     APPLICATION_SLOT, ENCODING_SLOTS, Event, EventName, EventNameError, IdempotencyKey, IdempotencyKeyError,

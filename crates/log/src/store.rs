@@ -175,7 +175,7 @@ impl ChannelStore {
         }
         events.sort_unstable_by_key(|event| event.offset);
         let through = cut(&mut events, request);
-        ReadBatch { events, through, trimmed }
+        ReadBatch { events, through, trimmed, damaged: Vec::new() }
     }
 
     fn forget_empty(&mut self) {

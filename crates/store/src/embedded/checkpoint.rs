@@ -2,13 +2,13 @@
 //! segments knew.
 //!
 //! ```text
-//! meta         anywire-log 1\nepoch 1f0c93ab\n
-//! checkpoint   | ANYWCKP1 | epoch u32 | rules u64 | floor u64 | reserved u64
+//! meta         anywire-log 1\nepoch 1f0c93ab\nmanifest\n
+//! checkpoint   | ANYWCKP2 | epoch u32 | number u64 | rules u64 | floor u64 | reserved u64
 //!              | channels u32 | (length u8, name, trimmed through u64, was ephemeral u8)…
 //!              | keys u32 | (key)… | crc u32 |
 //! ```
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use anywire_log::{Channel, Epoch, Offset};
 
@@ -20,12 +20,17 @@ use crate::embedded::{
     },
 };
 
-const MAGIC: &[u8; 8] = b"ANYWCKP1";
+const MAGIC: &[u8; 8] = b"ANYWCKP2";
+/// Of before checkpoints had numbers.
+const MAGIC_UNNUMBERED: &[u8; 8] = b"ANYWCKP1";
 const META_FIRST_LINE: &str = "anywire-log 1";
+const MANIFEST_LINE: &str = "manifest\n";
 
 /// What is state on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Checkpoint {
+    /// Counts checkpoints, so that an older copy is noticed.
+    pub(crate) number: u64,
     /// A hash of the retention rules in force when it was written.
     pub(crate) rules: u64,
     /// Channels that are in no segment and not listed count as trimmed up to here.
@@ -56,7 +61,7 @@ impl Checkpoint {
     fn encode(&self, epoch: Epoch) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         out.extend_from_slice(&epoch.get().to_le_bytes());
-        for number in [self.rules, self.floor.get(), self.reserved] {
+        for number in [self.number, self.rules, self.floor.get(), self.reserved] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         out.extend_from_slice(&size(self.channels.len()).to_le_bytes());
@@ -73,22 +78,25 @@ impl Checkpoint {
 
     /// Reads the file; `None` if there is none.
     pub(crate) fn read(path: &Path, epoch: Epoch) -> Result<Option<Self>, FileError> {
-        let Some(bytes) = read_if_there(path)? else { return Ok(None) };
+        let Some(bytes) = disk::read_if_there(path).map_err(FileError::io(path))? else { return Ok(None) };
         let damaged = |detail| FileError::Damaged { path: path.to_owned(), at: 0, detail };
         let Some((content, crc)) = bytes.split_last_chunk::<4>() else {
             return Err(damaged("it is cut off"));
         };
-        if !content.starts_with(MAGIC) || crc32c::crc32c(content) != u32::from_le_bytes(*crc) {
+        let numbered = content.starts_with(MAGIC);
+        let known = numbered || content.starts_with(MAGIC_UNNUMBERED);
+        if !known || crc32c::crc32c(content) != u32::from_le_bytes(*crc) {
             return Err(damaged("its checksum is wrong"));
         }
         let mut input = Input(&content[MAGIC.len()..]);
         if input.u32() != Some(epoch.get()) {
             return Err(damaged("it belongs to another log"));
         }
-        Self::decode(&mut input).map(Some).ok_or_else(|| damaged("its lengths are wrong"))
+        Self::decode(&mut input, numbered).map(Some).ok_or_else(|| damaged("its lengths are wrong"))
     }
 
-    fn decode(input: &mut Input<'_>) -> Option<Self> {
+    fn decode(input: &mut Input<'_>, numbered: bool) -> Option<Self> {
+        let number = if numbered { input.u64()? } else { 0 };
         let (rules, floor, reserved) = (input.u64()?, Offset::new(input.u64()?), input.u64()?);
         let mut channels = Vec::new();
         for _ in 0..input.u32()? {
@@ -98,42 +106,51 @@ impl Checkpoint {
                 was_ephemeral: input.u8()? == 1,
             });
         }
-        Some(Self { rules, floor, reserved, channels, keys: input.keys()? })
+        Some(Self { number, rules, floor, reserved, channels, keys: input.keys()? })
     }
 }
 
-/// Reads the epoch of a directory; `None` if it has none yet.
-pub(crate) fn read_epoch(path: &Path) -> Result<Option<Epoch>, FileError> {
-    let Some(bytes) = read_if_there(path)? else { return Ok(None) };
+/// What `meta` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Meta {
+    pub(crate) epoch: Epoch,
+    /// Whether there is a manifest: not yet in a directory of before there were any.
+    pub(crate) has_manifest: bool,
+}
+
+/// Reads what a directory is; `None` if it is new.
+pub(crate) fn read_meta(path: &Path) -> Result<Option<Meta>, FileError> {
+    let Some(bytes) = disk::read_if_there(path).map_err(FileError::io(path))? else { return Ok(None) };
     let damaged = |detail| FileError::Damaged { path: path.to_owned(), at: 0, detail };
     let text = String::from_utf8(bytes).map_err(|_| damaged("it is no text"))?;
     let rest =
         text.strip_prefix(META_FIRST_LINE).ok_or_else(|| damaged("it is not of this version's format"))?;
-    let digits = rest.strip_prefix("\nepoch ").and_then(|rest| rest.strip_suffix('\n'));
-    let epoch =
-        digits.filter(|digits| digits.len() == 8).and_then(|digits| u32::from_str_radix(digits, 16).ok());
-    epoch.map(|epoch| Some(Epoch::new(epoch))).ok_or_else(|| damaged("it names no epoch"))
-}
-
-pub(crate) fn write_epoch(path: &Path, epoch: Epoch) -> io::Result<()> {
-    disk::replace(path, format!("{META_FIRST_LINE}\nepoch {epoch}\n").as_bytes())
-}
-
-fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(FileError::io(path)(error)),
+    let line = rest.strip_prefix("\nepoch ").and_then(|rest| rest.split_once('\n'));
+    let (digits, further) = line.ok_or_else(|| damaged("it names no epoch"))?;
+    if !["", MANIFEST_LINE].contains(&further) {
+        return Err(damaged("it has a line that is not of this version's format"));
     }
+    let digits = Some(digits).filter(|digits| digits.len() == 8);
+    let epoch = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    let epoch = epoch.ok_or_else(|| damaged("it names no epoch"))?;
+    Ok(Some(Meta { epoch: Epoch::new(epoch), has_manifest: !further.is_empty() }))
+}
+
+pub(crate) fn write_meta(path: &Path, meta: Meta) -> io::Result<()> {
+    let manifest = if meta.has_manifest { MANIFEST_LINE } else { "" };
+    disk::replace(path, format!("{META_FIRST_LINE}\nepoch {}\n{manifest}", meta.epoch).as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn checkpoint() -> Checkpoint {
         let channel = |name: &str| Channel::new(name).expect("a name");
         Checkpoint {
+            number: 4,
             rules: 7,
             floor: Offset::new(3),
             reserved: 65_536,
@@ -168,12 +185,23 @@ mod tests {
     fn the_epoch_is_a_line_of_text() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("meta");
-        write_epoch(&path, Epoch::new(0x1f0c_93ab)).expect("it can be written");
-        assert_eq!(fs::read_to_string(&path).expect("it is there"), "anywire-log 1\nepoch 1f0c93ab\n");
-        assert_eq!(read_epoch(&path).expect("it can be read"), Some(Epoch::new(0x1f0c_93ab)));
-        for wrong in ["", "anywire-log 2\nepoch 1f0c93ab\n", "anywire-log 1\nepoch 1f0c93a\n"] {
+        for (has_manifest, text) in
+            [(false, "anywire-log 1\nepoch 1f0c93ab\n"), (true, "anywire-log 1\nepoch 1f0c93ab\nmanifest\n")]
+        {
+            let meta = Meta { epoch: Epoch::new(0x1f0c_93ab), has_manifest };
+            write_meta(&path, meta).expect("it can be written");
+            assert_eq!(fs::read_to_string(&path).expect("it is there"), text);
+            assert_eq!(read_meta(&path).expect("it can be read"), Some(meta));
+        }
+        for wrong in [
+            "",
+            "anywire-log 2\nepoch 1f0c93ab\n",
+            "anywire-log 1\nepoch 1f0c93a\n",
+            "anywire-log 1\nepoch 1f0c93ab",
+            "anywire-log 1\nepoch 1f0c93ab\nmanifes",
+        ] {
             fs::write(&path, wrong).expect("it can be written");
-            assert!(read_epoch(&path).is_err(), "{wrong:?}");
+            assert!(read_meta(&path).is_err(), "{wrong:?}");
         }
     }
 }

@@ -26,6 +26,12 @@ pub struct EmbeddedConfig {
     /// How far ahead of what is written disk space is allocated, so that a sync need not. Default 8 MiB; 0
     /// turns it off.
     pub preallocate_bytes: u64,
+    /// Opens a damaged directory with what can be read of it: readers are told of a gap for what is lost.
+    /// Default off: damage is an error that names the place.
+    pub accept_loss: bool,
+    /// How many bytes of sealed segments are read each second to find damage before a reader does. Default
+    /// 1 MiB; 0 turns it off.
+    pub scrub_bytes_per_s: u64,
     /// Who is told of commits. Default nobody.
     pub observer: Option<Arc<dyn CommitObserver>>,
     /// What goes wrong on purpose, in tests.
@@ -41,6 +47,8 @@ impl EmbeddedConfig {
             segment_bytes_max: 64 << 20,
             queue_bytes_max: 64 << 20,
             preallocate_bytes: 8 << 20,
+            accept_loss: false,
+            scrub_bytes_per_s: 1 << 20,
             observer: None,
             faults: Faults::default(),
         }
@@ -63,6 +71,8 @@ impl fmt::Debug for EmbeddedConfig {
             .field("segment_bytes_max", &self.segment_bytes_max)
             .field("queue_bytes_max", &self.queue_bytes_max)
             .field("preallocate_bytes", &self.preallocate_bytes)
+            .field("accept_loss", &self.accept_loss)
+            .field("scrub_bytes_per_s", &self.scrub_bytes_per_s)
             .finish_non_exhaustive()
     }
 }

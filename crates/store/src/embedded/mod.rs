@@ -15,7 +15,7 @@
 //! read ──▶ plan (index) ──▶ index files, segments ◀─────────────┘               reader.rs  segment/
 //! open ──▶ checkpoint, index files, the active segment ──▶ index                recovery/
 //!
-//! directory:  LOCK  meta  checkpoint  spare  <base>.log  <base>.idx  <base>.<generation>.log …
+//! directory:  LOCK  meta  manifest  checkpoint  synced  spare  <base>.log  <base>.idx  <base>.<generation>.log …
 //! ```
 //!
 //! Memory is bounded by segments × channels, by the active segment's entries (16 bytes an event) and by
@@ -33,10 +33,13 @@ mod config;
 mod disk;
 mod index;
 mod journal;
+mod losses;
+mod manifest;
 mod reader;
 mod recovery;
 mod segment;
 mod shared;
+mod synced;
 #[cfg(test)]
 mod tests;
 
@@ -47,8 +50,8 @@ use std::{
 };
 
 use anywire_log::{
-    AppendError, Appended, Batch, BoxFuture, Channel, ChannelState, Clock, Engine, Epoch, Follower, Offset,
-    ReadBatch, ReadError, ReadRequest, RetentionRules, Timestamp, TrimError, fingerprint,
+    AppendError, Appended, Batch, BoxFuture, Channel, ChannelState, Clock, Damage, Engine, Epoch, Follower,
+    Offset, ReadBatch, ReadError, ReadRequest, RetentionRules, Timestamp, TrimError, fingerprint,
 };
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -212,6 +215,10 @@ impl Engine for EmbeddedEngine {
 
     fn writable(&self) -> Result<(), AppendError> {
         self.shared.trouble.lock().clone().map_or(Ok(()), Err)
+    }
+
+    fn damage(&self) -> Vec<Damage> {
+        self.shared.index.read().losses.damage()
     }
 
     fn stored_bytes(&self) -> u64 {

@@ -2,7 +2,7 @@
 //! offset order, neighbours in the log at once.
 //!
 //! Invariant: a segment that is removed or rewritten while it is read makes the read begin anew, never a
-//! hole.
+//! hole; what cannot be read is a loss, of which the read tells.
 
 use std::{
     cmp::Reverse,
@@ -22,6 +22,7 @@ use crate::embedded::{
         Index,
         channel::{Entries, Run},
     },
+    losses::Ahead,
     segment::{
         error::FileError,
         file::Segment,
@@ -47,6 +48,7 @@ pub(crate) struct Plan {
     /// Up to where the log was committed when the plan was made, or what was asked for if that is less.
     through: Offset,
     trimmed: Vec<(Channel, Offset)>,
+    damaged: Vec<(Channel, Offset)>,
     ephemeral: ReadBatch,
     sources: Vec<Source>,
 }
@@ -82,7 +84,8 @@ struct Located {
 impl Plan {
     /// Plans a read. Cost: O(channels · (log runs + what is asked for)), no file.
     pub(crate) fn new(index: &Index, request: ReadRequest, is_durable: impl Fn(&Channel) -> bool) -> Self {
-        let through = request.through.min(index.through).max(request.after);
+        let (sound, damaged) = sound_through(index, &request, &is_durable);
+        let through = request.through.min(index.through).min(sound).max(request.after);
         let mut trimmed = Vec::new();
         let mut sources = Vec::new();
         let mut ephemeral = Vec::new();
@@ -92,13 +95,15 @@ impl Plan {
                 trimmed.push((channel.clone(), state.trimmed_through));
             }
             match index.channel(channel) {
+                // Who is told of a gap reads again after it.
+                Some(_) if !damaged.is_empty() => {}
                 Some(found) => sources.extend(Source::new(found, &request, through)),
                 None if !is_durable(channel) => ephemeral.push(channel.clone()),
                 None => {}
             }
         }
         let ephemeral = ReadRequest { channels: ephemeral, through, ..request.clone() };
-        Self { through, trimmed, sources, ephemeral: index.ephemeral.read(&ephemeral), request }
+        Self { through, trimmed, damaged, sources, ephemeral: index.ephemeral.read(&ephemeral), request }
     }
 
     /// Whether a file has to be read.
@@ -107,7 +112,7 @@ impl Plan {
     }
 
     /// Carries the plan out. Blocks.
-    fn run(mut self, files: &Files) -> Result<ReadBatch, FileError> {
+    fn run(mut self, files: &Files) -> Result<ReadBatch, Fault> {
         let (located, complete) = self.locate(files)?;
         let channels: Vec<_> = self.sources.into_iter().map(|source| source.channel).collect();
         let mut events = read_records(&located, &channels, files)?;
@@ -116,12 +121,12 @@ impl Plan {
         events.retain(|event| event.offset <= complete);
         events.sort_by_key(|event| event.offset);
         let through = cut(&mut events, &self.request, complete);
-        Ok(ReadBatch { events, through, trimmed: self.trimmed })
+        Ok(ReadBatch { events, through, trimmed: self.trimmed, damaged: Vec::new() })
     }
 
     /// The answer of a plan that needs no file.
     pub(crate) fn without_files(self) -> ReadBatch {
-        ReadBatch { trimmed: self.trimmed, ..self.ephemeral }
+        ReadBatch { trimmed: self.trimmed, damaged: self.damaged, ..self.ephemeral }
     }
 
     /// The records to read, in offset order, and up to where they are everything.
@@ -156,6 +161,28 @@ impl Plan {
         let parts = self.sources.iter().flat_map(|source| source.parts.as_slice());
         parts.map(|part| Arc::clone(&part.run.segment)).collect()
     }
+}
+
+/// Up to where nothing that is asked for is lost; or, where what comes next is lost, which channels lost it
+/// and up to where.
+fn sound_through(
+    index: &Index,
+    request: &ReadRequest,
+    is_durable: impl Fn(&Channel) -> bool,
+) -> (Offset, Vec<(Channel, Offset)>) {
+    let mut sound = Offset::MAX;
+    let mut damaged = Vec::new();
+    if index.losses.is_empty() {
+        return (sound, damaged);
+    }
+    for channel in request.channels.iter().filter(|channel| is_durable(channel)) {
+        match index.lost_ahead(channel, request.after) {
+            Ahead::Nothing => {}
+            Ahead::Sound(through) => sound = sound.min(through),
+            Ahead::Lost(through) => damaged.push((channel.clone(), through)),
+        }
+    }
+    (sound, damaged)
 }
 
 impl Source {
@@ -252,12 +279,27 @@ impl Part {
     }
 }
 
+/// Why a plan could not be carried out.
+enum Fault {
+    File(FileError),
+    /// A segment holds something else than it should, or is gone: these events of one channel are lost.
+    Lost {
+        error: FileError,
+        segment: Arc<Segment>,
+        channel: Channel,
+        first: Offset,
+        last: Offset,
+    },
+}
+
+impl From<FileError> for Fault {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
+}
+
 /// Reads records, neighbours at once.
-fn read_records(
-    located: &[Located],
-    channels: &[Channel],
-    files: &Files,
-) -> Result<Vec<Arc<Event>>, FileError> {
+fn read_records(located: &[Located], channels: &[Channel], files: &Files) -> Result<Vec<Arc<Event>>, Fault> {
     let mut events = Vec::with_capacity(located.len());
     let mut name: Option<EventName> = None;
     let mut rest = located;
@@ -268,15 +310,51 @@ fn read_records(
         let start = u64::from(first.position);
         let bytes = u64::from(last.position) + u64::from(last.bytes) - start;
         buffer.resize(usize::try_from(bytes).unwrap_or(usize::MAX), 0);
-        files.read_log(&first.segment, start, &mut buffer)?;
-        for located in piece {
-            let at = (located.position - first.position) as usize;
-            let record = buffer.get(at..at + located.bytes as usize).unwrap_or_default();
-            events.push(Arc::new(located.event(record, &channels[located.channel], &mut name)?));
+        if let Err(error) = files.read_log(&first.segment, start, &mut buffer) {
+            // One after the other, so that what can be read is not lost with what cannot.
+            return match piece.len() {
+                1 => Err(lost(rest, channels, files, error)),
+                _ => one_by_one(located, channels, files),
+            };
+        }
+        for (at, located) in piece.iter().enumerate() {
+            let start = (located.position - first.position) as usize;
+            let record = buffer.get(start..start + located.bytes as usize).unwrap_or_default();
+            match located.event(record, &channels[located.channel], &mut name) {
+                Ok(event) => events.push(Arc::new(event)),
+                Err(error) => return Err(lost(&rest[at..], channels, files, error)),
+            }
         }
         rest = after;
     }
     Ok(events)
+}
+
+fn one_by_one(located: &[Located], channels: &[Channel], files: &Files) -> Result<Vec<Arc<Event>>, Fault> {
+    let mut events = Vec::with_capacity(located.len());
+    for at in 0..located.len() {
+        match located[at].read(channels, files) {
+            Ok(event) => events.push(Arc::new(event)),
+            Err(error) => return Err(lost(&located[at..], channels, files, error)),
+        }
+    }
+    Ok(events)
+}
+
+/// What the first of these records, which cannot be read, means: it is lost, and with it those after it on
+/// its channel that cannot be read either.
+fn lost(located: &[Located], channels: &[Channel], files: &Files, error: FileError) -> Fault {
+    let first = &located[0];
+    let of_log = error.path() == first.segment.path;
+    if !(of_log && (error.is_gone() || matches!(error, FileError::Damaged { .. }))) {
+        return Fault::File(error);
+    }
+    let beside = located[1..].iter().filter(|one| one.channel == first.channel);
+    let unreadable =
+        beside.take_while(|one| one.segment.id == first.segment.id && one.read(channels, files).is_err());
+    let last = unreadable.last().unwrap_or(first).offset;
+    let (segment, channel) = (Arc::clone(&first.segment), channels[first.channel].clone());
+    Fault::Lost { error, segment, channel, first: first.offset, last }
 }
 
 /// How many records at the front are read at once.
@@ -294,6 +372,12 @@ fn together(located: &[Located]) -> usize {
 }
 
 impl Located {
+    fn read(&self, channels: &[Channel], files: &Files) -> Result<Event, FileError> {
+        let mut buffer = vec![0; self.bytes as usize];
+        files.read_log(&self.segment, u64::from(self.position), &mut buffer)?;
+        self.event(&buffer, &channels[self.channel], &mut None)
+    }
+
     fn event(
         &self,
         bytes: &[u8],
@@ -347,12 +431,20 @@ pub(crate) fn read(shared: &Shared, request: &ReadRequest, first: Plan) -> Resul
     for _ in 0..ATTEMPTS_MAX {
         let plan = plan.take().unwrap_or_else(|| self::plan(shared, request.clone()));
         let segments = plan.segments();
+        if !plan.needs_files() {
+            return Ok(plan.without_files());
+        }
         match plan.run(&shared.files) {
             Ok(batch) if are_current(&segments) => return Ok(batch),
-            Err(error) if are_current(&segments) && error.is_damaged_index() => {
+            Err(Fault::File(error)) if are_current(&segments) && error.is_damaged_index() => {
                 repair::index_again(shared, &error).map_err(failed)?;
             }
-            Err(error) if are_current(&segments) && !error.is_gone() => return Err(failed(error)),
+            Err(Fault::File(error)) if are_current(&segments) && !error.is_gone() => {
+                return Err(failed(error));
+            }
+            Err(Fault::Lost { error, segment, channel, first, last }) if are_current(&segments) => {
+                repair::record_loss(shared, &segment, &error, Some(channel), first, last);
+            }
             Ok(_) | Err(_) => {}
         }
     }

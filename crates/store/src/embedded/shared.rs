@@ -1,7 +1,7 @@
 //! What the engine's threads and its callers share.
 //!
-//! Invariant: locks are taken in this order: the follower's, then the index's. Nothing is written or synced
-//! under the index's lock.
+//! Invariant: locks are taken in this order: the checkpoint's, the manifest's, the follower's, the index's.
+//! Nothing is written or synced under the index's lock.
 
 use std::{
     path::PathBuf,
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) trouble: Mutex<Option<AppendError>>,
     /// Offsets up to here may be in use, as a durable record says.
     pub(crate) reserved: AtomicU64,
+    /// The number of the newest checkpoint. Held while the manifest is written.
+    pub(crate) manifest: Mutex<u64>,
     /// Held while sealed segments are rewritten, indexed again or removed.
     pub(crate) checkpoint: Mutex<CheckpointState>,
 }

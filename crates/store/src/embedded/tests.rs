@@ -1,6 +1,7 @@
 //! Tests that need to spoil files, or to make the disk fail at a chosen byte.
 
 mod damage;
+mod loss;
 mod trouble;
 mod upkeep;
 

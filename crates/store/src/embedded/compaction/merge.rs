@@ -14,8 +14,9 @@ use anywire_log::{Offset, Timestamp};
 use crate::embedded::{
     compaction::{checkpoints, removal, repair},
     disk,
+    manifest::{self, Listed},
     segment::{
-        file::{self, SPAN_MAX, Segment},
+        file::{self, SPAN_MAX, Seal, Segment},
         layout::{
             Encoder, FRAME_HEADER_BYTES, Frame, FrameHeader, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader,
         },
@@ -43,11 +44,18 @@ pub(crate) fn run(shared: &Shared, state: &mut CheckpointState, sealed: &[Arc<Se
     let Some(bytes) = rewrite(chosen, &header, &limits) else { return Ok(()) };
     let path = shared.config.directory.join(file::file_name(header.base, header.generation));
     let contents = scan::scan(&path, &bytes, &header, false).map_err(io::Error::other)?;
-    let merged = Arc::new(Segment::new(header, path, bytes.len() as u64));
+    let through = chosen.iter().filter_map(|segment| Some(segment.seal.get()?.through)).max();
+    let through = through.unwrap_or(contents.notes.used);
+    let seal = Seal { bytes: bytes.len() as u64, through, crc: Some(crc32c::crc32c(&bytes)) };
+    let merged = Arc::new(Segment::new(header, path, bytes.len() as u64).sealed(seal));
     merged.last_time.store(contents.notes.last_time, Ordering::Relaxed);
     let index = segment_index::encode(&header, bytes.len() as u64, &contents.entries, &contents.notes);
     disk::replace(&merged.index_path(), &index)?;
     disk::replace(&merged.path, &bytes)?;
+    manifest::write_changed(shared, |listed| {
+        listed.retain(|one| !chosen.iter().any(|segment| segment.header.salt == one.salt));
+        listed.push(Listed::of(&merged));
+    })?;
     repair::move_runs(shared, chosen, &merged, &contents).map_err(io::Error::other)?;
     repair::use_index(shared, &merged, &contents.entries, index.len());
     for segment in chosen {
@@ -144,6 +152,7 @@ fn rewrite(
         while at < length {
             let Some(frame) = Frame::read(&bytes, at, segment.header.seed()) else {
                 tracing::error!(segment = %segment.path.display(), at, "it is damaged and cannot be rewritten");
+                segment.damaged.store(true, Ordering::Relaxed);
                 return None;
             };
             copy_live(&frame, encoder, &mut out, limits);

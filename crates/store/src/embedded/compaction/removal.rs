@@ -1,14 +1,17 @@
 //! Removes segments of which nothing is kept.
 
 use std::{
-    fs,
+    fs, io,
     sync::{Arc, atomic::Ordering},
 };
 
-use crate::embedded::{segment::file::Segment, shared::Shared};
+use crate::embedded::{manifest, segment::file::Segment, shared::Shared};
 
 /// Removes segments that nobody needs any more.
-pub(crate) fn remove(shared: &Shared, dead: &[Arc<Segment>]) {
+pub(crate) fn remove(shared: &Shared, dead: &[Arc<Segment>]) -> io::Result<()> {
+    manifest::write_changed(shared, |listed| {
+        listed.retain(|one| !dead.iter().any(|segment| segment.header.salt == one.salt));
+    })?;
     let mut index = shared.index.write();
     for segment in dead {
         index.segments.remove(&segment.header.base);
@@ -18,6 +21,7 @@ pub(crate) fn remove(shared: &Shared, dead: &[Arc<Segment>]) {
     for segment in dead {
         remove_files(shared, segment);
     }
+    Ok(())
 }
 
 pub(crate) fn remove_files(shared: &Shared, segment: &Segment) {

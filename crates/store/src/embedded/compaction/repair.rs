@@ -7,9 +7,13 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use anywire_log::{Channel, Offset};
+
 use crate::embedded::{
     disk,
     index::channel::Run,
+    losses::Loss,
+    manifest,
     segment::{
         error::FileError,
         file::Segment,
@@ -45,18 +49,71 @@ pub(crate) fn repair_damaged(shared: &Shared) {
 
 /// Makes the index again that an error says is damaged.
 pub(crate) fn index_again(shared: &Shared, error: &FileError) -> Result<(), FileError> {
-    let FileError::Damaged { path, .. } = error else { return Ok(()) };
+    let path = error.path();
     // Whoever held the lock may have done it, or removed the segment.
     let _changing = shared.checkpoint.lock();
-    let segment =
-        shared.index.read().segments.values().find(|segment| segment.index_path() == *path).cloned();
+    let segment = shared.index.read().segments.values().find(|segment| segment.index_path() == path).cloned();
     let Some(old) = segment else { return Ok(()) };
-    let contents = read::contents(&old)?;
-    let new = Arc::new(Segment::new(old.header, old.path.clone(), old.log_bytes.load(Ordering::Relaxed)));
+    let contents = match contents_or_salvage(shared, &old) {
+        Err(error) if error.is_gone() => {
+            let first = Offset::new(old.header.base);
+            record_loss(shared, &old, &error, None, first, first);
+            return Ok(());
+        }
+        contents => contents?,
+    };
+    let new = Segment::new(old.header, old.path.clone(), old.log_bytes.load(Ordering::Relaxed));
+    let new = Arc::new(match old.seal.get() {
+        Some(seal) => new.sealed(*seal),
+        None => new,
+    });
+    new.damaged.store(old.damaged.load(Ordering::Relaxed), Ordering::Relaxed);
     new.last_time.store(contents.notes.last_time, Ordering::Relaxed);
     move_runs(shared, &[Arc::clone(&old)], &new, &contents)?;
     shared.files.forget(old.id);
     install_index(shared, &new, &contents.entries, &contents.notes).map_err(FileError::io(&new.path))
+}
+
+/// What a sealed segment holds. What cannot be read of it is lost.
+fn contents_or_salvage(shared: &Shared, segment: &Arc<Segment>) -> Result<Contents, FileError> {
+    let error = match read::contents(segment) {
+        Err(error @ FileError::Damaged { .. }) => error,
+        read => return read,
+    };
+    let contents = read::salvage(segment)?;
+    let through = shared.index.read().through_of(segment);
+    for lost in &contents.lost {
+        let last = lost.last.map_or(through, Offset::new);
+        let error = FileError::Damaged { path: segment.path.clone(), at: lost.at, detail: error.detail() };
+        record_loss(shared, segment, &error, None, Offset::new(lost.first), last);
+    }
+    // The index that is made of it knows nothing of what is lost.
+    manifest::write(shared).map_err(FileError::io(&segment.path))?;
+    Ok(contents)
+}
+
+/// Notes that events cannot be read. Where the whole file is gone, all that was in it cannot.
+pub(crate) fn record_loss(
+    shared: &Shared,
+    segment: &Segment,
+    error: &FileError,
+    channel: Option<Channel>,
+    first: Offset,
+    last: Offset,
+) {
+    segment.damaged.store(true, Ordering::Relaxed);
+    let mut index = shared.index.write();
+    let loss = if error.is_gone() {
+        let (first, last) = (Offset::new(segment.header.base), index.through_of(segment));
+        Loss { first, last, channel: None, place: error.to_string() }
+    } else {
+        Loss { first, last, channel, place: error.to_string() }
+    };
+    let (first, last) = (loss.first, loss.last);
+    if index.losses.add(loss) {
+        drop(index);
+        tracing::error!(%error, %first, %last, "events cannot be read any more: readers are told of a gap");
+    }
 }
 
 /// Writes a segment's index and lets the channels use it instead of their memory.

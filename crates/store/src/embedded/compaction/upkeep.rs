@@ -1,7 +1,10 @@
 //! The upkeep thread: writes the indexes of sealed segments, removes segments of which nothing is kept, has
 //! others merged.
 
-use std::{fs, io, sync::Arc};
+use std::{
+    fs, io,
+    sync::{Arc, atomic::Ordering},
+};
 
 use crate::embedded::{
     compaction::{checkpoints, jobs::Sealed, merge, removal, repair},
@@ -76,9 +79,10 @@ fn tidy(shared: &Shared) -> io::Result<()> {
     let dead: Vec<_> = sealed.iter().filter(|segment| segment.is_dead()).cloned().collect();
     if !dead.is_empty() {
         checkpoints::before_removal(shared, &mut state, &dead)?;
-        removal::remove(shared, &dead);
+        removal::remove(shared, &dead)?;
     }
-    let alive: Vec<_> = sealed.into_iter().filter(|segment| !segment.is_dead()).collect();
+    let is_alive = |segment: &Arc<Segment>| !segment.is_dead() && !segment.damaged.load(Ordering::Relaxed);
+    let alive: Vec<_> = sealed.into_iter().filter(is_alive).collect();
     merge::run(shared, &mut state, &alive)
 }
 

@@ -10,7 +10,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use anywire_log::{Channel, ChannelState, Offset, Retention, Timestamp};
+use anywire_log::{Channel, ChannelState, Keep, Offset, Retention, Timestamp};
 
 use crate::embedded::segment::{
     error::FileError,
@@ -185,6 +185,11 @@ impl ChannelIndex {
 
     pub(crate) fn state(&self) -> ChannelState {
         ChannelState { last: self.last, trimmed_through: self.trimmed_through, events: self.events }
+    }
+
+    /// The offset of its event, where only the newest is kept.
+    pub(crate) fn only_offset(&self) -> Option<Offset> {
+        (self.retention.keep == Keep::Latest && self.events > 0).then_some(self.last)
     }
 
     /// Adds an event of the active segment; returns whether it is the channel's first there.

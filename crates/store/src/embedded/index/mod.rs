@@ -18,6 +18,7 @@ use anywire_log::{
 
 use crate::embedded::{
     index::channel::{ChannelIndex, Entries, Run},
+    losses::{Ahead, Losses},
     segment::{error::FileError, file::Segment, files::Files, layout::Place, segment_index::EntryMap},
 };
 
@@ -41,6 +42,8 @@ pub(crate) struct Index {
     pub(crate) segments: BTreeMap<u64, Arc<Segment>>,
     /// Which channels have events in the segment that is being written.
     pub(crate) active_channels: Vec<Channel>,
+    /// What cannot be read any more.
+    pub(crate) losses: Losses,
     /// Damage that retention found in an index file, for the upkeep thread.
     pub(crate) damaged: Vec<FileError>,
     /// Which places have changed since retention was last applied to them.
@@ -61,6 +64,7 @@ impl Index {
             through,
             segments: BTreeMap::new(),
             active_channels: Vec::new(),
+            losses: Losses::default(),
             damaged: Vec::new(),
             changed: Vec::new(),
         }
@@ -293,6 +297,20 @@ impl Index {
             None if self.rules.of(name).durability == Durability::Ephemeral => self.ephemeral.state(name),
             None => ChannelState { last: self.floor, trimmed_through: self.floor, events: 0 },
         }
+    }
+
+    /// What a reader of a durable channel meets that has everything up to `after`.
+    pub(crate) fn lost_ahead(&self, name: &Channel, after: Offset) -> Ahead {
+        let channel = self.channel(name);
+        let after = after.max(channel.map_or(self.floor, |channel| channel.trimmed_through));
+        let superseded = channel.and_then(ChannelIndex::only_offset).unwrap_or(Offset::ZERO);
+        self.losses.ahead(name, after, superseded)
+    }
+
+    /// The last offset that can stand in a segment.
+    pub(crate) fn through_of(&self, segment: &Segment) -> Offset {
+        let next = self.segments.range(segment.header.base + 1..).next();
+        next.map_or(self.through, |(base, _)| Offset::new(base - 1))
     }
 
     /// Up to `limit` channels that hold events, by name, beginning with `prefix`.

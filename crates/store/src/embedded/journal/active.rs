@@ -12,12 +12,14 @@ use crate::embedded::{
     compaction::jobs::Sealed,
     config::EmbeddedConfig,
     disk::{self, AppendFile},
+    manifest::{self, Listed},
     segment::{
-        file::{self, SPAN_MAX, Segment},
+        file::{self, SPAN_MAX, Seal, Segment},
         layout::{Encoder, SEGMENT_HEADER_BYTES, Seed, SegmentHeader},
         segment_index::{KeyRecord, Notes},
     },
     shared::Shared,
+    synced::{Synced, SyncedFile},
 };
 
 /// How many keys of a segment are recorded; the window remembers no more.
@@ -31,16 +33,21 @@ pub(crate) struct ActiveSegment {
     file: AppendFile,
     /// Everything up to here is synced.
     length: u64,
+    /// The checksum of everything up to there, and of what was written after it.
+    crc: u32,
+    crc_written: u32,
+    synced: SyncedFile,
     seed: Seed,
 }
 
 impl ActiveSegment {
-    /// Goes on with a segment that ends at `length`; `file_bytes` is how long the file is with what is
-    /// allocated ahead.
+    /// Goes on with a segment; `file_bytes` is how long the file is with what is allocated ahead, `crc` the
+    /// checksum of its log.
     pub(crate) fn open(
         segment: Arc<Segment>,
         notes: Notes,
         file_bytes: u64,
+        crc: u32,
         config: &EmbeddedConfig,
     ) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(&segment.path)?;
@@ -49,16 +56,19 @@ impl ActiveSegment {
         if file_bytes < length {
             file.cut(length)?;
         }
-        Ok(Self { seed: segment.header.seed(), segment, notes, file, length })
+        let (seed, synced) = (segment.header.seed(), SyncedFile::open(&config.directory));
+        Ok(Self { segment, notes, file, length, crc, crc_written: crc, synced, seed })
     }
 
     /// Makes an empty segment.
     pub(crate) fn create(header: SegmentHeader, config: &EmbeddedConfig) -> io::Result<Self> {
         let path = config.directory.join(file::file_name(header.base, header.generation));
-        disk::replace(&path, &header.encode())?;
+        let encoded = header.encode();
+        disk::replace(&path, &encoded)?;
         let length = SEGMENT_HEADER_BYTES as u64;
         let notes = Notes { last_time: header.base_time, ..Notes::default() };
-        Self::open(Arc::new(Segment::new(header, path, length)), notes, length, config)
+        let segment = Arc::new(Segment::new(header, path, length));
+        Self::open(segment, notes, length, crc32c::crc32c(&encoded), config)
     }
 
     pub(crate) fn encoder(&self) -> Encoder {
@@ -80,7 +90,15 @@ impl ActiveSegment {
     pub(crate) fn rotate(&mut self, base: u64, now: Timestamp, shared: &Shared) -> io::Result<()> {
         let header = file::new_header(shared.epoch.get(), base, now)?;
         let another = Self::create(header, &shared.config)?;
+        let seal = self.seal(base - 1);
+        manifest::write_changed(shared, |listed| {
+            let salt = self.segment.header.salt;
+            let ending = listed.iter_mut().find(|one| one.salt == salt);
+            ending.into_iter().for_each(|one| one.seal = Some(seal));
+            listed.push(Listed::of(&another.segment));
+        })?;
         let mut sealed = std::mem::replace(self, another);
+        sealed.segment.seal.get_or_init(|| seal);
         if let Err(error) = sealed.file.cut(sealed.length) {
             tracing::debug!(%error, "what was allocated ahead could not be given back");
         }
@@ -92,15 +110,23 @@ impl ActiveSegment {
         Ok(())
     }
 
+    /// How it ends if nothing more is written.
+    pub(crate) fn seal(&self, through: u64) -> Seal {
+        Seal { bytes: self.length, through, crc: Some(self.crc) }
+    }
+
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.crc_written = crc32c::crc32c_append(self.crc, bytes);
         self.file.write_at(bytes, self.length)
     }
 
-    /// Syncs what was written last.
-    pub(crate) fn sync(&mut self, bytes: usize) -> io::Result<()> {
+    /// Syncs what was written last. `used` is the greatest offset that was given by then.
+    pub(crate) fn sync(&mut self, bytes: usize, used: u64) -> io::Result<()> {
         self.file.sync()?;
         self.length += bytes as u64;
+        self.crc = self.crc_written;
         self.segment.log_bytes.store(self.length, Ordering::Relaxed);
+        self.synced.write(Synced { salt: self.segment.header.salt, bytes: self.length, used });
         Ok(())
     }
 

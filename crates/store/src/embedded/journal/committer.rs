@@ -27,6 +27,7 @@ use crate::embedded::{
         group::{Group, Member},
         queue::{Command, Pending},
     },
+    manifest,
     segment::{
         layout::{self, Encoder, FrameHeader, FrameKind, Place, Record},
         segment_index::KeyRecord,
@@ -331,7 +332,7 @@ impl Committer {
             return Err(poisoned.clone());
         }
         let Err(error) = self.active.write(bytes) else {
-            return self.active.sync(bytes.len()).map_err(|error| self.poison(&error));
+            return self.active.sync(bytes.len(), self.next - 1).map_err(|error| self.poison(&error));
         };
         // What was written in part must not come back after a crash: nobody was told of it.
         if let Err(error) = self.active.cut() {
@@ -471,6 +472,11 @@ impl Committer {
             tracing::warn!(%error, "the log could not be marked as closed");
         } else if let Err(error) = self.active.cut() {
             tracing::debug!(%error, "what was allocated ahead could not be given back");
+        }
+        let seal = self.active.seal(self.next - 1);
+        self.active.segment.seal.get_or_init(|| seal);
+        if let Err(error) = manifest::write(&self.shared) {
+            tracing::warn!(%error, "how the log ends could not be noted");
         }
         *self.shared.follower.lock() = None;
     }

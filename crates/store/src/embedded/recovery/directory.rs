@@ -10,8 +10,10 @@ use anywire_log::Epoch;
 
 use super::error::{OpenError, at};
 use crate::embedded::{
-    checkpoint, disk,
-    segment::{file, read},
+    checkpoint::{self, Meta},
+    disk,
+    manifest::{Listed, Manifest},
+    segment::{file, layout::SEGMENT_HEADER_BYTES, read},
 };
 
 const LOCK_FILE: &str = "LOCK";
@@ -47,66 +49,129 @@ pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// The segments of a directory by base, without those that a rewritten one stands for. What was written half
-/// is removed.
-pub(super) fn list(directory: &Path) -> Result<Vec<(PathBuf, u64)>, OpenError> {
-    let mut segments = Vec::new();
-    let mut indexes = Vec::new();
+/// A segment's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SegmentFile {
+    pub(super) base: u64,
+    pub(super) generation: u32,
+    pub(super) path: PathBuf,
+}
+
+/// What is in a directory.
+pub(super) struct Listing {
+    /// The segments, by base.
+    pub(super) segments: Vec<SegmentFile>,
+    indexes: Vec<PathBuf>,
+}
+
+/// Looks into a directory. What was written half is removed.
+pub(super) fn list(directory: &Path) -> Result<Listing, OpenError> {
+    let mut listing = Listing { segments: Vec::new(), indexes: Vec::new() };
     for entry in fs::read_dir(directory).map_err(at(directory))? {
         let path = entry.map_err(at(directory))?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.ends_with(".tmp") {
             fs::remove_file(&path).map_err(at(&path))?;
         } else if let Some((base, generation)) = file::parse_name(name) {
-            segments.push((base, generation, path));
-        } else if name.ends_with(".idx") {
-            indexes.push(path);
+            listing.segments.push(SegmentFile { base, generation, path });
+        } else if file::is_index(&path) {
+            listing.indexes.push(path);
         }
     }
-    let kept = without_replaced(segments)?;
-    for index in indexes {
-        if !kept.iter().any(|(path, _)| path.with_extension("idx") == index) {
-            fs::remove_file(&index).map_err(at(&index))?;
-        }
-    }
-    Ok(kept)
+    listing.segments.sort_unstable_by_key(|one| (one.base, one.generation));
+    Ok(listing)
 }
 
-/// Removes segments that a rewritten one stands for.
-fn without_replaced(mut segments: Vec<(u64, u32, PathBuf)>) -> Result<Vec<(PathBuf, u64)>, OpenError> {
-    segments.sort_unstable();
-    let mut covering = Vec::new();
-    for (base, generation, path) in &segments {
-        if *generation > 0
-            && let Some(header) = read::header(path).map_err(at(path))?
-        {
-            covering.push((*base, header.covers, *generation));
+impl Listing {
+    /// Takes the files that the manifest names; returns the segments that are missing. What it does not name
+    /// was removed or rewritten before a crash, or never written to, and goes, unless something is missing.
+    pub(super) fn hold_to(&mut self, manifest: &Manifest, path: &Path) -> Result<Vec<Listed>, OpenError> {
+        let is_there = |listed: &&Listed| {
+            self.segments.iter().any(|one| (one.base, one.generation) == (listed.base, listed.generation))
+        };
+        let missing: Vec<_> = manifest.segments.iter().filter(|listed| !is_there(listed)).copied().collect();
+        if !missing.is_empty() {
+            return Ok(missing);
         }
-    }
-    let mut kept = Vec::new();
-    for (base, generation, path) in segments {
-        let replaced = covering
-            .iter()
-            .any(|(from, through, newer)| (*from..=*through).contains(&base) && *newer > generation);
-        if replaced {
-            fs::remove_file(&path).map_err(at(&path))?;
-        } else {
-            kept.push((path, base));
+        let newest = manifest.segments.iter().map(|listed| listed.base).max().unwrap_or_default();
+        let is_named = |one: &SegmentFile| manifest.find(one.base, one.generation).is_some();
+        for other in self.segments.iter().filter(|one| !is_named(one) && one.base > newest) {
+            if holds_anything(&other.path).map_err(at(&other.path))? {
+                let detail = "it is older than the newest segment in the directory";
+                return Err(OpenError::Damaged { path: path.to_owned(), at: 0, detail });
+            }
         }
+        let (named, others): (Vec<_>, Vec<_>) = self.segments.drain(..).partition(is_named);
+        self.segments = named;
+        others.iter().try_for_each(|other| fs::remove_file(&other.path).map_err(at(&other.path)))?;
+        Ok(Vec::new())
     }
-    Ok(kept)
+
+    /// Removes segments that a rewritten one stands for.
+    pub(super) fn drop_replaced(&mut self) -> Result<(), OpenError> {
+        let mut covering = Vec::new();
+        for one in self.segments.iter().filter(|one| one.generation > 0) {
+            if let Some(header) = read::header(&one.path).map_err(at(&one.path))? {
+                covering.push((one.base..=header.covers, one.generation));
+            }
+        }
+        let is_replaced = |one: &SegmentFile| {
+            covering.iter().any(|(bases, newer)| bases.contains(&one.base) && *newer > one.generation)
+        };
+        let (replaced, kept): (Vec<_>, Vec<_>) = self.segments.drain(..).partition(is_replaced);
+        self.segments = kept;
+        replaced.iter().try_for_each(|one| fs::remove_file(&one.path).map_err(at(&one.path)))
+    }
+
+    /// Whether a rewritten segment stands for one with this base.
+    pub(super) fn stands_for(&self, base: u64) -> bool {
+        let rewritten = self.segments.iter().filter(|one| one.generation > 0 && one.base <= base);
+        let mut headers = rewritten.filter_map(|one| read::header(&one.path).ok().flatten());
+        headers.any(|header| header.covers >= base)
+    }
+
+    /// Removes index files whose segment is not there.
+    pub(super) fn drop_stray_indexes(&self) -> Result<(), OpenError> {
+        let has_segment =
+            |index: &&PathBuf| self.segments.iter().any(|one| one.path.with_extension("idx") == **index);
+        let stray = self.indexes.iter().filter(|index| !has_segment(index));
+        stray.into_iter().try_for_each(|index| fs::remove_file(index).map_err(at(index)))
+    }
 }
 
-pub(super) fn epoch(directory: &Path, is_new: bool) -> Result<Epoch, OpenError> {
+/// Whether anything stands in a segment behind its header.
+fn holds_anything(path: &Path) -> io::Result<bool> {
+    let bytes = fs::read(path)?;
+    Ok(bytes.iter().skip(SEGMENT_HEADER_BYTES).any(|byte| *byte != 0))
+}
+
+/// What the directory is. A new one is given an epoch.
+pub(super) fn meta(directory: &Path, is_new: bool, of_segments: Option<Epoch>) -> Result<Meta, OpenError> {
     let path = directory.join(META_FILE);
-    if let Some(epoch) = checkpoint::read_epoch(&path)? {
-        return Ok(epoch);
+    if let Some(meta) = checkpoint::read_meta(&path)? {
+        if of_segments.is_some_and(|epoch| epoch != meta.epoch) {
+            let detail = "it names another log than the segments do";
+            return Err(OpenError::Damaged { path, at: 0, detail });
+        }
+        return Ok(meta);
     }
     if !is_new {
         let detail = "it is missing, but there are segments";
         return Err(OpenError::Damaged { path, at: 0, detail });
     }
-    let epoch = Epoch::random().map_err(at(&path))?;
-    checkpoint::write_epoch(&path, epoch).map_err(at(&path))?;
-    Ok(epoch)
+    let meta = Meta { epoch: Epoch::random().map_err(at(&path))?, has_manifest: false };
+    write_meta(directory, meta)?;
+    Ok(meta)
+}
+
+pub(super) fn write_meta(directory: &Path, meta: Meta) -> Result<(), OpenError> {
+    let path = directory.join(META_FILE);
+    checkpoint::write_meta(&path, meta).map_err(at(&path))
+}
+
+/// The log that all segments of a directory say they belong to.
+pub(super) fn epoch_of_segments(listing: &Listing) -> Option<Epoch> {
+    let mut epochs = listing.segments.iter().filter_map(|one| read::header(&one.path).ok().flatten());
+    let first = epochs.next()?.epoch;
+    epochs.all(|header| header.epoch == first).then(|| Epoch::new(first))
 }

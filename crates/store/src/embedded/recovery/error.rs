@@ -31,7 +31,7 @@ pub enum OpenError {
     },
     /// A file does not hold what was written to it.
     #[error(
-        "{} is damaged at byte {at}: {detail}; restore the directory from a backup, or move it away to begin an empty log (readers are told that history was lost)",
+        "{} is damaged at byte {at}: {detail}; restore the directory from a backup, or start with --accept-loss: what can be read is kept, and readers are told exactly what is lost (`anywire check` says it beforehand)",
         path.display()
     )]
     Damaged {

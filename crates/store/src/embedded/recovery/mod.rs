@@ -1,9 +1,10 @@
 //! Opens a directory: what was written becomes an index again. Of sealed segments only the start of the index
 //! file is read; the active segment is read whole, and a torn last write is cut off.
 //!
-//! Invariant: where something is missing that was once synced, opening fails and names the place. A log with
-//! a hole would be served as if it were whole.
+//! Invariant: where something is missing that was once synced, opening fails and names the place, or, if that
+//! is accepted, the log remembers the hole and tells its readers.
 
+mod before;
 mod directory;
 mod error;
 
@@ -12,7 +13,7 @@ use std::{
     fs::{self, File, OpenOptions},
     hash::BuildHasher,
     io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -22,11 +23,12 @@ use anywire_log::{
 
 pub use self::error::OpenError;
 use self::{
-    directory::{epoch, list, lock, make_directory},
+    before::Before,
+    directory::{SegmentFile, lock, make_directory},
     error::at,
 };
 use crate::embedded::{
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, Meta},
     compaction::{
         checkpoints,
         jobs::{Jobs, Sealed},
@@ -35,15 +37,23 @@ use crate::embedded::{
     disk,
     index::{Index, channel::Run},
     journal::{active::ActiveSegment, committer::Committer, group::Group, queue::Queue},
+    losses::Loss,
+    manifest::{self, Listed, MANIFEST_FILE, Manifest},
     segment::{
-        file::{self, Segment},
+        error::FileError,
+        file::{self, Seal, Segment},
         files::Files,
         layout::SEGMENT_HEADER_BYTES,
-        read, scan,
+        read,
+        scan::{self, Contents},
         segment_index::{KeyRecord, Notes, Summary},
     },
     shared::{CHECKPOINT_FILE, CheckpointState, Shared},
+    synced::Synced,
 };
+
+/// How far beyond everything that may have been given the offsets go on, where nobody knows how far that was.
+const LEAP: u64 = 1 << 32;
 
 /// A directory that was opened.
 pub(crate) struct Opened {
@@ -79,17 +89,16 @@ fn recover(
     rules: RetentionRules,
     clock: Arc<dyn Clock>,
 ) -> Result<(Arc<Shared>, Committer), OpenError> {
-    let directory = config.directory.clone();
-    let files = list(&directory)?;
-    let epoch = epoch(&directory, files.is_empty())?;
-    let checkpoint_path = directory.join(CHECKPOINT_FILE);
-    let before = Checkpoint::read(&checkpoint_path, epoch)?;
-    let mut recovery = Recovery::read(&files, epoch, before.clone().unwrap_or_default())?;
+    let read = Before::read(&config)?;
+    let (epoch, before, manifest) = (read.meta.epoch, read.checkpoint.clone(), read.manifest.clone());
+    let has_manifest = read.meta.has_manifest;
+    let mut recovery = Recovery::read(read, &config)?;
     let now = clock.now().max(Timestamp::from_millis(recovery.last_time));
     let active = recovery.active(&config, epoch, now)?;
     let (index, files, state, jobs) = recovery.index(&rules, before.is_some(), &active, now)?;
     let (next, reserved) = (index.through.get() + 1, recovery.reserved_after_start());
     let window = window(&state, recovery.keys, now);
+    let number = before.as_ref().map_or(0, |before| before.number);
     let shared = Arc::new(Shared {
         queue: Queue::new(config.queue_bytes_max),
         config,
@@ -102,12 +111,17 @@ fn recover(
         jobs: Jobs::default(),
         trouble: Default::default(),
         reserved: reserved.into(),
+        manifest: number.into(),
         checkpoint: state.into(),
     });
     for job in jobs {
         shared.jobs.seal(job);
     }
     write_first_checkpoint(&shared, before.map(|before| before.rules))?;
+    write_first_manifest(&shared, manifest.as_ref(), &active)?;
+    if !has_manifest {
+        directory::write_meta(&shared.config.directory, Meta { epoch, has_manifest: true })?;
+    }
     let committer = Committer {
         shared: Arc::clone(&shared),
         active,
@@ -124,6 +138,10 @@ fn recover(
 /// What the files say.
 struct Recovery {
     checkpoint: Checkpoint,
+    /// What is lost, and accepted. What is lost at the end of the log has no end of its own.
+    lost: Vec<(u64, Option<u64>, String)>,
+    accept_loss: bool,
+    synced: Option<Synced>,
     segments: Vec<Found>,
     keys: Vec<KeyRecord>,
     trims: Vec<(Channel, u64)>,
@@ -140,13 +158,23 @@ struct Found {
     /// There is no index yet.
     unindexed: Option<Notes>,
     file_bytes: u64,
+    /// The checksum of its log, where that was read.
+    crc: u32,
+    /// Not everything in it could be read: nothing is written behind it.
+    damaged: bool,
 }
 
 impl Recovery {
-    fn read(files: &[(PathBuf, u64)], epoch: Epoch, checkpoint: Checkpoint) -> Result<Self, OpenError> {
+    fn read(before: Before, config: &EmbeddedConfig) -> Result<Self, OpenError> {
+        let Before { meta, checkpoint, manifest, listing, missing } = before;
+        let checkpoint = checkpoint.unwrap_or_default();
+        let manifest = manifest.unwrap_or_default();
         let (reserved, keys) = (checkpoint.reserved, checkpoint.keys.clone());
         let mut recovery = Self {
             checkpoint,
+            lost: Vec::new(),
+            accept_loss: config.accept_loss,
+            synced: Synced::read(&config.directory),
             segments: Vec::new(),
             keys,
             trims: Vec::new(),
@@ -155,80 +183,199 @@ impl Recovery {
             closed: None,
             last_time: i64::MIN,
         };
-        for (at, (path, base)) in files.iter().enumerate() {
-            recovery.read_segment(path, *base, epoch, at + 1 == files.len())?;
+        for loss in &manifest.losses {
+            recovery.lost.push((loss.first.get(), Some(loss.last.get()), loss.place.clone()));
+        }
+        for listed in &missing {
+            let place = config.directory.join(listed.file_name());
+            recovery.lose(listed, listed.base, format!("{} is missing", place.display()));
+        }
+        for (at, file) in listing.segments.iter().enumerate() {
+            let listed = manifest.find(file.base, file.generation);
+            recovery.read_segment(file, listed, meta.epoch, at + 1 == listing.segments.len())?;
         }
         Ok(recovery)
     }
 
+    /// Notes that everything from an offset on to the end of a segment is lost. Where that was being written,
+    /// nobody knows how far it went: the next offsets are far beyond.
+    fn lose(&mut self, listed: &Listed, first: u64, place: String) {
+        let noted = self.synced.filter(|synced| synced.salt == listed.salt).map(|synced| synced.used);
+        let through = listed.seal.map(|seal| seal.through);
+        let last = through.max(noted);
+        if through.is_none() {
+            self.used = self.used.max(last.unwrap_or(first)) + LEAP;
+        }
+        self.used = self.used.max(last.unwrap_or(first));
+        if last.is_none_or(|last| last >= first) {
+            self.lost.push((first, last, place));
+        }
+    }
+
     fn read_segment(
         &mut self,
-        path: &Path,
-        base: u64,
+        file: &SegmentFile,
+        listed: Option<&Listed>,
         epoch: Epoch,
         is_active: bool,
     ) -> Result<(), OpenError> {
-        self.used = self.used.max(base.saturating_sub(1));
-        let damaged = |detail| OpenError::Damaged { path: path.to_owned(), at: 0, detail };
+        let path = &file.path;
+        self.used = self.used.max(file.base.saturating_sub(1));
         let file_bytes = fs::metadata(path).map_err(at(path))?.len();
         let header = match read::header(path).map_err(at(path))? {
             Some(header) => header,
-            None if is_active && file_bytes < SEGMENT_HEADER_BYTES as u64 => {
+            None if is_active && listed.is_none() && file_bytes < SEGMENT_HEADER_BYTES as u64 => {
                 tracing::warn!(segment = %path.display(), "it was cut off before its first event; it is removed");
                 return fs::remove_file(path).map_err(at(path));
             }
-            None => return Err(damaged("its header is not readable by this version")),
+            None => return self.damaged(path, listed, "its header is not readable by this version"),
         };
-        if header.epoch != epoch.get() || header.base != base {
-            return Err(damaged("it belongs to another log"));
+        if header.epoch != epoch.get() || header.base != file.base {
+            return self.damaged(path, listed, "it belongs to another log");
         }
-        let segment = Segment::new(header, path.to_owned(), file_bytes);
-        let found = match read::summary(&segment, file_bytes) {
-            Ok(Some(summary)) if !is_active => self.read_indexed(segment, summary),
-            Ok(_) | Err(_) => self.read_whole(segment, is_active)?,
+        if listed.is_some_and(|listed| listed.salt != header.salt) {
+            return self.damaged(path, listed, "it is not the file that was written there");
+        }
+        let seal = listed.and_then(|listed| listed.seal);
+        let log_bytes = seal.filter(|_| !is_active).map_or(file_bytes, |seal| seal.bytes.min(file_bytes));
+        let segment = Segment::new(header, path.clone(), log_bytes);
+        let is_short = seal.is_some_and(|seal| file_bytes < seal.bytes);
+        let found = match read::summary(&segment, log_bytes) {
+            Ok(Some(summary)) if !is_active && !is_short => {
+                if file_bytes > log_bytes {
+                    cut(path, log_bytes).map_err(at(path))?;
+                }
+                self.read_indexed(segment, summary, seal)
+            }
+            Ok(_) | Err(_) => self.read_whole(segment, listed, is_active)?,
         };
         self.segments.push(found);
         Ok(())
     }
 
-    fn read_indexed(&mut self, segment: Segment, summary: Summary) -> Found {
+    /// A segment of which nothing can be read.
+    fn damaged(
+        &mut self,
+        path: &Path,
+        listed: Option<&Listed>,
+        detail: &'static str,
+    ) -> Result<(), OpenError> {
+        let error = FileError::Damaged { path: path.to_owned(), at: 0, detail };
+        let Some(listed) = listed.filter(|_| self.accept_loss) else { return Err(error.into()) };
+        self.lose(listed, listed.base, error.to_string());
+        // Out of the way, and still there for whoever can make something of it.
+        fs::rename(path, path.with_extension("damaged")).map_err(at(path))
+    }
+
+    fn read_indexed(&mut self, segment: Segment, summary: Summary, seal: Option<Seal>) -> Found {
         let file_bytes = segment.log_bytes.load(Ordering::Relaxed);
         segment.blocks_at.store(summary.blocks_at, Ordering::Relaxed);
         self.learn(&segment, &summary.notes);
-        let segment = Arc::new(segment);
+        let unnoted = Seal { bytes: file_bytes, through: summary.notes.used, crc: None };
+        let segment = Arc::new(segment.sealed(seal.unwrap_or(unnoted)));
         let mut start = 0;
         let mut runs = Vec::with_capacity(summary.channels.len());
         for channel in summary.channels {
             runs.push((channel.channel.clone(), Run::indexed(&segment, start, &channel)));
             start += channel.count;
         }
-        Found { segment, runs, unindexed: None, file_bytes }
+        Found { segment, runs, unindexed: None, file_bytes, crc: 0, damaged: false }
     }
 
-    fn read_whole(&mut self, segment: Segment, is_active: bool) -> Result<Found, OpenError> {
+    fn read_whole(
+        &mut self,
+        segment: Segment,
+        listed: Option<&Listed>,
+        is_active: bool,
+    ) -> Result<Found, OpenError> {
         let bytes = fs::read(&segment.path).map_err(at(&segment.path))?;
-        let contents = scan::scan(&segment.path, &bytes, &segment.header, is_active)?;
-        let mut file_bytes = bytes.len() as u64;
+        let expected = self.bytes_expected(&segment, listed);
+        let scanned = self.scan(&segment, &bytes, expected, is_active);
+        let damaged = scanned.is_err();
+        let mut contents = match scanned {
+            Ok(contents) => contents,
+            Err(error) if self.accepts(&segment.path) => {
+                self.salvage(&segment, &bytes, listed, expected, &error)
+            }
+            Err(error) => return Err(error.into()),
+        };
         if contents.torn_bytes > 0 {
             let (path, at_byte, bytes) = (segment.path.display(), contents.length, contents.torn_bytes);
             tracing::warn!(segment = %path, at_byte, bytes, "a write that was never finished is cut off");
+        }
+        let mut file_bytes = bytes.len() as u64;
+        if contents.torn_bytes > 0 || (!is_active && file_bytes > contents.length) {
+            // Of a sealed one: what was allocated ahead had not been given back, and the index would never fit
+            // the file.
             cut(&segment.path, contents.length).map_err(at(&segment.path))?;
             file_bytes = contents.length;
-        } else if !is_active && file_bytes > contents.length {
-            // Sealed, but what was allocated ahead had not been given back: the index would never fit the
-            // file.
-            cut(&segment.path, contents.length).map_err(at(&segment.path))?;
         }
         segment.log_bytes.store(contents.length, Ordering::Relaxed);
         self.learn(&segment, &contents.notes);
         self.closed = if is_active { contents.closed } else { None };
-        let segment = Arc::new(segment);
-        let runs = contents.entries.into_iter().map(|(channel, entries)| {
-            let run = Run::in_memory(&segment, entries);
-            (channel, run)
+        let crc = crc32c::crc32c(&bytes[..usize::try_from(contents.length).unwrap_or(bytes.len())]);
+        let seal = listed.and_then(|listed| listed.seal);
+        segment.damaged.store(damaged, Ordering::Relaxed);
+        let segment = Arc::new(if is_active && !damaged {
+            segment
+        } else {
+            let through = seal.map_or(contents.notes.used, |seal| seal.through);
+            segment.sealed(Seal { bytes: contents.length, through, crc: Some(crc) })
         });
-        let runs = runs.collect();
-        Ok(Found { segment, runs, unindexed: Some(contents.notes), file_bytes })
+        let runs = std::mem::take(&mut contents.entries).into_iter();
+        let runs = runs.map(|(channel, entries)| (channel, Run::in_memory(&segment, entries))).collect();
+        Ok(Found { segment, runs, unindexed: Some(contents.notes), file_bytes, crc, damaged })
+    }
+
+    /// Whether what cannot be read of a segment is accepted, now or at an earlier start.
+    fn accepts(&self, path: &Path) -> bool {
+        let path = path.display().to_string();
+        self.accept_loss || self.lost.iter().any(|(_, _, place)| place.contains(&path))
+    }
+
+    /// How long a segment's log was at least when it was written.
+    fn bytes_expected(&self, segment: &Segment, listed: Option<&Listed>) -> u64 {
+        let seal = listed.and_then(|listed| listed.seal).map_or(0, |seal| seal.bytes);
+        let synced = self.synced.filter(|synced| synced.salt == segment.header.salt);
+        seal.max(synced.map_or(0, |synced| synced.bytes))
+    }
+
+    fn scan(
+        &self,
+        segment: &Segment,
+        bytes: &[u8],
+        expected: u64,
+        is_active: bool,
+    ) -> Result<Contents, FileError> {
+        let contents = scan::scan(&segment.path, bytes, &segment.header, is_active)?;
+        if contents.length >= expected {
+            return Ok(contents);
+        }
+        let detail = "what was written there was synced and is missing";
+        Err(FileError::Damaged { path: segment.path.clone(), at: contents.length, detail })
+    }
+
+    /// Reads of a damaged segment what can be read; what cannot is lost.
+    fn salvage(
+        &mut self,
+        segment: &Segment,
+        bytes: &[u8],
+        listed: Option<&Listed>,
+        expected: u64,
+        error: &FileError,
+    ) -> Contents {
+        let mut contents = scan::salvage(bytes, &segment.header, expected);
+        let of_file = Listed::of(segment);
+        for lost in std::mem::take(&mut contents.lost) {
+            let place =
+                FileError::Damaged { path: segment.path.clone(), at: lost.at, detail: error.detail() };
+            match lost.last {
+                Some(last) => self.lost.push((lost.first, Some(last), place.to_string())),
+                None => self.lose(listed.unwrap_or(&of_file), lost.first, place.to_string()),
+            }
+        }
+        contents.torn_bytes = (bytes.len() as u64).saturating_sub(contents.length);
+        contents
     }
 
     fn learn(&mut self, segment: &Segment, notes: &Notes) {
@@ -257,18 +404,19 @@ impl Recovery {
         epoch: Epoch,
         now: Timestamp,
     ) -> Result<ActiveSegment, OpenError> {
-        if let Some(found) = self.segments.last_mut()
+        if let Some(found) = self.segments.last_mut().filter(|found| !found.damaged)
             && let Some(notes) = found.unindexed.take()
         {
             let segment = Arc::clone(&found.segment);
             let path = segment.path.clone();
-            return ActiveSegment::open(segment, notes, found.file_bytes, config).map_err(at(&path));
+            return ActiveSegment::open(segment, notes, found.file_bytes, found.crc, config)
+                .map_err(at(&path));
         }
         let header = file::new_header(epoch.get(), self.through() + 1, now);
         let active =
             header.and_then(|header| ActiveSegment::create(header, config)).map_err(at(&config.directory))?;
         let segment = Arc::clone(&active.segment);
-        self.segments.push(Found { segment, runs: Vec::new(), unindexed: None, file_bytes: 0 });
+        self.segments.push(Found { segment, runs: Vec::new(), unindexed: None, file_bytes: 0, crc: 0, damaged: false });
         Ok(active)
     }
 
@@ -283,6 +431,13 @@ impl Recovery {
         let through = Offset::new(self.through());
         let files = Files::new();
         let mut index = Index::new(rules.clone(), self.checkpoint.floor, through);
+        for (first, last, place) in self.lost.drain(..) {
+            let (first, last) = (Offset::new(first), last.map_or(through, Offset::new));
+            if self.accept_loss {
+                tracing::warn!(%first, %last, place, "these events are lost: readers are told of a gap");
+            }
+            index.losses.add(Loss { first, last, channel: None, place });
+        }
         let mut state = CheckpointState { rules: hash(rules), ..CheckpointState::default() };
         std::mem::swap(&mut state.keys, &mut self.checkpoint.keys);
         let known = self.checkpoint.channels.iter().filter(|known| !is_ephemeral(rules, &known.channel));
@@ -385,6 +540,24 @@ fn write_first_checkpoint(shared: &Shared, rules_before: Option<u64>) -> Result<
             Ok(())
         }
         result => result.map_err(at(&path)),
+    }
+}
+
+/// Writes the manifest, if it does not say already how things stand.
+fn write_first_manifest(
+    shared: &Shared,
+    before: Option<&Manifest>,
+    active: &ActiveSegment,
+) -> Result<(), OpenError> {
+    let salt = active.segment.header.salt;
+    let is_known = before.is_some_and(|before| before.segments.iter().any(|listed| listed.salt == salt));
+    match manifest::write(shared) {
+        // A full disk must not keep a log from being read.
+        Err(error) if disk::is_full(&error) && is_known => {
+            tracing::warn!(directory = %shared.place(), %error, "the manifest could not be written");
+            Ok(())
+        }
+        result => result.map_err(at(&shared.path(MANIFEST_FILE))),
     }
 }
 

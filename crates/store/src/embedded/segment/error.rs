@@ -28,8 +28,23 @@ impl FileError {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
-    /// An index is damaged, which can be repaired.
+    /// An index is damaged or missing, which can be repaired.
     pub(crate) fn is_damaged_index(&self) -> bool {
-        matches!(self, Self::Damaged { path, .. } if file::is_index(path))
+        file::is_index(self.path()) && (self.is_gone() || matches!(self, Self::Damaged { .. }))
+    }
+
+    /// What is wrong with what it holds.
+    pub(crate) fn detail(&self) -> &'static str {
+        match self {
+            Self::Damaged { detail, .. } => detail,
+            Self::Io { .. } => "it cannot be read",
+        }
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. } | Self::Damaged { path, .. } => path,
+        }
     }
 }

@@ -7,7 +7,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
 };
 
 use anywire_log::Timestamp;
@@ -16,6 +19,17 @@ use crate::embedded::segment::layout::SegmentHeader;
 
 /// A segment is sealed before it spans so many offsets or milliseconds: entries count both in 32 bits.
 pub(crate) const SPAN_MAX: u64 = 1 << 31;
+
+/// How a segment ends that is not written to any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Seal {
+    /// How long its log is.
+    pub(crate) bytes: u64,
+    /// No event in it has a greater offset, and none was lost after it.
+    pub(crate) through: u64,
+    /// The CRC-32C of its log; none if it was sealed before that was noted.
+    pub(crate) crc: Option<u32>,
+}
 
 /// A segment file.
 #[derive(Debug)]
@@ -36,6 +50,10 @@ pub(crate) struct Segment {
     /// No channel has a run in it any more, and its files go or change: what was read of them after this
     /// counts for nothing.
     pub(crate) retired: AtomicBool,
+    /// How it ends; none while it is written.
+    pub(crate) seal: OnceLock<Seal>,
+    /// It cannot be read whole: it is neither merged nor looked at again.
+    pub(crate) damaged: AtomicBool,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -52,6 +70,8 @@ impl Segment {
             live_bytes: AtomicU64::new(0),
             last_time: AtomicI64::new(header.base_time),
             retired: AtomicBool::new(false),
+            seal: OnceLock::new(),
+            damaged: AtomicBool::new(false),
         }
     }
 
@@ -67,6 +87,10 @@ impl Segment {
     pub(crate) fn lost(&self, events: u64, bytes: u64) {
         self.live_events.fetch_sub(events, Ordering::Relaxed);
         self.live_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sealed(self, seal: Seal) -> Self {
+        Self { seal: seal.into(), ..self }
     }
 
     pub(crate) fn is_dead(&self) -> bool {

@@ -318,6 +318,12 @@ pub(crate) fn is_proof_of_damage(file: &[u8], damage: usize, seed: Seed) -> bool
     candidates.filter_map(|at| read_header(file, at, seed)).any(|(_, raw)| raw.group > damage)
 }
 
+/// The position of the next sound frame from a position on.
+pub(crate) fn next_frame(file: &[u8], from: usize, seed: Seed) -> Option<usize> {
+    let rest = file.get(from..)?;
+    memmem(rest).map(|at| from + at).find(|at| Frame::read(file, *at, seed).is_some())
+}
+
 fn memmem(bytes: &[u8]) -> impl Iterator<Item = usize> + '_ {
     (0..bytes.len().saturating_sub(3))
         .filter(|at| bytes[*at] == FRAME_MAGIC[0] && bytes[*at..*at + 4] == FRAME_MAGIC)

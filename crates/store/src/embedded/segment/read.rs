@@ -30,6 +30,14 @@ pub(crate) fn contents(segment: &Segment) -> Result<Contents, FileError> {
     scan::scan(&segment.path, &bytes, &segment.header, false)
 }
 
+/// Reads of a sealed segment that is damaged what can be read.
+pub(crate) fn salvage(segment: &Segment) -> Result<Contents, FileError> {
+    let mut bytes = fs::read(&segment.path).map_err(FileError::io(&segment.path))?;
+    let log_bytes = segment.log_bytes.load(Ordering::Relaxed);
+    bytes.truncate(usize::try_from(log_bytes).unwrap_or(usize::MAX));
+    Ok(scan::salvage(&bytes, &segment.header, log_bytes))
+}
+
 /// Reads what an index says beside the entries; `None` if there is no sound index for this state of the
 /// segment.
 pub(crate) fn summary(segment: &Segment, log_bytes: u64) -> io::Result<Option<Summary>> {

@@ -25,6 +25,17 @@ pub(crate) struct Contents {
     pub(crate) torn_bytes: u64,
     /// The offset in the last frame, if that says that the engine was closed.
     pub(crate) closed: Option<u64>,
+    /// What cannot be read, by [`salvage`].
+    pub(crate) lost: Vec<Lost>,
+}
+
+/// Offsets that stand where nothing can be read any more, and where that is. What is lost at the end has no
+/// end of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) first: u64,
+    pub(crate) last: Option<u64>,
+    pub(crate) at: u64,
 }
 
 /// Reads a segment of which the whole file is given. `is_active` says that a torn write may stand at its end.
@@ -52,6 +63,39 @@ pub(crate) fn scan(
         contents.torn_bytes = (written - at) as u64;
     }
     Ok(contents)
+}
+
+/// Reads of a damaged segment what can be read. `synced` says how long it was at least.
+pub(crate) fn salvage(file: &[u8], header: &SegmentHeader, synced: u64) -> Contents {
+    let mut contents = Contents { length: SEGMENT_HEADER_BYTES as u64, ..Contents::default() };
+    contents.notes.last_time = header.base_time;
+    let seed = header.seed();
+    let mut at = SEGMENT_HEADER_BYTES;
+    let mut next = header.base;
+    let mut damage = None;
+    loop {
+        while let Some(frame) = Frame::read(file, at, seed) {
+            if frame.header.kind == FrameKind::Batch {
+                let first = frame.header.offset;
+                if let Some(at) = damage.take()
+                    && first > next
+                {
+                    contents.lost.push(Lost { first: next, last: Some(first - 1), at });
+                }
+                next = first + u64::from(frame.header.events.max(1));
+            }
+            contents.add(header, &frame);
+            at = frame.end;
+            contents.length = at as u64;
+        }
+        let Some(found) = layout::next_frame(file, at + 1, seed) else { break };
+        damage.get_or_insert(at as u64);
+        at = found;
+    }
+    if damage.is_some() || contents.length < synced || layout::is_proof_of_damage(file, at, seed) {
+        contents.lost.push(Lost { first: next, last: None, at: damage.unwrap_or(contents.length) });
+    }
+    contents
 }
 
 impl Contents {

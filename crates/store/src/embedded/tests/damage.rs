@@ -17,6 +17,18 @@ async fn crashed() -> (tempfile::TempDir, Vec<usize>) {
     (copy, lengths)
 }
 
+/// The machine lost its power, not only the process its life: the note of how far the log is synced is gone.
+fn lose_power(directory: &Path) {
+    std::fs::remove_file(directory.join("synced")).expect("it was there");
+}
+
+/// A directory as it was before there were manifests.
+fn forget_manifest(directory: &Path) {
+    let meta = std::fs::read_to_string(directory.join("meta")).expect("it is there");
+    std::fs::write(directory.join("meta"), meta.replace("manifest\n", "")).expect("it can be written");
+    std::fs::remove_file(directory.join("manifest")).expect("it was there");
+}
+
 async fn all(engine: &EmbeddedEngine) -> Vec<String> {
     let batch = contract::read_all(engine, &["a", "b"], 0).await;
     batch.events.iter().map(|event| String::from_utf8_lossy(event.payload.as_bytes()).into_owned()).collect()
@@ -31,12 +43,24 @@ async fn a_log_cut_at_any_byte_keeps_everything_before_the_cut_and_invents_nothi
     let (directory, lengths) = crashed().await;
     let log = files(directory.path(), ".log")[0].clone();
     let whole = std::fs::read(&log).expect("it is there");
+    let beside = ["manifest", "meta"].map(|name| directory.path().join(name));
+    let before = beside.clone().map(|path| std::fs::read(path).expect("it is there"));
     for cut in (0..=whole.len()).rev() {
         for zeros in [0, 100] {
+            beside
+                .iter()
+                .zip(&before)
+                .for_each(|(path, bytes)| std::fs::write(path, bytes).expect("written"));
+            lose_power(directory.path());
+            if cut < 56 {
+                // A segment is in the manifest only when its header is on the disk.
+                forget_manifest(directory.path());
+            }
             let mut bytes = whole[..cut].to_vec();
             bytes.resize(cut + zeros, 0);
             // A segment whose header is gone but not its length was not cut by a crash.
             if zeros > 0 && (cut < lengths[0] || cut % 7 != 0) {
+                std::fs::write(directory.path().join("synced"), "").expect("it can be written");
                 continue;
             }
             std::fs::write(&log, &bytes).expect("it can be written");
@@ -61,19 +85,49 @@ async fn a_log_cut_at_any_byte_keeps_everything_before_the_cut_and_invents_nothi
 }
 
 #[tokio::test]
+async fn what_was_answered_and_is_cut_off_is_an_error_while_the_machine_kept_its_power() {
+    let (directory, lengths) = crashed().await;
+    let log = files(directory.path(), ".log")[0].clone();
+    let whole = std::fs::read(&log).expect("it is there");
+    for cut in 0..whole.len() {
+        std::fs::write(&log, &whole[..cut]).expect("it can be written");
+        match try_open(config(directory.path())) {
+            Err(OpenError::Damaged { path, at, .. }) => {
+                assert_eq!(path, log);
+                assert!(lengths.iter().all(|length| *length > cut || *length as u64 <= at), "{cut}: {at}");
+            }
+            Err(error) => panic!("cut at {cut}: {error}"),
+            Ok(_) => panic!("cut at {cut}: it went unnoticed"),
+        }
+    }
+    std::fs::write(&log, &whole).expect("it can be written");
+    assert_eq!(all(&open(config(directory.path()))).await, expected(6));
+}
+
+#[tokio::test]
 async fn any_wrong_byte_in_the_last_frame_loses_that_frame_and_nothing_else() {
     let (directory, lengths) = crashed().await;
     let log = files(directory.path(), ".log")[0].clone();
     let whole = std::fs::read(&log).expect("it is there");
+    let beside = ["manifest", "synced"].map(|name| directory.path().join(name));
+    let before = beside.clone().map(|path| std::fs::read(path).expect("it is there"));
     for at in lengths[4]..lengths[5] {
         for bits in [0x01, 0x80, 0xff] {
             let mut bytes = whole.clone();
             bytes[at] ^= bits;
             std::fs::write(&log, &bytes).expect("it can be written");
+            let error = try_open(config(directory.path())).err().expect("it was answered").to_string();
+            assert!(error.contains(&log.display().to_string()), "{error}");
+            lose_power(directory.path());
             let engine = open(config(directory.path()));
             assert_eq!(all(&engine).await, expected(5), "byte {at}");
             let next = append(&engine, "a", "\"next\"").await.first;
             assert!(next.get() > 6, "byte {at}: the offset of the lost event is used again");
+            drop(engine);
+            beside
+                .iter()
+                .zip(&before)
+                .for_each(|(path, bytes)| std::fs::write(path, bytes).expect("written"));
         }
     }
 }
@@ -125,6 +179,7 @@ async fn a_torn_group_is_cut_off_even_if_its_later_frames_reached_the_disk() {
     bytes.truncate(end);
     bytes[group + 60] ^= 1;
     std::fs::write(&log, &bytes).expect("it can be written");
+    lose_power(copy.path());
     let engine = open(config(copy.path()));
     let kept = texts(&engine, "a").await;
     assert!(kept.len() < 201 && kept[0] == "1");
@@ -180,35 +235,6 @@ async fn a_log_opens_although_an_index_that_the_start_needs_is_damaged() {
     let engine = open(small());
     let kept: Vec<_> = (201..400).map(|number: i32| number.to_string()).collect();
     assert_eq!(texts(&engine, "a").await, kept);
-}
-
-#[tokio::test]
-async fn damage_in_a_sealed_segment_is_an_error_for_those_who_need_it_only() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let small = || EmbeddedConfig { segment_bytes_max: 0, ..config(directory.path()) };
-    let engine = open(small());
-    for number in 0..200 {
-        append(&engine, "a", &format!("\"number {number}\"")).await;
-    }
-    engine.close().await;
-    drop(engine);
-    let log = files(directory.path(), ".log")[1].clone();
-    let mut bytes = std::fs::read(&log).expect("it is there");
-    let at = (0..bytes.len()).find(|at| bytes[*at..].starts_with(b"number")).expect("a payload");
-    bytes[at] = b'N';
-    std::fs::write(&log, &bytes).expect("it can be written");
-    let engine = open(small());
-    let request = |after| anywire_log::ReadRequest {
-        channels: vec![anywire_log::Channel::new("a").expect("a name")],
-        after: Offset::new(after),
-        through: Offset::MAX,
-        events_max: 10_000,
-        bytes_max: 1 << 20,
-    };
-    let error = engine.read(request(0)).await.expect_err("a wrong event is not delivered");
-    assert!(error.to_string().contains(&log.display().to_string()), "{error}");
-    assert!(engine.read(request(150)).await.is_ok(), "others are served");
-    append(&engine, "a", "1").await;
 }
 
 #[tokio::test]

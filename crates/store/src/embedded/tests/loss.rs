@@ -1,0 +1,264 @@
+//! Damage is loss, and loss is told: every kind of file, spoiled in every way.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use anywire_log::{Channel, GapReason};
+
+use super::*;
+
+/// What a reader of channels gets, from the beginning, as a reader of the log would: events, and gaps with
+/// what they take from whom.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Heard {
+    events: BTreeMap<u64, String>,
+    gaps: Vec<(GapReason, String, u64, u64)>,
+}
+
+async fn hear(engine: &EmbeddedEngine, channels: &[&str]) -> Heard {
+    let mut heard = Heard::default();
+    for channel in channels {
+        let name = Channel::new(channel).expect("a name");
+        let mut after = Offset::ZERO;
+        for _ in 0..10_000 {
+            let request = anywire_log::ReadRequest {
+                channels: vec![name.clone()],
+                after,
+                through: Offset::MAX,
+                events_max: 7,
+                bytes_max: 1 << 20,
+            };
+            let batch = engine.read(request).await.expect("a read never fails for damage");
+            if let Some(gap) = batch.gap(engine.epoch(), after) {
+                let to = gap.lost[0].1;
+                heard.gaps.push((gap.reason, (*channel).to_owned(), after.get() + 1, to.get()));
+                after = to;
+                continue;
+            }
+            for event in &batch.events {
+                let text = String::from_utf8_lossy(event.payload.as_bytes()).into_owned();
+                heard.events.insert(event.offset.get(), text);
+            }
+            if batch.events.is_empty() && batch.through <= after {
+                break;
+            }
+            let done = batch.events.is_empty() && batch.through >= engine.shared.index.read().through;
+            after = batch.through;
+            if done {
+                break;
+            }
+        }
+    }
+    heard
+}
+
+fn small(directory: &Path) -> EmbeddedConfig {
+    EmbeddedConfig { segment_bytes_max: 0, scrub_bytes_per_s: 0, ..config(directory) }
+}
+
+const CHANNELS: [&str; 2] = ["a", "b"];
+
+/// A directory with several segments, closed; what was in it, and an older copy of it.
+async fn filled() -> (tempfile::TempDir, tempfile::TempDir, Heard) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let engine = open(small(directory.path()));
+    for number in 0..150 {
+        append(&engine, if number % 3 == 0 { "b" } else { "a" }, &format!("\"number {number}\"")).await;
+    }
+    // So that there is a checkpoint, and that it is not the first.
+    engine.trim(Channel::new("b").expect("a name"), Offset::new(20)).await.expect("a trim");
+    wait_for_indexes(directory.path()).await;
+    let older = copy(directory.path());
+    for number in 150..400 {
+        append(&engine, if number % 3 == 0 { "b" } else { "a" }, &format!("\"number {number}\"")).await;
+    }
+    wait_for_indexes(directory.path()).await;
+    let heard = hear(&engine, &CHANNELS).await;
+    engine.close().await;
+    assert!(files(directory.path(), ".log").len() > 5, "several segments");
+    (directory, older, heard)
+}
+
+async fn wait_for_indexes(directory: &Path) {
+    for _ in 0..10_000 {
+        if files(directory, ".idx").len() + 1 >= files(directory, ".log").len() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("the indexes are not written");
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spoil {
+    Flip(usize),
+    Truncate,
+    Empty,
+    Delete,
+    Older,
+}
+
+/// Spoils a file; false where that changes nothing.
+fn spoil(path: &Path, older: &Path, how: Spoil) -> bool {
+    let bytes = fs::read(path).expect("it is there");
+    let name = path.file_name().expect("a name");
+    match how {
+        Spoil::Flip(percent) => {
+            let mut spoiled = bytes.clone();
+            let at = (spoiled.len() * percent / 100).min(spoiled.len().saturating_sub(1));
+            let Some(byte) = spoiled.get_mut(at) else { return false };
+            *byte ^= 0x04;
+            fs::write(path, spoiled).expect("it can be written");
+        }
+        Spoil::Truncate => fs::write(path, &bytes[..bytes.len() / 2]).expect("it can be written"),
+        Spoil::Empty => fs::write(path, "").expect("it can be written"),
+        Spoil::Delete => fs::remove_file(path).expect("it can be removed"),
+        Spoil::Older => {
+            let Ok(before) = fs::read(older.join(name)) else { return false };
+            if before == bytes {
+                return false;
+            }
+            fs::write(path, before).expect("it can be written");
+        }
+    }
+    true
+}
+
+/// Every event is heard, or taken by exactly one gap; nothing else is.
+fn check_exact(heard: &Heard, whole: &Heard, what: &str) {
+    for (offset, text) in &whole.events {
+        let number: u32 =
+            text.trim_matches('"').split(' ').next_back().and_then(|n| n.parse().ok()).expect("n");
+        let channel = if number % 3 == 0 { "b" } else { "a" };
+        let taken =
+            |gap: &&(GapReason, String, u64, u64)| gap.1 == channel && (gap.2..=gap.3).contains(offset);
+        let gaps = heard.gaps.iter().filter(taken).count();
+        match heard.events.get(offset) {
+            Some(found) => {
+                assert_eq!(found, text, "{what}");
+                assert_eq!(gaps, 0, "{what}: {offset} is there and told to be gone");
+            }
+            None => assert_eq!(gaps, 1, "{what}: {offset} of {channel} is missing: {:?}", heard.gaps),
+        }
+    }
+    let invented = heard.events.keys().find(|offset| !whole.events.contains_key(offset));
+    assert_eq!(invented, None, "{what}");
+}
+
+/// What became of one spoiled directory.
+async fn outcome(directory: &Path, spoiled: &Path, whole: &Heard, what: &str) -> &'static str {
+    let is_whole = |heard: &Heard| heard == whole;
+    match try_open(small(directory)) {
+        Err(OpenError::Damaged { path, .. }) => {
+            let of_segment = path.with_extension("") == spoiled.with_extension("");
+            let manifest = path.ends_with("manifest");
+            assert!(of_segment || manifest, "{what}: named as {}", path.display());
+        }
+        Err(error) => panic!("{what}: {error}"),
+        Ok(engine) => {
+            let heard = hear(&engine, &CHANNELS).await;
+            check_exact(&heard, whole, what);
+            append(&engine, "a", "1").await;
+            let told = !engine.damage().is_empty();
+            assert_eq!(told, !is_whole(&heard), "{what}: {:?}", engine.damage());
+            engine.close().await;
+            return if told { "gap" } else { "healed" };
+        }
+    }
+    let accepting = EmbeddedConfig { accept_loss: true, ..small(directory) };
+    let engine = try_open(accepting).unwrap_or_else(|error| panic!("{what}, accepted: {error}"));
+    let heard = hear(&engine, &CHANNELS).await;
+    check_exact(&heard, whole, what);
+    let next = append(&engine, "a", "\"next\"").await.first.get();
+    assert!(whole.events.keys().all(|offset| *offset < next), "{what}: an offset twice");
+    engine.close().await;
+    drop(engine);
+    let engine = try_open(small(directory)).unwrap_or_else(|error| panic!("{what}, once more: {error}"));
+    let mut again = hear(&engine, &CHANNELS).await;
+    assert_eq!(again.events.remove(&next).as_deref(), Some("\"next\""), "{what}");
+    check_exact(&again, whole, what);
+    engine.close().await;
+    "refused"
+}
+
+#[tokio::test]
+async fn damage_is_refused_with_its_place_healed_or_told_exactly() {
+    let (directory, older, whole) = filled().await;
+    let mut outcomes: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
+    let hows = [
+        Spoil::Flip(0),
+        Spoil::Flip(40),
+        Spoil::Flip(70),
+        Spoil::Flip(99),
+        Spoil::Truncate,
+        Spoil::Empty,
+        Spoil::Delete,
+        Spoil::Older,
+    ];
+    for kind in [".log", ".idx", "manifest", "checkpoint", "meta", "synced", "LOCK", "spare"] {
+        let of_kind = files(directory.path(), kind);
+        let chosen = [0, of_kind.len() / 2, of_kind.len().saturating_sub(1)];
+        let chosen: std::collections::BTreeSet<_> = chosen.iter().filter_map(|at| of_kind.get(*at)).collect();
+        for path in chosen {
+            let name = path.file_name().expect("a name");
+            for how in hows {
+                let spoiled = copy(directory.path());
+                let target: PathBuf = spoiled.path().join(name);
+                if spoil(&target, older.path(), how) {
+                    let what = format!("{how:?} of {}", target.display());
+                    let became = outcome(spoiled.path(), &target, &whole, &what).await;
+                    outcomes.entry((kind.to_owned(), format!("{how:?}"))).or_default().push(became);
+                }
+            }
+        }
+    }
+    let all: std::collections::BTreeSet<_> = outcomes.values().flatten().copied().collect();
+    assert_eq!(all.into_iter().collect::<Vec<_>>(), ["gap", "healed", "refused"], "{outcomes:#?}");
+}
+
+#[tokio::test]
+async fn one_wrong_bit_in_an_old_event_takes_that_event_from_its_readers_and_nothing_else() {
+    let (directory, _, whole) = filled().await;
+    let log = files(directory.path(), ".log")[2].clone();
+    let mut bytes = fs::read(&log).expect("it is there");
+    let at = (0..bytes.len()).find(|at| bytes[*at..].starts_with(b"number")).expect("a payload");
+    bytes[at] = b'N';
+    fs::write(&log, &bytes).expect("it can be written");
+    let engine = open(small(directory.path()));
+    let heard = hear(&engine, &CHANNELS).await;
+    check_exact(&heard, &whole, "one bit");
+    assert_eq!(heard.events.len() + 1, whole.events.len());
+    let told = heard.gaps.iter().filter(|gap| gap.0 == GapReason::Damaged).collect::<Vec<_>>();
+    assert!(matches!(told.as_slice(), [(_, _, first, last)] if first == last), "{told:?}");
+    let damage = engine.damage();
+    assert!(damage.len() == 1 && damage[0].place.contains(&log.display().to_string()), "{damage:?}");
+}
+
+#[tokio::test]
+async fn a_segment_that_vanishes_while_it_is_used_is_told_of() {
+    let (directory, _, whole) = filled().await;
+    let engine = open(small(directory.path()));
+    let gone = files(directory.path(), ".log")[3].clone();
+    fs::remove_file(&gone).expect("it can be removed");
+    fs::remove_file(gone.with_extension("idx")).expect("it can be removed");
+    let heard = hear(&engine, &CHANNELS).await;
+    check_exact(&heard, &whole, "it vanished");
+    assert!(heard.events.len() < whole.events.len());
+    assert!(engine.damage()[0].place.contains(&gone.display().to_string()));
+}
+
+#[tokio::test]
+async fn a_directory_of_before_there_were_manifests_opens_and_gets_one() {
+    let (directory, _, whole) = filled().await;
+    let meta = fs::read_to_string(directory.path().join("meta")).expect("it is there");
+    fs::write(directory.path().join("meta"), meta.replace("manifest\n", "")).expect("it can be written");
+    fs::remove_file(directory.path().join("manifest")).expect("it is there");
+    fs::remove_file(directory.path().join("synced")).expect("it is there");
+    let engine = open(small(directory.path()));
+    assert_eq!(hear(&engine, &CHANNELS).await, whole);
+    engine.close().await;
+    drop(engine);
+    let gone = files(directory.path(), ".log")[2].clone();
+    fs::remove_file(&gone).expect("it can be removed");
+    let error = try_open(small(directory.path())).err().expect("it is noticed").to_string();
+    assert!(error.contains(&gone.display().to_string()) && error.contains("--accept-loss"), "{error}");
+}

@@ -300,7 +300,17 @@ impl<P: Projection> Shared<P> {
 
 impl<P: Projection> CommitListener for Shared<P> {
     fn committed(&self, events: &[Arc<Event>]) {
-        let mut ours = events.iter().filter(|event| self.sources.has(&event.channel)).peekable();
+        let mut held: Option<(&Channel, bool)> = None;
+        // Most neighbours are on one channel, and most channels are nobody's here.
+        let is_ours = |event: &&Arc<Event>| match held {
+            Some((channel, ours)) if *channel == event.channel => ours,
+            _ => {
+                let ours = self.sources.has(&event.channel);
+                held = Some((&event.channel, ours));
+                ours
+            }
+        };
+        let mut ours = events.iter().filter(is_ours).peekable();
         if ours.peek().is_none() {
             return;
         }

@@ -3,4 +3,4 @@
 
 mod embedded;
 
-pub use embedded::{CommitObserver, EmbeddedConfig, EmbeddedEngine, OpenError};
+pub use embedded::{Checked, CommitObserver, EmbeddedConfig, EmbeddedEngine, Finding, OpenError, check};

@@ -27,6 +27,7 @@
 //! - Whatever the directory looked like after a crash, opening it gives every answered event and no other
 //!   meaning to an offset.
 
+mod check;
 mod checkpoint;
 mod compaction;
 mod config;
@@ -56,10 +57,11 @@ use anywire_log::{
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+pub use check::{Checked, Finding, check};
 pub use config::{CommitObserver, EmbeddedConfig};
 pub use recovery::OpenError;
 
-use compaction::{retention, upkeep};
+use compaction::{retention, scrub, upkeep};
 use journal::queue::{Command, Pending};
 use segment::layout;
 use shared::Shared;
@@ -77,6 +79,7 @@ pub struct EmbeddedEngine {
 struct Running {
     committer: JoinHandle<()>,
     upkeep: JoinHandle<()>,
+    scrub: JoinHandle<()>,
     /// Keeps other processes out.
     lock: File,
 }
@@ -98,9 +101,11 @@ impl EmbeddedEngine {
         let failed = |source| OpenError::Io { path: directory.clone(), source };
         let background = Arc::clone(&shared);
         let upkeep = spawn("anywire-upkeep", move || upkeep::run(&background)).map_err(failed)?;
+        let background = Arc::clone(&shared);
+        let scrub = spawn("anywire-scrub", move || scrub::run(&background)).map_err(failed)?;
         let committer = opened.committer;
         let committer = spawn("anywire-commit", move || committer.run()).map_err(failed)?;
-        let running = Running { committer, upkeep, lock: opened.lock };
+        let running = Running { committer, upkeep, scrub, lock: opened.lock };
         Ok(Self { shared, running: Arc::new(Mutex::new(Some(running))) })
     }
 
@@ -135,12 +140,14 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<Jo
 fn stop(shared: &Shared, running: &Mutex<Option<Running>>) {
     // Held until the end, so that whoever closes at the same time waits for it too.
     let mut running = running.lock();
-    if let Some(Running { committer, upkeep, lock }) = running.take() {
+    if let Some(Running { committer, upkeep, scrub, lock }) = running.take() {
+        shared.scrub.stop();
         shared.queue.close();
         let committed = committer.join();
         shared.jobs.stop();
         let kept_up = upkeep.join();
-        if committed.is_err() || kept_up.is_err() {
+        let scrubbed = scrub.join();
+        if committed.is_err() || kept_up.is_err() || scrubbed.is_err() {
             tracing::error!(directory = %shared.place(), "a thread of the log had ended with a panic");
         }
         drop(lock);

@@ -12,7 +12,7 @@ use anywire_log::{AppendError, Channel, Clock, Epoch, Follower, Offset, Retentio
 use parking_lot::{Mutex, RwLock};
 
 use crate::embedded::{
-    compaction::jobs::Jobs,
+    compaction::{jobs::Jobs, scrub::Stop},
     config::EmbeddedConfig,
     index::Index,
     journal::queue::Queue,
@@ -39,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) files: Files,
     pub(crate) queue: Queue,
     pub(crate) jobs: Jobs,
+    pub(crate) scrub: Stop,
     /// Why the last append could not be stored.
     pub(crate) trouble: Mutex<Option<AppendError>>,
     /// Offsets up to here may be in use, as a durable record says.

@@ -6,4 +6,5 @@ pub(crate) mod merge;
 pub(crate) mod removal;
 pub(crate) mod repair;
 pub(crate) mod retention;
+pub(crate) mod scrub;
 pub(crate) mod upkeep;

@@ -48,7 +48,7 @@ impl Before {
         let manifest = Manifest::read(&manifest_path, meta.epoch).map_err(OpenError::from);
         let manifest = required(manifest, &manifest_path, meta.has_manifest && !is_new, accepts)?;
         let missing = missing(&mut listing, manifest.as_ref(), &manifest_path, accepts)?;
-        listing.drop_stray_indexes()?;
+        listing.drop_strays()?;
         let checkpoint = checkpoint(directory, meta, manifest.as_ref(), &listing, accepts)?;
         Ok(Self { meta, checkpoint, manifest, listing, missing })
     }

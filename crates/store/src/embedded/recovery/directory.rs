@@ -17,7 +17,7 @@ use crate::embedded::{
 };
 
 const LOCK_FILE: &str = "LOCK";
-const META_FILE: &str = "meta";
+pub(crate) const META_FILE: &str = "meta";
 
 pub(super) fn make_directory(directory: &Path) -> io::Result<()> {
     if directory.is_dir() {
@@ -30,7 +30,7 @@ pub(super) fn make_directory(directory: &Path) -> io::Result<()> {
 }
 
 /// Takes the directory for this process.
-pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(directory: &Path) -> Result<File, OpenError> {
     let path = directory.join(LOCK_FILE);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = file.map_err(at(&path))?;
@@ -51,27 +51,29 @@ pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
 
 /// A segment's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SegmentFile {
-    pub(super) base: u64,
-    pub(super) generation: u32,
-    pub(super) path: PathBuf,
+pub(crate) struct SegmentFile {
+    pub(crate) base: u64,
+    pub(crate) generation: u32,
+    pub(crate) path: PathBuf,
 }
 
 /// What is in a directory.
-pub(super) struct Listing {
+pub(crate) struct Listing {
     /// The segments, by base.
-    pub(super) segments: Vec<SegmentFile>,
+    pub(crate) segments: Vec<SegmentFile>,
     indexes: Vec<PathBuf>,
+    /// What was written half.
+    unfinished: Vec<PathBuf>,
 }
 
-/// Looks into a directory. What was written half is removed.
-pub(super) fn list(directory: &Path) -> Result<Listing, OpenError> {
-    let mut listing = Listing { segments: Vec::new(), indexes: Vec::new() };
+/// Looks into a directory.
+pub(crate) fn list(directory: &Path) -> Result<Listing, OpenError> {
+    let mut listing = Listing { segments: Vec::new(), indexes: Vec::new(), unfinished: Vec::new() };
     for entry in fs::read_dir(directory).map_err(at(directory))? {
         let path = entry.map_err(at(directory))?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.ends_with(".tmp") {
-            fs::remove_file(&path).map_err(at(&path))?;
+            listing.unfinished.push(path);
         } else if let Some((base, generation)) = file::parse_name(name) {
             listing.segments.push(SegmentFile { base, generation, path });
         } else if file::is_index(&path) {
@@ -130,11 +132,11 @@ impl Listing {
         headers.any(|header| header.covers >= base)
     }
 
-    /// Removes index files whose segment is not there.
-    pub(super) fn drop_stray_indexes(&self) -> Result<(), OpenError> {
+    /// Removes index files whose segment is not there, and what was written half.
+    pub(super) fn drop_strays(&self) -> Result<(), OpenError> {
         let has_segment =
             |index: &&PathBuf| self.segments.iter().any(|one| one.path.with_extension("idx") == **index);
-        let stray = self.indexes.iter().filter(|index| !has_segment(index));
+        let stray = self.indexes.iter().filter(|index| !has_segment(index)).chain(&self.unfinished);
         stray.into_iter().try_for_each(|index| fs::remove_file(index).map_err(at(index)))
     }
 }
@@ -170,7 +172,7 @@ pub(super) fn write_meta(directory: &Path, meta: Meta) -> Result<(), OpenError> 
 }
 
 /// The log that all segments of a directory say they belong to.
-pub(super) fn epoch_of_segments(listing: &Listing) -> Option<Epoch> {
+pub(crate) fn epoch_of_segments(listing: &Listing) -> Option<Epoch> {
     let mut epochs = listing.segments.iter().filter_map(|one| read::header(&one.path).ok().flatten());
     let first = epochs.next()?.epoch;
     epochs.all(|header| header.epoch == first).then(|| Epoch::new(first))

@@ -5,7 +5,7 @@
 //! is accepted, the log remembers the hole and tells its readers.
 
 mod before;
-mod directory;
+pub(crate) mod directory;
 mod error;
 
 use std::{
@@ -32,6 +32,7 @@ use crate::embedded::{
     compaction::{
         checkpoints,
         jobs::{Jobs, Sealed},
+        scrub::Stop,
     },
     config::EmbeddedConfig,
     disk,
@@ -109,6 +110,7 @@ fn recover(
         index: index.into(),
         files,
         jobs: Jobs::default(),
+        scrub: Stop::default(),
         trouble: Default::default(),
         reserved: reserved.into(),
         manifest: number.into(),
@@ -416,7 +418,14 @@ impl Recovery {
         let active =
             header.and_then(|header| ActiveSegment::create(header, config)).map_err(at(&config.directory))?;
         let segment = Arc::clone(&active.segment);
-        self.segments.push(Found { segment, runs: Vec::new(), unindexed: None, file_bytes: 0, crc: 0, damaged: false });
+        self.segments.push(Found {
+            segment,
+            runs: Vec::new(),
+            unindexed: None,
+            file_bytes: 0,
+            crc: 0,
+            damaged: false,
+        });
         Ok(active)
     }
 

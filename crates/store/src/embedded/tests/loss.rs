@@ -262,3 +262,64 @@ async fn a_directory_of_before_there_were_manifests_opens_and_gets_one() {
     let error = try_open(small(directory.path())).err().expect("it is noticed").to_string();
     assert!(error.contains(&gone.display().to_string()) && error.contains("--accept-loss"), "{error}");
 }
+
+#[tokio::test]
+async fn the_scrub_finds_damage_that_nobody_has_read() {
+    let (directory, _, whole) = filled().await;
+    let log = files(directory.path(), ".log")[2].clone();
+    let mut bytes = fs::read(&log).expect("it is there");
+    let at = (0..bytes.len()).rfind(|at| bytes[*at..].starts_with(b"number")).expect("a payload");
+    bytes[at] = b'N';
+    fs::write(&log, &bytes).expect("it can be written");
+    let engine = open(small(directory.path()));
+    assert_eq!(engine.damage(), []);
+    assert!(super::super::compaction::scrub::pass(&engine.shared, Duration::ZERO));
+    let damage = engine.damage();
+    assert!(damage.len() == 1 && damage[0].place.contains(&log.display().to_string()), "{damage:?}");
+    assert_eq!(damage[0].first, damage[0].last);
+    check_exact(&hear(&engine, &CHANNELS).await, &whole, "after the scrub");
+    engine.close().await;
+}
+
+#[tokio::test]
+async fn a_check_says_what_opening_would_lose_and_changes_nothing() {
+    let (directory, _, whole) = filled().await;
+    let sound = super::super::check(directory.path()).expect("it can be checked");
+    assert_eq!(sound.findings, []);
+    assert!(sound.events >= whole.events.len() as u64 && sound.segments > 5);
+    let logs = files(directory.path(), ".log");
+    fs::remove_file(&logs[1]).expect("it can be removed");
+    let mut bytes = fs::read(&logs[3]).expect("it is there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&logs[3], &bytes).expect("it can be written");
+    let mut index = fs::read(logs[4].with_extension("idx")).expect("it is there");
+    index[4096 + 20] ^= 1;
+    fs::write(logs[4].with_extension("idx"), &index).expect("it can be written");
+    let before = listing(directory.path());
+    let checked = super::super::check(directory.path()).expect("it can be checked");
+    let unchanged = |listed: &[(PathBuf, Option<[u64; 4]>)]| {
+        listed.iter().filter(|(path, _)| !path.ends_with("LOCK")).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(unchanged(&listing(directory.path())), unchanged(&before));
+    let found: Vec<_> = checked.findings.iter().map(|one| (one.path.clone(), one.lost.is_some())).collect();
+    assert_eq!(
+        found,
+        [(logs[1].clone(), true), (logs[3].clone(), true), (logs[4].with_extension("idx"), false)]
+    );
+    let engine = open(EmbeddedConfig { accept_loss: true, ..small(directory.path()) });
+    let heard = hear(&engine, &CHANNELS).await;
+    check_exact(&heard, &whole, "accepted");
+    let is_named = |offset: &u64| {
+        let lost = checked.findings.iter().filter_map(|one| one.lost);
+        lost.into_iter().any(|(first, last)| (first.get()..=last.get()).contains(offset))
+    };
+    let missing = whole.events.keys().filter(|offset| !heard.events.contains_key(offset));
+    assert!(missing.into_iter().all(is_named), "what is lost was named");
+    engine.close().await;
+    drop(engine);
+    let lock = open(small(directory.path()));
+    let error = super::super::check(directory.path()).expect_err("it is in use").to_string();
+    assert!(error.contains("in use"), "{error}");
+    lock.close().await;
+}

@@ -448,10 +448,10 @@ export interface components {
                 readonly [key: string]: number;
             };
             /**
-             * @description `trimmed`: retention removed events. `epoch`: the cursor is from another incarnation of the log. `ahead`: the cursor is past the tail.
+             * @description `trimmed`: retention removed events. `damaged`: they cannot be read any more: a file of the log is damaged or missing. `epoch`: the cursor is from another incarnation of the log. `ahead`: the cursor is past the tail.
              * @enum {string}
              */
-            readonly reason: "trimmed" | "epoch" | "ahead";
+            readonly reason: "trimmed" | "damaged" | "epoch" | "ahead";
             readonly to: components["schemas"]["Cursor"];
         };
         /** @description How the server is. */

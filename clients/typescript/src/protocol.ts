@@ -19,7 +19,7 @@ export interface AnywireEvent<Name extends string = string, Data = unknown> {
   readonly cursor: string;
 }
 
-export type GapReason = "trimmed" | "epoch" | "ahead";
+export type GapReason = "trimmed" | "damaged" | "epoch" | "ahead";
 
 /** Events that this subscription needed and cannot get any more: load the state afresh. */
 export interface Gap {

@@ -191,7 +191,8 @@ function behind(wire: WireGap, position: Position, lost: unknown): Cursor | null
   if (typeof position !== "object") return null;
   if (position.epoch !== wire.to.epoch) return wire.to;
   if (wire.reason === "ahead" && wire.from && position.offset >= wire.from.offset) return wire.to;
-  if (wire.reason === "trimmed" && typeof lost === "number" && lost > position.offset) {
+  const taken = wire.reason === "trimmed" || wire.reason === "damaged";
+  if (taken && typeof lost === "number" && lost > position.offset) {
     return { epoch: position.epoch, offset: lost };
   }
   return null;

@@ -57,6 +57,20 @@ impl Sources {
             || self.patterns.iter().any(|pattern| pattern.matches(channel.as_str()))
     }
 
+    /// Those events that are on one of its channels.
+    fn of<'e>(&'e self, events: &'e [Arc<Event>]) -> impl Iterator<Item = &'e Arc<Event>> {
+        let mut held: Option<(&'e Channel, bool)> = None;
+        // Most neighbours are on one channel, and most channels are nobody's here.
+        events.iter().filter(move |event: &&'e Arc<Event>| match held {
+            Some((channel, has)) if *channel == event.channel => has,
+            _ => {
+                let has = self.has(&event.channel);
+                held = Some((&event.channel, has));
+                has
+            }
+        })
+    }
+
     /// The channels that there are now.
     fn found(&self, log: &Log) -> Vec<Channel> {
         let mut found = self.channels.clone();
@@ -300,17 +314,7 @@ impl<P: Projection> Shared<P> {
 
 impl<P: Projection> CommitListener for Shared<P> {
     fn committed(&self, events: &[Arc<Event>]) {
-        let mut held: Option<(&Channel, bool)> = None;
-        // Most neighbours are on one channel, and most channels are nobody's here.
-        let is_ours = |event: &&Arc<Event>| match held {
-            Some((channel, ours)) if *channel == event.channel => ours,
-            _ => {
-                let ours = self.sources.has(&event.channel);
-                held = Some((&event.channel, ours));
-                ours
-            }
-        };
-        let mut ours = events.iter().filter(is_ours).peekable();
+        let mut ours = self.sources.of(events).peekable();
         if ours.peek().is_none() {
             return;
         }

@@ -89,7 +89,7 @@ fn an_event_is_carried_byte_for_byte_as_written_down() {
 
 fn gap(vector: &Value) -> Gap {
     let gap = &vector["gap"];
-    let reasons = [GapReason::Trimmed, GapReason::Epoch, GapReason::Ahead];
+    let reasons = [GapReason::Trimmed, GapReason::Damaged, GapReason::Epoch, GapReason::Ahead];
     let reason = reasons.into_iter().find(|reason| reason.as_str() == text(gap, "reason"));
     let lost = list(gap, "lost").iter().map(|pair| {
         let channel = Channel::new(pair[0].as_str().expect("a channel")).expect("a channel");

@@ -23,7 +23,7 @@ use prometheus_client::registry::Registry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{overview::Overview, restart::Restart};
+use crate::{overview::Overview, restart::Restart, storage};
 use spelled::{Carrier, ClientState, TransportName};
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -118,8 +118,7 @@ pub(crate) struct Ready {
 
 async fn health(State(state): State<Arc<ApiState>>) -> Response {
     let engine = state.log.engine();
-    let writable = engine.writable();
-    let ready = writable.is_ok();
+    let ready = engine.writable().is_ok();
     let body = Health {
         status: if ready { HealthStatus::Ok } else { HealthStatus::Degraded },
         live: true,
@@ -130,7 +129,7 @@ async fn health(State(state): State<Arc<ApiState>>) -> Response {
         uptime_s: STARTED.elapsed().as_secs(),
         storage: Storage {
             engine: engine.name(),
-            state: writable.err().map_or("ok".to_owned(), |error| error.to_string()),
+            state: storage::state(engine),
             bytes: engine.stored_bytes(),
         },
     };

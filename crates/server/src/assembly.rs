@@ -30,6 +30,7 @@ use crate::{
     overview::{OVERVIEW_CHANNEL, Overview},
     restart::Restart,
     sockets,
+    storage::{LOG_FOLDER, StorageMetrics},
 };
 
 /// How often retention is applied.
@@ -138,7 +139,7 @@ impl Anywire {
         // For those who ask other servers; a second call finds the first one's choice.
         let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let rules = rules(&config.server, &config.monitor, &config.pipeline);
-        let engine = engine(&config.server, rules.clone(), Arc::clone(&clock)).await?;
+        let engine = engine(&config.server, config.accept_loss, rules.clone(), Arc::clone(&clock)).await?;
         let log = Log::start(engine, rules, TailConfig { bytes_max: config.server.tail.bytes_max });
         let message_bytes_max = config.gateway.limits.message_bytes_max;
         let gateway = with_states(config.gateway);
@@ -169,6 +170,7 @@ impl Anywire {
         tokio::spawn(apply_retention(Arc::clone(&log), clock, shutdown.clone()));
         let mut registry = Registry::default();
         registry.register_collector(Box::new(MetricsCollector(Arc::clone(gateway.metrics()))));
+        registry.register_collector(Box::new(StorageMetrics(Arc::clone(&log))));
         registry.register_collector(Box::new(ApplicationMetrics(applications.clone())));
         let api = Arc::new(ApiState {
             log: Arc::clone(&log),
@@ -356,6 +358,7 @@ fn rules(config: &ServerConfig, monitor: &MonitorConfig, pipeline: &PipelineConf
 /// The one place where an engine is chosen.
 async fn engine(
     config: &ServerConfig,
+    accept_loss: bool,
     rules: RetentionRules,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn Engine>, StartError> {
@@ -366,7 +369,9 @@ async fn engine(
             Ok(Arc::new(MemoryEngine::new(rules, clock).map_err(failed)?))
         }
         EngineKind::Embedded => {
-            let embedded = EmbeddedConfig::new(config.data.join("log"));
+            let mut embedded = EmbeddedConfig::new(config.data.join(LOG_FOLDER));
+            embedded.accept_loss = accept_loss;
+            embedded.scrub_bytes_per_s = config.scrub_bytes_per_s;
             let open = move || EmbeddedEngine::open(embedded, rules, clock);
             match tokio::task::spawn_blocking(open).await {
                 Ok(engine) => Ok(Arc::new(engine?)),

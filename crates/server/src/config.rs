@@ -37,6 +37,8 @@ pub struct Config {
     pub pipeline: PipelineConfig,
     /// Emitters in other processes.
     pub emitters: RedisConfig,
+    /// Whether a damaged log is opened with what can be read of it. Not a setting: it is for one start.
+    pub accept_loss: bool,
 }
 
 impl Config {
@@ -197,6 +199,7 @@ impl Settings {
             monitor: read("monitor", monitor)?,
             pipeline: read("pipeline", pipeline)?,
             emitters: read("socketio.redis", emitters)?,
+            accept_loss: false,
         };
         check_level(&config.server.logging.level)?;
         config.check_ranges()?;

@@ -19,6 +19,7 @@ pub mod reference;
 mod restart;
 mod sections;
 mod sockets;
+mod storage;
 
 pub use assembly::{Anywire, StartError};
 pub use config::{Config, ConfigError, Settings};

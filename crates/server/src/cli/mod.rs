@@ -1,5 +1,6 @@
-//! The command line: `serve`, `publish`, `tail`, `run`, `monitor`, `config`.
+//! The command line: `serve`, `publish`, `tail`, `run`, `monitor`, `check`, `config`.
 
+mod check;
 mod client;
 mod monitor;
 mod run;
@@ -38,6 +39,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<std::ffi::OsString>,
     },
+    /// Verify everything that a stopped server has stored, and say what would be lost.
+    Check(check::CheckArgs),
     /// Show the settings a server would run with, or all that exist.
     Config(ConfigArgs),
 }
@@ -63,6 +66,10 @@ pub fn main() -> ExitCode {
             Err(message) => Err(message),
         },
         Command::Monitor(args) => monitor::run(&args),
+        Command::Check(args) => match check::run(&args) {
+            Ok(status) => return status,
+            Err(message) => Err(message),
+        },
         Command::Config(args) => show_config(&args),
         Command::Worker { arguments } => return anywire_jobs::worker(arguments),
     };

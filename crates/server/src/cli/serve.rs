@@ -38,6 +38,9 @@ pub(super) struct ServeArgs {
     /// 8050.
     #[arg(long)]
     classic_ports: bool,
+    /// Open a damaged log with what can be read of it: readers are told exactly what is lost. For one start.
+    #[arg(long)]
+    accept_loss: bool,
     /// Answer as the official Socket.IO test suites expect; for tests only.
     #[arg(long, hide = true)]
     socketio_conformance: bool,
@@ -71,6 +74,7 @@ pub(super) fn config(args: &ServeArgs) -> Result<Config, ConfigError> {
         settings.set("listen", Value::String(listen), LISTEN_VARIABLE)?;
     }
     let mut config = settings.finish()?;
+    config.accept_loss = args.accept_loss;
     if args.classic_ports {
         classic::open(&mut config);
     }

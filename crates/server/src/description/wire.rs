@@ -113,6 +113,8 @@ struct Gap {
 enum GapReason {
     /// Retention removed events.
     Trimmed,
+    /// They cannot be read any more: a file of the log is damaged or missing.
+    Damaged,
     /// The cursor is from another incarnation of the log.
     Epoch,
     /// The cursor is past the tail.

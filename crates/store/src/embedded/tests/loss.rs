@@ -128,7 +128,7 @@ fn check_exact(heard: &Heard, whole: &Heard, what: &str) {
     for (offset, text) in &whole.events {
         let number: u32 =
             text.trim_matches('"').split(' ').next_back().and_then(|n| n.parse().ok()).expect("n");
-        let channel = if number % 3 == 0 { "b" } else { "a" };
+        let channel = if number.is_multiple_of(3) { "b" } else { "a" };
         let taken =
             |gap: &&(GapReason, String, u64, u64)| gap.1 == channel && (gap.2..=gap.3).contains(offset);
         let gaps = heard.gaps.iter().filter(taken).count();

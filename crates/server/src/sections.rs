@@ -18,8 +18,8 @@ settings! {
         pub data: PathBuf = PathBuf::from("data");
         /// Where events are kept: `embedded` (files in `data`) or `memory` (nothing survives a restart).
         pub engine: EngineKind = EngineKind::Embedded;
-        /// How many bytes of old events are read each second, so that damage is found while a back-up still has
-        /// what it took. 0 turns it off.
+        /// How many bytes of old events are read each second, so that damage is found while a back-up still
+        /// has what it took. 0 turns it off.
         pub scrub_bytes_per_s: u64 = 1 << 20, in 0..=1 << 30;
         /// Allows the network lab to break connections on purpose. Not for a server that people rely on.
         pub lab: bool = false;

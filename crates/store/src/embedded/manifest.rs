@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! manifest  | ANYWMAN1 | epoch u32 | checkpoint u64
-//!           | segments u32 | (base u64, generation u32, salt u64, state u8, bytes u64, through u64, crc u32)…
+//!           | segments u32
+//!           | (base u64, generation u32, salt u64, state u8, bytes u64, through u64, crc u32)…
 //!           | losses u32   | (first u64, last u64, place length u16, place)… | crc u32 |
 //! ```
 //!

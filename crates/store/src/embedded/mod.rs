@@ -15,7 +15,8 @@
 //! read ──▶ plan (index) ──▶ index files, segments ◀─────────────┘               reader.rs  segment/
 //! open ──▶ checkpoint, index files, the active segment ──▶ index                recovery/
 //!
-//! directory:  LOCK  meta  manifest  checkpoint  synced  spare  <base>.log  <base>.idx  <base>.<generation>.log …
+//! directory:  LOCK  meta  manifest  checkpoint  synced  spare
+//!             <base>.log  <base>.idx  <base>.<generation>.log …
 //! ```
 //!
 //! Memory is bounded by segments × channels, by the active segment's entries (16 bytes an event) and by

@@ -12,7 +12,7 @@ use anywire_log::{AppendError, Channel, Clock, Epoch, Follower, Offset, Retentio
 use parking_lot::{Mutex, RwLock};
 
 use crate::embedded::{
-    compaction::{jobs::Jobs, scrub::Stop},
+    compaction::jobs::{Jobs, Stop},
     config::EmbeddedConfig,
     index::Index,
     journal::queue::Queue,

@@ -65,8 +65,8 @@ pub(crate) fn write(shared: &Shared, state: &CheckpointState) -> io::Result<()> 
     }));
     let reserved = shared.reserved.load(Ordering::Relaxed);
     let keys = state.keys.clone();
-    // The manifest says afterwards how far the numbers are: the other way round a crash in between would leave
-    // one that asks for a checkpoint that never was.
+    // The manifest says afterwards how far the numbers are: the other way round a crash in between would
+    // leave one that asks for a checkpoint that never was.
     let number = *shared.manifest.lock() + 1;
     let checkpoint = Checkpoint { number, rules: state.rules, floor, reserved, channels, keys };
     checkpoint.write(&shared.path(CHECKPOINT_FILE), shared.epoch)?;

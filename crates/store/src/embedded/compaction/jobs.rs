@@ -1,6 +1,6 @@
-//! What the upkeep thread has to do.
+//! What the upkeep thread has to do, and when the scrub ends.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anywire_log::Channel;
 use parking_lot::{Condvar, Mutex};
@@ -63,5 +63,28 @@ impl Jobs {
             self.woken.wait(&mut state);
         }
         state.sealed.extend(failed);
+    }
+}
+
+/// Whether the scrub is to end.
+#[derive(Default)]
+pub(crate) struct Stop {
+    wanted: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    pub(crate) fn stop(&self) {
+        *self.wanted.lock() = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits; whether the end is wanted.
+    pub(crate) fn wait(&self, time: Duration) -> bool {
+        let mut wanted = self.wanted.lock();
+        if !*wanted && !time.is_zero() {
+            self.changed.wait_for(&mut wanted, time);
+        }
+        *wanted
     }
 }

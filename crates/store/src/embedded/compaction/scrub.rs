@@ -9,7 +9,6 @@ use std::{
 };
 
 use anywire_log::{Channel, Offset, ReadRequest};
-use parking_lot::{Condvar, Mutex};
 
 use crate::embedded::{
     reader,
@@ -21,29 +20,6 @@ use crate::embedded::{
 const PIECE_BYTES: usize = 256 << 10;
 /// How long nothing is read after everything was.
 const PAUSE: Duration = Duration::from_secs(60 * 60);
-
-/// Whether the thread is to end.
-#[derive(Default)]
-pub(crate) struct Stop {
-    wanted: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Stop {
-    pub(crate) fn stop(&self) {
-        *self.wanted.lock() = true;
-        self.changed.notify_all();
-    }
-
-    /// Waits; whether the end is wanted.
-    fn wait(&self, time: Duration) -> bool {
-        let mut wanted = self.wanted.lock();
-        if !*wanted && !time.is_zero() {
-            self.changed.wait_for(&mut wanted, time);
-        }
-        *wanted
-    }
-}
 
 /// Works until it is told to stop.
 pub(crate) fn run(shared: &Shared) {

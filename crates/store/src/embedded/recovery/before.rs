@@ -1,5 +1,5 @@
-//! What a directory says before its segments are read: what it is, which segments belong to it, and what those
-//! knew that are gone.
+//! What a directory says before its segments are read: what it is, which segments belong to it, and what
+//! those knew that are gone.
 //!
 //! Invariant: what the manifest names and the directory lacks is damage.
 

@@ -31,8 +31,7 @@ use crate::embedded::{
     checkpoint::{Checkpoint, Meta},
     compaction::{
         checkpoints,
-        jobs::{Jobs, Sealed},
-        scrub::Stop,
+        jobs::{Jobs, Sealed, Stop},
     },
     config::EmbeddedConfig,
     disk,
@@ -307,8 +306,8 @@ impl Recovery {
         }
         let mut file_bytes = bytes.len() as u64;
         if contents.torn_bytes > 0 || (!is_active && file_bytes > contents.length) {
-            // Of a sealed one: what was allocated ahead had not been given back, and the index would never fit
-            // the file.
+            // Of a sealed one: what was allocated ahead had not been given back, and the index would never
+            // fit the file.
             cut(&segment.path, contents.length).map_err(at(&segment.path))?;
             file_bytes = contents.length;
         }

@@ -12,7 +12,7 @@ use crate::{
     source::Source,
     step::{StepError, Ticker},
     tally::{Distinct, Tally},
-    value::{self, NumberStyle},
+    value::{self, Missing, NumberStyle},
 };
 
 /// Numbers kept over all columns for quantiles and histograms: 32 MB.
@@ -288,7 +288,12 @@ impl Collector {
 
     #[expect(clippy::cast_precision_loss, reason = "the length of a cell")]
     fn take(&mut self, cell: &str) -> Given {
-        if value::is_missing(cell) {
+        let says_nothing = match value::missing(cell) {
+            Missing::Yes => true,
+            Missing::Perhaps => !matches!(self, Self::Text { .. }),
+            Missing::No => false,
+        };
+        if says_nothing {
             return Given::Other;
         }
         match self {

@@ -2,7 +2,7 @@
 
 use crate::{
     dialect::trial::{Cell, Cells},
-    value::{self, NumberStyle},
+    value::{self, Missing, NumberStyle},
 };
 
 /// What the first row is.
@@ -25,7 +25,7 @@ fn is(cell: &Cell) -> Is {
     let text = cell.text.as_str();
     let number = |style| value::number(text, style).is_some();
     match text {
-        _ if value::is_missing(text) => Is::Nothing,
+        _ if value::missing(text) != Missing::No => Is::Nothing,
         _ if number(NumberStyle::Point) || number(NumberStyle::Comma) => Is::Number,
         _ if value::any_date(text) => Is::Date,
         _ => Is::Text,

@@ -3,7 +3,7 @@
 use crate::{
     kinds::column::{Column, Doubt, File, Kind, Times},
     reading::Chosen,
-    value::{self, Code, DateOrder, NumberStyle},
+    value::{self, Code, DateOrder, Missing, NumberStyle},
 };
 
 /// Nine in ten.
@@ -39,6 +39,8 @@ const CODE_NAMES: [&str; 22] = [
 pub(super) struct Seen {
     filled: u64,
     missing: u64,
+    /// Words that say nothing, unless the column holds texts.
+    words: u64,
     point: Numbers,
     comma: Numbers,
     /// Numbers that only one style allows.
@@ -146,9 +148,10 @@ impl DateParts {
 
 impl Seen {
     pub(super) fn take(&mut self, cell: &str, line: u64) {
-        if value::is_missing(cell) {
-            self.missing += 1;
-            return;
+        match value::missing(cell) {
+            Missing::Yes => return self.missing += 1,
+            Missing::Perhaps => return self.words += 1,
+            Missing::No => {}
         }
         self.filled += 1;
         if !cell.bytes().any(|c| c.is_ascii_digit()) {
@@ -219,8 +222,10 @@ impl Seen {
             Some(chosen) => self.as_chosen(chosen, file),
             None => self.found(name, file),
         };
+        // Where texts are, words are texts.
+        let missing = if kind == Kind::Text { self.missing } else { self.missing + self.words };
         let invalid = self.filled.saturating_sub(fit);
-        Column { kind, missing: self.missing, invalid, doubt, chosen: chosen.is_some() }
+        Column { kind, missing, invalid, doubt, chosen: chosen.is_some() }
     }
 
     fn as_chosen(&self, chosen: Chosen, file: File) -> (Kind, u64, Option<Doubt>) {
@@ -234,7 +239,7 @@ impl Seen {
 
     fn found(&self, name: &str, file: File) -> (Kind, u64, Option<Doubt>) {
         if self.filled == 0 {
-            return (Kind::Empty, 0, None);
+            return (if self.words > 0 { Kind::Text } else { Kind::Empty }, 0, None);
         }
         let offers = [(Kind::Boolean, self.booleans, None), self.numbers(file), self.times(file)];
         // The first of equals wins.

@@ -38,6 +38,9 @@ pub(crate) struct Format {
     pub(crate) comment: Option<u8>,
 }
 
+/// The sign that DOS programs put after the last line.
+const END_OF_FILE: u8 = 0x1a;
+
 /// The delimiter that stands for any run of spaces and tabs.
 pub(crate) const BLANKS: u8 = b' ';
 
@@ -335,7 +338,7 @@ impl Parsed {
             None if last => return Scan::End,
             None => return Scan::More,
             Some(first) if format.comment == Some(*first) => return skipped(bytes, last, true),
-            Some(b'\n' | b'\r' | b' ' | b'\t') => match blank_line(format, bytes, last) {
+            Some(&(b'\n' | b'\r' | b' ' | b'\t' | END_OF_FILE)) => match blank_line(format, bytes, last) {
                 Blank::Line => return skipped(bytes, last, false),
                 Blank::Unknown => return Scan::More,
                 Blank::Not => {}
@@ -574,7 +577,7 @@ enum Blank {
 fn blank_line(format: &Format, bytes: &[u8], last: bool) -> Blank {
     let blank = |byte: &&u8| match byte {
         b'\t' => format.delimiter != b'\t',
-        byte => **byte == b' ',
+        byte => matches!(**byte, b' ' | END_OF_FILE),
     };
     match bytes.get(bytes.iter().take_while(blank).count()) {
         Some(b'\n' | b'\r') => Blank::Line,
@@ -641,6 +644,7 @@ mod tests {
         check("a,b\r\n\r\n\r\n1,2", comma, &[(1, &["a", "b"]), (4, &["1", "2"])]);
         check("a\r1\r\r2\r", comma, &[(1, &["a"]), (2, &["1"]), (4, &["2"])]);
         check("\"x\r\ny\",1\r\n  \nz,\r\n", comma, &[(1, &["x\r\ny", "1"]), (4, &["z", ""])]);
+        check("a\n\x1a", comma, &[(1, &["a"])]);
         check("", comma, &[]);
     }
 

@@ -235,7 +235,7 @@ const FILES: &[(&str, &[&str])] = &[
             "! 1 short_rows at 3:4",
         ],
     ),
-    ("semicolon-decimal-comma-1col.csv", &["UTF-8 ; header 1, 3 rows", "preis: decimal 1.5 … 3.75"]),
+    ("semicolon-decimal-comma-1col.csv", &["UTF-8 tab header 1, 3 rows", "preis: decimal 1.5 … 3.75"]),
     ("sep-comma.csv", &["UTF-8 , header 2, 2 rows", "One: integer 1 … 3", "Two: integer 2 … 4"]),
     (
         "sep-semicolon.csv",
@@ -339,6 +339,71 @@ fn what_can_be_read_in_two_ways_can_be_changed() {
     assert_eq!(latin[..2], ["windows-1252 , header 1, 1 rows", "prŽnom: text 1 distinct"]);
     let plain = columns("apostrophe-plural.csv", &[("quote", "none"), ("column.2", "date")]);
     assert_eq!(plain[2], "owner: date 1970-01-01 … 1970-01-01 invalid 4 in [2, 3, 4]");
+}
+
+/// Texts that are read in one way, and what they are read as.
+const TEXTS: &[(&str, &[&str])] = &[
+    (
+        "id,name\n1,'Doe, John'\n2,'Roe, Jane'\n",
+        &["UTF-8 , header 1, 2 rows", "id: integer 1 … 2", "name: text 2 distinct"],
+    ),
+    ("id,w\n1,'tis\n2,'twas\n", &["UTF-8 , header 1, 2 rows", "id: integer 1 … 2", "w: text 2 distinct"]),
+    (
+        "Export of users\nname,email\na,b@c\nd,e@f\n",
+        &["UTF-8 , header 2, 2 rows", "name: text 2 distinct", "email: text 2 distinct"],
+    ),
+    (
+        "Report,,\n,,\nname,q,p\na,1,2\nb,2,3\n",
+        &["UTF-8 , header 3, 2 rows", "name: text 2 distinct", "q: integer 1 … 2", "p: integer 2 … 3"],
+    ),
+    ("% made\n1,2\n3,4\n", &["UTF-8 , header none, 2 rows", "#1: integer 1 … 3", "#2: integer 2 … 4"]),
+    ("a,b\n1,2\n# note\n3,4\n", &["UTF-8 , header 1, 2 rows", "a: integer 1 … 3", "b: integer 2 … 4"]),
+    ("tag,n\n#a,1\n#b,2\n", &["UTF-8 , header 1, 2 rows", "tag: text 2 distinct", "n: integer 1 … 2"]),
+    (
+        "\"x\",\"y\"\n\"r1\",5,6\n\"r2\",7,8\n",
+        &["UTF-8 , header 1, 2 rows", "#1: text 2 distinct", "x: integer 5 … 7", "y: integer 6 … 8"],
+    ),
+    (
+        "a,b,c\n1,2,3,,\n4,5,6,,,\n",
+        &["UTF-8 , header 1, 2 rows", "a: integer 1 … 4", "b: integer 2 … 5", "c: integer 3 … 6"],
+    ),
+    (
+        "id;kg\nA;1,250\nB;2,375\n",
+        &["UTF-8 ; header 1, 2 rows", "id: text 2 distinct", "kg: decimal 1.25 … 2.375 (decimal_mark)"],
+    ),
+    (
+        ",0,1\n0,1.5,2\n1,3.5,4\n",
+        &["UTF-8 , header 1, 2 rows", "#1: integer 0 … 1", "0: decimal 1.5 … 3.5", "1: integer 2 … 4"],
+    ),
+    (
+        "1990,5.2\n1991,5.3\n",
+        &["UTF-8 , header none, 2 rows", "#1: integer 1990 … 1991", "#2: decimal 5.2 … 5.3"],
+    ),
+    ("note\nHello, world\nFoo bar\nBaz, qux, x\n", &["UTF-8 tab header 1, 3 rows", "note: text 3 distinct"]),
+    (
+        "t\n2024-01-01 10:00\n2024-01-02 11:00\n",
+        &["UTF-8 , header 1, 2 rows", "t: date 2024-01-01 10:00 … 2024-01-02 11:00"],
+    ),
+    (
+        "name   age\nBob     12\nAl       9\n",
+        &["UTF-8 space header 1, 2 rows", "name: text 2 distinct", "age: integer 9 … 12"],
+    ),
+    (
+        "a:b:c\n1:2:3\n",
+        &["UTF-8 : header 1, 1 rows", "a: integer 1 … 1", "b: integer 2 … 2", "c: integer 3 … 3"],
+    ),
+    ("symbol,n\nNa,1\nHe,2\n", &["UTF-8 , header 1, 2 rows", "symbol: text 2 distinct", "n: integer 1 … 2"]),
+    (
+        "a,b\n1,\"5\" disk\"\n2,x\n",
+        &["UTF-8 , header 1, 2 rows", "a: integer 1 … 2", "b: text 2 distinct", "! 1 quotes at 2:6"],
+    ),
+];
+
+#[test]
+fn every_text_is_read_as_the_table_says() {
+    for (content, expected) in TEXTS {
+        assert_eq!(told(&text(content.as_bytes(), &[])), *expected, "{content:?}");
+    }
 }
 
 #[test]

@@ -43,7 +43,10 @@ pub(super) fn find(trial: &Trial, chosen: Option<Header>) -> Layout {
 
 /// How many rows stand above the table: a title, or facts about the file.
 fn preamble(rows: &[Cells], usual: usize) -> usize {
-    if usual < 2 {
+    let names = rows[0].cells.len();
+    // Nothing below is wider than a first row of names.
+    let widest = rows.iter().map(Cells::trimmed).max().unwrap_or(0);
+    if usual < 2 || (names > 1 && rows[0].filled() == names && widest <= names) {
         return 0;
     }
     // A title that a spreadsheet padded with empty cells fills one.

@@ -92,6 +92,9 @@ pub fn detect(path: &Path, reading: &Reading, ticker: &Ticker) -> Result<Dialect
     if sample.is_empty() {
         return Err(StepError::File("the file is empty; upload a file with at least one row".to_owned()));
     }
+    if sample.starts_with(b"\xff\xfe\0\0") || sample.starts_with(b"\0\0\xfe\xff") {
+        return Err(StepError::File("the file is in UTF-32; save it in UTF-8 and upload that".to_owned()));
+    }
     if let Some(what) = foreign(&sample) {
         return Err(StepError::File(format!("the file is {what}, not CSV; save it as CSV and upload that")));
     }
@@ -256,6 +259,7 @@ mod tests {
     fn files_that_are_no_csv_are_named() {
         assert!(refused(b"").starts_with("the file is empty"));
         assert!(refused(b" \r\n \n").contains("white space"));
+        assert!(refused(b"\xff\xfe\0\0a\0\0\0").contains("UTF-32"));
         assert!(refused(b"PK\x03\x04xlsx").contains("Excel workbook"));
         assert!(refused(&[0x07, 0x01, 0x02, 0x99, 0x00, 0x41]).contains("binary data"));
     }

@@ -14,7 +14,7 @@ const DELIMITERS: [u8; 8] = [b',', b';', b'\t', b'|', 0x1f, 0x01, b'^', b'~'];
 /// What a text of one column is worth: a delimiter must divide better than that.
 const ONE_COLUMN: f64 = 0.15;
 /// What comments begin with.
-const COMMENT: u8 = b'#';
+const COMMENTS: [u8; 3] = [b'#', b'%', b'!'];
 
 /// A sample, read in one format.
 #[derive(Debug, Clone)]
@@ -81,12 +81,6 @@ impl Trial {
         runs.max_by_key(|run| run.len()).and_then(|run| run.first().copied()).unwrap_or(1)
     }
 
-    fn quoted_by(&self, quote: char) -> usize {
-        let in_quotes =
-            |cell: &&Cell| cell.text.len() > 1 && cell.text.starts_with(quote) && cell.text.ends_with(quote);
-        self.rows.iter().flat_map(|row| &row.cells).filter(in_quotes).count()
-    }
-
     /// How well the delimiter divides the text, 0 to 1: do rows agree, and does no cell look as if it were to
     /// be divided itself?
     fn score(&self) -> f64 {
@@ -108,9 +102,11 @@ impl Trial {
             clean += usize::from(is_clean(cell, self.format.delimiter));
         }
         let clean = real(clean) / real(cells.max(1));
-        // Text in which a comma is common: the first line has none.
-        let alone = self.rows.len() > 2 && self.rows[0].cells.len() == 1 && self.rows[1].cells.len() == width;
-        let first = if alone && width == 2 { 0.5 } else { 1.0 };
+        // Text in which a comma is common: the first line has none, and not every other has one.
+        let [above, body @ ..] = &self.rows[..] else { return 0.0 };
+        let alone = above.cells.len() == 1 && width == 2 && !body.is_empty();
+        let titled = body.len() > 2 && body.iter().all(|row| row.cells.len() == width);
+        let first = if alone && !titled { 0.5 } else { 1.0 };
         agree * agree * (0.25 + 0.75 * clean) * (real(width - 1) / real(width)) * first
     }
 
@@ -126,6 +122,17 @@ impl Trial {
             _ => false,
         };
         self.format.delimiter == b',' && first.cells.len() == 1 && !body.is_empty() && body.iter().all(number)
+    }
+
+    /// Whether every line has the same number of colons, and not because each is a time of day.
+    fn is_divided_by_colons(&self) -> bool {
+        let width = self.width();
+        let digits =
+            |cell: &Cell| cell.text.len() == 2 && cell.text.bytes().all(|byte| byte.is_ascii_digit());
+        let clock = |row: &&Cells| row.cells.iter().skip(1).any(digits);
+        let agree = self.rows.iter().all(|row| row.cells.len() == width);
+        let times = self.rows.iter().filter(clock).count();
+        width > 2 && self.rows.len() > 1 && agree && times * 2 < self.rows.len()
     }
 
     /// Whether every line is divided alike by blanks, into columns of which some hold numbers or dates.
@@ -194,13 +201,17 @@ pub(super) fn best(
         return (trial, other.map(|(_, trial)| trial.format.delimiter));
     }
     let blanks = read(BLANKS);
-    if blanks.is_divided_by_blanks() { (blanks, None) } else { (read(one_column(text)), None) }
+    if blanks.is_divided_by_blanks() {
+        return (blanks, None);
+    }
+    let colons = read(b':');
+    if colons.is_divided_by_colons() { (colons, None) } else { (read(one_column(text)), None) }
 }
 
 /// What to read a text of one column with: a delimiter that does not divide it.
 fn one_column(text: &str) -> u8 {
     let absent = |delimiter: &u8| !text.as_bytes().contains(delimiter);
-    let never = [b',', b';', b'\t', b'|', 0x1f];
+    let never = [b',', b'\t', b'|', b';', 0x1f];
     never.into_iter().find(absent).unwrap_or(0x1f)
 }
 
@@ -215,13 +226,14 @@ fn with_quote(text: &str, first_line: u64, delimiter: u8, quote: Option<Quote>) 
             let double = read(format);
             let single = Format { quote: Some(b'\''), ..format };
             // Apostrophes are quotes only where they always come in pairs around a field.
-            let pairs = text.contains('\'') && double.quoted_in_quotes() == 0 && double.quoted_by('\'') > 1;
+            let may_be = text.contains('\'') && double.quoted() == 0;
             let other =
-                pairs.then(|| read(single)).filter(|single| single.faults == 0 && single.is_one_line());
+                may_be.then(|| read(single)).filter(|single| single.faults == 0 && single.is_one_line());
             escaped(other.unwrap_or(double), read)
         }
     };
-    if has_comments(&trial) { read(Format { comment: Some(COMMENT), ..trial.format }) } else { trial }
+    let sign = COMMENTS.into_iter().find(|sign| has_comments(&trial, *sign));
+    if sign.is_some() { read(Format { comment: sign, ..trial.format }) } else { trial }
 }
 
 /// With backslashes before quotes, if that leaves fewer faults.
@@ -234,7 +246,7 @@ fn escaped(trial: Trial, read: impl Fn(Format) -> Trial) -> Trial {
 }
 
 impl Trial {
-    fn quoted_in_quotes(&self) -> usize {
+    fn quoted(&self) -> usize {
         self.rows.iter().flat_map(|row| &row.cells).filter(|cell| cell.quoted).count()
     }
 
@@ -244,20 +256,20 @@ impl Trial {
     }
 }
 
-/// Lines that begin with `#` are comments where they are no rows of the table: of another width, or before
+/// Lines that begin with a sign are comments where they are no rows of the table: of another width, or before
 /// it.
-fn has_comments(trial: &Trial) -> bool {
-    let is_hash =
-        |row: &&Cells| row.cells.first().is_some_and(|cell| !cell.quoted && cell.text.starts_with('#'));
-    let hashes: Vec<&Cells> = trial.rows.iter().filter(is_hash).collect();
-    if hashes.is_empty() || hashes.len() == trial.rows.len() {
+fn has_comments(trial: &Trial, sign: u8) -> bool {
+    let begins = |cell: &Cell| !cell.quoted && cell.text.as_bytes().first() == Some(&sign);
+    let is_comment = |row: &&Cells| row.cells.first().is_some_and(begins);
+    let comments: Vec<&Cells> = trial.rows.iter().filter(is_comment).collect();
+    if comments.is_empty() || comments.len() == trial.rows.len() {
         return false;
     }
-    let others = trial.rows.iter().filter(|row| !is_hash(row)).cloned().collect();
+    let others = trial.rows.iter().filter(|row| !is_comment(row)).cloned().collect();
     let width = Trial { rows: others, ..*trial }.width();
-    let differ = hashes.iter().any(|row| row.cells.len() != width);
+    let differ = comments.iter().any(|row| row.cells.len() != width);
     // In one column every line has the same width: there they are a block at the beginning.
-    let block = trial.rows.iter().take_while(is_hash).count() == hashes.len();
-    let spoken = hashes.iter().all(|row| row.cells[0].text.starts_with("# "));
+    let block = trial.rows.iter().take_while(is_comment).count() == comments.len();
+    let spoken = comments.iter().all(|row| row.cells[0].text.as_bytes().get(1) == Some(&b' '));
     differ || (width == 1 && block && spoken)
 }

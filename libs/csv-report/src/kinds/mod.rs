@@ -110,6 +110,7 @@ mod tests {
         // Thousands mostly end with a zero, coordinates and rates do not.
         assert_eq!(first(&[&["21.028", "16.463"]], b';'), (Kind::Decimal(NumberStyle::Point), doubt));
         assert_eq!(first(&[&["1,250", "12,751"]], b','), (Kind::Integer(NumberStyle::Point), doubt));
+        assert_eq!(first(&[&["1,250", "12,751"]], b';'), (Kind::Decimal(NumberStyle::Comma), doubt));
         // A group never begins with zero.
         assert_eq!(first(&[&["1.250", "0.500"]], b';'), (Kind::Decimal(NumberStyle::Point), None));
         assert_eq!(first(&[&["1,250", "0,500"]], b'\t'), (Kind::Decimal(NumberStyle::Comma), None));

@@ -46,8 +46,10 @@ pub(super) struct Seen {
     /// Numbers that only one style allows.
     only_point: u64,
     only_comma: u64,
-    /// Numbers that mean something else in the other style, and those of them that end with a zero.
+    /// Numbers that mean something else in the other style: all, those with a comma, those that end with a
+    /// zero.
     both_ways: u64,
+    commas: u64,
     round: u64,
     codes: [Codes; 3],
     booleans: u64,
@@ -187,9 +189,10 @@ impl Seen {
             return false;
         }
         if !digits && point.is_some() && comma.is_some() {
-            let round = value::both_ways(cell);
-            self.both_ways += u64::from(round.is_some());
-            self.round += u64::from(round == Some(true));
+            let both_ways = value::both_ways(cell);
+            self.both_ways += u64::from(both_ways.is_some());
+            self.commas += u64::from(both_ways.is_some_and(|number| number.comma));
+            self.round += u64::from(both_ways.is_some_and(|number| number.round));
         }
         if let Some(code) = value::code(cell) {
             let codes = &mut self.codes[code as usize];
@@ -293,8 +296,10 @@ impl Seen {
             _ => {}
         }
         let doubt = (self.both_ways > 0).then_some(Doubt::DecimalMark);
-        let thousands = file.semicolons && self.round == self.both_ways;
-        let custom = if doubt.is_some() && thousands { Comma } else { Point };
+        // Between semicolons a comma is a decimal sign, and so points divide thousands if they look like
+        // those.
+        let comma = file.semicolons && (self.commas > 0 || self.round == self.both_ways);
+        let custom = if doubt.is_some() && comma { Comma } else { Point };
         (file.style.unwrap_or(custom), doubt)
     }
 

@@ -135,6 +135,7 @@ fn named(cell: &str) -> Option<Day<'_>> {
             let month = month(word)?;
             (parts.year(false)?, month, day)
         }
+        (Part::Number(year, 4), Part::Word("年" | "년")) => parts.month_and_day(year)?,
         (Part::Number(year, 4), Part::Word(word)) => (year, parts.month(word)?, parts.number()?),
         (Part::Number(day, _), Part::Word(word)) => {
             let month = parts.month(word)?;
@@ -199,6 +200,13 @@ impl<'a> Parts<'a> {
         let (word, rest) = text.split_at(len);
         self.0 = rest;
         (len > 0).then_some(Part::Word(word))
+    }
+
+    /// `3月15日`
+    fn month_and_day(&mut self, year: u32) -> Option<(u32, u32, u32)> {
+        let month = self.number()?;
+        let day = matches!(self.next()?, Part::Word("月" | "월")).then(|| self.number())??;
+        matches!(self.next()?, Part::Word("日" | "일")).then_some((year, month, day))
     }
 
     fn number(&mut self) -> Option<u32> {
@@ -362,6 +370,7 @@ mod tests {
             "2024-Mar-15",
             "Fri, 15 Mar 2024",
             "15 tháng 3 năm 2024",
+            "2024年3月15日",
         ] {
             for order in DateOrder::ALL {
                 check(text, order, Some(MARCH_15));

@@ -188,16 +188,24 @@ fn join_groups(whole: &str, separator: char, out: &mut String) -> Option<()> {
     Some(())
 }
 
-/// Whether a number means something else in the other style: one sign, before exactly three digits (`1.250`).
-/// Then whether those end with a zero, as thousands mostly do.
-pub(crate) fn both_ways(cell: &str) -> Option<bool> {
+/// A number that means something else in the other style: one sign, before exactly three digits (`1.250`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BothWays {
+    /// The sign is a comma.
+    pub(crate) comma: bool,
+    /// The digits end with a zero, as those of thousands mostly do.
+    pub(crate) round: bool,
+}
+
+/// Whether a number means something else in the other style.
+pub(crate) fn both_ways(cell: &str) -> Option<BothWays> {
     let digits = cell.trim_matches(|c: char| !c.is_ascii_digit());
     let (whole, rest) = digits.split_once(['.', ','])?;
     let whole_fits = (1..=3).contains(&whole.len()) && !whole.starts_with('0');
     let fits = whole_fits
         && rest.len() == 3
         && [whole, rest].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
-    fits.then(|| rest.ends_with('0'))
+    fits.then(|| BothWays { comma: digits.contains(','), round: rest.ends_with('0') })
 }
 
 /// Why digits are a name rather than a number.
@@ -283,10 +291,9 @@ mod tests {
         check("0,125", Comma, Some(0.125));
         check("0,500", Point, None);
         check("1.250", Comma, Some(1250.0));
-        assert_eq!(
-            [both_ways("1.250"), both_ways("-21,028"), both_ways("0.250")],
-            [Some(true), Some(false), None]
-        );
+        let way = |comma, round| Some(BothWays { comma, round });
+        assert_eq!([both_ways("1.250"), both_ways("-21,028")], [way(false, true), way(true, false)]);
+        assert_eq!(both_ways("0.250"), None);
         assert_eq!([both_ways("1.25"), both_ways("1.250.000"), both_ways("1.250,5")], [None; 3]);
     }
 

@@ -4,7 +4,7 @@
 
 use crate::{
     dialect::Dialect,
-    faults::{FaultKind, Faults},
+    faults::{FaultKind, Faults, Place},
     rows::Row,
     source::Source,
     step::{StepError, Ticker},
@@ -32,20 +32,17 @@ pub struct Shape {
     pub comments: u64,
     /// The line of the first of them within the table.
     pub comment_inside: Option<u64>,
-    /// The names as the header has them; empty without one.
-    header: Vec<String>,
+    /// The first column that its name does not tell apart.
+    pub unnamed: Option<Unnamed>,
 }
 
-impl Shape {
-    /// The first column that no name of its own leads to, from 1, and the name it has: an empty one, or one
-    /// that an earlier column has already.
-    #[must_use]
-    pub fn unnamed(&self) -> Option<(usize, &str)> {
-        let wrong =
-            |(place, name): &(usize, &String)| name.is_empty() || self.header[..*place].contains(name);
-        let found = self.header.iter().enumerate().find(wrong);
-        found.map(|(place, name)| (place + 1, name.as_str()))
-    }
+/// A column that its name does not tell apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unnamed {
+    /// Its name in the header: empty, or that of an earlier column.
+    pub name: String,
+    /// Where the header has it.
+    pub place: Place,
 }
 
 /// Looks at every row.
@@ -68,11 +65,12 @@ pub fn parse(source: &Source, limits: Limits, ticker: &Ticker) -> Result<Shape, 
         }
     }
     inspector.faults.set_count(FaultKind::Bytes, reader.text().broken().count);
-    let shape = inspector.finish(dialect);
+    let shape = inspector.finish();
     Ok(Shape { comments: reader.comments(), comment_inside: reader.comment_inside(), ..shape })
 }
 
 struct Inspector {
+    row_names: bool,
     limits: Limits,
     /// How many fields a row is to have.
     width: usize,
@@ -81,12 +79,21 @@ struct Inspector {
     wanted: bool,
     rows: u64,
     faults: Faults,
+    unnamed: Option<Unnamed>,
 }
 
 impl Inspector {
     fn new(dialect: &Dialect, limits: Limits) -> Self {
-        let (width, wanted) = (dialect.width, dialect.header);
-        Self { limits, width, header: None, wanted, rows: 0, faults: Faults::default() }
+        Self {
+            row_names: dialect.row_names,
+            limits,
+            width: dialect.width,
+            header: None,
+            wanted: dialect.header,
+            rows: 0,
+            faults: Faults::default(),
+            unnamed: None,
+        }
     }
 
     fn take(&mut self, row: &Row<'_>) -> Result<(), StepError> {
@@ -95,7 +102,7 @@ impl Inspector {
             self.faults.add(FaultKind::Quote, row.place(*fault));
         }
         if std::mem::take(&mut self.wanted) {
-            self.header = Some(row.iter().map(|name| name.trim().to_owned()).collect());
+            self.take_header(row);
             return self.check_columns(row);
         }
         if self.rows == 0 {
@@ -110,6 +117,20 @@ impl Inspector {
             _ => {}
         }
         Ok(())
+    }
+
+    fn take_header(&mut self, row: &Row<'_>) {
+        let names: Vec<String> = row.iter().map(|name| name.trim().to_owned()).collect();
+        let wrong = |place: &usize| match names.get(*place) {
+            Some(name) => name.is_empty() || names[..*place].contains(name),
+            None => true,
+        };
+        let first = if self.row_names { Some(0) } else { (0..self.width).find(wrong) };
+        self.unnamed = first.map(|place| Unnamed {
+            name: names.get(place).filter(|_| !self.row_names).cloned().unwrap_or_default(),
+            place: row.place_of(place).into(),
+        });
+        self.header = Some(names);
     }
 
     /// Bytes that are no text.
@@ -131,13 +152,20 @@ impl Inspector {
         Err(StepError::Place { line, column, message: format!("more than {limit} columns, the limit") })
     }
 
-    fn finish(self, dialect: &Dialect) -> Shape {
+    fn finish(self) -> Shape {
         let mut header = self.header.unwrap_or_default();
-        if dialect.row_names {
+        if self.row_names {
             header.insert(0, String::new());
         }
         let names = named(&header, self.width);
-        Shape { rows: self.rows, names, faults: self.faults, comments: 0, comment_inside: None, header }
+        Shape {
+            rows: self.rows,
+            names,
+            faults: self.faults,
+            comments: 0,
+            comment_inside: None,
+            unnamed: self.unnamed,
+        }
     }
 }
 

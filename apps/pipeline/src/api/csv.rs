@@ -6,7 +6,7 @@
 use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 use anywire_csv_report::{
-    Dialect, FaultKind, Limits, Place, Reading, Row, Shape, Source, StepError, Ticker, detect, parse,
+    Dialect, FaultKind, Limits, Place, Reading, Row, Shape, Source, StepError, Ticker, Unnamed, detect, parse,
 };
 use bytes::Bytes;
 use serde_json::{Map, Number, Value};
@@ -115,27 +115,25 @@ fn whole(dialect: &Dialect, shape: &Shape) -> Result<(), Unfit> {
     if let Some((kind, place)) = shape.faults.first() {
         return Err(Unfit::at(place, kind.message()));
     }
-    let Some(line) = dialect.header_line() else {
+    if dialect.header_line().is_none() {
         return Err(Unfit(
             "no line names the columns, the first holds data; put one above it, or say header=1 if it does"
                 .to_owned(),
         ));
-    };
-    if let Some((column, name)) = shape.unnamed() {
+    }
+    if let Some(Unnamed { name, place }) = &shape.unnamed {
         let wrong = if name.is_empty() {
-            format!("field {column} of the header is empty, and every column needs a name")
+            "a column has no name; every one needs one".to_owned()
         } else {
-            format!(
-                "field {column} of the header is {name:?}, as one before it, and a row can keep one of them"
-            )
+            format!("the column is named {name:?} as one before it; a row can keep only one of them")
         };
-        return Err(Unfit(format!("line {line}: {wrong}")));
+        return Err(Unfit::at(*place, &wrong));
     }
     match shape.comment_inside {
-        Some(line) => Err(Unfit(format!(
-            "line {line}: a line that begins with # amid the rows reads as a comment; put its first field in quotes, \
-             or take it out"
-        ))),
+        Some(line) => Err(Unfit::at(
+            Place { line, column: 1 },
+            "a line amid the rows reads as a comment; put its first field in quotes, or take it out",
+        )),
         None => Ok(()),
     }
 }
@@ -304,8 +302,9 @@ mod tests {
         refused(b"a,b\n1,2\n3,4,5\n", "line 3, column 5: the row has more fields");
         refused(b"a,b\n1,\"2\n3,4\n", "line 2, column 3: a quote that is not closed");
         refused(b"a,b\n1,\"2\"x\n", "line 2, column 6: a quote that is not closed, or text after");
-        refused(b"a,b,a\n1,2,3\n", "line 1: field 3 of the header is \"a\", as one before it");
-        refused(b"a,,c\n1,2,3\n", "line 1: field 2 of the header is empty");
+        refused(b"a,b,a\n1,2,3\n", "line 1, column 5: the column is named \"a\" as one before it");
+        refused(b"a,,c\n1,2,3\n", "line 1, column 3: a column has no name");
+        refused(b"a,b\n1,2,3\n4,5,6\n", "line 1, column 1: a column has no name");
         refused(b"1,2\n3,4\n", "no line names the columns");
         refused(
             b"a,b\n1,caf\xe9\n",
@@ -315,7 +314,7 @@ mod tests {
             b"t\xc3\xaan,b\n\xe1\xbb\x87\xe1\xbb\x87,1\nx\xff,2\n",
             "line 3, column 2: bytes that are no UTF-8",
         );
-        refused(b"a,b\n1,2\n#3\n4,5\n", "line 3: a line that begins with #");
+        refused(b"a,b\n1,2\n#3\n4,5\n", "line 3, column 1: a line amid the rows reads as a comment");
         refused(b"", "the file is empty");
         refused(format!("a\n{}\n", "x".repeat(3000)).as_bytes(), "line 2: the row is 3010 bytes of JSON");
     }

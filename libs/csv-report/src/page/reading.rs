@@ -218,16 +218,16 @@ fn day_and_month(name: &str, kind: Kind) -> String {
 fn code_words(reason: Code) -> Words {
     match reason {
         Code::LeadingZero => Words(
-            "{} was left as text: {} cells begin with a zero that a number would lose, the first in line {}.",
-            "{} được giữ là văn bản: {} ô bắt đầu bằng số 0 mà kiểu số sẽ làm mất, ô đầu tiên ở dòng {}.",
+            "{} was left as text: a number would lose the zero at the beginning of a cell (cells: {}, the first in line {}).",
+            "{} được giữ là văn bản: kiểu số sẽ làm mất số 0 ở đầu ô (số ô: {}, ô đầu tiên ở dòng {}).",
         ),
         Code::Long => Words(
-            "{} was left as text: {} cells have more digits than a number keeps, the first in line {}.",
-            "{} được giữ là văn bản: {} ô có nhiều chữ số hơn kiểu số giữ được, ô đầu tiên ở dòng {}.",
+            "{} was left as text: a number does not keep so many digits (cells: {}, the first in line {}).",
+            "{} được giữ là văn bản: kiểu số không giữ được nhiều chữ số như vậy (số ô: {}, ô đầu tiên ở dòng {}).",
         ),
         Code::Phone => Words(
-            "{} was left as text: {} cells look like telephone numbers, the first in line {}.",
-            "{} được giữ là văn bản: {} ô giống số điện thoại, ô đầu tiên ở dòng {}.",
+            "{} was left as text: it holds telephone numbers (cells: {}, the first in line {}).",
+            "{} được giữ là văn bản: cột chứa số điện thoại (số ô: {}, ô đầu tiên ở dòng {}).",
         ),
     }
 }
@@ -238,7 +238,8 @@ type Choice = (String, String);
 fn form(out: &mut String, dialect: &Dialect, shape: &Shape, statistics: &Statistics) {
     let _ = write!(
         out,
-        "<details><summary>{}</summary><div class=\"choices\">",
+        "<details{}><summary>{}</summary><div class=\"choices\">",
+        if dialect.reading.is_auto() { "" } else { " open" },
         Words("Read it in another way", "Đọc theo cách khác")
     );
     for (name, words, choices) in choices(dialect) {

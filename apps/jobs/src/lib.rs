@@ -44,7 +44,7 @@ use anywire_log::{BoxFuture, ChannelPattern, Retention, RetentionRule};
 use service::JobService;
 
 pub use commands::{
-    Ended, Lines, ParsedLine, Parser, PatternError, Running, Start, Supervisor, read_lines, start,
+    Ended, Lines, ParsedLine, Parser, PatternError, Running, Start, Streams, Supervisor, start_with,
 };
 pub use config::{CommandSection, ConfigError, JobsConfig};
 pub use decisions::Refusal;

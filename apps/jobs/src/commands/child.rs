@@ -3,7 +3,10 @@
 use std::{
     ffi::OsString,
     io,
-    os::{fd::OwnedFd, unix::net},
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::net,
+    },
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -18,6 +21,8 @@ use tokio::{
     process::{Child, ChildStderr, ChildStdout, Command},
 };
 use tokio_util::sync::CancellationToken;
+
+use super::{handover, supervise};
 
 /// How long the supervisor may take beyond its own patience before it is killed itself.
 const OVERDUE: Duration = Duration::from_secs(10);
@@ -79,33 +84,85 @@ pub struct Running {
     words: Lines<BufReader<OwnedReadHalf>>,
 }
 
-/// Starts a command; what it writes comes out of the two pipes. Must be called inside a tokio runtime.
+/// What a command reads and writes where somebody sits at it.
+#[derive(Default)]
+pub struct Streams {
+    /// What it reads; nothing by default.
+    pub input: Option<OwnedFd>,
+    /// Where it writes; by default what it writes comes out of a pipe.
+    pub output: Option<OwnedFd>,
+    /// Where it writes errors, likewise.
+    pub error: Option<OwnedFd>,
+    /// The terminal it runs on.
+    pub terminal: Option<pty_process::Pts>,
+}
+
+/// Starts a command that reads nothing; what it writes comes out of the two pipes. Must be called inside a
+/// tokio runtime.
 ///
 /// # Errors
 /// What the system says when there is no further process or descriptor, or the directory is not there.
-pub fn start(worker: &Supervisor, start: &Start<'_>) -> io::Result<(Running, ChildStdout, ChildStderr)> {
+pub(super) fn start(
+    worker: &Supervisor,
+    start: &Start<'_>,
+) -> io::Result<(Running, ChildStdout, ChildStderr)> {
+    let (running, stdout, stderr) = start_with(worker, start, Streams::default())?;
+    let pipes = stdout.zip(stderr);
+    let (stdout, stderr) = pipes.ok_or_else(|| io::Error::other("a pipe is missing"))?;
+    Ok((running, stdout, stderr))
+}
+
+/// As [`start`], with streams of one's own; there are pipes for those that were not given.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with(
+    worker: &Supervisor,
+    start: &Start<'_>,
+    streams: Streams,
+) -> io::Result<(Running, Option<ChildStdout>, Option<ChildStderr>)> {
     let (own, its) = net::UnixStream::pair()?;
+    if let Some(input) = &streams.input {
+        handover::give(&own, input.as_fd())?;
+    }
     own.set_nonblocking(true)?;
     let (words, control) = UnixStream::from_std(own)?.into_split();
     let mut argv = worker.argv().into_iter();
     let mut command = Command::new(argv.next().unwrap_or_default());
+    let reads = if streams.input.is_some() { supervise::INPUT } else { supervise::NOTHING };
     command
         .args(argv)
-        .args(["supervise".into(), OsString::from(start.grace.as_millis().to_string())])
+        .args(["supervise".into(), OsString::from(start.grace.as_millis().to_string()), reads.into()])
         .args(start.argv)
         .env_clear()
         .envs(start.environment.iter().cloned())
-        .current_dir(start.directory)
-        .stdin(Stdio::from(OwnedFd::from(its)))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // A key press at our terminal is for us, not for it.
-        .process_group(0);
-    let mut supervisor = command.spawn()?;
-    let pipes = supervisor.stdout.take().zip(supervisor.stderr.take());
-    let (stdout, stderr) = pipes.ok_or_else(|| io::Error::other("a pipe is missing"))?;
+        .current_dir(start.directory);
+    let stdio = [Stdio::from(OwnedFd::from(its)), pipe_or(streams.output), pipe_or(streams.error)];
+    let mut supervisor = spawn(command, stdio, streams.terminal)?;
+    let (stdout, stderr) = (supervisor.stdout.take(), supervisor.stderr.take());
     let words = BufReader::new(words).lines();
     Ok((Running { supervisor, grace: start.grace, control, words }, stdout, stderr))
+}
+
+fn pipe_or(given: Option<OwnedFd>) -> Stdio {
+    given.map_or_else(Stdio::piped, Stdio::from)
+}
+
+/// On a terminal it leads a session of its own there; else it is only in a group of its own: a key press at
+/// our terminal is for us, not for it.
+fn spawn(
+    mut command: Command,
+    [stdin, stdout, stderr]: [Stdio; 3],
+    terminal: Option<pty_process::Pts>,
+) -> io::Result<Child> {
+    let Some(terminal) = terminal else {
+        return command.stdin(stdin).stdout(stdout).stderr(stderr).process_group(0).spawn();
+    };
+    let command = pty_process::Command::from(command).stdin(stdin).stdout(stdout).stderr(stderr);
+    command.spawn(terminal).map_err(|error| match error {
+        pty_process::Error::Io(error) => error,
+        other => io::Error::other(other),
+    })
 }
 
 impl Running {

@@ -88,7 +88,7 @@ impl Lines {
 }
 
 /// Reads a pipe to its end; each line goes to the channel with the pipe's name.
-pub fn read_lines<Name: Copy + Send + 'static>(
+pub(super) fn read_lines<Name: Copy + Send + 'static>(
     mut pipe: impl AsyncRead + Unpin + Send + 'static,
     name: Name,
     sender: mpsc::Sender<(Name, String)>,

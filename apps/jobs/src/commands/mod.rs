@@ -14,6 +14,7 @@
 pub(crate) mod api;
 pub(crate) mod child;
 pub(crate) mod files;
+mod handover;
 mod journal;
 mod lines;
 pub(crate) mod parser;
@@ -26,7 +27,7 @@ mod screen;
 pub(crate) mod supervise;
 pub(crate) mod text;
 
-pub use child::{Ended, Running, Start, Supervisor, start};
+pub use child::{Ended, Running, Start, Streams, Supervisor, start_with};
 pub(crate) use lines::LINE_BYTES_MAX;
-pub use lines::{Lines, read_lines};
+pub use lines::Lines;
 pub use parser::{ParsedLine, Parser, PatternError};

@@ -9,7 +9,9 @@
 //! supervisor ▶ server   a line each: started <pid> · missing · unusable <why> · exited <code> ·
 //!                       signalled <number>
 //! ```
-//! Standard output and error are the command's own.
+//! What the command is to read, if anything, comes first over that socket ([`super::handover`]).
+//! Standard output and error are the command's own. Where the supervisor leads the session of a
+//! terminal, the command is put into its foreground.
 //!
 //! Invariant: it ends only when no descendant is left.
 
@@ -21,13 +23,22 @@ use std::{
         unix::process::{CommandExt as _, ExitStatusExt as _},
     },
     process::{Command, ExitCode, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
     time::{Duration, Instant},
 };
 
-use rustix::process::{
-    Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, set_child_subreaper, wait,
+use rustix::{
+    process::{
+        Pid, Signal, WaitOptions, WaitStatus, getpid, getsid, kill_process, kill_process_group,
+        set_child_subreaper, wait,
+    },
+    termios::tcsetpgrp,
 };
+
+use super::handover;
 
 /// How often what refuses to die is killed again.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -42,22 +53,42 @@ enum News {
     Empty,
 }
 
-/// `supervise <grace in ms> <program> <argument>…`
+/// The command reads nothing.
+pub(super) const NOTHING: &str = "nothing";
+/// What the command reads comes over the socket.
+pub(super) const INPUT: &str = "input";
+
+/// `supervise <grace in ms> nothing|input <program> <argument>…`
 pub(crate) fn supervise(arguments: Vec<OsString>) -> ExitCode {
     let mut arguments = arguments.into_iter();
     let grace = arguments.next().and_then(|text| text.to_str()?.parse().ok()).map(Duration::from_millis);
-    let (Some(grace), Some(program)) = (grace, arguments.next()) else {
-        eprintln!("supervise <grace in ms> <program> <argument>…");
+    let reads = arguments.next();
+    let (Some(grace), Some(reads), Some(program)) = (grace, reads, arguments.next()) else {
+        eprintln!("supervise <grace in ms> {NOTHING}|{INPUT} <program> <argument>…");
         return ExitCode::from(2);
+    };
+    // A terminal that is closed tells the leader of its session; whoever started us ends what is to end.
+    let hung_up = signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::default());
+    let input =
+        if reads == INPUT { handover::take(std::io::stdin()).map(Stdio::from) } else { Ok(Stdio::null()) };
+    let input = match hung_up.and(input) {
+        Ok(input) => input,
+        Err(error) => {
+            tell(&format!("unusable its input: {error}"));
+            return ExitCode::FAILURE;
+        }
     };
     if let Err(error) = set_child_subreaper(Some(getpid())) {
         tell(&format!("unusable descendants cannot be kept: {error}"));
         return ExitCode::FAILURE;
     }
     let mut command = Command::new(&program);
-    let spawned = command.args(arguments).stdin(Stdio::null()).process_group(0).spawn();
+    let spawned = command.args(arguments).stdin(input).process_group(0).spawn();
+    // The streams that the command has are not held here.
+    drop(command);
     match spawned {
         Ok(child) => {
+            to_the_foreground(child.id());
             tell(&format!("started {}", child.id()));
             watch(child.id(), grace);
             ExitCode::SUCCESS
@@ -70,6 +101,16 @@ pub(crate) fn supervise(arguments: Vec<OsString>) -> ExitCode {
             tell(&format!("unusable {error}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// On a terminal of our own the command's group gets the keys. It may have asked for them already and been
+/// stopped for that.
+fn to_the_foreground(child: u32) {
+    let Some(group) = i32::try_from(child).ok().and_then(Pid::from_raw) else { return };
+    let Ok(terminal) = std::fs::File::open("/dev/tty") else { return };
+    if getsid(None).is_ok_and(|session| session == getpid()) && tcsetpgrp(&terminal, group).is_ok() {
+        let _gone = kill_process_group(group, Signal::CONT);
     }
 }
 

@@ -11,5 +11,6 @@ mod replies;
 mod runs;
 mod sockets;
 mod support;
+mod terminal;
 mod tls;
 mod unread;

@@ -1,8 +1,8 @@
 //! `anywire run -- COMMAND…`: the command runs here, and whoever has the link watches it on the server.
 //!
 //! ```text
-//! command ──lines──▶ this terminal
-//!            └─────▶ parser ──▶ pending ──4 times a second──▶ server: steps, output
+//! this terminal ◀──bytes──▶ command     on a pseudo-terminal where this is one
+//!                    └──lines──▶ parser ──▶ pending ──4 times a second──▶ server: steps, output
 //! server ──"cancelled" (SSE)──▶ the command is ended
 //! ```
 //! A server that is away for a while is no reason to end the command: what it misses is kept, bounded, and
@@ -12,6 +12,8 @@
 mod end;
 mod job;
 mod pending;
+mod streams;
+mod terminal;
 
 use std::{
     process::ExitCode,
@@ -19,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use anywire_jobs::{Ended, Parser, ParserKind, Start, Supervisor, read_lines};
+use anywire_jobs::{Ended, Parser, ParserKind, Start};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +30,7 @@ use self::{
     end::{End, say, words},
     job::Job,
     pending::{Pending, lock},
+    streams::Local,
 };
 use super::client::{ServerArgs, agent, authorization};
 
@@ -73,6 +76,8 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, String> {
     let runtime = runtime.map_err(|error| format!("the runtime could not start: {error}"))?;
     let job = Arc::new(job);
     let (end, pending) = runtime.block_on(follow(args, parser, &job))?;
+    // Whatever still waits for a key or a reader is not waited for.
+    runtime.shutdown_background();
     job.end(&end, &argv[0], &pending);
     if !matches!(end.ended, Ended::Exited(0)) {
         say(&words(&end.ended, &argv[0]));
@@ -94,13 +99,11 @@ async fn follow(
     let environment: Vec<_> = std::env::vars_os().collect();
     let directory = std::env::current_dir().map_err(|error| format!("the working directory: {error}"))?;
     let start = Start { argv: &args.command, environment: &environment, directory: &directory, grace: GRACE };
-    let started = anywire_jobs::start(&Supervisor::new(None), &start);
-    let (running, stdout, stderr) =
+    let started = Local::start(&start);
+    let Local { running, mut lines, session } =
         started.map_err(|error| format!("the command could not be started: {error}"))?;
     let stop = CancellationToken::new();
     let ended = tokio::spawn(running.ended(stop.clone()));
-    let (sender, mut lines) = tokio::sync::mpsc::channel(256);
-    let _readers = [read_lines(stdout, false, sender.clone()), read_lines(stderr, true, sender)];
     let pending = Arc::new(Mutex::new(Pending::default()));
     let done = CancellationToken::new();
     let teller = tell_all_the_while(Arc::clone(job), Arc::clone(&pending), done.clone());
@@ -109,7 +112,7 @@ async fn follow(
     loop {
         tokio::select! {
             line = lines.recv() => match line {
-                Some((is_error, line)) => take(&mut parser, &pending, is_error, &line),
+                Some((is_error, line)) => note(&mut parser, &pending, is_error, &line),
                 None => break,
             },
             () = asked.any() => {
@@ -119,6 +122,7 @@ async fn follow(
         }
     }
     let ended = ended.await.map_err(|error| error.to_string())?;
+    by_hand |= session.is_some_and(|session| session.interrupted()) && is_interrupt(&ended);
     done.cancel();
     let _told = teller.join();
     Ok((End { ended, by_hand }, pending))
@@ -144,21 +148,19 @@ impl Asked {
     }
 }
 
-fn take(parser: &mut Parser, pending: &Mutex<Pending>, is_error: bool, line: &str) {
-    show(is_error, line);
+/// Ctrl-C on a terminal reaches the command itself; a shell says of a command that ended by it 128 and more.
+fn is_interrupt(ended: &Ended) -> bool {
+    const INTERRUPT: i32 = 2;
+    matches!(ended, Ended::Signalled(INTERRUPT)) || *ended == Ended::Exited(128 + INTERRUPT)
+}
+
+fn note(parser: &mut Parser, pending: &Mutex<Pending>, is_error: bool, line: &str) {
     let told = parser.read(line);
     let mut pending = lock(pending);
     if !told.hidden {
         pending.line(is_error, line);
     }
     pending.told(told);
-}
-
-fn show(is_error: bool, line: &str) {
-    use std::io::Write as _;
-    // Nobody may be reading: the command goes on.
-    let _gone =
-        if is_error { writeln!(std::io::stderr(), "{line}") } else { writeln!(std::io::stdout(), "{line}") };
 }
 
 fn tell_all_the_while(

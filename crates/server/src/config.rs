@@ -268,7 +268,8 @@ fn take_nested(tree: &mut Table, outer: &str, inner: &str) -> Value {
 }
 
 fn value_of(text: &str) -> Value {
-    // `KEY=VALUE` as a TOML document: numbers, booleans and lists come out as such, everything else is a text.
+    // `KEY=VALUE` as a TOML document: numbers, booleans and lists come out as such, everything else is a
+    // text.
     let parsed = toml::from_str::<Table>(&format!("value = {text}")).ok();
     parsed.and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))
 }

@@ -1,5 +1,5 @@
-//! `anywire run` does not stand between a command and whoever sits at it: every byte, every key, the window and
-//! the status are the command's own.
+//! `anywire run` does not stand between a command and whoever sits at it: every byte, every key, the
+//! window and the status are the command's own.
 
 use std::{
     io::{Read, Write},

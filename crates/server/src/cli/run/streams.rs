@@ -1,5 +1,5 @@
-//! What goes through between whoever sits here and the command: every byte as it is. The lines for the server are
-//! read from a copy.
+//! What goes through between whoever sits here and the command: every byte as it is. The lines for the
+//! server are read from a copy.
 
 use std::{io, os::fd::AsFd};
 
@@ -27,8 +27,8 @@ pub(super) struct Local {
 }
 
 impl Local {
-    /// Starts a command that reads and writes what this program does: terminals become one of its own, anything
-    /// else stays what it is.
+    /// Starts a command that reads and writes what this program does: terminals become one of its own,
+    /// anything else stays what it is.
     pub(super) fn start(start: &Start<'_>) -> io::Result<Self> {
         let on = OnTerminal::look();
         let worker = Supervisor::new(None);
@@ -82,7 +82,8 @@ fn hand_on_pipe(
     }
 }
 
-/// Hands bytes on until there are no more, or nobody takes them: then whoever writes is told so, as without us.
+/// Hands bytes on until there are no more, or nobody takes them: then whoever writes is told so, as
+/// without us.
 fn hand_on(
     mut from: impl AsyncRead + Unpin + Send + 'static,
     mut to: File,

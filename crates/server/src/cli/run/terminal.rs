@@ -74,8 +74,8 @@ impl Terminal {
         Ok((Self { screen, keys, _raw: raw, interrupted: Arc::default() }, pts))
     }
 
-    /// Hands on what is typed and how large the window is; what is left is the screen, and our terminal until it
-    /// is dropped.
+    /// Hands on what is typed and how large the window is; what is left is the screen, and our terminal
+    /// until it is dropped.
     pub(super) fn connect(self, on: OnTerminal) -> io::Result<(OwnedReadPty, Session)> {
         let Self { screen, keys, _raw, interrupted } = self;
         let (sender, typed) = mpsc::channel(KEYS_WAITING);

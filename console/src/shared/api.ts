@@ -6,7 +6,17 @@
  *   answered in time (`timeout`);
  * - no request waits for ever.
  */
-import type { DeliveryClients, Health, JobList, JobLog, JobState, LabState, OverviewSample } from "./wire";
+import type {
+  Commands,
+  DeliveryClients,
+  Health,
+  JobList,
+  JobLog,
+  JobState,
+  LabState,
+  OverviewSample,
+  RunCommand,
+} from "./wire";
 
 const TIMEOUT_MS = 10_000;
 
@@ -99,6 +109,9 @@ export const api = {
   },
   jobLog: (id: string, after: number) =>
     request<JobLog>(`/api/jobs/${encodeURIComponent(id)}/log?after=${after}&limit=2000`),
+  commands: () => request<Commands>("/api/commands"),
+  startCommand: (order: RunCommand, key: string) =>
+    request<JobState>("/api/commands", { method: "POST", body: order, headers: { "Idempotency-Key": key } }),
   createVideo: (message: string, key: string) =>
     request<{ job_id: string }>("/api/chat/create-video", {
       method: "POST",

@@ -34,6 +34,9 @@ export type Artefact = api.Artefact;
 export type LogLine = api.LogLine;
 export type JobLog = api.Log;
 export type VideoResult = api.Video;
+export type Command = api.Command;
+export type Commands = api.Commands;
+export type RunCommand = api.RunCommand;
 
 /** What the metadata of an upload's job holds. */
 export interface UploadMetadata {

@@ -207,6 +207,44 @@ impl Settings {
     }
 }
 
+impl Config {
+    /// Takes out what must not be shown, and says what that was.
+    pub(crate) fn take_secrets(&mut self) -> Vec<&'static str> {
+        let auth = &mut self.gateway.auth;
+        let is_secret = |option: &mut String| {
+            let name = option.split_once('=').map_or("", |(name, _)| name).to_ascii_lowercase();
+            ["password", "secret", "token", "key.pem", "sasl.jaas"].iter().any(|word| name.contains(word))
+        };
+        let hidden = [
+            ("auth.api_keys", !std::mem::take(&mut auth.api_keys).is_empty()),
+            ("auth.jwt_secret", auth.jwt_secret.take().is_some()),
+            ("monitor.webhook_token", self.monitor.webhook_token.take().is_some()),
+            // It may hold a password.
+            ("socketio.redis.url", self.emitters.url.take().is_some()),
+            ("pipeline.kafka_options", self.pipeline.kafka_options.extract_if(.., is_secret).count() > 0),
+        ];
+        hidden.into_iter().filter_map(|(key, was_there)| was_there.then_some(key)).collect()
+    }
+
+    /// A TOML file that makes the same configuration again.
+    ///
+    /// # Errors
+    /// [`toml::ser::Error`] names what TOML cannot say.
+    pub(crate) fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        let mut file = Table::try_from(&self.server)?;
+        merge(&mut file, Table::try_from(&self.gateway)?);
+        let mut socketio = Table::new();
+        socketio.insert("redis".to_owned(), Value::try_from(&self.emitters)?);
+        let mut sections = Table::new();
+        sections.insert("jobs".to_owned(), Value::try_from(&self.jobs)?);
+        sections.insert("monitor".to_owned(), Value::try_from(&self.monitor)?);
+        sections.insert("pipeline".to_owned(), Value::try_from(&self.pipeline)?);
+        sections.insert("socketio".to_owned(), Value::Table(socketio));
+        merge(&mut file, sections);
+        toml::to_string_pretty(&file)
+    }
+}
+
 /// Variables that begin with `ANYWIRE_` and are no settings: of tests, of the lab's restart, and what a job
 /// tells its command.
 const INTERNAL: [&str; 10] = [

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use anywire_log::{ChannelPattern, Durability, Keep, Retention, RetentionRule};
 use anywire_settings::{SettingValue, quoted, settings, written};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 settings! {
     /// The server itself.
@@ -47,7 +47,7 @@ settings! {
 }
 
 /// Where events are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
     /// In files.
@@ -86,7 +86,7 @@ settings! {
 }
 
 /// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.

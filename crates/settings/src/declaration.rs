@@ -7,7 +7,8 @@ use crate::{
     value::{Setting, SettingValue},
 };
 
-/// Declares the settings of one section: a plain struct that serde reads, refusing unknown keys.
+/// Declares the settings of one section: a plain struct that serde reads, refusing unknown keys,
+/// and writes.
 ///
 /// A setting is `pub key: Type = default;` or, where what it holds has a range,
 /// `pub key: Type = default, in least..=most;`. Its comment is its meaning, in the reference too. A section
@@ -39,7 +40,7 @@ macro_rules! settings {
         }
     ) => {
         $(#[$attribute])*
-        #[derive(Debug, Clone, serde::Deserialize)]
+        #[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
         #[serde(deny_unknown_fields, default)]
         $visible struct $section {
             $($(#[doc = $doc])+ $seen $field: $kind,)+
@@ -66,7 +67,7 @@ macro_rules! settings {
         }
     ) => {
         $(#[$attribute])*
-        #[derive(Debug, Clone, serde::Deserialize)]
+        #[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
         #[serde(deny_unknown_fields)]
         $visible struct $section {
             $($(#[doc = $doc])+ $seen $field: $kind,)+

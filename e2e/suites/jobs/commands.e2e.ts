@@ -273,3 +273,17 @@ test("a command of a terminal shows on the page under its link, and is cancelled
   await byId(page, "job-cancel").click();
   expect(await within("the command ends", ended)).not.toBe(0);
 });
+
+test("a command is started from the page", async () => {
+  await page.goto(`${server.url}/jobs`);
+  await byId(page, "command-choice").click();
+  await page.locator(".n-base-select-option", { hasText: "Wait for the signal" }).click();
+  const gate = byId(page, "command-parameter-gate").locator("input");
+  await photograph(page, "jobs-commands");
+  await gate.fill("/");
+  await byId(page, "command-start").click();
+  await page.waitForURL(/\/jobs\/[^/?]+$/);
+  const id = new URL(page.url()).pathname.split("/").at(-1) ?? "";
+  await until("it has ended", async () => (await state(id)).status === "succeeded");
+  expect((await state(id)).title).toBe("Wait for the signal");
+});

@@ -203,6 +203,7 @@ test("a malformed file fails at its step with line and column, and a finished jo
   await app.jobReaches(page, "failed");
   await byId(page, "job-error").waitFor();
   expect(Number(await byId(page, "job-error-place").getAttribute("data-line"))).toBeGreaterThan(1);
+  expect(await page.locator(".report").count(), "a failed job promises no report").toBe(0);
   await photograph(page, "job-failed");
   await server.kill();
   await server.boot();

@@ -403,6 +403,11 @@ test("a day is drawn as minutes with its hole, zoomed into seconds, and left aga
   await page.mouse.down();
   await page.mouse.move(box.x + box.width * 0.62, box.y + 60, { steps: 5 });
   await page.mouse.up();
+  await until("no chart keeps the rectangle", () =>
+    page
+      .locator(".u-select")
+      .evaluateAll((all) => all.every((one) => one.getBoundingClientRect().width === 0)),
+  );
   await until(
     "the view is of the past",
     async () => (await dataOf(page, "monitor-charts", "view")) === "past",

@@ -1,3 +1,4 @@
+import { commands } from "./en.commands";
 import { monitor } from "./en.monitor";
 import { pipeline } from "./en.pipeline";
 
@@ -135,7 +136,7 @@ export const messages = {
     p99: "p99",
     total: "{n} in all",
     bytesRate: "{size}/s",
-    resumes: "Resumes",
+    resumes: "From a cursor",
     gaps: "gaps",
     slow: "slow",
     chartRates: "Events and deliveries a second",
@@ -295,7 +296,7 @@ export const messages = {
     channels: "Channels",
     cursor: "Cursor",
     lag: "Lag",
-    resumes: "Resumes",
+    resumes: "From a cursor",
     gaps: "Gaps",
     delivered: "Delivered",
     bytes: "Bytes",
@@ -366,6 +367,7 @@ export const messages = {
     stripEmpty: "The strip fills as the proof runs.",
     piece: "{carrier}: {duration}, {events} events",
   },
+  commands,
   monitor,
 };
 

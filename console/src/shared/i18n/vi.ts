@@ -1,4 +1,5 @@
 import type { Messages } from "./en";
+import { commands } from "./vi.commands";
 import { monitor } from "./vi.monitor";
 import { pipeline } from "./vi.pipeline";
 
@@ -134,7 +135,7 @@ export const messages: Messages = {
     p99: "p99",
     total: "tổng cộng {n}",
     bytesRate: "{size}/giây",
-    resumes: "Lượt nối tiếp",
+    resumes: "Từ con trỏ",
     gaps: "mất",
     slow: "chậm",
     chartRates: "Sự kiện và lượt phân phối mỗi giây",
@@ -294,7 +295,7 @@ export const messages: Messages = {
     channels: "Kênh",
     cursor: "Con trỏ",
     lag: "Chậm",
-    resumes: "Nối tiếp",
+    resumes: "Từ con trỏ",
     gaps: "Mất",
     delivered: "Đã nhận",
     bytes: "Dung lượng",
@@ -370,5 +371,6 @@ export const messages: Messages = {
     stripEmpty: "Dải này đầy dần khi bộ đếm chạy.",
     piece: "{carrier}: {duration}, {events} sự kiện",
   },
+  commands,
   monitor,
 };

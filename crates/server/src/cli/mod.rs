@@ -41,7 +41,7 @@ enum Command {
     },
     /// Verify everything that a stopped server has stored, and say what would be lost.
     Check(check::CheckArgs),
-    /// Show the settings a server would run with, or all that exist.
+    /// Print the settings a server would run with, as a TOML file without secrets, or all that exist.
     Config(ConfigArgs),
 }
 
@@ -87,7 +87,10 @@ fn show_config(args: &ConfigArgs) -> Result<(), String> {
         print!("{}", reference::markdown());
         return Ok(());
     }
-    let config = serve::config(&args.settings).map_err(|error: ConfigError| error.to_string())?;
-    println!("{:#?}", serve::without_secrets(config));
+    let mut config = serve::config(&args.settings).map_err(|error: ConfigError| error.to_string())?;
+    for key in config.take_secrets() {
+        println!("# {key} is set and not shown (hidden)");
+    }
+    print!("{}", config.to_toml().map_err(|error| error.to_string())?);
     Ok(())
 }

@@ -81,17 +81,6 @@ pub(super) fn config(args: &ServeArgs) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
-/// The configuration without what must not be shown.
-pub(super) fn without_secrets(mut config: Config) -> Config {
-    let hidden = || "(hidden)".to_owned();
-    config.gateway.auth.api_keys.iter_mut().for_each(|key| *key = hidden());
-    config.gateway.auth.jwt_secret = config.gateway.auth.jwt_secret.map(|_| hidden());
-    config.monitor.webhook_token = config.monitor.webhook_token.map(|_| hidden());
-    // It may hold a password.
-    config.emitters.url = config.emitters.url.map(|_| hidden());
-    config
-}
-
 pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     let config = config(args).map_err(|error| error.to_string())?;
     start_logging(&config.server.logging)?;
@@ -113,6 +102,8 @@ async fn serve(config: Config, conformance: bool) -> Result<Option<SocketAddr>, 
     let text = |error: crate::StartError| error.to_string();
     let scheme = if config.server.tls.certificate.is_some() { "https" } else { "http" };
     let listen = config.server.listen;
+    let (version, data, engine) = (env!("CARGO_PKG_VERSION"), &config.server.data, config.server.engine);
+    tracing::info!(data = %data.display(), ?engine, "Anywire {version} starts");
     let anywire = Anywire::start(config).await.map_err(text)?;
     if conformance {
         conformance::install(&anywire);

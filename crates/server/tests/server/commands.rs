@@ -167,12 +167,53 @@ fn config_shows_what_holds_and_hides_what_is_secret() {
     let output = run(&["config", "--set", &keys, "--set", &secret, "--set", "limits.channels_max=77"]);
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{}", words(&output));
-    assert!(shown.contains("channels_max: 77") && shown.contains("(hidden)"), "{shown}");
+    assert!(shown.contains("channels_max = 77") && shown.contains("(hidden)"), "{shown}");
     for secret in secrets {
         assert!(!shown.contains(secret) && !words(&output).contains(secret), "{shown}");
     }
     let reference = run(&["config", "--reference"]);
     assert!(String::from_utf8_lossy(&reference.stdout).starts_with("# Configuration"));
+}
+
+#[test]
+fn the_settings_that_are_shown_can_be_read_back() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("anywire.toml");
+    let given = r#"
+        listen = "127.0.0.1:0"
+        heartbeat_ms = 2000
+        [jobs.commands.build]
+        argv = ["make", "{target}"]
+        parser = "pattern"
+        pattern = 'at (?<percent>\d+)'
+        set = { A = "x \"y\"" }
+        [[retention]]
+        pattern = "news*"
+        events_max = 7
+        [[socketio.namespaces]]
+        name = "/chat"
+        [pipeline]
+        topics = ["orders", "payments"]
+        kafka_options = ["client.rack=a", "sasl.password=secret"]
+    "#;
+    std::fs::write(&file, given).expect("written");
+    let shown = |file: &std::path::Path, more: &[&str]| {
+        let file = file.display().to_string();
+        let output = run(&[&["config", "--config", &file][..], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let first = shown(&file, &["--set", "limits.channels_max=77", "--classic-ports"]);
+    assert!(first.contains("client.rack=a") && !first.contains("secret"), "{first}");
+    assert!(first.contains("# pipeline.kafka_options is set and not shown"), "{first}");
+    let again = folder.path().join("again.toml");
+    std::fs::write(&again, &first).expect("written");
+    let settings =
+        |text: &str| text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
+    assert_eq!(settings(&shown(&again, &[])), settings(&first));
+    for expected in ["channels_max = 77", "heartbeat_ms = 2000", "[jobs.commands.build]", "classic-3001"] {
+        assert!(first.contains(expected), "{expected} in {first}");
+    }
 }
 
 #[test]

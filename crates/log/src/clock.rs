@@ -44,8 +44,17 @@ impl Timestamp {
 
 /// Where the time comes from.
 pub trait Clock: Send + Sync + 'static {
-    /// The time now.
+    /// The time now, as the wall clock has it. It may go back.
     fn now(&self) -> Timestamp;
+
+    /// The time by which things grow old: what removes something because of its age asks this. A clock that is
+    /// set does not change it at once; see [`SteadyClock`].
+    fn steady(&self) -> Timestamp {
+        self.now()
+    }
+
+    /// Something was written at this time, by an earlier process. A clock that is far from it may be wrong.
+    fn seen(&self, _time: Timestamp) {}
 }
 
 /// The system's wall clock.

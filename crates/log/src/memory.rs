@@ -46,14 +46,14 @@ impl MemoryEngine {
         if batch.publications.is_empty() {
             return Err(AppendError::Empty);
         }
-        let now = self.clock.now();
+        let (now, steady) = (self.clock.now(), self.clock.steady());
         let mut state = self.state.lock();
         if state.closed {
             return Err(AppendError::Closed);
         }
         let print = fingerprint(&batch.publications);
         if let Some(key) = &batch.idempotency_key {
-            match state.window.lookup(key, print, now) {
+            match state.window.lookup(key, print, steady) {
                 Lookup::New => {}
                 Lookup::Duplicate { first, count } => return Ok(Appended { first, count, duplicate: true }),
                 Lookup::Conflict => return Err(AppendError::Conflict { key: key.as_str().to_owned() }),
@@ -65,21 +65,21 @@ impl MemoryEngine {
         let first = state.last.next();
         let count = u32::try_from(batch.publications.len()).unwrap_or(u32::MAX);
         if let Some(key) = batch.idempotency_key {
-            state.window.remember(key, print, first, count, now);
+            state.window.remember(key, print, first, count, steady);
         }
-        state.commit(batch.publications, now);
+        state.commit(batch.publications, now, steady);
         Ok(Appended { first, count, duplicate: false })
     }
 }
 
 impl State {
-    fn commit(&mut self, publications: Vec<crate::Publication>, now: Timestamp) {
+    fn commit(&mut self, publications: Vec<crate::Publication>, now: Timestamp, steady: Timestamp) {
         let mut events = Vec::with_capacity(publications.len());
         let mut trimmed = Vec::new();
         for publication in publications {
             self.last = self.last.next();
             let event = Arc::new(Event::new(self.last, now, publication));
-            if let Some(through) = self.store.push(Arc::clone(&event), now) {
+            if let Some(through) = self.store.push(Arc::clone(&event), steady) {
                 trimmed.push((event.channel.clone(), through));
             }
             events.push(event);

@@ -40,8 +40,10 @@ impl StoredChannel {
 
     fn enforce(&mut self, retention: &Retention, now: Timestamp) -> bool {
         let before = self.trimmed_through;
+        // The clock may have been ahead when the oldest was written: it is no younger than the newest.
+        let newest = self.events.back().map_or(now, |event| event.time);
         while let Some(oldest) = self.events.front() {
-            if !retention.exceeded(self.events.len() as u64, self.bytes, oldest.time, now) {
+            if !retention.exceeded(self.events.len() as u64, self.bytes, oldest.time.min(newest), now) {
                 break;
             }
             self.pop_oldest();

@@ -10,7 +10,7 @@ use anywire_gateway::{
 use anywire_jobs::Jobs;
 use anywire_log::{
     Channel, ChannelPattern, Clock, Engine, Keep, Log, MemoryEngine, Retention, RetentionRule,
-    RetentionRules, SystemClock, TailConfig,
+    RetentionRules, SteadyClock, TailConfig,
 };
 use anywire_monitor::{Monitor, MonitorConfig};
 use anywire_pipeline::{Pipeline, PipelineConfig};
@@ -133,7 +133,7 @@ impl Anywire {
     /// # Errors
     /// [`StartError`] names what is in the way.
     pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock: Arc<dyn Clock> = Arc::new(SteadyClock::default());
         let tls = tls(&config.server.tls)?;
         check_listeners(&config)?;
         // For those who ask other servers; a second call finds the first one's choice.
@@ -391,7 +391,7 @@ async fn apply_retention(log: Arc<Log>, clock: Arc<dyn Clock>, shutdown: Cancell
             _ = every.tick() => {}
             () = shutdown.cancelled() => return,
         }
-        let (log, now) = (Arc::clone(&log), clock.now());
+        let (log, now) = (Arc::clone(&log), clock.steady());
         // Off the async threads: an engine may delete files.
         let _done = tokio::task::spawn_blocking(move || log.enforce_retention(now)).await;
     }

@@ -140,11 +140,15 @@ impl Manifest {
 
 /// Writes the manifest as things stand.
 pub(crate) fn write(shared: &Shared) -> io::Result<()> {
-    write_changed(shared, |_segments| {})
+    write_changed(shared, |_segments| {}, || {})
 }
 
-/// Writes the manifest as things will stand when what is going on is done.
-pub(crate) fn write_changed(shared: &Shared, change: impl FnOnce(&mut Vec<Listed>)) -> io::Result<()> {
+/// Writes the manifest as things will stand when `then` is done, which is done before anybody else writes one.
+pub(crate) fn write_changed(
+    shared: &Shared,
+    change: impl FnOnce(&mut Vec<Listed>),
+    then: impl FnOnce(),
+) -> io::Result<()> {
     let checkpoint = shared.manifest.lock();
     let mut manifest = {
         let index = shared.index.read();
@@ -153,7 +157,9 @@ pub(crate) fn write_changed(shared: &Shared, change: impl FnOnce(&mut Vec<Listed
     };
     change(&mut manifest.segments);
     manifest.segments.sort_unstable_by_key(|listed| (listed.base, listed.generation));
-    disk::replace(&shared.path(MANIFEST_FILE), &manifest.encode(shared.epoch))
+    disk::replace(&shared.path(MANIFEST_FILE), &manifest.encode(shared.epoch))?;
+    then();
+    Ok(())
 }
 
 /// What is known for good: what a reader or the scrub found is found again.

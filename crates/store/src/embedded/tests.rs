@@ -1,5 +1,6 @@
 //! Tests that need to spoil files, or to make the disk fail at a chosen byte.
 
+mod clock;
 mod damage;
 mod loss;
 mod trouble;

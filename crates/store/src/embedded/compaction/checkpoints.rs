@@ -21,7 +21,7 @@ pub(crate) fn before_removal(
     state: &mut CheckpointState,
     segments: &[Arc<Segment>],
 ) -> io::Result<()> {
-    let now = shared.clock.now();
+    let now = shared.clock.steady();
     let age_max_ms = IdempotencyWindow::standard().age_max_ms();
     for segment in segments {
         let last = Timestamp::from_millis(segment.last_time.load(Ordering::Relaxed));

@@ -13,8 +13,7 @@ use anywire_log::{Offset, Timestamp};
 
 use crate::embedded::{
     compaction::{checkpoints, removal, repair},
-    disk,
-    manifest::{self, Listed},
+    disk, manifest,
     segment::{
         file::{self, SPAN_MAX, Seal, Segment},
         layout::{
@@ -52,12 +51,10 @@ pub(crate) fn run(shared: &Shared, state: &mut CheckpointState, sealed: &[Arc<Se
     let index = segment_index::encode(&header, bytes.len() as u64, &contents.entries, &contents.notes);
     disk::replace(&merged.index_path(), &index)?;
     disk::replace(&merged.path, &bytes)?;
-    manifest::write_changed(shared, |listed| {
-        listed.retain(|one| !chosen.iter().any(|segment| segment.header.salt == one.salt));
-        listed.push(Listed::of(&merged));
-    })?;
     repair::move_runs(shared, chosen, &merged, &contents).map_err(io::Error::other)?;
     repair::use_index(shared, &merged, &contents.entries, index.len());
+    // Until then the old ones count, and a crash leaves them.
+    manifest::write(shared)?;
     for segment in chosen {
         removal::remove_files(shared, segment);
     }
@@ -84,12 +81,13 @@ fn choose(sealed: &[Arc<Segment>], bytes_max: u64) -> &[Arc<Segment>] {
 /// How many segments from the first on fit into one when they are rewritten, with room to spare.
 fn fitting(segments: &[Arc<Segment>], bytes_max: u64) -> usize {
     let mut bytes = 0;
+    let (mut begin, mut end) = (i64::MAX, i64::MIN);
     let fitting = segments.iter().take_while(|segment| {
         bytes += rewritten_bytes(segment);
-        let first = &segments[0].header;
-        let last_time = Timestamp::from_millis(segment.last_time.load(Ordering::Relaxed));
-        let narrow = segment.header.base - first.base < SPAN_MAX / 2
-            && last_time.millis_since(Timestamp::from_millis(first.base_time)) < SPAN_MAX / 2;
+        begin = begin.min(segment.header.base_time);
+        end = end.max(segment.last_time.load(Ordering::Relaxed));
+        let narrow = segment.header.base - segments[0].header.base < SPAN_MAX / 2
+            && end.abs_diff(begin) < SPAN_MAX / 2;
         narrow && bytes <= bytes_max / 2
     });
     fitting.count()
@@ -130,7 +128,8 @@ fn live_limits(shared: &Shared, segments: &[Arc<Segment>]) -> io::Result<HashMap
 fn merged_header(shared: &Shared, segments: &[Arc<Segment>]) -> io::Result<SegmentHeader> {
     let (first, last) = (&segments[0].header, &segments[segments.len() - 1].header);
     let generation = segments.iter().map(|segment| segment.header.generation).max().unwrap_or_default() + 1;
-    let fresh = file::new_header(shared.epoch.get(), first.base, Timestamp::from_millis(first.base_time))?;
+    let begin = segments.iter().map(|segment| segment.header.base_time).min().unwrap_or(first.base_time);
+    let fresh = file::new_header(shared.epoch.get(), first.base, Timestamp::from_millis(begin))?;
     Ok(SegmentHeader { covers: last.covers.max(last.base), generation, ..fresh })
 }
 

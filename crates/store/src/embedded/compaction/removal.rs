@@ -5,19 +5,24 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use crate::embedded::{manifest, segment::file::Segment, shared::Shared};
+use crate::embedded::{
+    manifest::{self, Listed},
+    segment::file::Segment,
+    shared::Shared,
+};
 
 /// Removes segments that nobody needs any more.
 pub(crate) fn remove(shared: &Shared, dead: &[Arc<Segment>]) -> io::Result<()> {
-    manifest::write_changed(shared, |listed| {
+    let unlist = |listed: &mut Vec<Listed>| {
         listed.retain(|one| !dead.iter().any(|segment| segment.header.salt == one.salt));
+    };
+    manifest::write_changed(shared, unlist, || {
+        let mut index = shared.index.write();
+        for segment in dead {
+            index.segments.remove(&segment.header.base);
+            segment.retired.store(true, Ordering::Release);
+        }
     })?;
-    let mut index = shared.index.write();
-    for segment in dead {
-        index.segments.remove(&segment.header.base);
-        segment.retired.store(true, Ordering::Release);
-    }
-    drop(index);
     for segment in dead {
         remove_files(shared, segment);
     }

@@ -249,6 +249,9 @@ impl ChannelIndex {
         while self.bytes > self.retention.bytes_max && self.events > 1 {
             self.take_heaviest(files)?;
         }
+        if self.events > 0 && self.is_expired(self.newest_time(), now) {
+            self.take_oldest(self.events, files)?;
+        }
         while self.events > 0 && self.is_expired(self.oldest, now) {
             self.take_expired(now, files)?;
         }
@@ -257,7 +260,13 @@ impl ChannelIndex {
 
     /// Whether retention would take something now. Cost: O(1), no file.
     pub(crate) fn is_exceeded(&self, now: Timestamp) -> bool {
-        self.retention.exceeded(self.events, self.bytes, self.oldest, now)
+        self.retention.exceeded(self.events, self.bytes, self.oldest.min(self.newest_time()), now)
+    }
+
+    /// When its newest event was written. The clock may have been ahead when older ones were: they are no
+    /// younger.
+    fn newest_time(&self) -> Timestamp {
+        self.runs.back().map_or(self.oldest, |run| run.time(&run.last))
     }
 
     fn is_expired(&self, time: Timestamp, now: Timestamp) -> bool {

@@ -83,7 +83,8 @@ impl ActiveSegment {
         let holds_any = self.length > SEGMENT_HEADER_BYTES as u64;
         let too_long = self.length + bytes > shared.config.segment_bytes();
         let too_wide = next - header.base > SPAN_MAX || now.millis_since(base_time) > SPAN_MAX;
-        (holds_any && too_long) || too_wide
+        // Times of events count from the segment's, and are not negative.
+        (holds_any && too_long) || too_wide || now < base_time
     }
 
     /// Seals this segment and begins another, whose first offset is `base`.
@@ -91,21 +92,23 @@ impl ActiveSegment {
         let header = file::new_header(shared.epoch.get(), base, now)?;
         let another = Self::create(header, &shared.config)?;
         let seal = self.seal(base - 1);
-        manifest::write_changed(shared, |listed| {
-            let salt = self.segment.header.salt;
+        let salt = self.segment.header.salt;
+        let list = |listed: &mut Vec<Listed>| {
             let ending = listed.iter_mut().find(|one| one.salt == salt);
             ending.into_iter().for_each(|one| one.seal = Some(seal));
             listed.push(Listed::of(&another.segment));
+        };
+        let mut channels = Vec::new();
+        manifest::write_changed(shared, list, || {
+            self.segment.seal.get_or_init(|| seal);
+            let mut index = shared.index.write();
+            index.segments.insert(base, Arc::clone(&another.segment));
+            channels = std::mem::take(&mut index.active_channels);
         })?;
         let mut sealed = std::mem::replace(self, another);
-        sealed.segment.seal.get_or_init(|| seal);
         if let Err(error) = sealed.file.cut(sealed.length) {
             tracing::debug!(%error, "what was allocated ahead could not be given back");
         }
-        let mut index = shared.index.write();
-        index.segments.insert(base, Arc::clone(&self.segment));
-        let channels = std::mem::take(&mut index.active_channels);
-        drop(index);
         shared.jobs.seal(Sealed { segment: sealed.segment, notes: sealed.notes, channels });
         Ok(())
     }

@@ -41,6 +41,8 @@ pub(crate) const RESERVED_AT_ONCE: u64 = 65_536;
 const GROUP_BYTES_MAX: u64 = 8 << 20;
 /// How much a probe writes: less would fit where no batch does.
 const PROBE_BYTES: usize = 64 << 10;
+/// How far the wall clock may be corrected back before the start of a segment.
+const CORRECTION_MS: u64 = 60_000;
 /// How many channels' durability is remembered.
 const ROUTES_MAX: usize = 65_536;
 
@@ -167,9 +169,13 @@ impl Committer {
         self.group = group;
     }
 
-    /// The time of the next events; it never goes back, whatever the clock does.
+    /// The time of the next events. It goes back when the wall clock does, in a segment of its own.
     fn now(&mut self) -> Timestamp {
-        self.last_time = self.last_time.max(self.shared.clock.now());
+        let (wall, begin) = (self.shared.clock.now(), self.active.segment.header.base_time);
+        let begin = Timestamp::from_millis(begin);
+        // Corrections of a moment are no reason for another segment.
+        let is_correction = begin.millis_since(wall) <= CORRECTION_MS;
+        self.last_time = if is_correction { wall.max(begin) } else { wall };
         self.last_time
     }
 
@@ -222,7 +228,7 @@ impl Committer {
 
     /// Adds a batch to the group, unless it is answered otherwise or has to wait.
     fn add(&mut self, pending: Pending, group: &mut Group, deferred: &mut Vec<Command>, now: Timestamp) {
-        match self.judge(&pending, group, now) {
+        match self.judge(&pending, group) {
             Verdict::Append => {}
             Verdict::Wait => {
                 // Its bytes were counted with this group.
@@ -249,13 +255,13 @@ impl Committer {
 
     /// Decides on a batch. One that depends on a batch of the same group waits until that is committed or has
     /// failed, so nobody is answered by what never came to be.
-    fn judge(&mut self, pending: &Pending, group: &mut Group, now: Timestamp) -> Verdict {
+    fn judge(&mut self, pending: &Pending, group: &mut Group) -> Verdict {
         let Batch { idempotency_key, expect, .. } = &pending.batch;
         if let Some(key) = idempotency_key {
             if group.keys.contains(key.as_str()) {
                 return Verdict::Wait;
             }
-            match self.window.lookup(key, pending.fingerprint, now) {
+            match self.window.lookup(key, pending.fingerprint, self.shared.clock.steady()) {
                 Lookup::New => {}
                 Lookup::Duplicate { first, count } => {
                     return Verdict::Answer(Ok(Appended { first, count, duplicate: true }));
@@ -376,12 +382,13 @@ impl Committer {
             return;
         }
         let through = Offset::new(self.next - 1);
-        self.record(group, now);
+        let steady = self.shared.clock.steady();
+        self.record(group, now, steady);
         let follower = self.shared.follower.lock();
         let mut index = self.shared.index.write();
-        let mut trimmed = index.commit(&self.active.segment, &group.events, &group.places, now);
+        let mut trimmed = index.commit(&self.active.segment, &group.events, &group.places, steady);
         index.through = through;
-        trimmed.extend(index.enforce_changed(now, &self.shared.files));
+        trimmed.extend(index.enforce_changed(steady, &self.shared.files));
         drop(index);
         if let Some(follower) = &*follower {
             follower.committed(&group.events, through);
@@ -394,19 +401,25 @@ impl Committer {
     }
 
     /// Remembers keys, and what the segment's index will say of this group.
-    fn record(&mut self, group: &mut Group, now: Timestamp) {
+    fn record(&mut self, group: &mut Group, now: Timestamp, steady: Timestamp) {
         let notes = &mut self.active.notes;
         notes.used = self.next - 1;
-        notes.last_time = now.as_millis();
-        self.active.segment.last_time.store(now.as_millis(), Ordering::Relaxed);
+        notes.last_time = notes.last_time.max(now.as_millis());
+        self.active.segment.last_time.store(notes.last_time, Ordering::Relaxed);
         for member in &mut group.members {
             let Appended { first, count, .. } = member.appended;
             let Some((key, fingerprint)) = member.key.take() else { continue };
             if member.durable {
                 let (key, first) = (key.as_str().to_owned(), first.get());
-                self.active.record_key(KeyRecord { key, fingerprint, first, count, time: now.as_millis() });
+                self.active.record_key(KeyRecord {
+                    key,
+                    fingerprint,
+                    first,
+                    count,
+                    time: steady.as_millis(),
+                });
             }
-            self.window.remember(key, fingerprint, first, count, now);
+            self.window.remember(key, fingerprint, first, count, steady);
         }
     }
 

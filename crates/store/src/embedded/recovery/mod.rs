@@ -93,8 +93,11 @@ fn recover(
     let (epoch, before, manifest) = (read.meta.epoch, read.checkpoint.clone(), read.manifest.clone());
     let has_manifest = read.meta.has_manifest;
     let mut recovery = Recovery::read(read, &config)?;
-    let now = clock.now().max(Timestamp::from_millis(recovery.last_time));
-    let active = recovery.active(&config, epoch, now)?;
+    if recovery.last_time > i64::MIN {
+        clock.seen(Timestamp::from_millis(recovery.last_time));
+    }
+    let (begin, now) = (clock.now(), clock.steady());
+    let active = recovery.active(&config, epoch, begin)?;
     let (index, files, state, jobs) = recovery.index(&rules, before.is_some(), &active, now)?;
     let (next, reserved) = (index.through.get() + 1, recovery.reserved_after_start());
     let window = window(&state, recovery.keys, now);
@@ -128,7 +131,7 @@ fn recover(
         active,
         window,
         next,
-        last_time: now,
+        last_time: begin,
         poisoned: None,
         routes: HashMap::default(),
         group: Group::default(),

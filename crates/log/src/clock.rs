@@ -47,8 +47,8 @@ pub trait Clock: Send + Sync + 'static {
     /// The time now, as the wall clock has it. It may go back.
     fn now(&self) -> Timestamp;
 
-    /// The time by which things grow old: what removes something because of its age asks this. A clock that is
-    /// set does not change it at once; see [`SteadyClock`].
+    /// The time by which things grow old: what removes something because of its age asks this. A clock that
+    /// is set does not change it at once; see [`crate::SteadyClock`].
     fn steady(&self) -> Timestamp {
         self.now()
     }

@@ -143,7 +143,8 @@ pub(crate) fn write(shared: &Shared) -> io::Result<()> {
     write_changed(shared, |_segments| {}, || {})
 }
 
-/// Writes the manifest as things will stand when `then` is done, which is done before anybody else writes one.
+/// Writes the manifest as things will stand when `then` is done, which is done before anybody else writes
+/// one.
 pub(crate) fn write_changed(
     shared: &Shared,
     change: impl FnOnce(&mut Vec<Listed>),

@@ -50,11 +50,15 @@ export interface RequestOptions {
 }
 
 export async function request<T>(path: string, options: RequestOptions = {}): Promise<T> {
+  return parseJson(await requestText(path, options)) as T;
+}
+
+/** An answer as the text that came. */
+export async function requestText(path: string, options: RequestOptions = {}): Promise<string> {
   const response = await send(path, options);
   const text = await response.text().catch(() => "");
-  const parsed = parseJson(text);
-  if (response.ok || options.accept?.includes(response.status)) return parsed as T;
-  throw errorOf(response.status, parsed, text);
+  if (response.ok || options.accept?.includes(response.status)) return text;
+  throw errorOf(response.status, parseJson(text), text);
 }
 
 async function send(path: string, options: RequestOptions): Promise<Response> {

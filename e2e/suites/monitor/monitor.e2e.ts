@@ -157,6 +157,23 @@ test("the four checks of the document: health, performance data, dashboard, data
   expect(flow.samples.map((sample) => sample.time)).toContain(shown.time);
 });
 
+test("raw data is the text of the answer, also while samples are streamed", async () => {
+  const page = await open("stream-1000");
+  await statusIs(page, "fresh");
+  await byId(page, "monitor-raw").locator("summary").click();
+  const raw = await until("it is there", async () => {
+    const text = (await byId(page, "monitor-raw-text").textContent()) ?? "";
+    return text.startsWith("{") ? text : null;
+  });
+  const { cursor } = JSON.parse(raw) as { cursor: string };
+  const sample = await (await fetch(`${server.url}/api/performance/history?after=0`)).text();
+  const { time } = JSON.parse(raw) as Sample;
+  const own = sample.slice(sample.indexOf(`{"time":"${time}"`));
+  const percent = /"percent":([^,}]+)/;
+  expect(raw).toContain(`"cursor": "${cursor}"`);
+  expect(/"percent": ([^,\n]+)/.exec(raw)?.[1]).toBe(percent.exec(own)?.[1]);
+});
+
 test("what is shown agrees with /proc within rounding", async () => {
   const page = await open("stream-1000");
   await statusIs(page, "fresh");

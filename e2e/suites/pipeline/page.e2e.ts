@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { temporaryFolder } from "../../../testing/folders.mjs";
+import { json } from "../../../testing/http.mjs";
 import { Server } from "../../../testing/server.mjs";
 import { until } from "../../../testing/until.mjs";
 import { byId, openBrowser, openContext, photograph } from "../../harness/browser.ts";
@@ -106,6 +107,24 @@ test("records appear as they are sent, and one that failed says why", async () =
     "it was tried again",
     async () => (await page.locator("dd.num", { hasText: /^2$/ }).count()) > 0,
   );
+});
+
+test("numbers go as they are typed, and are shown as they came", async () => {
+  await openSettled();
+  const typed = '{ "name": "n", "value": 9007199254740993, "money": 1.10, "huge": 1E400, "small": -0.0 }';
+  await byId(page, "produce-value").locator("textarea").fill(typed);
+  await byId(page, "produce-send").click();
+  await reaches("processed", "1");
+  await byId(page, "record").click();
+  await byId(page, "record-value").waitFor();
+  const shown = (await byId(page, "record-value").textContent()) ?? "";
+  for (const member of ['"value": 9007199254740993,', '"money": 1.10,', '"huge": 1E400,', '"small": -0.0'])
+    expect(shown).toContain(member);
+  const [entry] = await logs(server);
+  const record = await json<{ record: { value: { text: string } } }>(
+    `${server.url}/api/consumers/logs/${entry?.logId}`,
+  );
+  expect(record.record.value.text).toBe(typed);
 });
 
 test("the list stands still on demand and counts what waits", async () => {

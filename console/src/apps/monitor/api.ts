@@ -1,6 +1,6 @@
 /** The monitor's requests, apart from the poll that is measured (poller.ts). */
-import { request } from "@/shared/api";
-import type { Alerts, Host, HostSample, Rows, Rule } from "./wire";
+import { request, requestText } from "@/shared/api";
+import type { Alerts, Host, Rows, Rule } from "./wire";
 
 /** What the charts show. */
 const FIELDS = [
@@ -28,7 +28,8 @@ const FIELDS = [
 ];
 
 export const monitorApi = {
-  newest: (host: string | null) => request<HostSample>(sampleUrl(host)),
+  /** The newest sample as the text that came. */
+  newestText: (host: string | null) => requestText(sampleUrl(host)),
   hosts: () => request<{ hosts: Host[] }>("/api/performance/hosts"),
   history: (host: string | null, from: number, to: number) => {
     const query = new URLSearchParams({

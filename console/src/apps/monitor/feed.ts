@@ -15,6 +15,7 @@ export interface Source {
 export interface FeedOptions {
   follow: Live["follow"];
   fetch: typeof fetch;
+  /** Of a stream there is no `text`: its numbers are values already. */
   onSample: (sample: Sample, text: string, from: Source) => void;
   onBrief: (time: string, values: unknown[], from: Source) => void;
   /** The server has nothing newer. */
@@ -76,7 +77,7 @@ export class Feed {
     const onEvent = (event: LiveEvent) => {
       const from = { source: event.channel, status: event.event };
       if (brief) this.#options.onBrief(event.time, event.data as unknown[], from);
-      else this.#options.onSample(event.data as Sample, JSON.stringify(event.data), from);
+      else this.#options.onSample(event.data as Sample, "", from);
     };
     // Of the brief stream only the newest is kept: it comes at once.
     const [name, after] = brief ? [`${channel}:5s`, "0"] : [channel, cursor];

@@ -34,7 +34,7 @@ import {
 } from "./modes";
 import { makeShown } from "./shown";
 import { Timeline } from "./timeline";
-import type { Host } from "./wire";
+import type { Host, HostSample } from "./wire";
 
 /** The hosts that can be chosen, and the one that is. */
 function makeHosts() {
@@ -236,9 +236,9 @@ function makeRun({ feed, shown, past, hosts, mode, spanMs, intervalMs, costs }: 
 
   /** The brief stream has no cores and disks: once, at its beginning, a whole sample is read. */
   async function showWhole(mine: number): Promise<void> {
-    const sample = await monitorApi.newest(hosts.host.value);
+    const text = await monitorApi.newestText(hosts.host.value);
     const from = { source: sampleUrl(hosts.host.value), status: "200 OK" };
-    if (mine === generation) shown.take(sample, JSON.stringify(sample), from);
+    if (mine === generation) shown.take(JSON.parse(text) as HostSample, text, from);
   }
 
   function chooseHost(name: string | null): void {

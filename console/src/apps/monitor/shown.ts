@@ -87,7 +87,7 @@ export function makeShown(options: ShownOptions) {
   }
 
   function takeBrief(time: string, values: unknown[], from: Source): void {
-    raw.value = { ...from, text: JSON.stringify(values), at: Date.now() };
+    raw.value = { ...from, text: "", at: Date.now() };
     note(time, figuresOfBrief(values));
   }
 

@@ -73,7 +73,7 @@ function curl(url: string, seen: Seen[]) {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const take = ({ id, event, data }: Block) => {
-    if (id && event && event !== "heartbeat")
+    if (id && event && event !== "open" && event !== "heartbeat")
       seen.push({ id, name: event, data: JSON.parse(data ?? "null") });
   };
   const splitter = new SseSplitter(take);

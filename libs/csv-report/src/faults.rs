@@ -79,12 +79,12 @@ pub struct OfKind {
 }
 
 impl Faults {
-    /// Counts one.
-    pub(crate) fn add(&mut self, kind: FaultKind, place: impl Into<Place>) {
+    /// Counts one. Its place is looked for only if it is to be named.
+    pub(crate) fn add<P: Into<Place>>(&mut self, kind: FaultKind, place: impl FnOnce() -> P) {
         let found = &mut self.0[kind as usize];
         found.count += 1;
         if found.places.len() < PLACES_MAX {
-            found.places.push(place.into());
+            found.places.push(place().into());
         }
     }
 

@@ -99,7 +99,7 @@ impl Inspector {
     fn take(&mut self, row: &Row<'_>) -> Result<(), StepError> {
         self.bytes(row);
         for fault in row.faults {
-            self.faults.add(FaultKind::Quote, row.place(*fault));
+            self.faults.add(FaultKind::Quote, || row.place(*fault));
         }
         if std::mem::take(&mut self.wanted) {
             self.take_header(row);
@@ -110,9 +110,9 @@ impl Inspector {
         }
         self.rows += 1;
         match row.len() {
-            len if len < self.width => self.faults.add(FaultKind::ShortRow, row.place(row.raw.len())),
+            len if len < self.width => self.faults.add(FaultKind::ShortRow, || row.place(row.raw.len())),
             len if len > self.width && row.len_filled(self.width) > self.width => {
-                self.faults.add(FaultKind::LongRow, row.place_of(self.width));
+                self.faults.add(FaultKind::LongRow, || row.place_of(self.width));
             }
             _ => {}
         }
@@ -136,10 +136,10 @@ impl Inspector {
     /// Bytes that are no text.
     fn bytes(&mut self, row: &Row<'_>) {
         for broken in row.broken {
-            self.faults.add(FaultKind::Bytes, row.place(*broken));
+            self.faults.add(FaultKind::Bytes, || row.place(*broken));
         }
         for nul in memchr::memchr_iter(0, row.raw.as_bytes()) {
-            self.faults.add(FaultKind::Nul, row.place(nul));
+            self.faults.add(FaultKind::Nul, || row.place(nul));
         }
     }
 

@@ -426,11 +426,12 @@ impl Parsed {
                 return self.unclosed(format, input, from, open);
             }
             self.fault(found + 1);
-            if !closes_later(format, bytes, found + 1) {
+            let Some(closing) = closes_later(format, bytes, found + 1) else {
                 return self.continued(format, input, (open + 1, found));
-            }
+            };
+            // The quotes before that one are text.
             dirty = true;
-            at = found + 1;
+            at = closing;
         }
     }
 
@@ -535,22 +536,22 @@ fn closed(format: &Format, input: Input<'_>, from: usize) -> Option<Option<usize
     }
 }
 
-/// Whether a quote later in the line ends the field, so that the ones before it are text within.
-fn closes_later(format: &Format, bytes: &[u8], from: usize) -> bool {
+/// The quote later in the line that ends the field, so that the ones before it are text within.
+fn closes_later(format: &Format, bytes: &[u8], from: usize) -> Option<usize> {
     let quote = format.quote.unwrap_or(b'"');
     let rest = &bytes[from..];
     let line = &rest[..memchr2(b'\n', b'\r', rest).unwrap_or(rest.len())];
     let mut at = 0;
     while let Some(found) = memchr(quote, &line[at..]).map(|found| at + found) {
         if line[..found].last().is_some_and(|byte| format.is_delimiter(*byte)) {
-            return false;
+            return None;
         }
         if line.get(found + 1).is_none_or(|byte| format.is_delimiter(*byte)) {
-            return true;
+            return Some(from + found);
         }
         at = found + 1;
     }
-    false
+    None
 }
 
 /// What comes after the carriage return at `at`. `None` when more is needed to know.
@@ -673,12 +674,22 @@ mod tests {
     #[test]
     fn a_wrong_quote_costs_no_other_row() {
         faulty("1,\"x\"y\n2,\"z\"\n", &[&["1", "xy"], &["2", "z"]], &[(1, 6)]);
-        faulty("1,\"a \"b\" c\",2\n", &[&["1", "a \"b\" c", "2"]], &[(1, 7), (1, 9)]);
+        faulty("1,\"a \"b\" c\",2\n", &[&["1", "a \"b\" c", "2"]], &[(1, 7)]);
         faulty("1,\"x\n2,y\n", &[&["1", "\"x"], &["2", "y"]], &[(1, 3)]);
         faulty("1,\"x\n2,\"y\"\n3,z\n", &[&["1", "\"x"], &["2", "y"], &["3", "z"]], &[(1, 3)]);
         let long = format!("1,\"x\n{}", "2,yyyyyyyy\n".repeat(20));
         let (found, faults) = rows(&long, Format::new(b','));
         assert_eq!((found.len(), faults), (21, vec![(1, 3)]));
+    }
+
+    #[test]
+    fn many_wrong_quotes_in_a_long_field_are_looked_at_once() {
+        // Looked at again from each of them, they would take a day.
+        let text = format!("\"{}\",1\n", "a\"b".repeat(1 << 20));
+        let decoded = Decoded::new(text.as_bytes(), encoding_rs::UTF_8);
+        let mut reader = RowReader::new(decoded, Format::new(b','), 8 << 20);
+        let row = reader.next().expect("a row").expect("one");
+        assert_eq!((row.len(), row.faults.len(), row.get(0).map(str::len)), (2, 1, Some(3 << 20)));
     }
 
     #[test]

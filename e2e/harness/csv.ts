@@ -57,6 +57,17 @@ export async function brokenFile(name: string): Promise<string> {
   const dir = await temporaryFolder("csv");
   const path = join(dir, name);
   const endless = "x".repeat(2 << 20);
-  await writeFile(path, `time,close,note\n2026-01-05,84.2,a\n2026-01-06,84.9,b\n2026-01-07,85.1,${endless}\n`);
+  await writeFile(
+    path,
+    `time,close,note\n2026-01-05,84.2,a\n2026-01-06,84.9,b\n2026-01-07,85.1,${endless}\n`,
+  );
+  return path;
+}
+
+/** A file with a column that can be read in two ways, and a row that is too short. */
+export async function doubtfulFile(name: string): Promise<string> {
+  const dir = await temporaryFolder("csv");
+  const path = join(dir, name);
+  await writeFile(path, "city;lat;note\nHanoi;21.028;a\nHue;16.463;b\nSapa;22.336\n");
   return path;
 }

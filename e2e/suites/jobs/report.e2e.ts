@@ -10,7 +10,7 @@ import { Server } from "../../../testing/server.mjs";
 import { until } from "../../../testing/until.mjs";
 import { byId, openBrowser, openContext, photograph } from "../../harness/browser.ts";
 import * as app from "../../harness/console.ts";
-import { brokenFile, priceFile, type Sample } from "../../harness/csv.ts";
+import { brokenFile, doubtfulFile, priceFile, type Sample } from "../../harness/csv.ts";
 import { tell } from "../../harness/evidence.ts";
 import { FaultyProxy, type Patch } from "../../harness/proxy.ts";
 
@@ -214,4 +214,19 @@ test("a malformed file fails at its step with line and column, and a finished jo
   await page.goto(`${proxy.url}/jobs/${done}`);
   await app.jobReaches(page, "succeeded");
   await expectNineSteps(done);
+});
+
+test("a report says what can be read in two ways and which rows are at fault, and is made anew in another reading", async () => {
+  await app.upload(page, proxy.url, await doubtfulFile("places.csv"));
+  await app.jobReaches(page, "succeeded");
+  const report = byId(page, "report-frame").contentFrame();
+  await report.locator(".doubts li").first().waitFor();
+  expect(await report.locator(".faults").innerText()).toContain("4:12");
+  const columns = () => report.locator("table.columns").innerText();
+  expect(await columns()).toMatch(/lat\s+decimal/);
+  await report.locator("summary").click();
+  await report.locator("select[name=decimal]").selectOption("comma");
+  await report.locator("form button").click();
+  await until("the report is read with commas", async () => /lat\s+integer/.test(await columns()));
+  await photograph(page, "job-report-reading");
 });

@@ -125,6 +125,12 @@ fn foreign(sample: &[u8]) -> Option<&'static str> {
         (b"SQLite format 3", "a SQLite database"),
     ];
     let found = begins.iter().find(|(magic, _)| sample.starts_with(magic)).map(|(_, what)| *what);
+    let texts =
+        [("<!doctype html", "an HTML page"), ("<html", "an HTML page"), ("<?xml", "XML"), ("[{\"", "JSON")];
+    let text = sample.trim_ascii_start();
+    let begins =
+        |word: &str| text.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()));
+    let found = found.or_else(|| texts.iter().find(|(word, _)| begins(word)).map(|(_, what)| *what));
     found.or_else(|| is_binary(sample).then_some("binary data"))
 }
 
@@ -261,6 +267,8 @@ mod tests {
         assert!(refused(b" \r\n \n").contains("white space"));
         assert!(refused(b"\xff\xfe\0\0a\0\0\0").contains("UTF-32"));
         assert!(refused(b"PK\x03\x04xlsx").contains("Excel workbook"));
+        assert!(refused(b"\n<!DOCTYPE html><p>").contains("an HTML page"));
+        assert!(refused(b"[{\"a\": 1}]").contains("JSON"));
         assert!(refused(&[0x07, 0x01, 0x02, 0x99, 0x00, 0x41]).contains("binary data"));
     }
 

@@ -4,6 +4,8 @@
 use std::{fmt::Write as _, path::Path};
 
 use crate::{
+    font::Font,
+    layout::{self, Block},
     programs::{VideoError, ffmpeg, run},
     speech::{BEFORE_S, FRAME_RATE, Scene},
 };
@@ -13,6 +15,10 @@ pub(crate) const WIDTH: u32 = 1280;
 pub(crate) const HEIGHT: u32 = 720;
 /// Where the middle of the words is.
 const WORDS_MIDDLE: f64 = 290.0;
+/// How wide the words may be: the frame without its margins.
+const WORDS_WIDTH: f64 = 1160.0;
+/// From line to line, in sizes of the letters.
+const LINE: f64 = 1.4;
 /// Grounds, one after the other.
 const GROUNDS: [(&str, &str); 4] =
     [("0x0b1f3a", "0x1d4f91"), ("0x10263b", "0x0f6b6b"), ("0x241a3d", "0x5b3a8c"), ("0x1c2b22", "0x2f7a4d")];
@@ -28,19 +34,19 @@ pub(crate) struct Place {
 /// Draws a scene into `<index>.mkv`, with its voice.
 pub(crate) fn draw(
     work: &Path,
-    font: &Path,
+    font: &Font,
     scene: &Scene,
     place: Place,
     tell: impl FnMut(f64),
 ) -> Result<(), VideoError> {
     let index = place.index;
-    let lines = wrap(&scene.text);
+    let block = layout::block(&scene.text, WORDS_WIDTH, |text| font.width(text));
     // Words are read from files: in a filter they would have to be quoted three times.
-    for (number, line) in lines.iter().enumerate() {
+    for (number, line) in block.lines.iter().enumerate() {
         std::fs::write(work.join(format!("{index}-{number}.txt")), line)?;
     }
     std::fs::write(work.join(format!("{index}-place.txt")), format!("{} / {}", index + 1, place.count))?;
-    let graph = graph(font, scene, place, &lines);
+    let graph = graph(font.path(), scene, place, &block);
     std::fs::write(work.join(format!("{index}.graph")), graph)?;
     let (wave, graph, clip) = (format!("{index}.wav"), format!("{index}.graph"), format!("{index}.mkv"));
     let duration = format!("{:.2}", scene.duration_s);
@@ -94,31 +100,7 @@ pub(crate) fn preview(work: &Path, index: usize, scene: &Scene, into: &Path) -> 
     run("ffmpeg", work, &arguments).map(|_| ())
 }
 
-/// As few lines as fit, of about the same length; more words are written smaller.
-fn wrap(text: &str) -> Vec<String> {
-    let chars_max = if text.chars().count() <= 84 { 30 } else { 40 };
-    let fewest = wrap_at(text, chars_max).len();
-    let balanced = (1..chars_max).map(|chars| wrap_at(text, chars)).find(|lines| lines.len() == fewest);
-    balanced.unwrap_or_else(|| wrap_at(text, chars_max))
-}
-
-fn wrap_at(text: &str, chars_max: usize) -> Vec<String> {
-    let mut lines: Vec<String> = vec![String::new()];
-    for word in text.split_whitespace() {
-        let line = lines.last_mut().expect("it begins with one");
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > chars_max {
-            lines.push(word.to_owned());
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
-}
-
-fn graph(font: &Path, scene: &Scene, place: Place, lines: &[String]) -> String {
+fn graph(font: &Path, scene: &Scene, place: Place, block: &Block) -> String {
     let Place { index, .. } = place;
     let (duration, font) = (scene.duration_s, font.display());
     let (dark, bright) = GROUNDS[index % GROUNDS.len()];
@@ -132,8 +114,8 @@ fn graph(font: &Path, scene: &Scene, place: Place, lines: &[String]) -> String {
          [one][bar]overlay=x='-w+w*t/{duration:.2}':y={}:eof_action=pass,\n",
         HEIGHT - 8
     );
-    let size = if lines.len() <= 3 { 54.0 } else { 42.0 };
-    let step = size * 1.4;
+    let (lines, size) = (&block.lines, block.size);
+    let step = f64::from(size) * LINE;
     #[expect(clippy::cast_precision_loss, reason = "a few lines")]
     let top = WORDS_MIDDLE - step * lines.len() as f64 / 2.0;
     for number in 0..lines.len() {
@@ -152,19 +134,4 @@ fn graph(font: &Path, scene: &Scene, place: Place, lines: &[String]) -> String {
         "drawtext=fontfile={font}:textfile={index}-place.txt:expansion=none:fontsize=26:fontcolor=white@0.7:x=60:y=48,format=yuv420p[picture]"
     );
     graph
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_wrapped_and_none_is_lost() {
-        let text = "Kịch bản, giọng đọc và hình ảnh được tạo ra từng bước, ngay trước mắt bạn.";
-        let lines = wrap(text);
-        assert_eq!(lines.join(" "), text);
-        assert!(lines.iter().all(|line| line.chars().count() <= 30), "{lines:?}");
-        assert_eq!(wrap("x"), ["x"]);
-        assert_eq!(wrap(&"y".repeat(90)), ["y".repeat(90)]);
-    }
 }

@@ -9,7 +9,9 @@
 //! lines and leaves files. What it starts is ended with it.
 
 mod encode;
+mod font;
 mod frames;
+mod layout;
 mod produce;
 mod programs;
 mod progress;

@@ -8,7 +8,9 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    encode, frames,
+    encode,
+    font::Font,
+    frames,
     programs::{self, VideoError},
     progress::{Progress, ProgressReporter},
     script::{self, Language, Script},
@@ -65,6 +67,7 @@ impl Production<'_> {
         let script = script::write(message, language);
         let metadata = Some(json!({ "language": script.language.code() }));
         self.report(&Progress { message: Some(&script.title), metadata, ..Progress::default() });
+        self.say_what_is_missing(&script)?;
         // A folder in the folder: nothing in it is offered for download.
         let work = self.files.join("work");
         std::fs::create_dir_all(&work)?;
@@ -72,6 +75,28 @@ impl Production<'_> {
         self.draw(&work, &scenes)?;
         self.encode(&work, &scenes)?;
         self.publish(&work, &script, &scenes)
+    }
+
+    /// Signs that nobody will see are said, by the log and in the state, before anything is made with them.
+    fn say_what_is_missing(&mut self, script: &Script) -> Result<(), VideoError> {
+        let font = Font::for_text(&script.scenes.concat())?;
+        let missing: String = font.missing(&script.scenes.concat()).into_iter().collect();
+        if !missing.is_empty() {
+            let name = font.name();
+            self.reporter.log(&format!(
+                "the font {name} has no signs for {missing}: they show as boxes; install a font that has them on the \
+                 server (Debian: apt install fonts-noto-cjk) and retry"
+            ));
+        }
+        if !script.left_out.is_empty() {
+            self.reporter.log(&format!("left out, since no font draws it: {}", script.left_out));
+        }
+        let unseen: String = [missing, script.left_out.clone()].concat();
+        if !unseen.is_empty() {
+            let metadata = Some(json!({ "missing_glyphs": unseen }));
+            self.report(&Progress { metadata, ..Progress::default() });
+        }
+        Ok(())
     }
 
     fn speak(&mut self, work: &Path, script: &Script) -> Result<Vec<Scene>, VideoError> {
@@ -88,7 +113,7 @@ impl Production<'_> {
 
     fn draw(&mut self, work: &Path, scenes: &[Scene]) -> Result<(), VideoError> {
         self.begin(2);
-        let font = programs::font()?;
+        let font = Font::for_text(&scenes.iter().map(|scene| scene.text.as_str()).collect::<String>())?;
         for (index, scene) in scenes.iter().enumerate() {
             let place = frames::Place { index, count: scenes.len() };
             frames::draw(work, &font, scene, place, |share| {

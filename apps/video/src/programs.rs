@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufRead as _, BufReader, Read as _},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -11,15 +11,6 @@ use crate::text::cut;
 /// What is needed: the program, and the package that has it.
 const NEEDED: [(&str, &str); 3] = [("espeak-ng", "espeak-ng"), ("ffmpeg", "ffmpeg"), ("ffprobe", "ffmpeg")];
 
-/// Fonts that have Vietnamese letters, the best first.
-const FONTS: [&str; 6] = [
-    "/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf",
-    "/usr/share/fonts/dejavu-sans-fonts/DejaVuSans-Bold.ttf",
-    "/usr/share/fonts/TTF/DejaVuSans-Bold.ttf",
-    "/usr/share/fonts/truetype/noto/NotoSans-Bold.ttf",
-    "/usr/share/fonts/noto/NotoSans-Bold.ttf",
-    "/usr/share/fonts/truetype/liberation/LiberationSans-Bold.ttf",
-];
 /// How much of what a program said stands in the message.
 const WORDS_MAX: usize = 600;
 
@@ -85,11 +76,6 @@ fn missing(program: &str) -> String {
     format!(
         "the program {program} is not installed; install it on the server (Debian: apt install {package}) and retry"
     )
-}
-
-/// A font for the captions.
-pub(crate) fn font() -> Result<PathBuf, VideoError> {
-    FONTS.iter().map(PathBuf::from).find(|font| font.is_file()).ok_or(VideoError::NoFont)
 }
 
 /// Runs a program in a folder and gives what it wrote.

@@ -6,7 +6,7 @@
 
 use regex::Regex;
 
-use crate::text::cut;
+use crate::text::cut_words;
 
 /// The longest text of one scene, in characters: about ten seconds of speech.
 const SCENE_CHARS_MAX: usize = 160;
@@ -58,31 +58,44 @@ pub(crate) struct Script {
     pub(crate) language: Language,
     pub(crate) title: String,
     pub(crate) scenes: Vec<String>,
+    /// Pictures of the message, each once: no voice says and no font draws them.
+    pub(crate) left_out: String,
 }
 
-const REQUEST_EN: &str = r"(?i)^\s*(?:please\s+)?(?:(?:can|could|would)\s+you\s+(?:please\s+)?)?(?:i\s+(?:want|would\s+like)\s+)?(?:make|create|produce|generate|record)?\s*(?:me\s+)?(?:an?|the)?\s*(?:short\s+|quick\s+|nice\s+)*(?:video|clip|film)\s*(?:about|on|of|for|introducing|that\s+says|saying)?\s*[:,\-–]*\s*";
-const REQUEST_VI: &str = r"(?i)^\s*(?:hãy\s+|vui\s+lòng\s+|xin\s+|bạn\s+|em\s+|giúp\s+(?:tôi|mình|em)\s+)*(?:tạo|làm|dựng|quay|viết)?\s*(?:cho\s+(?:tôi|mình|em|anh|chị)\s+)?(?:một|1)?\s*(?:đoạn\s+)?(?:video|clip|phim)\s*(?:ngắn\s*)?(?:giới\s+thiệu\s+về|giới\s+thiệu|nói\s+về|kể\s+về|về)?\s*[:,\-–]*\s*";
+/// A request for a video: whole words only, and without a verb only where its topic is set off.
+const REQUEST_EN: &str = r"(?xi) ^\s* (?:please\s+)? (?:(?:can|could|would)\s+you\s+(?:please\s+)?)?
+    (?: (?:i\s+(?:want|would\s+like)\s+)? (?:(?:make|create|produce|generate|record)\s+)? (?:me\s+)? (?:(?:an?|the)\s+)?
+        (?:(?:short|quick|nice)\s+)* (?:videos?|clips?|films?)\b \s*
+        (?: (?:about|on|of|for|introducing|that\s+says|saying)\b \s* [:,\-–]* | [:,\-–]+ | $ )
+      | (?:i\s+(?:want|would\s+like)|make|create|produce|generate|record)\s+ (?:me\s+)? (?:(?:an?|the)\s+)?
+        (?:(?:short|quick|nice)\s+)* (?:videos?|clips?|films?)\b ) \s*";
+const REQUEST_VI: &str = r"(?xi) ^\s* (?:hãy\s+|vui\s+lòng\s+|xin\s+|bạn\s+|em\s+|giúp\s+(?:tôi|mình|em)\s+)*
+    (?: (?:(?:tạo|làm|dựng|quay|viết)\s+)? (?:cho\s+(?:tôi|mình|em|anh|chị)\s+)? (?:(?:một|1)\s+)? (?:đoạn\s+)?
+        (?:video|clip|phim)\b \s* (?:ngắn\b\s*)?
+        (?: (?:giới\s+thiệu\s+về|giới\s+thiệu|nói\s+về|kể\s+về|về)\b \s* [:,\-–]* | [:,\-–]+ | $ )
+      | (?:tạo|làm|dựng|quay|viết)\s+ (?:cho\s+(?:tôi|mình|em|anh|chị)\s+)? (?:(?:một|1)\s+)? (?:đoạn\s+)?
+        (?:video|clip|phim)\b (?:\s+ngắn\b)? ) \s*";
 
 /// Writes the script.
 pub(crate) fn write(message: &str, language: Option<Language>) -> Script {
+    let left_out = pictures(message);
     let message = speakable(message);
     let language = language.unwrap_or_else(|| Language::of(&message));
     let topic = without_request(&message, language);
     let sentences = sentences(&topic);
-    let title = cut(
-        sentences.first().map_or(topic.as_str(), String::as_str).trim_end_matches(['.', '!', '?']),
-        TITLE_CHARS_MAX,
-    );
-    let title = capital(&title);
+    let whole = sentences.first().map_or(topic.as_str(), String::as_str).trim_end_matches(['.', '!', '?']);
+    let title = capital(&cut_words(whole, TITLE_CHARS_MAX));
     let mut scenes = match sentences.as_slice() {
-        [_] | [] => about(&title, language),
+        // A sentence that is no title is said as it is.
+        [_] | [] if whole.chars().count() <= TITLE_CHARS_MAX => about(&title, language),
+        [] => packed(&[topic]),
         several => packed(several),
     };
     scenes.push(match language {
         Language::English => "Thank you for watching.".to_owned(),
         Language::Vietnamese => "Cảm ơn bạn đã theo dõi.".to_owned(),
     });
-    Script { language, title, scenes }
+    Script { language, title, scenes, left_out }
 }
 
 /// The frame around a topic.
@@ -115,7 +128,6 @@ fn without_request(message: &str, language: Language) -> String {
 
 /// Without what no voice and no font has: control characters and pictures.
 fn speakable(text: &str) -> String {
-    let is_picture = |sign: char| matches!(sign, '\u{2190}'..='\u{2bff}' | '\u{fe00}'..='\u{fe0f}' | '\u{200d}' | '\u{1f000}'..='\u{10ffff}');
     let spaced = text.chars().map(|sign| {
         if sign == '\n' {
             '.'
@@ -125,10 +137,35 @@ fn speakable(text: &str) -> String {
             sign
         }
     });
-    let text: String = spaced.filter(|sign| !is_picture(*sign)).collect();
+    let text: String = spaced.filter(|sign| !is_picture(*sign) && !is_joiner(*sign)).collect();
     let words: Vec<&str> = text.split_whitespace().collect();
+    // What was left out may have stood before a mark.
+    let marked = |text: String| {
+        [".", ",", "!", "?"].iter().fold(text, |text, mark| text.replace(&format!(" {mark}"), mark))
+    };
     let has_words = text.chars().any(char::is_alphanumeric);
-    if has_words { words.join(" ") } else { "…".to_owned() }
+    if has_words { marked(words.join(" ")) } else { "…".to_owned() }
+}
+
+/// The pictures of a text, each once.
+fn pictures(text: &str) -> String {
+    let mut found = String::new();
+    for sign in text.chars().filter(|sign| is_picture(*sign)) {
+        if !found.contains(sign) {
+            found.push(sign);
+        }
+    }
+    found
+}
+
+fn is_picture(sign: char) -> bool {
+    // Ideographs that are rare stand behind the pictures.
+    matches!(sign, '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1ffff}' | '\u{e0000}'..='\u{10ffff}')
+}
+
+/// What joins pictures, or says how they look.
+fn is_joiner(sign: char) -> bool {
+    matches!(sign, '\u{fe00}'..='\u{fe0f}' | '\u{200d}')
 }
 
 fn sentences(text: &str) -> Vec<String> {
@@ -138,8 +175,9 @@ fn sentences(text: &str) -> Vec<String> {
     while let Some(sign) = signs.next() {
         sentence.push(sign);
         // A full stop in the middle of a number or a name ends nothing.
-        let ends =
-            matches!(sign, '.' | '!' | '?' | '…') && signs.peek().is_none_or(|next| next.is_whitespace());
+        let ends = matches!(sign, '.' | '!' | '?' | '…')
+            && signs.peek().is_none_or(|next| next.is_whitespace())
+            || matches!(sign, '。' | '！' | '？');
         if ends {
             found.push(std::mem::take(&mut sentence));
         }
@@ -211,6 +249,33 @@ mod tests {
         check("hãy làm video giới thiệu phố cổ Hội An!", Language::Vietnamese, "Phố cổ Hội An");
         check("Tides", Language::English, "Tides");
         check("make a video", Language::English, "Make a video");
+        check("Filmmakers of Vietnam", Language::English, "Filmmakers of Vietnam");
+        check("a video about filmmakers", Language::English, "Filmmakers");
+        check("Videography for beginners", Language::English, "Videography for beginners");
+        check("Clippers and yachts", Language::English, "Clippers and yachts");
+        check("Film festivals of Asia", Language::English, "Film festivals of Asia");
+        check("Make a video formats are compared in", Language::English, "Formats are compared in");
+        check("Video: the tides", Language::English, "The tides");
+        check("Phim ảnh Việt Nam", Language::Vietnamese, "Phim ảnh Việt Nam");
+    }
+
+    #[test]
+    fn no_title_ends_inside_a_word_and_a_long_sentence_is_said_whole() {
+        let message = "The international documentary filmmakers of the southern provinces of Vietnam and their audiences \
+            meet every year in Da Nang to show what they have made";
+        let script = write(message, None);
+        let title = script.title.strip_suffix('…').expect("it is cut");
+        assert!(message.starts_with(title) && message[title.len()..].starts_with(' '), "{title:?}");
+        let said = script.scenes[..script.scenes.len() - 1].join(" ");
+        assert_eq!(said, message);
+    }
+
+    #[test]
+    fn pictures_are_left_out_and_that_is_known() {
+        let script = write("Tea 🍵 and 👩‍🚀 🍵", None);
+        assert_eq!((script.title.as_str(), script.left_out.as_str()), ("Tea and", "🍵👩🚀"));
+        assert_eq!(write("Tea 🍵. Milk 🥛!", None).scenes[0], "Tea. Milk!");
+        assert_eq!(write("𠮷野家", None).left_out, "");
     }
 
     #[test]

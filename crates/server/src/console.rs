@@ -36,8 +36,10 @@ pub(crate) async fn serve(request: Request) -> Response {
     if let Some(file) = Files::get(path).filter(|_| !path.is_empty()) {
         return answer(path, &file, &request);
     }
-    // A path with an ending is a file that is not there; every other one is a page of the console.
-    if path.rsplit('/').next().is_some_and(|name| name.contains('.')) {
+    // All files stand at the root or in `assets`: an ending there is that of a file that is not there.
+    // Everything else is a page of the console, whose names may have dots, as the job `build-1.2` has.
+    let is_file = path.starts_with("assets/") || (!path.contains('/') && path.contains('.'));
+    if is_file {
         return (StatusCode::NOT_FOUND, "not found").into_response();
     }
     match Files::get("index.html") {

@@ -139,6 +139,9 @@ async fn what_cannot_be_produced_is_refused_with_a_way_out() {
     let single = "/api/producers/send/single?topic=test";
     let (status, code, _) = post(single, Some("application/json"), "{".to_owned()).await;
     assert_eq!((status, code.as_str()), (400, "invalid_request"));
+    let no_utf_8 = Body::from(&b"{\"name\":\"\xff\"}"[..]);
+    let (status, answer) = world.call("POST", single, Some("application/json"), no_utf_8).await;
+    assert_eq!((status.as_u16(), &answer["code"]), (400, &json!("invalid_request")), "{answer}");
     for bytes in [1_000_001, 3_000_000] {
         let (status, code, message) = post(single, None, "x".repeat(bytes)).await;
         assert_eq!((status, code.as_str()), (413, "too_large"), "{message}");

@@ -247,13 +247,15 @@ async fn a_page_of_a_listed_origin_may_read_why_it_was_refused_and_every_refusal
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deep_link_is_a_page_and_what_is_missing_is_said_to_be() {
     let server = server(&[]).await;
-    for path in ["/", "/jobs/import-7", "/delivery"] {
+    for path in ["/", "/jobs/import-7", "/jobs/build-1.2", "/jobs/report.csv", "/delivery"] {
         let page = server.get(path).await;
         assert_eq!(page.status, 200, "{path}");
         assert!(page.header("content-type").starts_with("text/html"), "{path}");
         assert!(page.text.to_ascii_lowercase().contains("<!doctype html>"), "{path}");
     }
-    assert_eq!(server.get("/assets/none.js").await.status, 404);
+    for path in ["/assets/none.js", "/assets/a/none.js", "/none.js"] {
+        assert_eq!(server.get(path).await.status, 404, "{path}");
+    }
     for (method, path) in
         [("GET", "/api/none"), ("GET", "/anywire/none"), ("POST", "/none"), ("GET", "/api/")]
     {

@@ -6,7 +6,8 @@ use ttf_parser::Face;
 
 use crate::programs::VideoError;
 
-/// Fonts that are looked for: those with Vietnamese letters, the best first, then those with signs of East Asia.
+/// Fonts that are looked for: those with Vietnamese letters, the best first, then those with signs of
+/// East Asia.
 const FONTS: [&str; 11] = [
     "/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf",
     "/usr/share/fonts/dejavu-sans-fonts/DejaVuSans-Bold.ttf",

@@ -1,5 +1,5 @@
-//! Words in lines that fit a frame: broken between words where there are any, and inside what is longer than a
-//! line. Pure: how wide a text is, is asked for.
+//! Words in lines that fit a frame: broken between words where there are any, and inside what is longer
+//! than a line. Pure: how wide a text is, is asked for.
 
 use unicode_linebreak::linebreaks;
 use unicode_segmentation::UnicodeSegmentation as _;
@@ -16,8 +16,8 @@ pub(crate) struct Block {
     pub(crate) size: u32,
 }
 
-/// The largest letters with which a text fits, in as few lines as it takes, of about the same length. `measure`
-/// gives the width of a text in letters of size 1.
+/// The largest letters with which a text fits, in as few lines as it takes, of about the same length.
+/// `measure` gives the width of a text in letters of size 1.
 pub(crate) fn block(text: &str, width: f64, measure: impl Fn(&str) -> f64) -> Block {
     let lines = |size: u32, width: f64| wrap(text, width / f64::from(size), &measure);
     let fits = |(size, lines_max): &&(u32, usize)| lines(*size, width).len() <= *lines_max;

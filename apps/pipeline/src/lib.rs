@@ -50,6 +50,8 @@ pub use topics::{NewRecord, Partition, Place, Record, TopicName, TopicsError};
 
 /// How many records may be tried again by hand at once.
 const RETRIES_MAX: usize = 4;
+/// How many CSV files are taken at once.
+const FILES_MAX: usize = 8;
 
 /// The retention its channels need.
 #[must_use]
@@ -134,6 +136,7 @@ impl Pipeline {
             records,
             group_state: NewestGroupState::default(),
             retries: tokio::sync::Semaphore::new(RETRIES_MAX),
+            files: tokio::sync::Semaphore::new(FILES_MAX),
         };
         Ok(Arc::new(Self { pool: ConsumerPool::new(Arc::new(state)) }))
     }

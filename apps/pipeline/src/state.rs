@@ -28,6 +28,8 @@ pub(crate) struct PipelineState {
     pub(crate) group_state: NewestGroupState,
     /// How many records are retried by hand at once.
     pub(crate) retries: tokio::sync::Semaphore,
+    /// How many CSV files are taken at once: each waits on the disk until it is checked.
+    pub(crate) files: tokio::sync::Semaphore,
 }
 
 impl PipelineState {

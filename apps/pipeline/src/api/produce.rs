@@ -82,6 +82,12 @@ pub(super) async fn file(State(state): State<Arc<PipelineState>>, query: Query, 
     let attributes = attributes(&query);
     let reading = reading(&query)?;
     let limits = batch_limits(&state.config, &attributes);
+    let _place = state.files.try_acquire().map_err(|_| {
+        ApiError::new(
+            Code::Busy,
+            "as many CSV files as are taken at once are on their way; nothing was sent, try again",
+        )
+    })?;
     let path = incoming::spool(&state.context, body, state.config.csv_bytes_max).await?;
     let (checked, path) = check(path, reading, limits).await?;
     let (out, batches) = mpsc::channel(BATCHES_AT_ONCE);

@@ -183,3 +183,22 @@ async fn nothing_of_a_csv_file_is_sent_that_cannot_be_kept_whole() {
     let left = std::fs::read_dir(world.folder.path().join("incoming")).expect("a folder").count();
     assert_eq!(left, 0);
 }
+
+#[tokio::test]
+async fn csv_files_past_those_that_are_taken_at_once_are_told_to_come_back() {
+    const AT_ONCE: usize = 8;
+    let world = World::new(quick()).await;
+    let path = "/api/producers/send/csv?topic=test";
+    let endless =
+        || axum::body::Body::from_stream(futures_util::stream::pending::<std::io::Result<String>>());
+    let mut waiting: Vec<_> =
+        (0..AT_ONCE).map(|_| Box::pin(world.call("POST", path, None, endless()))).collect();
+    for call in &mut waiting {
+        assert!(futures_util::poll!(call.as_mut()).is_pending());
+    }
+    let (status, answer) = world.call("POST", path, None, "a\n1\n").await;
+    assert_eq!((status, &answer["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("busy")));
+    drop(waiting);
+    let (status, answer) = world.call("POST", path, None, "a\n1\n").await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+}

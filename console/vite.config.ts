@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import vue from "@vitejs/plugin-vue";
 import { defineConfig } from "vitest/config";
+import { socketIoClient } from "./socketio-client";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 // Where `npm run dev` and `npm run preview` find an Anywire server.
@@ -17,7 +18,7 @@ const policy =
   "frame-src 'self' blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'";
 
 export default defineConfig({
-  plugins: [vue()],
+  plugins: [vue(), socketIoClient()],
   resolve: {
     alias: {
       "@": path("./src"),

@@ -1,15 +1,16 @@
 //! Values out of MessagePack and pickle, as the payload of an event.
 //!
 //! What JSON has no word for stands in the log as Socket.IO's own clients' events do: bytes within other data
-//! are
-//! `{"$binary":"<base64>"}`, none or several arguments are `{"$args":[…]}`.
+//! are `{"$binary":"<base64>"}`, none or several arguments are `{"$args":[…]}`; an object of the emitter's own
+//! that looks like one of them is told apart.
 
 use anywire_log::Payload;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rmpv::Value;
 
-/// How deep values may lie in each other. JSON parsers of browsers and back ends take at least this.
-pub(crate) const DEPTH_MAX: usize = 64;
+/// How deep values may lie in each other, as everywhere: JSON parsers of browsers and back ends take at
+/// least this.
+pub(crate) const DEPTH_MAX: usize = 63;
 /// MessagePack's extension type for times.
 const TIMESTAMP: i8 = -1;
 
@@ -31,7 +32,7 @@ pub(crate) fn payload(arguments: &[Value]) -> Result<Payload, ValueError> {
     let mut text = String::new();
     match arguments {
         [Value::Binary(bytes)] => return Ok(Payload::Binary(bytes.clone().into())),
-        [one] => write_json(one, &mut text, 0)?,
+        [one] if !looks_like_arguments(one) => write_json(one, &mut text, 0)?,
         several => {
             text.push_str("{\"$args\":");
             write_list('[', ']', several, &mut text, |one, text| write_json(one, text, 0))?;
@@ -67,8 +68,14 @@ pub(crate) fn write_json(value: &Value, out: &mut String, depth: usize) -> Resul
             write_list('[', ']', items, out, each)?;
         }
         Value::Map(members) => {
+            let own_marker = looks_like_bytes(members);
             let each = |(key, item): &(Value, Value), out: &mut String| {
                 write_key(key, out)?;
+                if own_marker {
+                    // Behind the quote: one more `$`, which readers take away again.
+                    let quote = out.rfind("\"$").map_or(out.len(), |at| at + 1);
+                    out.insert(quote, '$');
+                }
                 out.push(':');
                 write_json(item, out, depth + 1)
             };
@@ -76,6 +83,18 @@ pub(crate) fn write_json(value: &Value, out: &mut String, depth: usize) -> Resul
         }
     }
     Ok(())
+}
+
+/// Whether an object of the emitter's own would be read as bytes, or as such an object with one `$` more.
+fn looks_like_bytes(members: &[(Value, Value)]) -> bool {
+    let [(key, Value::String(_))] = members else { return false };
+    key.as_str().is_some_and(|key| key.starts_with('$') && key.trim_start_matches('$') == "binary")
+}
+
+/// Whether a value would be read as several arguments.
+fn looks_like_arguments(value: &Value) -> bool {
+    let Value::Map(members) = value else { return false };
+    matches!(members.as_slice(), [(key, Value::Array(_))] if key.as_str() == Some("$args"))
 }
 
 fn write_list<T>(
@@ -165,6 +184,17 @@ mod tests {
             Value::Map(vec![(Value::from("b"), Value::Array(vec![true.into()])), (7.into(), Value::Nil)]);
         check(map, Ok(r#"{"b":[true],"7":null}"#));
         check(Value::Array(vec![Value::Binary(vec![0, 1, 2])]), Ok(r#"[{"$binary":"AAEC"}]"#));
+    }
+
+    #[test]
+    fn an_object_that_looks_like_ours_is_told_apart() {
+        let map = |key: &str, value: Value| Value::Map(vec![(Value::from(key), value)]);
+        check(map("$binary", "AAEC".into()), Ok(r#"{"$$binary":"AAEC"}"#));
+        check(map("$$binary", "$x".into()), Ok(r#"{"$$$binary":"$x"}"#));
+        check(map("$binary", 1.into()), Ok(r#"{"$binary":1}"#));
+        check(map("a", map("$binary", "AAEC".into())), Ok(r#"{"a":{"$$binary":"AAEC"}}"#));
+        let own = map("$args", Value::Array(vec![1.into()]));
+        assert_eq!(payload(&[own]), Ok(Payload::Json(r#"{"$args":[{"$args":[1]}]}"#.into())));
     }
 
     #[test]

@@ -76,6 +76,7 @@ impl Gateway {
             u64::from(config.heartbeat_ms),
             SocketIo::times(&config.socketio),
             Cors::new(headers, gate.origins().clone()),
+            SocketIo::own_names(&config.socketio),
         ));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let shards = if config.shards == 0 { cores } else { config.shards as usize };

@@ -3,7 +3,7 @@
 
 mod support;
 
-use anywire_gateway::{AuthConfig, GatewayConfig};
+use anywire_gateway::{AuthConfig, GatewayConfig, NamespaceSection, SocketIoConfig};
 use serde_json::{Value, json};
 use support::{Server, WebSocket, server, server_with};
 
@@ -221,5 +221,130 @@ async fn where_every_page_may_connect_none_does_with_credentials() {
             "{head}"
         );
         assert!(!head.contains("allow-credentials"), "{head}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_publisher_speaks_for_the_server() {
+    let namespace = NamespaceSection {
+        welcome_event: Some("hello".into()),
+        welcome_data: Some("\"server\"".into()),
+        channels: vec!["a".into()],
+        ..NamespaceSection::default()
+    };
+    let socketio = SocketIoConfig { namespaces: vec![namespace], ..SocketIoConfig::default() };
+    let server = server_with(GatewayConfig { socketio, ..GatewayConfig::default() }, 64 << 20).await;
+    let (mut socket, _) = join(&server, "").await;
+    assert_eq!(text(&mut socket).await, r#"42["hello","server"]"#);
+    for name in ["gap", "hello", "connect"] {
+        let answer =
+            ask(&mut socket, &format!(r#"["publish",{{"channel":"b","event":"{name}","data":1}}]"#)).await;
+        assert_eq!(answer["ok"], true, "a name is no reason to refuse: {answer}");
+        let body = format!(r#"{{"channel":"a","event":"{name}","data":"forged"}}"#);
+        let head = format!(
+            "POST /anywire/publish HTTP/1.1\nHost: 127.0.0.1\nContent-Length: {}\n\n{body}",
+            body.len()
+        );
+        server.request(&head).await.until("offsets").await;
+        assert_eq!(text(&mut socket).await, format!(r#"42["event:{name}","forged"]"#));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_that_looks_like_ours_arrives_as_it_was_sent() {
+    let namespace = NamespaceSection {
+        emit_to: Some("a".into()),
+        channels: vec!["a".into()],
+        ..NamespaceSection::default()
+    };
+    let socketio = SocketIoConfig { namespaces: vec![namespace], ..SocketIoConfig::default() };
+    let server = server_with(GatewayConfig { socketio, ..GatewayConfig::default() }, 64 << 20).await;
+    let (mut socket, _) = join(&server, "").await;
+    for own in [
+        r#"{"$binary":"AAEC"}"#,
+        r#"{"a":[{"$binary":"AAEC"}]}"#,
+        r#"{"$args":[1,2]}"#,
+        r#"{"$$binary":"x"}"#,
+    ] {
+        socket.send(&format!("42[\"own\",{own}]")).await;
+        assert_eq!(text(&mut socket).await, format!("42[\"own\",{own}]"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_that_ends_a_session_is_named() {
+    let server = server().await;
+    let cases = [
+        (format!("42[\"x\"{}]", ",1".repeat(65)), "64 arguments"),
+        (format!("42[\"x\",{}{}]", "[".repeat(64), "]".repeat(64)), "64 levels"),
+        ("4511-[\"x\"]".to_owned(), "attachments"),
+        (format!("42[\"x\",\"{}\"]", "y".repeat(1_000_000)), "socketio.payload_bytes_max"),
+    ];
+    for (packet, limit) in &cases {
+        let (mut socket, _) = join(&server, "").await;
+        socket.send(packet).await;
+        let (code, reason) = socket.closed().await;
+        assert!(matches!(code, 1008 | 1009) && reason.contains(limit), "{code} {reason}");
+        let mut opening = server.get("/socket.io/?EIO=4&transport=polling").await;
+        let session = opening.until("\"upgrades\"").await.split('"').nth(3).expect("a session").to_owned();
+        let target = format!("/socket.io/?EIO=4&transport=polling&sid={session}");
+        let post = |body: &str| {
+            format!("POST {target} HTTP/1.1\nHost: 127.0.0.1\nContent-Length: {}\n\n{body}", body.len())
+        };
+        server.request(&post("40")).await.until("ok").await;
+        let mut refused = server.request(&post(packet)).await;
+        let text = refused.until("\"message\":").await.to_owned();
+        let text = if text.contains(limit) { text } else { refused.until(limit).await.to_owned() };
+        assert!(text.starts_with("HTTP/1.1 4"), "{text}");
+    }
+    let (mut socket, _) = join(&server, "").await;
+    let answer = ask(&mut socket, &format!("[\"x\"{}]", ",1".repeat(64))).await;
+    assert_eq!(answer["ok"], false, "64 arguments are heard: {answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_in_a_coding_is_refused_by_name() {
+    let server = server().await;
+    let body = r#"{"channel":"a","data":1}"#;
+    let post = |path: &str, coding: &str| {
+        format!(
+            "POST {path} HTTP/1.1\nHost: 127.0.0.1\nContent-Encoding: {coding}\nContent-Length: {}\n\n{body}",
+            body.len()
+        )
+    };
+    for coding in ["gzip", "br", "identity, gzip"] {
+        let mut answer = server.request(&post("/anywire/publish", coding)).await;
+        let text = answer.until("\"message\":").await.to_ascii_lowercase();
+        assert!(text.starts_with("http/1.1 415") && text.contains("media_type"), "{text}");
+        assert!(text.contains("accept-encoding: identity"), "{text}");
+    }
+    let mut answer = server.request(&post("/anywire/publish", "identity")).await;
+    assert!(answer.until("offsets").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_is_nested_as_deep_on_every_way_in() {
+    let server = server().await;
+    let mut native = server.websocket().await;
+    let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    for (levels, fits) in [(63, true), (64, false)] {
+        let body = format!(r#"{{"channel":"a","data":{}}}"#, nested(levels));
+        let head = format!(
+            "POST /anywire/publish HTTP/1.1\nHost: 127.0.0.1\nContent-Length: {}\n\n{body}",
+            body.len()
+        );
+        let mut answer = server.request(&head).await;
+        let status = answer.until("\r\n").await.to_owned();
+        assert_eq!(status.starts_with("HTTP/1.1 200"), fits, "{levels}: {status}");
+        native.send(&format!(r#"{{"op":"publish","id":1,"channel":"a","data":{}}}"#, nested(levels))).await;
+        let frame = native.next().await;
+        assert_eq!((frame["op"] == "published", &frame["id"]), (fits, &json!(1)), "{levels}: {frame}");
+        let (mut socket, _) = join(&server, "").await;
+        socket.send(&format!(r#"421["publish",{{"channel":"a","data":{}}}]"#, nested(levels))).await;
+        if fits {
+            assert!(text(&mut socket).await.contains("\"ok\":true"));
+        } else {
+            assert!(socket.closed().await.1.contains("nested"));
+        }
     }
 }

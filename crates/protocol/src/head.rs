@@ -81,7 +81,10 @@ fn complete<'a>(request: &httparse::Request<'_, 'a>, end: usize) -> Option<Reque
     let mut headers = Vec::with_capacity(request.headers.len());
     for header in request.headers.iter() {
         let value = std::str::from_utf8(header.value).ok()?;
-        if ["transfer-encoding", "expect"].iter().any(|name| header.name.eq_ignore_ascii_case(name)) {
+        if ["transfer-encoding", "expect", "content-encoding"]
+            .iter()
+            .any(|name| header.name.eq_ignore_ascii_case(name))
+        {
             return None;
         }
         if header.name.eq_ignore_ascii_case("content-length") {

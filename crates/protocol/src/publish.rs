@@ -24,6 +24,9 @@ pub struct PublishLimits {
     pub batch_events_max: usize,
 }
 
+/// How deep the data of an event may be nested, whichever way it comes. With the message around it that is as
+/// deep as parsers of all kinds go.
+pub(crate) const NESTING_MAX: usize = 63;
 /// The event name where none is given.
 const DEFAULT_EVENT: &str = "message";
 
@@ -33,6 +36,7 @@ const DEFAULT_EVENT: &str = "message";
 /// A [`Refusal`] that names the member and its value.
 pub fn parse_publish(body: &[u8], key: Option<&str>, limits: &PublishLimits) -> Result<Batch, Refusal> {
     let text = std::str::from_utf8(body).map_err(|error| no_publication(&error.to_string()))?;
+    let text = without_mark(text);
     let mut draft = Draft::new(limits);
     let mut scan = Scan::new(text, usize::MAX);
     let scanned = scan.members(|scan, name| match draft.take(scan, name)? {
@@ -45,8 +49,27 @@ pub fn parse_publish(body: &[u8], key: Option<&str>, limits: &PublishLimits) -> 
             scan.value().map(drop)
         }
     });
-    scanned.and_then(|()| scan.end()).map_err(|_| no_publication(&explain(text)))?;
+    scanned.and_then(|()| scan.end()).map_err(|error| broken(error, text))?;
     draft.batch(key, limits)
+}
+
+/// A text without the byte order mark that some programs put in front of it.
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// Why a text does not pass as a publication.
+fn broken(error: ScanError, text: &str) -> Refusal {
+    match error {
+        ScanError::Nesting => too_deep(),
+        _ => no_publication(&explain(text)),
+    }
+}
+
+/// The refusal of data that is nested too deep.
+pub(crate) fn too_deep() -> Refusal {
+    let message = format!("\"data\" is nested deeper than {NESTING_MAX} levels; nest it less");
+    Refusal::new(Code::InvalidEvent, message)
 }
 
 /// Reads the members of a publication from an object that may hold others too, and `idempotency_key` among
@@ -57,7 +80,7 @@ pub fn parse_publish(body: &[u8], key: Option<&str>, limits: &PublishLimits) -> 
 pub fn parse_publication(text: &str, limits: &PublishLimits) -> Result<Batch, Refusal> {
     let mut scan = Scan::new(text, usize::MAX);
     let draft = KeyedDraft::read(&mut scan, limits).and_then(|draft| scan.end().map(|()| draft));
-    draft.map_err(|_| no_publication(&explain(text)))?.batch(limits)
+    draft.map_err(|error| broken(error, text))?.batch(limits)
 }
 
 /// The members of a publication as they stand in a text: one event's, or `events`.
@@ -253,7 +276,7 @@ impl<'a> EventDraft<'a> {
             "encoding" => (8, Some(&mut self.encoding)),
             _ => return Ok(None),
         };
-        let value = scan.value()?;
+        let value = if name == "data" { scan.value_within(NESTING_MAX)? } else { scan.value()? };
         let mut seen = self.seen & bit != 0;
         self.seen |= bit;
         Ok(Some(match slot {
@@ -449,6 +472,29 @@ mod tests {
         check(r#"{"channel":"a","data":"1234567890123456789012345678901"}"#, Code::TooLarge);
         let four = r#"{"events":[{"channel":"a"},{"channel":"a"},{"channel":"a"},{"channel":"a"}]}"#;
         check(four, Code::TooLarge);
+    }
+
+    #[test]
+    fn data_is_nested_as_deep_as_any_way_in_allows() {
+        let limits = PublishLimits { message_bytes_max: 1 << 20, batch_events_max: 3 };
+        let data = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        for (levels, fits) in [(1, true), (63, true), (64, false), (100_000, false)] {
+            let event = format!(r#"{{"channel":"a","data":{}}}"#, data(levels));
+            for body in [event.clone(), format!("{{\"events\":[{event}]}}")] {
+                let code = parse_publish(body.as_bytes(), None, &limits).map_err(|refusal| refusal.code);
+                assert_eq!(code.map(drop), if fits { Ok(()) } else { Err(Code::InvalidEvent) }, "{levels}");
+            }
+        }
+        let deep = format!(r#"{{"channel":"a","data":{}}}"#, data(64));
+        let refusal = parse_publish(deep.as_bytes(), None, &limits).expect_err("too deep");
+        assert!(refusal.message.contains("63 levels"), "{refusal}");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        assert_eq!(parse("\u{feff}{\"channel\":\"a\"}"), parse("{\"channel\":\"a\"}"));
+        assert_eq!(parse("\u{feff}\u{feff}{\"channel\":\"a\"}"), Err(Code::InvalidRequest));
+        assert!(parse_publish(b"\xff\xfe{\0}\0", None, &LIMITS).is_err());
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(crate) enum ScanError {
     Syntax,
     /// It is nested deeper than it may be.
     Nesting,
+    /// It has more elements than it may have.
+    Count,
 }
 
 /// Reads a text from the front.
@@ -43,6 +45,14 @@ impl<'a> Scan<'a> {
         let bytes = self.text.as_bytes();
         let start = space_end(bytes, self.at);
         self.at = value_end(bytes, start, self.depth_max - self.depth)?;
+        Ok(&self.text[start..self.at])
+    }
+
+    /// Takes one value of at most so many levels of its own, wherever it stands.
+    pub(crate) fn value_within(&mut self, levels_max: usize) -> Result<&'a str, ScanError> {
+        let bytes = self.text.as_bytes();
+        let start = space_end(bytes, self.at);
+        self.at = value_end(bytes, start, levels_max)?;
         Ok(&self.text[start..self.at])
     }
 

@@ -213,7 +213,8 @@ impl Anywire {
         let applications = self.applications.iter().fold(Router::new(), |all, one| all.merge(one.routes()));
         let guarded = applications.merge(api::routes(&self.api)).merge(sockets::routes(&self.gateway));
         let open = self.gateway.routes().merge(api::open_routes(&self.api)).merge(openapi::routes());
-        let routes = open.merge(self.gateway.for_backends(guarded));
+        let client = self.gateway.socketio_path().map_or_else(Router::new, console::client_routes);
+        let routes = open.merge(client).merge(self.gateway.for_backends(guarded));
         self.gateway
             .protect(routes.method_not_allowed_fallback(api::method_not_allowed).fallback(console::serve))
     }

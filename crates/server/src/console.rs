@@ -3,9 +3,11 @@
 use anywire_app::http::{ApiError, ETag, not_modified};
 use anywire_protocol::Code;
 use axum::{
-    extract::Request,
+    Router,
+    extract::{Path, Request},
     http::{HeaderValue, Method, StatusCode, header},
     response::{Html, IntoResponse, Response},
+    routing::get,
 };
 use rust_embed::RustEmbed;
 
@@ -13,6 +15,9 @@ use rust_embed::RustEmbed;
 #[folder = "../../console/dist"]
 #[allow_missing = true]
 struct Files;
+
+/// The folder of socket.io-client's browser builds.
+const CLIENT: &str = "socket.io/";
 
 /// Shown where the binary was built without the console.
 const MISSING: &str = "<!doctype html><meta charset=utf-8><title>Anywire</title><body style=\"font:16px/1.5 system-ui;max-width:40rem;\
@@ -33,7 +38,7 @@ pub(crate) async fn serve(request: Request) -> Response {
             format!("there is nothing at {} {}; see /api/docs", request.method(), request.uri().path());
         return ApiError::new(Code::NotFound, message).into_response();
     }
-    if let Some(file) = Files::get(path).filter(|_| !path.is_empty()) {
+    if let Some(file) = Files::get(path).filter(|_| !path.is_empty() && !path.starts_with(CLIENT)) {
         return answer(path, &file, &request);
     }
     // All files stand at the root or in `assets`: an ending there is that of a file that is not there.
@@ -45,6 +50,25 @@ pub(crate) async fn serve(request: Request) -> Response {
     match Files::get("index.html") {
         Some(file) => answer("index.html", &file, &request),
         None => Html(MISSING).into_response(),
+    }
+}
+
+/// The routes of socket.io-client's browser builds, below the path where its clients connect: there Socket.IO's
+/// own server has them.
+pub(crate) fn client_routes(socketio_path: &str) -> Router {
+    Router::new().route(&format!("{socketio_path}{{file}}"), get(client_file))
+}
+
+async fn client_file(Path(name): Path<String>, request: Request) -> Response {
+    let path = format!("{CLIENT}{name}");
+    match Files::get(&path) {
+        Some(file) => answer(&path, &file, &request),
+        None => {
+            let message = format!(
+                "there is no {name:?} of socket.io-client here; the build of the console puts it there"
+            );
+            ApiError::new(Code::NotFound, message).into_response()
+        }
     }
 }
 

@@ -71,7 +71,8 @@ async fn create(State(service): State<Arc<JobService>>, headers: HeaderMap, body
     // What is refused is removed again also when nobody waits for the answer any more.
     let made = to_the_end(async move { creation.carry_out(&own, body).await }).await?;
     let mut answer = HeaderMap::new();
-    answer.insert(header::LOCATION, text(&format!("{PATH}{}", made.upload)));
+    // Relative to the address that was asked: only the client knows what a proxy puts in front of it.
+    answer.insert(header::LOCATION, text(&format!("uploads/{}", made.upload)));
     if let Some(job) = &made.job {
         answer.insert("anywire-session", text(job.as_str()));
     }

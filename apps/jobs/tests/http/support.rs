@@ -159,7 +159,7 @@ impl World {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Answer {
-        let mut request = Request::builder().method(method).uri(path);
+        let mut request = Request::builder().method(method).uri(resolved(path));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -297,7 +297,7 @@ impl World {
     pub(crate) async fn create(&self, length: usize) -> (String, String) {
         let headers = [("tus-resumable", "1.0.0"), ("upload-length", &*length.to_string())];
         let answer = self.call("POST", "/api/uploads", &headers, Body::empty()).await.expect(201);
-        (answer.header("anywire-session").to_owned(), answer.header("location").to_owned())
+        (answer.header("anywire-session").to_owned(), resolved(answer.header("location")))
     }
 
     pub(crate) async fn patch(
@@ -334,4 +334,9 @@ pub(crate) fn data(event: &Event) -> Value {
 
 pub(crate) fn manual_clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(Timestamp::from_millis(1_737_626_403_000)))
+}
+
+/// An address as a client resolves it that has asked `/api/uploads`.
+pub(crate) fn resolved(address: &str) -> String {
+    if address.starts_with('/') { address.to_owned() } else { format!("/api/{address}") }
 }

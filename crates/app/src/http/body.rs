@@ -16,11 +16,19 @@ use super::{ApiError, invalid};
 /// Up to here a double holds every whole number; a greater one may have been another.
 const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
 
+/// How deep a body may be nested: as an event with the message around it.
+const NESTING_MAX: usize = 64;
+
 /// Reads a body; a whole number may be written with a fraction of zero, as JSON Schema has it.
 ///
 /// # Errors
 /// What does not fit, and where: what is no JSON, no UTF-8, or has a member twice, at any depth.
 pub fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+    // Some programs put a byte order mark in front.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if is_nested_deeper(body, NESTING_MAX) {
+        return Err(serde::de::Error::custom(format!("it is nested deeper than {NESTING_MAX} levels")));
+    }
     check_json(body)?;
     // Nearly every body fits as it is; the way around costs a second look and loses the place of an error.
     serde_json::from_slice(body).or_else(|error| {
@@ -129,6 +137,23 @@ pub fn whole_number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| Some(value.as_f64().filter(whole)? as u64))
 }
 
+/// Whether a JSON text has more levels of objects and lists than that.
+fn is_nested_deeper(text: &[u8], levels_max: usize) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+    text.iter().any(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > levels_max
+    })
+}
+
 fn whole_numbers(value: &mut Value) {
     match value {
         Value::Number(number) if number.is_f64() => {
@@ -160,6 +185,22 @@ mod tests {
     fn a_whole_number_with_a_fraction_of_zero_is_one() {
         let read: Counts = read_json(br#"{"count":3.0,"share":2.0,"more":[4e2,null,5]}"#).expect("counts");
         assert_eq!(read, Counts { count: 3, share: 2.0, more: vec![Some(400), None, Some(5)] });
+    }
+
+    #[test]
+    fn a_body_is_nested_as_deep_as_an_event_may_be() {
+        let nested = |levels: usize| format!("{}\"[{{\\\"[\"{}", "[".repeat(levels), "]".repeat(levels));
+        read_json::<Value>(nested(64).as_bytes()).expect("64 levels");
+        for levels in [65, 100_000] {
+            let error = read_json::<Value>(nested(levels).as_bytes()).expect_err("too deep").to_string();
+            assert!(error.contains("64 levels"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        let text = "\u{feff}{\"count\":3,\"share\":2,\"more\":[]}";
+        assert_eq!(read_json::<Counts>(text.as_bytes()).expect("counts").count, 3);
     }
 
     #[test]

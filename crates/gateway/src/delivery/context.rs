@@ -2,10 +2,18 @@
 
 use std::{sync::Arc, time::Instant};
 
-use anywire_log::Log;
-use anywire_protocol::engineio::HeartbeatTimes;
+use anywire_log::{Epoch, Log};
+use anywire_protocol::{engineio::HeartbeatTimes, socketio::OwnNames};
 
 use crate::{admission::cors::Cors, lab::Lab, metrics::Metrics};
+
+/// What an event's bytes depend on beside the event: the same for all events of a process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) epoch: Epoch,
+    /// The names of events that only the server sends to Socket.IO clients.
+    pub(crate) own: &'a OwnNames,
+}
 
 /// What every delivery needs at hand.
 pub(crate) struct Delivery {
@@ -17,6 +25,7 @@ pub(crate) struct Delivery {
     /// The heartbeat of Socket.IO clients.
     pub(crate) times: HeartbeatTimes,
     pub(crate) cors: Cors,
+    own: OwnNames,
     started: Instant,
 }
 
@@ -29,8 +38,13 @@ impl Delivery {
         heartbeat_ms: u64,
         times: HeartbeatTimes,
         cors: Cors,
+        own: OwnNames,
     ) -> Self {
-        Self { log, metrics, lab, drain_bytes_max, heartbeat_ms, times, cors, started: Instant::now() }
+        Self { log, metrics, lab, drain_bytes_max, heartbeat_ms, times, cors, own, started: Instant::now() }
+    }
+
+    pub(super) fn terms(&self) -> Terms<'_> {
+        Terms { epoch: self.log.epoch(), own: &self.own }
     }
 
     /// Milliseconds since the start: the coarse clock of liveness and rates.

@@ -237,12 +237,12 @@ impl Reader {
             let apart = self.encode_apart(state, turn, delivery);
             let written = match (turn, &apart) {
                 ([event], None) => {
-                    let bytes = self.transport.event(event, delivery.log.epoch());
+                    let bytes = self.transport.event(event, delivery.terms());
                     write(state, sink, turn, std::slice::from_ref(bytes), &[IoSlice::new(bytes)], counters)
                 }
                 (_, Some(apart)) => write_many(state, sink, turn, apart.iter(), counters),
                 (_, None) => {
-                    let encoded = turn.iter().map(|event| self.transport.event(event, delivery.log.epoch()));
+                    let encoded = turn.iter().map(|event| self.transport.event(event, delivery.terms()));
                     write_many(state, sink, turn, encoded, counters)
                 }
             };
@@ -260,7 +260,7 @@ impl Reader {
     fn encode_apart(&self, state: &State, events: &[Arc<Event>], delivery: &Delivery) -> Option<Vec<Bytes>> {
         let polling = matches!(self.wire, Wire::Polled);
         let namespaces = state.namespaces.as_ref().filter(|namespaces| polling || !namespaces.is_plain())?;
-        Some(namespaces.encode(events, delivery.log.epoch(), polling))
+        Some(namespaces.encode(events, delivery.terms(), polling))
     }
 
     /// What this reader's neighbours get too where that is worth to be kept: a single event that looks as to
@@ -298,8 +298,8 @@ impl Reader {
         let (events, through) = (std::mem::take(&mut read.events), read.through);
         let written = match self.shared_key(state, &events) {
             Some(key) => {
-                let plain = |event: &Event| self.transport.event(event, delivery.log.epoch()).clone();
-                let frame = read.frame(key, &events, plain, delivery.log.epoch());
+                let plain = |event: &Event| self.transport.event(event, delivery.terms()).clone();
+                let frame = read.frame(key, &events, plain, delivery.terms());
                 write_shared(state, sink, &events, frame, through, counters)
             }
             None => self.deliver(state, delivery, sink, &events, through, counters),
@@ -397,7 +397,16 @@ mod tests {
         append(&log, channel).await;
         let times = HeartbeatTimes { interval_ms: 25_000, timeout_ms: 20_000, look_ms: 500 };
         let (metrics, lab) = (Arc::<Metrics>::default(), Arc::<Lab>::default());
-        Delivery::new(log, metrics, lab, 1 << 18, 25_000, times, Cors::default())
+        Delivery::new(
+            log,
+            metrics,
+            lab,
+            1 << 18,
+            25_000,
+            times,
+            Cors::default(),
+            anywire_protocol::socketio::OwnNames::default(),
+        )
     }
 
     /// A reader of that wire's peer, which lives as long as the listener.

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use anywire_log::{Channel, Epoch, Event, Gap, Offset};
+use anywire_log::{Channel, Event, Gap, Offset};
 use anywire_protocol::{
     engineio::Heartbeat,
     socketio::{Args, DEFAULT_NAMESPACE, Emit, PacketEncoding, ServerPacket, event_frames},
@@ -14,6 +14,8 @@ use anywire_protocol::{
 use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::net::TcpStream;
+
+use super::context::Terms;
 
 /// One namespace of a connection.
 pub(crate) struct NamespaceSession {
@@ -38,8 +40,9 @@ impl NamespaceSession {
         self.channels.iter().any(|(channel, after)| *channel == event.channel && event.offset > *after)
     }
 
-    fn encoding(&self, epoch: Epoch, polling: bool) -> PacketEncoding<'_> {
-        PacketEncoding { namespace: &self.namespace, cursor: self.with_cursor.then_some(epoch), polling }
+    fn encoding<'a>(&'a self, terms: Terms<'a>, polling: bool) -> PacketEncoding<'a> {
+        let cursor = self.with_cursor.then_some(terms.epoch);
+        PacketEncoding { namespace: &self.namespace, cursor, polling, own: terms.own }
     }
 }
 
@@ -149,14 +152,14 @@ impl Namespaces {
     }
 
     /// Each event's bytes for this reader, empty where no namespace wants it.
-    pub(super) fn encode(&self, events: &[Arc<Event>], epoch: Epoch, polling: bool) -> Vec<Bytes> {
-        events.iter().map(|event| self.encode_one(event, epoch, polling)).collect()
+    pub(super) fn encode(&self, events: &[Arc<Event>], terms: Terms<'_>, polling: bool) -> Vec<Bytes> {
+        events.iter().map(|event| self.encode_one(event, terms, polling)).collect()
     }
 
-    fn encode_one(&self, event: &Event, epoch: Epoch, polling: bool) -> Bytes {
+    fn encode_one(&self, event: &Event, terms: Terms<'_>, polling: bool) -> Bytes {
         let mut bytes = Bytes::new();
         for entry in self.list.iter().filter(|entry| entry.wants(event)) {
-            let fresh = entry.encoding(epoch, polling).encode(event);
+            let fresh = entry.encoding(terms, polling).encode(event);
             bytes = match (bytes.is_empty(), polling) {
                 (true, _) => fresh,
                 (false, false) => [bytes, fresh].concat().into(),
@@ -193,11 +196,12 @@ impl NamespaceSession {
 }
 
 impl EncodingKey {
-    pub(super) fn encode(&self, event: &Event, epoch: Epoch) -> Bytes {
+    pub(super) fn encode(&self, event: &Event, terms: Terms<'_>) -> Bytes {
         if !self.polling && !self.with_cursor && &*self.namespace == DEFAULT_NAMESPACE {
-            return event_frames(event).clone();
+            return event_frames(event, terms.own).clone();
         }
-        let cursor = self.with_cursor.then_some(epoch);
-        PacketEncoding { namespace: &self.namespace, cursor, polling: self.polling }.encode(event)
+        let (namespace, polling) = (&*self.namespace, self.polling);
+        let cursor = self.with_cursor.then_some(terms.epoch);
+        PacketEncoding { namespace, cursor, polling, own: terms.own }.encode(event)
     }
 }

@@ -380,7 +380,7 @@ impl Reader {
             && let Some(read) = shared.read_for(&state.subscription, delivery)
         {
             if !read.events.is_empty() {
-                let payload = read.payload(&encoding, delivery.log.epoch());
+                let payload = read.payload(&encoding, delivery.terms());
                 state.count(read.events.len(), payload.len(), counters);
                 state.subscription.advance(read.through);
                 self.answer(state, delivery, payload);
@@ -492,7 +492,16 @@ mod tests {
         let engine = MemoryEngine::new(rules.clone(), Arc::new(SystemClock)).expect("randomness");
         let log = Log::start(Arc::new(engine), rules, TailConfig::default());
         let times = HeartbeatTimes { interval_ms: 25_000, timeout_ms: 20_000, look_ms: 500 };
-        Delivery::new(log, Arc::default(), Arc::default(), 1 << 18, 25_000, times, Cors::default())
+        Delivery::new(
+            log,
+            Arc::default(),
+            Arc::default(),
+            1 << 18,
+            25_000,
+            times,
+            Cors::default(),
+            anywire_protocol::socketio::OwnNames::default(),
+        )
     }
 
     fn reader(delivery: &Delivery) -> Arc<Reader> {

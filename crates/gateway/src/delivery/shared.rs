@@ -5,12 +5,15 @@ use std::{
     time::Duration,
 };
 
-use anywire_log::{ChannelTail, Epoch, Event, Offset, Peek, ReadLimit, Subscription};
+use anywire_log::{ChannelTail, Event, Offset, Peek, ReadLimit, Subscription};
 use anywire_protocol::engineio::SEPARATOR;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::{context::Delivery, namespaces::EncodingKey};
+use super::{
+    context::{Delivery, Terms},
+    namespaces::EncodingKey,
+};
 use crate::metrics::{Metrics, Transport};
 
 /// What a turn of a pass delivered; added to the metrics at its end.
@@ -93,22 +96,22 @@ impl SharedRead {
         key: SharedKey,
         events: &[Arc<Event>],
         plain: impl Fn(&Event) -> Bytes,
-        epoch: Epoch,
+        terms: Terms<'_>,
     ) -> &SharedFrame {
         self.kept(key, |key| {
             let encode = |event: &Arc<Event>| match key {
                 SharedKey::Plain(_) => plain(event),
-                SharedKey::Encoding(encoding) => encoding.encode(event, epoch),
+                SharedKey::Encoding(encoding) => encoding.encode(event, terms),
             };
             SharedFrame::of(events.iter().map(encode).collect())
         })
     }
 
     /// All events in one encoding, as the payload of a poll's answer.
-    pub(super) fn payload(&mut self, encoding: &EncodingKey, epoch: Epoch) -> Bytes {
+    pub(super) fn payload(&mut self, encoding: &EncodingKey, terms: Terms<'_>) -> Bytes {
         let events = std::mem::take(&mut self.events);
         let payload = self.kept(SharedKey::Encoding(encoding.clone()), |_| {
-            let packets: Vec<Bytes> = events.iter().map(|event| encoding.encode(event, epoch)).collect();
+            let packets: Vec<Bytes> = events.iter().map(|event| encoding.encode(event, terms)).collect();
             SharedFrame::of(vec![packets.join(&SEPARATOR).into()])
         });
         let payload = payload.bytes.clone();

@@ -1,7 +1,7 @@
 //! What each transport says and does: one match a question. Everything else in delivery is the same for all
 //! of them.
 
-use anywire_log::{Cursor, Epoch, Event, Gap};
+use anywire_log::{Cursor, Event, Gap};
 use anywire_protocol::{
     native::{ServerFrame, event_frame},
     socketio::event_frames,
@@ -11,6 +11,7 @@ use anywire_protocol::{
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
+use super::context::Terms;
 use crate::{lab::Lab, metrics::Transport};
 
 /// The close code for "come back after the restart".
@@ -42,10 +43,10 @@ impl Transport {
 
     /// An event's bytes, as most readers of this transport get them: made once for all.
     #[inline]
-    pub(super) fn event(self, event: &Event, epoch: Epoch) -> &Bytes {
+    pub(super) fn event<'a>(self, event: &'a Event, terms: Terms<'_>) -> &'a Bytes {
         match self {
-            Self::Sse => sse::event_block(event, epoch),
-            Self::SocketIo => event_frames(event),
+            Self::Sse => sse::event_block(event, terms.epoch),
+            Self::SocketIo => event_frames(event, terms.own),
             Self::WebSocket | Self::LongPoll | Self::Poll => event_frame(event),
         }
     }

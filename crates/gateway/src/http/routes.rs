@@ -103,6 +103,11 @@ async fn check_place(State(gateway): State<Arc<Gateway>>, request: Request, next
         Ok(_) if head_bytes(&request) > HEAD_BYTES_MAX => {
             Refused(Admission::head_too_large()).into_response()
         }
+        Ok(_) if is_encoded(&request) => {
+            let message = "the body is encoded (Content-Encoding); send it as it is";
+            let refused = Refused(Refusal::new(Code::MediaType, message)).into_response();
+            ([(header::ACCEPT_ENCODING, "identity")], refused).into_response()
+        }
         Ok(_) if preflight.is_some() => StatusCode::NO_CONTENT.into_response(),
         Ok(_) => next.run(request).await,
     };
@@ -113,6 +118,15 @@ async fn check_place(State(gateway): State<Arc<Gateway>>, request: Request, next
         for_pages(response.headers_mut(), &gateway.delivery.cors, origin.as_deref(), preflight.as_ref());
     }
     response
+}
+
+/// Whether the body is compressed, or coded in another way: nobody here decodes it.
+fn is_encoded(request: &Request) -> bool {
+    let codings = request.headers().get_all(header::CONTENT_ENCODING).iter();
+    codings.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(|coding| {
+        let coding = coding.trim_ascii();
+        !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
+    })
 }
 
 /// About the bytes that a head has in HTTP/1.1.

@@ -15,6 +15,12 @@ pub enum EngineError {
     /// The request does not fit the session: another transport, a second poll at once, a broken body.
     #[error("Bad request")]
     BadRequest,
+    /// A packet is over a limit of what one may be.
+    #[error("Bad request: {reason}")]
+    BadPacket {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The origin, host or token is not let in, or there is no room; in the words of whoever refused.
     #[error("{reason}")]
     Forbidden {
@@ -38,7 +44,7 @@ impl EngineError {
             Self::UnknownTransport => 0,
             Self::UnknownSession => 1,
             Self::BadMethod => 2,
-            Self::BadRequest => 3,
+            Self::BadRequest | Self::BadPacket { .. } => 3,
             Self::Forbidden { .. } => 4,
             Self::UnsupportedVersion => 5,
         }

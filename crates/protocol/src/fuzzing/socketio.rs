@@ -107,12 +107,14 @@ fn check_publication(name: EventName, args: &Args) {
         assert!(serde_json::from_slice::<&RawValue>(text).is_ok(), "{text:?}");
     }
     let event = Event::new(Offset::new(42), Timestamp::from_millis(0), publication);
-    let (plain, attachments) = check_frames(event_frames(&event), "");
-    let polled = PacketEncoding { namespace: "/", cursor: None, polling: true }.encode(&event);
+    let (plain, attachments) = check_frames(event_frames(&event, &OwnNames::default()), "");
+    let polled = PacketEncoding { namespace: "/", cursor: None, polling: true, own: &OwnNames::default() }
+        .encode(&event);
     let polled = std::str::from_utf8(&polled).expect("a payload is text");
     assert_eq!(polled.split('\u{1e}').next(), Some(plain.as_str()));
     assert_eq!(polled.split('\u{1e}').count(), 1 + attachments);
-    let encoding = PacketEncoding { namespace: "/n", cursor: Some(EPOCH), polling: false };
+    let encoding =
+        PacketEncoding { namespace: "/n", cursor: Some(EPOCH), polling: false, own: &OwnNames::default() };
     let (encoded, encoded_attachments) = check_frames(&encoding.encode(&event), ",\"1f0c93ab-42\"");
     assert_eq!(encoded_attachments, attachments);
     assert!(encoded.contains("/n,["), "{encoded}");

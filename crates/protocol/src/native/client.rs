@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::{
     names::{self, misfit},
-    publish::{KeyedDraft, PublishLimits, Taken, keep_name, keep_string, twice},
+    publish::{KeyedDraft, PublishLimits, Taken, keep_name, keep_string, too_deep, twice, without_mark},
     scan::{Scan, ScanError, explain},
 };
 
@@ -61,12 +61,17 @@ pub struct FrameError {
 /// # Errors
 /// [`FrameError`] with the frame's id, where it could be read.
 pub fn parse_frame(text: &str, limits: &PublishLimits) -> Result<ClientFrame, FrameError> {
+    let text = without_mark(text);
     let no_frame = |why: String| invalid(format!("the frame is no object of the protocol: {why}"));
     let mut draft = FrameDraft::new(limits);
     let mut scan = Scan::new(text, usize::MAX);
     let scanned = scan.members(|scan, name| draft.take(scan, name)).and_then(|()| scan.end());
-    scanned.map_err(|_| FrameError { id: None, refusal: no_frame(explain(text)) })?;
+    // The id was read if it stands before what is broken.
     let id = draft.id;
+    scanned.map_err(|error| match error {
+        ScanError::Nesting => FrameError { id, refusal: too_deep() },
+        _ => FrameError { id, refusal: no_frame(explain(text)) },
+    })?;
     let command = match draft.wrong.take() {
         Some(wrong) => Err(no_frame(wrong)),
         None => draft.command(limits),
@@ -256,6 +261,14 @@ mod tests {
         };
         check("", None, Code::InvalidRequest);
         check("[]", None, Code::InvalidRequest);
+        check(r#"{"op":"publish","id":7,"channel":"a","data":{]}"#, Some(7), Code::InvalidRequest);
+        check(r#"{"id":7,"op":"ping""#, Some(7), Code::InvalidRequest);
+        let deep = format!(
+            r#"{{"id":7,"op":"publish","channel":"a","data":{}1{}}}"#,
+            "[".repeat(64),
+            "]".repeat(64)
+        );
+        check(&deep, Some(7), Code::InvalidEvent);
         check(r#"{"id":1}"#, Some(1), Code::InvalidRequest);
         check(r#"{"op":"dance","id":1}"#, Some(1), Code::InvalidRequest);
         check(r#"{"op":"subscribe","id":1}"#, Some(1), Code::InvalidRequest);

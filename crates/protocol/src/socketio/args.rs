@@ -4,7 +4,12 @@
 //!  on Socket.IO's wire     {"_placeholder":true,"num":0}   and the bytes as attachment 0
 //!  in the log              {"$binary":"AAEC"}              the bytes as base64
 //!  several arguments       {"$args":[1,"two"]}             of one event; none at all is {"$args":[]}
+//!  a client's own object
+//!    {"$binary":"AAEC"}     {"$$binary":"AAEC"}             one more $ than it has; on the way out one less
+//!    {"$args":[1]}          {"$args":[{"$args":[1]}]}       as the only one of several arguments
 //! ```
+
+use std::borrow::Cow;
 
 use anywire_log::Payload;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -36,7 +41,7 @@ impl Args {
     /// The values with bytes marked as the log does it.
     #[must_use]
     pub fn marked(&self) -> Vec<String> {
-        self.values.iter().map(|value| mark(value, &self.attachments)).collect()
+        self.values.iter().map(|value| mark(&escaped(value), &self.attachments)).collect()
     }
 }
 
@@ -52,12 +57,29 @@ pub fn publication_payload(args: Args) -> Payload {
     {
         return Payload::Binary(bytes.clone());
     }
-    let text = match values.len() {
-        1 => values.swap_remove(0),
+    let text = match values.as_slice() {
+        [one] if several(one.as_bytes()).is_none() => values.swap_remove(0),
         _ => format!("{{\"$args\":[{}]}}", values.join(",")),
     };
+    let text = if has_marker(text.as_bytes()) { escaped(&text).into_owned() } else { text };
     let text = if attachments.is_empty() { text } else { mark(&text, &attachments) };
     Payload::Json(into_one_line(text))
+}
+
+/// Whether a text may hold the marker of bytes, or an escaped one.
+fn has_marker(text: &[u8]) -> bool {
+    memchr::memmem::find(text, b"$binary\"").is_some()
+}
+
+/// A text in which every object that looks like the marker of bytes has one more `$`: it is a client's own.
+fn escaped(text: &str) -> Cow<'_, str> {
+    if !has_marker(text.as_bytes()) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(replace_objects(text, |rest| {
+        let Marker { length, name, text } = Marker::read(rest)?;
+        Some((length, format!("{{\"${name}\":\"{text}\"}}")))
+    }))
 }
 
 /// Puts marked bytes where placeholders name them.
@@ -76,14 +98,14 @@ pub(super) fn arguments(payload: &Payload) -> (Bytes, Vec<Bytes>) {
             (Bytes::from_static(b"{\"_placeholder\":true,\"num\":0}"), vec![bytes.clone()])
         }
         Payload::Json(text) => {
-            let args = several(text).unwrap_or_else(|| text.clone());
+            let args = several(text).map_or_else(|| text.clone(), Bytes::from);
             extract(args)
         }
     }
 }
 
 /// The inside of `{"$args":[…]}`.
-fn several(text: &Bytes) -> Option<Bytes> {
+fn several(text: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Several<'a> {
@@ -95,22 +117,26 @@ fn several(text: &Bytes) -> Option<Bytes> {
     }
     let several: Several<'_> = serde_json::from_slice(text).ok()?;
     let values: Vec<&str> = several.args.iter().map(|value| value.get()).collect();
-    Some(values.join(",").into())
+    Some(values.join(","))
 }
 
 fn extract(text: Bytes) -> (Bytes, Vec<Bytes>) {
-    let found = memchr::memmem::find(&text, b"\"$binary\"").is_some();
-    // A placeholder that somebody published would name an attachment that is not there.
-    let sound = |text: &&str| {
-        let mut forged = false;
-        each_placeholder(text, |_| forged = true);
-        found && !forged
+    let Some(plain) = std::str::from_utf8(&text).ok().filter(|text| has_marker(text.as_bytes())) else {
+        return (text, Vec::new());
     };
-    let Some(plain) = std::str::from_utf8(&text).ok().filter(sound) else { return (text, Vec::new()) };
+    // A placeholder that somebody published would name an attachment that is not there.
+    let mut forged = false;
+    each_placeholder(plain, |_| forged = true);
     let mut attachments = Vec::new();
     let replaced = replace_objects(plain, |rest| {
-        let (length, encoded) = embedded(rest).filter(|_| attachments.len() < ATTACHMENTS_MAX)?;
-        attachments.push(Bytes::from(BASE64_STANDARD.decode(encoded).ok()?));
+        let Marker { length, name, text } = Marker::read(rest)?;
+        if let Some(own) = name.strip_prefix("$$") {
+            return Some((length, format!("{{\"${own}\":\"{text}\"}}")));
+        }
+        if forged || attachments.len() == ATTACHMENTS_MAX {
+            return None;
+        }
+        attachments.push(Bytes::from(BASE64_STANDARD.decode(text).ok()?));
         Some((length, format!("{{\"_placeholder\":true,\"num\":{}}}", attachments.len() - 1)))
     });
     (replaced.into(), attachments)
@@ -205,15 +231,24 @@ fn placeholder(text: &str) -> Option<(usize, usize)> {
     index.filter(|_| marked).map(|index| (text.len() - scan.0.len(), index))
 }
 
-/// `{"$binary":"…"}` at the front of a text: its length and the base64.
-fn embedded(text: &str) -> Option<(usize, &str)> {
-    let mut scan = Scan(text);
-    scan.eat("{")?;
-    (scan.string()? == "$binary").then_some(())?;
-    scan.eat(":")?;
-    let encoded = scan.string()?;
-    scan.eat("}")?;
-    Some((text.len() - scan.0.len(), encoded))
+/// `{"$binary":"…"}` at the front of a text, with one `$` or more: its length, its member's name and text.
+struct Marker<'a> {
+    length: usize,
+    name: &'a str,
+    text: &'a str,
+}
+
+impl<'a> Marker<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let mut scan = Scan(text);
+        scan.eat("{")?;
+        let name = scan.string()?;
+        (name.starts_with('$') && name.trim_start_matches('$') == "binary").then_some(())?;
+        scan.eat(":")?;
+        let encoded = scan.string()?;
+        scan.eat("}")?;
+        Some(Self { length: text.len() - scan.0.len(), name, text: encoded })
+    }
 }
 
 /// Reads a JSON text from the front; white space between tokens is passed over.
@@ -293,6 +328,35 @@ mod tests {
         }
         assert!(placeholders_fit(&[r#"["{\"_placeholder\":true,\"num\":9}"]"#], 1));
         assert!(!placeholders_fit(&[r#"[{"_placeholder":true,"num":9}]"#], 1));
+    }
+
+    #[test]
+    fn what_a_client_sends_itself_arrives_as_it_was() {
+        let place = r#"{"_placeholder":true,"num":0}"#;
+        for own in [
+            r#"{"$binary":"AAEC"}"#,
+            r#"{"a":[{ "$binary" : "AAEC" },1]}"#,
+            r#"{"$$binary":"AAEC"}"#,
+            r#"{"$binary":"no base64"}"#,
+            r#"{"$args":[1,2]}"#,
+            r#"{"$args":[]}"#,
+            r#"{"$args":[{"$args":[1]}]}"#,
+            r#"{"$args":[1],"x":2}"#,
+            place,
+        ] {
+            let (_, came, attachments) = there_and_back(args(&[own], &[]));
+            let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("one value");
+            assert_eq!((value(&came), attachments), (value(own), 0), "{own}");
+            let beside = format!("{{\"own\":{own},\"bytes\":{place}}}");
+            if own != place {
+                let (_, came, attachments) = there_and_back(args(&[&beside], &[b"\x07"]));
+                assert_eq!((value(&came), attachments), (value(&beside), 1), "{own} beside bytes");
+            }
+        }
+        let answered = Args { values: vec![r#"{"$binary":"AAEC"}"#.into()], attachments: vec![] };
+        let marked = answered.marked();
+        assert_eq!(marked, [r#"{"$$binary":"AAEC"}"#]);
+        assert_eq!(Args::from_marked(&[&marked[0]]), answered);
     }
 
     #[test]

@@ -21,6 +21,31 @@ use crate::{
     websocket::{Opcode, frame_header},
 };
 
+/// Names of events that a client hears from the server itself: `gap`, and those with which namespaces greet. An
+/// event of the log that has one arrives under another, so that no publisher can speak for the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnNames(Vec<Box<str>>);
+
+impl Default for OwnNames {
+    fn default() -> Self {
+        Self::new([])
+    }
+}
+
+impl OwnNames {
+    /// With these beside those that every namespace has.
+    #[must_use]
+    pub fn new<'a>(greetings: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(std::iter::once("gap").chain(greetings).map(Into::into).collect())
+    }
+
+    /// Whether an event of the log cannot keep this name.
+    fn hold(&self, name: &str) -> bool {
+        // Clients end the connection over a name they keep for themselves.
+        RESERVED.contains(&name) || self.0.iter().any(|own| **own == *name)
+    }
+}
+
 /// How an event looks to a client that is not on `/` over a WebSocket without recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketEncoding<'a> {
@@ -30,11 +55,13 @@ pub struct PacketEncoding<'a> {
     pub cursor: Option<Epoch>,
     /// As a part of a poll's answer instead of WebSocket frames.
     pub polling: bool,
+    /// The server's own events.
+    pub own: &'a OwnNames,
 }
 
 /// The event on `/`, WebSocket headers and all, made once.
 #[must_use]
-pub fn event_frames(event: &Event) -> &Bytes {
+pub fn event_frames<'a>(event: &'a Event, own: &OwnNames) -> &'a Bytes {
     event.encoding(slots::SOCKETIO, |event| {
         let (args, attachments) = arguments(&event.payload);
         let mut text = Vec::with_capacity(args.len() + event.name.as_str().len() + 16);
@@ -46,8 +73,7 @@ pub fn event_frames(event: &Event) -> &Bytes {
                 text.extend_from_slice(b"-[");
             }
         }
-        // Clients end the connection over a name they keep for themselves.
-        match RESERVED.contains(&event.name.as_str()) {
+        match own.hold(event.name.as_str()) {
             true => write_string(&mut text, &format!("event:{}", event.name.as_str())),
             false => write_string(&mut text, event.name.as_str()),
         }
@@ -70,7 +96,7 @@ impl PacketEncoding<'_> {
     /// The event in this encoding. Cost: one copy of the event's bytes.
     #[must_use]
     pub fn encode(&self, event: &Event) -> Bytes {
-        let shared = event_frames(event);
+        let shared = event_frames(event, self.own);
         let (plain, attachments) = split_frame(shared);
         if self.polling
             && self.cursor.is_none()
@@ -154,16 +180,18 @@ mod tests {
     #[test]
     fn an_event_on_the_default_namespace_is_one_frame() {
         let event = event("x", json("{\"n\":1}"));
-        assert_eq!(event_frames(&event).as_ref(), b"\x81\x0f42[\"x\",{\"n\":1}]");
+        assert_eq!(event_frames(&event, &OwnNames::default()).as_ref(), b"\x81\x0f42[\"x\",{\"n\":1}]");
     }
 
     #[test]
     fn other_namespaces_and_recovery_put_a_head_and_a_tail_around_it() {
         let event = event("x", json("{\"n\":[1]}"));
         let check = |namespace, cursor, expected: &str| {
-            let text = PacketEncoding { namespace, cursor, polling: true }.encode(&event);
+            let text =
+                PacketEncoding { namespace, cursor, polling: true, own: &OwnNames::default() }.encode(&event);
             assert_eq!(text, expected);
-            let frame = PacketEncoding { namespace, cursor, polling: false }.encode(&event);
+            let frame = PacketEncoding { namespace, cursor, polling: false, own: &OwnNames::default() }
+                .encode(&event);
             assert_eq!(split_frame(&frame), (text, Bytes::new()));
         };
         check("/", None, r#"42["x",{"n":[1]}]"#);
@@ -175,7 +203,8 @@ mod tests {
     #[test]
     fn no_arguments_several_arguments_and_bytes() {
         let polled = |payload, cursor| {
-            let bytes = PacketEncoding { namespace: "/", cursor, polling: true }.encode(&event("x", payload));
+            let bytes = PacketEncoding { namespace: "/", cursor, polling: true, own: &OwnNames::default() }
+                .encode(&event("x", payload));
             String::from_utf8(bytes.to_vec()).expect("text")
         };
         assert_eq!(polled(json("{\"$args\":[]}"), None), r#"42["x"]"#);
@@ -185,9 +214,11 @@ mod tests {
         let expected = "451-[\"x\",{\"_placeholder\":true,\"num\":0}]\u{1e}bAQIDBA==";
         assert_eq!(polled(bytes.clone(), None), expected);
         let event = event("x", bytes);
-        let frames = event_frames(&event);
+        let frames = event_frames(&event, &OwnNames::default());
         assert!(frames.ends_with(b"\x82\x04\x01\x02\x03\x04"), "{frames:?}");
-        let encoded = PacketEncoding { namespace: "/n", cursor: None, polling: false }.encode(&event);
+        let encoded =
+            PacketEncoding { namespace: "/n", cursor: None, polling: false, own: &OwnNames::default() }
+                .encode(&event);
         assert!(encoded.ends_with(b"\x82\x04\x01\x02\x03\x04"), "{encoded:?}");
     }
 
@@ -195,7 +226,8 @@ mod tests {
     fn nothing_published_makes_a_client_end_its_connection() {
         let polled = |name, payload| {
             let bytes =
-                PacketEncoding { namespace: "/", cursor: None, polling: true }.encode(&event(name, payload));
+                PacketEncoding { namespace: "/", cursor: None, polling: true, own: &OwnNames::default() }
+                    .encode(&event(name, payload));
             String::from_utf8(bytes.to_vec()).expect("text")
         };
         assert_eq!(polled("disconnect", json("1")), r#"42["event:disconnect",1]"#);
@@ -207,7 +239,7 @@ mod tests {
     fn long_events_keep_their_length() {
         for size in [100, 125, 126, 1000, 65_535, 65_536, 100_000] {
             let event = event("x", json(&format!("\"{}\"", "y".repeat(size))));
-            let (text, rest) = split_frame(event_frames(&event));
+            let (text, rest) = split_frame(event_frames(&event, &OwnNames::default()));
             assert_eq!((text.len(), rest.len()), (size + 10, 0), "{size}");
         }
     }

@@ -17,7 +17,7 @@ pub use args::{Args, publication_payload};
 pub use assemble::{Assembler, AssemblerLimits, Incoming, NamespaceName};
 pub use auth::{ConnectAuth, recovery_name};
 pub use encode::{Ack, Emit, ServerPacket, frames, payload, reframe};
-pub use event::{PacketEncoding, event_frames};
+pub use event::{OwnNames, PacketEncoding, event_frames};
 pub use packet::PacketError;
 
 /// The namespace of a packet that names none.

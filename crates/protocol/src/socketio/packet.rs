@@ -43,14 +43,25 @@ pub enum PacketError {
     #[error("the payload does not fit the packet type")]
     Payload,
     /// The JSON is nested too deep.
-    #[error("the payload is nested deeper than 64 levels")]
+    #[error("the JSON of a packet is nested deeper than 64 levels")]
     Nesting,
+    /// There are too many arguments.
+    #[error("an event or an acknowledgement has more than 64 arguments")]
+    Arguments,
     /// Text came where attachments were due, or bytes where none were.
     #[error("attachments came out of turn")]
     Turn,
     /// The attachments of one packet are too many bytes.
-    #[error("the attachments of one packet are over the limit")]
+    #[error("the attachments of one packet are over the limit (limits.message_bytes_max)")]
     TooLarge,
+}
+
+impl PacketError {
+    /// Whether the packet is one, but larger than one may be: its client should be told.
+    #[must_use]
+    pub const fn is_limit(self) -> bool {
+        matches!(self, Self::Attachments | Self::Namespace | Self::Nesting | Self::Arguments | Self::TooLarge)
+    }
 }
 
 /// Arguments as they stand in a text; of one or two on the stack.
@@ -133,7 +144,7 @@ fn array(json: &str) -> Result<Values<'_>, PacketError> {
 
 fn push<'a>(values: &mut Values<'a>, value: &'a str) -> Result<(), ScanError> {
     if values.len() == ARGUMENTS_MAX {
-        return Err(ScanError::Syntax);
+        return Err(ScanError::Count);
     }
     values.push(value);
     Ok(())
@@ -178,6 +189,7 @@ impl From<ScanError> for PacketError {
         match error {
             ScanError::Syntax => Self::Payload,
             ScanError::Nesting => Self::Nesting,
+            ScanError::Count => Self::Arguments,
         }
     }
 }
@@ -261,7 +273,14 @@ mod tests {
         assert!(parse(&nested(63)).is_ok());
         assert_eq!(parse(&nested(64)), Err(PacketError::Nesting));
         assert_eq!(parse(&nested(500_000)), Err(PacketError::Nesting));
-        assert_eq!(parse(&format!("2[\"x\"{}]", ",1".repeat(500_000))), Err(PacketError::Payload));
+        let arguments = |count: usize| format!("2[\"x\"{}]", ",1".repeat(count));
+        assert!(parse(&arguments(64)).is_ok());
+        for count in [65, 500_000] {
+            assert_eq!(parse(&arguments(count)), Err(PacketError::Arguments), "{count}");
+        }
+        let values = |count: usize| format!("31[{}]", vec!["1"; count].join(","));
+        assert!(parse(&values(64)).is_ok());
+        assert_eq!(parse(&values(65)), Err(PacketError::Arguments));
         assert!(parse(&format!("2[\"x\",\"{}\"]", "[".repeat(1000))).is_ok(), "a text is not nesting");
     }
 }

@@ -159,11 +159,11 @@ proptest! {
             payload: publication_payload(heard_args.clone()),
         };
         let event = Event::new(Offset::new(1), Timestamp::from_millis(0), publication);
-        let (came, came_attachments) = listen(event_frames(&event));
+        let (came, came_attachments) = listen(event_frames(&event, &OwnNames::default()));
         let expected: Vec<Value> = args.iter().map(|value| put_together(value, &attachments)).collect();
         let came: Vec<Value> = came[1..].iter().map(|value| put_together(value, &came_attachments)).collect();
         prop_assert_eq!(came, expected);
-        let polled = PacketEncoding { namespace: "/", cursor: None, polling: true }.encode(&event);
-        prop_assert_eq!(reframe(&Bytes::clone(&polled)), event_frames(&event));
+        let polled = PacketEncoding { namespace: "/", cursor: None, polling: true , own: &OwnNames::default() }.encode(&event);
+        prop_assert_eq!(reframe(&Bytes::clone(&polled)), event_frames(&event, &OwnNames::default()));
     }
 }

@@ -25,6 +25,19 @@ use crate::{
     readers::OpenReader,
 };
 
+/// A session ends: why, where its client went over a limit.
+pub(super) struct Ended(pub(super) Option<String>);
+
+impl Ended {
+    /// Ends a session whose client broke a rule, and says so in the log.
+    pub(super) fn by_rule(gateway: &Gateway, reader: &Reader, why: String) -> Self {
+        let info = reader.info();
+        tracing::info!(client = %info.client, address = %info.address, why, "a Socket.IO session was ended");
+        gateway.metrics.refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Self(Some(why))
+    }
+}
+
 impl Inbound {
     pub(super) fn new(gateway: &Gateway, handshake: Handshake, pending: PendingHandshake) -> Self {
         let bucket = Bucket::full(gateway.config.limits.publish_burst, gateway.delivery.now_ms());
@@ -68,11 +81,11 @@ impl Inbound {
         gateway: &Arc<Gateway>,
         reader: &Arc<Reader>,
         packet: Packet<'_>,
-    ) -> Flow {
-        match self.hear(gateway, reader, packet) {
-            Ok(Some(incoming)) => Box::pin(self.act(gateway, reader, incoming)).await,
-            Ok(None) => Flow::Go,
-            Err(flow) => flow,
+    ) -> Result<(), Ended> {
+        let Some(incoming) = self.hear(gateway, reader, packet)? else { return Ok(()) };
+        match Box::pin(self.act(gateway, reader, incoming)).await {
+            Flow::Go => Ok(()),
+            Flow::End => Err(Ended(None)),
         }
     }
 
@@ -82,7 +95,7 @@ impl Inbound {
         gateway: &Gateway,
         reader: &Reader,
         packet: Packet<'_>,
-    ) -> Result<Option<Incoming>, Flow> {
+    ) -> Result<Option<Incoming>, Ended> {
         reader.record_packet(gateway.delivery.now_ms(), gateway.delivery.times);
         if self.handshake.echoed {
             return self.echo(gateway, reader, &packet);
@@ -95,12 +108,11 @@ impl Inbound {
             Packet::Message(text) => self.assembler.text(text, &limits),
             Packet::Binary(bytes) => self.assembler.binary(&bytes, &limits),
             Packet::Pong | Packet::Noop => return Ok(None),
-            Packet::Close | Packet::Ping(_) | Packet::Upgrade => return Err(Flow::End),
+            Packet::Close | Packet::Ping(_) | Packet::Upgrade => return Err(Ended(None)),
         };
         heard.map_err(|error| {
-            tracing::debug!(client = %reader.info().client, %error, "a Socket.IO packet was refused");
-            gateway.metrics.refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            Flow::End
+            let ended = Ended::by_rule(gateway, reader, error.to_string());
+            Ended(ended.0.filter(|_| error.is_limit()))
         })
     }
 
@@ -110,14 +122,14 @@ impl Inbound {
         gateway: &Gateway,
         reader: &Reader,
         packet: &Packet<'_>,
-    ) -> Result<Option<Incoming>, Flow> {
+    ) -> Result<Option<Incoming>, Ended> {
         let answer = match packet {
             Packet::Message(text) => ServerPacket::Text(format!("4{text}").into()),
             Packet::Binary(bytes) => ServerPacket::Binary(Bytes::copy_from_slice(bytes)),
             Packet::Pong => return Ok(None),
-            _ => return Err(Flow::End),
+            _ => return Err(Ended(None)),
         };
-        if reader.send_packets(&gateway.delivery, &[answer]) { Ok(None) } else { Err(Flow::End) }
+        if reader.send_packets(&gateway.delivery, &[answer]) { Ok(None) } else { Err(Ended(None)) }
     }
 
     /// Acts on what a client said.

@@ -16,12 +16,14 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::state::{Inbound, Session, random_id};
+use super::{
+    inbound::Ended,
+    state::{Inbound, Session, random_id},
+};
 use crate::{
     Gateway,
     admission::limits::Counted,
     delivery::{Direct, Reader, UNSENT_BYTES_MAX, WaitError, Wire},
-    http1::socket::Flow,
 };
 
 /// How long a poll may be on the way after its session was closed.
@@ -168,6 +170,7 @@ impl Session {
     pub(super) fn too_large(&self, gateway: &Gateway, limit: usize) -> EngineError {
         self.close(gateway, CLOSE);
         let reason = format!("the body has more than {limit} bytes, the limit (socketio.payload_bytes_max)");
+        let _ended = Ended::by_rule(gateway, &self.reader, reason.clone());
         EngineError::Forbidden { reason, status: 413, retry_ms: None }
     }
 
@@ -189,17 +192,21 @@ impl Session {
         };
         for packet in payload(text) {
             let full = self.reader.unsent_bytes() > UNSENT_BYTES_MAX;
-            let flow = match packet {
+            let taken = match packet {
                 Ok(Packet::Close) => {
                     self.close_orderly(gateway);
                     return Ok(());
                 }
                 Ok(packet) if !full => inbound.take_packet(gateway, &self.reader, packet).await,
-                _ => Flow::End,
+                Ok(_) => {
+                    let why = format!("more than {UNSENT_BYTES_MAX} bytes of answers wait to be polled");
+                    Err(Ended::by_rule(gateway, &self.reader, why))
+                }
+                Err(_) => Err(Ended(None)),
             };
-            if flow == Flow::End {
+            if let Err(Ended(why)) = taken {
                 self.close(gateway, CLOSE);
-                return Err(EngineError::BadRequest);
+                return Err(why.map_or(EngineError::BadRequest, |reason| EngineError::BadPacket { reason }));
             }
         }
         Ok(())

@@ -11,6 +11,13 @@ use super::handler::SocketHandler;
 use crate::Gateway;
 
 impl Gateway {
+    /// Where Socket.IO clients connect, with a slash at the end; none if they are not served.
+    #[must_use]
+    pub fn socketio_path(&self) -> Option<&str> {
+        let config = &self.socketio.config;
+        config.enabled.then_some(config.path.as_str())
+    }
+
     /// Lets an application answer Socket.IO clients in code; handlers are asked in the order they came.
     pub fn handle_socketio(&self, handler: Arc<dyn SocketHandler>) {
         self.socketio.handlers.write().push(handler);

@@ -10,7 +10,10 @@ use std::{
     },
 };
 
-use anywire_protocol::{engineio::HeartbeatTimes, socketio::Assembler};
+use anywire_protocol::{
+    engineio::HeartbeatTimes,
+    socketio::{Assembler, OwnNames},
+};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
@@ -77,6 +80,11 @@ impl SocketIo {
         let (interval_ms, timeout_ms) = (config.ping_interval_ms, config.ping_timeout_ms);
         let look_ms = LOOK_MS_MAX.min(interval_ms / 20).min(timeout_ms / 20).max(5);
         HeartbeatTimes { interval_ms, timeout_ms, look_ms }
+    }
+
+    /// The names of events that only the server sends.
+    pub(crate) fn own_names(config: &SocketIoConfig) -> OwnNames {
+        OwnNames::new(config.namespaces.iter().filter_map(|section| section.welcome_event.as_deref()))
     }
 
     /// Whether a path is where Socket.IO clients connect, with or without its last slash.

@@ -17,7 +17,9 @@ use std::{sync::Arc, time::Duration};
 
 use anywire_protocol::{
     engineio::{EngineError, PONG_PROBE, Packet, packet},
-    websocket::{Limits, Received, Receiver, close_frame, close_reply_frame, pong_frame, text_frame},
+    websocket::{
+        Limits, Received, Receiver, Violation, close_frame, close_reply_frame, pong_frame, text_frame,
+    },
 };
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -26,7 +28,10 @@ use super::state::{Inbound, Session};
 use crate::{Gateway, delivery::Handover};
 
 /// The close code for what the server's rules do not allow (RFC 6455, section 7.4.1).
-const POLICY: u16 = 1008;
+pub(super) const POLICY: u16 = 1008;
+
+/// The close code for a message over its limit.
+const TOO_LARGE: u16 = 1009;
 
 /// A session that a WebSocket has taken over.
 pub(crate) struct Taken {
@@ -126,6 +131,14 @@ pub(super) fn stray_frame() -> Bytes {
     close_frame(POLICY, &EngineError::UnknownSession.to_string())
 }
 
+/// What a client is told that broke the framing, or a limit of it.
+pub(super) fn violation_words(violation: &Violation, bytes_max: usize) -> String {
+    match violation.close_code {
+        TOO_LARGE => format!("a message has more than {bytes_max} bytes (socketio.payload_bytes_max)"),
+        _ => violation.reason.to_owned(),
+    }
+}
+
 /// The messages in what was read.
 pub(super) fn receive(gateway: &Gateway, receiver: &mut Receiver, bytes: &mut [u8]) -> Vec<Message> {
     let limits = Limits { message_bytes_max: gateway.socketio.config.payload_bytes_max };
@@ -140,7 +153,8 @@ pub(super) fn receive(gateway: &Gateway, receiver: &mut Receiver, bytes: &mut [u
         });
     });
     if let Err(violation) = received {
-        let frame = close_frame(violation.close_code, violation.reason);
+        let why = violation_words(&violation, limits.message_bytes_max);
+        let frame = close_frame(violation.close_code, &why);
         messages.push(Message::Close(frame));
     }
     messages

@@ -15,8 +15,9 @@ use tokio::{
 };
 
 use super::{
+    inbound::Ended,
     state::{Inbound, random_id},
-    upgrade::{Message, Taken},
+    upgrade::{Message, POLICY, Taken, violation_words},
 };
 use crate::{
     Gateway,
@@ -134,11 +135,14 @@ impl Socket {
     fn hear<E>(&mut self, packet: Result<Packet<'_>, E>) {
         let heard = match packet {
             Ok(packet) => self.inbound.hear(&self.gateway, &self.reader, packet),
-            Err(_) => Err(Flow::End),
+            Err(_) => Err(Ended(None)),
         };
         match heard {
             Ok(incoming) => self.arrived.extend(incoming.map(Arrived::Incoming)),
-            Err(_) => self.arrived.push(Arrived::Close(None)),
+            Err(Ended(why)) => {
+                let frame = why.map(|why| close_frame(POLICY, &why));
+                self.arrived.push(Arrived::Close(frame));
+            }
         }
     }
 }
@@ -156,7 +160,9 @@ impl Input for Socket {
         });
         self.receiver = receiver;
         if let Err(violation) = received {
-            let frame = close_frame(violation.close_code, violation.reason);
+            let why = violation_words(&violation, limits.message_bytes_max);
+            let frame = close_frame(violation.close_code, &why);
+            let _ended = Ended::by_rule(&self.gateway, &self.reader, why);
             self.arrived.push(Arrived::Close(Some(frame)));
         }
         Flow::Go

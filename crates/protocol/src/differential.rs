@@ -2,8 +2,8 @@
 //!
 //! They differ on purpose in three places: serde also takes an object's members as a list, by position; a
 //! frame that is refused is answered with its id wherever that can be read; and a member whose name is half a
-//! surrogate pair is one that nobody knows, as any other. What names a channel or a place may be a number:
-//! the derived parsers take it by [`Name`]. A byte order mark in front is passed over.
+//! surrogate pair is one that nobody knows, as any other. What a subscription names may be a number: the
+//! derived parsers take it by [`Name`]. A byte order mark in front is passed over.
 
 use std::borrow::Cow;
 
@@ -40,7 +40,7 @@ impl<'de> Deserialize<'de> for Name {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EventBody<'a> {
-    channel: Name,
+    channel: Cow<'a, str>,
     #[serde(default)]
     event: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -53,7 +53,7 @@ struct EventBody<'a> {
 #[serde(deny_unknown_fields)]
 struct PublishBody<'a> {
     #[serde(default)]
-    channel: Option<Name>,
+    channel: Option<Cow<'a, str>>,
     #[serde(default)]
     event: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -73,7 +73,7 @@ struct Frame<'a> {
     #[serde(default, rename = "channels")]
     _channels: Option<Vec<Name>>,
     #[serde(default, rename = "channel")]
-    _channel: Option<Name>,
+    _channel: Option<Cow<'a, str>>,
     #[serde(default, rename = "after")]
     _after: Option<Name>,
     #[serde(default, rename = "presence")]
@@ -168,7 +168,7 @@ fn expected_of_body(body: &[u8], key: Option<&str>) -> Outcome {
 }
 
 fn expected_of_event(body: EventBody<'_>) -> Result<Publication, (Code, String)> {
-    let channel = Channel::new(&body.channel.0).map_err(|e| (Code::InvalidChannel, e.to_string()))?;
+    let channel = Channel::new(&body.channel).map_err(|e| (Code::InvalidChannel, e.to_string()))?;
     if channel.is_reserved() {
         let message =
             format!("channel {channel} belongs to the server; use a name that does not begin with '$'");

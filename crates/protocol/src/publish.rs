@@ -280,7 +280,6 @@ impl<'a> EventDraft<'a> {
         let mut seen = self.seen & bit != 0;
         self.seen |= bit;
         Ok(Some(match slot {
-            Some(slot) if name == "channel" => keep_name(slot, &mut seen, name, value),
             Some(slot) => keep_string(slot, &mut seen, name, value),
             None if seen => Err(twice(name)),
             None => {
@@ -498,17 +497,12 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_names_a_channel_is_its_own_text_and_nothing_else_is_one() {
-        let null = || json("null");
-        assert_eq!(parse(r#"{"channel":42}"#), Ok(vec![("42".into(), "message".into(), null())]));
-        let batch = parse(r#"{"events":[{"channel":1.10},{"channel":"a"}]}"#);
-        let event = |name: &str| (name.to_owned(), "message".to_owned(), null());
-        assert_eq!(batch, Ok(vec![event("1.10"), event("a")]));
-        for other in ["true", "{}", "[\"a\"]"] {
+    fn a_channel_is_a_string_and_a_batch_that_names_another_thing_is_refused_whole() {
+        for other in ["42", "true", "{}", "[\"a\"]"] {
+            assert_eq!(parse(&format!(r#"{{"channel":{other}}}"#)), Err(Code::InvalidRequest), "{other}");
             let events = format!(r#"{{"events":[{{"channel":"a"}},{{"channel":{other}}}]}}"#);
             assert_eq!(parse(&events), Err(Code::InvalidRequest), "{other}");
         }
-        assert_eq!(parse(r#"{"channel":1,"channel":2}"#), Err(Code::InvalidRequest));
         assert_eq!(parse(r#"{"channel":"a","event":7}"#), Err(Code::InvalidRequest));
     }
 

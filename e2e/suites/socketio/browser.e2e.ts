@@ -138,3 +138,30 @@ test.each(modes)(
     await page.context().close();
   },
 );
+
+test("a page loads the client from the server itself, and changes nothing but its address", async () => {
+  const page = await (await openContext(browser)).newPage();
+  await page.goto(`${server.url}/api/health`);
+  await page.addScriptTag({ url: "/socket.io/socket.io.js" });
+  await page.evaluate(() => {
+    window.heard = [];
+    window.socket = window.io(location.origin, {});
+    window.socket.onAny((...event) => window.heard.push(event as [string, ...unknown[]]));
+  });
+  await until("it is connected", () => page.evaluate(() => window.socket.connected));
+  await publish(server.url, [{ channel: "lobby", event: "hello", data: 1 }]);
+  await until("it hears", () => page.evaluate(() => window.heard.some(([name]) => name === "hello")));
+  await page.close();
+  for (const name of ["socket.io.js", "socket.io.min.js", "socket.io.esm.min.js"]) {
+    for (const file of [name, `${name}.map`]) {
+      const url = `${server.url}/socket.io/${file}`;
+      const answer = await fetch(url);
+      const own = await readFile(resolve(CLIENT, "..", file), "utf8");
+      expect([answer.status, await answer.text()]).toEqual([200, own]);
+      const tag = answer.headers.get("ETag") ?? "";
+      expect(answer.headers.get("Cache-Control")).toBe("no-cache");
+      expect((await fetch(url, { headers: { "If-None-Match": tag } })).status).toBe(304);
+    }
+  }
+  expect((await fetch(`${server.url}/socket.io/none.js`)).status).toBe(404);
+});

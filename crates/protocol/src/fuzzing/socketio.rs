@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 use crate::{
     engineio::{Packet, Query, base64_packet, packet, payload},
     socketio::{
-        ATTACHMENTS_MAX, Ack, Args, Assembler, AssemblerLimits, ConnectAuth, Emit, Incoming, PacketEncoding,
-        ServerPacket, event_frames, frames, payload as joined, publication_payload, reframe,
+        ATTACHMENTS_MAX, Ack, Args, Assembler, AssemblerLimits, ConnectAuth, Emit, Incoming, OwnNames,
+        PacketEncoding, ServerPacket, event_frames, frames, payload as joined, publication_payload, reframe,
     },
     websocket::{Limits, Received, Receiver},
 };

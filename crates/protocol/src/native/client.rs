@@ -245,12 +245,10 @@ mod tests {
             command(r#"{"op":"subscribe","channels":["a",42],"after":0}"#),
             Command::Subscribe { channels, position: Position::Oldest, presence: false }
         );
-        let named = Channel::new("42").expect("a name");
-        assert_eq!(command(r#"{"op":"presence","channel":42}"#), Command::Presence(named.clone()));
-        let Command::Publish(batch) = command(r#"{"op":"publish","channel":42}"#) else {
-            panic!("a publication")
-        };
-        assert_eq!(batch.publications[0].channel, named);
+        for text in [r#"{"op":"presence","channel":42}"#, r#"{"op":"publish","channel":42}"#] {
+            let error = parse_frame(text, &LIMITS).expect_err("what is published to is a string");
+            assert_eq!(error.refusal.code, Code::InvalidRequest);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 /**
- * The browser builds of socket.io-client, unchanged and with their licence, beside the console's own files: the
- * server serves them where Socket.IO's own server does, so that a page only changes its address.
+ * The browser builds of socket.io-client, unchanged and with their licence, beside the console's own files:
+ * the server serves them where Socket.IO's own server does, so that a page only changes its address.
  */
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";

@@ -68,7 +68,7 @@ impl Gateway {
         }
         let metrics = Arc::new(Metrics::default());
         let lab = Arc::new(Lab::default());
-        let delivery = Arc::new(Delivery::new(
+        let delivery = Delivery::new(
             Arc::clone(&log),
             Arc::clone(&metrics),
             Arc::clone(&lab),
@@ -76,8 +76,8 @@ impl Gateway {
             u64::from(config.heartbeat_ms),
             SocketIo::times(&config.socketio),
             Cors::new(headers, gate.origins().clone()),
-            SocketIo::own_names(&config.socketio),
-        ));
+        );
+        let delivery = Arc::new(delivery.keeping(SocketIo::own_names(&config.socketio)));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let shards = if config.shards == 0 { cores } else { config.shards as usize };
         let fanout = Fanout::new(Arc::clone(&delivery), shards);

@@ -1,5 +1,5 @@
-//! Channels and cursors as JSON values, wherever a client says what it wants to follow: a string, or a number,
-//! which is its own text. All or nothing: a value that is neither is refused, never left out.
+//! Channels and cursors as JSON values, wherever a client says what it wants to follow: a string, or a
+//! number, which is its own text. All or nothing: a value that is neither is refused, never left out.
 
 use std::{borrow::Cow, collections::HashSet};
 

@@ -53,8 +53,8 @@ pub(crate) async fn serve(request: Request) -> Response {
     }
 }
 
-/// The routes of socket.io-client's browser builds, below the path where its clients connect: there Socket.IO's
-/// own server has them.
+/// The routes of socket.io-client's browser builds, below the path where its clients connect: there
+/// Socket.IO's own server has them.
 pub(crate) fn client_routes(socketio_path: &str) -> Router {
     Router::new().route(&format!("{socketio_path}{{file}}"), get(client_file))
 }

@@ -285,7 +285,7 @@ async fn the_address_of_an_upload_holds_behind_a_proxy_that_puts_a_path_in_front
     let world = World::new().await;
     let headers = [("tus-resumable", "1.0.0"), ("upload-length", "3")];
     let made = world.call("POST", "/api/uploads", &headers, "").await.expect(201);
-    // Relative to `https://live.example.com/prefix/api/uploads` it is below `/prefix/` too (RFC 3986, section 5).
+    // Relative to `https://live.example.com/prefix/api/uploads` it is below `/prefix/` too (RFC 3986).
     let location = made.header("location");
     let id = location.strip_prefix("uploads/").unwrap_or_else(|| panic!("{location} is not relative"));
     let there = world.call("HEAD", &format!("/api/uploads/{id}"), &headers[..1], "").await.expect(200);

@@ -38,9 +38,14 @@ impl Delivery {
         heartbeat_ms: u64,
         times: HeartbeatTimes,
         cors: Cors,
-        own: OwnNames,
     ) -> Self {
-        Self { log, metrics, lab, drain_bytes_max, heartbeat_ms, times, cors, own, started: Instant::now() }
+        let (own, started) = (OwnNames::default(), Instant::now());
+        Self { log, metrics, lab, drain_bytes_max, heartbeat_ms, times, cors, own, started }
+    }
+
+    /// The same where Socket.IO clients hear these events from the server only.
+    pub(crate) fn keeping(self, own: OwnNames) -> Self {
+        Self { own, ..self }
     }
 
     pub(super) fn terms(&self) -> Terms<'_> {

@@ -397,16 +397,7 @@ mod tests {
         append(&log, channel).await;
         let times = HeartbeatTimes { interval_ms: 25_000, timeout_ms: 20_000, look_ms: 500 };
         let (metrics, lab) = (Arc::<Metrics>::default(), Arc::<Lab>::default());
-        Delivery::new(
-            log,
-            metrics,
-            lab,
-            1 << 18,
-            25_000,
-            times,
-            Cors::default(),
-            anywire_protocol::socketio::OwnNames::default(),
-        )
+        Delivery::new(log, metrics, lab, 1 << 18, 25_000, times, Cors::default())
     }
 
     /// A reader of that wire's peer, which lives as long as the listener.

@@ -492,16 +492,7 @@ mod tests {
         let engine = MemoryEngine::new(rules.clone(), Arc::new(SystemClock)).expect("randomness");
         let log = Log::start(Arc::new(engine), rules, TailConfig::default());
         let times = HeartbeatTimes { interval_ms: 25_000, timeout_ms: 20_000, look_ms: 500 };
-        Delivery::new(
-            log,
-            Arc::default(),
-            Arc::default(),
-            1 << 18,
-            25_000,
-            times,
-            Cors::default(),
-            anywire_protocol::socketio::OwnNames::default(),
-        )
+        Delivery::new(log, Arc::default(), Arc::default(), 1 << 18, 25_000, times, Cors::default())
     }
 
     fn reader(delivery: &Delivery) -> Arc<Reader> {

@@ -21,8 +21,8 @@ use crate::{
     websocket::{Opcode, frame_header},
 };
 
-/// Names of events that a client hears from the server itself: `gap`, and those with which namespaces greet. An
-/// event of the log that has one arrives under another, so that no publisher can speak for the server.
+/// Names of events that a client hears from the server itself: `gap`, and those with which namespaces greet.
+/// An event of the log that has one arrives under another, so that no publisher can speak for the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnNames(Vec<Box<str>>);
 

@@ -114,7 +114,8 @@ async fn creations_with_one_key_at_once_make_one_upload_and_a_refused_one_leaves
 #[tokio::test]
 async fn parts_that_come_side_by_side_become_one_job_of_the_whole_file() {
     let mut world = World::new().await;
-    let one = create(&world, 5, &[PARTIAL], "").await.expect(201).header("location").to_owned();
+    let one =
+        crate::support::resolved(create(&world, 5, &[PARTIAL], "").await.expect(201).header("location"));
     let two = part(&world, &CSV[5..]).await;
     world.patch(&one, 0, &[], &CSV[..2]).await.expect(204);
     world.restart().await;

@@ -1,8 +1,8 @@
 //! Values out of MessagePack and pickle, as the payload of an event.
 //!
 //! What JSON has no word for stands in the log as Socket.IO's own clients' events do: bytes within other data
-//! are `{"$binary":"<base64>"}`, none or several arguments are `{"$args":[…]}`; an object of the emitter's own
-//! that looks like one of them is told apart.
+//! are `{"$binary":"<base64>"}`, none or several arguments are `{"$args":[…]}`. An object of the emitter's
+//! own that looks like one of them is told apart.
 
 use anywire_log::Payload;
 use base64::{Engine as _, prelude::BASE64_STANDARD};

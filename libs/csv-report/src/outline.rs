@@ -125,5 +125,6 @@ const fn column_doubt(doubt: kinds::Doubt) -> &'static str {
         kinds::Doubt::Codes { reason: Code::Long, .. } => "long",
         kinds::Doubt::Codes { reason: Code::Phone, .. } => "phone",
         kinds::Doubt::Named => "name",
+        kinds::Doubt::Units => "units",
     }
 }

@@ -392,6 +392,10 @@ const TEXTS: &[(&str, &[&str])] = &[
         "a:b:c\n1:2:3\n",
         &["UTF-8 : header 1, 1 rows", "a: integer 1 … 1", "b: integer 2 … 2", "c: integer 3 … 3"],
     ),
+    (
+        "a,v,w\nx,$5,-€1\ny,€6,€2\n",
+        &["UTF-8 , header 1, 2 rows", "a: text 2 distinct", "v: integer 5 … 6 (units)", "w: integer -1 … 2"],
+    ),
     ("symbol,n\nNa,1\nHe,2\n", &["UTF-8 , header 1, 2 rows", "symbol: text 2 distinct", "n: integer 1 … 2"]),
     (
         "a,b\n1,\"5\" disk\"\n2,x\n",

@@ -61,6 +61,8 @@ pub(crate) enum Doubt {
     Codes { reason: Code, count: u64, line: u64 },
     /// Digits that were left as text because of the column's name.
     Named,
+    /// Amounts of several currencies, or percent beside others.
+    Units,
 }
 
 /// What the file as a whole says about columns that can be read in two ways.

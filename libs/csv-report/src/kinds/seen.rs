@@ -52,6 +52,9 @@ pub(super) struct Seen {
     commas: u64,
     round: u64,
     codes: [Codes; 3],
+    /// The first sign of money or percent, and whether another came.
+    unit: Option<Box<str>>,
+    units: bool,
     booleans: u64,
     dates: [Dates; 3],
     parts: DateParts,
@@ -194,12 +197,30 @@ impl Seen {
             self.commas += u64::from(both_ways.is_some_and(|number| number.comma));
             self.round += u64::from(both_ways.is_some_and(|number| number.round));
         }
+        if !digits {
+            self.take_unit(cell);
+        }
         if let Some(code) = value::code(cell) {
             let codes = &mut self.codes[code as usize];
             codes.line = if codes.count == 0 { line } else { codes.line };
             codes.count += 1;
         }
         true
+    }
+
+    fn take_unit(&mut self, cell: &str) {
+        const UNIT_BYTES_MAX: usize = 16;
+        // Most numbers begin and end with a digit.
+        let ends = [cell.as_bytes().first(), cell.as_bytes().last()];
+        if ends.into_iter().flatten().all(|byte| byte.is_ascii_digit() || *byte == b'-') {
+            return;
+        }
+        let unit = value::unit(cell);
+        if unit.is_empty() || unit.len() > UNIT_BYTES_MAX {
+            return;
+        }
+        let first = self.unit.get_or_insert_with(|| unit.into());
+        self.units |= **first != *unit;
     }
 
     pub(super) fn only_point(&self) -> u64 {
@@ -268,7 +289,7 @@ impl Seen {
         let numbers = self.in_style(style);
         let whole = numbers.whole == numbers.fit;
         let kind = if whole { Kind::Integer(style) } else { Kind::Decimal(style) };
-        (kind, numbers.fit, doubt)
+        (kind, numbers.fit, doubt.or(self.units.then_some(Doubt::Units)))
     }
 
     fn in_style(&self, style: NumberStyle) -> Numbers {

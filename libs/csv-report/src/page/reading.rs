@@ -191,6 +191,13 @@ fn of_column(name: &str, doubt: kinds::Doubt, column: &Column) -> String {
         (kinds::Doubt::Codes { reason, count: cells, line }, _) => {
             sentence(code_words(reason), &[name, &count(cells), &line.to_string()])
         }
+        (kinds::Doubt::Units, _) => sentence(
+            Words(
+                "{} holds amounts of several units; they were read as plain numbers.",
+                "{} có số của nhiều đơn vị; tất cả được đọc là số thường.",
+            ),
+            &[name],
+        ),
         (kinds::Doubt::Named, _) => sentence(
             Words(
                 "{} was left as text: its name says that its digits are no measure.",

@@ -5,6 +5,7 @@ mod money;
 mod number;
 
 pub(crate) use date::{DateOrder, Time, any_date, date, day_and_month, in_all_orders};
+pub(crate) use money::unit;
 pub(crate) use number::{Code, Number, NumberStyle, both_ways, code, number};
 
 /// Whether a cell says nothing.

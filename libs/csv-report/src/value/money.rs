@@ -20,6 +20,15 @@ pub(super) fn bare(text: &str) -> &str {
     without_suffix(text).map_or(text, str::trim_end)
 }
 
+/// The sign beside a number, such as `$` or `%`; empty without one.
+pub(crate) fn unit(cell: &str) -> &str {
+    let around = |c: char| c.is_whitespace() || matches!(c, '-' | '+' | '−' | '–' | '(' | ')' | '.' | ',');
+    let first = cell.find(|c: char| c.is_ascii_digit()).unwrap_or(cell.len());
+    let last = cell.rfind(|c: char| c.is_ascii_digit()).map_or(cell.len(), |place| place + 1);
+    let [before, after] = [&cell[..first], &cell[last..]].map(|part| part.trim_matches(around));
+    if before.is_empty() { after } else { before }
+}
+
 fn without_prefix(text: &str) -> Option<&str> {
     let first = text.chars().next()?;
     if first.is_ascii_digit() {
@@ -76,6 +85,12 @@ fn is_sign(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_sign_beside_a_number_is_its_unit() {
+        let signs = ["-$5", "$-5", "(5 €)", "R$ 5", "5,00 kr.", "5", "12.5%"].map(unit);
+        assert_eq!(signs, ["$", "$", "€", "R$", "kr", "", "%"]);
+    }
 
     #[test]
     fn money_is_bared_of_its_signs() {

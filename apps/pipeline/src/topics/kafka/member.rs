@@ -221,7 +221,7 @@ impl Seat {
     /// Goes back to the beginning of the partitions whose topic was made anew: its records stand at offsets
     /// that were read of the one before.
     fn begin_anew(&mut self, held: &[Partition]) {
-        for partition in self.shapes.from_start(&self.group, held) {
+        for partition in self.shapes.due_from_start(&self.group, held) {
             let (topic, number) = (partition.topic.as_str(), number(&partition));
             if let Err(error) = self.consumer.seek(topic, number, Offset::Beginning, SEEK_MAX) {
                 tracing::debug!(topic, number, %error, "a partition made anew is not there yet");

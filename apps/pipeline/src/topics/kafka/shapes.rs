@@ -124,7 +124,7 @@ impl Shapes {
 
     /// Of the partitions that a member of a group holds, those to be read from the beginning: the others are
     /// done with, or not made anew.
-    pub(super) fn from_start(&self, group: &str, held: &[Partition]) -> Vec<Partition> {
+    pub(super) fn due_from_start(&self, group: &str, held: &[Partition]) -> Vec<Partition> {
         let mut known = self.known.lock();
         if known.from_start.is_empty() {
             return Vec::new();
@@ -232,13 +232,13 @@ mod tests {
     fn each_group_goes_back_once_in_each_partition_of_a_topic_made_anew() {
         let shapes = Shapes::default();
         let held = [partition(0), partition(1)];
-        assert_eq!(shapes.from_start("g", &held), []);
+        assert_eq!(shapes.due_from_start("g", &held), []);
         shapes.went_back(&topic());
-        assert_eq!(shapes.from_start("g", &held), held);
+        assert_eq!(shapes.due_from_start("g", &held), held);
         shapes.is_read_from_start("g", &partition(0));
-        assert_eq!(shapes.from_start("g", &held), [partition(1)]);
-        assert_eq!(shapes.from_start("other", &held), held);
+        assert_eq!(shapes.due_from_start("g", &held), [partition(1)]);
+        assert_eq!(shapes.due_from_start("other", &held), held);
         shapes.went_back(&topic());
-        assert_eq!(shapes.from_start("g", &held), held, "it was made anew once more");
+        assert_eq!(shapes.due_from_start("g", &held), held, "it was made anew once more");
     }
 }

@@ -48,7 +48,7 @@ pub struct OutlineColumn {
     /// The mean.
     pub mean: Option<f64>,
     /// Why it can be read in another way: `decimal_mark`, `day_and_month`, `leading_zero`, `long`, `phone`,
-    /// `name`.
+    /// `name`, `units`.
     pub doubt: Option<&'static str>,
 }
 

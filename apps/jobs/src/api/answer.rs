@@ -40,8 +40,13 @@ pub(crate) fn entry_json(service: &JobService, entry: &Entry) -> Result<String, 
 }
 
 /// The state as an update gives it; see [`crate::domain::Job::update`].
-pub(crate) fn update_json(service: &JobService, entry: &Entry) -> Result<String, ApiError> {
+fn update_json(service: &JobService, entry: &Entry) -> Result<String, ApiError> {
     with_cursor(service, &entry.job.update(service.place(&entry.job)), entry.cursor)
+}
+
+/// The state as lists give it.
+pub(crate) fn listed_json(service: &JobService, entry: &Entry) -> Result<String, ApiError> {
+    with_cursor(service, &entry.job.listed(service.place(&entry.job)), entry.cursor)
 }
 
 /// The members of a state as it was published.

@@ -16,7 +16,7 @@ use axum::{
 
 use crate::{
     api::{
-        answer::{Answer, answer, entry_json, job_id, json, update_json},
+        answer::{Answer, answer, entry_json, job_id, json, listed_json},
         call::Call,
         errors::{Invalid, file_error},
         request,
@@ -138,7 +138,7 @@ async fn list(State(service): State<Arc<JobService>>, query: Query) -> Answer {
         let entries: Vec<Entry> = model.before(number).filter(wanted).take(list.limit).cloned().collect();
         (entries, model.seen())
     };
-    let states = entries.iter().map(|entry| update_json(&service, entry)).collect::<Result<Vec<_>, _>>()?;
+    let states = entries.iter().map(|entry| listed_json(&service, entry)).collect::<Result<Vec<_>, _>>()?;
     let body =
         format!(r#"{{"jobs":[{}],"cursor":"{}"}}"#, states.join(","), service.context.log.cursor(seen));
     Ok(([(header::CACHE_CONTROL, "no-cache")], json(StatusCode::OK, body)).into_response())

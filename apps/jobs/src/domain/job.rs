@@ -25,6 +25,8 @@ pub const STEPS_MAX: u32 = 100_000;
 const STEPS_KEPT: usize = 10_000;
 /// Up to so many steps an update carries all of them.
 const STEPS_TOLD: usize = 10;
+/// The last update carries so many: whoever looks only at the end sees how it came to it.
+const STEPS_TOLD_AT_END: usize = 1000;
 /// Of more it carries those that a change can have touched: the one that ended and the one that began.
 const STEPS_NEWEST: usize = 2;
 
@@ -75,9 +77,7 @@ pub struct Job {
     pub status: Status,
     /// How many steps it has.
     pub total_steps: u32,
-    /// The steps that have begun; of more than ten thousand the newest. In events, in lists and in answers to
-    /// calls that change something, where there are more than ten, only the two newest: the one that
-    /// ended and the one that runs.
+    /// The steps that have begun; of more than ten thousand the newest.
     pub steps: Vec<Step>,
     /// How much of the whole is done.
     pub percent: Percent,
@@ -181,8 +181,20 @@ impl Job {
     /// only those that may have changed.
     #[must_use]
     pub fn update(&self, place: Option<usize>) -> impl Serialize + '_ {
+        let ended = matches!(self.status, Status::Succeeded | Status::Failed | Status::Cancelled);
+        self.shown(place, self.newest(if ended { STEPS_TOLD_AT_END } else { STEPS_TOLD }))
+    }
+
+    /// The state as lists give it: of many steps only the newest.
+    #[must_use]
+    pub fn listed(&self, place: Option<usize>) -> impl Serialize + '_ {
+        self.shown(place, self.newest(STEPS_TOLD))
+    }
+
+    /// Where the steps begin that are told: all while they are no more than so many.
+    fn newest(&self, told: usize) -> usize {
         let count = self.steps.len();
-        self.shown(place, if count <= STEPS_TOLD { 0 } else { count - STEPS_NEWEST })
+        if count <= told { 0 } else { count - STEPS_NEWEST }
     }
 
     /// The state with the steps from a place in the list on.
@@ -257,7 +269,9 @@ pub(crate) struct State<'a> {
     /// What whoever drives it wants to be known; of an upload, `upload` with `id`, `filename`, `size_bytes`,
     /// `received_bytes`, and `removed` once the file is gone.
     metadata: Map<String, Value>,
-    /// The steps that have begun.
+    /// The steps that have begun; of more than ten thousand the newest. In lists, and in events and
+    /// answers to calls that change something (of a job that has ended, where there are more than a
+    /// thousand), of more than ten only the two newest: the one that ended and the one that runs.
     steps: Vec<StepState<'a>>,
     /// What came out of it; of a report, `report_url`, `rows`, `columns`, `size_bytes`, `sha256`,
     /// `encoding`, `delimiter`, `header_line`, `faults` (their kinds and counts), `duration_ms`.

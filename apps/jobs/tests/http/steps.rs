@@ -54,6 +54,20 @@ async fn every_update_of_many_steps_carries_what_changed_and_the_state_has_all()
 }
 
 #[tokio::test]
+async fn the_update_that_ends_a_job_has_its_steps_for_those_who_look_only_then() {
+    let world = World::new().await;
+    start(&world, 40, json!({})).await;
+    for number in 1..=40 {
+        step(&world, json!({ "name": format!("step {number}") })).await;
+    }
+    world.post("/api/progress/a/complete", "").await.expect(200);
+    let state = world.get("/api/progress/a").await.expect(200).json();
+    let updates = world.updates("a").await;
+    assert_eq!(updates.last().map(|update| &update["steps"]), Some(&state["steps"]));
+    assert_eq!((updates.len(), state["steps"].as_array().map(Vec::len)), (42, Some(40)));
+}
+
+#[tokio::test]
 async fn a_step_may_be_named_by_its_number_and_the_number_of_steps_may_change_within_one() {
     let world = World::new().await;
     start(&world, 9, json!({})).await;

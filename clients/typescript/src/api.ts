@@ -584,7 +584,7 @@ export interface components {
             /** @description The number of the current step; 0 before the first. */
             readonly step: number;
             readonly step_name: string | null;
-            /** @description The steps that have begun. */
+            /** @description The steps that have begun; of more than ten thousand the newest. In lists, and in events and answers to calls that change something (of a job that has ended, where there are more than a thousand), of more than ten only the two newest: the one that ended and the one that runs. */
             readonly steps: readonly components["schemas"]["Step"][];
             readonly title: string;
             readonly total_steps: number;
@@ -1255,7 +1255,7 @@ export interface components {
             /** @description The number of the current step; 0 before the first. */
             readonly step: number;
             readonly step_name: string | null;
-            /** @description The steps that have begun. */
+            /** @description The steps that have begun; of more than ten thousand the newest. In lists, and in events and answers to calls that change something (of a job that has ended, where there are more than a thousand), of more than ten only the two newest: the one that ended and the one that runs. */
             readonly steps: readonly components["schemas"]["Step"][];
             readonly title: string;
             readonly total_steps: number;

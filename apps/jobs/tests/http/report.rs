@@ -173,6 +173,27 @@ async fn a_report_in_another_reading_needs_the_file_and_not_the_first_report() {
 }
 
 #[tokio::test]
+async fn reports_made_anew_past_the_limit_are_told_to_come_back_and_stop_when_nobody_waits() {
+    let config = JobsConfig { reports_running_max: 1, ..JobsConfig::default() };
+    let world = World::with(config, std::sync::Arc::new(anywire_log::SystemClock)).await;
+    let id = world.upload("x.csv", &[b"a,b\n".to_vec(), b"1,2\n".repeat(500_000)].concat()).await;
+    world.until_status(&id, "succeeded").await;
+    let path = format!("/api/jobs/{id}/report?header=none");
+    let mut first = Box::pin(world.get(&path));
+    assert!(futures_util::poll!(first.as_mut()).is_pending());
+    assert_eq!(world.get(&path).await.error(), (503, "busy".to_owned()));
+    // The job's own report is made by nobody.
+    world.get(&format!("/api/jobs/{id}/report")).await.expect(200);
+    drop(first);
+    let again = async {
+        while world.get(&path).await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(120), again).await.expect("its place is free again");
+}
+
+#[tokio::test]
 async fn every_encoding_and_dialect_is_read() {
     let world = World::new().await;
     let utf16: Vec<u8> = "\u{feff}tên,giá\nvàng,1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();

@@ -167,7 +167,12 @@ fn numbered(found: &Captures<'_>, phases: &mut Phases) -> ParsedLine {
     let Some((index, total)) = numbers.filter(|(index, total)| (1..=*total).contains(index)) else {
         return ParsedLine::default();
     };
-    let name = match text("name") {
+    // On a terminal BuildKit writes how long a step has taken to the right of its name.
+    let name = match found[0].trim_start().strip_prefix("=>").and_then(|_| text("name").split_once("  ")) {
+        Some((name, _)) => name,
+        None => text("name"),
+    };
+    let name = match name {
         "" => format!("{index}/{total}"),
         name => cut(name, NAME_CHARS_MAX),
     };
@@ -358,6 +363,7 @@ mod tests {
         check(&["[ 3/9] x", "[ 8/10] y"], "y", 8, 10);
         check(&["#5 [1/4] FROM alpine", "#6 [2/4] RUN make"], "RUN make", 2, 4);
         check(&["=> [2/4] COPY . ."], "COPY . .", 2, 4);
+        check(&[" => [stage-1 2/4] RUN make            1.2s"], "RUN make", 2, 4);
         check(&["=> CACHED [build 3/4] RUN x"], "RUN x", 3, 4);
         check(&["Step 2/3 : RUN make"], "RUN make", 2, 3);
     }

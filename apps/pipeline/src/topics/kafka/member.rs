@@ -5,7 +5,7 @@
 //! Otherwise commits are put together: the broker answers each with a write.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -129,6 +129,8 @@ struct Seat {
     context: PendingOffsets,
     shapes: Arc<Shapes>,
     group: String,
+    /// The partitions whose reading began anew, and of which nothing was committed since.
+    begun: BTreeSet<Partition>,
     /// What came while the member only said that it is alive.
     early: VecDeque<Record>,
     /// When the next commit may be.
@@ -149,6 +151,7 @@ impl Seat {
             context,
             shapes,
             group: group.to_owned(),
+            begun: BTreeSet::new(),
             early: VecDeque::new(),
             commit_at: Instant::now(),
             committed: Ok(()),
@@ -222,16 +225,32 @@ impl Seat {
     /// that were read of the one before.
     fn begin_anew(&mut self, held: &[Partition]) {
         for partition in self.shapes.due_from_start(&self.group, held) {
+            // Whoever assigned it anew put it back to what was committed.
+            if self.begun.contains(&partition) && self.context.next.lock().contains_key(&partition) {
+                continue;
+            }
             let (topic, number) = (partition.topic.as_str(), number(&partition));
             if let Err(error) = self.consumer.seek(topic, number, Offset::Beginning, SEEK_MAX) {
                 tracing::debug!(topic, number, %error, "a partition made anew is not there yet");
                 continue;
             }
             self.early.retain(|record| record.place.partition != partition);
-            self.context.next.lock().remove(&partition);
+            self.context.next.lock().insert(partition.clone(), 0);
             // Also where nothing comes for a while: whoever gets it next begins there, too.
             self.context.pending.lock().insert(partition.clone(), 0);
-            self.shapes.is_read_from_start(&self.group, &partition);
+            self.begun.insert(partition);
+        }
+    }
+
+    /// A partition that was begun anew is done with when the broker has a place of the new topic: only then
+    /// does whoever gets it next go on from there.
+    fn settle_begun(&mut self) {
+        if self.begun.is_empty() || self.committed.is_err() || !self.context.pending.lock().is_empty() {
+            return;
+        }
+        let held = self.held();
+        for partition in std::mem::take(&mut self.begun).iter().filter(|partition| held.contains(partition)) {
+            self.shapes.is_read_from_start(&self.group, partition);
         }
     }
 
@@ -271,6 +290,7 @@ impl Seat {
             self.committed = self.context.commit_pending(&self.consumer);
             self.commit_at =
                 Instant::now() + if self.committed.is_ok() { COMMIT_EVERY } else { COMMIT_AGAIN };
+            self.settle_begun();
         }
         self.committed.clone()
     }

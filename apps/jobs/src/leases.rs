@@ -33,7 +33,9 @@ impl Leases {
             let Some((lease_ms, job)) = running.and_then(|job| Some((job.lease_ms?, job))) else {
                 return false;
             };
-            let silent = now.millis_since((*heard).max(job.updated_at)) > lease_ms;
+            // The clock may have been ahead when the job changed.
+            let changed = if job.updated_at <= now { job.updated_at } else { *heard };
+            let silent = now.millis_since((*heard).max(changed)) > lease_ms;
             if silent {
                 run_out.push(id.clone());
             }

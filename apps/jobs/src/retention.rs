@@ -115,7 +115,7 @@ pub(crate) async fn forget_surplus(service: &Arc<JobService>) {
 
 /// Keeps the limits of age, and the log short.
 pub(crate) async fn keep_limits(service: &Arc<JobService>) {
-    let now = service.now();
+    let now = service.steady();
     let silent = |upload: &Upload| now.millis_since(upload.heard_at) > service.config.upload_expires_ms;
     let expired = |job: &Job| job.is_unfinished_upload() && job.upload.as_ref().is_some_and(silent);
     for entry in service.entries(expired) {
@@ -140,7 +140,7 @@ pub(crate) async fn keep_limits(service: &Arc<JobService>) {
 
 /// Marks as interrupted whatever is driven elsewhere by somebody who has not been heard of for too long.
 pub(crate) async fn end_leases(service: &Arc<JobService>) {
-    let run_out = service.leases.run_out(&service.model(), service.now());
+    let run_out = service.leases.run_out(&service.model(), service.steady());
     for id in run_out {
         let interrupted = service.change(&id, None, |job| Ok(job.decide_interrupt())).await;
         logged(&id, interrupted.map(|_| ()));
@@ -150,7 +150,7 @@ pub(crate) async fn end_leases(service: &Arc<JobService>) {
 /// Removes the events of jobs that ended so long ago, but for the last of each: that is what a late reader
 /// needs. How many jobs, and how many events.
 pub(crate) async fn clean_up(service: &Arc<JobService>, kept_ms: u64) -> (usize, u64) {
-    let (now, log) = (service.now(), &service.context.log);
+    let (now, log) = (service.steady(), &service.context.log);
     let (mut jobs, mut removed) = (0, 0);
     let old = |job: &Job| job.status.is_finished() && now.millis_since(job.updated_at) >= kept_ms;
     for entry in service.entries(old) {

@@ -183,6 +183,11 @@ impl JobService {
         self.context.clock.now()
     }
 
+    /// The time by which things grow old: a wall clock that is set ends nothing.
+    pub(crate) fn steady(&self) -> Timestamp {
+        self.context.clock.steady()
+    }
+
     /// All jobs as they stand. Hold it briefly, never twice in one thread and never across an await: commits
     /// wait for it.
     pub(crate) fn model(&self) -> MappedRwLockReadGuard<'_, ReadModel> {
@@ -208,7 +213,7 @@ impl JobService {
     /// Whoever drives a job called.
     pub(crate) fn heard(&self, id: &JobId) {
         if self.model().get(id).is_some_and(|entry| entry.job.lease_ms.is_some()) {
-            self.leases.heard(id, self.now());
+            self.leases.heard(id, self.steady());
         }
     }
 

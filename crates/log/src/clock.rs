@@ -1,7 +1,10 @@
 //! Time as the log sees it: milliseconds since 1970, from a clock that is given.
 
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -55,6 +58,20 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Something was written at this time, by an earlier process. A clock that is far from it may be wrong.
     fn seen(&self, _time: Timestamp) {}
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
+
+    fn steady(&self) -> Timestamp {
+        (**self).steady()
+    }
+
+    fn seen(&self, time: Timestamp) {
+        (**self).seen(time);
+    }
 }
 
 /// The system's wall clock.

@@ -111,18 +111,10 @@ mod tests {
     use super::*;
     use crate::ManualClock;
 
-    struct Wall(Arc<ManualClock>);
-
-    impl Clock for Wall {
-        fn now(&self) -> Timestamp {
-            self.0.now()
-        }
-    }
-
     struct Machine {
         wall: Arc<ManualClock>,
         running: Arc<AtomicU64>,
-        clock: SteadyClock<Wall>,
+        clock: SteadyClock<Arc<ManualClock>>,
     }
 
     impl Machine {
@@ -130,7 +122,7 @@ mod tests {
             let wall = Arc::new(ManualClock::new(Timestamp::from_millis(now)));
             let running = Arc::new(AtomicU64::new(0));
             let monotonic = Arc::clone(&running);
-            let clock = SteadyClock::new(Wall(Arc::clone(&wall)), move || {
+            let clock = SteadyClock::new(Arc::clone(&wall), move || {
                 Duration::from_millis(monotonic.load(Ordering::Relaxed))
             });
             Self { wall, running, clock }

@@ -1,8 +1,9 @@
 //! Uploads by tus, request by request.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anywire_jobs::JobsConfig;
+use anywire_log::SteadyClock;
 use axum::body::Body;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -278,6 +279,19 @@ async fn an_abandoned_upload_expires() {
     let state = world.until(&id, |state| state["metadata"]["upload"]["removed"] == true).await;
     assert_eq!(state["status"], "failed");
     assert_eq!(world.call("HEAD", &path, &[("tus-resumable", "1.0.0")], "").await.status.as_u16(), 410);
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_jumps_ahead_expires_no_upload() {
+    let wall = manual_clock();
+    let clock = SteadyClock::new(Arc::clone(&wall), || Duration::ZERO);
+    let mut world = World::with(JobsConfig::default(), Arc::new(clock)).await;
+    let (id, path) = world.create(CSV.len()).await;
+    world.patch(&path, 0, &[], &CSV[..4]).await.expect(204);
+    wall.advance_millis(10 * 365 * 24 * 3_600_000);
+    world.restart().await;
+    world.patch(&path, 4, &[], &CSV[4..]).await.expect(204);
+    world.until(&id, |state| state["status"] == "succeeded").await;
 }
 
 #[tokio::test]

@@ -318,6 +318,14 @@ pub(crate) fn is_proof_of_damage(file: &[u8], damage: usize, seed: Seed) -> bool
     candidates.filter_map(|at| read_header(file, at, seed)).any(|(_, raw)| raw.group > damage)
 }
 
+/// What the header of a frame says whose body is damaged, and the position after it; `None` where the header
+/// is damaged too, or the file ends within the frame.
+pub(crate) fn damaged_frame(file: &[u8], position: usize, seed: Seed) -> Option<(FrameHeader, usize)> {
+    let (header, raw) = read_header(file, position, seed)?;
+    let end = (position + FRAME_HEADER_BYTES).checked_add(raw.body_bytes)?;
+    (end <= file.len()).then_some((header, end))
+}
+
 /// The position of the next sound frame from a position on.
 pub(crate) fn next_frame(file: &[u8], from: usize, seed: Seed) -> Option<usize> {
     let rest = file.get(from..)?;

@@ -10,7 +10,7 @@ use anywire_log::Channel;
 
 use crate::embedded::segment::{
     error::FileError,
-    layout::{self, Frame, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader},
+    layout::{self, Frame, FrameHeader, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader},
     segment_index::{Entry, EntryMap, KeyRecord, Notes},
 };
 
@@ -88,6 +88,14 @@ pub(crate) fn salvage(file: &[u8], header: &SegmentHeader, synced: u64) -> Conte
             at = frame.end;
             contents.length = at as u64;
         }
+        if let Some((header, end)) = layout::damaged_frame(file, at, seed) {
+            if let Some(lost) = lost_with(&header, at) {
+                next = lost.last.map_or(next, |last| last + 1);
+                contents.lost.push(lost);
+            }
+            (at, contents.length) = (end, end as u64);
+            continue;
+        }
         let Some(found) = layout::next_frame(file, at + 1, seed) else { break };
         damage.get_or_insert(at as u64);
         at = found;
@@ -96,6 +104,13 @@ pub(crate) fn salvage(file: &[u8], header: &SegmentHeader, synced: u64) -> Conte
         contents.lost.push(Lost { first: next, last: None, at: damage.unwrap_or(contents.length) });
     }
     contents
+}
+
+/// What is lost with a frame whose header can be read.
+fn lost_with(header: &FrameHeader, at: usize) -> Option<Lost> {
+    let last = header.offset + u64::from(header.events.max(1)) - 1;
+    let lost = Lost { first: header.offset, last: Some(last), at: at as u64 };
+    (header.kind == FrameKind::Batch).then_some(lost)
 }
 
 impl Contents {

@@ -6,14 +6,6 @@ use anywire_log::{Clock, IdempotencyKey, Retention, RetentionRules, SteadyClock}
 
 use super::*;
 
-struct Wall(Arc<ManualClock>);
-
-impl Clock for Wall {
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-}
-
 const NOW: i64 = 1_800_000_000_000;
 const TEN_YEARS: u64 = 315_360_000_000;
 
@@ -30,7 +22,7 @@ impl Machine {
 
     fn clock(&self) -> Arc<dyn Clock> {
         let running = Arc::clone(&self.running);
-        Arc::new(SteadyClock::new(Wall(Arc::clone(&self.wall)), move || {
+        Arc::new(SteadyClock::new(Arc::clone(&self.wall), move || {
             Duration::from_millis(running.load(Ordering::Relaxed))
         }))
     }

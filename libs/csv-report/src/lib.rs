@@ -45,7 +45,9 @@ pub use inspect::{Limits, Shape, Unnamed, parse};
 pub use kinds::{Column, validate};
 pub use outline::{Outline, OutlineColumn};
 pub use page::{Facts, choose_language, offer_form, page, render};
-pub use reading::{CHOSEN_COLUMNS_MAX, COLUMN_KINDS, COLUMN_OPTION, OPTIONS, Reading, ReadingError};
+pub use reading::{
+    CHOSEN_COLUMNS_MAX, COLUMN_KINDS, COLUMN_OPTION, OPTIONS, Reading, ReadingError, ReadingOption,
+};
 pub use rows::Row;
 pub use source::Source;
 pub use statistics::{Statistics, statistics};

@@ -61,20 +61,49 @@ pub struct ReadingError {
     pub way_out: &'static str,
 }
 
-/// The options that are not about one column, and what each is for.
-pub const OPTIONS: [(&str, &str); 6] = [
-    (
-        "encoding",
-        "The file's encoding, by a name that the web knows: `utf-8`, `windows-1258`, `shift_jis`, …",
-    ),
-    ("delimiter", "What stands between fields: one sign of ASCII, `tab`, or `space` for any run of blanks."),
-    (
-        "quote",
-        "What stands around fields that hold a delimiter: `\"`, `'`, another sign of ASCII, or `none`.",
-    ),
-    ("header", "The line that names the columns, from 1 (what is above it is left out), or `none`."),
-    ("decimal", "What stands before decimals: `point` (1,234.5) or `comma` (1.234,5)."),
-    ("dates", "The order of a date's parts: `dmy`, `mdy` or `ymd`."),
+/// An option that is not about one column.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadingOption {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// The values it takes, as a regular expression of ECMA-262; of an encoding the usual names.
+    pub pattern: &'static str,
+}
+
+/// The options that are not about one column.
+pub const OPTIONS: [ReadingOption; 6] = [
+    ReadingOption {
+        name: "encoding",
+        about: "The file's encoding, by a name that the web knows: `utf-8`, `windows-1258`, `shift_jis`, …",
+        pattern: "^(|auto|utf-8|utf-16le|utf-16be|windows-125[0-8]|windows-874|iso-8859-([2-8]|10|1[3-6])|koi8-[ru]|macintosh|gbk|gb18030|big5|euc-jp|euc-kr|shift_jis|iso-2022-jp)$",
+    },
+    ReadingOption {
+        name: "delimiter",
+        about: "What stands between fields: one sign of ASCII, `tab`, or `space` for any run of blanks.",
+        pattern: r"^(|auto|tab|space|[!#$%&()*,/:;<=>?@\[\\\]^_`{|}~])$",
+    },
+    ReadingOption {
+        name: "quote",
+        about: "What stands around fields that hold a delimiter: `\"`, `'`, another sign of ASCII, or `none`.",
+        pattern: r#"^(|auto|none|["'!#$%&()*,/:;<=>?@\[\\\]^_`{|}~])$"#,
+    },
+    ReadingOption {
+        name: "header",
+        about: "The line that names the columns, from 1 (what is above it is left out), or `none`.",
+        pattern: "^(|auto|none|[1-9][0-9]{0,3}|10000)$",
+    },
+    ReadingOption {
+        name: "decimal",
+        about: "What stands before decimals: `point` (1,234.5) or `comma` (1.234,5).",
+        pattern: "^(|auto|point|comma)$",
+    },
+    ReadingOption {
+        name: "dates",
+        about: "The order of a date's parts: `dmy`, `mdy` or `ymd`.",
+        pattern: "^(|auto|dmy|mdy|ymd)$",
+    },
 ];
 /// What the option that chooses a column's type begins with; the column's number follows, from 1.
 pub const COLUMN_OPTION: &str = "column.";
@@ -163,7 +192,7 @@ impl Reading {
 impl fmt::Display for Reading {
     /// The choices in their own order, one a line: equal readings are equal texts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, _) in OPTIONS {
+        for ReadingOption { name, .. } in OPTIONS {
             if let Some(value) = self.value(name) {
                 writeln!(f, "{name}={value}")?;
             }
@@ -281,6 +310,27 @@ mod tests {
         }
         assert!(reading.is_auto());
         assert_eq!(reading.choose("lang", "en"), Ok(false));
+    }
+
+    #[test]
+    fn the_values_that_are_described_are_those_that_are_taken() {
+        for ReadingOption { name, pattern, .. } in OPTIONS {
+            let pattern = regex::Regex::new(pattern).expect("a pattern");
+            let signs = (' '..='~').map(String::from);
+            let words = ["", "auto", "none", "tab", "space", "point", "comma", "dmy", "10000", "10001", "0"];
+            for value in words.into_iter().map(str::to_owned).chain(signs) {
+                // A blank is taken for the word.
+                let taken = Reading::default().choose(name, &value).is_ok() && value != " ";
+                assert_eq!(pattern.is_match(&value), taken, "{name} {value:?}");
+            }
+            for encoding in
+                ["utf-8", "windows-1258", "iso-8859-16", "koi8-u", "shift_jis", "gb18030", "utf-16be"]
+            {
+                if pattern.is_match(encoding) {
+                    assert!(Reading::default().choose(name, encoding).is_ok(), "{encoding}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -86,8 +86,10 @@ fn forget_job() -> Operation {
 }
 
 fn report() -> Operation {
-    let reading = report_options::OPTIONS.into_iter().map(|(name, about)| {
-        Parameter::query(name, &format!("{about} `auto`, the default, leaves it to the server."))
+    let reading = report_options::OPTIONS.into_iter().map(|option| {
+        let about = format!("{} `auto`, the default, leaves it to the server.", option.about);
+        let schema = json!({ "type": "string", "pattern": option.pattern });
+        Parameter::query(option.name, &about).schema(schema)
     });
     let operation = Operation::get("/api/jobs/{id}/report", "report")
         .is("Jobs", "The report of an upload")

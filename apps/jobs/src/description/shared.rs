@@ -83,7 +83,8 @@ pub(super) fn tus_max_size_header() -> Header {
 }
 
 pub(super) fn location_header() -> Header {
-    Header::new("Location", "Where the upload is.").shared()
+    Header::new("Location", "Where the upload is: relative to the address that was asked, or the whole path.")
+        .shared()
 }
 
 pub(super) fn anywire_session_header() -> Header {

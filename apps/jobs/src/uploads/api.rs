@@ -66,13 +66,13 @@ async fn options(State(service): State<Arc<JobService>>) -> Response {
 
 async fn create(State(service): State<Arc<JobService>>, headers: HeaderMap, body: Body) -> Answer {
     headers::check_version(&headers)?;
+    let folder = headers::folder_of_uploads(&headers);
     let creation = Creation::read(&service, &headers, &body)?;
     let own = Arc::clone(&service);
     // What is refused is removed again also when nobody waits for the answer any more.
     let made = to_the_end(async move { creation.carry_out(&own, body).await }).await?;
     let mut answer = HeaderMap::new();
-    // Relative to the address that was asked: only the client knows what a proxy puts in front of it.
-    answer.insert(header::LOCATION, text(&format!("uploads/{}", made.upload)));
+    answer.insert(header::LOCATION, text(&format!("{folder}{}", made.upload)));
     if let Some(job) = &made.job {
         answer.insert("anywire-session", text(job.as_str()));
     }

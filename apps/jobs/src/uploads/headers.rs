@@ -94,6 +94,29 @@ fn part(address: &str) -> Result<UploadId, Invalid> {
     })
 }
 
+/// What `Location` has before the upload's name.
+///
+/// Relative to the address that was asked for it holds behind a proxy that puts a path in front, which only
+/// the client knows. A page that asks its own server may give that address without a host, and then
+/// `tus-js-client` resolves nothing against it: such pages get the whole path, with the prefix that the proxy
+/// names.
+pub(super) fn folder_of_uploads(headers: &HeaderMap) -> String {
+    let is_page = headers.contains_key(header::ORIGIN);
+    let is_own = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin");
+    if !(is_page && is_own) {
+        return "uploads/".to_owned();
+    }
+    let prefix = headers.get("x-forwarded-prefix").and_then(|prefix| prefix.to_str().ok());
+    let prefix = prefix.map(|prefix| prefix.trim_end_matches('/')).filter(|prefix| is_path(prefix));
+    format!("{}/api/uploads/", prefix.unwrap_or_default())
+}
+
+/// Whether a text is a plain path.
+fn is_path(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    text.starts_with('/') && !text.starts_with("//") && text.bytes().all(plain)
+}
+
 /// Refuses another version of tus with 412.
 pub(super) fn check_version(headers: &HeaderMap) -> Result<(), ApiError> {
     let given = headers.get(tus::RESUMABLE).map(|value| String::from_utf8_lossy(value.as_bytes()));

@@ -304,4 +304,20 @@ async fn the_address_of_an_upload_holds_behind_a_proxy_that_puts_a_path_in_front
     let id = location.strip_prefix("uploads/").unwrap_or_else(|| panic!("{location} is not relative"));
     let there = world.call("HEAD", &format!("/api/uploads/{id}"), &headers[..1], "").await.expect(200);
     assert_eq!(there.header("upload-offset"), "0");
+    let page = ("origin", "https://live.example.com");
+    let behind = ("x-forwarded-prefix", "/prefix/");
+    for (more, folder) in [
+        (&[page][..], "/api/uploads/"),
+        (&[page, ("sec-fetch-site", "same-origin")], "/api/uploads/"),
+        (&[page, behind], "/prefix/api/uploads/"),
+        (&[page, ("x-forwarded-prefix", "//evil.example")], "/api/uploads/"),
+        (&[page, ("sec-fetch-site", "cross-site")], "uploads/"),
+        (&[behind], "uploads/"),
+    ] {
+        let headers = [&headers[..], more].concat();
+        let made = world.call("POST", "/api/uploads", &headers, "").await.expect(201);
+        let location = made.header("location");
+        assert!(location.starts_with(folder), "{location}");
+        assert_eq!(location.len(), folder.len() + 36, "{location}");
+    }
 }

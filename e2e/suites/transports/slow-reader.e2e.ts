@@ -74,6 +74,7 @@ class SlowReader {
     const path = `/anywire/sse?channels=${channel}&after=${after}&client=${name}`;
     this.#socket.write(`GET ${path} HTTP/${version}\r\nHost: 127.0.0.1:${server.port}\r\n\r\n`);
     const splitter = new SseSplitter((block) => {
+      if (block.event === "open" || block.event === "heartbeat") return;
       if (block.event === "gap") this.gaps.push(JSON.parse(block.data ?? "") as Gap);
       else if (block.data !== undefined) this.events.push((JSON.parse(block.data) as Event).offset);
     });

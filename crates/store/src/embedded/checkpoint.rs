@@ -13,6 +13,7 @@ use std::{io, path::Path};
 use anywire_log::{Channel, Epoch, Offset};
 
 use crate::embedded::{
+    checksummed::{self, Magic},
     disk,
     segment::{
         error::FileError,
@@ -20,9 +21,9 @@ use crate::embedded::{
     },
 };
 
-const MAGIC: &[u8; 8] = b"ANYWCKP2";
+const MAGIC: &Magic = b"ANYWCKP2";
 /// Of before checkpoints had numbers.
-const MAGIC_UNNUMBERED: &[u8; 8] = b"ANYWCKP1";
+const MAGIC_UNNUMBERED: &Magic = b"ANYWCKP1";
 const META_FIRST_LINE: &str = "anywire-log 1";
 const MANIFEST_LINE: &str = "manifest\n";
 
@@ -59,8 +60,7 @@ impl Checkpoint {
     }
 
     fn encode(&self, epoch: Epoch) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
-        out.extend_from_slice(&epoch.get().to_le_bytes());
+        let mut out = checksummed::begin(MAGIC, epoch);
         for number in [self.number, self.rules, self.floor.get(), self.reserved] {
             out.extend_from_slice(&number.to_le_bytes());
         }
@@ -71,28 +71,13 @@ impl Checkpoint {
             out.push(u8::from(trimmed.was_ephemeral));
         }
         put_keys(&mut out, &self.keys);
-        let crc = crc32c::crc32c(&out);
-        out.extend_from_slice(&crc.to_le_bytes());
-        out
+        checksummed::end(out)
     }
 
     /// Reads the file; `None` if there is none.
     pub(crate) fn read(path: &Path, epoch: Epoch) -> Result<Option<Self>, FileError> {
-        let Some(bytes) = disk::read_if_there(path).map_err(FileError::io(path))? else { return Ok(None) };
-        let damaged = |detail| FileError::Damaged { path: path.to_owned(), at: 0, detail };
-        let Some((content, crc)) = bytes.split_last_chunk::<4>() else {
-            return Err(damaged("it is cut off"));
-        };
-        let numbered = content.starts_with(MAGIC);
-        let known = numbered || content.starts_with(MAGIC_UNNUMBERED);
-        if !known || crc32c::crc32c(content) != u32::from_le_bytes(*crc) {
-            return Err(damaged("its checksum is wrong"));
-        }
-        let mut input = Input(&content[MAGIC.len()..]);
-        if input.u32() != Some(epoch.get()) {
-            return Err(damaged("it belongs to another log"));
-        }
-        Self::decode(&mut input, numbered).map(Some).ok_or_else(|| damaged("its lengths are wrong"))
+        let known = [MAGIC, MAGIC_UNNUMBERED];
+        checksummed::read(path, epoch, known, |input, magic| Self::decode(input, magic == MAGIC))
     }
 
     fn decode(input: &mut Input<'_>, numbered: bool) -> Option<Self> {

@@ -18,6 +18,7 @@ use std::{io, path::Path};
 use anywire_log::{Epoch, Offset};
 
 use crate::embedded::{
+    checksummed::{self, Magic},
     disk,
     losses::{Loss, Losses},
     segment::{
@@ -29,7 +30,7 @@ use crate::embedded::{
 };
 
 pub(crate) const MANIFEST_FILE: &str = "manifest";
-const MAGIC: &[u8; 8] = b"ANYWMAN1";
+const MAGIC: &Magic = b"ANYWMAN1";
 
 /// What should be there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,8 +66,7 @@ impl Listed {
 
 impl Manifest {
     fn encode(&self, epoch: Epoch) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
-        out.extend_from_slice(&epoch.get().to_le_bytes());
+        let mut out = checksummed::begin(MAGIC, epoch);
         out.extend_from_slice(&self.checkpoint.to_le_bytes());
         out.extend_from_slice(&size(self.segments.len()).to_le_bytes());
         for segment in &self.segments {
@@ -91,26 +91,12 @@ impl Manifest {
             out.extend_from_slice(&u16::try_from(place.len()).unwrap_or(u16::MAX).to_le_bytes());
             out.extend_from_slice(place);
         }
-        let crc = crc32c::crc32c(&out);
-        out.extend_from_slice(&crc.to_le_bytes());
-        out
+        checksummed::end(out)
     }
 
     /// Reads the file; `None` if there is none.
     pub(crate) fn read(path: &Path, epoch: Epoch) -> Result<Option<Self>, FileError> {
-        let Some(bytes) = disk::read_if_there(path).map_err(FileError::io(path))? else { return Ok(None) };
-        let damaged = |detail| FileError::Damaged { path: path.to_owned(), at: 0, detail };
-        let Some((content, crc)) = bytes.split_last_chunk::<4>() else {
-            return Err(damaged("it is cut off"));
-        };
-        if !content.starts_with(MAGIC) || crc32c::crc32c(content) != u32::from_le_bytes(*crc) {
-            return Err(damaged("its checksum is wrong"));
-        }
-        let mut input = Input(&content[MAGIC.len()..]);
-        if input.u32() != Some(epoch.get()) {
-            return Err(damaged("it belongs to another log"));
-        }
-        Self::decode(&mut input).map(Some).ok_or_else(|| damaged("its lengths are wrong"))
+        checksummed::read(path, epoch, [MAGIC], |input, _| Self::decode(input))
     }
 
     fn decode(input: &mut Input<'_>) -> Option<Self> {

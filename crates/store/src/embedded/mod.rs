@@ -30,6 +30,7 @@
 
 mod check;
 mod checkpoint;
+mod checksummed;
 mod compaction;
 mod config;
 mod disk;

@@ -5,9 +5,10 @@
  *   node run.mjs cursors                        the files whose name holds "cursors"
  *   node run.mjs --case poll_without_after      the cases whose name holds this
  *
- * A file names the configuration it needs (servers/*.toml); each configuration is started on a free port and
- * a fresh directory, once for each way of asking; a file that is `alone` has a server for each case, which it
- * may stop. Ends with `N passed, N failed`.
+ * A file names the configuration it needs (servers/*.toml); each is asked in every way on a server of its own,
+ * started on a free port and a fresh directory; a file that is `alone` has a server for each case, which it may
+ * stop. The cases mostly wait, so several servers are asked side by side; what is printed keeps its order. Ends
+ * with `N passed, N failed`.
  */
 
 import { readFileSync, readdirSync } from "node:fs";
@@ -22,6 +23,8 @@ const CASE_MS_MAX = 30_000;
 /** How much of a server's log is shown after a failure. */
 const LOG_CHARACTERS = 4_000;
 const MESSAGE_CHARACTERS = 2_000;
+/** How many servers are asked side by side. */
+const SERVERS_MAX = 8;
 /** Everything is asked twice: a server may treat a request without anything unusual in a way of its own. */
 const PASSES = [
   { how: "plain requests", headers: {} },
@@ -29,15 +32,46 @@ const PASSES = [
 ];
 
 async function main(args) {
-  const files = load(args);
+  const runs = PASSES.flatMap((pass) => load(args).flatMap((file) => runsOf(file, pass)));
+  const outcomes = sideBySide(runs.map((run) => () => runOnServer(run)), SERVERS_MAX);
   const tally = { passed: 0, failed: 0 };
-  for (const pass of PASSES) {
-    for (const server of new Set(files.map((file) => file.server))) {
-      await runServer(server, pass, files.filter((file) => file.server === server), tally);
+  let heading = "";
+  for (const [index, { file, pass }] of runs.entries()) {
+    const { lines, passed, failed } = await outcomes[index];
+    const title = `\n${file.name}: ${file.about} (${file.server}.toml, ${pass.how})`;
+    if (title !== heading) {
+      heading = title;
+      console.log(title);
     }
+    console.log(lines.join("\n"));
+    tally.passed += passed;
+    tally.failed += failed;
   }
   console.log(`\n${tally.passed} passed, ${tally.failed} failed`);
   return tally.failed === 0 && tally.passed > 0 ? 0 : 1;
+}
+
+/** Starts the jobs in their order, at most `max` at a time; a promise for each. */
+function sideBySide(jobs, max) {
+  let running = 0;
+  const waiting = [];
+  return jobs.map(async (job) => {
+    if (running < max) {
+      running += 1;
+    } else {
+      await new Promise((resolve) => waiting.push(resolve));
+    }
+    try {
+      return await job();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) {
+        running -= 1;
+      } else {
+        next();
+      }
+    }
+  });
 }
 
 function load(args) {
@@ -58,46 +92,39 @@ function read(folder, name) {
   return JSON.parse(readFileSync(join(HERE, folder, name), "utf8"));
 }
 
-async function runServer(name, pass, files, tally) {
-  console.log(`\n━━ ${name}.toml, ${pass.how}`);
-  const shared = files.filter((file) => !file.alone);
-  if (shared.length > 0) {
-    await withServer(name, tally, async (server) => {
-      for (const file of shared) {
-        console.log(`\n${file.name}: ${file.about}`);
-        await runCases(file.cases, server, pass, tally);
-      }
-    });
-  }
-  for (const file of files.filter((file) => file.alone)) {
-    console.log(`\n${file.name}: ${file.about}`);
-    for (const one of file.cases) {
-      await withServer(name, tally, (server) => runCases([one], server, pass, tally));
-    }
-  }
+/** What has a server of its own: a file, or each case of one that is `alone`. */
+function runsOf(file, pass) {
+  const cases = file.alone ? file.cases.map((one) => [one]) : [file.cases];
+  return cases.map((cases) => ({ file, pass, cases }));
 }
 
-async function withServer(name, tally, use) {
-  const server = await Server.start(name);
-  const failedBefore = tally.failed;
+/** Never fails: a server that doesn't start has failed all its cases. */
+async function runOnServer({ file, pass, cases }) {
+  const outcome = { lines: [], passed: 0, failed: 0 };
+  let server;
   try {
-    await use(server);
-    if (tally.failed > failedBefore) {
-      console.log(`the server's log (${name}):\n${server.log.slice(-LOG_CHARACTERS)}`);
-    }
+    server = await Server.start(file.server);
+    await runCases(cases, server, pass, outcome);
+  } catch (error) {
+    outcome.failed = cases.length - outcome.passed;
+    outcome.lines.push(`  FAILED  the server: ${error.message}`);
   } finally {
-    await server.remove();
+    await server?.remove();
   }
+  if (outcome.failed > 0 && server !== undefined) {
+    outcome.lines.push(`the server's log:\n${server.log.slice(-LOG_CHARACTERS)}`);
+  }
+  return outcome;
 }
 
-async function runCases(cases, server, pass, tally) {
+async function runCases(cases, server, pass, outcome) {
   const epoch = await server.epoch();
   for (const one of cases) {
     const scene = new Scene(server, pass.headers);
     scene.names.set("epoch", epoch);
     const failure = await runCase(scene, one);
-    tally[failure === undefined ? "passed" : "failed"] += 1;
-    console.log(failure === undefined ? `  ok      ${one.name}` : `  FAILED  ${one.name}\n          ${failure}`);
+    outcome[failure === undefined ? "passed" : "failed"] += 1;
+    outcome.lines.push(failure === undefined ? `  ok      ${one.name}` : `  FAILED  ${one.name}\n          ${failure}`);
   }
 }
 

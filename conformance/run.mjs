@@ -5,10 +5,10 @@
  *   node run.mjs cursors                        the files whose name holds "cursors"
  *   node run.mjs --case poll_without_after      the cases whose name holds this
  *
- * A file names the configuration it needs (servers/*.toml); each is asked in every way on a server of its own,
- * started on a free port and a fresh directory; a file that is `alone` has a server for each case, which it may
- * stop. The cases mostly wait, so several servers are asked side by side; what is printed keeps its order. Ends
- * with `N passed, N failed`.
+ * A file names the configuration it needs (servers/*.toml); each is asked in every way on a server of its
+ * own, started on a free port and a fresh directory; a file that is `alone` has a server for each case, which
+ * it may stop. The cases mostly wait, so several servers are asked side by side; what is printed keeps its
+ * order. Ends with `N passed, N failed`.
  */
 
 import { readFileSync, readdirSync } from "node:fs";

@@ -9,7 +9,7 @@ use std::hint::black_box;
 use anywire_log::{Batch, Channel, EventName, Payload, Publication};
 use anywire_protocol::engineio::{self, Packet};
 use anywire_protocol::head::{self, Head};
-use anywire_protocol::native::{Command, parse_frame};
+use anywire_protocol::native::{Command, FrameLimits, parse_frame};
 use anywire_protocol::publish::{PublishLimits, parse_publish};
 use anywire_protocol::socketio::{Assembler, AssemblerLimits, Incoming, publication_payload};
 use anywire_protocol::websocket::{Limits, Opcode, Received, Receiver, frame_header};
@@ -24,6 +24,7 @@ use crate::verdict::Verdict;
 
 const SIZES: [usize; 3] = [128, 4 << 10, 64 << 10];
 const LIMITS: PublishLimits = PublishLimits { message_bytes_max: 1 << 20, batch_events_max: 10_000 };
+const FRAME_LIMITS: FrameLimits = FrameLimits { publish: LIMITS, channels_max: 128 };
 const WEBSOCKET_LIMITS: Limits = Limits { message_bytes_max: 8 << 20 };
 const SOCKETIO_LIMITS: AssemblerLimits = AssemblerLimits { bytes_max: 1 << 20, publish: LIMITS };
 /// How many bytes are parsed in one turn of a transport.
@@ -167,7 +168,7 @@ fn masked(text: &str) -> Vec<u8> {
 }
 
 fn native(text: &str) -> Option<Batch> {
-    match parse_frame(text, &LIMITS).ok()?.command {
+    match parse_frame(text, &FRAME_LIMITS).ok()?.command {
         Command::Publish(batch) => Some(batch),
         _ => None,
     }

@@ -716,6 +716,24 @@ async fn hostile_messages_end_their_own_session_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_of_names_is_refused_by_its_length_and_the_session_goes_on() {
+    let server = server().await;
+    let (mut socket, _) = Socket::join(&server, "").await;
+    let names: Vec<String> = (0..100_000).map(|number| format!("\"{number}\"")).collect();
+    let names = names.join(",");
+    for event in ["subscribe", "unsubscribe"] {
+        for arguments in [format!("[{names}]"), format!("{{\"channels\":[{names}]}}")] {
+            socket.send(&format!("421[\"{event}\",{arguments}]")).await;
+            let answer = socket.text().await;
+            assert!(answer.contains("too_many_channels"), "{answer}");
+            assert!(answer.contains("128") && answer.contains("limits.channels_max"), "{answer}");
+        }
+    }
+    socket.send("422[\"subscribe\",\"a\"]").await;
+    assert!(socket.text().await.starts_with("432[{"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn polls_that_overlap_or_are_given_up_end_the_session() {
     let server = server().await;
     let poller = Poller::join(&server).await;

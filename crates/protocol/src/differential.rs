@@ -15,13 +15,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    native::{Command, parse_frame},
+    native::{Command, FrameLimits, parse_frame},
     publish::{PublishLimits, parse_publication, parse_publish},
     socketio::{Args, Assembler, AssemblerLimits, Incoming, publication_payload},
     testing::{document, text},
 };
 
 const LIMITS: PublishLimits = PublishLimits { message_bytes_max: 30, batch_events_max: 3 };
+const FRAME_LIMITS: FrameLimits = FrameLimits { publish: LIMITS, channels_max: 3 };
 
 /// A string, or a number as its text.
 #[derive(Debug, PartialEq)]
@@ -148,19 +149,19 @@ fn is_half(text: &str) -> bool {
 fn expected_of_body(body: &[u8], key: Option<&str>) -> Outcome {
     let text = std::str::from_utf8(body).map_err(no_json)?;
     let PublishBody { channel, event, data, encoding, events } = object(text)?;
-    let events =
-        events.map(|events| events.iter().map(|event| object(event.get())).collect::<Result<Vec<_>, _>>());
+    // What comes after as many as there may be is not looked at.
+    let events = events.map(|events| {
+        let kept = events.iter().take(LIMITS.batch_events_max).map(|event| object(event.get()));
+        kept.collect::<Result<Vec<_>, _>>().map(|kept| (kept, events.len()))
+    });
     let publications = match (channel, events.transpose()?) {
         (Some(channel), None) => vec![expected_of_event(EventBody { channel, event, data, encoding })?],
-        (None, Some(events)) if events.is_empty() => return Err(no_json(())),
-        (None, Some(events)) if events.len() > LIMITS.batch_events_max => {
-            let message = format!(
-                "\"events\" holds {} events, the limit is 3 (limits.batch_events_max); send several requests",
-                events.len()
-            );
-            return Err((Code::TooLarge, message));
+        (None, Some((_, 0))) => return Err(no_json(())),
+        (None, Some((_, count))) if count > LIMITS.batch_events_max => {
+            let message = "\"events\" holds more than 3 events, the limit (limits.batch_events_max); send several requests";
+            return Err((Code::TooLarge, message.to_owned()));
         }
-        (None, Some(events)) => events.into_iter().map(expected_of_event).collect::<Result<_, _>>()?,
+        (None, Some((events, _))) => events.into_iter().map(expected_of_event).collect::<Result<_, _>>()?,
         _ => return Err(no_json(())),
     };
     let idempotency_key = key.map(IdempotencyKey::new).transpose().map_err(no_json)?;
@@ -230,7 +231,7 @@ fn check_body(body: &[u8]) {
 }
 
 fn check_frame(text: &str) {
-    let found = parse_frame(text, &LIMITS);
+    let found = parse_frame(text, &FRAME_LIMITS);
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let known = with_names(text);
     let frame: Frame<'_> = match object(&known) {
@@ -342,8 +343,8 @@ fn texts_on_which_parsers_differ_are_read_as_before() {
 
 #[test]
 fn a_frame_that_is_refused_for_a_member_of_the_wrong_kind_is_answered_with_its_id() {
-    let error =
-        parse_frame("{\"op\":\"subscribe\",\"channels\":\"a\",\"id\":7}", &LIMITS).expect_err("no list");
+    let error = parse_frame("{\"op\":\"subscribe\",\"channels\":\"a\",\"id\":7}", &FRAME_LIMITS)
+        .expect_err("no list");
     assert_eq!(error.id, Some(7));
     assert_eq!(
         error.refusal.message,

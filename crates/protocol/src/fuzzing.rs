@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     head,
-    native::{event_frame, parse_frame},
+    native::{FrameLimits, event_frame, parse_frame},
     publish::{PublishLimits, parse_publish},
     request::{StreamQuery, pairs},
     sse::event_block,
@@ -27,6 +27,7 @@ pub use socketio::{engineio, socketio};
 const WEBSOCKET_LIMITS: Limits = Limits { message_bytes_max: 1000 };
 const PUBLISH_LIMITS: PublishLimits = PublishLimits { message_bytes_max: 1000, batch_events_max: 10 };
 const CHANNELS_MAX: usize = 10;
+const FRAME_LIMITS: FrameLimits = FrameLimits { publish: PUBLISH_LIMITS, channels_max: CHANNELS_MAX };
 
 /// A WebSocket receiver gives the same items and the same end however its input is cut. The first two bytes
 /// choose the cuts.
@@ -85,7 +86,7 @@ impl Cuts {
 /// A client's frame is understood or refused, and what it publishes can be delivered on every transport.
 pub fn client_frame(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    if let Ok(frame) = parse_frame(text, &PUBLISH_LIMITS)
+    if let Ok(frame) = parse_frame(text, &FRAME_LIMITS)
         && let crate::native::Command::Publish(batch) = frame.command
     {
         check_batch(batch);

@@ -9,6 +9,8 @@ pub mod engineio;
 pub mod fuzzing;
 pub mod head;
 pub mod json;
+#[cfg(test)]
+mod lists;
 pub mod liveness;
 pub mod names;
 pub mod native;

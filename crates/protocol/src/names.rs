@@ -6,7 +6,7 @@ use std::{borrow::Cow, collections::HashSet};
 use anywire_codes::{Code, Refusal};
 use anywire_log::{Channel, CursorError, Position};
 
-use crate::scan::{Scan, string};
+use crate::scan::{Scan, ScanError, string};
 
 /// The text of a value that names something; `None` if it is neither a string nor a number.
 pub(crate) fn name(value: &str) -> Option<Cow<'_, str>> {
@@ -23,19 +23,38 @@ pub(crate) fn misfit(name: &str, value: &str, expected: &str) -> String {
     format!("\"{name}\" is {shown}{more}; expected {expected}")
 }
 
-/// The texts of a list of names; `None` if it is no list, or holds anything else too.
-pub(crate) fn list(value: &str) -> Option<Vec<Cow<'_, str>>> {
-    let mut names = Some(Vec::new());
+/// Why a value is no list of names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ListError {
+    /// It is no list, or holds anything else too.
+    Kind,
+    /// It names more than one connection may follow.
+    Count,
+}
+
+/// The texts of a list of names. Its length is looked at first: before it is known what they are, and whether
+/// one stands in it twice.
+pub(crate) fn list(value: &str, count_max: usize) -> Result<Vec<Cow<'_, str>>, ListError> {
+    let mut names = Vec::new();
     let mut scan = Scan::new(value, usize::MAX);
-    let listed = scan.elements(|scan| {
-        let text = name(scan.value()?);
-        names = names.take().and_then(|mut names: Vec<_>| {
-            names.push(text?);
-            Some(names)
-        });
+    let listed = scan.elements_up_to(count_max, |scan| {
+        names.push(name(scan.value()?).ok_or(ScanError::Syntax)?);
         Ok(())
     });
-    names.filter(|_| listed.is_ok())
+    match listed {
+        Ok(true) => Ok(names),
+        Ok(false) => Err(ListError::Count),
+        Err(_) => Err(ListError::Kind),
+    }
+}
+
+/// The refusal of a list that names more channels than one connection may follow.
+pub(crate) fn too_many(member: &str, channels_max: usize) -> Refusal {
+    let message = format!(
+        "\"{member}\" names more than {channels_max} channels, the limit of one connection \
+         (limits.channels_max); name fewer, or open another connection"
+    );
+    Refusal::new(Code::TooManyChannels, message)
 }
 
 /// A text as a channel.
@@ -59,10 +78,13 @@ pub(crate) fn channels(texts: &[Cow<'_, str>]) -> Result<Vec<Channel>, Refusal> 
 /// The channels that a value names: one, or a list of them.
 ///
 /// # Errors
-/// `invalid_request` if it is something else, or `invalid_channel`.
-pub(crate) fn one_or_more(member: &str, value: &str) -> Result<Vec<Channel>, Refusal> {
-    let texts = name(value).map(|name| vec![name]).or_else(|| list(value));
-    channels(&texts.ok_or_else(|| invalid(misfit(member, value, "a name, or a list of names")))?)
+/// `invalid_request` if it is something else, `too_many_channels` or `invalid_channel`.
+pub(crate) fn one_or_more(member: &str, value: &str, channels_max: usize) -> Result<Vec<Channel>, Refusal> {
+    let texts = name(value).map_or_else(|| list(value, channels_max), |name| Ok(vec![name]));
+    channels(&texts.map_err(|error| match error {
+        ListError::Kind => invalid(misfit(member, value, "a name, or a list of names")),
+        ListError::Count => too_many(member, channels_max),
+    })?)
 }
 
 /// A text as a position.
@@ -84,11 +106,12 @@ pub struct Wanted {
 
 impl Wanted {
     /// Reads the arguments of such an event: a channel, a list of them, or an object with `channel`,
-    /// `channels` or `room`; and where to start, `after`, in that object or in a second one.
+    /// `channels` or `room`; and where to start, `after`, in that object or in a second one. No list may name
+    /// more channels than `channels_max`.
     ///
     /// # Errors
     /// A [`Refusal`] that names what does not fit.
-    pub fn parse(values: &[&str]) -> Result<Self, Refusal> {
+    pub fn parse(values: &[&str], channels_max: usize) -> Result<Self, Refusal> {
         let (first, second) = match values {
             [] => ("null", "null"),
             [first] => (*first, "null"),
@@ -108,7 +131,7 @@ impl Wanted {
             object if object.starts_with('{') => members.read(object)?,
             other => return Err(invalid(misfit("the second argument", other, "{\"after\": a cursor}"))),
         }
-        members.wanted()
+        members.wanted(channels_max)
     }
 }
 
@@ -144,8 +167,9 @@ impl<'a> Members<'a> {
         }
     }
 
-    fn wanted(self) -> Result<Wanted, Refusal> {
-        let channels = self.names.map(|(member, value)| one_or_more(member, value)).transpose()?;
+    fn wanted(self, channels_max: usize) -> Result<Wanted, Refusal> {
+        let named = self.names.map(|(member, value)| one_or_more(member, value, channels_max));
+        let channels = named.transpose()?;
         let Some(channels) = channels.filter(|channels| !channels.is_empty()) else {
             let message =
                 "no channel is named; emit a name, or a list of names, such as emit(\"subscribe\", \"news\")";
@@ -166,7 +190,7 @@ mod tests {
     use super::*;
 
     fn wanted(values: &[&str]) -> Result<(Vec<String>, Option<Position>), Code> {
-        let wanted = Wanted::parse(values).map_err(|refusal| refusal.code)?;
+        let wanted = Wanted::parse(values, 4).map_err(|refusal| refusal.code)?;
         Ok((wanted.channels.iter().map(ToString::to_string).collect(), wanted.position))
     }
 

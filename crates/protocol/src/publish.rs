@@ -45,7 +45,8 @@ pub fn parse_publish(body: &[u8], key: Option<&str>, limits: &PublishLimits) -> 
             Ok(())
         }
         None => {
-            draft.judge(Err(unknown(name, "\"channel\", \"event\", \"data\", \"encoding\", \"events\"")));
+            let known = "\"channel\", \"event\", \"data\", \"encoding\", \"events\"";
+            draft.wrong.get_or_insert_with(|| unknown(name, known));
             scan.value().map(drop)
         }
     });
@@ -105,11 +106,12 @@ struct EventDraft<'a> {
     seen: u8,
 }
 
-/// The events of a batch: as many as one may hold are kept, all are counted.
+/// The events of a batch: as many as one may hold. What comes after them is not looked at.
 #[derive(Debug, Default)]
 struct EventDrafts<'a> {
     kept: Vec<EventDraft<'a>>,
-    count: usize,
+    /// There are no more.
+    all: bool,
 }
 
 /// Whether a member fits; if not, what is wrong with it.
@@ -155,13 +157,8 @@ impl<'a> Draft<'a> {
     fn take_events(&mut self, scan: &mut Scan<'a>) -> Result<Taken, ScanError> {
         let mut drafts = EventDrafts::default();
         let mut judged = Ok(());
-        scan.elements(|scan| {
-            drafts.count += 1;
-            let (draft, taken) = EventDraft::read(scan)?;
-            judged = std::mem::replace(&mut judged, Ok(())).and(taken);
-            if drafts.count <= self.batch_events_max {
-                drafts.kept.push(draft);
-            }
+        drafts.all = scan.elements_up_to(self.batch_events_max, |scan| {
+            drafts.kept.push(EventDraft::read(scan, &mut judged)?);
             Ok(())
         })?;
         self.events = Some(drafts);
@@ -244,28 +241,30 @@ impl<'a> KeyedDraft<'a> {
 
 impl<'a> EventDraft<'a> {
     /// Takes an element of `events`.
-    fn read(scan: &mut Scan<'a>) -> Result<(Self, Taken), ScanError> {
+    /// The first thing that does not fit is kept in `judged`; nothing is said of those after it.
+    fn read(scan: &mut Scan<'a>, judged: &mut Taken) -> Result<Self, ScanError> {
         let mut read = Self::default();
         if scan.peek() != Some(b'{') {
             let value = scan.value()?;
-            return Ok((read, Err(misfit("events", value, "objects in it"))));
+            judge_if(judged, || misfit("events", value, "objects in it"));
+            return Ok(read);
         }
-        let mut judged = Ok(());
         scan.members(|scan, name| {
-            let taken = match read.take(scan, name)? {
-                Some(taken) => taken,
+            match read.take(scan, name)? {
+                Some(Ok(())) => {}
+                Some(Err(message)) => judge_if(judged, || message),
                 None => {
                     scan.value()?;
-                    Err(unknown(name, "\"channel\", \"event\", \"data\", \"encoding\""))
+                    let known = "\"channel\", \"event\", \"data\", \"encoding\"";
+                    judge_if(judged, || unknown(name, known));
                 }
-            };
-            judged = std::mem::replace(&mut judged, Ok(())).and(taken);
+            }
             Ok(())
         })?;
         if read.channel.is_none() {
-            judged = judged.and(Err("an event has no \"channel\"".to_owned()));
+            judge_if(judged, || "an event has no \"channel\"".to_owned());
         }
-        Ok((read, judged))
+        Ok(read)
     }
 
     fn take(&mut self, scan: &mut Scan<'a>, name: &str) -> Result<Option<Taken>, ScanError> {
@@ -314,13 +313,13 @@ impl<'a> EventDraft<'a> {
 
 impl EventDrafts<'_> {
     fn publications(self, limits: &PublishLimits) -> Result<Vec<Publication>, Refusal> {
-        if self.count == 0 {
+        if self.all && self.kept.is_empty() {
             return Err(invalid("\"events\" is empty; publish at least one event"));
         }
-        if self.count > limits.batch_events_max {
+        if !self.all {
             let message = format!(
-                "\"events\" holds {} events, the limit is {} (limits.batch_events_max); send several requests",
-                self.count, limits.batch_events_max
+                "\"events\" holds more than {} events, the limit (limits.batch_events_max); send several requests",
+                limits.batch_events_max
             );
             return Err(Refusal::new(Code::TooLarge, message));
         }
@@ -357,6 +356,13 @@ pub(crate) fn keep_name<'a>(
             Ok(())
         }
         _ => keep_string(slot, seen, name, value),
+    }
+}
+
+/// Keeps what is wrong, if nothing was before: words are made once, however many members are wrong.
+fn judge_if(judged: &mut Taken, words: impl FnOnce() -> String) {
+    if judged.is_ok() {
+        *judged = Err(words());
     }
 }
 
@@ -511,6 +517,6 @@ mod tests {
         let text = format!("{{\"events\":[{}]}}", vec!["{\"channel\":\"a\"}"; 1000].join(","));
         let mut scan = Scan::new(&text, usize::MAX);
         let draft = KeyedDraft::read(&mut scan, &LIMITS).expect("sound").draft;
-        assert_eq!(draft.events.map(|events| (events.kept.len(), events.count)), Some((3, 1000)));
+        assert_eq!(draft.events.map(|events| (events.kept.len(), events.all)), Some((3, false)));
     }
 }

@@ -1,9 +1,11 @@
 //! What a client asks of a streaming transport in its URL and headers (PROTOCOL.md, sections 6 to 10).
 
+use std::collections::HashSet;
+
 use anywire_codes::sse::{is_last_event_id, resume_from};
 use anywire_log::{Channel, CursorError, Position};
 
-use crate::{Code, Refusal};
+use crate::{Code, Refusal, names};
 
 /// The greatest `wait`, in seconds.
 pub const WAIT_MAX_S: u32 = 60;
@@ -37,15 +39,18 @@ impl StreamQuery {
     /// A [`Refusal`] that names the parameter and its value.
     pub fn parse(query: &str, channels_max: usize) -> Result<Self, Refusal> {
         let mut parsed = Self::default();
+        let mut channels = NamedChannels::new(channels_max);
         for (name, value) in pairs(query) {
-            parsed.set(&name, &value, channels_max)?;
+            match &*name {
+                "channels" | "channel" => channels.add(&value)?,
+                _ => parsed.set(&name, &value)?,
+            }
         }
-        Ok(parsed)
+        Ok(Self { channels: channels.channels, ..parsed })
     }
 
-    fn set(&mut self, name: &str, value: &str, channels_max: usize) -> Result<(), Refusal> {
+    fn set(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
         match name {
-            "channels" | "channel" => self.add_channels(value, channels_max)?,
             "after" => self.after = Some(position("after", value)?),
             "wait" => self.wait_s = number(name, value, 0, WAIT_MAX_S)?,
             "limit" => {
@@ -58,18 +63,6 @@ impl StreamQuery {
             "token" => self.token = Some(value.to_owned()),
             name if is_last_event_id(name) => self.last_event_id = Some(value.to_owned()),
             _ => {}
-        }
-        Ok(())
-    }
-
-    fn add_channels(&mut self, value: &str, channels_max: usize) -> Result<(), Refusal> {
-        for text in value.split(',') {
-            let channel =
-                Channel::new(text).map_err(|e| Refusal::new(Code::InvalidChannel, e.to_string()))?;
-            if !self.channels.contains(&channel) {
-                self.channels.push(channel);
-            }
-            check_channels(self.channels.len(), channels_max)?;
         }
         Ok(())
     }
@@ -96,6 +89,35 @@ impl StreamQuery {
             None => Ok(self),
             Some(text) => Ok(Self { after: Some(position("Last-Event-ID", text)?), ..self }),
         }
+    }
+}
+
+/// The channels that a query names, one parameter after the other. As many names are read as a connection may
+/// follow channels, also where one stands there twice.
+struct NamedChannels {
+    channels: Vec<Channel>,
+    seen: HashSet<Channel>,
+    count: usize,
+    count_max: usize,
+}
+
+impl NamedChannels {
+    fn new(count_max: usize) -> Self {
+        Self { channels: Vec::new(), seen: HashSet::new(), count: 0, count_max }
+    }
+
+    fn add(&mut self, value: &str) -> Result<(), Refusal> {
+        for text in value.split(',') {
+            self.count += 1;
+            if self.count > self.count_max {
+                return Err(names::too_many("channels", self.count_max));
+            }
+            let channel = names::channel(text)?;
+            if self.seen.insert(channel.clone()) {
+                self.channels.push(channel);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -201,6 +223,8 @@ mod tests {
         check("channels=", Code::InvalidChannel);
         check("channels=a,,b", Code::InvalidChannel);
         check("channels=a,b,c", Code::TooManyChannels);
+        check("channels=a,a,a", Code::TooManyChannels);
+        check("channels=a&channel=a&channels=a", Code::TooManyChannels);
         check("after=1", Code::InvalidCursor);
         check("wait=61", Code::InvalidRequest);
         check("wait=-1", Code::InvalidRequest);

@@ -87,6 +87,30 @@ impl<'a> Scan<'a> {
         self.inside(b'[', b']', take)
     }
 
+    /// Takes a list. `take` must take each of the first `count_max` elements; what comes after them is passed
+    /// over at once, as one value is. True if nothing was.
+    pub(crate) fn elements_up_to(
+        &mut self,
+        count_max: usize,
+        mut take: impl FnMut(&mut Self) -> Result<(), ScanError>,
+    ) -> Result<bool, ScanError> {
+        let mut count = 0;
+        self.elements(|scan| {
+            count += 1;
+            if count > count_max { scan.rest_of_list() } else { take(scan) }
+        })?;
+        Ok(count <= count_max)
+    }
+
+    /// Passes over the elements from here to the bracket that closes their list.
+    fn rest_of_list(&mut self) -> Result<(), ScanError> {
+        let mut levels = Levels::default();
+        levels.open(false, 1)?;
+        let levels_max = self.depth_max - self.depth + 1;
+        self.at = values_end(self.text.as_bytes(), self.at, levels, levels_max)? - 1;
+        Ok(())
+    }
+
     /// Nothing but white space may be left.
     pub(crate) fn end(&mut self) -> Result<(), ScanError> {
         if self.peek().is_none() { Ok(()) } else { Err(ScanError::Syntax) }
@@ -111,6 +135,8 @@ impl<'a> Scan<'a> {
             self.at += 1;
         } else {
             loop {
+                #[cfg(test)]
+                steps::count();
                 take(self)?;
                 match self.token() {
                     Some(b',') => {}
@@ -143,8 +169,13 @@ impl<'a> Scan<'a> {
 type Place = Result<usize, ScanError>;
 
 /// The place behind the value that begins at `at`, in at most so many levels.
-fn value_end(bytes: &[u8], mut at: usize, depth_max: usize) -> Place {
-    let mut levels = Levels::default();
+fn value_end(bytes: &[u8], at: usize, depth_max: usize) -> Place {
+    values_end(bytes, at, Levels::default(), depth_max)
+}
+
+/// The place behind all open levels, from where a value in the innermost of them begins.
+#[inline]
+fn values_end(bytes: &[u8], mut at: usize, mut levels: Levels, depth_max: usize) -> Place {
     loop {
         at = space_end(bytes, at);
         at = match bytes.get(at) {
@@ -377,6 +408,25 @@ pub(crate) fn explain(text: &str) -> String {
     match serde_json::from_str::<IgnoredAny>(text) {
         Err(error) => error.to_string(),
         Ok(_) => "it is no JSON object".into(),
+    }
+}
+
+/// How many elements and members were taken one by one: what a text costs beside one pass over it.
+#[cfg(test)]
+pub(crate) mod steps {
+    use std::cell::Cell;
+
+    thread_local!(static STEPS: Cell<usize> = const { Cell::new(0) });
+
+    pub(super) fn count() {
+        STEPS.set(STEPS.get() + 1);
+    }
+
+    /// How many steps this takes.
+    pub(crate) fn of<T>(act: impl FnOnce() -> T) -> (usize, T) {
+        STEPS.set(0);
+        let done = act();
+        (STEPS.get(), done)
     }
 }
 

@@ -6,7 +6,9 @@ use std::{
 };
 
 use anywire_log::{Batch, Channel, Clock};
-use anywire_protocol::{Code, Refusal, head::HEAD_BYTES_MAX, publish::PublishLimits, request::StreamQuery};
+use anywire_protocol::{
+    Code, Refusal, head::HEAD_BYTES_MAX, native::FrameLimits, publish::PublishLimits, request::StreamQuery,
+};
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
@@ -141,6 +143,10 @@ impl Admission {
             message_bytes_max: self.limits.message_bytes_max,
             batch_events_max: self.limits.batch_events_max,
         }
+    }
+
+    pub(crate) fn frame_limits(&self) -> FrameLimits {
+        FrameLimits { publish: self.publish_limits(), channels_max: self.limits.channels_max }
     }
 
     /// Refuses publications that somebody may not make.

@@ -90,7 +90,7 @@ struct Session {
 impl Input for Session {
     fn receive(&mut self, bytes: &mut [u8]) -> Flow {
         self.reader.record_heard(self.gateway.delivery.now_ms());
-        let limits = self.gateway.admission.publish_limits();
+        let limits = self.gateway.admission.frame_limits();
         let message_bytes_max = self.message_bytes_max();
         let arrived = &mut self.arrived;
         let received = self.receiver.receive(bytes, &Limits { message_bytes_max }, &mut |received| {
@@ -124,6 +124,8 @@ impl Input for Session {
             if flow == Flow::End {
                 return Flow::End;
             }
+            // One read may bring thousands: others have their turn between them.
+            tokio::task::consume_budget().await;
             // A few bytes may ask for many: the rest waits until the answers have left.
             if self.waits() && self.reader.unsent_bytes() >= UNSENT_BYTES_MAX {
                 return Flow::Go;

@@ -12,7 +12,7 @@ mod query;
 pub use error::EngineError;
 pub use heartbeat::{Beat, Heartbeat, HeartbeatTimes};
 pub use packet::{
-    CLOSE, NOOP, Opening, PAYLOAD_PACKETS_MAX, PING, PONG_PROBE, Packet, PacketError, SEPARATOR,
+    CLOSE, NOOP, Opening, PACKETS_MAX, PAYLOAD_PACKETS_MAX, PING, PONG_PROBE, Packet, PacketError, SEPARATOR,
     base64_packet, packet, payload,
 };
 pub use query::{Carrier, Query};

@@ -16,6 +16,8 @@ pub const SEPARATOR: u8 = 0x1e;
 /// The most packets in one payload that every client reads: python-engineio drops a payload of more, and what
 /// was in it is lost.
 pub const PAYLOAD_PACKETS_MAX: usize = 16;
+/// The most packets of one payload that are taken from a client.
+pub const PACKETS_MAX: usize = 10_000;
 /// The packet that closes a session.
 pub const CLOSE: &str = "1";
 /// The server's ping.
@@ -44,18 +46,25 @@ pub enum Packet<'a> {
     Noop,
 }
 
-/// Something that is no packet.
+/// Why something is no packet, or none that is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("parse error")]
-pub struct PacketError;
+pub enum PacketError {
+    /// It is none.
+    #[error("parse error")]
+    Kind,
+    /// It stands behind too many others in one payload.
+    #[error("the body has more than {PACKETS_MAX} packets, the limit; send several bodies")]
+    Count,
+}
 
 /// Reads one text packet.
 ///
 /// # Errors
-/// [`PacketError`] for an unknown type, for `0` (only the server opens) and for bytes that are no base64.
+/// [`PacketError::Kind`] for an unknown type, for `0` (only the server opens) and for bytes that are no
+/// base64.
 pub fn packet(text: &str) -> Result<Packet<'_>, PacketError> {
     let mut characters = text.chars();
-    let kind = characters.next().ok_or(PacketError)?;
+    let kind = characters.next().ok_or(PacketError::Kind)?;
     let data = characters.as_str();
     Ok(match kind {
         '1' => Packet::Close,
@@ -64,14 +73,15 @@ pub fn packet(text: &str) -> Result<Packet<'_>, PacketError> {
         '4' => Packet::Message(data),
         '5' => Packet::Upgrade,
         '6' => Packet::Noop,
-        'b' => Packet::Binary(Cow::Owned(BASE64_STANDARD.decode(data).map_err(|_| PacketError)?)),
-        _ => return Err(PacketError),
+        'b' => Packet::Binary(Cow::Owned(BASE64_STANDARD.decode(data).map_err(|_| PacketError::Kind)?)),
+        _ => return Err(PacketError::Kind),
     })
 }
 
-/// The packets of a payload, in order.
+/// The packets of a payload, in order. Behind the last that is taken there is an error.
 pub fn payload(body: &str) -> impl Iterator<Item = Result<Packet<'_>, PacketError>> {
-    body.split(char::from(SEPARATOR)).map(packet)
+    let packets = body.split(char::from(SEPARATOR)).take(PACKETS_MAX + 1).enumerate();
+    packets.map(|(index, text)| if index < PACKETS_MAX { packet(text) } else { Err(PacketError::Count) })
 }
 
 /// Bytes as a packet for where only text travels.
@@ -137,9 +147,9 @@ mod tests {
     #[test]
     fn what_is_no_packet_is_refused() {
         for text in ["", "abc", "0{}", "7", "é", "b%", "bAQI"] {
-            assert_eq!(packet(text), Err(PacketError), "{text:?}");
+            assert_eq!(packet(text), Err(PacketError::Kind), "{text:?}");
         }
-        assert_eq!(payload("4a\u{1e}").last(), Some(Err(PacketError)), "an empty packet at the end");
+        assert_eq!(payload("4a\u{1e}").last(), Some(Err(PacketError::Kind)), "an empty packet at the end");
     }
 
     #[test]

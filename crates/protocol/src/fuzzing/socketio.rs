@@ -57,7 +57,7 @@ pub fn socketio(data: &[u8]) {
 fn check_incoming(incoming: Incoming) {
     match incoming {
         Incoming::Connect { auth, .. } => {
-            let _taken_or_passed_over = ConnectAuth::parse(auth.as_deref());
+            let _taken_or_passed_over = ConnectAuth::parse(auth.as_deref(), super::FRAME_LIMITS.channels_max);
         }
         Incoming::Disconnect { .. } => {}
         Incoming::Publish { batch, .. } => {

@@ -7,7 +7,7 @@ use anywire_log::{Batch, Channel, Cursor, CursorError, Position};
 use serde::Deserialize;
 
 use crate::{
-    names::{self, misfit},
+    names::{self, ListError, misfit},
     publish::{KeyedDraft, PublishLimits, Taken, keep_name, keep_string, too_deep, twice, without_mark},
     scan::{Scan, ScanError, explain},
 };
@@ -56,11 +56,20 @@ pub struct FrameError {
     pub refusal: Refusal,
 }
 
+/// Limits of one frame. Every limit is finite.
+#[derive(Debug, Clone, Copy)]
+pub struct FrameLimits {
+    /// What one publication may hold.
+    pub publish: PublishLimits,
+    /// How many channels a frame may name: as many as one connection may follow.
+    pub channels_max: usize,
+}
+
 /// Reads one frame.
 ///
 /// # Errors
 /// [`FrameError`] with the frame's id, where it could be read.
-pub fn parse_frame(text: &str, limits: &PublishLimits) -> Result<ClientFrame, FrameError> {
+pub fn parse_frame(text: &str, limits: &FrameLimits) -> Result<ClientFrame, FrameError> {
     let text = without_mark(text);
     let no_frame = |why: String| invalid(format!("the frame is no object of the protocol: {why}"));
     let mut draft = FrameDraft::new(limits);
@@ -83,7 +92,8 @@ pub fn parse_frame(text: &str, limits: &PublishLimits) -> Result<ClientFrame, Fr
 struct FrameDraft<'a> {
     op: Option<Cow<'a, str>>,
     id: Option<u64>,
-    channels: Option<Vec<Cow<'a, str>>>,
+    channels: Option<Result<Vec<Cow<'a, str>>, Refusal>>,
+    channels_max: usize,
     after: Option<Cow<'a, str>>,
     presence: bool,
     token: Option<Cow<'a, str>>,
@@ -96,16 +106,17 @@ struct FrameDraft<'a> {
 }
 
 impl<'a> FrameDraft<'a> {
-    fn new(limits: &PublishLimits) -> Self {
+    fn new(limits: &FrameLimits) -> Self {
         Self {
             op: None,
             id: None,
             channels: None,
+            channels_max: limits.channels_max,
             after: None,
             presence: false,
             token: None,
             cursor: None,
-            publication: KeyedDraft::new(limits),
+            publication: KeyedDraft::new(&limits.publish),
             seen: 0,
             wrong: None,
         }
@@ -139,15 +150,19 @@ impl<'a> FrameDraft<'a> {
             "id" => return json(name, value, "a whole number from 0 on").map(|id| self.id = id),
             "channels" if value == "null" => return Ok(()),
             "channels" => {
-                let list = names::list(value).ok_or_else(|| misfit(name, value, "a list of names"));
-                return list.map(|list| self.channels = Some(list));
+                self.channels = Some(match names::list(value, self.channels_max) {
+                    Ok(list) => Ok(list),
+                    Err(ListError::Count) => Err(names::too_many(name, self.channels_max)),
+                    Err(ListError::Kind) => return Err(misfit(name, value, "a list of names")),
+                });
+                return Ok(());
             }
             _ => return json(name, value, "true or false").map(|presence| self.presence = presence),
         };
         keep_string(slot, &mut seen, name, value)
     }
 
-    fn command(self, limits: &PublishLimits) -> Result<Command, Refusal> {
+    fn command(self, limits: &FrameLimits) -> Result<Command, Refusal> {
         match self.op.as_deref() {
             Some("subscribe") => Ok(Command::Subscribe {
                 channels: self.channels()?,
@@ -155,7 +170,7 @@ impl<'a> FrameDraft<'a> {
                 presence: self.presence,
             }),
             Some("unsubscribe") => self.channels().map(Command::Unsubscribe),
-            Some("publish") => self.publication.batch(limits).map(Command::Publish),
+            Some("publish") => self.publication.batch(&limits.publish).map(Command::Publish),
             Some("presence") => {
                 names::channel(member(self.publication.channel(), "channel")?).map(Command::Presence)
             }
@@ -174,9 +189,10 @@ impl<'a> FrameDraft<'a> {
         if let Some(stray) = self.publication.channel() {
             return Err(invalid(format!("\"channel\" is {stray:?}; name it in \"channels\", a list")));
         }
-        match self.channels.as_deref() {
-            None | Some([]) => Err(invalid("\"channels\" is missing or empty; name at least one channel")),
-            Some(texts) => names::channels(texts),
+        match &self.channels {
+            Some(Ok(texts)) if !texts.is_empty() => names::channels(texts),
+            Some(Err(refusal)) => Err(refusal.clone()),
+            _ => Err(invalid("\"channels\" is missing or empty; name at least one channel")),
         }
     }
 
@@ -209,7 +225,10 @@ fn invalid(message: impl Into<String>) -> Refusal {
 mod tests {
     use super::*;
 
-    const LIMITS: PublishLimits = PublishLimits { message_bytes_max: 100, batch_events_max: 3 };
+    const LIMITS: FrameLimits = FrameLimits {
+        publish: PublishLimits { message_bytes_max: 100, batch_events_max: 3 },
+        channels_max: 3,
+    };
 
     fn a() -> Channel {
         Channel::new("a").expect("a name")

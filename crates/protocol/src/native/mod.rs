@@ -3,5 +3,5 @@
 mod client;
 mod server;
 
-pub use client::{ClientFrame, Command, FrameError, parse_frame};
+pub use client::{ClientFrame, Command, FrameError, FrameLimits, parse_frame};
 pub use server::{Member, ServerFrame, event_frame, write_member, write_presence, write_published};

@@ -35,8 +35,9 @@ impl ConnectAuth {
     /// Reads `auth`.
     ///
     /// # Errors
-    /// Says what is wrong if `channels` holds what names none: all are joined, or none is.
-    pub fn parse(auth: Option<&str>) -> Result<Self, Refusal> {
+    /// Says what is wrong if `channels` holds what names none, or more than `channels_max`: all are joined,
+    /// or none is.
+    pub fn parse(auth: Option<&str>, channels_max: usize) -> Result<Self, Refusal> {
         let mut read = Self::default();
         let Some(auth) = auth else { return Ok(read) };
         let mut channels = None;
@@ -57,7 +58,8 @@ impl ConnectAuth {
         });
         // Only an object comes this far.
         debug_assert!(scanned.is_ok());
-        read.channels = channels.map_or(Ok(Vec::new()), |value| names::one_or_more("channels", value))?;
+        let named = channels.map(|value| names::one_or_more("channels", value, channels_max));
+        read.channels = named.transpose()?.unwrap_or_default();
         Ok(read)
     }
 }
@@ -83,9 +85,12 @@ mod tests {
 
     #[test]
     fn known_members_are_taken_and_others_passed_over() {
-        let auth = ConnectAuth::parse(Some(
-            r#"{"token":"Bearer t","recover":true,"after":0,"pid":1,"offset":"x","channels":["a",2],"mine":{}}"#,
-        ));
+        let auth = ConnectAuth::parse(
+            Some(
+                r#"{"token":"Bearer t","recover":true,"after":0,"pid":1,"offset":"x","channels":["a",2],"mine":{}}"#,
+            ),
+            2,
+        );
         let expected = ConnectAuth {
             token: Some("t".into()),
             recover: true,
@@ -95,14 +100,14 @@ mod tests {
             ..ConnectAuth::default()
         };
         assert_eq!(auth, Ok(expected));
-        assert_eq!(ConnectAuth::parse(None), Ok(ConnectAuth::default()));
-        assert_eq!(ConnectAuth::parse(Some(r#"{"channels":null}"#)), Ok(ConnectAuth::default()));
+        assert_eq!(ConnectAuth::parse(None, 0), Ok(ConnectAuth::default()));
+        assert_eq!(ConnectAuth::parse(Some(r#"{"channels":null}"#), 0), Ok(ConnectAuth::default()));
     }
 
     #[test]
     fn channels_are_joined_all_or_none() {
         for channels in [r#"["a",null]"#, r#"["a",{}]"#, "true", r#"["a",["b"]]"#, r#"["a","b c"]"#] {
-            ConnectAuth::parse(Some(&format!("{{\"channels\":{channels}}}"))).expect_err(channels);
+            ConnectAuth::parse(Some(&format!("{{\"channels\":{channels}}}")), 2).expect_err(channels);
         }
     }
 }

@@ -6,7 +6,6 @@ use anywire_log::{Channel, Position};
 use anywire_protocol::{
     Code, Refusal,
     json::iso_time,
-    request::check_channels,
     socketio::{Args, ConnectAuth, Emit, ServerPacket},
 };
 use serde_json::json;
@@ -82,16 +81,14 @@ impl Inbound {
             );
             return Err(Refusal::new(Code::InvalidRequest, message));
         }
-        let wishes = ConnectAuth::parse(auth)?;
+        let wishes = ConnectAuth::parse(auth, gateway.config.limits.channels_max)?;
         let principal = self.principal(gateway, wishes.token.as_deref())?;
         let mut channels = namespace.channels(principal.user());
         channels.extend(wishes.channels.iter().cloned());
         let mut seen = std::collections::HashSet::new();
         channels.retain(|channel| seen.insert(channel.clone()));
         principal.may_subscribe(&channels)?;
-        let known = Self::channels(reader, gateway);
-        let fresh = channels.iter().filter(|channel| !known.contains(channel)).count();
-        check_channels(known.len() + fresh, gateway.config.limits.channels_max)?;
+        Self::check_channels(reader, gateway, &channels)?;
         Ok(Admitted { namespace, principal, wishes, channels })
     }
 

@@ -1,12 +1,13 @@
 //! What one connection has said so far, and what to do about what it says next.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use anywire_log::{Batch, Channel};
 use anywire_protocol::{
     Refusal,
     engineio::{Heartbeat, Opening, Packet},
     publish::parse_publication,
+    request::check_channels,
     socketio::{
         Ack, Args, Assembler, AssemblerLimits, Emit, Incoming, PUBLISH, ServerPacket, publication_payload,
     },
@@ -271,6 +272,17 @@ impl Inbound {
         let now_ms = gateway.delivery.now_ms();
         let taken = self.bucket.take(count, limits.publish_per_second, limits.publish_burst, now_ms);
         taken.map_err(|retry_ms| gateway.admission.too_fast(retry_ms))
+    }
+
+    /// Refuses channels, each named once, that are too many beside those this connection follows already.
+    pub(super) fn check_channels(
+        reader: &Reader,
+        gateway: &Gateway,
+        channels: &[Channel],
+    ) -> Result<(), Refusal> {
+        let known: HashSet<Channel> = Self::channels(reader, gateway).into_iter().collect();
+        let fresh = channels.iter().filter(|channel| !known.contains(*channel)).count();
+        check_channels(known.len() + fresh, gateway.config.limits.channels_max)
     }
 
     /// All channels this connection follows, in any namespace.

@@ -10,7 +10,6 @@ use anywire_protocol::{
     Code, Refusal,
     json::write_gap,
     names::Wanted,
-    request::check_channels,
     socketio::{Ack, Args, Emit, ServerPacket, publication_payload},
 };
 use serde_json::{Value, json};
@@ -130,9 +129,9 @@ pub(super) fn gap_packets(namespace: &str, followed: &Followed) -> SmallVec<[Ser
 }
 
 /// What `subscribe` and `unsubscribe` name.
-fn wanted(args: &Args) -> Result<Wanted, Refusal> {
+fn wanted(gateway: &Gateway, args: &Args) -> Result<Wanted, Refusal> {
     let values: SmallVec<[&str; 2]> = args.values.iter().map(String::as_str).collect();
-    Wanted::parse(&values)
+    Wanted::parse(&values, gateway.config.limits.channels_max)
 }
 
 impl Inbound {
@@ -145,11 +144,9 @@ impl Inbound {
         ack: Option<u64>,
         args: &Args,
     ) -> Result<(), Refusal> {
-        let Wanted { channels, position } = wanted(args)?;
+        let Wanted { channels, position } = wanted(gateway, args)?;
         self.joined[at].principal.may_subscribe(&channels)?;
-        let known = Self::channels(reader, gateway);
-        let fresh = channels.iter().filter(|channel| !known.contains(channel)).count();
-        check_channels(known.len() + fresh, gateway.config.limits.channels_max)?;
+        Self::check_channels(reader, gateway, &channels)?;
         let states = self.states(gateway, at, &channels, position);
         let places = channels.iter().zip(&states).map(|(channel, (_, place))| room(gateway, channel, *place));
         self.keep_rooms(gateway, reader, at, places.collect(), &[]).await?;
@@ -245,7 +242,7 @@ impl Inbound {
         at: usize,
         args: &Args,
     ) -> Result<Value, Refusal> {
-        let Wanted { channels, .. } = wanted(args)?;
+        let Wanted { channels, .. } = wanted(gateway, args)?;
         self.keep_rooms(gateway, reader, at, Vec::new(), &channels).await?;
         self.leave_rooms(gateway, reader, &self.joined[at].path, &channels);
         Ok(json!({ "ok": true, "channels": names(&channels) }))

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use anywire_protocol::engineio::{CLOSE, EngineError, HeartbeatTimes, NOOP, Packet, payload};
+use anywire_protocol::engineio::{CLOSE, EngineError, HeartbeatTimes, NOOP, Packet, PacketError, payload};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -202,8 +202,13 @@ impl Session {
                     let why = format!("more than {UNSENT_BYTES_MAX} bytes of answers wait to be polled");
                     Err(Ended::by_rule(gateway, &self.reader, why))
                 }
-                Err(_) => Err(Ended(None)),
+                Err(PacketError::Kind) => Err(Ended(None)),
+                Err(error @ PacketError::Count) => {
+                    Err(Ended::by_rule(gateway, &self.reader, error.to_string()))
+                }
             };
+            // A body may hold thousands: others have their turn between them.
+            tokio::task::consume_budget().await;
             if let Err(Ended(why)) = taken {
                 self.close(gateway, CLOSE);
                 return Err(why.map_or(EngineError::BadRequest, |reason| EngineError::BadPacket { reason }));

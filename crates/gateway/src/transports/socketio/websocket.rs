@@ -187,6 +187,8 @@ impl Input for Socket {
             if flow == Flow::End {
                 return Flow::End;
             }
+            // One read may bring thousands: others have their turn between them.
+            tokio::task::consume_budget().await;
         }
         Flow::Go
     }

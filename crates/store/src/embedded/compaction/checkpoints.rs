@@ -37,6 +37,10 @@ pub(crate) fn before_removal(
 }
 
 fn read_keys(shared: &Shared, segment: &Segment) -> io::Result<Vec<KeyRecord>> {
+    if segment.gone.load(Ordering::Relaxed) {
+        // Its keys went with it, and that is told already.
+        return Ok(Vec::new());
+    }
     let log_bytes = segment.log_bytes.load(Ordering::Relaxed);
     if let Some(summary) = read::summary(segment, log_bytes)? {
         return Ok(summary.notes.keys);

@@ -32,7 +32,9 @@ pub(crate) fn remove(shared: &Shared, dead: &[Arc<Segment>]) -> io::Result<()> {
 pub(crate) fn remove_files(shared: &Shared, segment: &Segment) {
     shared.files.forget(segment.id);
     for path in [segment.path.clone(), segment.index_path()] {
-        if let Err(error) = fs::remove_file(&path) {
+        if let Err(error) = fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             // The next start finds nothing kept in it and tries again.
             tracing::warn!(path = %path.display(), %error, "a file that is not needed stays");
         }

@@ -104,6 +104,7 @@ pub(crate) fn record_loss(
     segment.damaged.store(true, Ordering::Relaxed);
     let mut index = shared.index.write();
     let loss = if error.is_gone() {
+        segment.gone.store(true, Ordering::Relaxed);
         let (first, last) = (Offset::new(segment.header.base), index.through_of(segment));
         Loss { first, last, channel: None, place: error.to_string() }
     } else {

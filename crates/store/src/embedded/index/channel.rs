@@ -8,7 +8,10 @@
 //! - `events` and `bytes` are exactly what the runs hold behind their `skip`.
 //! - Everything up to `trimmed_through` is skipped, nothing after it is.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+};
 
 use anywire_log::{Channel, ChannelState, Keep, Offset, Retention, Timestamp};
 
@@ -244,6 +247,10 @@ impl ChannelIndex {
     /// Takes what retention does not keep; returns whether that was anything.
     pub(crate) fn enforce(&mut self, now: Timestamp, files: &Files) -> Result<bool, FileError> {
         let before = self.trimmed_through;
+        // Of a file that is gone no part can be found, and none is read any more: all of it goes at once.
+        while self.is_exceeded(now) && self.begins_in_gone_file() {
+            self.take_front_run();
+        }
         let limit = self.retention.events_limit();
         self.take_oldest(self.events.saturating_sub(limit), files)?;
         while self.bytes > self.retention.bytes_max && self.events > 1 {
@@ -261,6 +268,11 @@ impl ChannelIndex {
     /// Whether retention would take something now. Cost: O(1), no file.
     pub(crate) fn is_exceeded(&self, now: Timestamp) -> bool {
         self.retention.exceeded(self.events, self.bytes, self.oldest.min(self.newest_time()), now)
+    }
+
+    /// Whether its oldest events stood in a file that is not there any more.
+    pub(crate) fn begins_in_gone_file(&self) -> bool {
+        self.runs.front().is_some_and(|run| run.segment.gone.load(Ordering::Relaxed))
     }
 
     /// When its newest event was written. The clock may have been ahead when older ones were: they are no

@@ -200,7 +200,12 @@ impl Index {
         match channel.enforce(now, files) {
             Ok(true) => trimmed.push((channel.name.clone(), channel.trimmed_through)),
             Ok(false) => {}
-            Err(error) if error.is_damaged_index() && self.damaged.is_empty() => self.damaged.push(error),
+            // One at a time: each of them is found again in a second. What is gone is taken then.
+            Err(error) if error.is_damaged_index() => {
+                if self.damaged.is_empty() && !channel.begins_in_gone_file() {
+                    self.damaged.push(error);
+                }
+            }
             Err(error) => tracing::warn!(channel = %channel.name, %error, "retention has to wait"),
         }
         self.unlist_empty(place);

@@ -54,6 +54,8 @@ pub(crate) struct Segment {
     pub(crate) seal: OnceLock<Seal>,
     /// It cannot be read whole: it is neither merged nor looked at again.
     pub(crate) damaged: AtomicBool,
+    /// Its log is not there any more: nothing of it can be read.
+    pub(crate) gone: AtomicBool,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -72,6 +74,7 @@ impl Segment {
             retired: AtomicBool::new(false),
             seal: OnceLock::new(),
             damaged: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
         }
     }
 

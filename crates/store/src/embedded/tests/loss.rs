@@ -246,6 +246,73 @@ async fn a_segment_that_vanishes_while_it_is_used_is_told_of() {
     assert!(engine.damage()[0].place.contains(&gone.display().to_string()));
 }
 
+/// Counts the lines of the log that are written on this thread.
+#[derive(Clone, Default)]
+struct Lines(Arc<std::sync::atomic::AtomicUsize>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::INFO
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn retention_lets_go_of_a_segment_that_vanished_and_says_nothing_each_second() {
+    const SHORT: [&str; 2] = ["short_a", "short_b"];
+    let directory = tempfile::tempdir().expect("a directory");
+    let clock = clock();
+    let open = || {
+        let clock = Arc::clone(&clock);
+        EmbeddedEngine::open(small(directory.path()), contract::rules(), clock as _).expect("it opens")
+    };
+    for _ in 0..2 {
+        let engine = open();
+        for number in 0..200 {
+            append(&engine, SHORT[number % 2], &number.to_string()).await;
+        }
+        wait_for_indexes(directory.path()).await;
+        engine.close().await;
+        drop(engine);
+        clock.advance_millis(500);
+    }
+    let engine = open();
+    // The first half is older than a second then. The border is inside a segment, and that vanishes.
+    let border = |path: &PathBuf| {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        super::super::segment::file::parse_name(&name).expect("a segment").0 <= 200
+    };
+    let gone = files(directory.path(), ".log").into_iter().rfind(border).expect("it is there");
+    fs::remove_file(&gone).expect("it can be removed");
+    fs::remove_file(gone.with_extension("idx")).expect("it can be removed");
+    let now = Timestamp::from_millis(1_001_005);
+    let events = |channel: &str| {
+        let name = Channel::new(channel).expect("a name");
+        engine.channel_state(&name).expect("it knows").events
+    };
+    let lines = Lines::default();
+    let start = std::time::Instant::now();
+    while SHORT.iter().any(|channel| events(channel) > 100) || engine.damage().is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(30), "retention never gets there");
+        tracing::subscriber::with_default(lines.clone(), || engine.enforce_retention(now));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(lines.0.load(std::sync::atomic::Ordering::Relaxed), 0);
+    assert_eq!(engine.damage().len(), 1);
+    for channel in SHORT {
+        assert!(events(channel) > 50, "what is behind it is kept");
+    }
+}
+
 #[tokio::test]
 async fn a_directory_of_before_there_were_manifests_opens_and_gets_one() {
     let (directory, _, whole) = filled().await;

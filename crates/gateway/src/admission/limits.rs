@@ -10,6 +10,13 @@ use crate::config::LimitsConfig;
 
 /// How many connections over the limit are heard at once before they are told so.
 const HEARD_MAX: usize = 64;
+const HEARD_MIN: usize = 4;
+
+/// How many connections over a limit have a descriptor at once, while they are told that there is no room.
+#[must_use]
+pub fn turned_away_at_once(connections_max: usize) -> usize {
+    (connections_max / 8).clamp(HEARD_MIN, HEARD_MAX)
+}
 
 /// Counts connections, in all and by address.
 #[derive(Debug)]
@@ -37,7 +44,7 @@ pub(crate) struct Counted {
 impl Connections {
     pub(crate) fn new(limits: &LimitsConfig) -> Arc<Self> {
         let (all_max, address_max) = (limits.connections_max, limits.connections_per_address_max);
-        let heard = Arc::new(Semaphore::new(HEARD_MAX));
+        let heard = Arc::new(Semaphore::new(turned_away_at_once(all_max)));
         Arc::new(Self { all_max, address_max, counts: Mutex::default(), heard })
     }
 
@@ -52,8 +59,8 @@ impl Connections {
         let here = counts.by_address.get(&address).copied().unwrap_or(0);
         if counts.all >= self.all_max || here >= self.address_max {
             let message = format!(
-                "{} connections, {here} of them from {address}; the limits are {} (limits.connections_max) and {} \
-                 (limits.connections_per_address_max); try again later",
+                "{} connections, {here} of them from {address}; the limits are {} (limits.connections_max, or what the \
+                 system has descriptors for) and {} (limits.connections_per_address_max); try again later",
                 counts.all, self.all_max, self.address_max
             );
             return Err(Refusal::new(Code::TooManyConnections, message).retry_after_ms(1000));

@@ -15,7 +15,7 @@ use crate::{
     Anywire, Config, ConfigError, Settings, classic,
     config::{LogFormat, LoggingSection},
     conformance,
-    limits::raise_open_files,
+    limits::fit_connections,
     restart::{LISTEN_VARIABLE, replace_process},
 };
 
@@ -82,9 +82,10 @@ pub(super) fn config(args: &ServeArgs) -> Result<Config, ConfigError> {
 }
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
-    let config = config(args).map_err(|error| error.to_string())?;
+    let mut config = config(args).map_err(|error| error.to_string())?;
     start_logging(&config.server.logging)?;
-    raise_open_files(config.gateway.limits.connections_max);
+    let limits = &mut config.gateway.limits;
+    limits.connections_max = fit_connections(limits.connections_max);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

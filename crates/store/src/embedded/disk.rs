@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::embedded::descriptors;
+
 #[cfg(not(test))]
 pub(crate) use no_faults::Faults;
 #[cfg(test)]
@@ -75,7 +77,7 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 
 /// Makes the names in a directory durable.
 pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+    descriptors::open(directory)?.sync_all()
 }
 
 /// Writes a file whole: beside it first, then renamed, each step durable.
@@ -123,7 +125,8 @@ pub(crate) fn beside(path: &Path) -> PathBuf {
 /// long.
 fn write_slowly(path: &Path, bytes: &[u8]) -> io::Result<()> {
     const PIECE_BYTES: usize = 1 << 20;
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    let mut options = OpenOptions::new();
+    let mut file = descriptors::open_with(options.write(true).create(true).truncate(true), path)?;
     let (pieces, last) = bytes.split_at(bytes.len().saturating_sub(1) / PIECE_BYTES * PIECE_BYTES);
     for piece in pieces.chunks(PIECE_BYTES) {
         file.write_all(piece)?;

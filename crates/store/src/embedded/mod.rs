@@ -33,6 +33,7 @@ mod checkpoint;
 mod checksummed;
 mod compaction;
 mod config;
+mod descriptors;
 mod disk;
 mod index;
 mod journal;
@@ -99,6 +100,7 @@ impl EmbeddedEngine {
     ) -> Result<Self, OpenError> {
         let directory = config.directory.clone();
         let opened = recovery::open(config, rules, clock)?;
+        descriptors::keep_spares();
         let shared = opened.shared;
         let failed = |source| OpenError::Io { path: directory.clone(), source };
         let background = Arc::clone(&shared);
@@ -216,6 +218,7 @@ impl Engine for EmbeddedEngine {
     fn enforce_retention(&self, now: Timestamp) {
         retention::enforce(&self.shared, now);
         self.shared.jobs.tick();
+        descriptors::keep_spares();
         if self.shared.trouble.lock().is_some() {
             // Closed is the only answer that is no.
             let _closed = self.shared.queue.push(Command::Probe);

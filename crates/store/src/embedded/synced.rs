@@ -14,7 +14,7 @@ use std::{
     path::Path,
 };
 
-use crate::embedded::{disk, segment::segment_index::Input};
+use crate::embedded::{descriptors, disk, segment::segment_index::Input};
 
 pub(crate) const SYNCED_FILE: &str = "synced";
 const MAGIC: &[u8; 8] = b"ANYWSYN1";
@@ -62,7 +62,8 @@ pub(crate) struct SyncedFile(Option<File>);
 impl SyncedFile {
     pub(crate) fn open(directory: &Path) -> Self {
         let path = directory.join(SYNCED_FILE);
-        let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+        let mut options = OpenOptions::new();
+        let opened = descriptors::open_with(options.write(true).create(true).truncate(false), &path);
         Self(opened.inspect_err(|error| tracing::debug!(%error, path = %path.display(), "no note")).ok())
     }
 

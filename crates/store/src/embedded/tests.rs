@@ -2,6 +2,7 @@
 
 mod clock;
 mod damage;
+mod descriptors;
 mod loss;
 mod trouble;
 mod upkeep;

@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
+    io,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -13,7 +13,7 @@ use anywire_log::{Offset, Timestamp};
 
 use crate::embedded::{
     compaction::{checkpoints, removal, repair},
-    disk, manifest,
+    descriptors, disk, manifest,
     segment::{
         file::{self, SPAN_MAX, Seal, Segment},
         layout::{
@@ -142,7 +142,7 @@ fn rewrite(
     let mut out = header.encode().to_vec();
     let encoder = Encoder { seed: header.seed(), position: 0 };
     for segment in segments {
-        let bytes = fs::read(&segment.path).inspect_err(|error| {
+        let bytes = descriptors::read(&segment.path).inspect_err(|error| {
             tracing::warn!(segment = %segment.path.display(), %error, "it cannot be rewritten");
         });
         let bytes = bytes.ok()?;

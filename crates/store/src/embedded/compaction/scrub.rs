@@ -2,7 +2,6 @@
 //! took, and not first by the reader who needs it.
 
 use std::{
-    fs::File,
     io::{self, Read},
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -11,7 +10,7 @@ use std::{
 use anywire_log::{Channel, Offset, ReadRequest};
 
 use crate::embedded::{
-    reader,
+    descriptors, reader,
     segment::{file::Segment, read},
     shared::Shared,
 };
@@ -58,7 +57,7 @@ fn is_sound(shared: &Shared, segment: &Segment, pace: Duration) -> Option<io::Re
     let Some(crc) = segment.seal.get().and_then(|seal| seal.crc) else {
         return Some(Ok(read::contents(segment).is_ok()));
     };
-    let mut file = match File::open(&segment.path) {
+    let mut file = match descriptors::open(&segment.path) {
         Ok(file) => file.take(segment.log_bytes.load(Ordering::Relaxed)),
         Err(error) => return Some(Err(error)),
     };

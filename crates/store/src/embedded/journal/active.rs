@@ -11,6 +11,7 @@ use anywire_log::Timestamp;
 use crate::embedded::{
     compaction::jobs::Sealed,
     config::EmbeddedConfig,
+    descriptors,
     disk::{self, AppendFile},
     manifest::{self, Listed},
     segment::{
@@ -50,7 +51,7 @@ impl ActiveSegment {
         crc: u32,
         config: &EmbeddedConfig,
     ) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).open(&segment.path)?;
+        let file = descriptors::open_with(OpenOptions::new().read(true).write(true), &segment.path)?;
         let mut file = AppendFile::new(file, file_bytes, config.preallocate(), config.faults.clone());
         let length = segment.log_bytes.load(Ordering::Relaxed);
         if file_bytes < length {

@@ -10,10 +10,13 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::embedded::segment::{
-    error::FileError,
-    file::Segment,
-    segment_index::{self, Entry},
+use crate::embedded::{
+    descriptors,
+    segment::{
+        error::FileError,
+        file::Segment,
+        segment_index::{self, Entry},
+    },
 };
 
 const HANDLES: usize = 64;
@@ -92,9 +95,21 @@ impl Files {
         {
             return Ok(Arc::clone(file));
         }
-        let file = Arc::new(File::open(path).map_err(FileError::io(path))?);
+        let opened = match File::open(path) {
+            Err(error) if descriptors::are_used_up(&error) => {
+                self.close_all();
+                descriptors::open(path)
+            }
+            opened => opened,
+        };
+        let file = Arc::new(opened.map_err(FileError::io(path))?);
         *slot.lock() = Some((key, Arc::clone(&file)));
         Ok(file)
+    }
+
+    /// Gives back every descriptor that nobody reads by.
+    fn close_all(&self) {
+        self.handles.iter().for_each(|slot| *slot.lock() = None);
     }
 
     /// Lets go of everything of a segment that is to be removed, so that its disk space becomes free.

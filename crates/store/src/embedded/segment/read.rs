@@ -1,38 +1,40 @@
 //! Reads a segment's files whole, or the start of them.
 
 use std::{
-    fs::{self, File},
     io::{self, Read},
     os::unix::fs::FileExt,
     path::Path,
     sync::atomic::Ordering,
 };
 
-use crate::embedded::segment::{
-    error::FileError,
-    file::Segment,
-    layout::{SEGMENT_HEADER_BYTES, SegmentHeader},
-    scan::{self, Contents},
-    segment_index::{self, Summary},
+use crate::embedded::{
+    descriptors,
+    segment::{
+        error::FileError,
+        file::Segment,
+        layout::{SEGMENT_HEADER_BYTES, SegmentHeader},
+        scan::{self, Contents},
+        segment_index::{self, Summary},
+    },
 };
 
 /// Reads the header of a segment file.
 pub(crate) fn header(path: &Path) -> io::Result<Option<SegmentHeader>> {
     let mut bytes = Vec::with_capacity(SEGMENT_HEADER_BYTES);
-    File::open(path)?.take(SEGMENT_HEADER_BYTES as u64).read_to_end(&mut bytes)?;
+    descriptors::open(path)?.take(SEGMENT_HEADER_BYTES as u64).read_to_end(&mut bytes)?;
     Ok(SegmentHeader::decode(&bytes))
 }
 
 /// Reads a sealed segment whole.
 pub(crate) fn contents(segment: &Segment) -> Result<Contents, FileError> {
-    let mut bytes = fs::read(&segment.path).map_err(FileError::io(&segment.path))?;
+    let mut bytes = descriptors::read(&segment.path).map_err(FileError::io(&segment.path))?;
     bytes.truncate(usize::try_from(segment.log_bytes.load(Ordering::Relaxed)).unwrap_or(usize::MAX));
     scan::scan(&segment.path, &bytes, &segment.header, false)
 }
 
 /// Reads of a sealed segment that is damaged what can be read.
 pub(crate) fn salvage(segment: &Segment) -> Result<Contents, FileError> {
-    let mut bytes = fs::read(&segment.path).map_err(FileError::io(&segment.path))?;
+    let mut bytes = descriptors::read(&segment.path).map_err(FileError::io(&segment.path))?;
     let log_bytes = segment.log_bytes.load(Ordering::Relaxed);
     bytes.truncate(usize::try_from(log_bytes).unwrap_or(usize::MAX));
     Ok(scan::salvage(&bytes, &segment.header, log_bytes))
@@ -41,7 +43,7 @@ pub(crate) fn salvage(segment: &Segment) -> Result<Contents, FileError> {
 /// Reads what an index says beside the entries; `None` if there is no sound index for this state of the
 /// segment.
 pub(crate) fn summary(segment: &Segment, log_bytes: u64) -> io::Result<Option<Summary>> {
-    let file = match File::open(segment.index_path()) {
+    let file = match descriptors::open(&segment.index_path()) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

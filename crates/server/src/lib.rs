@@ -12,6 +12,7 @@ mod conformance;
 mod console;
 pub mod description;
 mod limits;
+mod logging;
 mod meter;
 mod openapi;
 mod overview;

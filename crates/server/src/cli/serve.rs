@@ -1,21 +1,15 @@
 //! `anywire serve`: settings are gathered, everything starts, signals end it.
 
-use std::{
-    io::{IsTerminal as _, Write as _},
-    net::SocketAddr,
-    path::PathBuf,
-};
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use toml::Value;
-use tracing_subscriber::EnvFilter;
 
 use crate::{
-    Anywire, Config, ConfigError, Settings, classic,
-    config::{LogFormat, LoggingSection},
-    conformance,
+    Anywire, Config, ConfigError, Settings, classic, conformance,
     limits::fit_connections,
+    logging,
     restart::{LISTEN_VARIABLE, replace_process},
 };
 
@@ -83,15 +77,17 @@ pub(super) fn config(args: &ServeArgs) -> Result<Config, ConfigError> {
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), String> {
     let mut config = config(args).map_err(|error| error.to_string())?;
-    start_logging(&config.server.logging)?;
+    let left_out = Arc::new(logging::start(&config.server.logging)?);
     let limits = &mut config.gateway.limits;
     limits.connections_max = fit_connections(limits.connections_max);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime could not start: {error}"))?;
+    runtime.spawn(Arc::clone(&left_out).report());
     let again = runtime.block_on(serve(config, args.socketio_conformance))?;
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    left_out.report_all();
     match again {
         Some(address) => Err(format!("the restart failed: {}", replace_process(address))),
         None => Ok(()),
@@ -114,11 +110,11 @@ async fn serve(config: Config, conformance: bool) -> Result<Option<SocketAddr>, 
     for (name, listener) in anywire.bind_others().map_err(text)? {
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         tracing::info!(name, %address, "listening here too");
-        let anywire = std::sync::Arc::clone(&anywire);
+        let anywire = Arc::clone(&anywire);
         tokio::spawn(async move { anywire.serve_as(&name, listener).await });
     }
     let serving = {
-        let anywire = std::sync::Arc::clone(&anywire);
+        let anywire = Arc::clone(&anywire);
         tokio::spawn(async move { anywire.serve(listener).await })
     };
     // Before anybody learns that we are here: whoever is told may end us at once.
@@ -164,18 +160,4 @@ impl Signals {
             _ = interrupt.recv() => {}
         }
     }
-}
-
-fn start_logging(section: &LoggingSection) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&section.level)
-        .map_err(|error| format!("logging.level is {:?}: {error}", section.level))?;
-    // Colours are for people: in a file or a journal they are noise.
-    let colours = std::io::stderr().is_terminal();
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    match section.format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().init(),
-    }
-    Ok(())
 }

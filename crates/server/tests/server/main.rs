@@ -2,6 +2,7 @@
 
 mod api;
 mod commands;
+mod crowded;
 mod damage;
 mod description;
 mod metrics;

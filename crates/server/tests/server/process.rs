@@ -77,6 +77,11 @@ impl Process {
         line
     }
 
+    /// What it says on its standard error, from its start.
+    pub(crate) fn take_stderr(&mut self) -> ChildStderr {
+        self.stderr.take().expect("nobody took it")
+    }
+
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }

@@ -59,7 +59,13 @@ settings! {
         pub batch_events_max: usize = 10_000, in 1..=100_000;
         /// Channels of one connection.
         pub channels_max: usize = 128, in 1..=10_000;
-        /// Connections in all. The process needs a file descriptor for each.
+        /// Channels that hold events, in all: publications that would make another are refused, but not those
+        /// of the server itself.
+        pub channels_total_max: usize = 500_000, in 1..=100_000_000;
+        /// Channels that one user's tokens may make in seven days (API keys: without limit).
+        pub channels_per_principal_max: usize = 1000, in 1..=100_000_000;
+        /// Connections in all. The process needs a file descriptor for each, and takes no more than the
+        /// system has.
         pub connections_max: usize = 19_000, in 1..=1_000_000;
         /// Connections of one address.
         pub connections_per_address_max: usize = 19_000, in 1..=1_000_000;

@@ -4,7 +4,7 @@ mod support;
 
 use anywire_gateway::{AuthConfig, GatewayConfig, LimitsConfig};
 use serde_json::{Value, json};
-use support::{Raw, server, server_with};
+use support::{Raw, SECRET, in_seconds, server, server_with, token};
 use tokio::io::AsyncWriteExt;
 
 const KEY: &str = "0123456789abcdef";
@@ -140,4 +140,65 @@ async fn a_body_that_is_too_large_is_refused_before_it_is_kept() {
     let server = server_with(GatewayConfig { auth, ..GatewayConfig::default() }, 64 << 20).await;
     let mut raw = server.request("POST /anywire/publish HTTP/1.1\nHost: x\nContent-Length: 500\n\n{").await;
     assert_eq!(answer(&mut raw).await.0, "HTTP/1.1 401 Unauthorized");
+}
+
+/// Publishes to channels in one batch; what the answer says.
+async fn publish_to(server: &support::Server, token: &str, channels: &[String]) -> Value {
+    let events: Vec<_> = channels.iter().map(|channel| json!({"channel": channel, "data": 1})).collect();
+    let headers = format!("Authorization: Bearer {token}\n");
+    let mut raw = server.request(&post(&headers, &json!({ "events": events }).to_string())).await;
+    answer(&mut raw).await.1
+}
+
+fn named(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|number| format!("c{number}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn channels_have_an_end_in_all_and_for_one_client() {
+    let auth = AuthConfig {
+        api_keys: vec![KEY.to_owned()],
+        jwt_secret: Some(SECRET.to_owned()),
+        ..AuthConfig::default()
+    };
+    let limits = LimitsConfig {
+        channels_total_max: 20,
+        channels_per_principal_max: 8,
+        publish_burst: 1000,
+        ..LimitsConfig::default()
+    };
+    let server = server_with(GatewayConfig { auth, limits, ..GatewayConfig::default() }, 64 << 20).await;
+    let client = |user: &str| token(&json!({"sub": user, "exp": in_seconds(600), "publish": ["*"]}));
+    let (ann, bob) = (client("ann"), client("bob"));
+    assert!(publish_to(&server, &ann, &named(0..8)).await["offsets"].is_array());
+    let refused = publish_to(&server, &ann, &named(8..9)).await;
+    let words = refused["message"].as_str().expect("words");
+    assert_eq!(refused["code"], "too_many_channels");
+    assert!(
+        words.contains("c8") && words.contains("8 channels") && words.contains("channels_per_principal_max")
+    );
+    assert!(publish_to(&server, &ann, &named(0..8)).await["offsets"].is_array(), "those that exist");
+    // A new token and a new connection are the same client; another is not.
+    let refused = publish_to(&server, &client("ann"), &named(8..9)).await;
+    assert_eq!(refused["code"], "too_many_channels");
+    assert!(publish_to(&server, &bob, &named(8..12)).await["offsets"].is_array());
+    // Keys make as many as there may be in all.
+    assert!(publish_to(&server, KEY, &named(12..20)).await["offsets"].is_array());
+    for who in [KEY, &bob] {
+        let refused = publish_to(&server, who, &named(19..21)).await;
+        let words = refused["message"].as_str().expect("words");
+        assert_eq!(refused["code"], "too_many_channels");
+        assert!(
+            words.contains("c20") && words.contains("20 channels") && words.contains("channels_total_max")
+        );
+    }
+    assert!(publish_to(&server, KEY, &named(0..20)).await["offsets"].is_array(), "those that exist");
+    // What the server publishes itself is not refused, and one that is empty again leaves its place.
+    server.publish("of_the_server", "1").await;
+    for channel in ["of_the_server", "c0"] {
+        let name = anywire_log::Channel::new(channel).expect("a name");
+        server.log.trim(name, anywire_log::Offset::MAX).await.expect("a trim");
+    }
+    assert_eq!(server.log.channel_count(), 19);
+    assert!(publish_to(&server, KEY, &named(20..21)).await["offsets"].is_array());
 }

@@ -295,6 +295,9 @@ pub trait Engine: Send + Sync + 'static {
     /// Up to `limit` channels that hold events, by name, beginning with `prefix`.
     fn channels(&self, prefix: &str, limit: usize) -> Vec<(Channel, ChannelState)>;
 
+    /// How many channels hold events. Cost: O(1), no waiting.
+    fn channel_count(&self) -> usize;
+
     /// Applies retention at `now`. The server calls it about once a second.
     fn enforce_retention(&self, now: Timestamp);
 

@@ -190,6 +190,12 @@ impl Log {
         Ok((batch, gap))
     }
 
+    /// How many channels hold events. Cost: O(1).
+    #[must_use]
+    pub fn channel_count(&self) -> usize {
+        self.engine.channel_count()
+    }
+
     /// The event of a channel at an offset; none if there never was one there, or if it is gone.
     ///
     /// Cost: one lookup and a search by halves while the tail holds the channel from there on; else one read

@@ -136,6 +136,10 @@ impl Engine for MemoryEngine {
         self.state.lock().store.list(prefix).take(limit).collect()
     }
 
+    fn channel_count(&self) -> usize {
+        self.state.lock().store.len()
+    }
+
     fn enforce_retention(&self, now: Timestamp) {
         let mut state = self.state.lock();
         let trimmed = state.store.enforce(now);

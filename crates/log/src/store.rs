@@ -153,6 +153,18 @@ impl ChannelStore {
             .map(|(name, channel)| (name.clone(), channel.state(Offset::ZERO)))
     }
 
+    /// How many channels hold events.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.channels.len() - self.empty
+    }
+
+    /// Whether none does.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// What the kept events weigh, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {

@@ -67,6 +67,10 @@ impl Engine for Failing {
         self.engine.channels(prefix, limit)
     }
 
+    fn channel_count(&self) -> usize {
+        self.engine.channel_count()
+    }
+
     fn enforce_retention(&self, now: Timestamp) {
         self.engine.enforce_retention(now);
     }

@@ -41,9 +41,11 @@ impl fmt::Debug for StorageMetrics {
 impl Collector for StorageMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let engine = self.0.engine();
+        let channels = u64::try_from(engine.channel_count()).unwrap_or(u64::MAX);
         let places = u64::try_from(engine.damage().len()).unwrap_or(u64::MAX);
         for (name, help, value) in [
             ("anywire_storage_bytes", "Bytes of stored events", engine.stored_bytes()),
+            ("anywire_channels", "Channels that hold events", channels),
             ("anywire_storage_damaged_places", "Places that cannot be read any more", places),
         ] {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));

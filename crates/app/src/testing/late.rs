@@ -91,6 +91,10 @@ impl Engine for LateEngine {
         self.engine.channels(prefix, limit)
     }
 
+    fn channel_count(&self) -> usize {
+        self.engine.channel_count()
+    }
+
     fn enforce_retention(&self, now: Timestamp) {
         self.engine.enforce_retention(now);
     }

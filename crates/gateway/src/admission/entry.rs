@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     auth::{Credentials, Gate, Principal},
+    channels::NewChannels,
     limits::{Connections, Publishers},
 };
 use crate::{
@@ -45,6 +46,7 @@ pub(crate) struct Admission {
     /// Cancelled when the gateway stops: nobody is let in any more.
     pub(crate) closing: CancellationToken,
     publishers: Publishers,
+    new_channels: NewChannels,
     /// Channels that only the server's own applications write to.
     kept: RwLock<Vec<Channel>>,
     limits: LimitsConfig,
@@ -65,6 +67,7 @@ impl Admission {
             connections: Connections::new(&config.limits),
             closing: CancellationToken::new(),
             publishers: Publishers::default(),
+            new_channels: NewChannels::new(&config.limits),
             kept: RwLock::default(),
             limits: config.limits.clone(),
             restart_window_ms: config.restart_window_ms,
@@ -162,6 +165,16 @@ impl Admission {
                 Err(Refusal::new(Code::Forbidden, message))
             }
         }
+    }
+
+    /// Refuses publications that would make too many channels.
+    pub(crate) fn check_new_channels(
+        &self,
+        principal: &Principal,
+        address: IpAddr,
+        batch: &Batch,
+    ) -> Result<(), Refusal> {
+        self.new_channels.check(&self.delivery.log, principal, address, batch, self.delivery.now_ms())
     }
 
     /// Refuses what a client publishes over HTTP too fast; back ends may publish as fast as the log takes it.

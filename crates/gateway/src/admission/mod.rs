@@ -1,6 +1,7 @@
 //! Who is let in, and what is said to those who are not.
 
 pub(crate) mod auth;
+pub(crate) mod channels;
 pub(crate) mod cors;
 pub(crate) mod entry;
 pub(crate) mod limits;

@@ -26,7 +26,7 @@ pub(crate) async fn publish(
     let batch = parse_publish(body, key, &gateway.admission.publish_limits())?;
     gateway.admission.check_publish(principal, &batch)?;
     gateway.admission.check_rate(principal, address, batch.publications.len())?;
-    let appended = append(gateway, batch).await?;
+    let appended = append(gateway, principal, address, batch).await?;
     let offsets: Vec<u64> = appended.offsets().map(Offset::get).collect();
     let mut out = Vec::with_capacity(64 + offsets.len() * 12);
     out.push(b'{');
@@ -36,10 +36,16 @@ pub(crate) async fn publish(
 }
 
 /// Appends what somebody published, over whatever transport.
-pub(crate) async fn append(gateway: &Gateway, batch: Batch) -> Result<Appended, Refusal> {
+pub(crate) async fn append(
+    gateway: &Gateway,
+    principal: &Principal,
+    address: IpAddr,
+    batch: Batch,
+) -> Result<Appended, Refusal> {
     if gateway.admission.closing.is_cancelled() {
         return Err(gateway.admission.shutting_down());
     }
+    gateway.admission.check_new_channels(principal, address, &batch)?;
     gateway.log.append(batch).await.map_err(|error| Refusal::from(&error))
 }
 

@@ -293,7 +293,8 @@ impl Session {
         let count = batch.publications.len();
         let taken = self.bucket.take(count, limits.publish_per_second, limits.publish_burst, now_ms);
         taken.map_err(|retry_ms| self.gateway.admission.too_fast(retry_ms))?;
-        let appended = append(&self.gateway, batch).await?;
+        let address = self.reader.info().address;
+        let appended = append(&self.gateway, &self.principal, address, batch).await?;
         let offsets: Vec<u64> = appended.offsets().map(anywire_log::Offset::get).collect();
         let cursor = self.gateway.log.cursor(appended.last());
         let duplicate = appended.duplicate;

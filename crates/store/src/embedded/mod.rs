@@ -215,6 +215,10 @@ impl Engine for EmbeddedEngine {
         self.shared.index.read().list(prefix, limit)
     }
 
+    fn channel_count(&self) -> usize {
+        self.shared.channels.load(Ordering::Relaxed)
+    }
+
     fn enforce_retention(&self, now: Timestamp) {
         retention::enforce(&self.shared, now);
         self.shared.jobs.tick();

@@ -5,7 +5,10 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use anywire_log::{AppendError, Channel, Clock, Epoch, Follower, Offset, RetentionRules};
@@ -42,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) scrub: Stop,
     /// Why the last append could not be stored.
     pub(crate) trouble: Mutex<Option<AppendError>>,
+    /// How many channels hold events.
+    pub(crate) channels: AtomicUsize,
     /// Offsets up to here may be in use, as a durable record says.
     pub(crate) reserved: AtomicU64,
     /// The number of the newest checkpoint. Held while the manifest is written.
@@ -68,6 +73,11 @@ impl Shared {
 
     pub(crate) fn place(&self) -> String {
         self.config.directory.display().to_string()
+    }
+
+    /// Notes how many channels hold events, for those who ask without waiting for a commit.
+    pub(crate) fn count_channels(&self, index: &Index) {
+        self.channels.store(index.channel_count(), Ordering::Relaxed);
     }
 
     /// Tells of what was trimmed. The caller holds the follower's lock.

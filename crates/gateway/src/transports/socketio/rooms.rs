@@ -319,7 +319,8 @@ impl Inbound {
     async fn append(&mut self, gateway: &Arc<Gateway>, at: usize, batch: Batch) -> Result<Value, Refusal> {
         gateway.admission.check_publish(&self.joined[at].principal, &batch)?;
         self.take_tokens(gateway, batch.publications.len())?;
-        let appended = append(gateway, batch).await?;
+        let (principal, address) = (&self.joined[at].principal, self.handshake.address);
+        let appended = append(gateway, principal, address, batch).await?;
         let offsets: Vec<u64> = appended.offsets().map(Offset::get).collect();
         let cursor = gateway.log.cursor(appended.last()).to_string();
         Ok(match appended.duplicate {

@@ -27,6 +27,11 @@ pub(crate) fn enforce(shared: &Shared, now: Timestamp) {
 /// Changes the index and tells of what that trimmed.
 fn apply(shared: &Shared, change: impl FnOnce(&mut Index) -> Vec<(Channel, Offset)>) {
     let follower = shared.follower.lock();
-    let trimmed = change(&mut shared.index.write());
+    let trimmed = {
+        let mut index = shared.index.write();
+        let trimmed = change(&mut index);
+        shared.count_channels(&index);
+        trimmed
+    };
     Shared::tell_trimmed(follower.as_ref(), &trimmed);
 }

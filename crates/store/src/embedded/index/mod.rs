@@ -295,6 +295,11 @@ impl Index {
         }
     }
 
+    /// How many channels hold events.
+    pub(crate) fn channel_count(&self) -> usize {
+        self.listed.len() + self.ephemeral.len()
+    }
+
     /// What is known of a channel.
     pub(crate) fn state(&self, name: &Channel) -> ChannelState {
         match self.channel(name) {

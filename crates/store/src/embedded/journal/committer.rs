@@ -389,6 +389,7 @@ impl Committer {
         let mut trimmed = index.commit(&self.active.segment, &group.events, &group.places, steady);
         index.through = through;
         trimmed.extend(index.enforce_changed(steady, &self.shared.files));
+        self.shared.count_channels(&index);
         drop(index);
         if let Some(follower) = &*follower {
             follower.committed(&group.events, through);

@@ -99,6 +99,7 @@ fn recover(
     let (begin, now) = (clock.now(), clock.steady());
     let active = recovery.active(&config, epoch, begin)?;
     let (index, files, state, jobs) = recovery.index(&rules, before.is_some(), &active, now)?;
+    let channels = index.channel_count();
     let (next, reserved) = (index.through.get() + 1, recovery.reserved_after_start());
     let window = window(&state, recovery.keys, now);
     let number = before.as_ref().map_or(0, |before| before.number);
@@ -113,6 +114,7 @@ fn recover(
         files,
         jobs: Jobs::default(),
         scrub: Stop::default(),
+        channels: channels.into(),
         trouble: Default::default(),
         reserved: reserved.into(),
         manifest: number.into(),

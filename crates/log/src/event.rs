@@ -4,7 +4,10 @@
 //! may leave the bytes it made of it, so that an event is encoded at most once a protocol however many
 //! readers it has.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicI64, Ordering},
+};
 
 use bytes::Bytes;
 
@@ -129,6 +132,23 @@ pub struct Event {
     /// What there is to say about it.
     pub payload: Payload,
     encodings: [OnceLock<Bytes>; ENCODING_SLOTS],
+    /// Where the memory of its encodings is counted.
+    counted: OnceLock<EncodedBytes>,
+}
+
+/// How much memory the encodings of events take, in bytes: of all that were given this counter and are alive.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct EncodedBytes(Arc<AtomicI64>);
+
+impl EncodedBytes {
+    /// How much.
+    pub(crate) fn get(&self) -> u64 {
+        u64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    fn add(&self, bytes: i64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 impl Event {
@@ -136,7 +156,7 @@ impl Event {
     #[must_use]
     pub fn new(offset: Offset, time: Timestamp, publication: Publication) -> Self {
         let Publication { channel, name, payload } = publication;
-        Self { offset, channel, name, time, payload, encodings: Default::default() }
+        Self { offset, channel, name, time, payload, encodings: Default::default(), counted: OnceLock::new() }
     }
 
     /// The bytes a codec made of this event; `encode` runs at most once a slot.
@@ -146,7 +166,27 @@ impl Event {
     /// # Panics
     /// When `slot` is not below [`ENCODING_SLOTS`]: a bug of the codec.
     pub fn encoding(&self, slot: usize, encode: impl FnOnce(&Self) -> Bytes) -> &Bytes {
-        self.encodings[slot].get_or_init(|| encode(self))
+        self.encodings[slot].get_or_init(|| {
+            let encoded = encode(self);
+            if let Some(counted) = self.counted.get() {
+                counted.add(encoded_memory_bytes(&encoded));
+            }
+            encoded
+        })
+    }
+
+    /// From now on the memory of its encodings is counted here. To be called before anybody encodes it.
+    pub(crate) fn count_encodings(&self, counted: &EncodedBytes) {
+        let _first = self.counted.set(counted.clone());
+    }
+
+    /// What the event takes in memory without its encodings, in bytes, as the allocator hands it out.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        let texts =
+            [self.channel.as_str(), self.name.as_str()].map(|text| allocated(text.len() + COUNTS_BYTES));
+        let parts = texts.iter().sum::<usize>() + allocated(self.payload.as_bytes().len());
+        (allocated(size_of::<Self>() + COUNTS_BYTES) + parts) as u64
     }
 
     /// What the event weighs in memory limits, in bytes: its texts and payload plus a constant for the
@@ -158,8 +198,36 @@ impl Event {
     }
 }
 
-/// What an event costs beside its content: the structure and its places in the tail and the store.
+/// What retention counts for an event beside its content. It is the same in every engine and on the disk, so
+/// it is no measure of memory: that is [`Event::memory_bytes`].
 const EVENT_OVERHEAD_BYTES: u64 = 64;
+/// The reference counts before what is shared.
+const COUNTS_BYTES: usize = 2 * size_of::<usize>();
+/// What an encoding has beside its bytes: what shares them, and what was allocated for them and not used.
+const ENCODING_OVERHEAD_BYTES: usize = 64;
+
+/// What an allocator takes for so many bytes: sizes are rounded up to steps of an eighth of the next power of
+/// two (mimalloc, jemalloc), small ones to 16.
+pub(crate) const fn allocated(bytes: usize) -> usize {
+    match bytes {
+        0 => 0,
+        1..=128 => bytes.next_multiple_of(16),
+        _ => bytes.next_multiple_of(bytes.next_power_of_two() / 8),
+    }
+}
+
+fn encoded_memory_bytes(encoded: &Bytes) -> i64 {
+    i64::try_from(allocated(encoded.len() + ENCODING_OVERHEAD_BYTES)).unwrap_or(i64::MAX)
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        if let Some(counted) = self.counted.get() {
+            let encodings = self.encodings.iter().filter_map(OnceLock::get);
+            counted.add(-encodings.map(encoded_memory_bytes).sum::<i64>());
+        }
+    }
+}
 
 impl PartialEq for Event {
     /// Two events are equal when their content is; what codecs left in them does not count.
@@ -175,6 +243,28 @@ impl PartialEq for Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn encodings_are_counted_as_long_as_their_event_is_there() {
+        let counted = EncodedBytes::default();
+        let publication = |payload| Publication {
+            channel: Channel::new("a").expect("a name"),
+            name: EventName::new("x").expect("a name"),
+            payload,
+        };
+        let event = Event::new(Offset::new(1), Timestamp::from_millis(0), publication(Payload::null()));
+        event.count_encodings(&counted);
+        event.encoding(0, |_| Bytes::from_static(&[0; 1000]));
+        event.encoding(0, |_| Bytes::from_static(&[0; 1000]));
+        assert_eq!(counted.get(), 1280);
+        event.encoding(1, |_| Bytes::from_static(&[0; 100]));
+        assert_eq!(counted.get(), 1280 + 192);
+        let larger = Payload::Binary(Bytes::from_static(&[0; 5000]));
+        let larger = Event::new(Offset::new(1), Timestamp::from_millis(0), publication(larger));
+        assert_eq!(larger.memory_bytes() - event.memory_bytes(), 5120 - 16);
+        drop(event);
+        assert_eq!(counted.get(), 0);
+    }
 
     #[test]
     fn an_event_is_encoded_once_a_slot() {

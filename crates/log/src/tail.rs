@@ -1,6 +1,7 @@
 //! The tail: the newest events of every channel, in memory, shared by all readers. It is a cache: what it
-//! does not hold any more is read from the engine. One budget of bytes holds over all channels; when it is
-//! exceeded, the oldest event of the whole log leaves first.
+//! does not hold any more is read from the engine. One budget of memory holds over all channels: for events,
+//! their encodings and the places they have here. When it is exceeded, the oldest event of the whole log
+//! leaves first.
 //!
 //! Invariants:
 //! - A channel's tail holds every event of the channel after its `evicted_through`.
@@ -16,12 +17,15 @@ use std::{
 
 use parking_lot::{Mutex, RwLock, RwLockUpgradableReadGuard};
 
-use crate::{Channel, Event, Keep, Offset, ReadLimit, RetentionRules};
+use crate::{
+    Channel, Event, Keep, Offset, ReadLimit, RetentionRules,
+    event::{EncodedBytes, allocated},
+};
 
 /// The tail's limits.
 #[derive(Debug, Clone)]
 pub struct TailConfig {
-    /// How many bytes of events ([`Event::weight_bytes`]) it holds over all channels. Default 64 MiB.
+    /// How much memory its events take over all channels, with what codecs left in them. Default 64 MiB.
     pub bytes_max: u64,
 }
 
@@ -94,14 +98,23 @@ impl ChannelTail {
         true
     }
 
-    fn push(&self, event: Arc<Event>) {
+    /// Adds an event; returns whether it is the only one.
+    fn push(&self, event: Arc<Event>) -> bool {
         self.newest.store(event.offset.get(), Ordering::Release);
-        self.held.write().events.push_back(event);
+        let mut held = self.held.write();
+        if held.events.is_empty() {
+            // Most channels of a log that has very many hold one event.
+            held.events.reserve_exact(1);
+        }
+        held.events.push_back(event);
+        held.events.len() == 1
     }
 
-    /// Drops everything up to `through`; the channel counts as incomplete up to there.
-    fn drop_through(&self, through: Offset) {
+    /// Drops everything up to `through`; the channel counts as incomplete up to there. Returns whether it
+    /// held something and does not any more.
+    fn drop_through(&self, through: Offset) -> bool {
         let mut held = self.held.write();
+        let before = held.events.len();
         while held.events.front().is_some_and(|event| event.offset <= through) {
             held.events.pop_front();
         }
@@ -110,6 +123,7 @@ impl ChannelTail {
         if held.events.is_empty() {
             held.events.shrink_to_fit();
         }
+        before > 0 && held.events.is_empty()
     }
 
     /// Learns that the channel has no event in `(last, evicted_through]`, so readers from `last` on are not
@@ -187,6 +201,9 @@ pub(crate) struct Tail {
     through: AtomicU64,
     channels: RwLock<Channels>,
     ring: Mutex<Ring>,
+    /// How many channels hold an event here.
+    occupied: AtomicUsize,
+    encoded: EncodedBytes,
     /// When the map has grown to this size, entries nobody needs are swept.
     sweep_at: AtomicUsize,
 }
@@ -200,6 +217,13 @@ struct Ring {
 
 const SWEEP_FIRST_AT: usize = 1024;
 
+/// What an event's places in the ring and in its channel take: both grow by doubling.
+const PLACES_BYTES: u64 =
+    (size_of::<(Arc<ChannelTail>, Offset, u64)>() + size_of::<Arc<Event>>()) as u64 * 3 / 2;
+/// What a channel takes that holds an event: itself, and its place in the map.
+const CHANNEL_BYTES: u64 =
+    (allocated(size_of::<ChannelTail>() + 16) + 2 * size_of::<(Channel, Arc<ChannelTail>)>()) as u64;
+
 impl Tail {
     pub(crate) fn new(config: TailConfig, rules: RetentionRules, through: Offset) -> Self {
         Self {
@@ -208,6 +232,8 @@ impl Tail {
             through: AtomicU64::new(through.get()),
             channels: RwLock::default(),
             ring: Mutex::default(),
+            occupied: AtomicUsize::new(0),
+            encoded: EncodedBytes::default(),
             sweep_at: AtomicUsize::new(SWEEP_FIRST_AT),
         }
     }
@@ -250,15 +276,50 @@ impl Tail {
                     None => continue,
                 },
             };
-            tail.push(Arc::clone(event));
-            let weight = event.weight_bytes();
+            event.count_encodings(&self.encoded);
+            if tail.push(Arc::clone(event)) {
+                self.occupied.fetch_add(1, Ordering::Relaxed);
+            }
+            let weight = event.memory_bytes() + PLACES_BYTES;
             ring.bytes += weight;
             ring.entries.push_back((Arc::clone(&tail), event.offset, weight));
             previous = Some(tail);
         }
         self.through.store(through.get(), Ordering::Release);
-        drop(channels);
-        ring.shrink_to(self.config.bytes_max);
+        drop((channels, previous));
+        self.shrink(&mut ring);
+    }
+
+    /// What it takes in memory, in bytes.
+    fn memory_bytes(&self, ring: &Ring) -> u64 {
+        let channels = self.occupied.load(Ordering::Relaxed) as u64 * CHANNEL_BYTES;
+        ring.bytes + channels + self.encoded.get()
+    }
+
+    /// Lets the oldest events go that the budget has no room for, and the channels that are empty then.
+    fn shrink(&self, ring: &mut Ring) {
+        let mut emptied = Vec::new();
+        while self.memory_bytes(ring) > self.config.bytes_max {
+            let Some((tail, offset, weight)) = ring.entries.pop_front() else { break };
+            ring.bytes -= weight;
+            if tail.drop_through(offset) {
+                self.occupied.fetch_sub(1, Ordering::Relaxed);
+            }
+            if tail.is_empty() {
+                emptied.push(tail);
+            }
+        }
+        ring.fit();
+        if emptied.is_empty() {
+            return;
+        }
+        let mut channels = self.channels.write();
+        for tail in emptied {
+            // Who still has it may be about to read it; those in the map and here do not.
+            if Arc::strong_count(&tail) == 2 && tail.is_empty() {
+                channels.remove(tail.channel());
+            }
+        }
     }
 
     /// Where the event goes. Nowhere if its channel keeps one event and nobody has opened it: whoever does
@@ -290,8 +351,8 @@ impl Tail {
 
     pub(crate) fn trimmed(&self, channel: &Channel, through: Offset) {
         let found = self.channels.read().get(channel).cloned();
-        if let Some(tail) = found {
-            tail.drop_through(through);
+        if found.is_some_and(|tail| tail.drop_through(through)) {
+            self.occupied.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -323,11 +384,10 @@ impl Tail {
 }
 
 impl Ring {
-    fn shrink_to(&mut self, bytes_max: u64) {
-        while self.bytes > bytes_max {
-            let Some((tail, offset, weight)) = self.entries.pop_front() else { break };
-            tail.drop_through(offset);
-            self.bytes -= weight;
+    /// Gives back what it needed when events were smaller and so more.
+    fn fit(&mut self) {
+        if self.entries.capacity() > 1024 && self.entries.len() < self.entries.capacity() / 4 {
+            self.entries.shrink_to(self.entries.len() * 2);
         }
     }
 }
@@ -336,6 +396,47 @@ impl Ring {
 mod tests {
     use super::*;
     use crate::{EventName, Payload, Publication, Timestamp};
+
+    fn event(channel: &Channel, offset: u64, payload_bytes: usize) -> Arc<Event> {
+        let payload = Payload::Binary(bytes::Bytes::from(vec![0; payload_bytes]));
+        let name = EventName::new("x").expect("a name");
+        let publication = Publication { channel: channel.clone(), name, payload };
+        Arc::new(Event::new(Offset::new(offset), Timestamp::default(), publication))
+    }
+
+    #[test]
+    fn the_budget_holds_for_events_their_encodings_and_their_channels() {
+        const BYTES_MAX: u64 = 1 << 20;
+        let tail = Tail::new(TailConfig { bytes_max: BYTES_MAX }, RetentionRules::default(), Offset::ZERO);
+        let mut kept = Vec::new();
+        for offset in 1..=20_000 {
+            let channel = Channel::new(&format!("c{}", offset % 5_000)).expect("a name");
+            let event = event(&channel, offset, 100);
+            tail.commit(std::slice::from_ref(&event), Offset::new(offset));
+            event.encoding(0, |_| bytes::Bytes::from(vec![0; 200]));
+            event.encoding(1, |_| bytes::Bytes::from(vec![0; 200]));
+            kept.push(Arc::downgrade(&event));
+        }
+        let alive = kept.iter().filter(|event| event.strong_count() > 0).count();
+        // 512 of the event, its texts and payload, 2 × 320 of its encodings, its places, its channel.
+        assert!((500..1_000).contains(&alive), "{alive}");
+        let ring = tail.ring.lock();
+        assert!(tail.memory_bytes(&ring) <= BYTES_MAX + 2 * 320, "{}", tail.memory_bytes(&ring));
+        assert_eq!(tail.channels.read().len(), alive, "channels that are empty are let go");
+        assert_eq!(tail.occupied.load(Ordering::Relaxed), alive);
+    }
+
+    #[test]
+    fn a_channel_that_somebody_has_stays_when_it_is_empty() {
+        let tail = Tail::new(TailConfig { bytes_max: 0 }, RetentionRules::default(), Offset::ZERO);
+        let channel = Channel::new("a").expect("a name");
+        let (held, _) = tail.open(&channel);
+        tail.commit(&[event(&channel, 1, 10)], Offset::new(1));
+        assert!(Arc::ptr_eq(&held, &tail.open(&channel).0));
+        drop(held);
+        tail.commit(&[event(&channel, 2, 10)], Offset::new(2));
+        assert!(tail.channels.read().is_empty());
+    }
 
     #[test]
     fn a_read_begins_after_its_cursor_however_far_that_is_behind() {

@@ -1,5 +1,5 @@
 /**
- * Real servers, browsers and proxies: two suites at a time, then, one by one, those that need the machine.
+ * Real servers, browsers and proxies: three suites at a time, then, one by one, those that need the machine.
  */
 import { defineConfig } from "vitest/config";
 
@@ -29,7 +29,7 @@ export default defineConfig({
           name: "parallel",
           include: ["suites/**/*.e2e.ts"],
           exclude: SERIAL,
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 0 },
         },
       },

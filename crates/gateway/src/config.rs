@@ -69,11 +69,35 @@ settings! {
         pub connections_max: usize = 19_000, in 1..=1_000_000;
         /// Connections of one address.
         pub connections_per_address_max: usize = 19_000, in 1..=1_000_000;
-        /// Events a second that one WebSocket connection may publish, and over HTTP one user's tokens (API
-        /// keys: without limit).
+        /// Events a second that one user may publish, over all connections and transports. A user is the
+        /// `sub` of a token, or else an address; so it is for all rates here.
         pub publish_per_second: u32 = 100, in 1..=1_000_000;
-        /// Events that one WebSocket connection, or over HTTP one user's tokens, may publish at once.
+        /// Events that one user may publish at once; a larger batch is refused.
         pub publish_burst: u32 = 200, in 1..=1_000_000;
+        /// Channels a second that one user may ask for: to subscribe, to poll, or who is on them.
+        pub subscribe_per_second: u32 = 1_000, in 1..=1_000_000;
+        /// Channels that one user may ask for at once.
+        pub subscribe_burst: u32 = 20_000, in 1..=1_000_000;
+        /// Times a second that one user may become a member of a channel.
+        pub presence_per_second: u32 = 10, in 1..=1_000_000;
+        /// Channels of which one user may become a member at once.
+        pub presence_burst: u32 = 200, in 1..=1_000_000;
+        /// Acknowledgements a second of one user.
+        pub ack_per_second: u32 = 1_000, in 1..=1_000_000;
+        /// Acknowledgements of one user at once.
+        pub ack_burst: u32 = 10_000, in 1..=1_000_000;
+        /// WebSockets and Socket.IO sessions a second that one address may begin.
+        pub handshake_per_second: u32 = 500, in 1..=1_000_000;
+        /// WebSockets and Socket.IO sessions that one address may begin at once: all behind a proxy come back
+        /// together after a restart.
+        pub handshake_burst: u32 = 20_000, in 1..=1_000_000;
+        /// Bytes a second that one user's Socket.IO clients may have kept for their return: what they follow.
+        pub recovery_bytes_per_second: u32 = 64 << 10, in 1024..=64 << 20;
+        /// Bytes that one user's Socket.IO clients may have kept at once.
+        pub recovery_burst_bytes: u32 = 4 << 20, in 64 << 10..=1 << 30;
+        /// Whether these rates hold for back ends too (API keys; on a server without keys everybody), by
+        /// their address.
+        pub backends_limited: bool = false;
         /// Bytes written to one reader before it is another's turn.
         pub drain_bytes_max: usize = 256 << 10, in 4096..=16 << 20;
     }

@@ -14,6 +14,8 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
+use crate::admission::act::Act;
+
 /// A transport, as metrics and the console name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {
@@ -145,8 +147,8 @@ pub struct Metrics {
     pub refusals: AtomicU64,
     /// Connections refused because of a limit.
     pub connections_refused: AtomicU64,
-    /// Publications refused because of a rate.
-    pub rate_limited: AtomicU64,
+    /// Acts refused because of a rate, by kind.
+    pub(crate) rate_limited: [AtomicU64; Act::ALL.len()],
     /// Events between the tail and the reader furthest behind, at the last look.
     pub lag_max: AtomicU64,
     /// From the commit of an event to its write to a live reader.
@@ -236,11 +238,16 @@ impl MetricsCollector {
             ("anywire_polls", "Polls answered.", &metrics.polls),
             ("anywire_refusals", "Requests and frames refused.", &metrics.refusals),
             ("anywire_connections_refused", "Connections refused by a limit.", &metrics.connections_refused),
-            ("anywire_rate_limited", "Publications refused by a rate.", &metrics.rate_limited),
         ];
         for (name, help, value) in counters {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             ConstCounter::new(value.load(Relaxed)).encode(metric)?;
+        }
+        let (name, help) = ("anywire_rate_limited", "Acts refused by a rate.");
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for act in Act::ALL {
+            let counter = ConstCounter::new(metrics.rate_limited[act as usize].load(Relaxed));
+            counter.encode(family.encode_family(&[("kind", act.as_str())])?)?;
         }
         Ok(())
     }
@@ -274,6 +281,7 @@ mod tests {
         for name in [
             "anywire_connections{transport=\"sse\"} 0",
             "anywire_events_total 0",
+            "anywire_rate_limited_total{kind=\"recovery\"} 0",
             "anywire_commit_latency_seconds_bucket{le=\"+Inf\"} 0",
         ] {
             assert!(page.contains(name), "{name} in {page}");

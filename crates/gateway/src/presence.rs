@@ -70,6 +70,17 @@ impl Presence {
         self.log.rules().of(channel).presence
     }
 
+    /// Of how many of these channels a client would become a member; one without a name of its own is none
+    /// yet.
+    pub(crate) fn count_new(&self, client: Option<&str>, channels: &[Channel]) -> usize {
+        let kept = channels.iter().filter(|channel| self.is_kept(channel));
+        let Some(client) = client else { return kept.count() };
+        let state = self.state.lock();
+        let is_member =
+            |channel: &&Channel| state.members.get(*channel).is_some_and(|here| here.contains_key(client));
+        kept.filter(|channel| !is_member(channel)).count()
+    }
+
     /// A connection of a client has subscribed with presence.
     pub(crate) fn join(&self, reader: &Arc<Reader>, channels: &[Channel]) {
         for channel in channels.iter().filter(|channel| self.is_kept(channel)) {

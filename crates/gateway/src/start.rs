@@ -83,10 +83,10 @@ impl Gateway {
         let fanout = Fanout::new(Arc::clone(&delivery), shards);
         fanout.run();
         let presence = Presence::new(Arc::clone(&log), Arc::clone(&clock));
-        let readers = Readers::new(Arc::clone(&clock), Arc::clone(&delivery), fanout, presence);
+        let readers = Readers::new(Arc::clone(&clock), Arc::clone(&delivery), fanout, Arc::clone(&presence));
         let gateway = Arc::new(Self {
             socketio: SocketIo::new(&config.socketio)?,
-            admission: Admission::new(gate, &config, Arc::clone(&clock), Arc::clone(&delivery)),
+            admission: Admission::new(gate, &config, Arc::clone(&clock), Arc::clone(&delivery), presence),
             readers,
             tasks: TaskTracker::new(),
             config,

@@ -90,6 +90,7 @@ async fn limits_are_told_with_their_setting() {
         connections_per_address_max: 2,
         publish_per_second: 1,
         publish_burst: 1,
+        backends_limited: true,
         ..LimitsConfig::default()
     };
     let server = server_with(GatewayConfig { limits, ..GatewayConfig::default() }, 64 << 20).await;

@@ -16,7 +16,10 @@ use anywire_protocol::{Code, Refusal};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 
-use super::origin::{OriginError, Origins, host_name, is_loopback_name};
+use super::{
+    origin::{OriginError, Origins, host_name, is_loopback_name},
+    rates::Payer,
+};
 use crate::config::AuthConfig;
 
 /// Who somebody is, and what they may do.
@@ -84,6 +87,11 @@ impl Principal {
     #[must_use]
     pub fn is_backend(&self) -> bool {
         self.0.all
+    }
+
+    /// Whom it is charged to what this one does from an address.
+    pub(crate) fn payer(&self, address: IpAddr) -> Payer<'_> {
+        self.user().map_or(Payer::Address(address), Payer::User)
     }
 
     /// Whether there is any channel that may be published to.

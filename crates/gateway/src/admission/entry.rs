@@ -1,9 +1,6 @@
 //! The entry: who is let in, what they may publish and how fast, and what they are told who are not.
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::{net::IpAddr, sync::Arc};
 
 use anywire_log::{Batch, Channel, Clock};
 use anywire_protocol::{
@@ -13,14 +10,17 @@ use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    act::Act,
     auth::{Credentials, Gate, Principal},
     channels::NewChannels,
-    limits::{Connections, Publishers},
+    limits::Connections,
+    rates::{Account, Payer, Rates},
 };
 use crate::{
     config::{GatewayConfig, LimitsConfig},
     delivery::Delivery,
     http1::reply::Recipient,
+    presence::Presence,
 };
 
 /// What a request for a stream brings.
@@ -28,11 +28,14 @@ pub(crate) struct StreamRequest<'a> {
     pub(crate) credentials: Credentials<'a>,
     pub(crate) query: &'a str,
     pub(crate) last_event_id: Option<&'a str>,
+    pub(crate) address: IpAddr,
 }
 
 /// A request that was let in.
 pub(crate) struct Admitted {
     pub(crate) principal: Principal,
+    /// To whom is charged what it does; none without a limit.
+    pub(crate) account: Option<Arc<Account>>,
     /// The origin to name in CORS headers.
     pub(crate) origin: Option<String>,
     pub(crate) query: StreamQuery,
@@ -45,8 +48,9 @@ pub(crate) struct Admission {
     pub(crate) connections: Arc<Connections>,
     /// Cancelled when the gateway stops: nobody is let in any more.
     pub(crate) closing: CancellationToken,
-    publishers: Publishers,
+    rates: Rates,
     new_channels: NewChannels,
+    presence: Arc<Presence>,
     /// Channels that only the server's own applications write to.
     kept: RwLock<Vec<Channel>>,
     limits: LimitsConfig,
@@ -61,13 +65,15 @@ impl Admission {
         config: &GatewayConfig,
         clock: Arc<dyn Clock>,
         delivery: Arc<Delivery>,
+        presence: Arc<Presence>,
     ) -> Self {
         Self {
             gate,
             connections: Connections::new(&config.limits),
             closing: CancellationToken::new(),
-            publishers: Publishers::default(),
+            rates: Rates::new(&config.limits, Arc::clone(&delivery.metrics)),
             new_channels: NewChannels::new(&config.limits),
+            presence,
             kept: RwLock::default(),
             limits: config.limits.clone(),
             restart_window_ms: config.restart_window_ms,
@@ -104,8 +110,10 @@ impl Admission {
         let credentials = Credentials { token: query.token.as_deref(), ..request.credentials };
         let principal = identify(&credentials)?;
         principal.may_subscribe(&query.channels)?;
+        let account = self.account(&principal, request.address);
+        self.charge_channels(account.as_deref(), query.client.as_deref(), &query.channels, query.presence)?;
         let credentials = credentials.are_personal();
-        Ok(Admitted { principal, origin, query, credentials })
+        Ok(Admitted { principal, account, origin, query, credentials })
     }
 
     /// The same for a stream of events, which has to name its channels.
@@ -122,6 +130,7 @@ impl Admission {
             let message = "the network lab blocks WebSocket; use SSE, or lift the block";
             return Err(Refusal::new(Code::TransportBlocked, message));
         }
+        self.charge_handshake(request.address)?;
         self.admit_for_now(request)
     }
 
@@ -177,28 +186,50 @@ impl Admission {
         self.new_channels.check(&self.delivery.log, principal, address, batch, self.delivery.now_ms())
     }
 
-    /// Refuses what a client publishes over HTTP too fast; back ends may publish as fast as the log takes it.
-    pub(crate) fn check_rate(
-        &self,
-        principal: &Principal,
-        address: IpAddr,
-        count: usize,
-    ) -> Result<(), Refusal> {
-        if principal.is_backend() {
-            return Ok(());
-        }
-        let publisher = principal.user().map_or_else(|| address.to_string(), |user| format!("user {user}"));
-        let taken = self.publishers.take(&publisher, count, &self.limits, self.delivery.now_ms());
-        taken.map_err(|retry_ms| self.too_fast(retry_ms))
+    /// To whom is charged what somebody does from an address; none if there is no limit. To be asked once a
+    /// connection or request.
+    pub(crate) fn account(&self, principal: &Principal, address: IpAddr) -> Option<Arc<Account>> {
+        let payer = match principal.is_backend() {
+            false => principal.payer(address),
+            true if self.limits.backends_limited => Payer::Address(address),
+            true => return None,
+        };
+        Some(self.rates.account(payer, self.delivery.now_ms()))
     }
 
-    /// A refusal for those who publish too fast.
-    pub(crate) fn too_fast(&self, retry_ms: u32) -> Refusal {
-        self.delivery.metrics.rate_limited.fetch_add(1, Relaxed);
-        let rate = self.limits.publish_per_second;
-        let message =
-            format!("more than {rate} events a second (limits.publish_per_second); wait {retry_ms} ms");
-        Refusal::new(Code::RateLimited, message).retry_after_ms(retry_ms)
+    /// Charges an act, or refuses it.
+    pub(crate) fn charge(&self, account: Option<&Account>, act: Act, count: usize) -> Result<(), Refusal> {
+        match account.filter(|_| count > 0) {
+            Some(account) => self.rates.charge(account, act, count, self.delivery.now_ms()),
+            None => Ok(()),
+        }
+    }
+
+    /// Charges what it takes to follow channels; `client` is by what name, if it has one, with `presence` as
+    /// a member.
+    pub(crate) fn charge_channels(
+        &self,
+        account: Option<&Account>,
+        client: Option<&str>,
+        channels: &[Channel],
+        presence: bool,
+    ) -> Result<(), Refusal> {
+        if account.is_none() {
+            return Ok(());
+        }
+        let members = if presence { self.presence.count_new(client, channels) } else { 0 };
+        self.charge(account, Act::Presence, members)?;
+        self.charge(account, Act::Subscribe, channels.len())
+    }
+
+    /// Charges the beginning of a connection that lasts; before it is known who it is.
+    pub(crate) fn charge_handshake(&self, address: IpAddr) -> Result<(), Refusal> {
+        if self.gate.is_open() && !self.limits.backends_limited {
+            return Ok(());
+        }
+        let now_ms = self.delivery.now_ms();
+        let account = self.rates.account(Payer::Address(address), now_ms);
+        self.rates.charge(&account, Act::Handshake, 1, now_ms)
     }
 
     /// Who reads an answer on a socket: a page of this origin, if any. While the gateway stops, every answer

@@ -1,4 +1,4 @@
-//! How many connections there are, and how fast one may publish.
+//! How many connections there are.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
@@ -84,95 +84,9 @@ impl Drop for Counted {
     }
 }
 
-/// A token bucket over a coarse clock: `rate` a second, at most `burst` at once.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bucket {
-    tokens: f32,
-    filled_ms: u64,
-}
-
-impl Bucket {
-    pub(crate) fn full(burst: u32, now_ms: u64) -> Self {
-        Self { tokens: burst as f32, filled_ms: now_ms }
-    }
-
-    fn fill(&mut self, rate: u32, burst: u32, now_ms: u64) {
-        let elapsed_ms = now_ms.saturating_sub(self.filled_ms) as f32;
-        self.tokens = (self.tokens + elapsed_ms * rate as f32 / 1000.0).min(burst as f32);
-        self.filled_ms = now_ms;
-    }
-
-    fn is_full(mut self, rate: u32, burst: u32, now_ms: u64) -> bool {
-        self.fill(rate, burst, now_ms);
-        self.tokens >= burst as f32
-    }
-
-    /// Takes `count` tokens, or says in how many milliseconds there will be enough.
-    pub(crate) fn take(&mut self, count: usize, rate: u32, burst: u32, now_ms: u64) -> Result<(), u32> {
-        self.fill(rate, burst, now_ms);
-        // A batch larger than the burst is let through when the bucket is full: it could never be otherwise.
-        let wanted = (count as f32).min(burst as f32);
-        if self.tokens >= wanted {
-            self.tokens -= count as f32;
-            return Ok(());
-        }
-        Err(((wanted - self.tokens) * 1000.0 / rate as f32).ceil() as u32)
-    }
-}
-
-/// How fast each client publishes over HTTP, where a connection says nothing of who it is.
-#[derive(Debug, Default)]
-pub(crate) struct Publishers(Mutex<HashMap<Box<str>, Bucket, foldhash::fast::RandomState>>);
-
-/// How many publishers are known at once; those whose bucket is full again need not be.
-const PUBLISHERS_MAX: usize = 10_000;
-
-impl Publishers {
-    /// Takes `count` tokens of `publisher`, or says in how many milliseconds there will be enough.
-    pub(crate) fn take(
-        &self,
-        publisher: &str,
-        count: usize,
-        limits: &LimitsConfig,
-        now_ms: u64,
-    ) -> Result<(), u32> {
-        let (rate, burst) = (limits.publish_per_second, limits.publish_burst);
-        let mut buckets = self.0.lock();
-        if let Some(bucket) = buckets.get_mut(publisher) {
-            return bucket.take(count, rate, burst, now_ms);
-        }
-        if buckets.len() >= PUBLISHERS_MAX {
-            buckets.retain(|_, bucket| !bucket.is_full(rate, burst, now_ms));
-        }
-        let mut bucket = Bucket::full(burst, now_ms);
-        let taken = bucket.take(count, rate, burst, now_ms);
-        if buckets.len() < PUBLISHERS_MAX {
-            buckets.insert(publisher.into(), bucket);
-            return taken;
-        }
-        // So many publish at this moment that one more cannot be watched.
-        Err(1000)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn publishers_are_limited_each_by_itself_and_forgotten_when_they_are_quiet() {
-        let limits = LimitsConfig { publish_per_second: 10, publish_burst: 2, ..LimitsConfig::default() };
-        let publishers = Publishers::default();
-        assert_eq!(publishers.take("ann", 2, &limits, 0), Ok(()));
-        assert_eq!(publishers.take("ann", 1, &limits, 0), Err(100));
-        assert_eq!(publishers.take("bob", 1, &limits, 0), Ok(()));
-        for number in 0..PUBLISHERS_MAX {
-            let _full_or_not = publishers.take(&format!("p{number}"), 1, &limits, 0);
-        }
-        assert_eq!(publishers.take("late", 1, &limits, 0), Err(1000));
-        assert_eq!(publishers.take("late", 1, &limits, 1000), Ok(()));
-        assert_eq!(publishers.0.lock().len(), 1);
-    }
 
     #[test]
     fn connections_are_refused_over_the_limit_and_counted_down_when_they_end() {
@@ -187,14 +101,5 @@ mod tests {
         assert!(connections.count(address(3)).is_err());
         drop(first);
         assert!(connections.count(address(3)).is_ok());
-    }
-
-    #[test]
-    fn a_bucket_lets_a_burst_through_and_then_the_rate() {
-        let mut bucket = Bucket::full(5, 0);
-        assert_eq!(bucket.take(5, 10, 5, 0), Ok(()));
-        assert_eq!(bucket.take(1, 10, 5, 0), Err(100));
-        assert_eq!(bucket.take(1, 10, 5, 100), Ok(()));
-        assert_eq!(bucket.take(20, 10, 5, 10_000), Ok(()));
     }
 }

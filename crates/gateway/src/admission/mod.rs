@@ -1,5 +1,6 @@
 //! Who is let in, and what is said to those who are not.
 
+pub(crate) mod act;
 pub(crate) mod auth;
 pub(crate) mod channels;
 pub(crate) mod cors;
@@ -7,3 +8,4 @@ pub(crate) mod entry;
 pub(crate) mod limits;
 pub(crate) mod origin;
 pub(crate) mod place;
+pub(crate) mod rates;

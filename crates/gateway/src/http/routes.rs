@@ -206,6 +206,7 @@ fn admit(gateway: &Gateway, request: &Request, admit: Admit) -> Result<Admitted,
             credentials: credentials(request),
             query: request.uri().query().unwrap_or(""),
             last_event_id: last_event_id.filter(|_| request.uri().path().ends_with("/sse")),
+            address: address(request),
         },
     )
 }

@@ -211,7 +211,12 @@ fn route(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route 
         "/anywire/poll" if !closes => None,
         _ => return Route::Library,
     };
-    let stream = StreamRequest { credentials: credentials(request), query: request.query, last_event_id };
+    let stream = StreamRequest {
+        credentials: credentials(request),
+        query: request.query,
+        last_event_id,
+        address: place.address,
+    };
     let routed = match request.path {
         "/anywire/ws" => route_websocket(gateway, request, &stream),
         "/anywire/sse" => gateway.admission.admit_sse(&stream).map(|admitted| Route::Sse(Box::new(admitted))),
@@ -322,6 +327,7 @@ mod tests {
             credentials: Credentials::default(),
             query: "channels=a&wait=5",
             last_event_id: None,
+            address: address.ip(),
         };
         let admitted = Box::new(gateway.admission.admit(&request).expect("it is let in"));
         let (gateway, stream) = (&gateway, &stream);

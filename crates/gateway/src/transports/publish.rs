@@ -9,7 +9,10 @@ use tokio::net::TcpStream;
 
 use crate::{
     Gateway,
-    admission::auth::{Credentials, Principal},
+    admission::{
+        act::Act,
+        auth::{Credentials, Principal},
+    },
     http1::body::{skip_body, take_body, throw_away_body},
     http1::reply::render,
     reply::Reply,
@@ -25,7 +28,8 @@ pub(crate) async fn publish(
 ) -> Result<Vec<u8>, Refusal> {
     let batch = parse_publish(body, key, &gateway.admission.publish_limits())?;
     gateway.admission.check_publish(principal, &batch)?;
-    gateway.admission.check_rate(principal, address, batch.publications.len())?;
+    let account = gateway.admission.account(principal, address);
+    gateway.admission.charge(account.as_deref(), Act::Publish, batch.publications.len())?;
     let appended = append(gateway, principal, address, batch).await?;
     let offsets: Vec<u64> = appended.offsets().map(Offset::get).collect();
     let mut out = Vec::with_capacity(64 + offsets.len() * 12);

@@ -26,7 +26,7 @@ use crate::{
     Gateway,
     admission::auth::Principal,
     admission::entry::Admitted,
-    admission::limits::Bucket,
+    admission::{act::Act, rates::Account},
     delivery::{Reader, UNSENT_BYTES_MAX, Wire},
     http::connection::drive_woken,
     http1::connection::{Input, drive},
@@ -55,7 +55,8 @@ pub(crate) async fn serve_direct(
 ) {
     let wire = Wire::Direct(Arc::clone(&stream));
     let reader = gateway.readers.open(Transport::WebSocket, &admitted, address, wire);
-    let mut session = Session::new(Arc::clone(&gateway), Arc::clone(&reader), admitted.principal);
+    let mut session =
+        Session::new(Arc::clone(&gateway), Arc::clone(&reader), admitted.principal, admitted.account);
     drive(&gateway, &reader, &stream, &mut session).await;
 }
 
@@ -65,7 +66,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let reader = gateway.readers.open(Transport::WebSocket, &admitted, address, Wire::Woken);
-    let mut session = Session::new(Arc::clone(&gateway), Arc::clone(&reader), admitted.principal);
+    let mut session =
+        Session::new(Arc::clone(&gateway), Arc::clone(&reader), admitted.principal, admitted.account);
     drive_woken(&gateway, &reader, stream, &mut session).await;
 }
 
@@ -81,7 +83,8 @@ struct Session {
     reader: Arc<Reader>,
     principal: Principal,
     receiver: Receiver,
-    bucket: Bucket,
+    /// To whom is charged what it does; none without a limit.
+    account: Option<Arc<Account>>,
     arrived: VecDeque<Arrived>,
     expiry: Option<Pin<Box<Sleep>>>,
     warned: bool,
@@ -146,15 +149,18 @@ impl Input for Session {
 }
 
 impl Session {
-    fn new(gateway: Arc<Gateway>, reader: Arc<Reader>, principal: Principal) -> Self {
-        let burst = gateway.config.limits.publish_burst;
-        let bucket = Bucket::full(burst, gateway.delivery.now_ms());
+    fn new(
+        gateway: Arc<Gateway>,
+        reader: Arc<Reader>,
+        principal: Principal,
+        account: Option<Arc<Account>>,
+    ) -> Self {
         let mut session = Self {
             gateway,
             reader,
             principal,
             receiver: Receiver::new(),
-            bucket,
+            account,
             arrived: VecDeque::new(),
             expiry: None,
             warned: false,
@@ -222,10 +228,10 @@ impl Session {
             Command::Publish(batch) => self.publish(id, batch).await,
             Command::Presence(channel) => self.presence(id, &channel),
             Command::Auth(token) => self.authorize(id, &token),
-            Command::Ack(cursor) => {
+            Command::Ack(cursor) => self.charge(Act::Ack, 1).map(|()| {
                 self.reader.record_ack(cursor);
-                Ok(Flow::Go)
-            }
+                Flow::Go
+            }),
             Command::Ping => Ok(self.send(ServerFrame::Pong { id }.encode())),
         };
         done.unwrap_or_else(|refusal| self.refuse(id, &refusal))
@@ -247,6 +253,8 @@ impl Session {
             channels.iter().filter(|channel| !known.contains(channel)).cloned().collect();
         check_channels(known.len() + fresh.len(), self.gateway.config.limits.channels_max)?;
         let gateway = &self.gateway;
+        let client = Some(&*self.reader.info().client);
+        gateway.admission.charge_channels(self.account.as_deref(), client, &channels, presence)?;
         let mut gap = false;
         self.reader.change(|subscription| {
             // What it follows already stays where it is, unless it asks for a place: it may be behind, and
@@ -273,6 +281,11 @@ impl Session {
         Ok(Flow::Go)
     }
 
+    /// Charges an act, or refuses it.
+    fn charge(&self, act: Act, count: usize) -> Result<(), Refusal> {
+        self.gateway.admission.charge(self.account.as_deref(), act, count)
+    }
+
     fn unsubscribe(&self, id: Option<u64>, channels: &[Channel]) {
         self.reader.change(|subscription| {
             for channel in channels {
@@ -288,11 +301,7 @@ impl Session {
 
     async fn publish(&mut self, id: Option<u64>, batch: Batch) -> Result<Flow, Refusal> {
         self.gateway.admission.check_publish(&self.principal, &batch)?;
-        let limits = &self.gateway.config.limits;
-        let now_ms = self.gateway.delivery.now_ms();
-        let count = batch.publications.len();
-        let taken = self.bucket.take(count, limits.publish_per_second, limits.publish_burst, now_ms);
-        taken.map_err(|retry_ms| self.gateway.admission.too_fast(retry_ms))?;
+        self.charge(Act::Publish, batch.publications.len())?;
         let address = self.reader.info().address;
         let appended = append(&self.gateway, &self.principal, address, batch).await?;
         let offsets: Vec<u64> = appended.offsets().map(anywire_log::Offset::get).collect();
@@ -303,15 +312,19 @@ impl Session {
 
     fn presence(&self, id: Option<u64>, channel: &Channel) -> Result<Flow, Refusal> {
         self.principal.may_subscribe(std::slice::from_ref(channel))?;
+        self.charge(Act::Subscribe, 1)?;
         let (cursor, members) = self.gateway.readers.presence.members(channel);
         Ok(self.send(ServerFrame::Presence { id, channel, cursor, members: &members }.encode()))
     }
 
     fn authorize(&mut self, id: Option<u64>, token: &str) -> Result<Flow, Refusal> {
+        // Who has a token may show it again and again, and each time it is verified.
+        self.charge(Act::Handshake, 1)?;
         let principal = self.gateway.admission.gate.principal_of(token)?;
         let channels = self.reader.stats(self.gateway.log.tail_offset()).channels;
         principal.may_subscribe(&channels)?;
         self.reader.set_user(principal.user());
+        self.account = self.gateway.admission.account(&principal, self.reader.info().address);
         self.principal = principal;
         self.set_expiry();
         let expires_at = self.principal.expires_at();

@@ -116,7 +116,7 @@ fn poll() -> Operation {
         .answers(Answer::new(304, "Nothing new, and `If-None-Match` names the cursor.").header(anywire_cursor_header()).header(etag_header()))
         .refuses(400, &["invalid_request", "invalid_cursor", "invalid_channel", "too_many_channels"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
         .guarded()
-        .refuses(429, &["too_many_connections"], "19000 connections, the limit (limits.connections_max)")
+        .refuses(429, &["too_many_connections", "rate_limited"], "19000 connections, the limit (limits.connections_max)")
         .refuses(503, &["storage_failed", "shutting_down"], "storing failed; see the server's log")
 }
 
@@ -138,7 +138,7 @@ fn sse() -> Operation {
         .answers(Answer::new(200, "The stream.").with(Content::text("text/event-stream").example(json!("retry: 1000\nid: 1f0c93ab-17\nevent: open\ndata: {\"cursor\":\"1f0c93ab-17\"}\n\nid: 1f0c93ab-18\ndata: {\"channel\":\"news\",\"event\":\"created\",\"offset\":18,\"time\":\"2026-01-23T10:00:03.000Z\",\"data\":{\"id\":1}}\n\n"))))
         .refuses(400, &["invalid_request", "invalid_cursor", "invalid_channel", "too_many_channels"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
         .guarded()
-        .refuses(429, &["too_many_connections"], "19000 connections, the limit (limits.connections_max)")
+        .refuses(429, &["too_many_connections", "rate_limited"], "19000 connections, the limit (limits.connections_max)")
         .refuses(503, &["storage_failed", "shutting_down"], "storing failed; see the server's log")
 }
 
@@ -204,7 +204,11 @@ fn websocket() -> Operation {
             .header(Header::new("Sec-WebSocket-Version", "The version that is spoken.").optional())
             .header(Header::new("Upgrade", "What to upgrade to.").optional()),
         )
-        .refuses(429, &["too_many_connections"], "19000 connections, the limit (limits.connections_max)")
+        .refuses(
+            429,
+            &["too_many_connections", "rate_limited"],
+            "19000 connections, the limit (limits.connections_max)",
+        )
         .refuses(503, &["shutting_down"], "the server is stopping; come back then")
 }
 

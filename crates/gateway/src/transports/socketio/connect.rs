@@ -15,13 +15,17 @@ use super::{
     inbound::refused,
     namespaces::Namespace,
     places::Room,
-    recovery::{forget_socket, recall, remember},
+    recovery::{forget_socket, recall, record_bytes, remember},
     rooms::{Followed, follow, gap_packets, room},
     state::{Inbound, Joined, random_id},
 };
 use crate::{
     Gateway,
-    admission::auth::{Credentials, Principal},
+    admission::{
+        act::Act,
+        auth::{Credentials, Principal},
+        rates::Account,
+    },
     delivery::{NamespaceSession, Reader},
     http1::socket::Flow,
 };
@@ -30,6 +34,7 @@ use crate::{
 struct Admitted {
     namespace: Arc<Namespace>,
     principal: Principal,
+    account: Option<Arc<Account>>,
     wishes: ConnectAuth,
     channels: Vec<Channel>,
 }
@@ -89,7 +94,9 @@ impl Inbound {
         channels.retain(|channel| seen.insert(channel.clone()));
         principal.may_subscribe(&channels)?;
         Self::check_channels(reader, gateway, &channels)?;
-        Ok(Admitted { namespace, principal, wishes, channels })
+        let account = gateway.admission.account(&principal, self.handshake.address);
+        gateway.admission.charge(account.as_deref(), Act::Subscribe, channels.len())?;
+        Ok(Admitted { namespace, principal, account, wishes, channels })
     }
 
     /// Who it is: by the token in `auth`, or else by what came with the first request.
@@ -115,11 +122,11 @@ impl Inbound {
         admitted: Admitted,
     ) -> Flow {
         let with_cursor = admitted.namespace.recovery || admitted.wishes.recover;
-        if with_cursor && let Err(refusal) = self.take_tokens(gateway, 1) {
-            return send_packet(gateway, reader, &refused(path, &refusal));
-        }
         let (joined, wants) = match with_cursor {
-            true => self.come_back(gateway, path, admitted).await,
+            true => match self.come_back(gateway, path, admitted).await {
+                Ok(back) => back,
+                Err(refusal) => return send_packet(gateway, reader, &refused(path, &refusal)),
+            },
             false => (first_time(path, &admitted), wants_of(&admitted)),
         };
         let pid = joined.recovery.as_ref().map(|recovery| recovery.0.clone());
@@ -163,7 +170,12 @@ impl Inbound {
     }
 
     /// Somebody who wants to be able to come back, or does.
-    async fn come_back(&self, gateway: &Gateway, path: &str, admitted: Admitted) -> (Joined, Wants) {
+    async fn come_back(
+        &self,
+        gateway: &Gateway,
+        path: &str,
+        admitted: Admitted,
+    ) -> Result<(Joined, Wants), Refusal> {
         let mut joined = first_time(path, &admitted);
         let mut wants = wants_of(&admitted);
         let mut rooms: Vec<Room> = Vec::new();
@@ -189,9 +201,10 @@ impl Inbound {
                 rooms.push(room(gateway, channel, *position));
             }
         }
+        gateway.admission.charge(joined.account.as_deref(), Act::Recovery, record_bytes(&rooms))?;
         remember(&gateway.log, &pid, path, &joined.socket, user, &rooms).await;
         joined.recovery = Some(Box::new((pid, rooms)));
-        (joined, wants)
+        Ok((joined, wants))
     }
 
     /// What everybody hears who joins.
@@ -233,11 +246,13 @@ impl Inbound {
             let message = "\"auth\" needs a token, such as emit(\"auth\", {token})";
             return Err(Refusal::new(Code::InvalidRequest, message));
         };
+        self.charge(gateway, at, Act::Handshake, 1)?;
         let principal = gateway.admission.gate.principal_of(token)?;
         let path = Arc::clone(&self.joined[at].path);
         let rooms = reader.rooms(&path);
         principal.may_subscribe(&rooms)?;
         let expires_at = principal.expires_at().map(iso_time);
+        self.joined[at].account = gateway.admission.account(&principal, self.handshake.address);
         self.joined[at].principal = principal;
         let ends_ms = self.ends_ms(gateway);
         reader.change_namespaces(|_, namespaces| {
@@ -250,7 +265,8 @@ impl Inbound {
 
 fn first_time(path: &str, admitted: &Admitted) -> Joined {
     let (namespace, principal) = (Arc::clone(&admitted.namespace), admitted.principal.clone());
-    Joined { path: path.into(), socket: random_id(), namespace, principal, recovery: None }
+    let account = admitted.account.clone();
+    Joined { path: path.into(), socket: random_id(), namespace, principal, account, recovery: None }
 }
 
 fn wants_of(admitted: &Admitted) -> Wants {

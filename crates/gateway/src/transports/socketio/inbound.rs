@@ -19,7 +19,7 @@ use super::recovery::forget_socket;
 use super::state::{Handshake, Inbound, PendingHandshake};
 use crate::{
     Gateway,
-    admission::limits::Bucket,
+    admission::act::Act,
     delivery::{Namespaces, Reader, Wire},
     http1::socket::Flow,
     metrics::Transport,
@@ -40,15 +40,8 @@ impl Ended {
 }
 
 impl Inbound {
-    pub(super) fn new(gateway: &Gateway, handshake: Handshake, pending: PendingHandshake) -> Self {
-        let bucket = Bucket::full(gateway.config.limits.publish_burst, gateway.delivery.now_ms());
-        Self {
-            assembler: Assembler::default(),
-            handshake,
-            joined: Vec::new(),
-            bucket,
-            pending: Some(pending),
-        }
+    pub(super) fn new(handshake: Handshake, pending: PendingHandshake) -> Self {
+        Self { assembler: Assembler::default(), handshake, joined: Vec::new(), pending: Some(pending) }
     }
 
     /// A reader for this connection, without a namespace yet.
@@ -159,7 +152,11 @@ impl Inbound {
                 Err(flow) => flow,
             },
             Incoming::Ack { namespace, ack, args } => {
-                if let Some(joined) = self.joined.iter().find(|joined| *joined.path == *namespace) {
+                let joined = self.joined.iter().find(|joined| *joined.path == *namespace);
+                // Nobody is told: who was asked too much answers as fast as it can.
+                if let Some(joined) = joined
+                    && gateway.admission.charge(joined.account.as_deref(), Act::Ack, 1).is_ok()
+                {
                     gateway.socketio.pending_acks.answer(&joined.socket, ack, args);
                 }
                 Flow::Go
@@ -266,12 +263,9 @@ impl Inbound {
         if reader.send_packets(&gateway.delivery, &packets) { Flow::Go } else { Flow::End }
     }
 
-    /// Counts publications against the connection's rate.
-    pub(super) fn take_tokens(&mut self, gateway: &Gateway, count: usize) -> Result<(), Refusal> {
-        let limits = &gateway.config.limits;
-        let now_ms = gateway.delivery.now_ms();
-        let taken = self.bucket.take(count, limits.publish_per_second, limits.publish_burst, now_ms);
-        taken.map_err(|retry_ms| gateway.admission.too_fast(retry_ms))
+    /// Charges an act in a namespace, or refuses it.
+    pub(super) fn charge(&self, gateway: &Gateway, at: usize, act: Act, count: usize) -> Result<(), Refusal> {
+        gateway.admission.charge(self.joined[at].account.as_deref(), act, count)
     }
 
     /// Refuses channels, each named once, that are too many beside those this connection follows already.

@@ -24,6 +24,13 @@ pub(super) struct Room {
     pub(super) named: bool,
 }
 
+impl Room {
+    /// About the bytes it takes in a record.
+    pub(super) fn bytes(&self) -> usize {
+        self.channel.as_str().len() + 32
+    }
+}
+
 /// Where this process' own sockets are, or stopped.
 #[derive(Default)]
 pub(crate) struct Places(Mutex<Known>);

@@ -69,6 +69,12 @@ impl Remembered {
     }
 }
 
+/// About the bytes that a record of these rooms takes in the log.
+pub(super) fn record_bytes(rooms: &[Room]) -> usize {
+    const BESIDE: usize = 200;
+    BESIDE + rooms.iter().map(Room::bytes).sum::<usize>()
+}
+
 /// Keeps what a socket has joined.
 pub(super) async fn remember(
     log: &Log,

@@ -101,6 +101,7 @@ fn judge<'h>(
 }
 
 fn inbound(gateway: &Gateway, request: &Request<'_>, query: &Query) -> Result<Box<Inbound>, EngineError> {
+    gateway.admission.charge_handshake(request.address).map_err(forbidden)?;
     let Some(pending) = gateway.socketio.count_handshake() else {
         let limit = gateway.socketio.config.handshakes_max;
         let message = format!(
@@ -118,7 +119,7 @@ fn inbound(gateway: &Gateway, request: &Request<'_>, query: &Query) -> Result<Bo
         client: query.client.as_deref().map(boxed),
         echoed: gateway.socketio.echoes(request.path),
     };
-    Ok(Box::new(Inbound::new(gateway, handshake, pending)))
+    Ok(Box::new(Inbound::new(handshake, pending)))
 }
 
 /// A refusal as Engine.IO spells it.

@@ -17,11 +17,12 @@ use smallvec::SmallVec;
 
 use super::{
     places::Room,
-    recovery::{forget_socket, remember},
+    recovery::{forget_socket, record_bytes, remember},
     state::Inbound,
 };
 use crate::{
     Gateway,
+    admission::act::Act,
     delivery::{Namespaces, Reader},
     transports::publish::append,
 };
@@ -147,6 +148,7 @@ impl Inbound {
         let Wanted { channels, position } = wanted(gateway, args)?;
         self.joined[at].principal.may_subscribe(&channels)?;
         Self::check_channels(reader, gateway, &channels)?;
+        self.charge(gateway, at, Act::Subscribe, channels.len())?;
         let states = self.states(gateway, at, &channels, position);
         let places = channels.iter().zip(&states).map(|(channel, (_, place))| room(gateway, channel, *place));
         self.keep_rooms(gateway, reader, at, places.collect(), &[]).await?;
@@ -174,7 +176,6 @@ impl Inbound {
     }
 
     /// Where recovery is on: keeps what the socket is about to follow, before it is told so.
-    /// Each time is an event of the log, and counts as one.
     async fn keep_rooms(
         &mut self,
         gateway: &Gateway,
@@ -183,12 +184,11 @@ impl Inbound {
         joins: Vec<Room>,
         leaves: &[Channel],
     ) -> Result<(), Refusal> {
-        if self.joined[at].recovery.is_some() {
-            self.take_tokens(gateway, 1)?;
-        }
         let joined = &mut self.joined[at];
         let Some(recovery) = joined.recovery.as_deref_mut() else { return Ok(()) };
         let (pid, rooms) = recovery;
+        let bytes = record_bytes(rooms) + joins.iter().map(Room::bytes).sum::<usize>();
+        gateway.admission.charge(joined.account.as_deref(), Act::Recovery, bytes)?;
         rooms.retain(|room| !leaves.contains(&room.channel));
         for join in joins {
             let known = rooms.iter_mut().find(|room| room.channel == join.channel);
@@ -318,7 +318,7 @@ impl Inbound {
 
     async fn append(&mut self, gateway: &Arc<Gateway>, at: usize, batch: Batch) -> Result<Value, Refusal> {
         gateway.admission.check_publish(&self.joined[at].principal, &batch)?;
-        self.take_tokens(gateway, batch.publications.len())?;
+        self.charge(gateway, at, Act::Publish, batch.publications.len())?;
         let (principal, address) = (&self.joined[at].principal, self.handshake.address);
         let appended = append(gateway, principal, address, batch).await?;
         let offsets: Vec<u64> = appended.offsets().map(Offset::get).collect();

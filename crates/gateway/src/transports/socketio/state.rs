@@ -25,10 +25,7 @@ use super::{
     places::Room,
 };
 use crate::{
-    admission::{
-        auth::Principal,
-        limits::{Bucket, Counted},
-    },
+    admission::{auth::Principal, limits::Counted, rates::Account},
     readers::OpenReader,
 };
 
@@ -157,7 +154,6 @@ pub(crate) struct Inbound {
     pub(super) assembler: Assembler,
     pub(super) handshake: Handshake,
     pub(super) joined: Vec<Joined>,
-    pub(super) bucket: Bucket,
     /// Until the first namespace is joined.
     pub(super) pending: Option<PendingHandshake>,
 }
@@ -168,6 +164,8 @@ pub(super) struct Joined {
     pub(super) socket: Box<str>,
     pub(super) namespace: Arc<Namespace>,
     pub(super) principal: Principal,
+    /// To whom is charged what it does; none without a limit.
+    pub(super) account: Option<Arc<Account>>,
     /// Where recovery is on: the private id, and what is kept under it.
     pub(super) recovery: Option<Box<(Box<str>, Vec<Room>)>>,
 }

@@ -67,9 +67,13 @@ async fn emit(socket: &mut WebSocket, name: &str, argument: &Value) -> Value {
 
 /// The status and body of an answer; a rate's says when to come again.
 async fn post(server: &Server, credentials: &str, body: &Value) -> (String, Value) {
+    post_with(server, credentials, "", body).await
+}
+
+async fn post_with(server: &Server, credentials: &str, header: &str, body: &Value) -> (String, Value) {
     let body = body.to_string();
     let head = format!(
-        "POST /anywire/publish HTTP/1.1\nHost: {}\nAuthorization: Bearer {credentials}\nContent-Length: {}\n\n{body}",
+        "POST /anywire/publish HTTP/1.1\nHost: {}\nAuthorization: Bearer {credentials}\n{header}Content-Length: {}\n\n{body}",
         server.address,
         body.len()
     );
@@ -276,4 +280,32 @@ async fn back_ends_are_limited_by_their_address_where_that_is_set() {
     let server = serve(limits).await;
     assert_eq!(post(&server, "0123456789abcdef", &batch(5)).await.0, "200");
     assert_eq!(post(&server, "0123456789abcdef", &batch(5)).await.0, "429");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idempotency_key_is_its_user_s_own_on_every_way_in() {
+    let server = serve(LimitsConfig::default()).await;
+    let post = async |credentials: &str, data: u32| {
+        let body = json!({ "channel": "a", "data": data });
+        post_with(&server, credentials, "Idempotency-Key: k\n", &body).await
+    };
+    let (ann, bob, back_end) = (token_of("ann"), token_of("bob"), "0123456789abcdef");
+    let (_, first) = post(&ann, 1).await;
+    assert_eq!(post(back_end, 2).await.0, "200");
+    assert_eq!(post(&bob, 3).await.0, "200");
+    for (credentials, data) in [(ann.as_str(), 1), (back_end, 2), (&bob, 3)] {
+        let (status, again) = post(credentials, data).await;
+        assert_eq!((status.as_str(), &again["duplicate"]), ("200", &json!(true)), "{again}");
+        let (status, error) = post(credentials, 4).await;
+        assert_eq!((status.as_str(), &error["code"]), ("409", &json!("idempotency_conflict")), "{error}");
+        assert!(error["message"].as_str().is_some_and(|text| text.contains("\"k\"")), "{error}");
+    }
+    let frame = json!({ "op": "publish", "channel": "a", "data": 1, "idempotency_key": "k" });
+    let mut socket = native(&server, "ann").await;
+    socket.send(&frame.to_string()).await;
+    let again = socket.expect("published").await;
+    assert_eq!((&again["duplicate"], &again["offsets"]), (&json!(true), &first["offsets"]));
+    let mut socket = socketio(&server, "ann").await.expect("joined");
+    let again = emit(&mut socket, "publish", &frame).await;
+    assert_eq!((&again["duplicate"], &again["offsets"]), (&json!(true), &first["offsets"]));
 }

@@ -4,9 +4,13 @@
 //! may leave the bytes it made of it, so that an event is encoded at most once a protocol however many
 //! readers it has.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    borrow::Borrow,
+    hash::{BuildHasher as _, Hasher as _},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -77,8 +81,17 @@ impl EventName {
 }
 
 /// The key by which a repeated publication is known: 1 to 255 visible ASCII characters.
+///
+/// ```text
+///  of a back end   key
+///  of a client     scope SP key               the scope tells clients apart
+///                  scope SP SP digest         where that would have more than 255 bytes
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(Box<str>);
+
+/// The longest key, with its scope, in bytes.
+const KEY_BYTES_MAX: usize = 255;
 
 /// Why a text is not an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -94,17 +107,69 @@ impl IdempotencyKey {
     /// # Errors
     /// When the text is empty, too long, or holds anything but visible ASCII.
     pub fn new(key: &str) -> Result<Self, IdempotencyKeyError> {
-        if key.is_empty() || key.len() > 255 || !key.bytes().all(|c| c.is_ascii_graphic()) {
-            return Err(IdempotencyKeyError { key: key.chars().take(64).collect() });
+        if is_key(key) {
+            return Ok(Self(key.into()));
         }
-        Ok(Self(key.into()))
+        Err(IdempotencyKeyError { key: key.chars().take(64).collect() })
     }
 
-    /// The key.
+    /// The key that a log has kept, as [`IdempotencyKey::as_str`] gives it.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn stored(text: &str) -> Result<Self, IdempotencyKeyError> {
+        match text.split_once(' ') {
+            Some((scope, key)) if is_key(scope) && is_key(key.strip_prefix(' ').unwrap_or(key)) => {
+                Ok(Self(text.into()))
+            }
+            _ => Self::new(text),
+        }
+    }
+
+    /// The same key as one of a client's own: it says nothing about the same key of anybody else. The scope
+    /// is of at most 64 visible ASCII characters; in others they are left out.
+    #[must_use]
+    pub fn within(&self, scope: &str) -> Self {
+        let scope: String = scope.chars().filter(char::is_ascii_graphic).take(64).collect();
+        if scope.len() + 1 + self.0.len() <= KEY_BYTES_MAX {
+            return Self(format!("{scope} {}", self.0).into());
+        }
+        // Whoever finds two keys of one digest has confused their own publications only.
+        let digest = [0x616e_7977, 0x6972_656b].map(|seed| {
+            let mut hasher = foldhash::fast::FixedState::with_seed(seed).build_hasher();
+            hasher.write(self.0.as_bytes());
+            hasher.finish()
+        });
+        Self(format!("{scope}  {:016x}{:016x}", digest[0], digest[1]).into())
+    }
+
+    /// Whose it is; empty where it is a back end's.
+    #[must_use]
+    pub fn scope(&self) -> &str {
+        self.0.split_once(' ').map_or("", |(scope, _)| scope)
+    }
+
+    /// The key as it was given, or its digest.
+    #[must_use]
+    pub fn given(&self) -> &str {
+        self.0.rsplit_once(' ').map_or(&self.0, |(_, key)| key)
+    }
+
+    /// The key as a log keeps it, with its scope.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+impl Borrow<str> for IdempotencyKey {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+fn is_key(text: &str) -> bool {
+    (1..=KEY_BYTES_MAX).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic())
 }
 
 /// What somebody publishes: an event that has no place in the log yet.
@@ -278,5 +343,24 @@ mod tests {
         let again = event.encoding(0, |_| Bytes::from_static(b"again")).clone();
         assert_eq!((first.as_ref(), again.as_ref()), (&b"first"[..], &b"first"[..]));
         assert_eq!(event.encoding(1, |_| Bytes::from_static(b"other")).as_ref(), b"other");
+    }
+    #[test]
+    fn a_key_of_a_client_is_kept_with_its_scope_whatever_its_length() {
+        for length in [1, 100, 234, 235, 255] {
+            let key = IdempotencyKey::new(&"k".repeat(length)).expect("a key");
+            let own = key.within("0123456789abcdefghij");
+            assert!(own.as_str().len() <= 255, "{length}");
+            assert_eq!((own.scope(), key.scope()), ("0123456789abcdefghij", ""));
+            assert_eq!(IdempotencyKey::stored(own.as_str()), Ok(own.clone()), "{length}");
+            assert_eq!(IdempotencyKey::stored(key.as_str()), Ok(key.clone()), "{length}");
+            assert_ne!(own, key.within("other"));
+            assert_eq!(own.given() == key.as_str(), length <= 234, "{length}");
+            assert!(IdempotencyKey::new(own.as_str()).is_err(), "nobody gives the key of somebody else");
+        }
+        let long = |last: &str| IdempotencyKey::new(&("k".repeat(254) + last)).expect("a key").within("s");
+        assert_ne!(long("a"), long("b"));
+        for text in ["", " ", "a ", " a", "a   b", "a b c"] {
+            assert!(IdempotencyKey::stored(text).is_err(), "{text:?}");
+        }
     }
 }

@@ -56,7 +56,7 @@ impl MemoryEngine {
             match state.window.lookup(key, print, steady) {
                 Lookup::New => {}
                 Lookup::Duplicate { first, count } => return Ok(Appended { first, count, duplicate: true }),
-                Lookup::Conflict => return Err(AppendError::Conflict { key: key.as_str().to_owned() }),
+                Lookup::Conflict => return Err(AppendError::Conflict { key: key.given().to_owned() }),
             }
         }
         if let Some(expect) = &batch.expect {

@@ -11,10 +11,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anywire_log::{Channel, ChannelPattern, Timestamp};
+use anywire_log::{Channel, ChannelPattern, IdempotencyKey, Timestamp};
 use anywire_protocol::{Code, Refusal};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use super::{
     origin::{OriginError, Origins, host_name, is_loopback_name},
@@ -92,6 +94,16 @@ impl Principal {
     /// Whom it is charged to what this one does from an address.
     pub(crate) fn payer(&self, address: IpAddr) -> Payer<'_> {
         self.user().map_or(Payer::Address(address), Payer::User)
+    }
+
+    /// An idempotency key as this one's own. Tokens that name no user share one name space: their address may
+    /// be another when they try again.
+    pub(crate) fn own_key(&self, key: IdempotencyKey) -> IdempotencyKey {
+        if self.0.all {
+            return key;
+        }
+        let digest = Sha256::digest(self.user().unwrap_or_default().as_bytes());
+        key.within(&BASE64_URL_SAFE_NO_PAD.encode(&digest[..15]))
     }
 
     /// Whether there is any channel that may be published to.

@@ -50,6 +50,8 @@ pub(crate) async fn append(
         return Err(gateway.admission.shutting_down());
     }
     gateway.admission.check_new_channels(principal, address, &batch)?;
+    let idempotency_key = batch.idempotency_key.map(|key| principal.own_key(key));
+    let batch = Batch { idempotency_key, ..batch };
     gateway.log.append(batch).await.map_err(|error| Refusal::from(&error))
 }
 

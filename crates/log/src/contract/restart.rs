@@ -53,15 +53,18 @@ pub(super) async fn what_was_committed_is_kept(factory: &impl Restart) {
     engine.follow(Arc::new(Witness::default()));
     let epoch = engine.epoch();
     let key = IdempotencyKey::new("key-1").expect("a key");
+    let of_client = Batch::one(publication("a", "0")).with_key(key.within("ann"));
     let keyed = Batch::one(publication("a", "0")).with_key(key);
     let first = engine.append(keyed.clone()).await.expect("an append succeeds");
+    let clients = engine.append(of_client.clone()).await.expect("the same key of a client is another");
+    assert!(!clients.duplicate);
     let mut last = 0;
     for number in 1..20 {
         append(&*engine, "a", &number.to_string()).await;
         append(&*engine, "few_a", &number.to_string()).await;
         last = append(&*engine, "memory_a", &number.to_string()).await;
     }
-    engine.trim(name("a"), first.first).await.expect("a trim succeeds");
+    engine.trim(name("a"), clients.first).await.expect("a trim succeeds");
 
     let engine = factory.reopen(engine, rules(), clock).await;
     let witness = Arc::new(Witness::default());
@@ -71,10 +74,12 @@ pub(super) async fn what_was_committed_is_kept(factory: &impl Restart) {
     let batch = read_all(&*engine, &["a"], 0).await;
     assert_eq!(texts(&batch).first().map(String::as_str), Some("1"));
     assert_eq!(batch.events.len(), 19);
-    assert_eq!(batch.trimmed, vec![(name("a"), first.first)], "what was trimmed is remembered");
+    assert_eq!(batch.trimmed, vec![(name("a"), clients.first)], "what was trimmed is remembered");
     assert_eq!(read_all(&*engine, &["few_a"], 0).await.events.len(), 3);
     let again = engine.append(keyed).await.expect("a repetition succeeds");
     assert_eq!((again.first, again.duplicate), (first.first, true), "keys are remembered");
+    let again = engine.append(of_client).await.expect("a repetition succeeds");
+    assert_eq!((again.first, again.duplicate), (clients.first, true), "and whose they are");
     let lost = read_all(&*engine, &["memory_a"], last - 1).await;
     assert!(lost.events.is_empty());
     assert!(

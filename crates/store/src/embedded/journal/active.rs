@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use anywire_log::Timestamp;
+use anywire_log::{IdempotencyWindow, Timestamp};
 
 use crate::embedded::{
     compaction::jobs::Sealed,
@@ -23,8 +23,8 @@ use crate::embedded::{
     synced::{Synced, SyncedFile},
 };
 
-/// How many keys of a segment are recorded; the window remembers no more.
-const KEYS_MAX: usize = 100_000;
+/// At how many recorded keys of a segment those go that the window has forgotten. It remembers half as many.
+const KEYS_MAX: usize = 400_000;
 
 /// The segment that is being written.
 pub(crate) struct ActiveSegment {
@@ -140,11 +140,11 @@ impl ActiveSegment {
         self.file.sync()
     }
 
-    pub(crate) fn record_key(&mut self, key: KeyRecord) {
+    pub(crate) fn record_key(&mut self, key: KeyRecord, window: &IdempotencyWindow) {
         let keys = &mut self.notes.keys;
         keys.push(key);
-        if keys.len() > 2 * KEYS_MAX {
-            keys.drain(..KEYS_MAX);
+        if keys.len() > KEYS_MAX {
+            keys.retain(|known| window.remembers(&known.key));
         }
     }
 }

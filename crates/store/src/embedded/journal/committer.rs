@@ -267,7 +267,7 @@ impl Committer {
                     return Verdict::Answer(Ok(Appended { first, count, duplicate: true }));
                 }
                 Lookup::Conflict => {
-                    return Verdict::Answer(Err(AppendError::Conflict { key: key.as_str().to_owned() }));
+                    return Verdict::Answer(Err(AppendError::Conflict { key: key.given().to_owned() }));
                 }
             }
         }
@@ -410,17 +410,12 @@ impl Committer {
         for member in &mut group.members {
             let Appended { first, count, .. } = member.appended;
             let Some((key, fingerprint)) = member.key.take() else { continue };
-            if member.durable {
-                let (key, first) = (key.as_str().to_owned(), first.get());
-                self.active.record_key(KeyRecord {
-                    key,
-                    fingerprint,
-                    first,
-                    count,
-                    time: steady.as_millis(),
-                });
-            }
+            let (stored, time) = (key.as_str().to_owned(), steady.as_millis());
             self.window.remember(key, fingerprint, first, count, steady);
+            if member.durable {
+                let record = KeyRecord { key: stored, fingerprint, first: first.get(), count, time };
+                self.active.record_key(record, &self.window);
+            }
         }
     }
 

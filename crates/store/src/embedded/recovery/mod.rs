@@ -531,7 +531,7 @@ fn window(state: &CheckpointState, mut keys: Vec<KeyRecord>, now: Timestamp) -> 
     keys.retain(|key| now.millis_since(Timestamp::from_millis(key.time)) <= age_max_ms);
     keys.sort_by_key(|key| (key.time, key.first));
     for record in keys {
-        if let Ok(key) = IdempotencyKey::new(&record.key) {
+        if let Ok(key) = IdempotencyKey::stored(&record.key) {
             let (first, time) = (Offset::new(record.first), Timestamp::from_millis(record.time));
             window.remember(key, record.fingerprint, first, record.count, time);
         }

@@ -25,6 +25,7 @@ use crate::{
     api::{self, ApiState},
     config::{Config, EngineKind, ServerConfig, TlsSection},
     console,
+    memory::{self, Shares},
     meter::Meter,
     openapi,
     overview::{OVERVIEW_CHANNEL, Overview},
@@ -139,8 +140,10 @@ impl Anywire {
         // For those who ask other servers; a second call finds the first one's choice.
         let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let rules = rules(&config.server, &config.monitor, &config.pipeline);
-        let engine = engine(&config.server, config.accept_loss, rules.clone(), Arc::clone(&clock)).await?;
-        let log = Log::start(engine, rules, TailConfig { bytes_max: config.server.tail.bytes_max });
+        let shares = memory_shares(&config.server);
+        let engine =
+            engine(&config.server, shares, config.accept_loss, rules.clone(), Arc::clone(&clock)).await?;
+        let log = Log::start(engine, rules, TailConfig { bytes_max: shares.tail_bytes });
         let message_bytes_max = config.gateway.limits.message_bytes_max;
         let gateway = with_states(config.gateway);
         let gateway = Gateway::start_for(Arc::clone(&log), gateway, Arc::clone(&clock), &page_headers())?;
@@ -356,9 +359,20 @@ fn rules(config: &ServerConfig, monitor: &MonitorConfig, pipeline: &PipelineConf
     RetentionRules::new(rules, Retention::default())
 }
 
+/// How large the parts are that take most of the memory.
+fn memory_shares(config: &ServerConfig) -> Shares {
+    let limit = memory::limit();
+    let fitting = Shares::of(limit);
+    let shares = Shares { tail_bytes: config.tail.bytes_max.unwrap_or(fitting.tail_bytes), ..fitting };
+    let Shares { tail_bytes, queue_bytes, segment_bytes } = shares;
+    tracing::info!(limit, tail_bytes, queue_bytes, segment_bytes, "memory");
+    shares
+}
+
 /// The one place where an engine is chosen.
 async fn engine(
     config: &ServerConfig,
+    shares: Shares,
     accept_loss: bool,
     rules: RetentionRules,
     clock: Arc<dyn Clock>,
@@ -372,6 +386,8 @@ async fn engine(
         EngineKind::Embedded => {
             let mut embedded = EmbeddedConfig::new(config.data.join(LOG_FOLDER));
             embedded.accept_loss = accept_loss;
+            embedded.queue_bytes_max = shares.queue_bytes;
+            embedded.segment_bytes_max = shares.segment_bytes;
             embedded.scrub_bytes_per_s = config.scrub_bytes_per_s;
             let open = move || EmbeddedEngine::open(embedded, rules, clock);
             match tokio::task::spawn_blocking(open).await {

@@ -13,6 +13,7 @@ mod console;
 pub mod description;
 mod limits;
 mod logging;
+mod memory;
 mod meter;
 mod openapi;
 mod overview;

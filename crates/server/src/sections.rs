@@ -58,9 +58,10 @@ pub enum EngineKind {
 
 settings! {
     /// The newest events kept in memory.
+    #[derive(Default)]
     pub struct TailSection {
-        /// How many bytes of events are kept in memory for readers that are nearly live.
-        pub bytes_max: u64 = 64 << 20, in 0..=1 << 40;
+        /// How much memory events take that are kept for readers that are nearly live.
+        pub bytes_max: Option<u64>, in 0..=1 << 40, else fitting();
     }
 }
 
@@ -121,6 +122,11 @@ const CENTURY_MS: u64 = 36_500 * 86_400_000;
 fn kept(key: &str, limit: fn(&Retention) -> u64) -> String {
     let (durable, memory) = (limit(&Retention::default()), limit(&Retention::ephemeral()));
     format!("{}; with `durable = false` {}", written(key, durable), written(key, memory))
+}
+
+/// How large the tail is where nothing is said.
+fn fitting() -> String {
+    format!("{}, or an eighth of what the process may use if that is less", written("bytes_max", 64 << 20))
 }
 
 impl SettingValue for EngineKind {

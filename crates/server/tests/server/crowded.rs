@@ -34,7 +34,14 @@ impl Publisher {
     }
 
     fn publish(&mut self, payload_bytes: usize) -> String {
-        let body = format!(r#"{{"channel":"news","data":"{}"}}"#, "x".repeat(payload_bytes));
+        self.post(&event(payload_bytes))
+    }
+
+    fn publish_many(&mut self, count: usize, payload_bytes: usize) -> String {
+        self.post(&format!(r#"{{"events":[{}]}}"#, vec![event(payload_bytes); count].join(",")))
+    }
+
+    fn post(&mut self, body: &str) -> String {
         let head = format!(
             "POST /anywire/publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
@@ -54,11 +61,20 @@ impl Publisher {
     }
 }
 
+fn event(payload_bytes: usize) -> String {
+    format!(r#"{{"channel":"news","data":"{}"}}"#, "x".repeat(payload_bytes))
+}
+
 fn follow(address: SocketAddr) -> TcpStream {
+    follow_channel(address, "quiet")
+}
+
+fn follow_channel(address: SocketAddr, channel: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("a connection");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time limit");
-    let request =
-        "GET /anywire/sse?channels=quiet HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
+    let request = format!(
+        "GET /anywire/sse?channels={channel} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).expect("a request");
     stream
 }
@@ -117,4 +133,36 @@ fn refused_connections_write_no_more_than_a_line_a_second_and_their_count() {
     let lines = refused.iter().filter(|line| !line.contains("like=")).count() as u64;
     assert!(lines + left_out >= 1_999, "{lines} lines and {left_out} left out: {said}");
     assert!(said.len() < 20_000, "{} bytes", said.len());
+}
+
+/// What a process has allocated, in bytes.
+fn allocated(server: &Process) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid().as_raw_nonzero()));
+    let status = status.expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux says so");
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") << 10
+}
+
+#[test]
+fn the_newest_events_take_the_memory_that_they_may_and_no_more() {
+    const TAIL: u64 = 32 << 20;
+    let grown = |tail_bytes: u64| {
+        let data = tempfile::tempdir().expect("a directory");
+        let server = Process::serve("127.0.0.1:0", data.path(), &[&format!("tail.bytes_max={tail_bytes}")]);
+        let before = allocated(&server);
+        let mut reader = follow_channel(server.address, "news");
+        let mut publisher = Publisher::connect(server.address);
+        for _ in 0..100 {
+            let answer = publisher.publish_many(1_000, 200);
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            // So that what the transport made of the events is there.
+            let _some = reader.read(&mut [0; 1 << 16]);
+        }
+        allocated(&server).saturating_sub(before)
+    };
+    // 100 000 events of 200 bytes with what SSE makes of them would take 100 MiB; without a tail something
+    // grows too.
+    let (with, without) = (grown(TAIL), grown(0));
+
+    assert!(with < without + TAIL * 3 / 2, "{with} bytes with a tail of {TAIL}, {without} without");
 }

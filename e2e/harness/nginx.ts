@@ -9,6 +9,9 @@ import { temporaryFolder } from "../../testing/folders.mjs";
 import { freePort } from "../../testing/ports.mjs";
 import { end, readyWhen, start } from "../../testing/program.mjs";
 
+/** What a server without keys must be told to answer behind it: the first lines of its configuration. */
+export const BEHIND_PROXY = "auth.open_behind_proxy = true\n";
+
 /** Compression as its manual says: it makes the entity tags of what it compresses weak (RFC 9110, 8.8.3). */
 const GZIP = "gzip on; gzip_types application/json; gzip_proxied any; gzip_min_length 1;";
 

@@ -37,6 +37,10 @@ settings! {
         /// all below a name, or `*` for every page. The server's own is always allowed. Wildcards let no
         /// credentials of the browser through, unless the entry says so: `https://*.example.com credentials`.
         pub origins: Vec<String> = Vec::new();
+        /// Whether a server without keys answers what a proxy passes on: whoever reaches the proxy may then
+        /// do everything. What shows a proxy is a header such as `Forwarded`, `X-Forwarded-For`, `X-Real-IP`
+        /// or `Via`, or HTTP/1.0.
+        pub open_behind_proxy: bool = false;
     }
 }
 
@@ -69,6 +73,9 @@ settings! {
         pub connections_max: usize = 19_000, in 1..=1_000_000;
         /// Connections of one address.
         pub connections_per_address_max: usize = 19_000, in 1..=1_000_000;
+        /// Proxies in front, as addresses or networks (`10.0.0.0/8`). The client that they name in
+        /// `Forwarded` or `X-Forwarded-For` is then the one that counts for limits, and is shown.
+        pub trusted_proxies: Vec<String> = Vec::new();
         /// Events a second that one user may publish, over all connections and transports. A user is the
         /// `sub` of a token, or else an address; so it is for all rates here.
         pub publish_per_second: u32 = 100, in 1..=1_000_000;

@@ -26,8 +26,9 @@ mod transports;
 
 pub use anywire_protocol::socketio::Args as SocketArgs;
 
-pub use admission::auth::{AuthError, Credentials, Gate, Principal};
+pub use admission::auth::{AuthError, Gate, Principal};
 pub use admission::cors::PageHeaders;
+pub use admission::credentials::{Addressed, Credentials};
 pub use admission::limits::turned_away_at_once;
 pub use admission::origin::OriginError;
 pub use admission::place::{MAIN_LISTENER, PeerAddress};

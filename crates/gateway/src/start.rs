@@ -12,6 +12,7 @@ use crate::{
         auth::{AuthError, Gate},
         cors::{Cors, PageHeaders},
         entry::Admission,
+        proxies::{Proxies, ProxyError},
     },
     config::GatewayConfig,
     delivery::{Delivery, Fanout},
@@ -31,6 +32,9 @@ pub enum GatewayError {
     /// Authorization is not sound.
     #[error(transparent)]
     Auth(#[from] AuthError),
+    /// A trusted proxy is none.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// Socket.IO is not sound.
     #[error(transparent)]
     SocketIo(#[from] SocketIoError),
@@ -61,6 +65,8 @@ impl Gateway {
     ) -> Result<Arc<Self>, GatewayError> {
         config.check()?;
         let gate = Gate::new(&config.auth)?;
+        warn_if_open(&gate, config.auth.open_behind_proxy);
+        let proxies = Proxies::parse(&config.limits.trusted_proxies)?;
         if gate.is_open() && gate.origins().allow_every_page() {
             tracing::warn!(
                 "auth.origins lets every page in and there are no keys: whatever a browser on this machine opens may read and publish"
@@ -86,7 +92,14 @@ impl Gateway {
         let readers = Readers::new(Arc::clone(&clock), Arc::clone(&delivery), fanout, Arc::clone(&presence));
         let gateway = Arc::new(Self {
             socketio: SocketIo::new(&config.socketio)?,
-            admission: Admission::new(gate, &config, Arc::clone(&clock), Arc::clone(&delivery), presence),
+            admission: Admission::new(
+                gate,
+                proxies,
+                &config,
+                Arc::clone(&clock),
+                Arc::clone(&delivery),
+                presence,
+            ),
             readers,
             tasks: TaskTracker::new(),
             config,
@@ -98,5 +111,18 @@ impl Gateway {
         });
         tokio::spawn(tick_sessions(Arc::downgrade(&gateway), gateway.delivery.times));
         Ok(gateway)
+    }
+}
+
+/// Says at the start whom a server without keys lets in.
+fn warn_if_open(gate: &Gate, behind_proxy: bool) {
+    match (gate.is_open(), behind_proxy) {
+        (false, _) => {}
+        (true, false) => tracing::warn!(
+            "there are no keys: the server is open to this machine, where everybody may do everything; set auth.api_keys to ask who they are"
+        ),
+        (true, true) => tracing::warn!(
+            "there are no keys and auth.open_behind_proxy is set: the server is open to this machine and to everybody who reaches a proxy in front of it"
+        ),
     }
 }

@@ -5,7 +5,7 @@ mod support;
 
 use anywire_gateway::{AuthConfig, GatewayConfig, NamespaceSection, SocketIoConfig};
 use serde_json::{Value, json};
-use support::{Server, WebSocket, server, server_with};
+use support::{SECRET, Server, WebSocket, in_seconds, server, server_with, token};
 
 const KEY: &str = "0123456789abcdef";
 
@@ -138,11 +138,13 @@ async fn a_subprotocol_is_answered_or_refused_but_never_passed_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_s_password_hides_no_token_and_is_none() {
     let auth = AuthConfig {
-        api_keys: vec![KEY.into()],
+        jwt_secret: Some(SECRET.into()),
         anonymous_subscribe: vec!["open".into()],
         ..AuthConfig::default()
     };
     let server = server_with(GatewayConfig { auth, ..GatewayConfig::default() }, 64 << 20).await;
+    let claims = json!({ "sub": "u1", "exp": in_seconds(3600), "subscribe": ["a"], "publish": ["a"] });
+    let token = token(&claims);
     let basic = "Host: live.example\nAuthorization: Basic dTpw\n";
     for more in ["", "Content-Length: 0\n"] {
         let ask = async |path: &str| {
@@ -150,7 +152,7 @@ async fn a_proxy_s_password_hides_no_token_and_is_none() {
             answer.until("\r\n\r\n").await.to_owned()
         };
         for path in ["/anywire/poll?channels=a", "/anywire/sse?channels=a"] {
-            let head = ask(&format!("{path}&token={KEY}")).await;
+            let head = ask(&format!("{path}&token={token}")).await;
             assert!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
             assert!(ask(path).await.starts_with("HTTP/1.1 403"), "{path}: it is nobody's");
         }
@@ -168,7 +170,7 @@ async fn a_proxy_s_password_hides_no_token_and_is_none() {
     };
     assert!(
         server
-            .request(&publish(&format!("?token={KEY}")))
+            .request(&publish(&format!("?token={token}")))
             .await
             .until("\r\n\r\n")
             .await
@@ -213,7 +215,7 @@ async fn where_every_page_may_connect_none_does_with_credentials() {
     let server = server_with(GatewayConfig { auth, ..GatewayConfig::default() }, 64 << 20).await;
     for more in ["", "Content-Length: 0\n"] {
         let head = format!(
-            "GET /anywire/poll?channels=a&token={KEY} HTTP/1.1\nHost: live.example\nOrigin: https://any.example\n{more}\n"
+            "GET /anywire/poll?channels=a HTTP/1.1\nHost: live.example\nAuthorization: Bearer {KEY}\nOrigin: https://any.example\n{more}\n"
         );
         let head = server.request(&head).await.until("\r\n\r\n").await.to_ascii_lowercase();
         assert!(

@@ -74,12 +74,22 @@ async fn without_a_key_nothing_is_published_or_read_where_keys_are_set() {
     let mut answer =
         server.request("GET /anywire/poll?channels=a&after=0 HTTP/1.1\nHost: live.example\n\n").await;
     assert!(answer.until("unauthorized").await.starts_with("HTTP/1.1 401"));
+    let poll = "GET /anywire/poll?channels=a&after=0";
+    let key = "0123456789abcdef";
     let mut answer = server
-        .request(
-            "GET /anywire/poll?channels=a&after=0&token=0123456789abcdef HTTP/1.1\nHost: live.example\n\n",
-        )
+        .request(&format!("{poll} HTTP/1.1\nHost: live.example\nAuthorization: Bearer {key}\n\n"))
         .await;
     assert!(answer.until("\"gap\":null}").await.contains("Cache-Control: private"));
+    // Where proxies, browsers and logs would keep it; on both paths.
+    for more in ["", "Content-Length: 0\n"] {
+        let head = format!("{poll}&token={key} HTTP/1.1\nHost: live.example\n{more}\n");
+        let mut answer = server.request(&head).await;
+        let text = answer.until("Authorization: Bearer").await;
+        assert!(
+            text.starts_with("HTTP/1.1 401") && text.contains("does not belong into an address"),
+            "{text}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

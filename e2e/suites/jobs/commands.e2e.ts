@@ -13,7 +13,7 @@ import { binary, environment, Server } from "../../../testing/server.mjs";
 import { type Block, SseSplitter } from "../../../testing/sse.mjs";
 import { until, within } from "../../../testing/until.mjs";
 import { byId, openBrowser, openContext, photograph } from "../../harness/browser.ts";
-import { Nginx } from "../../harness/nginx.ts";
+import { BEHIND_PROXY, Nginx } from "../../harness/nginx.ts";
 import { noneLeft } from "../../harness/processes.ts";
 import { FaultyProxy } from "../../harness/proxy.ts";
 
@@ -42,7 +42,7 @@ beforeAll(async () => {
 afterAll(() => browser?.close());
 
 beforeEach(async () => {
-  server = await Server.start({ config: CONFIG });
+  server = await Server.start({ config: BEHIND_PROXY + CONFIG });
   page = await (await openContext(browser)).newPage();
 });
 

@@ -10,7 +10,7 @@ import { Server } from "../../../testing/server.mjs";
 import { until } from "../../../testing/until.mjs";
 import { openBrowser, openContext } from "../../harness/browser.ts";
 import { publish } from "../../harness/log.ts";
-import { Nginx } from "../../harness/nginx.ts";
+import { BEHIND_PROXY, Nginx } from "../../harness/nginx.ts";
 import { LOBBY_AND_CHAT, MODES, type Mode, modes } from "../../harness/socketio.ts";
 
 const CLIENT = resolve(import.meta.dirname, "../../node_modules/socket.io-client/dist/socket.io.min.js");
@@ -40,7 +40,7 @@ let browser: Browser;
 let script: string;
 
 beforeAll(async () => {
-  server = await Server.start({ config: `${LOBBY_AND_CHAT}recovery = true\n` });
+  server = await Server.start({ config: `${BEHIND_PROXY}${LOBBY_AND_CHAT}recovery = true\n` });
   other = await Server.start();
   nginx = await Nginx.start(server.port);
   browser = await openBrowser();

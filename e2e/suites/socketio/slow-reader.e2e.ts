@@ -10,7 +10,7 @@ import { end, start } from "../../../testing/program.mjs";
 import { Server } from "../../../testing/server.mjs";
 import { sleep, until } from "../../../testing/until.mjs";
 import { publish } from "../../harness/log.ts";
-import { Nginx } from "../../harness/nginx.ts";
+import { BEHIND_PROXY, Nginx } from "../../harness/nginx.ts";
 import { MODES, type Mode, modes } from "../../harness/socketio.ts";
 
 const EVENTS = 20_000;
@@ -33,7 +33,7 @@ let nginx: Nginx;
 beforeAll(async () => {
   const channels = '[[socketio.namespaces]]\nname = "/"\nchannels = ["slow"]\n';
   const pings = `[socketio]\nping_interval_ms = ${PING_MS}\nping_timeout_ms = ${PING_TIMEOUT_MS}\n`;
-  server = await Server.start({ config: `[tail]\nbytes_max = ${TAIL_BYTES}\n${pings}${channels}` });
+  server = await Server.start({ config: `${BEHIND_PROXY}[tail]\nbytes_max = ${TAIL_BYTES}\n${pings}${channels}` });
   nginx = await Nginx.start(server.port);
 });
 

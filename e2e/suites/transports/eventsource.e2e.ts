@@ -16,7 +16,7 @@ import { Server } from "../../../testing/server.mjs";
 import { until } from "../../../testing/until.mjs";
 import { clientsOf } from "../../harness/delivery.ts";
 import { publish } from "../../harness/log.ts";
-import { Nginx } from "../../harness/nginx.ts";
+import { BEHIND_PROXY, Nginx } from "../../harness/nginx.ts";
 import { FaultyProxy } from "../../harness/proxy.ts";
 import { spawnPython } from "../../harness/python.ts";
 
@@ -166,7 +166,7 @@ test.each(Object.entries(CLIENTS))("%s waits while the server is full", async (l
 test.each(["eventsource 4", "eventsource 5"])(
   "%s outlives a proxy whose server is away, by the recipe",
   async (library) => {
-    const away = await Server.start();
+    const away = await Server.start({ config: BEHIND_PROXY });
     const nginx = await Nginx.start(away.port, await recipe());
     try {
       const codes: unknown[] = [];

@@ -10,7 +10,7 @@ import { Server } from "../../../testing/server.mjs";
 import { until, within } from "../../../testing/until.mjs";
 import { openBrowser, openContext } from "../../harness/browser.ts";
 import { publish } from "../../harness/log.ts";
-import { Nginx } from "../../harness/nginx.ts";
+import { BEHIND_PROXY, Nginx } from "../../harness/nginx.ts";
 import { curlLongPoll, curlSse, rawWebSocket, type Wire } from "../../harness/readers.ts";
 
 const COUNT = 20;
@@ -19,7 +19,7 @@ let server: Server;
 let nginx: Nginx;
 
 beforeAll(async () => {
-  server = await Server.start();
+  server = await Server.start({ config: BEHIND_PROXY });
   nginx = await Nginx.start(server.port);
 });
 

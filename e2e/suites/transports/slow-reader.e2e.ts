@@ -9,6 +9,7 @@ import { SseSplitter } from "../../../testing/sse.mjs";
 import { sleep, until, within } from "../../../testing/until.mjs";
 import { clientsOf } from "../../harness/delivery.ts";
 import { type Event, epochOf, type Gap, offsetOf, publish, readAll } from "../../harness/log.ts";
+import { BEHIND_PROXY } from "../../harness/nginx.ts";
 import { rawWebSocket } from "../../harness/readers.ts";
 
 const EVENTS = 100_000;
@@ -35,7 +36,7 @@ let server: Server;
 beforeAll(async () => {
   const retention = `[[retention]]\npattern = "slow*"\nevents_max = ${KEPT}\n`;
   server = await Server.start({
-    config: `heartbeat_ms = ${HEARTBEAT_MS}\n[tail]\nbytes_max = ${TAIL_BYTES}\n\n${retention}`,
+    config: `${BEHIND_PROXY}heartbeat_ms = ${HEARTBEAT_MS}\n[tail]\nbytes_max = ${TAIL_BYTES}\n\n${retention}`,
   });
 });
 

@@ -19,7 +19,9 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    origin::{OriginError, Origins, host_name, is_loopback_name},
+    credentials::{Addressed, Credentials},
+    keys::public_key,
+    origin::{OriginError, Origins},
     rates::Payer,
 };
 use crate::config::AuthConfig;
@@ -154,40 +156,6 @@ impl Principal {
     }
 }
 
-/// What a request says about who sends it.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Credentials<'a> {
-    /// The `Host` header, or `:authority`.
-    pub host: Option<&'a str>,
-    /// The `Origin` header.
-    pub origin: Option<&'a str>,
-    /// The `Authorization` header.
-    pub authorization: Option<&'a str>,
-    /// The `token` query parameter.
-    pub token: Option<&'a str>,
-}
-
-impl<'a> Credentials<'a> {
-    /// The key or token. Only `Bearer` is ours: another scheme belongs to a proxy in between, and says
-    /// nothing here.
-    #[must_use]
-    pub fn given(&self) -> Option<&'a str> {
-        self.bearer().or(self.token)
-    }
-
-    fn bearer(&self) -> Option<&'a str> {
-        let (scheme, value) = self.authorization?.trim().split_once([' ', '\t'])?;
-        let value = value.trim();
-        (scheme.eq_ignore_ascii_case("bearer") && !value.is_empty()).then_some(value)
-    }
-
-    /// Whether the answer is for this client alone: a proxy's password is no reason to let others have it.
-    #[must_use]
-    pub fn are_personal(&self) -> bool {
-        self.authorization.is_some() || self.token.is_some()
-    }
-}
-
 /// The claims of a client's token.
 #[derive(Debug, Deserialize)]
 struct Claims {
@@ -202,6 +170,10 @@ struct Claims {
     #[serde(default)]
     publish: Vec<String>,
 }
+
+/// Why a key is refused that stands where proxies, browsers and logs keep it.
+const KEY_IN_ADDRESS: &str =
+    "an API key does not belong into an address (?token=); send \"Authorization: Bearer <key>\"";
 
 /// How far the clock of who makes tokens may be ahead of ours.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
@@ -236,10 +208,21 @@ pub enum AuthError {
         characters: usize,
     },
     /// The public key is none.
-    #[error("auth.jwt_public_key is no PEM public key for RS256, ES256 or EdDSA: {detail}")]
+    #[error(
+        "auth.jwt_public_key is no PEM public key for RS256 (from 2048 bits), ES256 (P-256) or EdDSA (Ed25519): {detail}"
+    )]
     PublicKey {
         /// What the library said.
         detail: String,
+    },
+    /// A setting means nothing while nobody has to say who they are.
+    #[error(
+        "{setting} is set and there are no keys, so everybody on this machine may do everything; \
+         set auth.api_keys (or auth.jwt_secret, auth.jwt_public_key) as well, or leave {setting} out"
+    )]
+    WithoutKeys {
+        /// The setting.
+        setting: &'static str,
     },
     /// An origin is none.
     #[error(transparent)]
@@ -262,6 +245,8 @@ pub struct Gate {
     anonymous: Vec<ChannelPattern>,
     origins: Origins,
     open: bool,
+    /// An open server answers what a proxy passes on.
+    open_behind_proxy: bool,
 }
 
 impl Gate {
@@ -281,15 +266,19 @@ impl Gate {
             verifiers.push((DecodingKey::from_secret(secret.as_bytes()), vec![Algorithm::HS256]));
         }
         if let Some(pem) = &config.jwt_public_key {
-            verifiers.push(public_key(pem)?);
+            verifiers.push(public_key(pem).map_err(|detail| AuthError::PublicKey { detail })?);
         }
         let open = !config.is_configured();
+        if open && !config.anonymous_subscribe.is_empty() {
+            return Err(AuthError::WithoutKeys { setting: "auth.anonymous_subscribe" });
+        }
         Ok(Self {
             keys: config.api_keys.clone(),
             verifiers,
             anonymous: config.anonymous_subscribe.iter().map(|text| ChannelPattern::new(text)).collect(),
             origins: Origins::parse(&config.origins, open)?,
             open,
+            open_behind_proxy: config.open_behind_proxy,
         })
     }
 
@@ -327,24 +316,47 @@ impl Gate {
         }
     }
 
-    /// Checks host and origin, for every request. Returns the origin to name in the CORS headers, if the
-    /// request is from another.
+    /// Checks host, proxy and origin, for every request. Returns the origin to name in the CORS headers, if
+    /// the request is from another.
     ///
     /// # Errors
-    /// `host_forbidden` or `origin_forbidden`.
+    /// `invalid_request`, `host_forbidden` or `origin_forbidden`.
     pub fn check_place<'a>(&self, credentials: &Credentials<'a>) -> Result<Option<&'a str>, Refusal> {
-        if let Some(host) = credentials.host.filter(|host| self.open && !is_loopback_name(host_name(host))) {
-            let message = format!(
-                "host {host:?} is no loopback name, and the server is open to loopback only; use http://127.0.0.1, or set auth.api_keys"
-            );
-            return Err(Refusal::new(Code::HostForbidden, message));
+        let host = credentials.authority()?;
+        if self.open {
+            self.check_proxy(credentials)?;
+            if let Some(host) = host.filter(|host| !host.is_loopback()) {
+                let message = format!(
+                    "host {:?} is no loopback name, and the server is open to loopback only; use http://127.0.0.1, or set auth.api_keys",
+                    host.name
+                );
+                return Err(Refusal::new(Code::HostForbidden, message));
+            }
         }
         let Some(origin) = credentials.origin else { return Ok(None) };
-        if self.origins.access(origin, credentials.host).is_some() {
+        let host = match credentials.host {
+            Addressed::By(host) => Some(host),
+            _ => None,
+        };
+        if self.origins.access(origin, host).is_some() {
             return Ok(Some(origin));
         }
         let message = format!("origin {origin:?} is not allowed; add it to auth.origins");
         Err(Refusal::new(Code::OriginForbidden, message))
+    }
+
+    /// Refuses what a proxy passed on to an open server: behind it may be anybody.
+    fn check_proxy(&self, credentials: &Credentials<'_>) -> Result<(), Refusal> {
+        match credentials.proxy.filter(|_| !self.open_behind_proxy) {
+            None => Ok(()),
+            Some(sign) => {
+                let message = format!(
+                    "the request came through a proxy ({sign}), and the server is open to its own machine only; \
+                     set auth.api_keys, or auth.open_behind_proxy = true if nobody else reaches the proxy"
+                );
+                Err(Refusal::new(Code::HostForbidden, message))
+            }
+        }
     }
 
     /// The origins whose pages may connect.
@@ -359,6 +371,9 @@ impl Gate {
     pub fn principal(&self, credentials: &Credentials<'_>) -> Result<Principal, Refusal> {
         match credentials.given() {
             _ if self.open => Ok(Principal::everything()),
+            Some(text) if credentials.bearer().is_none() && self.is_key(text) => {
+                Err(unauthorized(KEY_IN_ADDRESS))
+            }
             Some(text) => self.principal_of(text),
             None if !self.anonymous.is_empty() => Ok(Principal::anonymous(&self.anonymous)),
             None => Err(Refusal::new(
@@ -368,12 +383,17 @@ impl Gate {
         }
     }
 
+    /// Whether a text is an API key.
+    fn is_key(&self, text: &str) -> bool {
+        self.keys.iter().any(|key| same(key.as_bytes(), text.as_bytes()))
+    }
+
     /// Finds out whom a key or token belongs to.
     ///
     /// # Errors
     /// `unauthorized` or `token_expired`.
     pub fn principal_of(&self, text: &str) -> Result<Principal, Refusal> {
-        if self.open || self.keys.iter().any(|key| same(key.as_bytes(), text.as_bytes())) {
+        if self.open || self.is_key(text) {
             return Ok(Principal::everything());
         }
         let header =
@@ -414,16 +434,6 @@ fn unauthorized(why: &str) -> Refusal {
     Refusal::new(Code::Unauthorized, format!("the token was refused: {why}"))
 }
 
-fn public_key(pem: &str) -> Result<(DecodingKey, Vec<Algorithm>), AuthError> {
-    let pem = pem.as_bytes();
-    let rsa = DecodingKey::from_rsa_pem(pem).map(|key| (key, vec![Algorithm::RS256]));
-    let ec = || DecodingKey::from_ec_pem(pem).map(|key| (key, vec![Algorithm::ES256]));
-    let ed = || DecodingKey::from_ed_pem(pem).map(|key| (key, vec![Algorithm::EdDSA]));
-    rsa.or_else(|_| ec())
-        .or_else(|_| ed())
-        .map_err(|error| AuthError::PublicKey { detail: error.to_string() })
-}
-
 /// Whether two texts are the same, in a time that does not tell where they differ.
 fn same(left: &[u8], right: &[u8]) -> bool {
     left.len() == right.len() && left.iter().zip(right).fold(0u8, |differs, (a, b)| differs | (a ^ b)) == 0
@@ -438,8 +448,47 @@ mod tests {
     }
 
     fn place(gate: &Gate, host: &str, origin: Option<&str>) -> Result<bool, Code> {
-        let credentials = Credentials { host: Some(host), origin, ..Credentials::default() };
+        let credentials = Credentials { host: Addressed::By(host), origin, ..Credentials::default() };
         gate.check_place(&credentials).map(|origin| origin.is_some()).map_err(|refusal| refusal.code)
+    }
+
+    fn signed(secret: &str, claims: &serde_json::Value) -> String {
+        let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+        jsonwebtoken::encode(&jsonwebtoken::Header::default(), claims, &key).expect("a token")
+    }
+
+    #[test]
+    fn a_key_in_an_address_is_refused_and_a_token_is_not() {
+        let key = "0123456789abcdef";
+        let gate = gate(AuthConfig { api_keys: vec![key.into()], ..AuthConfig::default() });
+        let refusal = gate
+            .principal(&Credentials { token: Some(key), ..Credentials::default() })
+            .expect_err("in an address");
+        assert_eq!(refusal.code, Code::Unauthorized);
+        assert!(refusal.message.contains("Authorization: Bearer"), "{refusal}");
+        let bearer = format!("Bearer {key}");
+        let both = Credentials { authorization: Some(&bearer), token: Some(key), ..Credentials::default() };
+        assert!(gate.principal(&both).is_ok_and(|principal| principal.is_backend()));
+    }
+
+    #[test]
+    fn an_open_server_refuses_what_a_proxy_passed_on_unless_a_setting_says_so() {
+        let through = Credentials { proxy: Some("Via"), ..Credentials::default() };
+        let refused = |config| gate(config).check_place(&through).map_err(|refusal| refusal.to_string());
+        let error = refused(AuthConfig::default()).expect_err("anybody may be behind it");
+        assert!(error.contains("(Via)") && error.contains("auth.open_behind_proxy"), "{error}");
+        assert_eq!(refused(AuthConfig { open_behind_proxy: true, ..AuthConfig::default() }), Ok(None));
+        let keys = AuthConfig { api_keys: vec!["0123456789abcdef".into()], ..AuthConfig::default() };
+        assert_eq!(refused(keys), Ok(None));
+    }
+
+    #[test]
+    fn a_setting_that_means_nothing_without_keys_is_refused() {
+        let config = AuthConfig { anonymous_subscribe: vec!["news".into()], ..AuthConfig::default() };
+        let error = Gate::new(&config).expect_err("everything is open").to_string();
+        assert!(error.contains("auth.anonymous_subscribe is set and there are no keys"), "{error}");
+        let config = AuthConfig { origins: vec!["http://app.example".into()], ..AuthConfig::default() };
+        assert!(Gate::new(&config).is_ok(), "pages elsewhere may be let in to an open server");
     }
 
     #[test]
@@ -477,19 +526,21 @@ mod tests {
 
     #[test]
     fn a_scheme_that_is_not_ours_says_nothing() {
+        let secret = "0123456789abcdef0123456789abcdef";
         let gate = gate(AuthConfig {
-            api_keys: vec!["0123456789abcdef".into()],
+            jwt_secret: Some(secret.into()),
             anonymous_subscribe: vec!["open_*".into()],
             ..AuthConfig::default()
         });
+        let signed = signed(secret, &serde_json::json!({ "sub": "u1", "exp": 4_000_000_000u64 }));
         let channel = [Channel::new("open_1").expect("a name")];
         for authorization in
             ["Basic dTpw", "Negotiate abc", "Digest username=\"u\"", "Basic", "Bearer", "bearer  ", ""]
         {
             let with =
                 |token| Credentials { authorization: Some(authorization), token, ..Credentials::default() };
-            let known = gate.principal(&with(Some("0123456789abcdef"))).expect(authorization);
-            assert!(known.is_backend(), "{authorization:?} does not hide a token");
+            let known = gate.principal(&with(Some(&signed))).expect(authorization);
+            assert_eq!(known.user(), Some("u1"), "{authorization:?} does not hide a token");
             let anonymous = gate.principal(&with(None)).expect(authorization);
             assert!(
                 !anonymous.is_backend() && anonymous.may_subscribe(&channel).is_ok(),
@@ -499,7 +550,7 @@ mod tests {
         for authorization in ["Bearer wrong", "bearer\twrong"] {
             let both = Credentials {
                 authorization: Some(authorization),
-                token: Some("0123456789abcdef"),
+                token: Some(&signed),
                 ..Credentials::default()
             };
             assert_eq!(gate.principal(&both).expect_err("ours is judged").code, Code::Unauthorized);

@@ -11,9 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     act::Act,
-    auth::{Credentials, Gate, Principal},
+    auth::{Gate, Principal},
     channels::NewChannels,
+    credentials::{Credentials, client_address},
     limits::Connections,
+    proxies::Proxies,
     rates::{Account, Payer, Rates},
 };
 use crate::{
@@ -45,6 +47,7 @@ pub(crate) struct Admitted {
 /// Decides about every request before a transport serves it.
 pub(crate) struct Admission {
     pub(crate) gate: Gate,
+    proxies: Proxies,
     pub(crate) connections: Arc<Connections>,
     /// Cancelled when the gateway stops: nobody is let in any more.
     pub(crate) closing: CancellationToken,
@@ -62,6 +65,7 @@ pub(crate) struct Admission {
 impl Admission {
     pub(crate) fn new(
         gate: Gate,
+        proxies: Proxies,
         config: &GatewayConfig,
         clock: Arc<dyn Clock>,
         delivery: Arc<Delivery>,
@@ -69,6 +73,7 @@ impl Admission {
     ) -> Self {
         Self {
             gate,
+            proxies,
             connections: Connections::new(&config.limits),
             closing: CancellationToken::new(),
             rates: Rates::new(&config.limits, Arc::clone(&delivery.metrics)),
@@ -80,6 +85,15 @@ impl Admission {
             clock,
             delivery,
         }
+    }
+
+    /// The client that a request came from, by way of the proxies that are trusted.
+    pub(crate) fn client<'a>(
+        &self,
+        peer: IpAddr,
+        lines: impl Iterator<Item = (&'a str, &'a [u8])>,
+    ) -> IpAddr {
+        client_address(&self.proxies, peer, lines)
     }
 
     /// Lets a request for a stream in, or says why not.

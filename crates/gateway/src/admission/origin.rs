@@ -1,6 +1,6 @@
 //! Origins of pages (RFC 6454), compared as URLs: which may connect, and which of them with credentials.
 
-use std::str::FromStr;
+use std::{net::Ipv6Addr, str::FromStr};
 
 use url::{Host, Url};
 
@@ -17,9 +17,18 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Reads an `Origin` header; `null` and what is none have no origin.
+    /// Reads an `Origin` header; `null` and what is none have no origin. Strictly, since URLs are read with
+    /// more patience than browsers need.
     fn parse(text: &str) -> Option<Self> {
-        Self::from_url(&Url::parse(text).ok().filter(|_| text.contains("://"))?)
+        let (scheme, authority) = text.split_once("://")?;
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        if !scheme.bytes().all(known) {
+            return None;
+        }
+        if !authority.is_empty() {
+            Authority::parse(authority)?;
+        }
+        Self::from_url(&Url::parse(text).ok()?)
     }
 
     fn from_url(url: &Url) -> Option<Self> {
@@ -46,6 +55,45 @@ impl Origin {
     fn is_loopback(&self) -> bool {
         is_loopback_name(&self.host)
     }
+}
+
+/// A host and maybe a port, as `Host` and an origin name them (RFC 3986, section 3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Authority<'a> {
+    /// A name, or an address; one of IPv6 is in brackets.
+    pub(super) name: &'a str,
+}
+
+impl<'a> Authority<'a> {
+    /// Reads one; none where anything else stands in it or behind it.
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
+        let name = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => {
+                address.parse::<Ipv6Addr>().ok()?;
+                &text[..address.len() + "[]".len()]
+            }
+            None => text.split(':').next().filter(|name| is_name(name))?,
+        };
+        let port = &text[name.len()..];
+        let sound = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+        sound.then_some(Self { name })
+    }
+
+    /// Whether it is this machine's own.
+    pub(super) fn is_loopback(&self) -> bool {
+        is_loopback_name(self.name)
+    }
+}
+
+/// Letters, digits and what else a registered name may hold, but no escapes: nobody needs them.
+fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);
+    !text.is_empty() && text.bytes().all(allowed)
+}
+
+/// It may be empty.
+fn is_port(text: &str) -> bool {
+    text.is_empty() || text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 /// Whether a name or address, without port and brackets or with them, is this machine's own.
@@ -123,7 +171,8 @@ impl Allowed {
         }
         let Some((scheme, _)) = name.split_once("://") else {
             let bare = name.trim_start_matches("//").split('/').next().unwrap_or_default();
-            let scheme = if is_loopback_name(host_name(bare)) { "http" } else { "https" };
+            let local = Authority::parse(bare).is_some_and(|bare| bare.is_loopback());
+            let scheme = if local { "http" } else { "https" };
             return Err(format!("has no scheme; write \"{scheme}://{bare}\""));
         };
         if let Some(page) = match scheme {
@@ -228,14 +277,6 @@ impl Allowed {
             }
             (Self::One(_) | Self::Below(_), None) => false,
         }
-    }
-}
-
-/// The name in `name:port`, `[::1]:port` or a bare name; brackets stay.
-pub(super) fn host_name(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
-        _ => authority,
     }
 }
 
@@ -381,10 +422,61 @@ mod tests {
         {
             assert!(!is_loopback_name(name), "{name}");
         }
-        let check = |authority, name| assert_eq!(host_name(authority), name);
-        check("a:80", "a");
-        check("[::1]:80", "[::1]");
-        check("[::1]", "[::1]");
-        check("a", "a");
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_maybe_a_port() {
+        for (text, name) in [
+            ("a:80", "a"),
+            ("a:", "a"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("A_b.example.", "A_b.example."),
+            ("127.0.0.1:8000", "127.0.0.1"),
+        ] {
+            assert_eq!(Authority::parse(text), Some(Authority { name }), "{text}");
+        }
+        for text in [
+            "",
+            ":80",
+            "127.0.0.1:1.evil.com",
+            "127.0.0.1:80:evil.com",
+            "127.0.0.1:65536",
+            "127.0.0.1:+80",
+            "[::1]evil.com",
+            "[::1]:80.evil.com",
+            "[::1",
+            "::1",
+            "[127.0.0.1]",
+            "[::1%lo]",
+            "user@127.0.0.1",
+            "127.0.0.1/evil.com",
+            "127.0.0.1?",
+            "127.0.0.1#a",
+            "127.0.0.1, evil.com",
+            "127.0.0.1\\evil.com",
+            "local%68ost",
+            "a b",
+            " a",
+        ] {
+            assert_eq!(Authority::parse(text), None, "{text}");
+        }
+        let loopback = Origins::parse(&[], true).expect("no origins");
+        for origin in [
+            "http://127.0.0.1:1.evil.com",
+            "http://[::1]evil.com",
+            "http://127.0.0.1:80/",
+            "http:\\\\127.0.0.1",
+            "http://evil.com\\@127.0.0.1",
+            "http://127.0.0.1#.evil.com",
+            "http://127.0.0.1?.evil.com",
+            "http://evil.com@127.0.0.1",
+            "http://127.0.0.1\t",
+            " http://127.0.0.1",
+        ] {
+            assert_eq!(loopback.access(origin, None), None, "{origin}");
+            assert_eq!(loopback.access(origin, Some("127.0.0.1:80")), None, "{origin}");
+        }
+        assert!(loopback.access("http://127.0.0.1:1", None).is_some());
     }
 }

@@ -17,6 +17,10 @@ pub const MAIN_LISTENER: &str = "main";
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub IpAddr);
 
+/// The client a request came from: its peer, or whom trusted proxies name; an extension of every request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
+
 /// The name of the listener a request came by; an extension of every request.
 #[derive(Debug, Clone)]
 pub(crate) struct ListenerName(pub(crate) Arc<str>);

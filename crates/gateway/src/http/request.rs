@@ -3,29 +3,31 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request};
-use http::{HeaderName, header};
+use http::HeaderMap;
 
 use crate::{
-    admission::{auth::Credentials, place::PeerAddress},
+    admission::{
+        credentials::Credentials,
+        place::{ClientAddress, PeerAddress},
+    },
     gateway::UNKNOWN_ADDRESS,
 };
 
 /// What a request says about who sends it.
 pub(crate) fn credentials(request: &Request) -> Credentials<'_> {
-    // As on a socket: any text.
-    let text = |name: HeaderName| {
-        request.headers().get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
-    };
-    Credentials {
-        host: text(header::HOST).or_else(|| request.uri().authority().map(http::uri::Authority::as_str)),
-        origin: text(header::ORIGIN),
-        authorization: text(header::AUTHORIZATION),
-        token: None,
-    }
+    let authority = request.uri().authority().map(http::uri::Authority::as_str);
+    Credentials::of(lines(request.headers()), request.version(), authority)
 }
 
+/// The lines of a head.
+pub(super) fn lines(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
+}
+
+/// The client that a request came from, as it was found out when it was let in.
 pub(crate) fn address(request: &Request) -> IpAddr {
-    known_address(request).unwrap_or(UNKNOWN_ADDRESS)
+    let client = request.extensions().get::<ClientAddress>().map(|client| client.0);
+    client.or_else(|| known_address(request)).unwrap_or(UNKNOWN_ADDRESS)
 }
 
 /// Where a request came from: our own listener knows, and somebody's server if it was told to

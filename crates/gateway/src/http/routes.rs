@@ -32,14 +32,15 @@ use hyper_util::rt::TokioIo;
 
 use super::{
     reply::{Preflight, Refused, for_pages},
-    request::{address, credentials, known_address},
+    request::{address, credentials, known_address, lines},
     upgrade::switch,
 };
 use crate::{
     Gateway,
     admission::{
-        auth::Credentials,
+        credentials::Credentials,
         entry::{Admission, Admitted, StreamRequest},
+        place::ClientAddress,
     },
     delivery::{BufferSink, Mode, Outcome, Wire},
     http1::connection::fetch,
@@ -90,7 +91,11 @@ impl Gateway {
     }
 }
 
-async fn check_place(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
+async fn check_place(State(gateway): State<Arc<Gateway>>, mut request: Request, next: Next) -> Response {
+    if let Some(peer) = known_address(&request) {
+        let client = gateway.admission.client(peer, lines(request.headers()));
+        request.extensions_mut().insert(ClientAddress(client));
+    }
     let placed = gateway.admission.gate.check_peer(known_address(&request));
     let placed = placed.and_then(|()| gateway.admission.gate.check_place(&credentials(&request)));
     let origin = placed.as_ref().ok().copied().flatten().map(str::to_owned);

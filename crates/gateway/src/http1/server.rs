@@ -1,7 +1,7 @@
 //! The hot requests of cleartext HTTP/1.1, answered on the socket directly: WebSocket, SSE, polls,
 //! publishing.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use anywire_protocol::{
     Code, Refusal,
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     Gateway,
     admission::{
-        auth::Credentials,
+        credentials::Credentials,
         entry::{Admission, Admitted, StreamRequest},
         place::Place,
     },
@@ -83,12 +83,12 @@ async fn serve_requests(
     place: &Place,
     poller: &mut Option<OpenReader>,
 ) -> After {
-    let address = place.address;
     let mut bytes = BytesMut::new();
     let mut patience = HEAD_TIME;
     loop {
         // Boxed, and gone when the request is known: an idle connection keeps only what comes after.
-        let Some(route) = Box::pin(next_route(gateway, stream, place, &mut bytes, patience)).await else {
+        let Some((address, route)) = Box::pin(next_route(gateway, stream, place, &mut bytes, patience)).await
+        else {
             return After::Close;
         };
         match route {
@@ -138,14 +138,15 @@ async fn switch(gateway: &Gateway, stream: &TcpStream, accepted: Accepted) -> bo
     render(&gateway.metrics, Reply::switching(&accepted), recipient).send(stream).await
 }
 
-/// What the next request asks for; `None` when none comes in time, or none may come any more.
+/// What the next request asks for, and for which client; `None` when none comes in time, or none may come any
+/// more.
 async fn next_route(
     gateway: &Arc<Gateway>,
     stream: &TcpStream,
     place: &Place,
     bytes: &mut BytesMut,
     patience: Duration,
-) -> Option<Route> {
+) -> Option<(IpAddr, Route)> {
     tokio::select! {
         read = tokio::time::timeout(patience, read_head(gateway, stream, place, bytes)) => read.ok()?.ok()?,
         () = gateway.admission.closing.cancelled() => None,
@@ -158,27 +159,29 @@ async fn read_head(
     stream: &TcpStream,
     place: &Place,
     bytes: &mut BytesMut,
-) -> io::Result<Option<Route>> {
+) -> io::Result<Option<(IpAddr, Route)>> {
+    let unread = |route| Ok(Some((place.address, route)));
     loop {
         if !bytes.is_empty() {
             match head::parse(bytes) {
                 Head::Partial => {}
-                Head::Other => return Ok(Some(Route::Library)),
-                Head::TooLarge => return Ok(Some(refuse_head(gateway, Admission::head_too_large()))),
+                Head::Other => return unread(Route::Library),
+                Head::TooLarge => return unread(refuse_head(gateway, Admission::head_too_large())),
                 Head::Broken(error) => {
                     let message = format!("this is no request of HTTP/1.1: {error}");
-                    return Ok(Some(refuse_head(gateway, Refusal::new(Code::InvalidRequest, message))));
+                    return unread(refuse_head(gateway, Refusal::new(Code::InvalidRequest, message)));
                 }
                 Head::Complete(request) => {
                     let length = request.bytes;
-                    let route = route(gateway, place, &request);
+                    let address = gateway.admission.client(place.address, lines(&request));
+                    let route = route(gateway, place, address, &request);
                     if !matches!(route, Route::Library) {
                         bytes.advance(length);
                     }
                     if bytes.is_empty() {
                         *bytes = BytesMut::new();
                     }
-                    return Ok(Some(route));
+                    return Ok(Some((address, route)));
                 }
             }
         }
@@ -199,11 +202,13 @@ fn refuse_head(gateway: &Gateway, refusal: Refusal) -> Route {
     Route::Refused(Box::new(render(&gateway.metrics, refusal, recipient)))
 }
 
-fn route(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route {
+fn route(gateway: &Arc<Gateway>, place: &Place, address: IpAddr, request: &Request<'_>) -> Route {
     let closes =
         request.header("connection").is_some_and(|value| value.to_ascii_lowercase().contains("close"));
     let last_event_id = match request.path {
-        path if gateway.socketio.owns(path) && !closes => return route_socketio(gateway, place, request),
+        path if gateway.socketio.owns(path) && !closes => {
+            return route_socketio(gateway, place, address, request);
+        }
         "/anywire/publish" if !closes => return route_publish(gateway, request),
         _ if request.body_bytes.is_some() => return Route::Library,
         "/anywire/ws" => None,
@@ -242,12 +247,11 @@ pub(crate) fn refuse(gateway: &Gateway, request: &Request<'_>, refusal: &Refusal
 }
 
 pub(crate) fn credentials<'a>(request: &Request<'a>) -> Credentials<'a> {
-    Credentials {
-        host: request.header("host"),
-        origin: request.header("origin"),
-        authorization: request.header("authorization"),
-        token: None,
-    }
+    Credentials::of(lines(request), http::Version::HTTP_11, None)
+}
+
+fn lines<'a>(request: &Request<'a>) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+    request.headers.iter().map(|(name, value)| (*name, value.as_bytes()))
 }
 
 fn route_publish(gateway: &Gateway, request: &Request<'_>) -> Route {
@@ -259,13 +263,13 @@ fn route_publish(gateway: &Gateway, request: &Request<'_>) -> Route {
     Route::Publish(Box::new(Posting::new(gateway, &credentials, key, body_bytes)))
 }
 
-fn route_socketio(gateway: &Arc<Gateway>, place: &Place, request: &Request<'_>) -> Route {
+fn route_socketio(gateway: &Arc<Gateway>, place: &Place, address: IpAddr, request: &Request<'_>) -> Route {
     let asking = requests::Request {
         method: if request.body_bytes.is_some() { "POST" } else { "GET" },
         path: request.path,
         query: request.query,
         credentials: credentials(request),
-        address: place.address,
+        address,
         listener: &place.listener,
         arrival: place.arrival(gateway),
     };

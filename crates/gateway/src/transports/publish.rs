@@ -9,10 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::{
     Gateway,
-    admission::{
-        act::Act,
-        auth::{Credentials, Principal},
-    },
+    admission::{act::Act, auth::Principal, credentials::Credentials},
     http1::body::{skip_body, take_body, throw_away_body},
     http1::reply::render,
     reply::Reply,

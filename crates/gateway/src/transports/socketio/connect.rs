@@ -21,11 +21,7 @@ use super::{
 };
 use crate::{
     Gateway,
-    admission::{
-        act::Act,
-        auth::{Credentials, Principal},
-        rates::Account,
-    },
+    admission::{act::Act, auth::Principal, credentials::Credentials, rates::Account},
     delivery::{NamespaceSession, Reader},
     http1::socket::Flow,
 };

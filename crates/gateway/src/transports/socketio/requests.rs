@@ -9,7 +9,7 @@ use anywire_protocol::{
 };
 
 use super::state::{Handshake, Inbound, Session};
-use crate::{Gateway, admission::auth::Credentials, admission::limits::Counted};
+use crate::{Gateway, admission::credentials::Credentials, admission::limits::Counted};
 
 /// A request, as far as its head tells.
 pub(crate) struct Request<'a> {

@@ -26,7 +26,8 @@ const SIZES: [usize; 3] = [128, 4 << 10, 64 << 10];
 const LIMITS: PublishLimits = PublishLimits { message_bytes_max: 1 << 20, batch_events_max: 10_000 };
 const FRAME_LIMITS: FrameLimits = FrameLimits { publish: LIMITS, channels_max: 128 };
 const WEBSOCKET_LIMITS: Limits = Limits { message_bytes_max: 8 << 20 };
-const SOCKETIO_LIMITS: AssemblerLimits = AssemblerLimits { bytes_max: 1 << 20, publish: LIMITS };
+const SOCKETIO_LIMITS: AssemblerLimits =
+    AssemblerLimits { bytes_max: 1 << 20, attachments: true, publish: LIMITS };
 /// How many bytes are parsed in one turn of a transport.
 const TURN_BYTES: usize = 1 << 20;
 

@@ -59,6 +59,10 @@ settings! {
         pub message_bytes_max: usize = 1 << 20, in 1..=64 << 20;
         /// Bytes of one publish request.
         pub request_bytes_max: usize = 8 << 20, in 1..=256 << 20;
+        /// Bytes of all requests that have not come whole: bodies on their way, halves of messages,
+        /// attachments without the rest of their packet. What would be more is refused; one request alone
+        /// always fits.
+        pub unfinished_bytes_max: usize = 64 << 20, in 1 << 20..=64 << 30;
         /// Events of one publish request.
         pub batch_events_max: usize = 10_000, in 1..=100_000;
         /// Channels of one connection.

@@ -4,7 +4,7 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -147,6 +147,10 @@ pub struct Metrics {
     pub refusals: AtomicU64,
     /// Connections refused because of a limit.
     pub connections_refused: AtomicU64,
+    /// Bytes kept of requests that have not come whole.
+    pub(crate) unfinished_bytes: AtomicUsize,
+    /// Requests given up because those were too many.
+    pub(crate) unfinished_refused: AtomicU64,
     /// Acts refused because of a rate, by kind.
     pub(crate) rate_limited: [AtomicU64; Act::ALL.len()],
     /// Events between the tail and the reader furthest behind, at the last look.
@@ -196,6 +200,11 @@ impl Collector for MetricsCollector {
         let gauges = [
             ("anywire_sockets", "Connections of all kinds.", metrics.sockets.load(Relaxed)),
             (
+                "anywire_unfinished_bytes",
+                "Bytes kept of requests that have not come whole.",
+                i64::try_from(metrics.unfinished_bytes.load(Relaxed)).unwrap_or(i64::MAX),
+            ),
+            (
                 "anywire_slow_readers",
                 "Readers that are blocked or catching up.",
                 metrics.slow_readers.load(Relaxed),
@@ -238,6 +247,11 @@ impl MetricsCollector {
             ("anywire_polls", "Polls answered.", &metrics.polls),
             ("anywire_refusals", "Requests and frames refused.", &metrics.refusals),
             ("anywire_connections_refused", "Connections refused by a limit.", &metrics.connections_refused),
+            (
+                "anywire_unfinished_refused",
+                "Requests given up because too much was kept of unfinished ones.",
+                &metrics.unfinished_refused,
+            ),
         ];
         for (name, help, value) in counters {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;

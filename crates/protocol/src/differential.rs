@@ -283,7 +283,7 @@ fn expected_of_packet(json: &str) -> Option<(String, Vec<String>)> {
 }
 
 fn check_packet(json: &str) {
-    let limits = AssemblerLimits { bytes_max: 100, publish: LIMITS };
+    let limits = AssemblerLimits { bytes_max: 100, attachments: true, publish: LIMITS };
     let found = Assembler::default().text(&format!("2/n,{json}"), &limits);
     let expected = expected_of_packet(json);
     match (found, expected) {

@@ -20,7 +20,7 @@ const MANY: usize = 100_000;
 const BESIDE: usize = 8;
 const PUBLISH: PublishLimits = PublishLimits { message_bytes_max: 1000, batch_events_max: MAX };
 const FRAME: FrameLimits = FrameLimits { publish: PUBLISH, channels_max: MAX };
-const PACKET: AssemblerLimits = AssemblerLimits { bytes_max: 1000, publish: PUBLISH };
+const PACKET: AssemblerLimits = AssemblerLimits { bytes_max: 1000, attachments: true, publish: PUBLISH };
 
 /// What reads a text, and refuses it.
 type Read = fn(&str) -> Option<Refusal>;

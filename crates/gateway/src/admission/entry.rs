@@ -17,6 +17,7 @@ use super::{
     limits::Connections,
     proxies::Proxies,
     rates::{Account, Payer, Rates},
+    unfinished::Unfinished,
 };
 use crate::{
     config::{GatewayConfig, LimitsConfig},
@@ -51,6 +52,8 @@ pub(crate) struct Admission {
     pub(crate) connections: Arc<Connections>,
     /// Cancelled when the gateway stops: nobody is let in any more.
     pub(crate) closing: CancellationToken,
+    /// What is kept of requests that have not come whole.
+    pub(crate) unfinished: Arc<Unfinished>,
     rates: Rates,
     new_channels: NewChannels,
     presence: Arc<Presence>,
@@ -76,6 +79,7 @@ impl Admission {
             proxies,
             connections: Connections::new(&config.limits),
             closing: CancellationToken::new(),
+            unfinished: Unfinished::new(&config.limits, Arc::clone(&delivery.metrics)),
             rates: Rates::new(&config.limits, Arc::clone(&delivery.metrics)),
             new_channels: NewChannels::new(&config.limits),
             presence,
@@ -169,6 +173,15 @@ impl Admission {
             message_bytes_max: self.limits.message_bytes_max,
             batch_events_max: self.limits.batch_events_max,
         }
+    }
+
+    /// The longest message of somebody who may publish nothing, or has not said yet who they are. Those need
+    /// far less, and should not be able to fill our memory.
+    pub(crate) fn small_message_bytes_max(&self) -> usize {
+        /// What a message needs beside names of channels: a token, mostly.
+        const WORDS_BYTES_MAX: usize = 64 << 10;
+        const CHANNEL_BYTES_MAX: usize = 512;
+        WORDS_BYTES_MAX + self.limits.channels_max * CHANNEL_BYTES_MAX
     }
 
     pub(crate) fn frame_limits(&self) -> FrameLimits {

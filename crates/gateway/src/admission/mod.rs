@@ -12,3 +12,4 @@ pub(crate) mod origin;
 pub(crate) mod place;
 pub(crate) mod proxies;
 pub(crate) mod rates;
+pub(crate) mod unfinished;

@@ -26,11 +26,11 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
-use http_body_util::BodyExt;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 
 use super::{
+    body::{BodyError, read_body},
     reply::{Preflight, Refused, for_pages},
     request::{address, credentials, known_address, lines},
     upgrade::switch,
@@ -166,26 +166,24 @@ async fn publish(State(gateway): State<Arc<Gateway>>, request: Request) -> Resul
     let principal = gateway.admission.gate.principal(&credentials)?;
     let address = address(&request);
     let (parts, body) = request.into_parts();
-    let body = read_body(&gateway, &parts.headers, body).await?;
+    let body = publication_body(&gateway, &parts.headers, body).await?;
     let key = parts.headers.get("idempotency-key");
     let key = key.map(|value| std::str::from_utf8(value.as_bytes()).unwrap_or("\u{fffd}"));
     Ok(Reply::published(publish_body(&gateway, &principal, address, key, &body).await?))
 }
 
-async fn read_body(gateway: &Gateway, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+async fn publication_body(gateway: &Gateway, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
     let limit = gateway.config.limits.request_bytes_max;
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if let Some(bytes) = declared.filter(|bytes| *bytes > limit) {
         return Err(gateway.admission.body_too_large(&bytes));
     }
-    match http_body_util::Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(gateway.admission.body_too_large(&format!("more than {limit}")))
-        }
-        Err(error) => Err(Refusal::new(Code::InvalidRequest, format!("the body broke off: {error}"))),
-    }
+    read_body(gateway, body, limit).await.map_err(|error| match error {
+        BodyError::TooLarge => gateway.admission.body_too_large(&format!("more than {limit}")),
+        BodyError::Broken(why) => Refusal::new(Code::InvalidRequest, format!("the body broke off: {why}")),
+        BodyError::Busy(refusal) => refusal,
+    })
 }
 
 async fn presence(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Reply, Refused> {

@@ -2,26 +2,40 @@
 
 use std::{io, time::Duration};
 
+use anywire_protocol::Refusal;
 use bytes::BytesMut;
 use tokio::net::TcpStream;
 
-use crate::http1::socket::{Flow, read_ready};
+use crate::{
+    admission::unfinished::Kept,
+    http1::socket::{Flow, read_ready},
+};
 
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(60);
 /// How long a body that nobody wants may go on coming.
 pub(crate) const UNWANTED_TIME: Duration = Duration::from_secs(5);
 
-/// Takes a body of so many bytes, the first of which may be in `bytes` already; `None` if it does not come.
-/// The caller has looked at the length.
+/// Why there is no body.
+pub(crate) enum NoBody {
+    /// It did not come.
+    Broken,
+    /// There is no room for it at the moment; the rest is still to come.
+    Refused(Refusal),
+}
+
+/// Takes a body of so many bytes, the first of which may be in `bytes` already. The caller has looked at the
+/// length.
 pub(crate) async fn take_body(
     stream: &TcpStream,
     bytes: &mut BytesMut,
     body_bytes: usize,
-) -> Option<BytesMut> {
-    let read = tokio::time::timeout(BODY_TIME, read_body(stream, bytes, body_bytes)).await;
-    read.ok()?.ok()?;
-    Some(split_off(bytes, body_bytes))
+    mut kept: Kept,
+) -> Result<BytesMut, NoBody> {
+    match tokio::time::timeout(BODY_TIME, read_body(stream, bytes, body_bytes, &mut kept)).await {
+        Ok(read) => read.map(|()| split_off(bytes, body_bytes)),
+        Err(_) => Err(NoBody::Broken),
+    }
 }
 
 fn split_off(bytes: &mut BytesMut, body_bytes: usize) -> BytesMut {
@@ -33,15 +47,21 @@ fn split_off(bytes: &mut BytesMut, body_bytes: usize) -> BytesMut {
     body
 }
 
-async fn read_body(stream: &TcpStream, bytes: &mut BytesMut, body_bytes: usize) -> io::Result<()> {
+async fn read_body(
+    stream: &TcpStream,
+    bytes: &mut BytesMut,
+    body_bytes: usize,
+    kept: &mut Kept,
+) -> Result<(), NoBody> {
     while bytes.len() < body_bytes {
-        stream.readable().await?;
+        kept.set(bytes.len()).map_err(NoBody::Refused)?;
+        stream.readable().await.map_err(|_| NoBody::Broken)?;
         let take = |fresh: &mut [u8]| {
             bytes.extend_from_slice(fresh);
             Flow::Go
         };
         if read_ready(stream, take) == Some(Flow::End) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            return Err(NoBody::Broken);
         }
     }
     Ok(())
@@ -58,8 +78,8 @@ pub(crate) fn skip_body(bytes: &mut BytesMut, body_bytes: usize) -> bool {
 
 /// Takes what is still to come of a body and throws it away: a client that still sends would not read the
 /// answer. The connection is to be closed afterwards.
-pub(crate) async fn throw_away_body(stream: &TcpStream, bytes: &BytesMut, body_bytes: usize) {
-    let rest = body_bytes.saturating_sub(bytes.len());
+pub(crate) async fn throw_away_body(stream: &TcpStream, bytes: &mut BytesMut, body_bytes: usize) {
+    let rest = body_bytes.saturating_sub(std::mem::take(bytes).len());
     let _late = tokio::time::timeout(UNWANTED_TIME, throw_away(stream, rest)).await;
 }
 

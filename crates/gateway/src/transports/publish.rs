@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use crate::{
     Gateway,
     admission::{act::Act, auth::Principal, credentials::Credentials},
-    http1::body::{skip_body, take_body, throw_away_body},
+    http1::body::{NoBody, skip_body, take_body, throw_away_body},
     http1::reply::render,
     reply::Reply,
 };
@@ -91,19 +91,28 @@ impl Posting {
         bytes: &mut BytesMut,
     ) -> bool {
         let recipient = gateway.admission.recipient(self.origin.as_deref());
-        let published = match self.principal {
-            Err(refusal) if !skip_body(bytes, self.body_bytes) => {
+        let kept = gateway.admission.unfinished.keep_nothing();
+        let taken = match self.principal {
+            Err(refusal) => Err(NoBody::Refused(refusal)),
+            Ok(principal) => {
+                take_body(stream, bytes, self.body_bytes, kept).await.map(|body| (principal, body))
+            }
+        };
+        match taken {
+            Ok((principal, body)) => {
+                let published = publish(gateway, &principal, address, self.key.as_deref(), &body).await;
+                let reply = published.map_or_else(Reply::from, Reply::published);
+                render(&gateway.metrics, reply, recipient).send(stream).await
+            }
+            Err(NoBody::Broken) => false,
+            Err(NoBody::Refused(refusal)) if skip_body(bytes, self.body_bytes) => {
+                render(&gateway.metrics, refusal, recipient).send(stream).await
+            }
+            Err(NoBody::Refused(refusal)) => {
                 render(&gateway.metrics, refusal, recipient.last()).send(stream).await;
                 throw_away_body(stream, bytes, self.body_bytes).await;
-                return false;
+                false
             }
-            Err(refusal) => Err(refusal),
-            Ok(principal) => match take_body(stream, bytes, self.body_bytes).await {
-                None => return false,
-                Some(body) => publish(gateway, &principal, address, self.key.as_deref(), &body).await,
-            },
-        };
-        let reply = published.map_or_else(Reply::from, Reply::published);
-        render(&gateway.metrics, reply, recipient).send(stream).await
+        }
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     Gateway,
     admission::auth::Principal,
     admission::entry::Admitted,
-    admission::{act::Act, rates::Account},
+    admission::{act::Act, rates::Account, unfinished::Kept},
     delivery::{Reader, UNSENT_BYTES_MAX, Wire},
     http::connection::drive_woken,
     http1::connection::{Input, drive},
@@ -39,12 +39,10 @@ use crate::{
 const EXPIRY_WARNING: Duration = Duration::from_secs(10);
 /// How long a client without a token may take to send one.
 const AUTH_TIME: Duration = Duration::from_secs(10);
-/// How long a message may be from a client that may publish nothing: room for a token, and for every
-/// channel's name.
-const SMALL_BYTES_MAX: usize = 64 << 10;
-const CHANNEL_BYTES_MAX: usize = 512;
 /// The close code for a message over its limit.
 const TOO_LARGE: u16 = 1009;
+/// The close code where there is no room for a message at the moment.
+pub(crate) const TRY_AGAIN_LATER: u16 = 1013;
 
 /// Serves a connection whose socket the gateway owns; the answer to the upgrade has been queued or sent.
 pub(crate) async fn serve_direct(
@@ -76,6 +74,8 @@ enum Arrived {
     Frame(Result<ClientFrame, FrameError>),
     Ping(Bytes),
     Close(Bytes),
+    /// The beginning of a message was given up.
+    GivenUp(Refusal),
 }
 
 struct Session {
@@ -83,6 +83,7 @@ struct Session {
     reader: Arc<Reader>,
     principal: Principal,
     receiver: Receiver,
+    kept: Kept,
     /// To whom is charged what it does; none without a limit.
     account: Option<Arc<Account>>,
     arrived: VecDeque<Arrived>,
@@ -109,6 +110,10 @@ impl Input for Session {
             let frame = self.violation_frame(&violation, message_bytes_max);
             self.arrived.push_back(Arrived::Close(frame));
         }
+        if let Err(refusal) = self.kept.set(self.receiver.kept_bytes()) {
+            self.receiver = Receiver::new();
+            self.arrived.push_back(Arrived::GivenUp(refusal));
+        }
         Flow::Go
     }
 
@@ -123,6 +128,10 @@ impl Input for Session {
                 Arrived::Frame(Err(error)) => self.refuse(error.id, &error.refusal),
                 Arrived::Ping(pong) => self.send(pong),
                 Arrived::Close(frame) => self.close(frame),
+                Arrived::GivenUp(refusal) => {
+                    self.refuse(None, &refusal);
+                    self.close(close_frame(TRY_AGAIN_LATER, refusal.code.as_str()))
+                }
             };
             if flow == Flow::End {
                 return Flow::End;
@@ -155,7 +164,9 @@ impl Session {
         principal: Principal,
         account: Option<Arc<Account>>,
     ) -> Self {
+        let kept = gateway.admission.unfinished.keep_nothing();
         let mut session = Self {
+            kept,
             gateway,
             reader,
             principal,
@@ -184,13 +195,11 @@ impl Session {
         Flow::End
     }
 
-    /// A message is a publication and some words around it; a batch may hold several. Who may publish nothing
-    /// needs far less, and should not be able to fill our memory.
+    /// A message is a publication and some words around it; a batch may hold several.
     fn message_bytes_max(&self) -> usize {
-        let limits = &self.gateway.config.limits;
-        let small = SMALL_BYTES_MAX + limits.channels_max * CHANNEL_BYTES_MAX;
+        let small = self.gateway.admission.small_message_bytes_max();
         let most = if self.principal.publishes() { usize::MAX } else { small };
-        limits.request_bytes_max.min(most)
+        self.gateway.config.limits.request_bytes_max.min(most)
     }
 
     fn violation_frame(&self, violation: &Violation, message_bytes_max: usize) -> Bytes {

@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// Small, so that it is met often.
-const LIMITS: AssemblerLimits = AssemblerLimits { bytes_max: 200, publish: super::PUBLISH_LIMITS };
+const LIMITS: AssemblerLimits =
+    AssemblerLimits { bytes_max: 200, attachments: true, publish: super::PUBLISH_LIMITS };
 const EPOCH: Epoch = Epoch::new(0x1f0c_93ab);
 
 /// A request's query and a payload's packets are understood or refused, and bytes survive being carried as

@@ -22,6 +22,8 @@ use crate::{Refusal, publish::PublishLimits};
 pub struct AssemblerLimits {
     /// Bytes of one packet's attachments, all together.
     pub bytes_max: usize,
+    /// Whether a packet may have attachments at all.
+    pub attachments: bool,
     /// What one publication may hold.
     pub publish: PublishLimits,
 }
@@ -86,6 +88,7 @@ pub struct Assembler {
 struct Pending {
     incoming: Incoming,
     missing: usize,
+    text_bytes: usize,
     bytes: usize,
 }
 
@@ -100,12 +103,22 @@ impl Assembler {
         }
         let packet = parse(text, &limits.publish)?;
         let missing = packet.attachments;
+        if missing > 0 && !limits.attachments {
+            return Err(PacketError::Early);
+        }
         let incoming = incoming(packet)?;
         if missing == 0 {
             return Ok(Some(incoming));
         }
-        self.pending = Some(Box::new(Pending { incoming, missing, bytes: 0 }));
+        let pending = Pending { incoming, missing, text_bytes: text.len(), bytes: 0 };
+        self.pending = Some(Box::new(pending));
         Ok(None)
+    }
+
+    /// How many bytes it keeps, of a packet whose attachments are due.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        self.pending.as_deref().map_or(0, |pending| pending.text_bytes + pending.bytes)
     }
 
     /// Takes an attachment.
@@ -162,6 +175,7 @@ mod tests {
 
     const LIMITS: AssemblerLimits = AssemblerLimits {
         bytes_max: 8,
+        attachments: true,
         publish: PublishLimits { message_bytes_max: 100, batch_events_max: 3 },
     };
 
@@ -177,6 +191,20 @@ mod tests {
         assert_eq!((ack, name.as_str(), args.values.len()), (Some(7), "x", 2));
         assert_eq!(args.attachments, [Bytes::from_static(&[1, 2]), Bytes::from_static(&[3])]);
         assert!(matches!(assembler.text("1", &LIMITS), Ok(Some(Incoming::Disconnect { .. }))));
+    }
+
+    #[test]
+    fn before_a_namespace_is_joined_nothing_is_kept() {
+        let limits = AssemblerLimits { attachments: false, ..LIMITS };
+        let mut assembler = Assembler::default();
+        for text in [r#"51-["x",{"_placeholder":true,"num":0}]"#, "61-1[]"] {
+            assert_eq!(assembler.text(text, &limits), Err(PacketError::Early), "{text}");
+        }
+        assert_eq!(assembler.kept_bytes(), 0);
+        let text = r#"52-["x",{"_placeholder":true,"num":0}]"#;
+        assert_eq!(assembler.text(text, &LIMITS), Ok(None));
+        assert_eq!(assembler.binary(&[1, 2, 3], &LIMITS), Ok(None));
+        assert_eq!(assembler.kept_bytes(), text.len() + 3);
     }
 
     #[test]

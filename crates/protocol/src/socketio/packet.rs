@@ -48,6 +48,9 @@ pub enum PacketError {
     /// There are too many arguments.
     #[error("an event or an acknowledgement has more than 64 arguments")]
     Arguments,
+    /// It has attachments before any namespace is joined.
+    #[error("no packet may have attachments before a namespace is joined")]
+    Early,
     /// Text came where attachments were due, or bytes where none were.
     #[error("attachments came out of turn")]
     Turn,
@@ -60,7 +63,15 @@ impl PacketError {
     /// Whether the packet is one, but larger than one may be: its client should be told.
     #[must_use]
     pub const fn is_limit(self) -> bool {
-        matches!(self, Self::Attachments | Self::Namespace | Self::Nesting | Self::Arguments | Self::TooLarge)
+        matches!(
+            self,
+            Self::Attachments
+                | Self::Early
+                | Self::Namespace
+                | Self::Nesting
+                | Self::Arguments
+                | Self::TooLarge
+        )
     }
 }
 

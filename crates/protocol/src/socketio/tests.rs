@@ -83,7 +83,7 @@ fn masked(opcode: Opcode, message: &[u8]) -> Vec<u8> {
 /// What a server's side makes of bytes that come in these pieces.
 fn hear(bytes: &[u8], cuts: &[usize]) -> Vec<Incoming> {
     let publish = PublishLimits { message_bytes_max: 1 << 20, batch_events_max: 10 };
-    let limits = AssemblerLimits { bytes_max: 1 << 20, publish };
+    let limits = AssemblerLimits { bytes_max: 1 << 20, attachments: true, publish };
     let (mut receiver, mut assembler, mut heard) = (Receiver::new(), Assembler::default(), Vec::new());
     let mut take = |received: Received<'_>| {
         let incoming = match received {

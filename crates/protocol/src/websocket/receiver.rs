@@ -133,6 +133,12 @@ impl Receiver {
         matches!(self.phase, Phase::Closed)
     }
 
+    /// How many bytes of memory it keeps, for a message of which some is here.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     fn advance(
         &mut self,
         mut input: &mut [u8],

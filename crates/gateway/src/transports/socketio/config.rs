@@ -15,8 +15,9 @@ settings! {
         pub ping_timeout_ms: u32 = 20_000, in 100..=300_000;
         /// Bytes of one request body or message from a client.
         pub payload_bytes_max: usize = 1_000_000, in 1_000..=64 << 20;
-        /// How long a client may take to join its first namespace.
-        pub connect_timeout_ms: u32 = 45_000, in 100..=300_000;
+        /// How long a client may take to join its first namespace. Until then it may send short messages
+        /// only, without attachments.
+        pub connect_timeout_ms: u32 = 10_000, in 100..=300_000;
         /// How long a change from polling to WebSocket may take.
         pub upgrade_timeout_ms: u32 = 10_000, in 100..=300_000;
         /// Sessions that have joined no namespace yet. Who comes after that is refused.

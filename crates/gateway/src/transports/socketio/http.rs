@@ -24,6 +24,7 @@ use crate::{
     admission::place::{Arrival, ListenerName, MAIN_LISTENER},
     delivery::Wait,
     http::{
+        body::{BodyError, read_body},
         request::{address, credentials},
         upgrade::switch,
     },
@@ -94,10 +95,13 @@ async fn poll(gateway: &Arc<Gateway>, session: &Session, arrival: u64) -> Respon
 }
 
 async fn post(gateway: &Arc<Gateway>, session: &Session, body: Body) -> Response {
-    let limit = gateway.socketio.config.payload_bytes_max;
-    let body = match axum::body::to_bytes(body, limit).await {
+    let limit = session.message_bytes_max(gateway);
+    let body = match read_body(gateway, body, limit).await {
         Ok(body) => body,
-        Err(_) => return refused(&session.too_large(gateway, limit)),
+        Err(BodyError::Busy(refusal)) => return refused(&session.give_up(gateway, refusal)),
+        Err(BodyError::TooLarge | BodyError::Broken(_)) => {
+            return refused(&session.too_large(gateway, limit));
+        }
     };
     match session.post(gateway, &body).await {
         Ok(()) => Reply::taken().into_response(),

@@ -19,7 +19,7 @@ use super::recovery::forget_socket;
 use super::state::{Handshake, Inbound, PendingHandshake};
 use crate::{
     Gateway,
-    admission::act::Act,
+    admission::{act::Act, unfinished::Kept},
     delivery::{Namespaces, Reader, Wire},
     http1::socket::Flow,
     metrics::Transport,
@@ -40,8 +40,44 @@ impl Ended {
 }
 
 impl Inbound {
-    pub(super) fn new(handshake: Handshake, pending: PendingHandshake) -> Self {
-        Self { assembler: Assembler::default(), handshake, joined: Vec::new(), pending: Some(pending) }
+    pub(super) fn new(kept: Kept, handshake: Handshake, pending: PendingHandshake) -> Self {
+        let (assembler, joined) = (Assembler::default(), Vec::new());
+        Self { assembler, kept, handshake, joined, pending: Some(pending), asked: false }
+    }
+
+    /// The longest message or body that is taken: a short one until a namespace is joined.
+    pub(super) fn message_bytes_max(&self, gateway: &Gateway) -> usize {
+        let most = gateway.socketio.config.payload_bytes_max;
+        match self.is_unknown() {
+            true => most.min(gateway.admission.small_message_bytes_max()),
+            false => most,
+        }
+    }
+
+    /// Whether nobody has said yet who this is. Who has just asked to join may have sent what comes after
+    /// that together with it.
+    fn is_unknown(&self) -> bool {
+        self.pending.is_some() && !self.asked && !self.handshake.echoed
+    }
+
+    /// Whether it keeps more than may be kept for somebody unknown: it asked to join, and was refused.
+    pub(super) fn keeps_too_much(&self, gateway: &Gateway, message_bytes: usize) -> bool {
+        let small = gateway.admission.small_message_bytes_max();
+        self.is_unknown() && (self.assembler.kept_bytes() > 0 || message_bytes > 2 * small)
+    }
+
+    /// Counts what is kept of a packet, and of a message by whoever receives it.
+    pub(super) fn count_kept(
+        &mut self,
+        gateway: &Gateway,
+        reader: &Reader,
+        message_bytes: usize,
+    ) -> Result<(), Ended> {
+        let counted = self.kept.set(self.assembler.kept_bytes() + message_bytes);
+        counted.map_err(|refusal| {
+            self.assembler = Assembler::default();
+            Ended::by_rule(gateway, reader, refusal.message)
+        })
     }
 
     /// A reader for this connection, without a namespace yet.
@@ -76,7 +112,9 @@ impl Inbound {
         reader: &Arc<Reader>,
         packet: Packet<'_>,
     ) -> Result<(), Ended> {
-        let Some(incoming) = self.hear(gateway, reader, packet)? else { return Ok(()) };
+        let heard = self.hear(gateway, reader, packet)?;
+        self.count_kept(gateway, reader, 0)?;
+        let Some(incoming) = heard else { return Ok(()) };
         match Box::pin(self.act(gateway, reader, incoming)).await {
             Flow::Go => Ok(()),
             Flow::End => Err(Ended(None)),
@@ -96,6 +134,7 @@ impl Inbound {
         }
         let limits = AssemblerLimits {
             bytes_max: gateway.config.limits.message_bytes_max,
+            attachments: !self.is_unknown(),
             publish: gateway.admission.publish_limits(),
         };
         let heard = match packet {
@@ -104,6 +143,7 @@ impl Inbound {
             Packet::Pong | Packet::Noop => return Ok(None),
             Packet::Close | Packet::Ping(_) | Packet::Upgrade => return Err(Ended(None)),
         };
+        self.asked |= matches!(heard, Ok(Some(Incoming::Connect { .. })));
         heard.map_err(|error| {
             let ended = Ended::by_rule(gateway, reader, error.to_string());
             Ended(ended.0.filter(|_| error.is_limit()))
@@ -137,7 +177,9 @@ impl Inbound {
         self.joined.retain(|joined| reader.namespace_of(&joined.socket).is_some());
         match incoming {
             Incoming::Connect { namespace, auth } => {
-                self.connect(gateway, reader, &namespace, auth.as_deref()).await
+                let flow = self.connect(gateway, reader, &namespace, auth.as_deref()).await;
+                self.asked = false;
+                flow
             }
             Incoming::Disconnect { namespace } => self.leave(gateway, reader, &namespace).await,
             Incoming::Event { namespace, ack, name, args } => match self.place_of(&namespace) {

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Gateway,
     delivery::Wait,
-    http1::body::{skip_body, take_body, throw_away_body},
+    http1::body::{NoBody, skip_body, take_body, throw_away_body},
     http1::connection::fetch,
     http1::{reply::render, socket::write_all, waiting::watch_socket},
     listener::cleartext::CleartextIo,
@@ -119,11 +119,18 @@ impl Answering<'_> {
 
     /// Reads a post's body and takes it.
     async fn post(&self, session: &Session, bytes: &mut BytesMut, body_bytes: usize) -> bool {
-        let limit = self.gateway.socketio.config.payload_bytes_max;
+        let limit = session.message_bytes_max(self.gateway);
         if body_bytes > limit {
             return self.refuse_post(&session.too_large(self.gateway, limit), bytes, body_bytes).await;
         }
-        let Some(body) = take_body(self.stream, bytes, body_bytes).await else { return false };
+        let kept = self.gateway.admission.unfinished.keep_nothing();
+        let body = match take_body(self.stream, bytes, body_bytes, kept).await {
+            Ok(body) => body,
+            Err(NoBody::Broken) => return false,
+            Err(NoBody::Refused(refusal)) => {
+                return self.refuse_post(&session.give_up(self.gateway, refusal), bytes, body_bytes).await;
+            }
+        };
         match session.post(self.gateway, &body).await {
             Ok(()) => self.send(Reply::taken()).await,
             Err(error) => self.send(Reply::engine_error(&error)).await,

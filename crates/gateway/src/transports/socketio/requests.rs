@@ -110,6 +110,7 @@ fn inbound(gateway: &Gateway, request: &Request<'_>, query: &Query) -> Result<Bo
         gateway.metrics.connections_refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         return Err(forbidden(Refusal::new(Code::TooManyConnections, message)));
     };
+    let kept = gateway.admission.unfinished.keep_nothing();
     let boxed = |text: &str| text.to_owned().into_boxed_str();
     let handshake = Handshake {
         listener: Arc::clone(request.listener),
@@ -119,7 +120,7 @@ fn inbound(gateway: &Gateway, request: &Request<'_>, query: &Query) -> Result<Bo
         client: query.client.as_deref().map(boxed),
         echoed: gateway.socketio.echoes(request.path),
     };
-    Ok(Box::new(Inbound::new(handshake, pending)))
+    Ok(Box::new(Inbound::new(kept, handshake, pending)))
 }
 
 /// A refusal as Engine.IO spells it.

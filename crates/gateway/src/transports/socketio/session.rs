@@ -11,14 +11,19 @@ use std::{
     time::Duration,
 };
 
-use anywire_protocol::engineio::{CLOSE, EngineError, HeartbeatTimes, NOOP, Packet, PacketError, payload};
+use anywire_protocol::{
+    Refusal,
+    engineio::{CLOSE, EngineError, HeartbeatTimes, NOOP, Packet, PacketError, payload},
+};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
     inbound::Ended,
+    requests::forbidden,
     state::{Inbound, Session, random_id},
+    upgrade::limit_words,
 };
 use crate::{
     Gateway,
@@ -166,10 +171,23 @@ impl Session {
         alive
     }
 
+    /// The longest body or message that is taken from its client.
+    pub(super) fn message_bytes_max(&self, gateway: &Gateway) -> usize {
+        let most = gateway.socketio.config.payload_bytes_max;
+        self.inbound.lock().as_ref().map_or(most, |inbound| inbound.message_bytes_max(gateway))
+    }
+
+    /// A body for which there is no room ends the session, too.
+    pub(super) fn give_up(&self, gateway: &Gateway, refusal: Refusal) -> EngineError {
+        self.close(gateway, CLOSE);
+        let _ended = Ended::by_rule(gateway, &self.reader, refusal.message.clone());
+        forbidden(refusal)
+    }
+
     /// A body over the limit ends the session: what was in it is lost.
     pub(super) fn too_large(&self, gateway: &Gateway, limit: usize) -> EngineError {
         self.close(gateway, CLOSE);
-        let reason = format!("the body has more than {limit} bytes, the limit (socketio.payload_bytes_max)");
+        let reason = format!("the body has more than {limit} bytes ({})", limit_words(gateway, limit));
         let _ended = Ended::by_rule(gateway, &self.reader, reason.clone());
         EngineError::Forbidden { reason, status: 413, retry_ms: None }
     }

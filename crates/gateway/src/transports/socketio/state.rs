@@ -25,7 +25,7 @@ use super::{
     places::Room,
 };
 use crate::{
-    admission::{auth::Principal, limits::Counted, rates::Account},
+    admission::{auth::Principal, limits::Counted, rates::Account, unfinished::Kept},
     readers::OpenReader,
 };
 
@@ -152,10 +152,14 @@ pub(crate) struct Handshake {
 /// What one connection has said so far.
 pub(crate) struct Inbound {
     pub(super) assembler: Assembler,
+    /// What it keeps of messages and packets that have not come whole.
+    pub(super) kept: Kept,
     pub(super) handshake: Handshake,
     pub(super) joined: Vec<Joined>,
     /// Until the first namespace is joined.
     pub(super) pending: Option<PendingHandshake>,
+    /// It has asked to join one, and that was not acted on yet.
+    pub(super) asked: bool,
 }
 
 /// A namespace of this connection.

@@ -90,6 +90,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let mut receiver = Receiver::new();
+    let mut kept = gateway.admission.unfinished.keep_nothing();
     let mut buffer = BytesMut::with_capacity(1024);
     let mut probed = false;
     loop {
@@ -97,7 +98,9 @@ where
         if stream.read_buf(&mut buffer).await.ok()? == 0 {
             return None;
         }
-        let mut messages = receive(gateway, &mut receiver, &mut buffer).into_iter();
+        let mut messages =
+            receive(gateway, session.message_bytes_max(gateway), &mut receiver, &mut buffer).into_iter();
+        kept.set(receiver.kept_bytes()).ok()?;
         while let Some(message) = messages.next() {
             match message {
                 Message::Text(text) => match packet(&text) {
@@ -132,16 +135,31 @@ pub(super) fn stray_frame() -> Bytes {
 }
 
 /// What a client is told that broke the framing, or a limit of it.
-pub(super) fn violation_words(violation: &Violation, bytes_max: usize) -> String {
+pub(super) fn violation_words(gateway: &Gateway, violation: &Violation, bytes_max: usize) -> String {
     match violation.close_code {
-        TOO_LARGE => format!("a message has more than {bytes_max} bytes (socketio.payload_bytes_max)"),
+        TOO_LARGE => {
+            format!("a message has more than {bytes_max} bytes ({})", limit_words(gateway, bytes_max))
+        }
         _ => violation.reason.to_owned(),
     }
 }
 
+/// Why a message or body may have so many bytes only.
+pub(super) fn limit_words(gateway: &Gateway, bytes_max: usize) -> &'static str {
+    match bytes_max < gateway.socketio.config.payload_bytes_max {
+        true => "who has joined no namespace needs no more",
+        false => "socketio.payload_bytes_max",
+    }
+}
+
 /// The messages in what was read.
-pub(super) fn receive(gateway: &Gateway, receiver: &mut Receiver, bytes: &mut [u8]) -> Vec<Message> {
-    let limits = Limits { message_bytes_max: gateway.socketio.config.payload_bytes_max };
+pub(super) fn receive(
+    gateway: &Gateway,
+    message_bytes_max: usize,
+    receiver: &mut Receiver,
+    bytes: &mut [u8],
+) -> Vec<Message> {
+    let limits = Limits { message_bytes_max };
     let mut messages = Vec::new();
     let received = receiver.receive(bytes, &limits, &mut |received| {
         messages.extend(match received {
@@ -153,7 +171,7 @@ pub(super) fn receive(gateway: &Gateway, receiver: &mut Receiver, bytes: &mut [u
         });
     });
     if let Err(violation) = received {
-        let why = violation_words(&violation, limits.message_bytes_max);
+        let why = violation_words(gateway, &violation, limits.message_bytes_max);
         let frame = close_frame(violation.close_code, &why);
         messages.push(Message::Close(frame));
     }

@@ -27,6 +27,7 @@ use crate::{
     http1::socket::Flow,
     metrics::Transport,
     readers::OpenReader,
+    transports::websocket::TRY_AGAIN_LATER,
 };
 
 /// What came in one read.
@@ -149,7 +150,7 @@ impl Socket {
 
 impl Input for Socket {
     fn receive(&mut self, bytes: &mut [u8]) -> Flow {
-        let limits = Limits { message_bytes_max: self.gateway.socketio.config.payload_bytes_max };
+        let limits = Limits { message_bytes_max: self.inbound.message_bytes_max(&self.gateway) };
         let mut receiver = std::mem::take(&mut self.receiver);
         let received = receiver.receive(bytes, &limits, &mut |received| match received {
             Received::Text(text) => self.hear(packet(text)),
@@ -160,10 +161,16 @@ impl Input for Socket {
         });
         self.receiver = receiver;
         if let Err(violation) = received {
-            let why = violation_words(&violation, limits.message_bytes_max);
+            let why = violation_words(&self.gateway, &violation, limits.message_bytes_max);
             let frame = close_frame(violation.close_code, &why);
             let _ended = Ended::by_rule(&self.gateway, &self.reader, why);
             self.arrived.push(Arrived::Close(Some(frame)));
+        }
+        let kept_bytes = self.receiver.kept_bytes();
+        if let Err(Ended(why)) = self.inbound.count_kept(&self.gateway, &self.reader, kept_bytes) {
+            self.receiver = Receiver::new();
+            let frame = why.map(|why| close_frame(TRY_AGAIN_LATER, &why));
+            self.arrived.push(Arrived::Close(frame));
         }
         Flow::Go
     }
@@ -189,6 +196,11 @@ impl Input for Socket {
             }
             // One read may bring thousands: others have their turn between them.
             tokio::task::consume_budget().await;
+        }
+        if self.inbound.keeps_too_much(&self.gateway, self.receiver.kept_bytes()) {
+            let frame = close_frame(POLICY, "who has joined no namespace sends short messages only");
+            self.reader.send(&self.gateway.delivery, frame);
+            return Flow::End;
         }
         Flow::Go
     }

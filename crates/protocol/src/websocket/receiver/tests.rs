@@ -166,6 +166,19 @@ fn nothing_is_read_after_a_close_or_a_violation() {
 }
 
 #[test]
+fn what_is_here_of_a_message_is_counted_until_it_is_whole() {
+    let mut receiver = Receiver::new();
+    let limits = Limits { message_bytes_max: 1000 };
+    let mut frame = vec![0x82, 0x80 | 126, 1, 0, 0, 0, 0, 0];
+    frame.extend([0; 255]);
+    receiver.receive(&mut frame, &limits, &mut |_| panic!("a byte is missing")).expect("sound");
+    assert!(receiver.kept_bytes() >= 255);
+    let mut taken = false;
+    receiver.receive(&mut [0], &limits, &mut |_| taken = true).expect("sound");
+    assert!(taken && receiver.kept_bytes() == 0);
+}
+
+#[test]
 fn between_messages_a_receiver_owns_no_heap_memory() {
     for session in recordings::sessions() {
         for cut in 0..=session.bytes.len() {

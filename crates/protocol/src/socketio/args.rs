@@ -124,9 +124,10 @@ fn extract(text: Bytes) -> (Bytes, Vec<Bytes>) {
     let Some(plain) = std::str::from_utf8(&text).ok().filter(|text| has_marker(text.as_bytes())) else {
         return (text, Vec::new());
     };
-    // A placeholder that somebody published would name an attachment that is not there.
-    let mut forged = false;
-    each_placeholder(plain, |_| forged = true);
+    // A placeholder that somebody published would name an attachment that is not there. Clients differ in what
+    // they take for one: JavaScript's for `true` alone, Python's for anything but false, null, 0 and "".
+    let forged =
+        any_placeholder_member(plain, |value| !value.starts_with("false") && !value.starts_with("null"));
     let mut attachments = Vec::new();
     let replaced = replace_objects(plain, |rest| {
         let Marker { length, name, text } = Marker::read(rest)?;
@@ -142,28 +143,59 @@ fn extract(text: Bytes) -> (Bytes, Vec<Bytes>) {
     (replaced.into(), attachments)
 }
 
-/// Whether every placeholder in these texts names an attachment of its own among `count`. One that several
-/// name would be copied for each of them, so that a few bytes of text become megabytes.
+/// Whether every placeholder in these texts is as clients write it, and names an attachment of its own among
+/// `count`. One that several name would be copied for each of them, so that a few bytes of text become
+/// megabytes; one with other members would be found by those who read the packet, and not by us.
 pub(super) fn placeholders_fit(texts: &[&str], count: usize) -> bool {
     let mut named = [false; ATTACHMENTS_MAX];
     let mut fit = true;
     for text in texts.iter().filter(|_| count > 0) {
-        each_placeholder(text, |index| {
+        let mut written = 0;
+        replace_objects(text, |rest| {
+            let (_, index) = placeholder(rest)?;
             let before =
                 named.get_mut(index).filter(|_| index < count).map(|named| std::mem::replace(named, true));
             fit &= before == Some(false);
+            written += 1;
+            None
         });
+        let mut members = 0;
+        any_placeholder_member(text, |value| {
+            members += usize::from(value.starts_with("true"));
+            false
+        });
+        fit &= members == written;
     }
     fit
 }
 
-fn each_placeholder(text: &str, mut visit: impl FnMut(usize)) {
-    replace_objects(text, |rest| {
-        if let Some((_, index)) = placeholder(rest) {
-            visit(index);
+/// Whether `matches` the text after the colon of any member named `_placeholder`, however the name is
+/// spelled.
+fn any_placeholder_member(text: &str, mut matches: impl FnMut(&str) -> bool) -> bool {
+    let bytes = text.as_bytes();
+    if memchr::memmem::find(bytes, b"_placeholder").is_none() && memchr::memmem::find(bytes, b"\\u").is_none()
+    {
+        return false;
+    }
+    let mut at = 0;
+    while let Some(begin) = memchr::memchr(b'"', &bytes[at..]).map(|found| at + found) {
+        at = end_of_string(bytes, begin);
+        let mut after = Scan(&text[at..]);
+        if after.eat(":").is_some() && is_placeholder_name(&text[begin..at]) {
+            after.skip_white_space();
+            if matches(after.0) {
+                return true;
+            }
         }
-        None
-    });
+    }
+    false
+}
+
+fn is_placeholder_name(string: &str) -> bool {
+    match string.contains('\\') {
+        true => serde_json::from_str::<String>(string).is_ok_and(|name| name == "_placeholder"),
+        false => string == "\"_placeholder\"",
+    }
 }
 
 /// Copies a JSON text; wherever an object begins, `replace` may give the length of what is to go and what
@@ -255,8 +287,13 @@ impl<'a> Marker<'a> {
 struct Scan<'a>(&'a str);
 
 impl<'a> Scan<'a> {
+    fn skip_white_space(&mut self) {
+        self.0 = self.0.trim_start_matches([' ', '\t', '\n', '\r']);
+    }
+
     fn eat(&mut self, token: &str) -> Option<()> {
-        self.0 = self.0.trim_start_matches([' ', '\t', '\n', '\r']).strip_prefix(token)?;
+        self.skip_white_space();
+        self.0 = self.0.strip_prefix(token)?;
         Some(())
     }
 
@@ -269,7 +306,7 @@ impl<'a> Scan<'a> {
     }
 
     fn number(&mut self) -> Option<usize> {
-        self.0 = self.0.trim_start_matches([' ', '\t', '\n', '\r']);
+        self.skip_white_space();
         let digits = self.0.bytes().take_while(u8::is_ascii_digit).count();
         let (number, rest) = self.0.split_at(digits);
         self.0 = rest;
@@ -357,6 +394,44 @@ mod tests {
         let marked = answered.marked();
         assert_eq!(marked, [r#"{"$$binary":"AAEC"}"#]);
         assert_eq!(Args::from_marked(&[&marked[0]]), answered);
+    }
+
+    #[test]
+    fn nothing_that_a_client_may_take_for_a_placeholder_travels_beside_attachments() {
+        const FORGED: [&str; 9] = [
+            r#"{"_placeholder":true}"#,
+            r#"{"_placeholder":true,"num":99}"#,
+            r#"{"_placeholder":true,"num":0,"q":1}"#,
+            r#"{"num":"x","_placeholder":true}"#,
+            r#"{"_placeholder":true,"num":-1}"#,
+            r#"{"_placeholder" : true,"num":0.0}"#,
+            r#"{"\u005fplaceholder":true,"num":0}"#,
+            r#"{"_placeholder":false,"_placeholder":true,"num":0}"#,
+            r#"[[{"a":{"_pl\u0061ceholder": true}}]]"#,
+        ];
+        let place = r#"{"_placeholder":true,"num":0}"#;
+        for forged in FORGED {
+            let published = format!(r#"{{"a":{{"$binary":"AAAA"}},"b":{forged}}}"#);
+            let (joined, attachments) = arguments(&Payload::Json(published.clone().into()));
+            assert_eq!((joined.as_ref(), attachments.len()), (published.as_bytes(), 0), "{forged}");
+            assert!(!placeholders_fit(&[forged, place], 1), "{forged}");
+            assert!(!placeholders_fit(&[&format!("[{forged},{place}]")], 1), "{forged}");
+            assert!(
+                placeholders_fit(&[forged], 0),
+                "{forged}: without attachments it is a value as any other"
+            );
+        }
+        for truthy in [r#"{"_placeholder":1,"num":9}"#, r#"{"_placeholder":"true","num":9}"#] {
+            let published = format!(r#"[{{"$binary":"AAAA"}},{truthy}]"#);
+            assert_eq!(arguments(&Payload::Json(published.into())).1.len(), 0, "{truthy}");
+        }
+        for harmless in
+            [r#"{"_placeholder":false}"#, r#"{"_placeholder":null,"num":9}"#, r#"["_placeholder",true]"#]
+        {
+            let published = format!(r#"[{{"$binary":"AAAA"}},{harmless}]"#);
+            assert_eq!(arguments(&Payload::Json(published.into())).1.len(), 1, "{harmless}");
+            assert!(placeholders_fit(&[harmless, place], 1), "{harmless}");
+        }
     }
 
     #[test]

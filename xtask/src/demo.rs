@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     step(4, "starting the server", started);
     let mut restarts = 0;
     loop {
-        let (mut server, url) = serve(&options)?;
+        let (mut server, url) = serve(&options, PROFILE)?;
         if restarts == 0 {
             announce(&url, started);
             if options.open {
@@ -69,6 +69,20 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         restarts += 1;
         process::pause(Duration::from_secs(1));
     }
+}
+
+/// Feeds the server of the tests as the demo would, and waits for what one sees then: a report, and prices.
+pub(crate) fn smoke() -> Result<(), Failure> {
+    let data = workspace::target().join("demo-smoke");
+    // A folder that an earlier run left behind has the report already.
+    let _absent = std::fs::remove_dir_all(&data);
+    let listen = "127.0.0.1:0".to_owned();
+    let options = Options { listen, data, open: false, feed: true, kafka: false };
+    let (server, url) = serve(&options, workspace::CI)?;
+    let seen = feed::check(&url);
+    drop(server);
+    let _left_behind = std::fs::remove_dir_all(&options.data);
+    seen
 }
 
 fn parse(arguments: &[String]) -> Result<Options, Failure> {
@@ -166,10 +180,10 @@ fn step(number: u32, what: &str, started: Instant) {
 }
 
 /// Starts the server and waits for the line with its address.
-fn serve(options: &Options) -> Result<(Group, String), Failure> {
+fn serve(options: &Options, profile: &str) -> Result<(Group, String), Failure> {
     std::fs::create_dir_all(&options.data)
         .map_err(|error| format!("{} cannot be made: {error}", options.data.display()))?;
-    let mut command = Command::new(workspace::built(PROFILE, "anywire"));
+    let mut command = Command::new(workspace::built(profile, "anywire"));
     command.args(["serve", "--listen", &options.listen, "--lab", "--data"]).arg(&options.data);
     if options.kafka {
         command.arg("--set").arg(format!("pipeline.kafka=\"{}\"", kafka::brokers()));

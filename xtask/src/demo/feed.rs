@@ -11,12 +11,16 @@ use std::{
 use super::prices;
 use crate::{Failure, http, process};
 
+const UPLOADS: &str = "/api/uploads";
 /// The sample's job: a second start finds it and does not upload again.
 const SESSION: &str = "demo-prices";
 /// Bytes a request: small enough that the page shows the upload moving.
 const PART: usize = 64 << 10;
 /// Between two ticks of the price.
 const TICK: Duration = Duration::from_millis(500);
+
+/// How often [`check`] looks, a tick apart.
+const LOOKS_MAX: u32 = 120;
 
 /// Ends the feed when it is dropped.
 pub(super) struct Feed(Arc<AtomicBool>);
@@ -25,6 +29,28 @@ impl Drop for Feed {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// Feeds a server until the sample has its report and a price is in the log.
+pub(super) fn check(url: &str) -> Result<(), Failure> {
+    let address = url.strip_prefix("http://").ok_or_else(|| format!("{url} is no plain HTTP"))?;
+    upload(address)?;
+    let feed = start(url);
+    let asked = [format!("/api/jobs/{SESSION}/report"), "/anywire/poll?channels=prices&after=0".to_owned()];
+    let seen = asked.iter().zip(["<html", "\"tick\""]).try_for_each(|(path, holds)| {
+        let mut last = String::new();
+        for _ in 0..LOOKS_MAX {
+            let answer = http::send(address, "GET", path, &[], b"")?;
+            last = refused(&format!("GET {path}"), &answer);
+            if answer.status == 200 && last.contains(holds) {
+                return Ok(());
+            }
+            process::pause(TICK);
+        }
+        Err(format!("{holds} is not there yet: {last}"))
+    });
+    drop(feed);
+    seen
 }
 
 /// Feeds a server in the background. What does not work is said, and is no reason to stop.
@@ -56,9 +82,9 @@ fn upload(address: &str) -> Result<(), Failure> {
     let metadata =
         format!("filename {},session_id {}", base64(b"FPT hourly prices.csv"), base64(SESSION.as_bytes()));
     let headers = [version(), ("Upload-Length", csv.len().to_string()), ("Upload-Metadata", metadata)];
-    let made = http::send(address, "POST", "/api/uploads", &headers, b"")?;
-    let location = made.header("location").ok_or_else(|| refused("POST /api/uploads", &made))?.to_owned();
-    let path = location.find("/api/").map_or(location.as_str(), |start| &location[start..]).to_owned();
+    let made = http::send(address, "POST", UPLOADS, &headers, b"")?;
+    let location = made.header("location").ok_or_else(|| refused(&format!("POST {UPLOADS}"), &made))?;
+    let path = resolve(UPLOADS, location);
     let mut offset = 0;
     for part in csv.chunks(PART) {
         let headers = [
@@ -68,13 +94,23 @@ fn upload(address: &str) -> Result<(), Failure> {
         ];
         let taken = http::send(address, "PATCH", &path, &headers, part)?;
         if taken.status != 204 {
-            return Err(refused("PATCH", &taken));
+            return Err(refused(&format!("PATCH {path}"), &taken));
         }
         offset += part.len();
         process::pause(Duration::from_millis(150));
     }
     println!("uploaded a sample of {} kB: see Jobs", csv.len() / 1000);
     Ok(())
+}
+
+/// The path that a `Location` names in the answer to a request for `base` (RFC 9110, section 10.2.2): a whole
+/// address, a whole path, or one beside `base`.
+fn resolve(base: &str, location: &str) -> String {
+    if let Some((_, rest)) = location.split_once("://") {
+        return rest.find('/').map_or("/", |start| &rest[start..]).to_owned();
+    }
+    let folder = base.rfind('/').map_or("/", |end| &base[..=end]);
+    if location.starts_with('/') { location.to_owned() } else { format!("{folder}{location}") }
 }
 
 /// Publishes a price twice a second until it is ended.
@@ -124,6 +160,15 @@ fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_location_is_resolved_against_the_address_that_was_asked() {
+        let check = |location: &str, path: &str| assert_eq!(resolve(UPLOADS, location), path);
+        check("uploads/7", "/api/uploads/7");
+        check("/pre/api/uploads/7", "/pre/api/uploads/7");
+        check("http://127.0.0.1:8000/api/uploads/7", "/api/uploads/7");
+        check("http://127.0.0.1:8000", "/");
+    }
 
     #[test]
     fn base64_is_that_of_rfc_4648() {

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::tally::Tally;
-use crate::{Failure, bench, licences, npm, process, ship, tidy, tools, workspace};
+use crate::{Failure, bench, demo, licences, npm, process, ship, tidy, tools, workspace};
 
 /// Why a stage did not pass.
 #[derive(Debug)]
@@ -179,6 +179,9 @@ fn live_lane() -> Vec<Stage> {
             .uses("build"),
         Stage::new("openapi", Live, "the API's description against the server, by schemathesis", openapi)
             .needs(&["python3"])
+            .after(after)
+            .uses("build"),
+        Stage::new("demo", Live, "the demo's report and prices appear", |_| Ok(demo::smoke()?))
             .after(after)
             .uses("build"),
         Stage::new("autobahn", Live, "WebSocket framing judged by the Autobahn suite", autobahn)

@@ -214,6 +214,10 @@ async fn until_nobody_is_left(server: &Server) {
     tokio::time::timeout(PATIENCE, nobody).await.expect("everybody goes");
 }
 
+fn event_name(name: &str) -> anywire_log::EventName {
+    anywire_log::EventName::new(name).expect("a name")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_websocket_joins_a_room_and_gets_what_is_published_to_it() {
     let server = server().await;
@@ -557,7 +561,10 @@ async fn whom_the_server_puts_out_does_not_come_back_as_who_it_was() {
     for (socket, joined) in [(&mut socket, again), (&mut other, another)] {
         let fresh = joined["sid"].as_str().expect("an id");
         assert!(fresh != id && joined["pid"] != pid.as_str(), "{joined}");
-        server.gateway.emit_to_socket(fresh, "mark", &SocketArgs::default(), false).expect("it is there");
+        server
+            .gateway
+            .emit_to_socket(fresh, &event_name("mark"), &SocketArgs::default(), false)
+            .expect("it is there");
         assert_eq!(socket.event().await[0], json!("mark"), "its rooms are gone");
     }
 }
@@ -570,20 +577,24 @@ async fn the_server_asks_and_the_client_answers_or_time_runs_out() {
     let args = SocketArgs { values: vec!["1".into()], attachments: Vec::new() };
     let gateway = std::sync::Arc::clone(&server.gateway);
     let (asked, own) = (args.clone(), id.clone());
-    let ask = tokio::spawn(async move { gateway.ask_socket(&own, "question", &asked, PATIENCE).await });
+    let ask =
+        tokio::spawn(
+            async move { gateway.ask_socket(&own, &event_name("question"), &asked, PATIENCE).await },
+        );
     assert_eq!(socket.text().await, "420[\"question\",1]");
     socket.send("437[\"to nobody\"]").await;
     socket.send("430[\"answer\",2]").await;
     let answer = ask.await.expect("it ran").expect("an answer");
     assert_eq!(answer.values, ["\"answer\"", "2"]);
-    let none = server.gateway.ask_socket(&id, "question", &args, Duration::from_millis(20)).await;
+    let none =
+        server.gateway.ask_socket(&id, &event_name("question"), &args, Duration::from_millis(20)).await;
     assert!(none.expect_err("no answer").to_string().contains("20 ms"));
     assert_eq!(socket.text().await, "421[\"question\",1]");
-    server.gateway.emit_to_socket(&id, "hello", &args, false).expect("it is there");
+    server.gateway.emit_to_socket(&id, &event_name("hello"), &args, false).expect("it is there");
     assert_eq!(socket.text().await, "42[\"hello\",1]");
     assert!(server.gateway.disconnect_socket(&id).await);
     assert_eq!(socket.text().await, "41");
-    assert!(server.gateway.emit_to_socket(&id, "hello", &args, false).is_err());
+    assert!(server.gateway.emit_to_socket(&id, &event_name("hello"), &args, false).is_err());
     socket.send("40").await;
     assert!(socket.text().await.starts_with("40{"), "it may come back");
     // A client that polls and does not: what waits for it has a limit.
@@ -593,10 +604,12 @@ async fn the_server_asks_and_the_client_answers_or_time_runs_out() {
     assert_eq!(polling.state, "polling");
     let long = SocketArgs { values: vec![format!("\"{}\"", "x".repeat(10_000))], attachments: Vec::new() };
     let id = &polling.namespaces[0].socket;
-    let taken = (0..100).take_while(|_| server.gateway.emit_to_socket(id, "x", &long, false).is_ok()).count();
+    let taken = (0..100)
+        .take_while(|_| server.gateway.emit_to_socket(id, &event_name("x"), &long, false).is_ok())
+        .count();
     assert!((1..100).contains(&taken), "{taken}");
     assert_eq!(poller.poll().await.split('\u{1e}').count(), taken);
-    assert!(server.gateway.emit_to_socket(id, "x", &long, false).is_ok(), "there is room again");
+    assert!(server.gateway.emit_to_socket(id, &event_name("x"), &long, false).is_ok(), "there is room again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -405,9 +405,9 @@ async fn set_lab(State(state): State<Arc<ApiState>>, body: axum::body::Bytes) ->
     if let Some(refused) = lab_disabled(&state) {
         return refused;
     }
-    let change: LabChange = match serde_json::from_slice(&body) {
+    let change: LabChange = match http::parse_json(&body, "a change of the lab") {
         Ok(change) => change,
-        Err(error) => return invalid(&format!("the body is no change of the lab: {error}")),
+        Err(error) => return error.into_response(),
     };
     if let Some(cut_ms) = change.cut_ms.filter(|cut_ms| *cut_ms > CUT_MS_MAX) {
         return invalid(&format!("\"cut_ms\" is {cut_ms}; expected 0 to {CUT_MS_MAX}"));

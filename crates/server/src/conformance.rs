@@ -11,6 +11,7 @@ use std::{
 };
 
 use anywire_gateway::{Gateway, HandlerReply, SocketArgs, SocketHandler, SocketInfo};
+use anywire_log::EventName;
 use toml::{Table, Value};
 
 use crate::{Anywire, ConfigError, Settings};
@@ -53,9 +54,9 @@ impl SocketHandler for Echo {
         let args = SocketArgs { values: vec![auth.unwrap_or("{}").to_owned()], attachments: Vec::new() };
         tokio::spawn(async move {
             tokio::time::sleep(AUTH_DELAY).await;
-            if let Some(gateway) = gateway.upgrade() {
+            if let (Some(gateway), Ok(name)) = (gateway.upgrade(), EventName::new("auth")) {
                 // It may have left meanwhile.
-                let _gone = gateway.emit_to_socket(&socket, "auth", &args, false);
+                let _gone = gateway.emit_to_socket(&socket, &name, &args, false);
             }
         });
         Vec::new()

@@ -7,6 +7,8 @@ use anywire_app::{
     http,
 };
 use anywire_gateway::{AskError, Gateway, SocketArgs};
+use anywire_log::EventName;
+use anywire_protocol::Code;
 use axum::{
     Json, Router,
     extract::State,
@@ -32,14 +34,14 @@ pub(crate) fn routes(gateway: &Arc<Gateway>) -> Router {
 /// An event for one client.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Emit<'a> {
+pub(crate) struct Emit {
     /// The client's public id in its namespace, from `/api/delivery/clients`.
     socket: String,
     event: String,
     /// The event's arguments, any JSON.
-    #[serde(borrow, default)]
+    #[serde(default)]
     #[schemars(with = "Vec<Anything>")]
-    args: Vec<&'a RawValue>,
+    args: Vec<Box<RawValue>>,
     /// How long to wait for the client's answer, in milliseconds; without it none is asked for.
     #[serde(default, deserialize_with = "whole")]
     #[schemars(range(min = 1, max = TIMEOUT_MS_MAX))]
@@ -86,14 +88,18 @@ pub(crate) struct Disconnected {
 }
 
 async fn emit(State(gateway): State<Arc<Gateway>>, body: axum::body::Bytes) -> Response {
-    let body: Emit<'_> = match serde_json::from_slice(&body) {
+    let body: Emit = match http::parse_json(&body, "an event for a socket") {
         Ok(body) => body,
-        Err(error) => return invalid(&format!("the body is no event for a socket: {error}")),
+        Err(error) => return error.into_response(),
+    };
+    let name = match EventName::new(&body.event) {
+        Ok(name) => name,
+        Err(error) => return http::ApiError::new(Code::InvalidEvent, error.to_string()).into_response(),
     };
     let values: Vec<&str> = body.args.iter().map(|value| value.get()).collect();
     let args = SocketArgs::from_marked(&values);
     let Some(timeout_ms) = body.timeout_ms else {
-        return match gateway.emit_to_socket(&body.socket, &body.event, &args, body.volatile) {
+        return match gateway.emit_to_socket(&body.socket, &name, &args, body.volatile) {
             Ok(()) => answer(Emitted::UNANSWERED),
             Err(error) => refused(&error),
         };
@@ -102,7 +108,7 @@ async fn emit(State(gateway): State<Arc<Gateway>>, body: axum::body::Bytes) -> R
         return invalid(&format!("\"timeout_ms\" is {timeout_ms}; expected 1 to {TIMEOUT_MS_MAX}"));
     }
     let patience = Duration::from_millis(timeout_ms);
-    match gateway.ask_socket(&body.socket, &body.event, &args, patience).await {
+    match gateway.ask_socket(&body.socket, &name, &args, patience).await {
         Ok(said) => {
             let said: Vec<Value> =
                 said.marked().iter().map(|value| serde_json::from_str(value).unwrap_or_default()).collect();
@@ -114,9 +120,9 @@ async fn emit(State(gateway): State<Arc<Gateway>>, body: axum::body::Bytes) -> R
 }
 
 async fn disconnect(State(gateway): State<Arc<Gateway>>, body: axum::body::Bytes) -> Response {
-    let body: Disconnect = match serde_json::from_slice(&body) {
+    let body: Disconnect = match http::parse_json(&body, "the name of a socket") {
         Ok(body) => body,
-        Err(error) => return invalid(&format!("the body names no socket: {error}")),
+        Err(error) => return error.into_response(),
     };
     match gateway.disconnect_socket(&body.socket).await {
         true => answer(Disconnected { disconnected: true }),

@@ -48,6 +48,11 @@ impl Delivery {
         Self { own, ..self }
     }
 
+    /// The events that Socket.IO clients hear from the server only.
+    pub(crate) fn own_names(&self) -> &OwnNames {
+        &self.own
+    }
+
     pub(super) fn terms(&self) -> Terms<'_> {
         Terms { epoch: self.log.epoch(), own: &self.own }
     }

@@ -10,6 +10,8 @@
 //!  by polling              42 /ns ,  ["x",{…} ,"cursor" ]   1e b base64
 //! ```
 
+use std::borrow::Cow;
+
 use anywire_log::{Cursor, Epoch, Event};
 use bytes::Bytes;
 
@@ -39,7 +41,12 @@ impl OwnNames {
         Self(std::iter::once("gap").chain(greetings).map(Into::into).collect())
     }
 
-    /// Whether an event of the log cannot keep this name.
+    /// The name under which a client hears an event of this name that is not the server's own.
+    #[must_use]
+    pub fn heard_as<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        if self.hold(name) { Cow::Owned(format!("event:{name}")) } else { Cow::Borrowed(name) }
+    }
+
     fn hold(&self, name: &str) -> bool {
         // Clients end the connection over a name they keep for themselves.
         RESERVED.contains(&name) || self.0.iter().any(|own| **own == *name)
@@ -73,10 +80,7 @@ pub fn event_frames<'a>(event: &'a Event, own: &OwnNames) -> &'a Bytes {
                 text.extend_from_slice(b"-[");
             }
         }
-        match own.hold(event.name.as_str()) {
-            true => write_string(&mut text, &format!("event:{}", event.name.as_str())),
-            false => write_string(&mut text, event.name.as_str()),
-        }
+        write_string(&mut text, &own.heard_as(event.name.as_str()));
         if !args.is_empty() {
             text.push(b',');
             text.extend_from_slice(&args);

@@ -258,7 +258,7 @@ fn emit_to_socket() -> Operation {
             "It was sent; whether and what the client answered.",
             json!({ "answered": true, "answer": ["ok"] }),
         )
-        .refuses(400, &["invalid_request"], "\"timeout_ms\" is 0; expected 1 to 60000")
+        .refuses(400, &["invalid_request", "invalid_event"], "\"timeout_ms\" is 0; expected 1 to 60000")
         .guarded()
         .refuses(404, &["not_found"], "no socket \"kUeY3KoQgUUs0674u4-0\" is connected to this process")
         .refuses(
@@ -275,7 +275,7 @@ fn disconnect_socket() -> Operation {
         .about("It hears `io server disconnect` and does not come back by itself.")
         .reads::<sockets::Disconnect>(json!({ "socket": "kUeY3KoQgUUs0674u4-0" }))
         .writes::<sockets::Disconnected>(200, "It is out.", json!({ "disconnected": true }))
-        .refuses(400, &["invalid_request"], "\"timeout_ms\" is 0; expected 1 to 60000")
+        .refuses(400, &["invalid_request", "invalid_event"], "\"timeout_ms\" is 0; expected 1 to 60000")
         .guarded()
         .refuses(404, &["not_found"], "no socket \"kUeY3KoQgUUs0674u4-0\" is connected to this process")
         .refuses(

@@ -67,6 +67,20 @@ async fn a_back_end_emits_to_one_socket_asks_it_and_puts_it_out() {
     assert_eq!(emit(json!({ "timeout_ms": 1 })).await.json()["answered"], json!(false));
     assert_eq!(socket.next().await, r#"421["hello"]"#);
     assert_eq!(emit(json!({ "timeout_ms": 0 })).await.status, 400);
+    for (own, heard) in [("gap", "event:gap"), ("connect", "event:connect"), ("gapp", "gapp")] {
+        emit(json!({ "event": own })).await;
+        assert_eq!(socket.next().await, format!("42[\"{heard}\"]"));
+    }
+    for no_name in [String::new(), "a\nb".into(), "x".repeat(256)] {
+        let answer = emit(json!({ "event": no_name })).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (400, &json!("invalid_event")));
+    }
+    let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+    let body = format!("\u{feff}{{\"socket\":{id},\"event\":\"hello\",\"args\":[{{}}]}}");
+    assert_eq!(server.post("/api/sockets/emit", &body).await.status, 200, "a byte order mark is passed over");
+    assert_eq!(socket.next().await, r#"42["hello",{}]"#);
+    let too_deep = server.post("/api/sockets/emit", &body.replace("{}", &deep)).await;
+    assert_eq!(too_deep.json()["code"], json!("invalid_request"));
     let clients = server.get("/api/delivery/clients").await.json();
     let client = &clients["clients"][0];
     assert_eq!((&client["transport"], &client["carrier"]), (&json!("socketio"), &json!("websocket")));

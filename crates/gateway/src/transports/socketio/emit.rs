@@ -5,10 +5,12 @@
 //! - At most [`ASKS_MAX`] answers are waited for.
 
 use std::{
+    borrow::Cow,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
+use anywire_log::EventName;
 use anywire_protocol::socketio::{Args, Emit, ServerPacket};
 use tokio::sync::oneshot;
 
@@ -52,7 +54,8 @@ pub enum AskError {
 }
 
 impl Gateway {
-    /// Emits an event to one socket of this process. A volatile one is dropped unless the socket can take it
+    /// Emits an event to one socket of this process, under the name that an event of the log would have. A
+    /// volatile one is dropped unless the socket can take it
     /// at once.
     ///
     /// Cost: O(connections) to find the socket.
@@ -62,7 +65,7 @@ impl Gateway {
     pub fn emit_to_socket(
         &self,
         socket: &str,
-        name: &str,
+        name: &EventName,
         args: &Args,
         volatile: bool,
     ) -> Result<(), AskError> {
@@ -70,6 +73,7 @@ impl Gateway {
         if volatile && !reader.takes_at_once() {
             return Ok(());
         }
+        let name = &self.heard_as(name);
         match reader
             .send_packets(&self.delivery, &Emit { namespace: &namespace, name, ack: None, args }.packets())
         {
@@ -85,7 +89,7 @@ impl Gateway {
     pub async fn ask_socket(
         &self,
         socket: &str,
-        name: &str,
+        name: &EventName,
         args: &Args,
         patience: Duration,
     ) -> Result<Args, AskError> {
@@ -103,6 +107,7 @@ impl Gateway {
             waiting.insert(key.clone(), sender);
         }
         let _ask = Ask { pending_acks, key };
+        let name = &self.heard_as(name);
         if !reader.send_packets(
             &self.delivery,
             &Emit { namespace: &namespace, name, ack: Some(id), args }.packets(),
@@ -137,6 +142,11 @@ impl Gateway {
             reader.send_packets(&gateway.delivery, &[ServerPacket::disconnected(&namespace)])
         });
         told.await.unwrap_or(false)
+    }
+
+    /// The name that a client hears: nobody but the server itself speaks for the server.
+    fn heard_as<'a>(&self, name: &'a EventName) -> Cow<'a, str> {
+        self.delivery.own_names().heard_as(name.as_str())
     }
 
     /// A socket, if not too much waits for it already.

@@ -124,8 +124,8 @@ fn extract(text: Bytes) -> (Bytes, Vec<Bytes>) {
     let Some(plain) = std::str::from_utf8(&text).ok().filter(|text| has_marker(text.as_bytes())) else {
         return (text, Vec::new());
     };
-    // A placeholder that somebody published would name an attachment that is not there. Clients differ in what
-    // they take for one: JavaScript's for `true` alone, Python's for anything but false, null, 0 and "".
+    // A placeholder that somebody published would name an attachment that is not there. Clients differ in
+    // what they take for one: JavaScript's `true` alone, Python's anything but false, null, 0 and "".
     let forged =
         any_placeholder_member(plain, |value| !value.starts_with("false") && !value.starts_with("null"));
     let mut attachments = Vec::new();

@@ -38,7 +38,7 @@ mod work;
 
 use std::sync::Arc;
 
-use anywire_app::{AppContext, Application};
+use anywire_app::{AppContext, Application, Owned};
 use anywire_log::{BoxFuture, ChannelPattern, Retention, RetentionRule};
 
 use service::JobService;
@@ -131,6 +131,11 @@ impl Jobs {
 impl Application for Jobs {
     fn name(&self) -> &'static str {
         "jobs"
+    }
+
+    fn owns(&self) -> Vec<Owned> {
+        let progress = format!("{PROGRESS_PREFIX}*");
+        vec![Owned::state(JOBS_CHANNEL), Owned::shown(&progress), Owned::shown(STATUS_CHANNEL)]
     }
 
     fn routes(&self) -> axum::Router {

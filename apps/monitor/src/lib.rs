@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Mounting: give [`channels`] to the log's retention rules, make [`Monitor`] with [`Monitor::start`], serve
-//! its routes, spawn its `run`. Let nobody else publish to its channels ([`OWN_CHANNELS`]).
+//! its routes, spawn its `run`..
 
 mod api;
 mod collect;
@@ -37,7 +37,7 @@ mod wire;
 
 use std::{sync::Arc, time::Duration};
 
-use anywire_app::{AppContext, Application, DeliveryMeter};
+use anywire_app::{AppContext, Application, DeliveryMeter, Owned};
 use anywire_log::{BoxFuture, ReadError};
 use parking_lot::Mutex;
 
@@ -51,10 +51,6 @@ pub use domain::{
     Cpu, Disk, HostName, HostNameError, Memory, Network, Process, Rule, RuleError, Sample, SampleError, Side,
 };
 pub use events::{ALERTS_CHANNEL, PERFORMANCE_CHANNEL, PERFORMANCE_PREFIX, channels};
-
-/// The channels that only the monitor publishes to. Those of other hosts are written by reports alone, too,
-/// but reporting needs the same key as publishing.
-pub const OWN_CHANNELS: [&str; 3] = [PERFORMANCE_CHANNEL, "performance:5s", ALERTS_CHANNEL];
 
 /// How often the blocks of silent hosts are closed.
 const TIDY_EVERY: Duration = Duration::from_secs(30);
@@ -122,6 +118,14 @@ impl Monitor {
 impl Application for Monitor {
     fn name(&self) -> &'static str {
         "monitor"
+    }
+
+    fn owns(&self) -> Vec<Owned> {
+        vec![
+            Owned::state(PERFORMANCE_CHANNEL),
+            Owned::state(&format!("{PERFORMANCE_CHANNEL}:*")),
+            Owned::shown(&format!("{PERFORMANCE_PREFIX}*")),
+        ]
     }
 
     fn routes(&self) -> axum::Router {

@@ -13,7 +13,7 @@
 //!                                          records: records and counters, the projection ──▶ api: lists
 //! ```
 //!
-//! Mounting: give [`channels`] to the log's retention rules, keep [`kept_channels`] for the server, make a
+//! Mounting: give [`channels`] to the log's retention rules, keep what it owns for the server, make a
 //! [`Pipeline`] with [`Pipeline::start`], serve its routes, spawn its `run`.
 
 mod api;
@@ -33,7 +33,7 @@ mod topics;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use anywire_app::{AppContext, Application};
+use anywire_app::{AppContext, Application, Owned};
 use anywire_log::{BoxFuture, ChannelPattern, Keep, ReadError, Retention, RetentionRule};
 
 use consumers::ConsumerPool;
@@ -68,12 +68,6 @@ pub fn channels(config: &PipelineConfig) -> Vec<RetentionRule> {
     ];
     rules.extend(topics::channels(config.partition_records_max, config.partition_bytes_max));
     rules
-}
-
-/// The channels that only the server may publish to: counters are built from them.
-#[must_use]
-pub fn kept_channels() -> [&'static str; 2] {
-    [PIPELINE_CHANNEL, STATE_CHANNEL]
 }
 
 /// Why the application could not start.
@@ -179,6 +173,10 @@ fn open_kafka(
 impl Application for Pipeline {
     fn name(&self) -> &'static str {
         "pipeline"
+    }
+
+    fn owns(&self) -> Vec<Owned> {
+        vec![Owned::state(PIPELINE_CHANNEL), Owned::state(STATE_CHANNEL)]
     }
 
     fn routes(&self) -> axum::Router {

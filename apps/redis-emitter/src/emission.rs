@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
+use anywire_app::Owned;
 use anywire_log::{Channel, ChannelError, EventName, EventNameError, Payload, Publication};
 
 use crate::{
@@ -15,8 +16,8 @@ use crate::{
 pub struct Rules {
     /// Payload bytes of one event (`limits.message_bytes_max`).
     pub message_bytes_max: usize,
-    /// Channels that only the server's own applications write to.
-    pub kept: Vec<Channel>,
+    /// Channels that the server's own applications write to.
+    pub owned: Vec<Owned>,
 }
 
 /// One `emit` in another process.
@@ -113,7 +114,7 @@ impl Mapping {
 
     fn allowed(&self, name: &str) -> Result<Channel, Refused> {
         let channel = Channel::new(name)?;
-        if channel.is_reserved() || self.rules.kept.contains(&channel) {
+        if channel.is_reserved() || self.rules.owned.iter().any(|owned| owned.refuses(&channel, true)) {
             return Err(Refused::Reserved(channel));
         }
         Ok(channel)
@@ -127,8 +128,8 @@ mod tests {
     fn mapping(change: impl FnOnce(&mut RedisConfig)) -> Mapping {
         let mut config = RedisConfig::default();
         change(&mut config);
-        let kept = vec![Channel::new("jobs").expect("a name")];
-        Mapping::new(&config, Rules { message_bytes_max: 100, kept })
+        let owned = vec![Owned::state("jobs"), Owned::state("performance:*"), Owned::shown("progress_*")];
+        Mapping::new(&config, Rules { message_bytes_max: 100, owned })
     }
 
     fn emission<'a>(namespace: &'a str, rooms: &[&'a str]) -> Emission<'a> {
@@ -167,6 +168,7 @@ mod tests {
         let mapping = mapping(|config| config.rooms_max = 2);
         let refusal = |emission: &Emission<'_>| channels(&mapping, emission).expect_err("refused");
         assert!(refusal(&emission("/", &["jobs"])).contains("belongs to the server"));
+        assert!(refusal(&emission("/", &["performance:alerts"])).contains("belongs to the server"));
         assert!(refusal(&emission("/", &["$presence:a"])).contains("belongs to the server"));
         assert!(refusal(&emission("/", &["a b"])).contains("white space"));
         assert!(refusal(&emission("/", &["a", "b", "c"])).contains("socketio.redis.rooms_max"));

@@ -14,6 +14,7 @@ mod figures;
 pub mod http;
 mod locks;
 mod metrics;
+mod owned;
 mod projection;
 mod service;
 mod snapshot;
@@ -26,6 +27,7 @@ pub use figures::{Connections, DeliveryFigures, DeliveryMeter, Quantiles};
 pub use http::{ApiError, read_json, whole_number};
 pub use locks::NamedLocks;
 pub use metrics::{ApplicationMetrics, Metric};
+pub use owned::Owned;
 pub use projection::{Projected, Projection, Sources, Start};
 pub use service::{DecideError, Decided, Decision, Service};
 pub use snapshot::{Snapshot, SnapshotError};
@@ -55,6 +57,11 @@ pub trait Application: Send + Sync + 'static {
     /// Its background work; ends when the context's `shutdown` is cancelled. Errors are logged, never fatal
     /// to the server.
     fn run(self: Arc<Self>) -> BoxFuture<'static, ()>;
+
+    /// The channels that it alone writes to: no client may publish there, over any transport.
+    fn owns(&self) -> Vec<Owned> {
+        Vec::new()
+    }
 
     /// What it counts, for the metrics page; asked at each look at it.
     fn metrics(&self) -> Vec<Metric> {

@@ -5,11 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use anywire_log::{Clock, Log};
+use anywire_log::{ChannelPattern, Clock, Log};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    admission::{auth::Gate, entry::Admission},
+    admission::{auth::Gate, entry::Admission, kept::Kept},
     config::GatewayConfig,
     delivery::Delivery,
     lab::Lab,
@@ -58,9 +58,10 @@ impl Gateway {
         &self.admission.gate
     }
 
-    /// From now on nobody outside may publish to this channel: an application's state is built from it.
-    pub fn keep_for_server(&self, channel: &str) {
-        self.admission.keep_for_server(channel);
+    /// From now on no client may publish to these channels: they belong to an application. `by_server_alone`
+    /// keeps back ends from them too.
+    pub fn keep_channels(&self, application: &'static str, pattern: ChannelPattern, by_server_alone: bool) {
+        self.admission.keep_channels(Kept { application, pattern, by_server_alone });
     }
 }
 

@@ -2,14 +2,23 @@
 
 mod support;
 
-use anywire_gateway::{AuthConfig, GatewayConfig, LimitsConfig};
-use support::{Server, server, server_with};
+use anywire_gateway::{AuthConfig, GatewayConfig, LimitsConfig, NamespaceSection, SocketIoConfig};
+use anywire_log::ChannelPattern;
+use futures_util::StreamExt;
+use serde_json::json;
+use support::{SECRET, Server, WebSocket, in_seconds, server, server_with, token};
 
 /// What keeps a request off the direct path, or does not.
 const PATHS: [&str; 2] = ["", "Content-Length: 0\n"];
 
 async fn answer(server: &Server, head: &str) -> String {
     server.request(head).await.until("\r\n\r\n").await.to_owned()
+}
+
+/// The next Socket.IO packet.
+async fn text(socket: &mut WebSocket) -> String {
+    let message = tokio::time::timeout(support::PATIENCE, socket.0.next()).await.expect("something came");
+    message.expect("a message").expect("a sound frame").as_text().expect("text").to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,4 +97,57 @@ async fn the_client_that_a_trusted_proxy_names_is_the_one_that_is_shown() {
             assert!(!clients.is_empty());
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_client_publishes_on_the_channels_of_an_application_over_any_transport() {
+    let auth = AuthConfig {
+        jwt_secret: Some(SECRET.into()),
+        api_keys: vec!["0123456789abcdef".into()],
+        ..AuthConfig::default()
+    };
+    let socketio =
+        SocketIoConfig { namespaces: vec![NamespaceSection::default()], ..SocketIoConfig::default() };
+    let server = server_with(GatewayConfig { auth, socketio, ..GatewayConfig::default() }, 1 << 20).await;
+    let keep = |pattern, alone| server.gateway.keep_channels("jobs", ChannelPattern::new(pattern), alone);
+    keep("jobs", true);
+    keep("progress_*", false);
+    let client =
+        token(&json!({ "sub": "ann", "exp": in_seconds(3600), "subscribe": ["*"], "publish": ["*"] }));
+    let told = |channel: &str| format!("channel {channel} belongs to the application jobs");
+    for (who, channel, status) in [
+        (client.as_str(), "jobs", "403"),
+        (&client, "progress_42", "403"),
+        (&client, "progress", "200"),
+        ("0123456789abcdef", "jobs", "403"),
+        ("0123456789abcdef", "progress_42", "200"),
+    ] {
+        // One of them is enough.
+        let body = json!({ "events": [{ "channel": "free" }, { "channel": channel }] }).to_string();
+        for more in ["", "Expect: 100-continue\n"] {
+            let head = format!(
+                "POST /anywire/publish HTTP/1.1\nHost: live.example\nAuthorization: Bearer {who}\n{more}"
+            );
+            let mut raw = server.request(&format!("{head}Content-Length: {}\n\n{body}", body.len())).await;
+            let text = raw.until("}").await;
+            assert!(text.contains(&format!("HTTP/1.1 {status} ")), "{channel}: {text}");
+            assert_eq!(text.contains(&told(channel)), status == "403", "{channel}: {text}");
+        }
+    }
+    let mut socket = server.websocket().await;
+    socket.send(&json!({ "op": "auth", "token": client }).to_string()).await;
+    socket.expect("authorized").await;
+    socket.send(r#"{"op":"publish","id":1,"channel":"progress_42","data":1}"#).await;
+    let error = socket.expect("error").await;
+    assert_eq!((&error["code"], &error["id"]), (&json!("forbidden"), &json!(1)));
+    assert!(error["message"].as_str().is_some_and(|text| text.contains(&told("progress_42"))), "{error}");
+    let uri = format!("ws://{}/socket.io/?EIO=4&transport=websocket", server.address).parse().expect("a URI");
+    let (socket, _) = tokio_websockets::ClientBuilder::from_uri(uri).connect().await.expect("an upgrade");
+    let mut socket = WebSocket(socket);
+    assert!(text(&mut socket).await.starts_with('0'));
+    socket.send(&format!("40{}", json!({ "token": client }))).await;
+    assert!(text(&mut socket).await.starts_with("40{"));
+    socket.send(r#"421["publish",{"channel":"progress_42","data":1}]"#).await;
+    let told_there = text(&mut socket).await;
+    assert!(told_there.starts_with("431[") && told_there.contains(&told("progress_42")), "{told_there}");
 }

@@ -2,15 +2,15 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use anywire_app::{AppContext, Application, ApplicationMetrics};
+use anywire_app::{AppContext, Application, ApplicationMetrics, Owned};
 use anywire_gateway::{
     Gateway, GatewayConfig, GatewayError, MAIN_LISTENER, MetricsCollector, PageHeaders, ServeError, Tls,
     TlsError,
 };
 use anywire_jobs::Jobs;
 use anywire_log::{
-    Channel, ChannelPattern, Clock, Engine, Keep, Log, MemoryEngine, Retention, RetentionRule,
-    RetentionRules, SteadyClock, TailConfig,
+    ChannelPattern, Clock, Engine, Keep, Log, MemoryEngine, Retention, RetentionRule, RetentionRules,
+    SteadyClock, TailConfig,
 };
 use anywire_monitor::{Monitor, MonitorConfig};
 use anywire_pipeline::{Pipeline, PipelineConfig};
@@ -39,12 +39,6 @@ const RETENTION_EVERY: Duration = Duration::from_secs(1);
 /// How many connections may wait to be accepted, as far as the system allows. After a restart all clients
 /// come back at once: whoever finds no room tries again only after a second.
 const BACKLOG: u32 = 4096;
-
-/// Channels that only the applications write to: their state is built from them.
-fn kept() -> impl Iterator<Item = &'static str> {
-    let own = [anywire_jobs::JOBS_CHANNEL];
-    own.into_iter().chain(anywire_monitor::OWN_CHANNELS).chain(anywire_pipeline::kept_channels())
-}
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -162,11 +156,10 @@ impl Anywire {
         let meter = Box::new(move || meter.figures());
         let monitor = Monitor::start(context("monitor"), config.monitor, meter).await?;
         let pipeline = Pipeline::start(context("pipeline"), config.pipeline, None).await?;
-        kept().for_each(|channel| gateway.keep_for_server(channel));
-        let kept = kept().flat_map(Channel::new).collect();
-        let emitters =
-            Emitters::new(context("emitters"), config.emitters, Rules { message_bytes_max, kept })?;
-        let applications: Vec<Arc<dyn Application>> = vec![jobs, monitor, pipeline, emitters];
+        let mut applications: Vec<Arc<dyn Application>> = vec![jobs, monitor, pipeline];
+        let owned = keep_channels(&gateway, &applications);
+        let rules = Rules { message_bytes_max, owned };
+        applications.push(Emitters::new(context("emitters"), config.emitters, rules)?);
         let background = TaskTracker::new();
         applications.iter().for_each(|one| drop(background.spawn(Arc::clone(one).run())));
         let overview = Overview::start(&gateway, shutdown.clone());
@@ -272,6 +265,18 @@ impl Anywire {
         }
         self.log.engine().close().await;
     }
+}
+
+/// Lets nobody else write to what belongs to the applications; all that it is.
+fn keep_channels(gateway: &Gateway, applications: &[Arc<dyn Application>]) -> Vec<Owned> {
+    let mut all = Vec::new();
+    for application in applications {
+        for owned in application.owns() {
+            gateway.keep_channels(application.name(), owned.pattern.clone(), owned.by_server_alone);
+            all.push(owned);
+        }
+    }
+    all
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

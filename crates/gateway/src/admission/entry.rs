@@ -14,6 +14,7 @@ use super::{
     auth::{Gate, Principal},
     channels::NewChannels,
     credentials::{Credentials, client_address},
+    kept::{self, Kept},
     limits::Connections,
     proxies::Proxies,
     rates::{Account, Payer, Rates},
@@ -57,8 +58,8 @@ pub(crate) struct Admission {
     rates: Rates,
     new_channels: NewChannels,
     presence: Arc<Presence>,
-    /// Channels that only the server's own applications write to.
-    kept: RwLock<Vec<Channel>>,
+    /// Channels that belong to the server's own applications.
+    kept: RwLock<Vec<Kept>>,
     limits: LimitsConfig,
     restart_window_ms: u32,
     clock: Arc<dyn Clock>,
@@ -163,9 +164,9 @@ impl Admission {
         self.token_left_ms(&admitted.principal).map_or(asked_ms, |left_ms| asked_ms.min(left_ms))
     }
 
-    /// From now on nobody outside may publish to this channel: an application's state is built from it.
-    pub(crate) fn keep_for_server(&self, channel: &str) {
-        self.kept.write().extend(Channel::new(channel));
+    /// From now on these channels belong to an application.
+    pub(crate) fn keep_channels(&self, kept: Kept) {
+        self.kept.write().push(kept);
     }
 
     pub(crate) fn publish_limits(&self) -> PublishLimits {
@@ -193,14 +194,7 @@ impl Admission {
         principal.may_publish(batch.publications.iter().map(|publication| &publication.channel))?;
         let kept = self.kept.read();
         let mut channels = batch.publications.iter().map(|publication| &publication.channel);
-        match channels.find(|channel| kept.contains(channel)) {
-            None => Ok(()),
-            Some(channel) => {
-                let message =
-                    format!("channel {channel} is written by the server's own application; use another one");
-                Err(Refusal::new(Code::Forbidden, message))
-            }
-        }
+        channels.try_for_each(|channel| kept::check(&kept, channel, principal.is_backend()))
     }
 
     /// Refuses publications that would make too many channels.

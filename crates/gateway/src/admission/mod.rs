@@ -6,6 +6,7 @@ pub(crate) mod channels;
 pub(crate) mod cors;
 pub(crate) mod credentials;
 pub(crate) mod entry;
+pub(crate) mod kept;
 mod keys;
 pub(crate) mod limits;
 pub(crate) mod origin;

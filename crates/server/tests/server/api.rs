@@ -332,3 +332,36 @@ async fn all_clients_of_a_server_that_starts_again_find_room_to_wait() {
         waiting.push(TcpStream::connect_timeout(&address, PATIENCE).expect("room"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_an_application_owns_no_client_s_token_publishes_to() {
+    // {"sub":"ann","exp":4102444800,"subscribe":["*"],"publish":["*"]}
+    let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbm4iLCJleHAiOjQxMDI0NDQ4MDAsInN1YnNjcmliZSI6WyIqIl0sInB1Ymxpc2giOlsiKiJdfQ.f4G1UuIphpA5rV4ZZMazY6wOR1wr4Idfnzj8AiCGit0";
+    let settings =
+        [format!("auth.api_keys=[\"{KEY}\"]"), "auth.jwt_secret=0123456789abcdef0123456789abcdef".to_owned()];
+    let server = server(&settings.each_ref().map(String::as_str)).await;
+    for (channel, owner, by_server_alone) in [
+        ("jobs", "jobs", true),
+        ("progress_42", "jobs", false),
+        ("system_status", "jobs", false),
+        ("performance", "monitor", true),
+        ("performance:5s", "monitor", true),
+        ("performance:alerts", "monitor", true),
+        ("performance_web1", "monitor", false),
+        ("performance_web1:5s", "monitor", false),
+        ("pipeline", "pipeline", true),
+        ("pipeline_state", "pipeline", true),
+    ] {
+        let body = json!({ "channel": channel, "data": 1 }).to_string();
+        let publish = async |key: &str| {
+            let bearer = format!("Bearer {key}");
+            server.send("POST", "/anywire/publish", &[("Authorization", &bearer)], &body).await
+        };
+        let refused = publish(token).await;
+        assert_eq!(refused.status, 403, "{channel}: {}", refused.text);
+        let told = format!("channel {channel} belongs to the application {owner}");
+        assert!(refused.text.contains(&told), "{}", refused.text);
+        let status = if by_server_alone { 403 } else { 200 };
+        assert_eq!(publish(KEY).await.status, status, "{channel}");
+    }
+}

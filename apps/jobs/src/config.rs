@@ -17,6 +17,9 @@ settings! {
         pub upload_bytes_max: u64 = 1 << 30, in 1..=1 << 40;
         /// How many uploads may be unfinished at once.
         pub uploads_open_max: usize = 64, in 1..=100_000;
+        /// How many bytes of the disk are kept for the log: an upload is refused that does not fit beside
+        /// them, and stopped when less than half of them is free.
+        pub disk_reserve_bytes: u64 = 256 << 20, in 0..=1 << 40;
         /// An unfinished upload that got no byte for this long is removed.
         pub upload_expires_ms: u64 = 24 * HOUR_MS, in 60_000..=YEAR_MS;
         /// A request that carries an upload and brings no byte for this long is ended; what came is kept.

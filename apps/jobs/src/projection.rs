@@ -135,6 +135,14 @@ impl ReadModel {
         jobs.filter(|entry| of(&entry.job)).count()
     }
 
+    /// How many bytes unfinished uploads still miss.
+    pub(crate) fn missing_bytes(&self) -> u64 {
+        let jobs = self.uploads.values().filter_map(|id| self.jobs.get(id));
+        let open = jobs.filter(|entry| entry.job.is_unfinished_upload());
+        let missing = open.filter_map(|entry| entry.job.upload.as_ref());
+        missing.map(|upload| upload.size_bytes.saturating_sub(upload.received_bytes)).sum()
+    }
+
     /// Takes the next event of `jobs` in.
     fn take(&mut self, event: &Event) {
         if event.offset <= self.taken {

@@ -76,6 +76,8 @@ pub(crate) struct JobService {
     pub(crate) writers: Writers,
     /// Uploads that are being made and not in the read model yet.
     pub(crate) creating: AtomicUsize,
+    /// How many bytes those will have.
+    pub(crate) announced_bytes: AtomicU64,
     /// Bytes that arrived by uploads since the start, for the metrics.
     pub(crate) received_bytes: AtomicU64,
     /// When those who drive jobs elsewhere were last heard of.
@@ -173,6 +175,7 @@ impl JobService {
             wake,
             writers: Writers::default(),
             creating: AtomicUsize::new(0),
+            announced_bytes: AtomicU64::new(0),
             received_bytes: AtomicU64::new(0),
             leases: Leases::default(),
         }))

@@ -3,10 +3,7 @@
 //! Invariant: everything that can be refused beforehand is, before anything is made; what is refused after
 //! that leaves nothing behind.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{path::PathBuf, sync::Arc};
 
 use anywire_app::{CallKey, http::ApiError};
 use anywire_codes::Code;
@@ -21,11 +18,12 @@ use super::{
     headers::{self, Checksum, Concat, Metadata, tus},
     partials::Partial,
     receive,
+    room::{self, Place},
 };
 use crate::{
     api::errors::{Invalid, file_error},
     decisions::Refusal,
-    domain::{Job, JobId, REPORT_STEPS, Upload, UploadId},
+    domain::{JobId, REPORT_STEPS, Upload, UploadId},
     events::Change,
     retention,
     service::{ChangeError, JobService, Outcome},
@@ -126,7 +124,7 @@ async fn whole(
     }
     let keyed = key.is_some();
     let begun = {
-        let _place = Place::take(service)?;
+        let _place = Place::take(service, size).await?;
         begin(service, size, metadata, Source::default(), key).await?
     };
     let (upload, job) = match begun {
@@ -157,7 +155,7 @@ async fn partial(
     body: Body,
 ) -> Result<Made, ApiError> {
     let upload = {
-        let _place = Place::take(service)?;
+        let _place = Place::take(service, size_bytes).await?;
         let partial = Partial { size_bytes, metadata: metadata.raw };
         let made = service.partials.create(partial, service.now()).await;
         made.map_err(|error| file_error("making the upload's file", &error))?
@@ -205,6 +203,7 @@ async fn join(
         return Err(Invalid(message).into());
     }
     check_size(service, total, "the parts have together")?;
+    room::check_joining(service, total).await?;
     let source = Source { ids: parts.clone(), files };
     let (upload, job) = match begin(service, total, metadata, source, Some(key)).await? {
         Begun::New(upload, job) => (upload, job),
@@ -330,29 +329,5 @@ async fn begin_job(
             made.map(|made| Begun::Before(Box::new(made))).ok_or_else(|| ChangeError::Stopped.into())
         }
         Outcome::Now(_) | Outcome::Gone => Ok(Begun::New(name, id)),
-    }
-}
-
-/// A place among the open uploads, held until the upload is in the model or among the parts.
-struct Place<'a>(&'a JobService);
-
-impl<'a> Place<'a> {
-    fn take(service: &'a JobService) -> Result<Self, ApiError> {
-        let making = service.creating.fetch_add(1, Ordering::AcqRel);
-        let place = Self(service);
-        let open = making + service.model().uploads(Job::is_unfinished_upload) + service.partials.count();
-        if open < service.config.uploads_open_max {
-            return Ok(place);
-        }
-        let message = format!(
-            "{open} uploads are unfinished, the limit; finish or DELETE some of them, or raise jobs.uploads_open_max"
-        );
-        Err(ApiError::new(Code::TooManyUploads, message))
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.creating.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -16,4 +16,5 @@ pub(crate) mod files;
 mod headers;
 pub(crate) mod partials;
 mod receive;
+mod room;
 pub(crate) mod writers;

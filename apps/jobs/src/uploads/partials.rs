@@ -40,6 +40,14 @@ struct Known {
     partial: Partial,
     /// When a byte last came.
     heard_at: Timestamp,
+    /// How many bytes came since the start.
+    received_bytes: u64,
+}
+
+impl Known {
+    fn at(partial: Partial, now: Timestamp) -> Self {
+        Self { partial, heard_at: now, received_bytes: 0 }
+    }
 }
 
 impl Partials {
@@ -50,7 +58,7 @@ impl Partials {
         for id in files.list()? {
             let text = std::fs::read(files.about(id)).unwrap_or_default();
             match serde_json::from_slice(&text) {
-                Ok(partial) => drop(known.insert(id, Known { partial, heard_at: now })),
+                Ok(partial) => drop(known.insert(id, Known::at(partial, now))),
                 Err(_) => files.remove_now(id)?,
             }
         }
@@ -71,7 +79,7 @@ impl Partials {
             let _next_start = self.files.remove(id).await;
             return Err(error);
         }
-        self.known.lock().insert(id, Known { partial, heard_at: now });
+        self.known.lock().insert(id, Known::at(partial, now));
         Ok(id)
     }
 
@@ -85,11 +93,18 @@ impl Partials {
         self.known.lock().get(&id).map(|known| known.heard_at)
     }
 
-    /// Bytes came for one.
-    pub(crate) fn heard(&self, id: UploadId, now: Timestamp) {
+    /// One has so many bytes now.
+    pub(crate) fn heard(&self, id: UploadId, received_bytes: u64, now: Timestamp) {
         if let Some(known) = self.known.lock().get_mut(&id) {
             known.heard_at = now;
+            known.received_bytes = received_bytes;
         }
+    }
+
+    /// How many bytes they still miss together, as far as is known.
+    pub(crate) fn missing_bytes(&self) -> u64 {
+        let known = self.known.lock();
+        known.values().map(|known| known.partial.size_bytes.saturating_sub(known.received_bytes)).sum()
     }
 
     /// How many there are.

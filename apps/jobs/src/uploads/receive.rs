@@ -16,7 +16,12 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use tokio::{fs::File, io::AsyncWriteExt};
 
-use super::{files::Files, headers::Checksum, writers::Writer};
+use super::{
+    files::Files,
+    headers::Checksum,
+    room::{self, LOOK_EVERY_BYTES},
+    writers::Writer,
+};
 use crate::{
     api::errors::file_error,
     decisions::Refusal,
@@ -63,6 +68,7 @@ async fn receive_now(
     let received = place.files.received(upload).await.map_err(|_| missing())?;
     check_offset(upload, offset, received)?;
     place.job.as_deref().map_or(Ok(()), check_open)?;
+    room::check_still(service).await?;
     check_length(&body, place.size.saturating_sub(offset), place.size)?;
     // An interrupted job goes on with the first byte; a running one is updated at its interval.
     if let Some(job) = place.job.as_ref().filter(|job| offset < place.size && job.status != Status::Running) {
@@ -232,6 +238,9 @@ impl Chunk<'_> {
         if let Some(checksum) = &mut self.checksum {
             checksum.update(bytes);
         }
+        if (self.at + count) / LOOK_EVERY_BYTES > self.at / LOOK_EVERY_BYTES {
+            room::check_still(self.service).await?;
+        }
         self.at += count;
         self.service.received_bytes.fetch_add(count, Ordering::Relaxed);
         self.report().await
@@ -242,7 +251,7 @@ impl Chunk<'_> {
     async fn report(&mut self) -> Result<(), ApiError> {
         let now = self.service.now();
         let Some(job) = &self.place.job else {
-            self.service.partials.heard(self.upload, now);
+            self.service.partials.heard(self.upload, self.at, now);
             return Ok(());
         };
         let early = now.millis_since(self.reported) < self.service.config.progress_interval_ms;
@@ -308,6 +317,9 @@ impl Chunk<'_> {
             file.sync_data().await
         };
         self.at = self.begin;
+        if self.place.job.is_none() {
+            self.service.partials.heard(self.upload, self.at, self.service.now());
+        }
         cut.await.map_err(|error| file_error("dropping the chunk", &error))
     }
 }

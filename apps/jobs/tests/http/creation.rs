@@ -196,3 +196,47 @@ async fn parts_are_bounded_in_number_and_go_with_the_time() {
     world.until_gone("partials").await;
     assert_eq!(world.call("HEAD", &one, &[TUS], "").await.status.as_u16(), 404);
 }
+
+#[tokio::test]
+async fn what_does_not_fit_beside_the_reserve_of_the_log_is_refused_when_it_is_announced() {
+    let config =
+        JobsConfig { upload_bytes_max: 1 << 40, disk_reserve_bytes: 1 << 40, ..JobsConfig::default() };
+    let world = World::with(config, Arc::new(anywire_log::SystemClock)).await;
+    for more in [&[][..], &[PARTIAL], &[CHUNK]] {
+        let refused = create(&world, CSV.len(), more, if more == [CHUNK] { CSV } else { b"" }).await;
+        assert_eq!(refused.error(), (507, "storage_full".to_owned()));
+        let words = refused.text();
+        assert!(words.contains("jobs.disk_reserve_bytes") && words.contains("1099511627776"), "{words}");
+    }
+    assert_eq!((stored(&world, "uploads"), stored(&world, "partials")), (0, 0));
+    let config = JobsConfig { upload_bytes_max: 1 << 40, ..JobsConfig::default() };
+    let world = World::with(config, Arc::new(anywire_log::SystemClock)).await;
+    let too_much = create(&world, 1 << 40, &[], "").await;
+    assert_eq!(too_much.error(), (507, "storage_full".to_owned()));
+    // What others announced counts although not a byte of it is here; what is gone counts no more.
+    let free = rustix::fs::statvfs(world.folder.path()).expect("a disk");
+    let most = usize::try_from(free.f_bavail * free.f_frsize / 4 * 3).expect("64 bits");
+    let first = create(&world, most, &[], "").await.expect(201);
+    assert_eq!(create(&world, most, &[PARTIAL], "").await.error(), (507, "storage_full".to_owned()));
+    let path = crate::support::resolved(first.header("location"));
+    world.call("DELETE", &path, &[TUS], "").await.expect(204);
+    create(&world, most, &[PARTIAL], "").await.expect(201);
+    assert_eq!(create(&world, most, &[], "").await.error(), (507, "storage_full".to_owned()));
+}
+
+#[tokio::test]
+async fn an_upload_stops_while_less_than_half_of_the_reserve_is_free_and_goes_on_then() {
+    let config = JobsConfig { disk_reserve_bytes: 0, ..JobsConfig::default() };
+    let mut world = World::with(config, Arc::new(anywire_log::SystemClock)).await;
+    let (id, path) = world.create(CSV.len()).await;
+    world.patch(&path, 0, &[], &CSV[..4]).await.expect(204);
+    world.config.disk_reserve_bytes = 1 << 40;
+    world.restart().await;
+    let stopped = world.patch(&path, 4, &[], &CSV[4..]).await;
+    assert_eq!(stopped.error(), (507, "storage_full".to_owned()));
+    assert_eq!(world.offset(&path).await, "4");
+    world.config.disk_reserve_bytes = 0;
+    world.restart().await;
+    world.patch(&path, 4, &[], &CSV[4..]).await.expect(204);
+    world.until_status(&id, "succeeded").await;
+}

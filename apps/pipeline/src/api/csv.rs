@@ -9,7 +9,7 @@ use anywire_csv_report::{
     Dialect, FaultKind, Limits, Place, Reading, Row, Shape, Source, StepError, Ticker, Unnamed, detect, parse,
 };
 use bytes::Bytes;
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -217,12 +217,19 @@ fn send(out: &mpsc::Sender<Batch>, rows: &mut Rows) -> bool {
     out.blocking_send(Batch { rows, record }).is_ok()
 }
 
+/// A row as an object; its members stand as its columns do.
 fn object(names: &[String], row: &Row<'_>) -> String {
-    let cells = names
-        .iter()
-        .enumerate()
-        .map(|(place, name)| (name.clone(), cell(row.get(place).unwrap_or_default())));
-    Value::Object(cells.collect::<Map<_, _>>()).to_string()
+    let mut text = String::from("{");
+    for (place, name) in names.iter().enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        text.push_str(&Value::from(name.as_str()).to_string());
+        text.push(':');
+        text.push_str(&cell(row.get(place).unwrap_or_default()).to_string());
+    }
+    text.push('}');
+    text
 }
 
 /// A cell is a number where a number written back is the same text, so that `007` and `1e3` stay what they
@@ -293,7 +300,7 @@ mod tests {
         sent("# made today\na,b\n1,2\n", &["[{\"a\":1,\"b\":2}]"]);
         sent("a,b\n1,2,\n", &["[{\"a\":1,\"b\":2}]"]);
         let utf16: Vec<u8> = "\u{feff}tên,b\nx,2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        assert_eq!(batches(&utf16, &[]).expect("UTF-16")[0].1, "[{\"b\":2,\"tên\":\"x\"}]");
+        assert_eq!(batches(&utf16, &[]).expect("UTF-16")[0].1, "[{\"tên\":\"x\",\"b\":2}]");
     }
 
     #[test]

@@ -55,6 +55,9 @@ pub struct Upload {
     /// The partial uploads it was joined from, in their order; none for one that came in one piece.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<UploadId>,
+    /// The addresses of its parts in the words of who joined them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub part_addresses: Vec<String>,
 }
 
 impl Upload {

@@ -28,9 +28,6 @@ use crate::{
     service::{ChangeError, JobService, to_the_end},
 };
 
-/// What the address of an upload begins with.
-const PATH: &str = "/api/uploads/";
-
 type Answer = Result<Response, ApiError>;
 
 /// The routes, with absolute paths.
@@ -194,8 +191,13 @@ impl Found {
         match self {
             Self::Partial(..) => Some("partial".to_owned()),
             Self::OfJob(_, upload) if upload.parts.is_empty() => None,
+            // As it came (tus 1.0, concatenation): a path in front that a proxy takes away is in there.
+            Self::OfJob(_, upload) if !upload.part_addresses.is_empty() => {
+                Some(format!("final;{}", upload.part_addresses.join(" ")))
+            }
+            // An upload of an earlier release: relative to its own address, as it is for whoever asks.
             Self::OfJob(_, upload) => {
-                let parts: Vec<_> = upload.parts.iter().map(|part| format!("{PATH}{part}")).collect();
+                let parts: Vec<_> = upload.parts.iter().map(ToString::to_string).collect();
                 Some(format!("final;{}", parts.join(" ")))
             }
         }

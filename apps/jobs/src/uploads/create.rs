@@ -15,7 +15,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use sha2::{Digest, Sha256};
 
 use super::{
-    headers::{self, Checksum, Concat, Metadata, tus},
+    headers::{self, Checksum, Concat, Metadata, Part, tus},
     partials::Partial,
     receive,
     room::{self, Place},
@@ -41,7 +41,7 @@ pub(super) struct Creation {
 enum Kind {
     Whole(u64),
     Partial(u64),
-    Final(Vec<UploadId>, Option<u64>),
+    Final(Vec<Part>, Option<u64>),
 }
 
 /// What was made.
@@ -184,11 +184,12 @@ fn in_vain(error: ApiError) -> ApiError {
 /// Joins parts in their order, and makes one job of the whole.
 async fn join(
     service: &Arc<JobService>,
-    parts: Vec<UploadId>,
+    parts: Vec<Part>,
     size: Option<u64>,
     metadata: Metadata,
     key: Option<CallKey>,
 ) -> Result<Made, ApiError> {
+    let (parts, addresses): (Vec<_>, Vec<_>) = parts.into_iter().map(|part| (part.id, part.address)).unzip();
     // The parts are gone after it: who asks again, because the answer was lost, must be known without them.
     let key = key.unwrap_or_else(|| joint_key(&parts));
     if let Some(made) = made_before(service, Some(&key)).await? {
@@ -204,7 +205,7 @@ async fn join(
     }
     check_size(service, total, "the parts have together")?;
     room::check_joining(service, total).await?;
-    let source = Source { ids: parts.clone(), files };
+    let source = Source { ids: parts.clone(), addresses, files };
     let (upload, job) = match begin(service, total, metadata, source, Some(key)).await? {
         Begun::New(upload, job) => (upload, job),
         Begun::Before(made) => return Ok(*made),
@@ -271,6 +272,7 @@ enum Begun {
 #[derive(Default)]
 struct Source {
     ids: Vec<UploadId>,
+    addresses: Vec<String>,
     files: Vec<(PathBuf, u64)>,
 }
 
@@ -296,6 +298,7 @@ async fn begin(
         heard_at: service.now(),
         removed: false,
         parts: source.ids,
+        part_addresses: source.addresses,
     };
     let name = upload.id;
     let begun = match make_file(service, name, source.files).await {

@@ -51,6 +51,14 @@ pub(super) struct Metadata {
     pub(super) session_id: Option<JobId>,
 }
 
+/// A part of a final upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) id: UploadId,
+    /// Its address as it was given, without a query: a token may stand there.
+    pub(super) address: String,
+}
+
 /// What an upload is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Concat {
@@ -59,7 +67,7 @@ pub(super) enum Concat {
     /// A part of one.
     Partial,
     /// These parts, one after the other.
-    Final(Vec<UploadId>),
+    Final(Vec<Part>),
 }
 
 /// `Upload-Concat`: `partial`, or `final;` and the addresses of partial uploads.
@@ -86,9 +94,10 @@ fn parse_concat(text: &str, parts_max: usize) -> Result<Concat, Invalid> {
 }
 
 /// A part by its address, absolute or not: the last piece of its path is its name.
-fn part(address: &str) -> Result<UploadId, Invalid> {
+fn part(address: &str) -> Result<Part, Invalid> {
     let path = address.split(['?', '#']).next().unwrap_or_default();
-    path.rsplit('/').next().and_then(UploadId::parse).ok_or_else(|| {
+    let id = path.rsplit('/').next().and_then(UploadId::parse);
+    id.map(|id| Part { id, address: path.to_owned() }).ok_or_else(|| {
         let shown: String = address.chars().take(100).collect();
         Invalid(format!("Upload-Concat: {shown:?} is no address of an upload; send its Location"))
     })
@@ -314,7 +323,12 @@ mod tests {
     fn parts_are_named_by_their_addresses_however_these_are_written() {
         let (one, two) = (UploadId::random(), UploadId::random());
         let text = format!("final;/api/uploads/{one} https://x.example/behind/api/uploads/{two}?token=a/b");
-        assert_eq!(parse_concat(&text, 2), Ok(Concat::Final(vec![one, two])));
+        let part = |id, address| Part { id, address };
+        let parts = vec![
+            part(one, format!("/api/uploads/{one}")),
+            part(two, format!("https://x.example/behind/api/uploads/{two}")),
+        ];
+        assert_eq!(parse_concat(&text, 2), Ok(Concat::Final(parts)));
         assert_eq!(parse_concat("partial", 2), Ok(Concat::Partial));
         let refused = |text: &str, words: &str| {
             let error = parse_concat(text, 2).expect_err(text).0;

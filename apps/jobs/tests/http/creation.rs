@@ -149,6 +149,20 @@ async fn parts_that_come_side_by_side_become_one_job_of_the_whole_file() {
 }
 
 #[tokio::test]
+async fn a_final_upload_names_its_parts_in_the_words_of_who_joined_them() {
+    let mut world = World::new().await;
+    for prefix in ["https://example.com/tools/anywire/api/uploads/", "/tools/api/uploads/", ""] {
+        let (one, two) = (part(&world, &CSV[..4]).await, part(&world, &CSV[4..]).await);
+        let given = [one, two].map(|part| part.replace("/api/uploads/", prefix));
+        let made = join(&world, &[&given[0], &given[1]], &[]).await.expect(201);
+        let whole = crate::support::resolved(made.header("location"));
+        world.restart().await;
+        let head = world.call("HEAD", &whole, &[TUS], "").await.expect(200);
+        assert_eq!(head.header("upload-concat"), format!("final;{} {}", given[0], given[1]));
+    }
+}
+
+#[tokio::test]
 async fn parts_are_joined_as_they_are_named_and_only_such_as_fit() {
     let config = JobsConfig { upload_bytes_max: 13, uploads_open_max: 4, ..JobsConfig::default() };
     let world = World::with(config, Arc::new(anywire_log::SystemClock)).await;

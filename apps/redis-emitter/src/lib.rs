@@ -31,6 +31,7 @@ mod node;
 mod pickle;
 mod python;
 mod shared;
+mod text;
 mod value;
 
 use std::sync::Arc;

@@ -11,6 +11,7 @@
 
 use std::borrow::Cow;
 
+use anywire_app::http::is_nested_deeper;
 use anywire_log::Payload;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rmpv::Value;
@@ -20,7 +21,8 @@ use serde_json::value::RawValue;
 use crate::{
     emission::{Emission, Refused},
     pickle::{self, Pickled},
-    value,
+    text,
+    value::{self, DEPTH_MAX, ValueError},
 };
 
 /// What a pickle of protocol 2 and newer begins with. No JSON text does.
@@ -108,14 +110,11 @@ fn may_be_published(method: &str, skips: bool, calls_back: bool) -> Result<(), R
 fn payload(data: Option<&RawValue>, binary: Option<bool>) -> Result<Payload, Refused> {
     let Some(data) = data else { return Ok(none()) };
     match binary {
-        None => Ok(json(data)),
+        None => packed(&[data], &mut []),
         Some(false) => match list_of(data)?.as_slice() {
-            [one] if one.get() != "null" => Ok(json(one)),
-            [] | [_] => Ok(none()),
-            _ => {
-                let Payload::Json(list) = json(data) else { return Ok(none()) };
-                Ok(Payload::Json([b"{\"$args\":", list.as_ref(), b"}"].concat().into()))
-            }
+            [one] if one.get() == "null" => Ok(none()),
+            [] => Ok(none()),
+            arguments => packed(arguments, &mut []),
         },
         Some(true) => with_attachments(data),
     }
@@ -132,46 +131,39 @@ fn with_attachments(data: &RawValue) -> Result<Payload, Refused> {
     let Some((arguments, attachments)) = parts.split_first() else {
         return Err(Refused::Format("its \"data\" is empty".to_owned()));
     };
-    let mut arguments: Vec<Value> =
-        serde_json::from_str(arguments.get()).map_err(|error| Refused::Format(error.to_string()))?;
     let mut attachments: Vec<Option<Vec<u8>>> =
         attachments.iter().map(|text| bytes_of(text).map(Some)).collect::<Result<_, _>>()?;
-    arguments.iter_mut().for_each(|argument| put_back(argument, &mut attachments));
-    Ok(value::payload(&arguments)?)
+    let arguments = list_of(arguments)?;
+    if let [one] = arguments.as_slice()
+        && let Some(bytes) = text::placeholder(one).and_then(|number| attachments.get_mut(number)?.take())
+    {
+        return Ok(Payload::Binary(bytes.into()));
+    }
+    packed(&arguments, &mut attachments)
 }
 
-/// Puts bytes where their placeholders stand, each once: copies of an attachment that many name would fill
-/// the memory. The depth is what the JSON parser lets through.
-fn put_back(value: &mut Value, attachments: &mut [Option<Vec<u8>>]) {
-    if let Some(bytes) = placeholder(value).and_then(|number| attachments.get_mut(number)?.take()) {
-        *value = Value::Binary(bytes);
-        return;
+/// Arguments as the log keeps them; each text stays as it was written, but for what looks like our own marks.
+fn packed(arguments: &[&RawValue], attachments: &mut [Option<Vec<u8>>]) -> Result<Payload, Refused> {
+    if arguments.iter().any(|one| is_nested_deeper(one.get().as_bytes(), DEPTH_MAX)) {
+        return Err(ValueError::Deep.into());
     }
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| put_back(item, attachments)),
-        Value::Map(members) => members.iter_mut().for_each(|(_, item)| put_back(item, attachments)),
-        _ => {}
+    let mut out = String::new();
+    match arguments {
+        [one] if !text::looks_like_arguments(one) => text::write(one, attachments, &mut out)?,
+        several => {
+            out.push_str("{\"$args\":[");
+            for (place, one) in several.iter().enumerate() {
+                out.push_str(if place > 0 { "," } else { "" });
+                text::write(one, attachments, &mut out)?;
+            }
+            out.push_str("]}");
+        }
     }
-}
-
-/// The number in `{"_placeholder": true, "num": N}`.
-fn placeholder(value: &Value) -> Option<usize> {
-    let members = value.as_map().filter(|members| members.len() == 2)?;
-    let member =
-        |name: &str| members.iter().find(|(key, _)| key.as_str() == Some(name)).map(|(_, value)| value);
-    member("_placeholder").filter(|mark| mark.as_bool() == Some(true))?;
-    usize::try_from(member("num")?.as_u64()?).ok()
+    Ok(Payload::Json(out.into()))
 }
 
 fn list_of(text: &RawValue) -> Result<Vec<&RawValue>, Refused> {
     serde_json::from_str(text.get()).map_err(|_| Refused::Format("its \"data\" is no list".to_owned()))
-}
-
-fn json(text: &RawValue) -> Payload {
-    // A line break in a JSON text can only stand between tokens, where a space means the same.
-    let one_line: Vec<u8> =
-        text.get().bytes().map(|c| if matches!(c, b'\n' | b'\r') { b' ' } else { c }).collect();
-    Payload::Json(one_line.into())
 }
 
 fn bytes_of(text: &RawValue) -> Result<Vec<u8>, Refused> {
@@ -234,8 +226,8 @@ mod tests {
         }
     }
 
-    fn json(text: &'static str) -> Payload {
-        Payload::Json(text.into())
+    fn json(text: &str) -> Payload {
+        Payload::Json(text.to_owned().into())
     }
 
     #[test]
@@ -250,7 +242,9 @@ mod tests {
             Ok((json(r#"{"b": 1.50, "a": "\u1ed1"}"#), &["a"])),
         );
         check(&message("[[1, 2]]"), Ok((json("[1, 2]"), &["a"])));
-        check(&message("[1, 2]"), Ok((json(r#"{"$args":[1, 2]}"#), &["a"])));
+        check(&message("[1, 2]"), Ok((json(r#"{"$args":[1,2]}"#), &["a"])));
+        let typed = r#"{"z":1.10,"b":1E400,"c":9007199254740993,"d":-0.0,"e":"\u00e9","a":{"x":1,"x":2}}"#;
+        check(&message(&format!("[{typed}]")), Ok((json(typed), &["a"])));
         check(&message("[null]"), Ok((none(), &["a"])));
         check(&message("[]"), Ok((none(), &["a"])));
         check(&message("{}"), Err("no list"));
@@ -282,6 +276,37 @@ mod tests {
         let twice = r#"[{"_placeholder":true,"num":0},{"_placeholder":true,"num":0}]"#;
         let once = r#"{"$args":[{"$binary":"AQID"},{"_placeholder":true,"num":0}]}"#;
         check(&message(twice), Ok((json(once), &["a"])));
+    }
+
+    #[test]
+    fn texts_beside_bytes_stay_as_they_were_written() {
+        let typed = r#"{"z":1.10,"b":1E400,"c":9007199254740993,"d":-0.0,"e":"\u00e9","a":{"x":1,"x":2}}"#;
+        let data = format!(r#"[[{typed},{{"_placeholder":true,"num":0}}],"AQID"]"#);
+        let message = format!(r#"{{"method":"emit","event":"x","data":{data},"binary":true}}"#);
+        let packed = format!(r#"{{"$args":[{typed},{{"$binary":"AQID"}}]}}"#);
+        assert_eq!(read(message.as_bytes()).expect("an emission").payload, Payload::Json(packed.into()));
+    }
+
+    #[test]
+    fn what_looks_like_a_mark_of_ours_is_told_apart() {
+        let message = |data: &str, binary: &str| {
+            format!(r#"{{"method":"emit","event":"x","data":{data}{binary},"room":"a"}}"#)
+        };
+        let (old, new) = ("", r#","binary":false"#);
+        let own = r#"{"$binary":"AQID"}"#;
+        let escaped = r#"{"$$binary":"AQID"}"#;
+        check(&message(own, old), Ok((json(escaped), &["a"])));
+        check(&message(&format!("[{own}]"), new), Ok((json(escaped), &["a"])));
+        let within = r#"[{"a":[{ "$$binary" : "AQID" }],"b":{"$binary":1}}]"#;
+        let packed = r#"{"a":[{"$$$binary":"AQID"}],"b":{"$binary":1}}"#;
+        check(&message(within, new), Ok((json(packed), &["a"])));
+        let both = r#"[[{"$binary":"x"},{"_placeholder":true,"num":0}],"AQID"]"#;
+        let packed = r#"{"$args":[{"$$binary":"x"},{"$binary":"AQID"}]}"#;
+        check(&message(both, r#","binary":true"#), Ok((json(packed), &["a"])));
+        let arguments = r#"{"$args":[1]}"#;
+        let packed = r#"{"$args":[{"$args":[1]}]}"#;
+        check(&message(arguments, old), Ok((json(packed), &["a"])));
+        check(&message(&format!("[{arguments}]"), new), Ok((json(packed), &["a"])));
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! Bodies of requests as typed values. JSON has one kind of number: `3.0` is the whole number 3. An object
 //! that has a member twice says two things, and is refused.
 
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+    fmt,
+};
 
 use anywire_codes::Code;
 use axum::{body::Bytes, extract::rejection::BytesRejection, http::StatusCode};
@@ -9,7 +13,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use super::{ApiError, invalid};
 
@@ -24,11 +28,7 @@ const NESTING_MAX: usize = 64;
 /// # Errors
 /// What does not fit, and where: what is no JSON, no UTF-8, or has a member twice, at any depth.
 pub fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
-    // Some programs put a byte order mark in front.
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    if is_nested_deeper(body, NESTING_MAX) {
-        return Err(serde::de::Error::custom(format!("it is nested deeper than {NESTING_MAX} levels")));
-    }
+    let body = without_mark(body)?;
     check_json(body)?;
     // Nearly every body fits as it is; the way around costs a second look and loses the place of an error.
     serde_json::from_slice(body).or_else(|error| {
@@ -36,6 +36,58 @@ pub fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Erro
         whole_numbers(&mut value);
         T::deserialize(value).map_err(|_| error)
     })
+}
+
+/// Reads any JSON in UTF-8 as the text that it is: nothing is changed, and no number is too great.
+///
+/// # Errors
+/// What is no JSON or no UTF-8, and where; what is nested too deep.
+pub fn read_text(body: &[u8]) -> Result<&RawValue, serde_json::Error> {
+    serde_json::from_slice(without_mark(body)?)
+}
+
+/// Reads an object; each of its members stays the text that it is.
+///
+/// # Errors
+/// As [`read_text`]; what is no object, or has a member twice: what stands within members is others'.
+pub fn read_members(body: &[u8]) -> Result<BTreeMap<Cow<'_, str>, &RawValue>, serde_json::Error> {
+    let Members(members) = serde_json::from_slice(without_mark(body)?)?;
+    Ok(members)
+}
+
+/// A body that is not nested too deep, without the byte order mark that some programs put in front.
+fn without_mark(body: &[u8]) -> Result<&[u8], serde_json::Error> {
+    if is_nested_deeper(body, NESTING_MAX) {
+        return Err(serde::de::Error::custom(format!("it is nested deeper than {NESTING_MAX} levels")));
+    }
+    Ok(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
+}
+
+/// The members of an object, each there once.
+struct Members<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self(BTreeMap::new()))
+    }
+}
+
+impl<'de> Visitor<'de> for Members<'de> {
+    type Value = Self;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<Self, A::Error> {
+        while let Some(Name(name)) = members.next_key()? {
+            if self.0.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("member {name:?} stands in it twice")));
+            }
+            self.0.insert(name, members.next_value()?);
+        }
+        Ok(self)
+    }
 }
 
 /// Checks that a body is JSON in UTF-8 whose objects have each member once.
@@ -138,7 +190,8 @@ pub fn whole_number(value: &Value) -> Option<u64> {
 }
 
 /// Whether a JSON text has more levels of objects and lists than that.
-fn is_nested_deeper(text: &[u8], levels_max: usize) -> bool {
+#[must_use]
+pub fn is_nested_deeper(text: &[u8], levels_max: usize) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
     text.iter().any(|byte| {
         match byte {
@@ -195,6 +248,21 @@ mod tests {
             let error = read_json::<Value>(nested(levels).as_bytes()).expect_err("too deep").to_string();
             assert!(error.contains("64 levels"), "{error}");
         }
+    }
+
+    #[test]
+    fn members_and_texts_stay_as_they_were_typed() {
+        let typed = r#"{"b":1E400,"a":[1.10, -0.0,9007199254740993,"\u00e9"],"c":{"x":1,"x":2}}"#;
+        assert_eq!(read_text(typed.as_bytes()).expect("JSON").get(), typed);
+        let members = read_members(typed.as_bytes()).expect("members");
+        assert_eq!(members["a"].get(), r#"[1.10, -0.0,9007199254740993,"\u00e9"]"#);
+        assert_eq!((members["b"].get(), members["c"].get()), ("1E400", r#"{"x":1,"x":2}"#));
+        for body in ["[]", "{\"a\":1,\"\\u0061\":2}", "{\"a\":01}", "{\"a\":1} {"] {
+            read_members(body.as_bytes()).expect_err(body);
+        }
+        read_members(b"{\"a\":\"\xff\"}").expect_err("no UTF-8");
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(64), "]".repeat(64));
+        read_members(deep.as_bytes()).expect_err("65 levels");
     }
 
     #[test]

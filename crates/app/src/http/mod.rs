@@ -7,7 +7,9 @@ mod error;
 mod events;
 mod query;
 
-pub use body::{Body, parse_json, read_json, whole_body, whole_number};
+pub use body::{
+    Body, is_nested_deeper, parse_json, read_json, read_members, read_text, whole_body, whole_number,
+};
 pub use conditional::{ETag, not_modified};
 pub use error::{ApiError, invalid};
 pub use events::{EventFrame, event_stream};

@@ -15,10 +15,10 @@
 //!
 //! Invariant: a decision that changes nothing is `None`: nothing is published then.
 
-use serde_json::{Map, Value};
-
 use crate::{
-    domain::{Artefact, CommandSpec, Job, JobError, JobId, Percent, STEPS_MAX, Status, Upload},
+    domain::{
+        Artefact, CommandSpec, Job, JobError, JobId, Json, Metadata, Percent, STEPS_MAX, Status, Upload,
+    },
     events::Change,
 };
 
@@ -130,7 +130,7 @@ pub struct StepCommand {
     /// How much of the whole is done.
     pub percent: Option<Percent>,
     /// Members to set; null removes one.
-    pub metadata: Map<String, Value>,
+    pub metadata: Metadata,
     /// How many steps there are, if that has turned out otherwise.
     pub total_steps: Option<u32>,
     /// Files that are ready.
@@ -168,8 +168,7 @@ impl Job {
         let StepCommand { message, percent, metadata, artefacts, .. } = command;
         let message = message.filter(|message| self.message.as_ref() != Some(message));
         let percent = percent.filter(|percent| *percent != self.percent);
-        let news = |(key, value): &(String, Value)| self.metadata.get(key).unwrap_or(&Value::Null) != value;
-        let metadata: Map<_, _> = metadata.into_iter().filter(news).collect();
+        let metadata = metadata.news_to(&self.metadata);
         let artefacts: Vec<_> = artefacts.into_iter().filter(|file| !self.artefacts.contains(file)).collect();
         let same = message.is_none() && percent.is_none() && metadata.is_empty() && artefacts.is_empty();
         let same = same && total_steps.is_none() && self.status == Status::Running;
@@ -248,7 +247,7 @@ impl Job {
         (self.status == Status::Interrupted).then(|| Change::StepChanged {
             message: None,
             percent: None,
-            metadata: Map::new(),
+            metadata: Metadata::default(),
             total_steps: None,
             received_bytes: None,
             artefacts: Vec::new(),
@@ -270,7 +269,7 @@ impl Job {
         let change = Change::StepChanged {
             message: None,
             percent: Some(Upload { received_bytes, ..upload.clone() }.percent()),
-            metadata: Map::new(),
+            metadata: Metadata::default(),
             total_steps: None,
             received_bytes: Some(received_bytes),
             artefacts: Vec::new(),
@@ -293,14 +292,14 @@ impl Job {
     ///
     /// # Errors
     /// [`Refusal`] when the job has ended or is driven by its upload.
-    pub fn decide_complete(&self, result: Option<Value>) -> Result<Option<Change>, Refusal> {
+    pub fn decide_complete(&self, result: Option<Json>) -> Result<Option<Change>, Refusal> {
         self.driven_over_the_api("completing")?;
         self.open("completing", "retry it first")?;
         Ok(Some(Change::Succeeded { result }))
     }
 
     /// As [`Job::decide_complete`], for the work on an upload.
-    pub(crate) fn decide_own_complete(&self, attempt: u32, result: Value) -> Result<Option<Change>, Refusal> {
+    pub(crate) fn decide_own_complete(&self, attempt: u32, result: Json) -> Result<Option<Change>, Refusal> {
         self.same_attempt(attempt)?;
         self.active("completing", "retry it first")?;
         Ok(Some(Change::Succeeded { result: Some(result) }))
@@ -431,7 +430,7 @@ mod tests {
             number: None,
             message: None,
             percent: Percent::new(percent).expect("a share"),
-            metadata: Map::new(),
+            metadata: Metadata::default(),
             total_steps: None,
             renames: false,
         }

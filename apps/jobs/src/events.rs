@@ -14,15 +14,17 @@
 //! to `progress_<id>` after it gets every later update and no earlier one. In the event's own data there is
 //! no `cursor`: the event's cursor is its place in the log, which every transport gives.
 
+use std::{borrow::Cow, collections::BTreeMap};
+
 use anywire_app::{CallKey, time::iso};
 use anywire_log::{Batch, Channel, EventName, Offset, Payload, Publication, Timestamp};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize, de::value::MapDeserializer};
+use serde_json::value::RawValue;
 
 use crate::domain::{
-    Artefact, CommandSpec, Job, JobError, JobId, Kind, Line, Percent, REPORT_STEPS, Status, Step, Upload,
-    millis,
+    Artefact, CommandSpec, Job, JobError, JobId, Json, Kind, Line, Metadata, Percent, REPORT_STEPS, Status,
+    Step, Upload, millis,
 };
 
 /// The channel of the application's own events.
@@ -70,8 +72,8 @@ pub enum Change {
         /// How much of the whole is done.
         percent: Percent,
         /// Members to set; null removes one.
-        #[serde(default, skip_serializing_if = "Map::is_empty")]
-        metadata: Map<String, Value>,
+        #[serde(skip_deserializing, skip_serializing_if = "Metadata::is_empty")]
+        metadata: Metadata,
         /// How many steps there are, if that has turned out otherwise.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         total_steps: Option<u32>,
@@ -88,8 +90,8 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         percent: Option<Percent>,
         /// Members to set; null removes one.
-        #[serde(default, skip_serializing_if = "Map::is_empty")]
-        metadata: Map<String, Value>,
+        #[serde(skip_deserializing, skip_serializing_if = "Metadata::is_empty")]
+        metadata: Metadata,
         /// How many steps there are, if that has turned out otherwise.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         total_steps: Option<u32>,
@@ -105,7 +107,8 @@ pub enum Change {
     /// It is done.
     Succeeded {
         /// What came out of it.
-        result: Option<Value>,
+        #[serde(skip_deserializing)]
+        result: Option<Json>,
     },
     /// It cannot go on.
     Failed {
@@ -132,6 +135,7 @@ pub enum Change {
     Unchanged,
     /// The whole job, as earlier releases shortened the channel; now the read model writes snapshots of
     /// itself.
+    #[serde(skip_deserializing)]
     Snapshot {
         /// The whole job.
         job: Box<Job>,
@@ -186,14 +190,14 @@ impl Change {
                 job.message.clone_from(message);
                 job.percent = *percent;
                 job.total_steps = total_steps.unwrap_or(job.total_steps);
-                merge(&mut job.metadata, metadata);
+                job.metadata.merge(metadata);
             }
             Self::StepChanged { message, percent, metadata, total_steps, received_bytes, artefacts } => {
                 job.status = Status::Running;
                 job.message = message.clone().or_else(|| job.message.take());
                 job.percent = percent.unwrap_or(job.percent);
                 job.total_steps = total_steps.unwrap_or(job.total_steps);
-                merge(&mut job.metadata, metadata);
+                job.metadata.merge(metadata);
                 receive(job, *received_bytes, at);
                 merge_artefacts(&mut job.artefacts, artefacts);
             }
@@ -234,7 +238,7 @@ fn started(title: &str, total_steps: u32, upload: Option<&Upload>, record: &Reco
         steps: if upload.is_some() { vec![first] } else { Vec::new() },
         percent: upload.map_or(Percent::default(), Upload::percent),
         message: None,
-        metadata: Map::new(),
+        metadata: Metadata::default(),
         result: None,
         error: None,
         created_at: record.at,
@@ -324,18 +328,8 @@ fn merge_artefacts(artefacts: &mut Vec<Artefact>, news: &[Artefact]) {
     }
 }
 
-fn merge(metadata: &mut Map<String, Value>, news: &Map<String, Value>) {
-    for (key, value) in news {
-        if value.is_null() {
-            metadata.remove(key);
-        } else {
-            metadata.insert(key.clone(), value.clone());
-        }
-    }
-}
-
-/// The data of an event on `jobs`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The data of an event on `jobs`. [`Record::read`] reads it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Record {
     /// Whose change it is.
     pub session_id: JobId,
@@ -348,6 +342,47 @@ pub struct Record {
     /// What happened.
     #[serde(flatten)]
     pub change: Change,
+}
+
+impl Record {
+    /// Reads the data of an event. What others gave the job stays the text that it is: serde would read the
+    /// members of a flattened value before it knows what they are for, and a number only as a double.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub(crate) fn read(data: &[u8]) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Whose {
+            session_id: JobId,
+            #[serde(with = "millis")]
+            at: Timestamp,
+            #[serde(default)]
+            key: Option<CallKey>,
+        }
+        #[derive(Deserialize)]
+        struct Kept {
+            job: Box<Job>,
+        }
+        let Whose { session_id, at, key } = serde_json::from_slice(data)?;
+        let mut members: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(data)?;
+        if members.get("type").is_some_and(|kind| kind.get() == "\"snapshot\"") {
+            let Kept { job } = serde_json::from_slice(data)?;
+            return Ok(Self { session_id, at, key, change: Change::Snapshot { job } });
+        }
+        let (given, came_out) = (members.remove("metadata"), members.remove("result"));
+        let mut change = Change::deserialize(MapDeserializer::new(members.into_iter()))?;
+        match &mut change {
+            Change::StepBegan { metadata, .. } | Change::StepChanged { metadata, .. } => {
+                *metadata =
+                    given.map(|text| serde_json::from_str(text.get())).transpose()?.unwrap_or_default();
+            }
+            Change::Succeeded { result } => {
+                *result = came_out.map(Json::from).filter(|result| !result.is_null());
+            }
+            _ => {}
+        }
+        Ok(Self { session_id, at, key, change })
+    }
 }
 
 /// The channel of a job.

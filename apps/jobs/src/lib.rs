@@ -50,8 +50,8 @@ pub use config::{CommandSection, ConfigError, JobsConfig};
 pub use decisions::Refusal;
 pub use description::operations as description;
 pub use domain::{
-    Artefact, CommandSpec, Job, JobError, JobId, JobIdError, Kind, ParserKind, Percent, REPORT_STEPS,
-    STEPS_MAX, Status, Step, Upload, UploadId, is_artefact_name,
+    Artefact, CommandSpec, Job, JobError, JobId, JobIdError, Json, Kind, Metadata, ParserKind, Percent,
+    REPORT_STEPS, STEPS_MAX, Status, Step, Upload, UploadId, is_artefact_name,
 };
 pub use events::{JOBS_CHANNEL, PROGRESS_PREFIX, STATUS_CHANNEL};
 pub use service::{ChangeError, StartError};

@@ -150,7 +150,7 @@ impl ReadModel {
         }
         self.taken = event.offset;
         self.seen = self.seen.max(event.offset);
-        match serde_json::from_slice::<Record>(event.payload.as_bytes()) {
+        match Record::read(event.payload.as_bytes()) {
             Ok(record) => self.take_record(&record, event.offset),
             Err(error) => {
                 tracing::warn!(offset = event.offset.get(), %error, "an event on channel jobs is none of ours and is left out");

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     decisions::StepCommand,
-    domain::{Job, JobError, Percent, REPORT_STEPS, Upload},
+    domain::{Job, JobError, Json, Percent, REPORT_STEPS, Upload},
     service::{ChangeError, JobService, Outcome},
 };
 
@@ -194,6 +194,7 @@ impl ReportRun<'_> {
             "faults": made.faults,
             "duration_ms": duration_ms,
         });
+        let result = Json::from(result);
         let attempt = self.job.attempt;
         self.service
             .change(&self.job.id, None, move |job| job.decide_own_complete(attempt, result.clone()))

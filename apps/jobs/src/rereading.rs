@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anywire_app::http::{ApiError, invalid};
 use anywire_codes::Code;
 use anywire_csv_report::{self as report, Limits, Reading, StepError, Ticker};
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::{
     api::errors::file_error,
@@ -29,7 +29,6 @@ pub(crate) async fn page(
         let message = format!("{max} reports are being made anew, jobs.reports_running_max; ask again");
         ApiError::new(Code::Busy, message)
     })?;
-    let sha256 = job.result.as_ref().and_then(|result| result.get("sha256")).and_then(Value::as_str);
     let work = Work {
         path: service.files.data(upload.id),
         limits: Limits {
@@ -38,7 +37,7 @@ pub(crate) async fn page(
         },
         title: upload.filename.clone(),
         size_bytes: upload.size_bytes,
-        sha256: sha256.map(str::to_owned),
+        sha256: known_sha256(job),
         made_at: anywire_app::time::iso(service.now()),
         reading,
     };
@@ -53,6 +52,16 @@ pub(crate) async fn page(
         () = service.context.shutdown.cancelled() => Err(StepError::Stopped),
     };
     page.map(String::into_bytes).map_err(refusal)
+}
+
+/// What the job's own report found.
+fn known_sha256(job: &Job) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Made {
+        sha256: String,
+    }
+    let made: Made = serde_json::from_str(job.result.as_ref()?.get()).ok()?;
+    Some(made.sha256)
 }
 
 /// Tells the work to stop when nobody waits for it any more.

@@ -372,7 +372,7 @@ export interface components {
             readonly volatile: boolean;
         };
         readonly Emitted: {
-            /** @description What the client said. */
+            /** @description What the client said, as it was written. */
             readonly answer: readonly unknown[] | null;
             /** @description Whether the client acknowledged it in time. */
             readonly answered: boolean;

@@ -55,8 +55,9 @@ pub(crate) struct Emit {
 pub(crate) struct Emitted {
     /// Whether the client acknowledged it in time.
     answered: bool,
-    /// What the client said.
-    answer: Option<Vec<Value>>,
+    /// What the client said, as it was written.
+    #[schemars(with = "Option<Vec<Anything>>")]
+    answer: Option<Vec<Box<RawValue>>>,
 }
 
 impl Emitted {
@@ -110,9 +111,10 @@ async fn emit(State(gateway): State<Arc<Gateway>>, body: axum::body::Bytes) -> R
     let patience = Duration::from_millis(timeout_ms);
     match gateway.ask_socket(&body.socket, &name, &args, patience).await {
         Ok(said) => {
-            let said: Vec<Value> =
-                said.marked().iter().map(|value| serde_json::from_str(value).unwrap_or_default()).collect();
-            answer(Emitted { answered: true, answer: Some(said) })
+            let null = |_| RawValue::NULL.to_owned();
+            let values =
+                said.marked().into_iter().map(|value| RawValue::from_string(value).unwrap_or_else(null));
+            answer(Emitted { answered: true, answer: Some(values.collect()) })
         }
         Err(AskError::TimedOut { .. }) => answer(Emitted::UNANSWERED),
         Err(error) => refused(&error),

@@ -1,19 +1,21 @@
 //! What callers send, checked: every error names the field, its value and the way out.
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::{borrow::Cow, collections::BTreeMap, ops::RangeInclusive};
 
 use anywire_app::{
-    http::{ApiError, Query, invalid},
-    read_json, whole_number,
+    http::{ApiError, Query, invalid, read_members, read_text},
+    whole_number,
 };
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use crate::{
     api::errors::Invalid,
     commands::LINE_BYTES_MAX,
     config::TIMEOUT_MS,
     decisions::StepCommand,
-    domain::{CommandSpec, JobError, JobId, Kind, ParserKind, Percent, Pipe, STEPS_MAX, Status},
+    domain::{
+        CommandSpec, JobError, JobId, Json, Kind, Metadata, ParserKind, Percent, Pipe, STEPS_MAX, Status,
+    },
 };
 
 /// The largest body of a progress call, in bytes.
@@ -89,7 +91,7 @@ pub(crate) fn run(body: &[u8]) -> Result<Run, Invalid> {
         }
     };
     // What is left belongs to the other kind.
-    match fields.map.keys().next() {
+    match fields.members.keys().next() {
         Some(other) => {
             Err(Invalid(format!("field {other} does not belong to this kind of command; leave it out")))
         }
@@ -139,19 +141,19 @@ pub(crate) fn log(body: &[u8]) -> Result<Output, Invalid> {
 }
 
 /// A text, or an object that says which pipe it came out of.
-fn output_line(item: Value) -> Result<(Pipe, String), Invalid> {
+fn output_line(item: &RawValue) -> Result<(Pipe, String), Invalid> {
     let chars_max = LINE_BYTES_MAX;
-    let Value::Object(map) = item else {
+    if !item.get().starts_with('{') {
         return Ok((Pipe::Out, text_of("lines", item, LOG_LINES_MAX, chars_max)?));
-    };
-    let mut line = Fields::of(map, "lines.", &["text", "stream"])?;
-    let pipe = match line.take("stream") {
+    }
+    let mut line = Fields::of(item, "lines.", &["text", "stream"])?;
+    let pipe = match line.take("stream").map(|name| (name, string(name))) {
         None => Pipe::Out,
-        Some(Value::String(name)) if name == "out" => Pipe::Out,
-        Some(Value::String(name)) if name == "err" => Pipe::Err,
-        Some(other) => return Err(Invalid(format!("lines.stream is {}; use out or err", shown(&other)))),
+        Some((_, Some(name))) if name == "out" => Pipe::Out,
+        Some((_, Some(name))) if name == "err" => Pipe::Err,
+        Some((other, _)) => return Err(Invalid(format!("lines.stream is {}; use out or err", shown(other)))),
     };
-    let text = line.take("text").unwrap_or_default();
+    let text = line.take("text").unwrap_or(RawValue::NULL);
     Ok((pipe, text_of("lines.text", text, LOG_LINES_MAX, chars_max)?))
 }
 
@@ -182,21 +184,19 @@ pub(crate) fn step(body: &[u8]) -> Result<StepCommand, Invalid> {
 }
 
 /// The body of `…/complete`: any JSON as the result.
-pub(crate) fn complete(body: &[u8]) -> Result<Option<Value>, Invalid> {
-    let mut fields = Fields::parse(body, &["result"])?;
-    let result = fields.take("result");
-    match &result {
-        Some(value) => fits("result", value, RESULT_BYTES_MAX).map(|()| result),
-        None => Ok(None),
-    }
+pub(crate) fn complete(body: &[u8]) -> Result<Option<Json>, Invalid> {
+    let result = Fields::parse(body, &["result"])?.take("result");
+    result.map(|text| fits("result", text, RESULT_BYTES_MAX).map(|()| Json::from(text))).transpose()
 }
 
 /// The body of `…/fail`: a text, or an object with `message` and optionally `step`, `line`, `column`.
 pub(crate) fn fail(body: &[u8]) -> Result<JobError, Invalid> {
     let mut fields = Fields::parse(body, &["error"])?;
     let mut fields = match fields.take("error") {
-        Some(Value::Object(map)) => Fields::of(map, "error.", &["message", "step", "line", "column"])?,
-        Some(text) => Fields { map: Map::from_iter([("message".to_owned(), text)]), prefix: "" },
+        Some(error) if error.get().starts_with('{') => {
+            Fields::of(error, "error.", &["message", "step", "line", "column"])?
+        }
+        Some(text) => Fields { members: BTreeMap::from([("message".into(), text)]), prefix: "" },
         None => return Err(Invalid("error is missing; give the reason as a text".to_owned())),
     };
     Ok(JobError {
@@ -243,49 +243,51 @@ fn list_expected(count_max: usize) -> String {
 }
 
 /// An entry of a list of texts.
-fn text_of(name: &str, item: Value, count_max: usize, chars_max: usize) -> Result<String, Invalid> {
-    match item {
-        Value::String(text) if text.contains('\0') => {
-            Err(Invalid(format!("{name} holds a NUL character; leave it out")))
-        }
-        Value::String(text) if text.chars().count() <= chars_max => Ok(text),
-        Value::String(text) => Err(Invalid(format!(
-            "{name} has an entry of {} characters; at most {chars_max} are allowed",
-            text.chars().count()
-        ))),
-        other => Err(Invalid(format!("{name} holds {}; {}", shown(&other), list_expected(count_max)))),
+fn text_of(name: &str, item: &RawValue, count_max: usize, chars_max: usize) -> Result<String, Invalid> {
+    let Some(text) = string(item) else {
+        return Err(Invalid(format!("{name} holds {}; {}", shown(item), list_expected(count_max))));
+    };
+    if text.contains('\0') {
+        return Err(Invalid(format!("{name} holds a NUL character; leave it out")));
     }
+    let chars = text.chars().count();
+    if chars > chars_max {
+        let message = format!("{name} has an entry of {chars} characters; at most {chars_max} are allowed");
+        return Err(Invalid(message));
+    }
+    Ok(text)
 }
 
-/// The members of a JSON object, taken one by one.
-struct Fields {
-    map: Map<String, Value>,
+/// The members of a JSON object, taken one by one, each as the text that it is.
+struct Fields<'a> {
+    members: BTreeMap<Cow<'a, str>, &'a RawValue>,
     prefix: &'static str,
 }
 
-impl Fields {
-    fn parse(body: &[u8], allowed: &[&str]) -> Result<Self, Invalid> {
+impl<'a> Fields<'a> {
+    fn parse(body: &'a [u8], allowed: &[&str]) -> Result<Self, Invalid> {
         if body.iter().all(u8::is_ascii_whitespace) {
-            return Ok(Self { map: Map::new(), prefix: "" });
+            return Ok(Self { members: BTreeMap::new(), prefix: "" });
         }
-        match read_json(body) {
-            Ok(Value::Object(map)) => Self::of(map, "", allowed),
-            Ok(other) => Err(Invalid(format!("the body is {}; send a JSON object", shown(&other)))),
-            Err(error) => Err(Invalid(format!("the body is no JSON: {error}; send a JSON object"))),
+        let text = read_text(body).map_err(|error| no_object(&error))?;
+        if !text.get().starts_with('{') {
+            return Err(Invalid(format!("the body is {}; send a JSON object", shown(text))));
         }
+        Self::of(text, "", allowed)
     }
 
-    fn of(map: Map<String, Value>, prefix: &'static str, allowed: &[&str]) -> Result<Self, Invalid> {
+    fn of(object: &'a RawValue, prefix: &'static str, allowed: &[&str]) -> Result<Self, Invalid> {
+        let members = read_members(object.get().as_bytes()).map_err(|error| no_object(&error))?;
         let known = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
-        match map.keys().find(|key| !allowed.contains(&key.as_str())) {
+        match members.keys().find(|key| !allowed.contains(&&***key)) {
             Some(key) => Err(Invalid(format!("field {prefix}{key} is unknown; known fields: {known}"))),
-            None => Ok(Self { map, prefix }),
+            None => Ok(Self { members, prefix }),
         }
     }
 
     /// A member; null counts as absent.
-    fn take(&mut self, name: &str) -> Option<Value> {
-        self.map.remove(name).filter(|value| !value.is_null())
+    fn take(&mut self, name: &str) -> Option<&'a RawValue> {
+        self.members.remove(name).filter(|value| value.get() != "null")
     }
 
     fn session_id(&mut self) -> Result<Option<JobId>, Invalid> {
@@ -306,38 +308,39 @@ impl Fields {
     }
 
     /// A list of at least one entry.
-    fn list(&mut self, name: &str, count_max: usize) -> Result<Option<Vec<Value>>, Invalid> {
+    fn list(&mut self, name: &str, count_max: usize) -> Result<Option<Vec<&'a RawValue>>, Invalid> {
         let expected = list_expected(count_max);
-        match self.take(name) {
-            None => Ok(None),
-            Some(Value::Array(items)) if items.is_empty() || items.len() > count_max => {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        match serde_json::from_str::<Vec<&RawValue>>(value.get()) {
+            Ok(items) if items.is_empty() || items.len() > count_max => {
                 Err(Invalid(format!("{name} has {} entries; {expected}", items.len())))
             }
-            Some(Value::Array(items)) => Ok(Some(items)),
-            Some(other) => Err(Invalid(format!("{name} is {}; {expected}", shown(&other)))),
+            Ok(items) => Ok(Some(items)),
+            Err(_) => Err(Invalid(format!("{name} is {}; {expected}", shown(value)))),
         }
     }
 
     fn parameters(&mut self) -> Result<BTreeMap<String, String>, Invalid> {
-        let members = match self.take("parameters") {
-            None => return Ok(BTreeMap::new()),
-            Some(Value::Object(members)) => members,
-            Some(other) => {
-                return Err(Invalid(format!("parameters is {}; send an object of texts", shown(&other))));
-            }
-        };
-        let text = |(name, value): (String, Value)| match value {
-            Value::String(value) => Ok((name, value)),
-            Value::Number(value) => Ok((name, value.to_string())),
-            other => Err(Invalid(format!("parameter {name:?} is {}; send a text", shown(&other)))),
+        let Some(value) = self.take("parameters") else { return Ok(BTreeMap::new()) };
+        if !value.get().starts_with('{') {
+            return Err(Invalid(format!("parameters is {}; send an object of texts", shown(value))));
+        }
+        let members = read_members(value.get().as_bytes()).map_err(|error| no_object(&error))?;
+        let text = |(name, value): (Cow<'_, str>, &RawValue)| match value.get().as_bytes()[0] {
+            // A number as it was typed: 1.10 of a version is not 1.1.
+            b'-' | b'0'..=b'9' => Ok((name.into_owned(), value.get().to_owned())),
+            _ => match string(value) {
+                Some(text) => Ok((name.into_owned(), text)),
+                None => Err(Invalid(format!("parameter {name:?} is {}; send a text", shown(value)))),
+            },
         };
         members.into_iter().map(text).collect()
     }
 
     fn parser(&mut self) -> Result<ParserKind, Invalid> {
         let Some(value) = self.take("parser") else { return Ok(ParserKind::default()) };
-        let wrong = |_| Invalid(format!("parser is {}; use lines, json, ffmpeg or pattern", shown(&value)));
-        serde_json::from_value(value.clone()).map_err(wrong)
+        let wrong = |_| Invalid(format!("parser is {}; use lines, json, ffmpeg or pattern", shown(value)));
+        serde_json::from_str(value.get()).map_err(wrong)
     }
 
     fn millis(&mut self, name: &str, range: &RangeInclusive<u64>) -> Result<Option<u64>, Invalid> {
@@ -350,24 +353,21 @@ impl Fields {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.map.get(name).is_some_and(|value| !value.is_null())
+        self.members.get(name).is_some_and(|value| value.get() != "null")
     }
 
     fn text(&mut self, name: &str, chars_max: usize) -> Result<Option<String>, Invalid> {
         let prefix = self.prefix;
-        match self.take(name) {
-            None => Ok(None),
-            Some(Value::String(text)) => {
-                let chars = text.chars().count();
-                if chars > chars_max {
-                    return Err(Invalid(format!(
-                        "{prefix}{name} has {chars} characters; at most {chars_max} are allowed"
-                    )));
-                }
-                Ok(Some(text))
-            }
-            Some(other) => Err(Invalid(format!("{prefix}{name} is {}; send a text", shown(&other)))),
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let Some(text) = string(value) else {
+            return Err(Invalid(format!("{prefix}{name} is {}; send a text", shown(value))));
+        };
+        let chars = text.chars().count();
+        if chars > chars_max {
+            let message = format!("{prefix}{name} has {chars} characters; at most {chars_max} are allowed");
+            return Err(Invalid(message));
         }
+        Ok(Some(text))
     }
 
     fn required_text(&mut self, name: &str, chars_max: usize) -> Result<String, Invalid> {
@@ -382,8 +382,8 @@ impl Fields {
     fn number(&mut self, name: &str) -> Result<Option<u64>, Invalid> {
         let prefix = self.prefix;
         let Some(value) = self.take(name) else { return Ok(None) };
-        let wrong = || Invalid(format!("{prefix}{name} is {}; send a whole number from 0", shown(&value)));
-        whole_number(&value).map(Some).ok_or_else(wrong)
+        let wrong = || Invalid(format!("{prefix}{name} is {}; send a whole number from 0", shown(value)));
+        whole(value).map(Some).ok_or_else(wrong)
     }
 
     /// A number of a step, or of steps.
@@ -392,30 +392,45 @@ impl Fields {
         let Some(value) = self.take(name) else {
             return Err(Invalid(format!("{name} is missing; {range}")));
         };
-        let steps = whole_number(&value).and_then(|steps| u32::try_from(steps).ok());
+        let steps = whole(value).and_then(|steps| u32::try_from(steps).ok());
         let in_range = steps.filter(|steps| (1..=STEPS_MAX).contains(steps));
-        in_range.ok_or_else(|| Invalid(format!("{name} is {}; {range}", shown(&value))))
+        in_range.ok_or_else(|| Invalid(format!("{name} is {}; {range}", shown(value))))
     }
 
     fn percent(&mut self) -> Result<Option<Percent>, Invalid> {
         let Some(value) = self.take("percent") else { return Ok(None) };
-        let wrong = || Invalid(format!("percent is {}; send a number from 0 to 100", shown(&value)));
-        value.as_f64().and_then(Percent::new).map(Some).ok_or_else(wrong)
+        let wrong = || Invalid(format!("percent is {}; send a number from 0 to 100", shown(value)));
+        let percent = serde_json::from_str(value.get()).ok().and_then(Percent::new);
+        percent.map(Some).ok_or_else(wrong)
     }
 
-    fn metadata(&mut self) -> Result<Map<String, Value>, Invalid> {
-        match self.take("metadata") {
-            None => Ok(Map::new()),
-            Some(value) => match &value {
-                Value::Object(map) => fits("metadata", &value, METADATA_BYTES_MAX).map(|()| map.clone()),
-                other => Err(Invalid(format!("metadata is {}; send an object", shown(other)))),
-            },
+    fn metadata(&mut self) -> Result<Metadata, Invalid> {
+        let Some(value) = self.take("metadata") else { return Ok(Metadata::default()) };
+        if !value.get().starts_with('{') {
+            return Err(Invalid(format!("metadata is {}; send an object", shown(value))));
         }
+        fits("metadata", value, METADATA_BYTES_MAX)?;
+        // Twice the same member to set says two things; what stands within members is the caller's.
+        read_members(value.get().as_bytes()).map_err(|error| Invalid(format!("metadata: {error}")))?;
+        serde_json::from_str(value.get()).map_err(|error| no_object(&error))
     }
 }
 
-fn fits(name: &str, value: &Value, bytes_max: usize) -> Result<(), Invalid> {
-    let bytes = value.to_string().len();
+fn no_object(error: &serde_json::Error) -> Invalid {
+    Invalid(format!("the body is no JSON: {error}; send a JSON object"))
+}
+
+/// A text; none where it is something else.
+fn string(value: &RawValue) -> Option<String> {
+    serde_json::from_str(value.get()).ok()
+}
+
+fn whole(value: &RawValue) -> Option<u64> {
+    whole_number(&serde_json::from_str(value.get()).ok()?)
+}
+
+fn fits(name: &str, value: &RawValue, bytes_max: usize) -> Result<(), Invalid> {
+    let bytes = value.get().len();
     if bytes <= bytes_max {
         return Ok(());
     }
@@ -423,11 +438,11 @@ fn fits(name: &str, value: &Value, bytes_max: usize) -> Result<(), Invalid> {
 }
 
 /// A value as an error shows it: short.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Object(_) => "an object".to_owned(),
-        Value::Array(_) => "an array".to_owned(),
-        other => other.to_string().chars().take(64).collect(),
+fn shown(value: &RawValue) -> String {
+    match value.get().as_bytes().first() {
+        Some(b'{') => "an object".to_owned(),
+        Some(b'[') => "an array".to_owned(),
+        _ => value.get().chars().take(64).collect(),
     }
 }
 
@@ -497,11 +512,26 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_stands_twice_is_refused_at_any_depth() {
+    fn a_member_that_stands_twice_is_refused_where_it_is_ours() {
         let twice = message(start(br#"{"title":"x","total_steps":1,"total_steps":2}"#));
         assert!(twice.contains("\"total_steps\" stands in it twice"), "{twice}");
-        let inside = message(step(br#"{"name":"x","metadata":{"a":{"b":1,"b":2}}}"#));
-        assert!(inside.contains("\"b\" stands in it twice"), "{inside}");
+        let inside = message(fail(br#"{"error":{"message":"x","line":1,"line":2}}"#));
+        assert!(inside.contains("\"line\" stands in it twice"), "{inside}");
+        let metadata = message(step(br#"{"name":"x","metadata":{"b":1,"b":2}}"#));
+        assert!(metadata.contains("metadata: member \"b\" stands in it twice"), "{metadata}");
+        let theirs = step(br#"{"name":"x","metadata":{"a":{"b":1,"b":2}}}"#).expect("their own business");
+        assert_eq!(theirs.metadata.get("a").map(Json::get), Some(r#"{"b":1,"b":2}"#));
+    }
+
+    #[test]
+    fn a_number_of_a_parameter_stays_as_it_was_typed_and_one_beyond_all_bounds_is_named() {
+        let body = br#"{"command":"build","parameters":{"version":1.10,"id":9007199254740993}}"#;
+        let CommandSpec::Configured { parameters, .. } = run(body).expect("a command").spec else {
+            panic!("a configured command");
+        };
+        assert_eq!((parameters["version"].as_str(), parameters["id"].as_str()), ("1.10", "9007199254740993"));
+        let percent = message(step(br#"{"name":"x","percent":1E400}"#));
+        assert_eq!(percent, "percent is 1E400; send a number from 0 to 100");
     }
 
     #[test]

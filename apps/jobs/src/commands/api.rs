@@ -12,7 +12,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde_json::Value;
 use tower_http::services::ServeFile;
 
 use super::{
@@ -22,7 +21,7 @@ use super::{
 };
 use crate::{
     api::{
-        answer::{Answer, answer, job_id},
+        answer::{Answer, answer, job_id, members},
         body,
         call::Call,
         errors::{Invalid, file_error},
@@ -98,8 +97,7 @@ async fn create_video(State(service): State<Arc<JobService>>, call: Call) -> Ans
     let id = match &outcome {
         Outcome::Now(entry) => entry.job.id.to_string(),
         Outcome::Before(state, _) => {
-            let state: Value = serde_json::from_slice(state).unwrap_or_default();
-            state["session_id"].as_str().unwrap_or_default().to_owned()
+            members(state)?.get("session_id").map_or("", |id| id.get().trim_matches('"')).to_owned()
         }
         Outcome::Gone => return Ok(StatusCode::NO_CONTENT.into_response()),
     };

@@ -11,14 +11,16 @@
 
 use std::sync::LazyLock;
 
+use anywire_app::http::read_members;
 use regex::{Captures, Regex};
-use serde_json::{Map, Value};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use super::{
     phases::{Phases, Place},
     text::cut,
 };
-use crate::domain::{ParserKind, STEPS_MAX};
+use crate::domain::{Json, Metadata, ParserKind, STEPS_MAX};
 
 /// Step names, messages and errors are cut to this many characters: a command has no say in our limits.
 const NAME_CHARS_MAX: usize = 100;
@@ -43,11 +45,11 @@ pub struct ParsedLine {
     /// What to show.
     pub message: Option<String>,
     /// Members to set; null removes one.
-    pub metadata: Map<String, Value>,
+    pub metadata: Metadata,
     /// A file that is ready.
     pub artefact: Option<String>,
     /// What came out of it all.
-    pub result: Option<Value>,
+    pub result: Option<Json>,
     /// Why it will fail.
     pub error: Option<String>,
 }
@@ -204,30 +206,26 @@ fn shown_share(found: &Captures<'_>) -> Option<f64> {
 }
 
 fn json(line: &str) -> Option<ParsedLine> {
-    let Value::Object(mut members) = serde_json::from_str(line).ok()? else { return None };
-    let text = |value: Option<Value>, chars_max: usize| match value {
-        Some(Value::String(text)) => Some(cut(&text, chars_max)),
-        _ => None,
-    };
-    let total = members.get("total_steps").and_then(Value::as_u64);
+    let members = read_members(line.as_bytes()).ok()?;
+    let text = |name: &str, chars_max: usize| Some(cut(&member::<String>(members.get(name))?, chars_max));
+    let percent = member(members.get("percent"));
     Some(ParsedLine {
         hidden: !members.contains_key("log"),
-        step: text(members.remove("step"), NAME_CHARS_MAX),
+        step: text("step", NAME_CHARS_MAX),
         number: None,
-        total_steps: total.and_then(|total| u32::try_from(total).ok()),
-        percent: members
-            .get("percent")
-            .and_then(Value::as_f64)
-            .filter(|percent| (0.0..=100.0).contains(percent)),
-        message: text(members.remove("message"), MESSAGE_CHARS_MAX),
-        metadata: match members.remove("metadata") {
-            Some(Value::Object(map)) => map,
-            _ => Map::new(),
-        },
-        artefact: text(members.remove("artefact"), NAME_CHARS_MAX),
-        result: members.remove("result"),
-        error: text(members.remove("error"), ERROR_CHARS_MAX),
+        total_steps: member(members.get("total_steps")),
+        percent: percent.filter(|percent| (0.0..=100.0).contains(percent)),
+        message: text("message", MESSAGE_CHARS_MAX),
+        metadata: member(members.get("metadata")).unwrap_or_default(),
+        artefact: text("artefact", NAME_CHARS_MAX),
+        result: members.get("result").map(|result| Json::from(*result)),
+        error: text("error", ERROR_CHARS_MAX),
     })
+}
+
+/// A member that is what it should be; else it says nothing.
+fn member<T: DeserializeOwned>(value: Option<&&RawValue>) -> Option<T> {
+    serde_json::from_str(value?.get()).ok()
 }
 
 /// `key=value` lines are ffmpeg's progress; everything else is its talk.
@@ -409,6 +407,16 @@ mod tests {
     }
 
     #[test]
+    fn json_of_a_command_stays_as_it_was_written() {
+        let typed = r#"{"z":1.10,"b":1E400,"c":9007199254740993,"d":-0.0,"e":"\u00e9","a":{"x":1,"x":2}}"#;
+        let parsed = one(ParserKind::Json, &format!(r#"{{"metadata":{typed},"result":{typed}}}"#));
+        assert_eq!(serde_json::to_string(&parsed.metadata).expect("JSON"), typed);
+        assert_eq!(parsed.result.as_ref().map(Json::get), Some(typed));
+        let odd = one(ParserKind::Json, r#"{"step":7,"percent":1E400,"message":"m"}"#);
+        assert_eq!((odd.step, odd.percent, odd.message.as_deref()), (None, None, Some("m")));
+    }
+
+    #[test]
     fn json_lines_tell_everything_and_other_lines_are_talk() {
         let line = r#"{"step":"speak","percent":12.5,"total_steps":5,"message":"câu 1","metadata":{"a":1},"artefact":"a.png"}"#;
         let parsed = one(ParserKind::Json, line);
@@ -417,7 +425,7 @@ mod tests {
             (Some("speak"), Some(5), Some(12.5))
         );
         assert_eq!((parsed.message.as_deref(), parsed.artefact.as_deref()), (Some("câu 1"), Some("a.png")));
-        assert!(parsed.hidden && parsed.metadata["a"] == 1);
+        assert!(parsed.hidden && parsed.metadata.get("a").map(Json::get) == Some("1"));
         for line in ["talk", "[1,2]", "7", "{broken"] {
             assert_eq!(one(ParserKind::Json, line), ParsedLine::default(), "{line}");
         }

@@ -225,8 +225,7 @@ fn merge(last: &mut StepCommand, command: StepCommand) {
 /// No more files and metadata than allowed; files that are known already may change.
 fn with_room(mut command: StepCommand, job: &Job) -> StepCommand {
     let mut room = ARTEFACTS_MAX.saturating_sub(job.artefacts.len());
-    let bytes = |map: &serde_json::Map<_, _>| serde_json::to_vec(map).map_or(0, |json| json.len());
-    if bytes(&job.metadata) + bytes(&command.metadata) > METADATA_BYTES_MAX {
+    if job.metadata.bytes() + command.metadata.bytes() > METADATA_BYTES_MAX {
         command.metadata.clear();
     }
     command.artefacts.retain(|file| {

@@ -10,7 +10,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +26,7 @@ use super::{
 use crate::{
     decisions::{ONLY_STEP, StepCommand},
     disk::blocking,
-    domain::{Job, JobError, Percent, Pipe},
+    domain::{Job, JobError, Json, Percent, Pipe},
     service::{ChangeError, JobService},
 };
 
@@ -101,7 +100,7 @@ struct Run<'a> {
     plan: Plan,
     reporter: ProgressReporter<'a>,
     /// What the command said of its end.
-    result: Option<Value>,
+    result: Option<Json>,
     error: Option<String>,
     /// The last lines, for the message if it fails.
     last: Vec<String>,
@@ -114,7 +113,7 @@ impl<'a> Run<'a> {
     }
 
     /// The result; none when it was stopped; else what went wrong.
-    async fn work(mut self, stop: CancellationToken) -> Result<Option<Value>, String> {
+    async fn work(mut self, stop: CancellationToken) -> Result<Option<Json>, String> {
         let files = self.service.run_files.files(self.job);
         let mut environment = self.plan.environment.clone();
         environment.extend(plan::own_environment(self.job.id.as_str(), &files));
@@ -210,7 +209,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn conclude(mut self, ended: Ended, why: Option<Why>) -> Result<Option<Value>, String> {
+    async fn conclude(mut self, ended: Ended, why: Option<Why>) -> Result<Option<Json>, String> {
         let files = self.service.run_files.scan(self.job).await.map(|(files, _)| files);
         match files {
             Ok(files) => self.reporter.artefacts(files),
@@ -230,7 +229,7 @@ impl<'a> Run<'a> {
         let program =
             self.plan.argv.first().map(|program| program.to_string_lossy().into_owned()).unwrap_or_default();
         match ended {
-            Ended::Exited(0) if self.error.is_none() => Ok(Some(self.result.unwrap_or(Value::Null))),
+            Ended::Exited(0) if self.error.is_none() => Ok(Some(self.result.unwrap_or(Json::null()))),
             Ended::Missing => Err(programs::missing(&program)),
             Ended::Unusable(why) => Err(format!("{program} could not be run: {why}")),
             Ended::Exited(code) => Err(self.failure(&format!("{program} ended with status {code}"))),

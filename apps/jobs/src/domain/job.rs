@@ -9,11 +9,11 @@ use anywire_app::{
 use anywire_log::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::{
     command::{Artefact, CommandSpec, Kind},
     id::JobId,
+    json::{Json, Metadata},
     millis,
     status::{Percent, Status},
     upload::Upload,
@@ -84,9 +84,9 @@ pub struct Job {
     /// What the current step says.
     pub message: Option<String>,
     /// Further members, set by the program that drives it.
-    pub metadata: Map<String, Value>,
+    pub metadata: Metadata,
     /// What came out of it.
-    pub result: Option<Value>,
+    pub result: Option<Json>,
     /// Why it failed.
     pub error: Option<JobError>,
     /// When it was started.
@@ -222,7 +222,7 @@ impl Job {
         }
     }
 
-    fn public_metadata(&self) -> Map<String, Value> {
+    fn public_metadata(&self) -> Metadata {
         let mut metadata = self.metadata.clone();
         if let Some(upload) = &self.upload {
             let mut shown = serde_json::json!({
@@ -230,9 +230,9 @@ impl Job {
                 "size_bytes": upload.size_bytes, "received_bytes": upload.received_bytes,
             });
             if upload.removed {
-                shown["removed"] = Value::Bool(true);
+                shown["removed"] = true.into();
             }
-            metadata.insert("upload".to_owned(), shown);
+            metadata.set("upload".to_owned(), shown.into());
         }
         metadata
     }
@@ -268,7 +268,8 @@ pub(crate) struct State<'a> {
     message: Option<&'a str>,
     /// What whoever drives it wants to be known; of an upload, `upload` with `id`, `filename`, `size_bytes`,
     /// `received_bytes`, and `removed` once the file is gone.
-    metadata: Map<String, Value>,
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    metadata: Metadata,
     /// The steps that have begun; of more than ten thousand the newest. In lists, and in events and
     /// answers to calls that change something (of a job that has ended, where there are more than a
     /// thousand), of more than ten only the two newest: the one that ended and the one that runs.
@@ -276,7 +277,7 @@ pub(crate) struct State<'a> {
     /// What came out of it; of a report, `report_url`, `rows`, `columns`, `size_bytes`, `sha256`,
     /// `encoding`, `delimiter`, `header_line`, `faults` (their kinds and counts), `duration_ms`.
     #[schemars(with = "Anything")]
-    result: Option<&'a Value>,
+    result: Option<&'a Json>,
     /// Why it failed.
     error: Option<&'a JobError>,
     #[schemars(with = "Time")]

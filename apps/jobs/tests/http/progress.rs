@@ -290,3 +290,42 @@ async fn unfinished_jobs_past_the_limit_are_refused() {
     let refused = world.post("/api/progress", r#"{"title":"x","total_steps":1}"#).await;
     assert_eq!(refused.error(), (429, "too_many_jobs".to_owned()));
 }
+
+/// JSON that no parser into values gives back as it was.
+const TYPED: &str = r#"{"z":1.10,"b":1E400,"c":9007199254740993,"d":-0.0,"e":"\u00e9","a":{"x":1,"x":2}}"#;
+
+#[tokio::test]
+async fn what_a_caller_gives_as_json_comes_back_byte_for_byte_everywhere_and_after_a_restart() {
+    let mut world = World::new().await;
+    started(&world, "a").await;
+    let (metadata, result) = (format!(r#""metadata":{TYPED}"#), format!(r#""result":{TYPED}"#));
+    let step = format!(r#"{{"name":"load",{metadata}}}"#);
+    assert!(world.post("/api/progress/a/step", &step).await.expect(200).text().contains(&metadata));
+    let end = format!("{{{result}}}");
+    assert!(world.post("/api/progress/a/complete", &end).await.expect(200).text().contains(&result));
+    for restarted in [false, true] {
+        if restarted {
+            world.restart().await;
+        }
+        for path in ["/api/progress/a", "/api/jobs", "/api/video-progress/a/status", "/api/video-progress/a"]
+        {
+            let text = world.get(path).await.expect(200).text();
+            assert!(text.contains(&metadata) && text.contains(&result), "{path}: {text}");
+        }
+        let news = world.events("progress_a").await;
+        let last = news.last().expect("an update");
+        assert!(std::str::from_utf8(last.payload.as_bytes()).expect("text").contains(&result));
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_call_answers_with_the_json_as_it_was_typed() {
+    let world = World::new().await;
+    started(&world, "a").await;
+    let step = format!(r#"{{"name":"load","metadata":{TYPED}}}"#);
+    for _ in 0..2 {
+        let key = [("idempotency-key", "k")];
+        let answer = world.call("POST", "/api/progress/a/step", &key, step.clone()).await.expect(200).text();
+        assert!(answer.contains(TYPED), "{answer}");
+    }
+}

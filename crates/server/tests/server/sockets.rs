@@ -64,8 +64,15 @@ async fn a_back_end_emits_to_one_socket_asks_it_and_puts_it_out() {
         socket.send(r#"430["yes"]"#).await;
     });
     assert_eq!(asked.json(), json!({ "answered": true, "answer": ["yes"] }));
+    let typed = r#"{"z":1.10,"b":1E400,"c":9007199254740993,"d":-0.0,"e":"\u00e9","a":{"x":1,"x":2}}"#;
+    let body = format!(r#"{{"socket":{id},"event":"hello","args":[{typed}],"timeout_ms":30000}}"#);
+    let (asked, ()) = tokio::join!(server.post("/api/sockets/emit", &body), async {
+        assert_eq!(socket.next().await, format!(r#"421["hello",{typed}]"#));
+        socket.send(&format!("431[{typed}]")).await;
+    });
+    assert_eq!(asked.text, format!(r#"{{"answered":true,"answer":[{typed}]}}"#));
     assert_eq!(emit(json!({ "timeout_ms": 1 })).await.json()["answered"], json!(false));
-    assert_eq!(socket.next().await, r#"421["hello"]"#);
+    assert_eq!(socket.next().await, r#"422["hello"]"#);
     assert_eq!(emit(json!({ "timeout_ms": 0 })).await.status, 400);
     for (own, heard) in [("gap", "event:gap"), ("connect", "event:connect"), ("gapp", "gapp")] {
         emit(json!({ "event": own })).await;

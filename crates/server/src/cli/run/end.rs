@@ -1,9 +1,12 @@
 //! How a command ended, in words for whoever watches it and for whoever sits at the terminal.
 
-use anywire_jobs::Ended;
-use serde_json::{Value, json};
+use anywire_jobs::{Ended, Json};
+use serde_json::json;
 
 use super::pending::Pending;
+
+/// A body that says no more than the path.
+pub(super) const NOTHING: &str = "{}";
 
 /// How it ended, and whether because somebody here wanted it to.
 pub(super) struct End {
@@ -11,15 +14,18 @@ pub(super) struct End {
     pub(super) by_hand: bool,
 }
 
-pub(super) fn last_word(end: &End, program: &str, pending: &mut Pending) -> (&'static str, Value) {
+pub(super) fn last_word(end: &End, program: &str, pending: &mut Pending) -> (&'static str, String) {
     match (&end.ended, pending.error.take()) {
-        _ if end.by_hand => ("cancel", json!({})),
-        (Ended::Exited(0), None) => ("complete", json!({ "result": pending.result })),
-        (_, Some(error)) => ("fail", json!({ "error": error })),
+        _ if end.by_hand => ("cancel", NOTHING.to_owned()),
+        (Ended::Exited(0), None) => {
+            // As the command wrote it.
+            ("complete", format!(r#"{{"result":{}}}"#, pending.result.as_ref().map_or("null", Json::get)))
+        }
+        (_, Some(error)) => ("fail", json!({ "error": error }).to_string()),
         (ended, None) => {
             let why = [words(ended, program), Vec::from(std::mem::take(&mut pending.last)).join(" / ")];
             let said = why.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(": ");
-            ("fail", json!({ "error": said }))
+            ("fail", json!({ "error": said }).to_string())
         }
     }
 }
@@ -47,19 +53,19 @@ mod tests {
     fn the_last_word_says_who_ended_it() {
         let end = |ended, by_hand| End { ended, by_hand };
         let mut pending = Pending::default();
-        pending.result = Some(json!(7));
+        pending.result = serde_json::from_str("1.10").ok();
         assert_eq!(last_word(&end(Ended::Signalled(15), true), "x", &mut pending).0, "cancel");
         assert_eq!(
             last_word(&end(Ended::Exited(0), false), "x", &mut pending),
-            ("complete", json!({ "result": 7 }))
+            ("complete", r#"{"result":1.10}"#.to_owned())
         );
         pending.error = Some("no".to_owned());
         assert_eq!(
             last_word(&end(Ended::Exited(1), false), "x", &mut pending),
-            ("fail", json!({ "error": "no" }))
+            ("fail", r#"{"error":"no"}"#.to_owned())
         );
         let mut fails = |words: &str| {
-            let expected = ("fail", json!({ "error": words }));
+            let expected = ("fail", json!({ "error": words }).to_string());
             assert_eq!(last_word(&end(Ended::Exited(1), false), "x", &mut pending), expected);
             (0..9).for_each(|number| pending.line(true, &number.to_string()));
         };

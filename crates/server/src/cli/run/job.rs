@@ -6,11 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    end::{End, last_word, say},
+    end::{End, NOTHING, last_word, say},
     pending::{Line, Pending, lock},
 };
 use crate::cli::client::refusal;
@@ -39,7 +40,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    fn post(&self, path: &str, body: &Value) -> Result<Value, Refused> {
+    fn post(&self, path: &str, body: String) -> Result<Value, Refused> {
         let away = |error: ureq::Error| Refused::Away(error.to_string());
         let mut request =
             self.agent.post(format!("{}{path}", self.url)).header("Content-Type", "application/json");
@@ -47,7 +48,7 @@ impl Job {
             request = request.header("Authorization", value);
         }
         let request = request.config().timeout_global(Some(REQUEST_MAX)).build();
-        let mut response = request.send(body.to_string()).map_err(away)?;
+        let mut response = request.send(body).map_err(away)?;
         let status = response.status().as_u16();
         let text = response.body_mut().read_to_string().map_err(away)?;
         match status {
@@ -74,7 +75,7 @@ impl Job {
         let argument = |text: &String| text.chars().take(ARGUMENT_CHARS_MAX).collect::<String>();
         let argv: Vec<String> = argv.iter().take(ARGUMENTS_MAX).map(argument).collect();
         let body = json!({ "title": title, "total_steps": 1, "argv": argv, "lease_ms": LEASE_MS });
-        let state = job.post("/api/progress", &body).map_err(|refused| match refused {
+        let state = job.post("/api/progress", body.to_string()).map_err(|refused| match refused {
             Refused::Away(why) | Refused::No(why) => format!("{}: {why}", job.url),
             Refused::Over => format!("{}: there is no jobs API; see --url", job.url),
         })?;
@@ -92,7 +93,7 @@ impl Job {
         let answered = *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
         if answered.elapsed() >= ALIVE_EVERY {
             // If the server is away it will not take us for lost; if the job is over, others hear of it.
-            let _refused = self.post(&format!("/api/progress/{}/alive", self.id), &json!({}));
+            let _refused = self.post(&format!("/api/progress/{}/alive", self.id), NOTHING.to_owned());
         }
     }
 
@@ -103,21 +104,22 @@ impl Job {
             let batch = lock(pending).batch();
             let Some(first) = batch.first().map(|line| line.number) else { break };
             let lines: Vec<Value> = batch.iter().map(Line::body).collect();
-            if let Err(Refused::Away(_)) = self.post(&path, &json!({ "first": first, "lines": lines })) {
+            let body = json!({ "first": first, "lines": lines });
+            if let Err(Refused::Away(_)) = self.post(&path, body.to_string()) {
                 lock(pending).put_back(batch);
                 return;
             }
         }
-        let steps = std::mem::take(&mut lock(pending).steps);
-        for (index, step) in steps.iter().enumerate() {
-            let told = self.post(&format!("/api/progress/{}/step", self.id), &Value::Object(step.clone()));
+        let mut steps = std::mem::take(&mut lock(pending).steps);
+        while let Some(step) = steps.front() {
+            let told = self.post(&format!("/api/progress/{}/step", self.id), step.body());
             if let Err(Refused::Away(_)) = told {
                 let mut pending = lock(pending);
-                for step in steps.iter().skip(index).rev() {
-                    pending.steps.push_front(step.clone());
-                }
+                steps.append(&mut pending.steps);
+                pending.steps = steps;
                 return;
             }
+            steps.pop_front();
         }
         self.stay();
     }
@@ -128,13 +130,13 @@ impl Job {
         let (path, mut body) = last_word(end, program, &mut lock(pending));
         loop {
             self.tell(pending);
-            match self.post(&format!("/api/progress/{}/{path}", self.id), &body) {
+            match self.post(&format!("/api/progress/{}/{path}", self.id), body.clone()) {
                 // Over: cancelled or forgotten by somebody, and that is its end.
                 Ok(_) | Err(Refused::Over) => return,
                 Err(Refused::Away(_)) if Instant::now() < until => std::thread::sleep(Duration::from_secs(1)),
-                Err(Refused::No(why)) if body != json!({}) && path == "complete" => {
+                Err(Refused::No(why)) if body != NOTHING && path == "complete" => {
                     say(&format!("the result is left out: {why}"));
-                    body = json!({});
+                    body = NOTHING.to_owned();
                 }
                 Err(Refused::Away(why) | Refused::No(why)) => {
                     return say(&format!("the server did not hear of the end: {why}"));
@@ -180,7 +182,12 @@ impl Job {
 }
 
 fn is_interrupted(data: &str) -> bool {
-    serde_json::from_str::<Value>(data).is_ok_and(|state| state["status"] == "interrupted")
+    // What else is in there is others' JSON, and need not be a value of ours.
+    #[derive(Deserialize)]
+    struct State<'a> {
+        status: &'a str,
+    }
+    serde_json::from_str::<State<'_>>(data).is_ok_and(|state| state.status == "interrupted")
 }
 
 enum Refused {

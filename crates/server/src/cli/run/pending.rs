@@ -6,8 +6,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use anywire_jobs::{ParsedLine, STEPS_MAX};
-use serde_json::{Map, Value, json};
+use anywire_jobs::{Json, Metadata, ParsedLine, STEPS_MAX};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 /// The step of a command that names none.
 const ONLY_STEP: &str = "run";
@@ -36,6 +37,28 @@ impl Line {
     }
 }
 
+/// What a request says of a step.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub(super) struct Step {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_steps: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percent: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(skip_serializing_if = "Metadata::is_empty")]
+    metadata: Metadata,
+}
+
+impl Step {
+    pub(super) fn body(&self) -> String {
+        serde_json::to_string(self).expect("texts and numbers")
+    }
+}
+
 /// What the server has not been told yet.
 #[derive(Default)]
 pub(super) struct Pending {
@@ -43,11 +66,11 @@ pub(super) struct Pending {
     /// How many lines there were.
     counted: u64,
     /// Steps in their order; the last gathers what changes.
-    pub(super) steps: VecDeque<Map<String, Value>>,
+    pub(super) steps: VecDeque<Step>,
     /// The step that was begun last: its name, and its number.
     step: String,
     number: u32,
-    pub(super) result: Option<Value>,
+    pub(super) result: Option<Json>,
     pub(super) error: Option<String>,
     /// The last lines: they explain a failure.
     pub(super) last: VecDeque<String>,
@@ -94,7 +117,7 @@ impl Pending {
     pub(super) fn revive(&mut self) {
         if self.steps.is_empty() {
             let name = self.unnamed();
-            self.steps.push_back(Map::from_iter([("name".to_owned(), Value::String(name))]));
+            self.steps.push_back(Step { name, ..Step::default() });
         }
     }
 
@@ -113,13 +136,10 @@ impl Pending {
         self.begin(step.unwrap_or_else(|| self.unnamed()), number);
         let Some(body) = self.steps.back_mut() else { return };
         // More steps than were promised are no reason to refuse one.
-        let total_steps = total_steps.unwrap_or(0).max(self.number).clamp(1, STEPS_MAX);
-        body.insert("total_steps".to_owned(), json!(total_steps));
-        body.extend(percent.map(|percent| ("percent".to_owned(), json!(percent))));
-        body.extend(message.map(|message| ("message".to_owned(), json!(message))));
-        if !metadata.is_empty() {
-            body.insert("metadata".to_owned(), Value::Object(metadata));
-        }
+        body.total_steps = Some(total_steps.unwrap_or(0).max(self.number).clamp(1, STEPS_MAX));
+        body.percent = percent.or(body.percent);
+        body.message = message.or(body.message.take());
+        body.metadata.extend(metadata);
     }
 
     /// What is told next belongs to this step: the current one, or the next. Where too many wait already
@@ -134,11 +154,11 @@ impl Pending {
         }
         self.step.clone_from(&name);
         if !another || self.steps.len() < WAITING_MAX {
-            self.steps.push_back(Map::new());
+            self.steps.push_back(Step::default());
         }
         if let Some(body) = self.steps.back_mut() {
-            body.insert("name".to_owned(), Value::String(name));
-            body.insert("step".to_owned(), json!(self.number.max(1)));
+            body.name = name;
+            body.step = Some(self.number.max(1));
         }
     }
 }
@@ -162,10 +182,9 @@ mod tests {
         for told in [step("a", 10.0), step("a", 20.0), step("b", 30.0)] {
             pending.told(told);
         }
-        let told: Vec<_> =
-            pending.steps.iter().map(|step| (step["name"].clone(), step["percent"].clone())).collect();
-        assert_eq!(told, [(json!("run"), json!(1.0)), (json!("a"), json!(20.0)), (json!("b"), json!(30.0))]);
-        assert_eq!(pending.steps.back().map(|step| step["total_steps"].clone()), Some(json!(3)));
+        let told: Vec<_> = pending.steps.iter().map(|step| (step.name.as_str(), step.percent)).collect();
+        assert_eq!(told, [("run", Some(1.0)), ("a", Some(20.0)), ("b", Some(30.0))]);
+        assert_eq!(pending.steps.back().and_then(|step| step.total_steps), Some(3));
     }
 
     #[test]
@@ -180,10 +199,10 @@ mod tests {
         (7..=12_000).for_each(|number| pending.told(numbered(number)));
         let ends = [pending.steps.front(), pending.steps.back()].map(|step| {
             let step = step.expect("a step");
-            (step["name"].clone(), step["step"].clone(), step["total_steps"].clone())
+            (step.name.as_str(), step.step, step.total_steps)
         });
-        assert_eq!(ends[0], (json!("compile 7"), json!(7), json!(12_000)));
-        assert_eq!(ends[1], (json!("compile 12000"), json!(12_000), json!(12_000)));
+        assert_eq!(ends[0], ("compile 7", Some(7), Some(12_000)));
+        assert_eq!(ends[1], ("compile 12000", Some(12_000), Some(12_000)));
         assert_eq!(pending.steps.len(), WAITING_MAX);
     }
 
@@ -222,10 +241,11 @@ mod tests {
     fn a_job_that_was_taken_for_dead_is_revived_by_the_step_it_is_in() {
         let mut pending = Pending::default();
         pending.revive();
-        assert_eq!(pending.steps.pop_front(), Some(Map::from_iter([("name".to_owned(), json!("run"))])));
+        let named = |name: &str| Some(Step { name: name.to_owned(), ..Step::default() });
+        assert_eq!(pending.steps.pop_front(), named("run"));
         pending.told(step("a", 10.0));
         pending.steps.clear();
         pending.revive();
-        assert_eq!(pending.steps.pop_front().map(|step| step["name"].clone()), Some(json!("a")));
+        assert_eq!(pending.steps.pop_front(), named("a"));
     }
 }

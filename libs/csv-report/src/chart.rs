@@ -6,11 +6,12 @@
 use std::fmt::Write;
 
 use crate::{
+    kinds::Times,
     numbers::{Histogram, nice},
     series::{Candle, Candles, Line, Timeline},
     statistics::{Detail, Statistics},
     step::{StepError, Ticker},
-    words::{compact, day, drawn, moment, plain, plain_as_written, plain_fine},
+    words::{compact, day, drawn, hours, moment, plain, plain_as_written, plain_fine},
 };
 
 /// The drawings of a report.
@@ -34,7 +35,7 @@ pub fn charts(statistics: Statistics, rows: u64, ticker: &Ticker) -> Result<(Sta
             // Bars over the names of rows say nothing.
             Detail::Number { .. } if found.is_key(rows) => None,
             Detail::Number { summary, .. } => Some(histogram(&summary.histogram)),
-            Detail::Time { timeline, .. } => Some(timeline_bars(timeline)),
+            Detail::Time { times, timeline } => Some(timeline_bars(times, timeline)),
             _ => None,
         });
         ticker.tick(done, total);
@@ -132,10 +133,13 @@ fn histogram(histogram: &Histogram) -> String {
     bars(&histogram.counts, |place| compact(at(place), histogram.width), title)
 }
 
-fn timeline_bars(timeline: &Timeline) -> String {
+fn timeline_bars(times: &Times, timeline: &Timeline) -> String {
     let buckets = timeline.buckets;
     let clock = buckets.width < 86_400_000;
-    let label = |place: usize| moment(buckets.time(place.min(buckets.count.saturating_sub(1))), clock);
+    let label = |place: usize| {
+        let time = buckets.time(place.min(buckets.count.saturating_sub(1)));
+        if times.hours { hours(time) } else { moment(time, clock) }
+    };
     bars(&timeline.counts, label, |place| format!("{}: {}", label(place), timeline.counts[place]))
 }
 

@@ -6,7 +6,6 @@ use crate::{
     kinds::{self, Kind},
     statistics::{Detail, Found, Statistics},
     value::Code,
-    words::moment,
 };
 
 /// How a file was read.
@@ -31,7 +30,7 @@ pub struct Outline {
 pub struct OutlineColumn {
     /// Its name.
     pub name: String,
-    /// `integer`, `decimal`, `date`, `boolean`, `text` or `empty`.
+    /// `integer`, `decimal`, `date`, `time`, `boolean`, `text` or `empty`.
     pub kind: &'static str,
     /// Cells that say nothing.
     pub missing: u64,
@@ -47,7 +46,8 @@ pub struct OutlineColumn {
     pub greatest: Option<String>,
     /// The mean.
     pub mean: Option<f64>,
-    /// Why it can be read in another way: `decimal_mark`, `day_and_month`, `leading_zero`, `long`, `phone`,
+    /// Why it can be read in another way: `decimal_mark`, `day_and_month`, `short_year`,
+    /// `month_of_year`, `compact_date`, `time_of_day`, `leading_zero`, `long`, `phone`,
     /// `name`, `units`.
     pub doubt: Option<&'static str>,
 }
@@ -75,10 +75,7 @@ impl OutlineColumn {
                 let ends = (summary.min.to_string(), summary.max.to_string());
                 (Some(distinct.count), Some(ends), Some(summary.mean))
             }
-            Detail::Time { times, .. } => {
-                let at = |millis| moment(millis, times.clock);
-                (None, Some((at(times.from), at(times.to))), None)
-            }
+            Detail::Time { times, .. } => (None, Some(times.ends()), None),
             Detail::Text(values) => (Some(values.distinct.count), None, None),
             Detail::Boolean { .. } | Detail::Empty => (None, None, None),
         };
@@ -102,6 +99,7 @@ const fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Integer(_) => "integer",
         Kind::Decimal(_) => "decimal",
+        Kind::Time(times) if times.hours => "time",
         Kind::Time(_) => "date",
         Kind::Boolean => "boolean",
         Kind::Text => "text",
@@ -121,6 +119,10 @@ const fn column_doubt(doubt: kinds::Doubt) -> &'static str {
     match doubt {
         kinds::Doubt::DecimalMark => "decimal_mark",
         kinds::Doubt::DayAndMonth => "day_and_month",
+        kinds::Doubt::ShortYear => "short_year",
+        kinds::Doubt::MonthOfYear => "month_of_year",
+        kinds::Doubt::Compact => "compact_date",
+        kinds::Doubt::TimeOfDay => "time_of_day",
         kinds::Doubt::Codes { reason: Code::LeadingZero, .. } => "leading_zero",
         kinds::Doubt::Codes { reason: Code::Long, .. } => "long",
         kinds::Doubt::Codes { reason: Code::Phone, .. } => "phone",

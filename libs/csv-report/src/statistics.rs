@@ -171,7 +171,8 @@ impl Collectors {
         let numeric: Vec<usize> = (0..kinds.len()).filter(|column| is_number(kinds[*column].kind)).collect();
         let correlated: Vec<usize> = numeric.iter().copied().take(CORRELATED_MAX).collect();
         let time = kinds.iter().enumerate().find_map(|(column, found)| match found.kind {
-            Kind::Time(times) => Some((column, times)),
+            // Times of day alone come back every day: nothing runs along them.
+            Kind::Time(times) if !times.hours => Some((column, times)),
             _ => None,
         });
         let prices = time.and_then(|(column, _)| {
@@ -304,7 +305,7 @@ impl Collector {
                 Given::Number(number.value)
             }
             Self::Time { times, timeline } => {
-                let Some(time) = value::date(cell, times.order) else { return Given::Wrong };
+                let Some(time) = times.read(cell) else { return Given::Wrong };
                 timeline.take(time.millis);
                 Given::Time(time.millis)
             }

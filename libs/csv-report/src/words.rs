@@ -213,6 +213,11 @@ pub(crate) fn moment(millis: i64, clock: bool) -> String {
     form(millis, if clock { "%Y-%m-%d %H:%M" } else { "%Y-%m-%d" })
 }
 
+/// A time of day as `14:05`.
+pub(crate) fn hours(millis: i64) -> String {
+    form(millis, "%H:%M")
+}
+
 fn form(millis: i64, format: &str) -> String {
     // Without a zone, since a point in time ends a day before the year 9999 does.
     let since = jiff::SignedDuration::from_millis(millis);

@@ -337,6 +337,15 @@ fn what_can_be_read_in_two_ways_can_be_changed() {
     assert_eq!(one[1], "a b: text 2 distinct");
     let latin = columns("macroman.csv", &[("encoding", "windows-1252")]);
     assert_eq!(latin[..2], ["windows-1252 , header 1, 1 rows", "prŽnom: text 1 distinct"]);
+    let other =
+        |content: &str, name: &str, value: &str| told(&text(content.as_bytes(), &[(name, value)]))[1].clone();
+    let short = "d\n15/03/24\n16/03/24\n";
+    assert_eq!(other(short, "dates", "ymd"), "d: date 2015-03-24 … 2016-03-24");
+    assert_eq!(other(short, "column.1", "text"), "d: text 2 distinct");
+    assert_eq!(other("d\n20240315\n", "column.1", "number"), "d: integer 20240315 … 20240315");
+    assert_eq!(other("id\n20240315\n", "column.1", "date"), "id: date 2024-03-15 … 2024-03-15");
+    assert_eq!(other("m\nJan-24\nFeb-24\n", "column.1", "text"), "m: text 2 distinct");
+    assert_eq!(other("t\n14:05\n15:00\n", "column.1", "text"), "t: text 2 distinct");
     let plain = columns("apostrophe-plural.csv", &[("quote", "none"), ("column.2", "date")]);
     assert_eq!(plain[2], "owner: date 1970-01-01 … 1970-01-01 invalid 4 in [2, 3, 4]");
 }
@@ -400,6 +409,68 @@ const TEXTS: &[(&str, &[&str])] = &[
     (
         "a,b\n1,\"5\" disk\"\n2,x\n",
         &["UTF-8 , header 1, 2 rows", "a: integer 1 … 2", "b: text 2 distinct", "! 1 quotes at 2:6"],
+    ),
+    // Years of two digits: the order in which the dates lie closest together.
+    (
+        "d\n15/03/24\n16/03/24\n",
+        &["UTF-8 , header 1, 2 rows", "d: date 2024-03-15 … 2024-03-16 (short_year)"],
+    ),
+    (
+        "d\n03/15/24\n04/02/24\n",
+        &["UTF-8 , header 1, 2 rows", "d: date 2024-03-15 … 2024-04-02 (short_year)"],
+    ),
+    (
+        "d\n24-03-15\n24-03-16\n",
+        &["UTF-8 , header 1, 2 rows", "d: date 2024-03-15 … 2024-03-16 (short_year)"],
+    ),
+    (
+        "d\n15-03-24\n16-03-24\n",
+        &["UTF-8 , header 1, 2 rows", "d: date 2024-03-15 … 2024-03-16 (short_year)"],
+    ),
+    (
+        "d\n20240315\n20240316\n",
+        &["UTF-8 , header 1, 2 rows", "d: date 2024-03-15 … 2024-03-16 (compact_date)"],
+    ),
+    (
+        "order_id,n\n20240315,1\n20240316,2\n",
+        &[
+            "UTF-8 , header 1, 2 rows",
+            "order_id: integer 20240315 … 20240316 (compact_date)",
+            "n: integer 1 … 2",
+        ],
+    ),
+    // Numbers that follow each other leave the month behind, and days of other centuries are numbers.
+    (
+        "n,phone,m\n20240131,20240315,18500101\n20240132,20240316,18500102\n",
+        &[
+            "UTF-8 , header 1, 2 rows",
+            "n: integer 20240131 … 20240132",
+            "phone: text 2 distinct (name)",
+            "m: integer 18500101 … 18500102",
+        ],
+    ),
+    (
+        "m,n\nJan-24,1\nFeb-24,2\n",
+        &["UTF-8 , header 1, 2 rows", "m: date 2024-01-01 … 2024-02-01 (month_of_year)", "n: integer 1 … 2"],
+    ),
+    (
+        "m,n\nMar 2024,1\nApr 2024,2\n",
+        &["UTF-8 , header 1, 2 rows", "m: date 2024-03-01 … 2024-04-01", "n: integer 1 … 2"],
+    ),
+    (
+        "t,n\n14:05,1\n2:15 PM,2\n",
+        &["UTF-8 , header 1, 2 rows", "t: time 14:05 … 14:15 (time_of_day)", "n: integer 1 … 2"],
+    ),
+    // Versions, codes of banks and addresses are none.
+    (
+        "v,s,a,r\n1.2.34,20-45-67,10.0.0.1,90:15\n1.3.12,20-31-90,10.0.0.2,91:20\n",
+        &[
+            "UTF-8 , header 1, 2 rows",
+            "v: text 2 distinct",
+            "s: text 2 distinct",
+            "a: text 2 distinct",
+            "r: text 2 distinct",
+        ],
     ),
 ];
 

@@ -1,6 +1,9 @@
 //! What a column holds, and why it can be read in another way.
 
-use crate::value::{Code, DateOrder, NumberStyle};
+use crate::{
+    value::{self, Code, DateOrder, NumberStyle, Time},
+    words,
+};
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub(crate) struct Times {
     pub(crate) order: DateOrder,
     /// Whether any has a time of day.
     pub(crate) clock: bool,
+    /// Times of day alone.
+    pub(crate) hours: bool,
     /// The earliest, in milliseconds since 1970.
     pub(crate) from: i64,
     /// The latest.
@@ -33,7 +38,19 @@ pub(crate) struct Times {
 
 impl Times {
     /// Of a column without any.
-    pub(crate) const NONE: Self = Self { order: DateOrder::Ymd, clock: false, from: 0, to: 0 };
+    pub(crate) const NONE: Self = Self { order: DateOrder::Ymd, clock: false, hours: false, from: 0, to: 0 };
+
+    /// What a cell says.
+    pub(crate) fn read(&self, cell: &str) -> Option<Time> {
+        if self.hours { value::hours(cell) } else { value::date(cell, self.order) }
+    }
+
+    /// The earliest and the latest, as they are shown.
+    pub(crate) fn ends(&self) -> (String, String) {
+        let shown =
+            |millis| if self.hours { words::hours(millis) } else { words::moment(millis, self.clock) };
+        (shown(self.from), shown(self.to))
+    }
 }
 
 /// A column after the validate step.
@@ -57,6 +74,14 @@ pub(crate) enum Doubt {
     DecimalMark,
     /// Every day is also a month.
     DayAndMonth,
+    /// `15/03/24`: it is open which part is the year.
+    ShortYear,
+    /// `Jan-24`: a month of a year, or a day of a month.
+    MonthOfYear,
+    /// `20240315`: a day, or a number.
+    Compact,
+    /// `14:05`: a time of day, or so long.
+    TimeOfDay,
     /// Digits that were left as text, how many of them have the reason, and the line of the first.
     Codes { reason: Code, count: u64, line: u64 },
     /// Digits that were left as text because of the column's name.

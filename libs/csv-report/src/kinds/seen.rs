@@ -3,7 +3,7 @@
 use crate::{
     kinds::column::{Column, Doubt, File, Kind, Times},
     reading::Chosen,
-    value::{self, Code, DateOrder, Missing, NumberStyle},
+    value::{self, Code, DateOrder, Missing, NumberStyle, Short},
 };
 
 /// Nine in ten.
@@ -34,6 +34,9 @@ const CODE_NAMES: [&str; 22] = [
     "barcode",
 ];
 
+/// Last words of names whose numbers name something.
+const ID_WORDS: [&str; 11] = ["id", "ids", "code", "no", "nr", "num", "number", "key", "ref", "mã", "số"];
+
 /// What was seen in a column.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
@@ -57,6 +60,10 @@ pub(super) struct Seen {
     units: bool,
     booleans: u64,
     dates: [Dates; 3],
+    /// Days as eight digits, which are numbers too.
+    compact: Dates,
+    /// Times of day alone.
+    hours: Dates,
     parts: DateParts,
 }
 
@@ -92,11 +99,24 @@ struct Dates {
     /// How often a date was later, or earlier, than the one before.
     later: u64,
     earlier: u64,
+    /// Years of two digits, and months of such years.
+    short: u64,
+    months: u64,
 }
 
 impl Default for Dates {
     fn default() -> Self {
-        Self { fit: 0, clock: false, from: i64::MAX, to: i64::MIN, last: i64::MIN, later: 0, earlier: 0 }
+        Self {
+            fit: 0,
+            clock: false,
+            from: i64::MAX,
+            to: i64::MIN,
+            last: i64::MIN,
+            later: 0,
+            earlier: 0,
+            short: 0,
+            months: 0,
+        }
     }
 }
 
@@ -107,6 +127,8 @@ impl Dates {
         self.last = time.millis;
         self.fit += 1;
         self.clock |= time.clock;
+        self.short += u64::from(time.short == Short::Year);
+        self.months += u64::from(time.short == Short::Month);
         self.from = self.from.min(time.millis);
         self.to = self.to.max(time.millis);
     }
@@ -120,7 +142,17 @@ impl Dates {
         if self.fit == 0 {
             return Times { order, ..Times::NONE };
         }
-        Times { order, clock: self.clock, from: self.from, to: self.to }
+        Times { order, clock: self.clock, hours: false, from: self.from, to: self.to }
+    }
+
+    /// With others of the same column.
+    fn and(self, others: Self) -> Self {
+        let (from, to) = (self.from.min(others.from), self.to.max(others.to));
+        Self { fit: self.fit + others.fit, clock: self.clock | others.clock, from, to, ..self }
+    }
+
+    fn span(&self) -> i64 {
+        self.to.saturating_sub(self.from)
     }
 }
 
@@ -163,6 +195,9 @@ impl Seen {
             self.booleans += u64::from(value::boolean(cell).is_some());
             return;
         }
+        if let Some(day) = value::compact(cell) {
+            self.compact.take(day);
+        }
         if self.take_number(cell, line) {
             return;
         }
@@ -175,6 +210,8 @@ impl Seen {
         }
         if is_date {
             self.parts.take(cell);
+        } else if let Some(time) = value::hours(cell) {
+            self.hours.take(time);
         }
     }
 
@@ -249,6 +286,9 @@ impl Seen {
         // Where texts are, words are texts.
         let missing = if kind == Kind::Text { self.missing } else { self.missing + self.words };
         let invalid = self.filled.saturating_sub(fit);
+        // Whoever said what the column holds has no doubt about that.
+        let answered = matches!(doubt, Some(Doubt::Compact | Doubt::MonthOfYear | Doubt::TimeOfDay));
+        let doubt = doubt.filter(|_| chosen.is_none() || !answered);
         Column { kind, missing, invalid, doubt, chosen: chosen.is_some() }
     }
 
@@ -265,7 +305,12 @@ impl Seen {
         if self.filled == 0 {
             return (if self.words > 0 { Kind::Text } else { Kind::Empty }, 0, None);
         }
-        let offers = [(Kind::Boolean, self.booleans, None), self.numbers(file), self.times(file)];
+        let (numbers, times) = (self.numbers(file), self.times(file));
+        // Eight digits are days where all of them can be, unless the column's name says that they name
+        // something.
+        let days = self.compact.fit > 0 && times.1 >= numbers.1 && !is_id_name(name);
+        let [first, second] = if days { [times, numbers] } else { [numbers, times] };
+        let offers = [(Kind::Boolean, self.booleans, None), first, second];
         // The first of equals wins.
         let best = offers.into_iter().reduce(|best, offer| if offer.1 > best.1 { offer } else { best });
         let (kind, fit, doubt) = best.unwrap_or((Kind::Text, 0, None));
@@ -274,6 +319,7 @@ impl Seen {
         }
         let name_of_something = match kind {
             Kind::Integer(_) => self.code().or_else(|| is_code_name(name).then_some(Doubt::Named)),
+            Kind::Time(_) if is_code_name(name) && self.compact.fit > 0 => Some(Doubt::Named),
             // Zeros before a few decimals are a way to write them.
             Kind::Decimal(style) if self.is_mostly_whole(style) => self.code(),
             _ => None,
@@ -289,7 +335,9 @@ impl Seen {
         let numbers = self.in_style(style);
         let whole = numbers.whole == numbers.fit;
         let kind = if whole { Kind::Integer(style) } else { Kind::Decimal(style) };
-        (kind, numbers.fit, doubt.or(self.units.then_some(Doubt::Units)))
+        let days = numbers.fit > 0 && self.compact.fit == numbers.fit;
+        let doubt = doubt.or(self.units.then_some(Doubt::Units)).or(days.then_some(Doubt::Compact));
+        (kind, numbers.fit, doubt)
     }
 
     fn in_style(&self, style: NumberStyle) -> Numbers {
@@ -325,10 +373,34 @@ impl Seen {
     }
 
     fn times(&self, file: File) -> (Kind, u64, Option<Doubt>) {
+        let (order, dates, doubt) = self.days(file);
+        if self.hours.fit > dates.fit + self.compact.fit {
+            let times = Times { hours: true, ..self.hours.times(order) };
+            return (Kind::Time(times), self.hours.fit, Some(Doubt::TimeOfDay));
+        }
+        let open = [
+            (dates.short > 0).then_some(Doubt::ShortYear),
+            (dates.months > 0).then_some(Doubt::MonthOfYear),
+            doubt,
+            (self.compact.fit > 0).then_some(Doubt::Compact),
+        ];
+        let chosen = file.ordered && dates.months == 0 && self.compact.fit == 0;
+        let doubt = open.into_iter().flatten().next().filter(|_| !chosen);
+        let all = dates.and(self.compact);
+        (Kind::Time(all.times(order)), all.fit, doubt)
+    }
+
+    /// The order of dates, those that can be read so, and whether it could be another.
+    fn days(&self, file: File) -> (DateOrder, Dates, Option<Doubt>) {
         let [year, day, month] = &self.dates;
         let numeric = day.fit.max(month.fit);
-        if !file.ordered && year.fit >= numeric {
-            return (Kind::Time(year.times(DateOrder::Ymd)), year.fit, None);
+        // Where each part may be the year, the dates lie closest together when they are read as they were
+        // meant.
+        let others = [day, month].into_iter().filter(|dates| dates.fit == numeric).map(Dates::span).min();
+        let year_first = year.fit > numeric
+            || year.fit == numeric && (year.short == 0 || others.is_none_or(|span| year.span() < span));
+        if !file.ordered && year_first {
+            return (DateOrder::Ymd, *year, None);
         }
         let (order, doubt) = self.order(file);
         let dates = match order {
@@ -338,9 +410,9 @@ impl Seen {
         };
         // A column whose dates begin with the year has them in no other order.
         if dates.fit == 0 && year.fit > 0 {
-            return (Kind::Time(year.times(DateOrder::Ymd)), year.fit, None);
+            return (DateOrder::Ymd, *year, None);
         }
-        (Kind::Time(dates.times(order)), dates.fit, doubt)
+        (order, *dates, doubt)
     }
 
     fn order(&self, file: File) -> (DateOrder, Option<Doubt>) {
@@ -372,12 +444,18 @@ impl Seen {
     }
 }
 
+fn is_id_name(name: &str) -> bool {
+    words_of(name).last().is_some_and(|word| ID_WORDS.contains(&word.as_str()))
+}
+
 fn is_code_name(name: &str) -> bool {
-    let words: Vec<String> = name
-        .to_lowercase()
+    CODE_NAMES.contains(&words_of(name).join(" ").as_str())
+}
+
+fn words_of(name: &str) -> Vec<String> {
+    name.to_lowercase()
         .split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
         .map(str::to_owned)
-        .collect();
-    CODE_NAMES.contains(&words.join(" ").as_str())
+        .collect()
 }

@@ -9,7 +9,7 @@ use crate::{
     numbers::Summary,
     statistics::{Detail, Found, Statistics, Values},
     tally::Distinct,
-    words::{Escaped, Words, among, as_written, count, exact, moment, percent},
+    words::{Escaped, Words, among, as_written, count, exact, percent},
 };
 
 /// Columns with a tile of their own; the table has all.
@@ -63,13 +63,8 @@ fn row(out: &mut String, shape: &Shape, name: &str, found: &Found) {
     let (distinct, figures) = match &found.detail {
         Detail::Number { summary, distinct } => (Some(distinct), number_figures(summary)),
         Detail::Time { times, .. } => {
-            let ends = [
-                moment(times.from, times.clock),
-                String::new(),
-                String::new(),
-                moment(times.to, times.clock),
-            ];
-            (None, ends)
+            let (from, to) = times.ends();
+            (None, [from, String::new(), String::new(), to])
         }
         Detail::Text(values) => (Some(&values.distinct), Default::default()),
         _ => (None, Default::default()),
@@ -115,6 +110,7 @@ fn kind(kind: Kind) -> String {
     let (class, words) = match kind {
         Kind::Integer(_) => ("k-number", Words("integer", "số nguyên")),
         Kind::Decimal(_) => ("k-number", Words("decimal", "số thực")),
+        Kind::Time(times) if times.hours => ("k-time", Words("time of day", "giờ trong ngày")),
         Kind::Time(times) if times.clock => ("k-time", Words("date and time", "ngày giờ")),
         Kind::Time(_) => ("k-time", Words("date", "ngày")),
         Kind::Boolean => ("k-truth", Words("yes / no", "đúng / sai")),
@@ -130,10 +126,8 @@ fn tile(out: &mut String, shape: &Shape, name: &str, found: &Found, chart: Optio
     match &found.detail {
         Detail::Number { summary, .. } => numbers(out, summary, chart.is_some(), adds_up),
         Detail::Time { times, .. } => {
-            let rows = [
-                (Words("From", "Từ"), moment(times.from, times.clock)),
-                (Words("To", "Đến"), moment(times.to, times.clock)),
-            ];
+            let (from, to) = times.ends();
+            let rows = [(Words("From", "Từ"), from), (Words("To", "Đến"), to)];
             figures(out, &rows);
         }
         Detail::Boolean { yes, no } => truths(out, *yes, *no),

@@ -188,6 +188,35 @@ fn of_column(name: &str, doubt: kinds::Doubt, column: &Column) -> String {
             &[name],
         ),
         (kinds::Doubt::DayAndMonth, kind) => day_and_month(name, kind),
+        (kinds::Doubt::ShortYear, kind) => sentence(short_year_words(kind), &[name]),
+        (kinds::Doubt::MonthOfYear, _) => sentence(
+            Words(
+                "{}: cells such as Jan-24 were read as months of a year; they could be days of a month, or names.",
+                "{}: các ô như Jan-24 được đọc là tháng của năm; chúng cũng có thể là ngày trong tháng hoặc tên gọi.",
+            ),
+            &[name],
+        ),
+        (kinds::Doubt::Compact, Kind::Time(_)) => sentence(
+            Words(
+                "{}: eight digits such as 20240315 were read as dates; they could be numbers.",
+                "{}: tám chữ số như 20240315 được đọc là ngày; chúng cũng có thể là số.",
+            ),
+            &[name],
+        ),
+        (kinds::Doubt::Compact, _) => sentence(
+            Words(
+                "{}: eight digits such as 20240315 were read as numbers; they could be dates.",
+                "{}: tám chữ số như 20240315 được đọc là số; chúng cũng có thể là ngày.",
+            ),
+            &[name],
+        ),
+        (kinds::Doubt::TimeOfDay, _) => sentence(
+            Words(
+                "{} was read as times of day; they could be spans of time, or texts.",
+                "{} được đọc là giờ trong ngày; cũng có thể là khoảng thời gian hoặc văn bản.",
+            ),
+            &[name],
+        ),
         (kinds::Doubt::Codes { reason, count: cells, line }, _) => {
             sentence(code_words(reason), &[name, &count(cells), &line.to_string()])
         }
@@ -220,6 +249,23 @@ fn day_and_month(name: &str, kind: Kind) -> String {
         ),
     };
     sentence(words, &[name])
+}
+
+fn short_year_words(kind: Kind) -> Words {
+    match kind {
+        Kind::Time(times) if times.order == DateOrder::Ymd => Words(
+            "{}: years have two digits, and dates can be read in several ways; the year was read first.",
+            "{}: năm có hai chữ số, ngày có thể đọc theo nhiều cách; năm được đọc trước.",
+        ),
+        Kind::Time(times) if times.order == DateOrder::Mdy => Words(
+            "{}: years have two digits, and dates can be read in several ways; the month was read first, the year last.",
+            "{}: năm có hai chữ số, ngày có thể đọc theo nhiều cách; tháng được đọc trước, năm đọc cuối.",
+        ),
+        _ => Words(
+            "{}: years have two digits, and dates can be read in several ways; the day was read first, the year last.",
+            "{}: năm có hai chữ số, ngày có thể đọc theo nhiều cách; ngày được đọc trước, năm đọc cuối.",
+        ),
+    }
 }
 
 fn code_words(reason: Code) -> Words {

@@ -30,6 +30,17 @@ impl DateOrder {
 pub(crate) struct Time {
     pub(crate) millis: i64,
     pub(crate) clock: bool,
+    pub(crate) short: Short,
+}
+
+/// What of a date has two digits, and leaves it open what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Short {
+    No,
+    /// `15/03/24`: each part may be the year.
+    Year,
+    /// `Jan-24`: a month of 2024, or the 24th of January.
+    Month,
 }
 
 /// Whether a cell is a date in any order.
@@ -41,7 +52,7 @@ pub(crate) fn any_date(cell: &str) -> bool {
 /// `2024-12-31T08:30:00.5Z`, `15-Mar-2024`, `Thu, 15 March 2024`. Without an offset it is UTC.
 pub(crate) fn date(cell: &str, order: DateOrder) -> Option<Time> {
     let cell = as_date(cell)?;
-    numeric(cell.as_bytes(), order).or_else(|| named(cell)).and_then(time)
+    numeric(cell.as_bytes(), order).or_else(|| in_words(cell)).and_then(time).or_else(|| compact(cell))
 }
 
 /// As [`date`], in each of [`DateOrder::ALL`].
@@ -52,7 +63,32 @@ pub(crate) fn in_all_orders(cell: &str) -> [Option<Time>; 3] {
         return found.map(|day| day.and_then(time));
     }
     // Where the month has a name the order does not matter.
-    [named(cell).and_then(time); 3]
+    [in_words(cell).and_then(time); 3]
+}
+
+/// `20240315`: eight digits that are a day of these centuries. They may as well be a number.
+pub(crate) fn compact(cell: &str) -> Option<Time> {
+    let cell = cell.as_bytes();
+    if cell.len() != 8 || !cell.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = |digits: &[u8]| digits.iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+    let (year, month, day) = (number(&cell[..4]), number(&cell[4..6]), number(&cell[6..]));
+    let days = days(year, month, day).filter(|_| (1900..2100).contains(&year))?;
+    Some(Time { millis: days * 86_400_000, clock: false, short: Short::No })
+}
+
+/// A time of day alone, `14:05`, `14:05:30` or `2:05 PM`, on the first day of 1970.
+pub(crate) fn hours(cell: &str) -> Option<Time> {
+    let cell = cell.trim().as_bytes();
+    let colon = cell.iter().take(3).position(|byte| *byte == b':')?;
+    let minutes = cell.get(colon + 1..colon + 3)?;
+    if colon == 0 || cell.len() > 20 || !minutes.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let (millis, rest) = clock(cell)?;
+    let fits = rest.trim_ascii().is_empty() && millis < 86_400_000;
+    fits.then_some(Time { millis, clock: true, short: Short::No })
 }
 
 /// A cell that may be a date: not too short or long, and begun by a digit or a word.
@@ -60,14 +96,14 @@ fn as_date(cell: &str) -> Option<&str> {
     let cell = cell.trim();
     let first = cell.as_bytes().first()?;
     let begins = first.is_ascii_alphanumeric() || *first >= 0x80;
-    ((8..=48).contains(&cell.len()) && begins).then_some(cell)
+    ((6..=48).contains(&cell.len()) && begins).then_some(cell)
 }
 
-fn time(((year, month, day), rest): Day<'_>) -> Option<Time> {
+fn time(((year, month, day), rest, short): Day<'_>) -> Option<Time> {
     let days = days(year, month, day)?;
     let clock = !rest.is_empty();
     let millis = if clock { time_of_day(rest)? } else { 0 };
-    Some(Time { millis: days * 86_400_000 + millis, clock })
+    Some(Time { millis: days * 86_400_000 + millis, clock, short })
 }
 
 /// The two first parts of a date such as `3/14/2024`: one is the day, the other the month.
@@ -79,29 +115,41 @@ pub(crate) fn day_and_month(cell: &str) -> Option<(u32, u32)> {
     (len <= 2).then_some((first, second))
 }
 
-type Day<'a> = ((u32, u32, u32), &'a [u8]);
+type Day<'a> = ((u32, u32, u32), &'a [u8], Short);
 
-/// Three numbers with the same sign between them, and what comes after.
+/// The year that two digits mean.
+const fn of_two_digits(year: u32) -> u32 {
+    if year < 69 { 2000 + year } else { 1900 + year }
+}
+
+/// Three numbers with the same sign between them, and what comes after. A year of two digits stands where all
+/// parts have two, or between strokes: `1.2.34` is a version, and `12-3-45` names a thing.
 fn numeric(cell: &[u8], order: DateOrder) -> Option<Day<'_>> {
     let mut rest = cell;
     let (first, len) = take_number(&mut rest)?;
     let separator = *rest.first()?;
-    if !matches!(separator, b'-' | b'/' | b'.') || (order == DateOrder::Ymd) != (len == 4) {
+    if !matches!(separator, b'-' | b'/' | b'.') {
         return None;
     }
     rest = &rest[1..];
-    let (second, _) = take_number(&mut rest)?;
+    let (second, second_len) = take_number(&mut rest)?;
     rest = rest.strip_prefix(&[separator])?;
     let (third, third_len) = take_number(&mut rest)?;
-    if order != DateOrder::Ymd && third_len != 4 {
-        return None;
-    }
-    let date = match order {
-        DateOrder::Ymd => (first, second, third),
-        DateOrder::Dmy => (third, second, first),
-        DateOrder::Mdy => (third, first, second),
+    let (year_len, other_len) = if order == DateOrder::Ymd { (len, third_len) } else { (third_len, len) };
+    let all_two = [len, second_len, third_len] == [2; 3];
+    let short = match year_len {
+        // A year is at one end only.
+        4 if other_len <= 2 || order == DateOrder::Ymd => false,
+        2 if all_two || order != DateOrder::Ymd && separator == b'/' && len <= 2 && second_len <= 2 => true,
+        _ => return None,
     };
-    Some((date, rest))
+    let year = |year: u32| if short { of_two_digits(year) } else { year };
+    let date = match order {
+        DateOrder::Ymd => (year(first), second, third),
+        DateOrder::Dmy => (year(third), second, first),
+        DateOrder::Mdy => (year(third), first, second),
+    };
+    Some((date, rest, if short { Short::Year } else { Short::No }))
 }
 
 /// The months in English, German, French and Spanish; three letters of a name are enough.
@@ -120,6 +168,20 @@ const MONTHS: [&[&str]; 12] = [
     &["december", "dezember", "décembre", "diciembre"],
 ];
 const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+
+/// A date whose month has a name.
+fn in_words(cell: &str) -> Option<Day<'_>> {
+    month_of_year(cell).or_else(|| named(cell))
+}
+
+/// `Jan-24` or `Jan '24`, as spreadsheets write months.
+fn month_of_year(cell: &str) -> Option<Day<'_>> {
+    let (word, rest) = cell.split_at(cell.find(|c: char| !c.is_alphabetic())?);
+    let digits = rest.strip_prefix('-').or_else(|| rest.trim_start().strip_prefix(['\'', '’']))?;
+    let two = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let year = digits.parse().ok().filter(|_| two)?;
+    Some(((of_two_digits(year), month(word)?, 1), b"", Short::Month))
+}
 
 /// `Jan 1 2000`, `15-Mar-2024`, `15-Mar-24`, `2024 March 15`, `Jan 2000`, `15 tháng 3 năm 2024`.
 fn named(cell: &str) -> Option<Day<'_>> {
@@ -143,7 +205,7 @@ fn named(cell: &str) -> Option<Day<'_>> {
         }
         _ => return None,
     };
-    Some((date, parts.0.as_bytes()))
+    Some((date, parts.0.as_bytes(), Short::No))
 }
 
 fn month(word: &str) -> Option<u32> {
@@ -220,7 +282,7 @@ impl<'a> Parts<'a> {
     fn year(&mut self, short: bool) -> Option<u32> {
         match self.next()? {
             Part::Number(year, 4) => Some(year),
-            Part::Number(year, 2) if short => Some(if year < 69 { 2000 + year } else { 1900 + year }),
+            Part::Number(year, 2) if short => Some(of_two_digits(year)),
             Part::Word("năm") => self.year(false),
             _ => None,
         }
@@ -260,10 +322,16 @@ fn days(year: u32, month: u32, day: u32) -> Option<i64> {
 
 /// `T08:30`, ` 08:30:15.250`, `, 1:05 PM`, with `Z` or an offset: milliseconds of the day in UTC.
 fn time_of_day(rest: &[u8]) -> Option<i64> {
-    let mut rest = match rest.split_first()? {
+    let rest = match rest.split_first()? {
         (b'T' | b't' | b' ' | b',' | b':', rest) => rest.trim_ascii_start(),
         _ => return None,
     };
+    let (millis, rest) = clock(rest)?;
+    offset(rest.trim_ascii()).map(|offset| millis - offset)
+}
+
+/// `08:30`, `08:30:15.250` or `1:05 PM` in milliseconds of the day, and what comes after.
+fn clock(mut rest: &[u8]) -> Option<(i64, &[u8])> {
     let (hour, _) = take_number(&mut rest)?;
     rest = rest.strip_prefix(b":")?;
     let (minute, _) = take_number(&mut rest)?;
@@ -278,7 +346,7 @@ fn time_of_day(rest: &[u8]) -> Option<i64> {
     }
     let hour = half_of_day(hour, &mut rest)?;
     millis += i64::from(hour) * 3_600_000;
-    offset(rest.trim_ascii()).map(|offset| millis - offset)
+    Some((millis, rest))
 }
 
 /// The hour of 24, when `AM` or `PM` follows (`SA` or `CH` in Vietnamese).
@@ -348,11 +416,54 @@ mod tests {
         check("2025-01-23T10:00:03.250Z", Ymd, Some(1_737_626_403_250));
         check("2025-01-23 17:00:03+07:00", Ymd, Some(1_737_626_403_000));
         check("23.01.2025 10:00", Dmy, Some(1_737_626_400_000));
-        for text in ["12345678", "2024-1", "2024-01-01x", "1/2/24", "20240101", "2024/01-01"] {
+        for text in
+            ["12345678", "2024-1", "2024-01-01x", "1.2.34", "2024/01-01", "10.0.0.12", "12-3-45", "20-45-67"]
+        {
             check(text, Ymd, None);
             check(text, Dmy, None);
         }
         assert_eq!((day_and_month("3/14/2024"), day_and_month("2024-03-14")), (Some((3, 14)), None));
+    }
+
+    #[test]
+    fn years_of_two_digits_are_read_where_nothing_else_is_likely() {
+        const MARCH_15: i64 = 1_710_460_800_000;
+        for (text, order) in [
+            ("15/03/24", Dmy),
+            ("15/3/24", Dmy),
+            ("15.03.24", Dmy),
+            ("15-03-24", Dmy),
+            ("03/15/24", Mdy),
+            ("3/15/24", Mdy),
+            ("24-03-15", Ymd),
+            ("24/03/15", Ymd),
+        ] {
+            check(text, order, Some(MARCH_15));
+            assert_eq!(date(text, order).map(|time| time.short), Some(Short::Year), "{text}");
+        }
+        check("15/03/24 00:00", Dmy, Some(MARCH_15));
+        check("15/03/1924", Ymd, None);
+        assert_eq!(date("01/01/70", Dmy).map(|time| time.millis), Some(0));
+    }
+
+    #[test]
+    fn eight_digits_months_of_years_and_times_of_day_are_read() {
+        check("20240315", Ymd, Some(1_710_460_800_000));
+        for text in ["20240399", "18990101", "21000101", "2024031", "202403150", "2024O315"] {
+            assert_eq!(compact(text), None, "{text}");
+        }
+        for text in ["Jan-24", "Jan '24", "January-24", "jan-24"] {
+            check(text, Ymd, Some(1_704_067_200_000));
+            assert_eq!(date(text, Ymd).map(|time| time.short), Some(Short::Month), "{text}");
+        }
+        for text in ["Jan-2", "Jan-240", "Jam-24", "Jan 24", "Mar-15x"] {
+            check(text, Ymd, None);
+        }
+        let minutes = |text: &str| hours(text).map(|time| time.millis / 60_000);
+        assert_eq!(["14:05", "2:05 PM", "02:05:30 pm", "0:00"].map(minutes), [845, 845, 845, 0].map(Some));
+        for text in ["90:15", "3:2", "14:5", "14:05x", "14:05Z", ":05", "24:00", "1:2:3", "14:60", "16:9"] {
+            assert_eq!(minutes(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod date;
 mod money;
 mod number;
 
-pub(crate) use date::{DateOrder, Time, any_date, date, day_and_month, in_all_orders};
+pub(crate) use date::{DateOrder, Short, Time, any_date, compact, date, day_and_month, hours, in_all_orders};
 pub(crate) use money::unit;
 pub(crate) use number::{Code, Number, NumberStyle, both_ways, code, number};
 

@@ -22,7 +22,9 @@ mod readers;
 mod reply;
 mod shutdown;
 mod start;
+mod timed;
 mod transports;
+mod turns;
 
 pub use anywire_protocol::socketio::Args as SocketArgs;
 

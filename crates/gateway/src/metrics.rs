@@ -14,7 +14,7 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
-use crate::admission::act::Act;
+use crate::{admission::act::Act, turns::LongestTurn};
 
 /// A transport, as metrics and the console name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -147,6 +147,8 @@ pub struct Metrics {
     pub refusals: AtomicU64,
     /// Connections refused because of a limit.
     pub connections_refused: AtomicU64,
+    /// The longest turn of a connection's task, of late.
+    pub(crate) longest_turn: LongestTurn,
     /// Bytes kept of requests that have not come whole.
     pub(crate) unfinished_bytes: AtomicUsize,
     /// Requests given up because those were too many.
@@ -219,6 +221,10 @@ impl Collector for MetricsCollector {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(value).encode(metric)?;
         }
+        let (name, help) =
+            ("anywire_task_poll_longest_seconds", "Longest turn of a connection's task in the last minutes.");
+        let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(metrics.longest_turn.seconds()).encode(metric)?;
         let histograms = [
             (
                 "anywire_delivery_latency_seconds",

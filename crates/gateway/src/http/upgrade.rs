@@ -9,7 +9,7 @@ use axum::{
 };
 use hyper::upgrade::Upgraded;
 
-use crate::{Gateway, reply::Reply};
+use crate::{Gateway, reply::Reply, timed::Timed};
 
 /// Answers that the connection of a request becomes a WebSocket, and serves it then.
 pub(crate) fn switch<Served: Future<Output = ()> + Send>(
@@ -20,7 +20,7 @@ pub(crate) fn switch<Served: Future<Output = ()> + Send>(
 ) -> Response {
     let upgrade = hyper::upgrade::on(request);
     let (own, lab) = (Arc::clone(gateway), Arc::clone(&gateway.lab));
-    gateway.tasks.spawn(async move {
+    let task = async move {
         let serve = async {
             match upgrade.await {
                 Ok(upgraded) => serve(own, upgraded).await,
@@ -31,6 +31,7 @@ pub(crate) fn switch<Served: Future<Output = ()> + Send>(
             () = serve => {}
             () = lab.next_cut() => {}
         }
-    });
+    };
+    gateway.tasks.spawn(Timed::new(&gateway.metrics, task));
     Reply::switching(accepted).into_response()
 }

@@ -21,7 +21,7 @@ use anywire_protocol::head::HEAD_BYTES_MAX;
 use axum::{Router, body::Body};
 use http::{Request, Response, StatusCode, header};
 use hyper::{body::Incoming, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::TcpKeepalive;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -33,6 +33,7 @@ use crate::{
     Gateway,
     admission::place::{Arrival, ListenerName, MAIN_LISTENER, PeerAddress, Place, arrival},
     http1::server,
+    timed::{Timed, TimedTasks},
 };
 use cleartext::CleartextIo;
 use linger::Lingering;
@@ -137,7 +138,7 @@ impl Gateway {
         let arrival = AtomicU64::new(self.socketio.next_arrival());
         let (gateway, place) = (Arc::clone(self), Place { address, listener: Arc::clone(name), arrival });
         self.metrics.sockets.fetch_add(1, Relaxed);
-        self.tasks.spawn(async move {
+        let task = async move {
             tokio::select! {
                 // First, so that a connection that is cut serves nothing any more.
                 biased;
@@ -146,7 +147,8 @@ impl Gateway {
             }
             gateway.metrics.sockets.fetch_sub(1, Relaxed);
             drop(counted);
-        });
+        };
+        self.tasks.spawn(Timed::new(&self.metrics, task));
     }
 }
 
@@ -208,7 +210,7 @@ where
     let closing = gateway.admission.closing.cancelled();
     tokio::pin!(closing);
     let served = if http2 {
-        let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        let connection = hyper::server::conn::http2::Builder::new(TimedTasks(Arc::clone(&gateway.metrics)))
             .timer(TokioTimer::new())
             .max_concurrent_streams(128)
             .max_header_list_size(LIBRARY_HEAD_BYTES_MAX)

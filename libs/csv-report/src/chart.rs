@@ -11,7 +11,7 @@ use crate::{
     series::{Candle, Candles, Line, Timeline},
     statistics::{Detail, Statistics},
     step::{StepError, Ticker},
-    words::{compact, day, drawn, hours, moment, plain, plain_as_written, plain_fine},
+    words::{compact, day, drawn, hours, moment, plain_as_written, plain_fine},
 };
 
 /// The drawings of a report.
@@ -276,7 +276,12 @@ fn volumes(
     for (place, (_, candle)) in candles.iter().enumerate() {
         let class = if candle.close >= candle.open { "volume up" } else { "volume down" };
         let tall = candle.volume.max(0.0) / most * (bottom - top);
-        drawing.rect(class, (x(place) - wide / 2.0, bottom - tall), (wide, tall), &plain(candle.volume));
+        drawing.rect(
+            class,
+            (x(place) - wide / 2.0, bottom - tall),
+            (wide, tall),
+            &plain_as_written(candle.volume),
+        );
     }
     drawing.line("axis", (4.0, bottom + 0.5), (right, bottom + 0.5));
 }

@@ -18,6 +18,7 @@
 
 mod bytes;
 mod chart;
+mod decimal;
 mod decode;
 mod dialect;
 mod encoding;

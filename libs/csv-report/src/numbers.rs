@@ -1,8 +1,10 @@
 //! What a run of numbers is like, in bounded memory.
 //!
-//! Count, least, greatest, mean and deviation are exact (Welford). Quantiles and histograms come from a
-//! uniform sample (Vitter's reservoir): they are exact while all numbers fit in it, and labelled as estimated
-//! after that.
+//! Count, least, greatest and the sum of decimals are exact, mean and deviation nearly so (Welford). Quantiles
+//! and histograms come from a uniform sample (Vitter's reservoir): they are exact while all numbers fit in it,
+//! and labelled as estimated after that.
+
+use crate::{decimal::Sum, value::Number};
 
 /// Takes numbers in.
 #[derive(Debug, Clone)]
@@ -12,7 +14,7 @@ pub(crate) struct Numbers {
     squares: f64,
     min: f64,
     max: f64,
-    sum: f64,
+    sum: Sum,
     zeros: u64,
     negatives: u64,
     sample: Vec<f64>,
@@ -28,7 +30,8 @@ pub(crate) struct Summary {
     pub(crate) max: f64,
     pub(crate) mean: f64,
     pub(crate) deviation: f64,
-    pub(crate) sum: f64,
+    /// Of numbers that were written as such.
+    pub(crate) sum: Sum,
     pub(crate) zeros: u64,
     pub(crate) negatives: u64,
     /// At 5, 25, 50, 75 and 95 percent.
@@ -60,7 +63,7 @@ impl Numbers {
             squares: 0.0,
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
-            sum: 0.0,
+            sum: Sum::default(),
             zeros: 0,
             negatives: 0,
             sample: Vec::new(),
@@ -69,7 +72,13 @@ impl Numbers {
         }
     }
 
-    /// Takes a number in.
+    /// Takes a number in, as it was written.
+    pub(crate) fn take_written(&mut self, number: &Number) {
+        self.take(number.value);
+        self.sum.take(number.decimal, number.value);
+    }
+
+    /// Takes a number in that was not written, such as a length.
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     pub(crate) fn take(&mut self, value: f64) {
         self.count += 1;
@@ -78,7 +87,6 @@ impl Numbers {
         self.squares += delta * (value - self.mean);
         self.min = self.min.min(value);
         self.max = self.max.max(value);
-        self.sum += value;
         self.zeros += u64::from(value == 0.0);
         self.negatives += u64::from(value < 0.0);
         if self.sample.len() < self.capacity {

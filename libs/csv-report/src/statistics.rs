@@ -300,7 +300,7 @@ impl Collector {
         match self {
             Self::Number { style, numbers, tally } => {
                 let Some(number) = value::number(cell, *style) else { return Given::Wrong };
-                numbers.take(number.value);
+                numbers.take_written(&number);
                 tally.take(cell);
                 Given::Number(number.value)
             }

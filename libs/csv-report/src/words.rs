@@ -93,6 +93,16 @@ fn group(digits: &str) -> String {
     out
 }
 
+/// The digits of a decimal number, `-1234.50`, all of them.
+pub(crate) fn digits(text: &str) -> String {
+    both(&in_groups(text))
+}
+
+/// A number with at least and at most so many decimals.
+pub(crate) fn decimals(value: f64, least: usize, most: usize) -> String {
+    both(&to_places(value, least, most))
+}
+
 /// A number with about five digits that count.
 pub(crate) fn exact(value: f64) -> String {
     both(&plain(value))
@@ -105,12 +115,18 @@ pub(crate) fn as_written(value: f64) -> String {
 
 /// A number among others that differ by `spread`: as exact as tells them apart.
 pub(crate) fn among(value: f64, spread: f64) -> String {
-    both(&plain_fine(value, spread / 1000.0))
+    among_decimals(value, spread, 0, 0)
+}
+
+/// The same of numbers that are written with so many decimals: it has as many.
+pub(crate) fn among_decimals(value: f64, spread: f64, least: usize, most: usize) -> String {
+    let places = usual_places(value.abs()).max(places_of(spread / 1000.0));
+    decimals(value, least, places.max(most))
 }
 
 /// As [`exact`], where no markup can stand, such as in a tooltip.
 pub(crate) fn plain(value: f64) -> String {
-    to_places(value, usual_places(value.abs()))
+    to_places(value, 0, usual_places(value.abs()))
 }
 
 /// As [`as_written`], where no markup can stand.
@@ -119,12 +135,12 @@ pub(crate) fn plain_as_written(value: f64) -> String {
     let whole = value.abs().trunc().to_string().len();
     // Places that the digits before the point leave, of a number that has a few zeros after it.
     let places = if value.abs() >= 1.0 { DIGITS.saturating_sub(whole) } else { DIGITS };
-    to_places(value, places)
+    to_places(value, 0, places)
 }
 
 /// As [`plain`], with digits down to `step`.
 pub(crate) fn plain_fine(value: f64, step: f64) -> String {
-    to_places(value, usual_places(value.abs()).max(places_of(step)))
+    to_places(value, 0, usual_places(value.abs()).max(places_of(step)))
 }
 
 /// How many decimals a number of this size has, so that about five digits count.
@@ -145,7 +161,8 @@ fn places_of(step: f64) -> usize {
     if step.is_finite() && step > 0.0 { (-step.log10()).ceil().clamp(0.0, PLACES_MAX) as usize } else { 0 }
 }
 
-fn to_places(value: f64, places: usize) -> String {
+/// With `most` decimals, but for zeros at the end of more than `least`.
+fn to_places(value: f64, least: usize, most: usize) -> String {
     let size = value.abs();
     if !value.is_finite() {
         return "–".to_owned();
@@ -153,13 +170,20 @@ fn to_places(value: f64, places: usize) -> String {
     if size >= 1e15 || (size > 0.0 && size < 1e-4) {
         return format!("{value:.3e}").replace('-', "−");
     }
-    let text = format!("{size:.places$}");
+    let text = format!("{value:.most$}");
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    let fraction = fraction.trim_end_matches('0');
-    let point = if fraction.is_empty() { "" } else { "." };
-    let zero = whole == "0" && fraction.is_empty();
-    let sign = if value < 0.0 && !zero { "−" } else { "" };
-    format!("{sign}{}{point}{fraction}", group(whole))
+    let needed = fraction.trim_end_matches('0').len().max(least.min(most));
+    let point = if needed > 0 { "." } else { "" };
+    in_groups(&format!("{whole}{point}{}", &fraction[..needed]))
+}
+
+/// Digits with a point or none, in groups; zero has no sign.
+fn in_groups(text: &str) -> String {
+    let (minus, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("−", digits));
+    let zero = digits.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+    let sign = if zero { "" } else { minus };
+    let (whole, fraction) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
+    format!("{sign}{}{fraction}", group(whole))
 }
 
 /// A number for an axis, plain: `1.2k`, `3.4M`; with digits down to `step`.
@@ -176,7 +200,7 @@ pub(crate) fn compact(value: f64, step: f64) -> String {
     let scaled = value / scale;
     // Three digits that count are enough beside a grid, if they tell its lines apart.
     let usual = if scaled.abs() >= 100.0 { 0 } else { 2 };
-    format!("{}{unit}", to_places(scaled, places_of(step / scale).max(usual)))
+    format!("{}{unit}", to_places(scaled, 0, places_of(step / scale).max(usual)))
 }
 
 /// A share of a whole.
@@ -252,6 +276,16 @@ mod tests {
         assert_eq!(percent(1, 1_000_000), both("&lt; 0.1 %"));
         assert_eq!(bytes(52_428_800), both("52.4 MB"));
         assert_eq!(moment(1_737_626_403_000, true), "2025-01-23 10:00");
+    }
+
+    #[test]
+    fn numbers_have_the_decimals_they_are_written_with() {
+        assert_eq!(digits("-1234.50"), both("−1\u{202f}234.50"));
+        assert_eq!([digits("0.00"), digits("-0.0"), digits("12")], ["0.00", "0.0", "12"].map(both));
+        assert_eq!(decimals(100_000.1, 2, 2), both("100\u{202f}000.10"));
+        assert_eq!(decimals(2.5, 0, 3), both("2.5"));
+        assert_eq!(among_decimals(66_666.666, 1e6, 2, 2), both("66\u{202f}666.67"));
+        assert_eq!(among_decimals(-0.001, 1e6, 2, 2), both("−0.001"));
     }
 
     #[test]

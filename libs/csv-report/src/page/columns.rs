@@ -9,7 +9,7 @@ use crate::{
     numbers::Summary,
     statistics::{Detail, Found, Statistics, Values},
     tally::Distinct,
-    words::{Escaped, Words, among, as_written, count, exact, percent},
+    words::{Escaped, Words, among, among_decimals, as_written, count, decimals, digits, exact, percent},
 };
 
 /// Columns with a tile of their own; the table has all.
@@ -89,16 +89,40 @@ fn row(out: &mut String, shape: &Shape, name: &str, found: &Found) {
 }
 
 impl Summary {
-    /// One of its figures, as exact as the column's numbers differ.
-    fn shown(&self, value: f64) -> String {
-        among(value, self.max - self.min)
+    /// One of its figures, as exact as the column's numbers differ, and as they are written.
+    pub(super) fn shown(&self, value: f64) -> String {
+        match self.sum.places() {
+            Some((least, most)) => among_decimals(value, self.max - self.min, least, most),
+            None => among(value, self.max - self.min),
+        }
+    }
+
+    /// One of its numbers.
+    pub(super) fn written(&self, value: f64) -> String {
+        match self.sum.places() {
+            Some((least, most)) => decimals(value, least, most),
+            None => as_written(value),
+        }
+    }
+
+    fn median(&self) -> String {
+        let value = self.quantiles[2];
+        match self.sum.places() {
+            // Between two numbers there is one decimal more.
+            Some((least, most)) => among_decimals(value, self.max - self.min, least, most + 1),
+            None => self.shown(value),
+        }
+    }
+
+    fn total(&self) -> String {
+        self.sum.exact().map_or_else(|| format!("≈ {}", as_written(self.sum.about())), |sum| digits(&sum))
     }
 }
 
 fn number_figures(summary: &Summary) -> [String; 4] {
     let about = if summary.sampled.is_some() { "≈ " } else { "" };
-    let median = format!("{about}{}", summary.shown(summary.quantiles[2]));
-    [as_written(summary.min), median, summary.shown(summary.mean), as_written(summary.max)]
+    let median = format!("{about}{}", summary.median());
+    [summary.written(summary.min), median, summary.shown(summary.mean), summary.written(summary.max)]
 }
 
 fn shown(distinct: &Distinct) -> String {
@@ -145,7 +169,8 @@ fn tile(out: &mut String, shape: &Shape, name: &str, found: &Found, chart: Optio
 }
 
 fn numbers(out: &mut String, summary: &Summary, has_chart: bool, adds_up: bool) {
-    let [low, quarter, median, three_quarters, high] = summary.quantiles.map(|value| summary.shown(value));
+    let [low, quarter, _, three_quarters, high] = summary.quantiles.map(|value| summary.shown(value));
+    let median = summary.median();
     let rows = [
         (
             Words("Mean ± deviation", "Trung bình ± độ lệch"),
@@ -158,12 +183,12 @@ fn numbers(out: &mut String, summary: &Summary, has_chart: bool, adds_up: bool) 
         (Words("5 % – 95 %", "5 % – 95 %"), format!("{low} – {high}")),
         (
             Words("Least – greatest", "Nhỏ nhất – lớn nhất"),
-            format!("{} – {}", as_written(summary.min), as_written(summary.max)),
+            format!("{} – {}", summary.written(summary.min), summary.written(summary.max)),
         ),
     ];
     figures(out, &rows);
     if adds_up {
-        figures(out, &[(Words("Sum", "Tổng"), exact(summary.sum))]);
+        figures(out, &[(Words("Sum", "Tổng"), summary.total())]);
     }
     if summary.negatives > 0 || summary.zeros > 0 {
         let rows = [(

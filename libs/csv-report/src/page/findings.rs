@@ -6,7 +6,7 @@ use crate::{
     chart::range,
     inspect::Shape,
     statistics::{Detail, Statistics},
-    words::{Escaped, Words, as_written, both, count, exact, percent, sentence},
+    words::{Escaped, Words, both, count, percent, sentence},
 };
 
 /// The most sentences.
@@ -177,6 +177,9 @@ fn tails(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
         );
         let [_, low, _, high, _] = summary.quantiles;
         let end = if summary.max - high > low - summary.min { summary.max } else { summary.min };
-        found.push(sentence(words, &[&name(shape, column), &as_written(end), &exact(low), &exact(high)]));
+        found.push(sentence(
+            words,
+            &[&name(shape, column), &summary.written(end), &summary.shown(low), &summary.shown(high)],
+        ));
     }
 }

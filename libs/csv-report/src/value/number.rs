@@ -2,6 +2,7 @@
 //! every form.
 
 use super::money;
+use crate::decimal::Decimal;
 
 /// How a column writes numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +30,13 @@ impl NumberStyle {
     }
 }
 
-/// A number and whether it was written as a whole one.
+/// A number, and whether it was written as a whole one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Number {
     pub(crate) value: f64,
     pub(crate) whole: bool,
+    /// Exactly, unless it has an exponent or too many digits.
+    pub(crate) decimal: Option<Decimal>,
 }
 
 /// A number as `style` writes it; signs of money and percent around it do not matter.
@@ -89,7 +92,9 @@ fn rare(cell: &str, style: NumberStyle) -> Option<Number> {
         return None;
     }
     let found = unsigned(body, style)?;
-    Some(Number { value: if negative { -found.value } else { found.value }, ..found })
+    let minus =
+        |found: Number| Number { value: -found.value, decimal: found.decimal.map(Decimal::negated), ..found };
+    Some(if negative { minus(found) } else { found })
 }
 
 /// What is left without sign, money and percent, and whether it is negative: `-$5`, `$-5`, `(5)`, `5-`, `−5`.
@@ -144,7 +149,7 @@ fn plain(text: &str) -> Option<Number> {
     }
     let value: f64 = text.parse().ok()?;
     let whole = text.bytes().all(|c| c.is_ascii_digit() || matches!(c, b'-' | b'+'));
-    value.is_finite().then_some(Number { value, whole })
+    value.is_finite().then(|| Number { value, whole, decimal: Decimal::parse(text) })
 }
 
 /// Removes the signs between groups of digits and writes the point as `.`.

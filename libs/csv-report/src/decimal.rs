@@ -1,5 +1,5 @@
-//! Decimal numbers as they are written, and sums of them: exact, as amounts of money must be. A number of base
-//! two cannot hold `0.10`, and a sum of a million of them shows it.
+//! Decimal numbers as they are written, and sums of them: exact, as amounts of money must be. A number of
+//! base two cannot hold `0.10`, and a sum of a million of them shows it.
 
 /// The most decimals that are worth showing of a sum: what has more was measured or computed, not counted.
 const SHOWN_PLACES_MAX: u8 = 8;

@@ -13,7 +13,9 @@ use crate::{
 
 /// How many bytes beyond ASCII, with what stands around them, a guess is made from.
 const GUESS_BYTES: usize = 64 << 10;
-/// As many good sequences of UTF-8 make one bad one a fault of the file, not of the guess.
+/// As many bytes that continue a good sequence of UTF-8 make a bad one a fault of the file, not of the
+/// guess: three sequences of two bytes, two of three, or one of four. In another encoding they hardly come by
+/// chance, the longer the less.
 const GOOD_FOR_ONE_BAD: u64 = 3;
 
 /// An encoding and how it is known.
@@ -63,7 +65,7 @@ pub(crate) fn by_zeros(sample: &[u8]) -> Option<Found> {
 struct Bytes {
     /// The beginning of a character whose end is in the next chunk.
     carried: Vec<u8>,
-    /// Sequences of UTF-8 beyond ASCII.
+    /// Bytes that continue sequences of UTF-8.
     good: u64,
     /// Sequences that are none.
     bad: u64,
@@ -105,7 +107,7 @@ impl Bytes {
     }
 
     fn count(&mut self, valid: &[u8]) {
-        self.good += valid.iter().filter(|byte| **byte >= 0xc0).count() as u64;
+        self.good += valid.iter().filter(|byte| matches!(byte, 0x80..0xc0)).count() as u64;
     }
 
     /// Keeps what a guess can be made from: what is not ASCII, with a few bytes around it.
@@ -210,6 +212,18 @@ mod tests {
         let one = [&b"x\xff\n"[..], "tên,giá\nvàng\n".as_bytes()].concat();
         check(&one, "x\u{fffd}\ntên,giá\nvàng\n", true, "UTF-8");
         check(b"plain", "plain", false, "UTF-8");
+    }
+
+    #[test]
+    fn long_sequences_weigh_more_than_short_ones() {
+        let vietnamese = ["id,n\n1,Nguyễn\n2,caf", "\n3,Trần\n"].map(str::as_bytes).join(&0xe9);
+        check(&vietnamese, "id,n\n1,Nguyễn\n2,caf\u{fffd}\n3,Trần\n", true, "UTF-8");
+        let emoji = ["😀\ncaf", "\n"].map(str::as_bytes).join(&0xe9);
+        check(&emoji, "😀\ncaf\u{fffd}\n", true, "UTF-8");
+        // Two letters that happen to be a sequence of two bytes are no proof, nor is one of three.
+        for text in [&b"\xc3\xa9,caf\xe9,pr\xe9nom,\xfcber\n"[..], b"\xe2\x80\x9cx\xe9, pr\xe9nom\n"] {
+            assert_ne!(decide(&[text]).2, "UTF-8");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What a run of numbers is like, in bounded memory.
 //!
-//! Count, least, greatest and the sum of decimals are exact, mean and deviation nearly so (Welford). Quantiles
-//! and histograms come from a uniform sample (Vitter's reservoir): they are exact while all numbers fit in it,
-//! and labelled as estimated after that.
+//! Count, least, greatest and the sum of decimals are exact, mean and deviation nearly so (Welford).
+//! Quantiles and histograms come from a uniform sample (Vitter's reservoir): they are exact while all numbers
+//! fit in it, and labelled as estimated after that.
 
 use crate::{decimal::Sum, value::Number};
 

@@ -114,6 +114,10 @@ impl Run {
             }
             self.last = entry;
             self.count += 1;
+            if entries.is_empty() {
+                // Most channels of a log that has very many have one in a segment.
+                entries.reserve_exact(1);
+            }
             entries.push(entry);
         }
     }
@@ -160,7 +164,7 @@ impl Run {
 #[derive(Debug)]
 pub(crate) struct ChannelIndex {
     pub(crate) name: Channel,
-    retention: Retention,
+    retention: Arc<Retention>,
     pub(crate) events: u64,
     /// What the kept events weigh.
     bytes: u64,
@@ -172,7 +176,7 @@ pub(crate) struct ChannelIndex {
 }
 
 impl ChannelIndex {
-    pub(crate) fn new(name: Channel, retention: Retention, trimmed_through: Offset) -> Self {
+    pub(crate) fn new(name: Channel, retention: Arc<Retention>, trimmed_through: Offset) -> Self {
         Self {
             name,
             retention,

@@ -6,18 +6,22 @@
 //! - A channel it does not know counts as trimmed up to `floor`.
 
 pub(crate) mod channel;
+mod channels;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use anywire_log::{
-    Channel, ChannelState, ChannelStore, Durability, Event, Offset, RetentionRules, Timestamp,
+    Channel, ChannelState, ChannelStore, Durability, Event, Offset, Retention, RetentionRules, Timestamp,
 };
 
 use crate::embedded::{
-    index::channel::{ChannelIndex, Entries, Run},
+    index::{
+        channel::{ChannelIndex, Entries, Run},
+        channels::Channels,
+    },
     losses::{Ahead, Losses},
     segment::{error::FileError, file::Segment, files::Files, layout::Place, segment_index::EntryMap},
 };
@@ -28,10 +32,9 @@ pub(crate) const EMPTY_CHANNELS_MAX: usize = if cfg!(test) { 100 } else { 100_00
 /// All channels.
 pub(crate) struct Index {
     rules: RetentionRules,
-    places: HashMap<Channel, usize, foldhash::fast::RandomState>,
-    /// Channels by place; a place is empty after its channel was forgotten.
-    channels: Vec<Option<ChannelIndex>>,
-    free: Vec<usize>,
+    /// What the rules say, each once however many channels it is for.
+    retentions: Vec<Arc<Retention>>,
+    channels: Channels,
     /// Durable channels that hold events, by name.
     listed: BTreeSet<Channel>,
     pub(crate) ephemeral: ChannelStore,
@@ -56,9 +59,8 @@ impl Index {
         Self {
             ephemeral: ChannelStore::new(rules.clone(), through),
             rules,
-            places: HashMap::default(),
-            channels: Vec::new(),
-            free: Vec::new(),
+            retentions: Vec::new(),
+            channels: Channels::default(),
             listed: BTreeSet::new(),
             floor,
             through,
@@ -72,32 +74,35 @@ impl Index {
 
     /// A durable channel, if it is known.
     pub(crate) fn channel(&self, name: &Channel) -> Option<&ChannelIndex> {
-        self.places.get(name).and_then(|place| self.channels[*place].as_ref())
+        self.channels.place(name).and_then(|place| self.channels.get(place))
     }
 
     /// Every durable channel.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &ChannelIndex> {
-        self.channels.iter().flatten()
+        self.channels.iter()
     }
 
     fn place_of(&mut self, name: &Channel) -> usize {
-        if let Some(place) = self.places.get(name) {
-            return *place;
+        if let Some(place) = self.channels.place(name) {
+            return place;
         }
-        let channel = ChannelIndex::new(name.clone(), self.rules.of(name).clone(), self.floor);
-        let place = if let Some(place) = self.free.pop() {
-            self.channels[place] = Some(channel);
-            place
-        } else {
-            self.channels.push(Some(channel));
-            self.channels.len() - 1
-        };
-        self.places.insert(name.clone(), place);
-        place
+        let retention = self.retention_of(name);
+        self.channels.insert(ChannelIndex::new(name.clone(), retention, self.floor))
+    }
+
+    /// What the rules say of a channel.
+    fn retention_of(&mut self, name: &Channel) -> Arc<Retention> {
+        let retention = self.rules.of(name);
+        if let Some(known) = self.retentions.iter().find(|known| ***known == *retention) {
+            return Arc::clone(known);
+        }
+        let known = Arc::new(retention.clone());
+        self.retentions.push(Arc::clone(&known));
+        known
     }
 
     fn at(&mut self, place: usize) -> &mut ChannelIndex {
-        self.channels[place].as_mut().expect("a place in the map has a channel")
+        self.channels.get_mut(place).expect("a place that a name leads to has a channel")
     }
 
     /// Lets a channel use a run instead of those of old segments that it was made from.
@@ -108,7 +113,7 @@ impl Index {
         new: Run,
         files: &Files,
     ) -> Result<(), FileError> {
-        match self.places.get(name).copied() {
+        match self.channels.place(name) {
             Some(place) => self.at(place).replace(old, new, files),
             None => Ok(()),
         }
@@ -179,12 +184,12 @@ impl Index {
         now: Timestamp,
         files: &Files,
     ) -> (Vec<(Channel, Offset)>, bool) {
-        let end = (from + count).min(self.channels.len());
+        let end = (from + count).min(self.channels.end());
         let mut trimmed = Vec::new();
         for place in from..end {
             self.enforce_at(place, now, files, &mut trimmed);
         }
-        (trimmed, end < self.channels.len())
+        (trimmed, end < self.channels.end())
     }
 
     fn enforce_at(
@@ -194,7 +199,7 @@ impl Index {
         files: &Files,
         trimmed: &mut Vec<(Channel, Offset)>,
     ) {
-        let Some(channel) = self.channels[place].as_mut().filter(|channel| channel.is_exceeded(now)) else {
+        let Some(channel) = self.channels.get_mut(place).filter(|channel| channel.is_exceeded(now)) else {
             return;
         };
         match channel.enforce(now, files) {
@@ -212,7 +217,7 @@ impl Index {
     }
 
     fn unlist_empty(&mut self, place: usize) {
-        if let Some(channel) = self.channels[place].as_ref().filter(|channel| channel.events == 0) {
+        if let Some(channel) = self.channels.get(place).filter(|channel| channel.events == 0) {
             self.listed.remove(&channel.name);
         }
     }
@@ -224,7 +229,7 @@ impl Index {
         through: Offset,
         files: &Files,
     ) -> Result<Option<Offset>, FileError> {
-        let Some(place) = self.places.get(name).copied() else {
+        let Some(place) = self.channels.place(name) else {
             return Ok(self.ephemeral.trim(name, through));
         };
         let channel = self.at(place);
@@ -238,7 +243,7 @@ impl Index {
     /// did.
     pub(crate) fn restore_trimmed(&mut self, name: &Channel, trimmed_through: Offset) {
         let place = self.place_of(name);
-        let retention = self.rules.of(name).clone();
+        let retention = self.retention_of(name);
         *self.at(place) = ChannelIndex::new(name.clone(), retention, trimmed_through);
     }
 
@@ -246,8 +251,8 @@ impl Index {
     /// may still be in a segment if it was forgotten.
     pub(crate) fn trim_to_floor(&mut self, files: &Files) -> Result<(), FileError> {
         let floor = self.floor;
-        for place in 0..self.channels.len() {
-            if let Some(channel) = &mut self.channels[place]
+        for place in 0..self.channels.end() {
+            if let Some(channel) = self.channels.get_mut(place)
                 && channel.trimmed_through == floor
             {
                 channel.set_trimmed(floor, files)?;
@@ -272,16 +277,14 @@ impl Index {
 
     /// Forgets a channel, with everything that is kept of it.
     pub(crate) fn forget(&mut self, name: &Channel) {
-        if let Some(place) = self.places.remove(name) {
-            self.channels[place] = None;
-            self.free.push(place);
+        if self.channels.remove(name) {
             self.listed.remove(name);
         }
     }
 
     /// Forgets those channels without events that lost theirs first, when there are too many of them.
     pub(crate) fn forget_empty(&mut self) {
-        let empty = self.places.len() - self.listed.len();
+        let empty = self.channels.len() - self.listed.len();
         if empty <= EMPTY_CHANNELS_MAX {
             return;
         }
@@ -348,7 +351,7 @@ impl Index {
     /// Tells channels that their entries for a segment stand in its index now; `starts` says where.
     pub(crate) fn entries_moved(&mut self, segment: u64, starts: &[(Channel, u32)]) {
         for (name, start) in starts {
-            if let Some(place) = self.places.get(name).copied() {
+            if let Some(place) = self.channels.place(name) {
                 self.at(place).entries_moved(segment, *start);
             }
         }

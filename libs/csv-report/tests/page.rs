@@ -83,3 +83,11 @@ fn a_sum_is_exact_or_says_that_it_is_not() {
     shows("k,v\na,1e3\nb,2.5\n", &["Sum ≈ 1,002.5"]);
     shows("k,v\na,0.1234567891\nb,1\n", &["Sum ≈ 1.1234567891"]);
 }
+
+#[test]
+fn one_column_that_could_be_several_is_told() {
+    let file = "Title\nMade today\nid,amount\n1,5\n";
+    shows(file, &["It was read as one column; , divides some of its lines."]);
+    shows_with(file, &[("delimiter", "tab")], &["Header first row", "Columns 1"]);
+    assert!(!words(file, &[("delimiter", "tab")]).contains("divides some"));
+}

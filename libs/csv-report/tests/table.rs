@@ -346,6 +346,8 @@ fn what_can_be_read_in_two_ways_can_be_changed() {
     assert_eq!(other("id\n20240315\n", "column.1", "date"), "id: date 2024-03-15 … 2024-03-15");
     assert_eq!(other("m\nJan-24\nFeb-24\n", "column.1", "text"), "m: text 2 distinct");
     assert_eq!(other("t\n14:05\n15:00\n", "column.1", "text"), "t: text 2 distinct");
+    let titled = text(b"Title\nMade today\nid,amount\n1,5\n", &[("delimiter", ",")]);
+    assert_eq!(told(&titled), ["UTF-8 , header 3, 1 rows", "id: integer 1 … 1", "amount: integer 5 … 5"]);
     let plain = columns("apostrophe-plural.csv", &[("quote", "none"), ("column.2", "date")]);
     assert_eq!(plain[2], "owner: date 1970-01-01 … 1970-01-01 invalid 4 in [2, 3, 4]");
 }
@@ -360,6 +362,47 @@ const TEXTS: &[(&str, &[&str])] = &[
     (
         "Export of users\nname,email\na,b@c\nd,e@f\n",
         &["UTF-8 , header 2, 2 rows", "name: text 2 distinct", "email: text 2 distinct"],
+    ),
+    (
+        "Report of sales\nMade 2024-01-01\n\nid,amount\n1,5\n2,6\n3,7\n4,8\n5,9\n",
+        &["UTF-8 , header 4, 5 rows", "id: integer 1 … 5", "amount: integer 5 … 9"],
+    ),
+    (
+        "Sales report: Q1\nAuthor: Anna\nid;amount\n1;5,5\n2;6,5\n3;7,5\n4;8,5\n",
+        &["UTF-8 ; header 3, 4 rows", "id: integer 1 … 4", "amount: decimal 5.5 … 8.5"],
+    ),
+    // A title that the delimiter divides, too.
+    (
+        "Sales, Q1\nAuthor: Anna\n\nid,amount\n1,5\n2,6\n",
+        &["UTF-8 , header 4, 2 rows", "id: integer 1 … 2", "amount: integer 5 … 6"],
+    ),
+    // More lines above the table than it has rows.
+    (
+        "Bank\nAccount 1\nOwner: An\nFrom May\nTo June\n\nday;what;eur\n2024-05-01;rent;5\n2024-05-02;milk;7\n",
+        &[
+            "UTF-8 ; header 7, 2 rows",
+            "day: date 2024-05-01 … 2024-05-02",
+            "what: text 2 distinct",
+            "eur: integer 5 … 7",
+        ],
+    ),
+    (
+        "Bank\nAccount 1\nid,note\n1,a\n2,b\n3,c\nEnd\n",
+        &[
+            "UTF-8 , header 3, 4 rows",
+            "id: text 4 distinct",
+            "note: text 3 distinct missing 1",
+            "! 1 short_rows at 7:4",
+        ],
+    ),
+    // Text in which a comma is common is one column, and the report says that it could be two.
+    (
+        "note\nfirst line\nHello, world\nFoo, bar\nBaz, qux\n",
+        &["UTF-8 tab header 1, 4 rows (delimiter)", "note: text 4 distinct"],
+    ),
+    (
+        "Title\nMade today\nid,amount\n1,5\n",
+        &["UTF-8 tab header 1, 3 rows (delimiter)", "Title: text 3 distinct"],
     ),
     (
         "Report,,\n,,\nname,q,p\na,1,2\nb,2,3\n",

@@ -3,13 +3,10 @@
 use crate::{
     dialect::{
         header::{self, Verdict},
-        trial::{Cells, Trial},
+        trial::{Cells, PREAMBLE_MAX, Trial},
     },
     reading::Header,
 };
-
-/// The most lines above a table.
-const PREAMBLE_MAX: usize = 40;
 
 /// Where things are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +22,7 @@ pub(super) struct Layout {
 /// Looks at the rows of a trial, of which there is at least one.
 pub(super) fn find(trial: &Trial, chosen: Option<Header>) -> Layout {
     let usual = trial.width();
-    let skipped = if matches!(chosen, Some(Header::Line(_))) { 0 } else { preamble(&trial.rows, usual) };
+    let skipped = if matches!(chosen, Some(Header::Line(_))) { 0 } else { preamble(trial, usual) };
     let rows = &trial.rows[skipped..];
     let (first, body) = (&rows[0], &rows[1..]);
     let verdict = match chosen {
@@ -42,7 +39,12 @@ pub(super) fn find(trial: &Trial, chosen: Option<Header>) -> Layout {
 }
 
 /// How many rows stand above the table: a title, or facts about the file.
-fn preamble(rows: &[Cells], usual: usize) -> usize {
+fn preamble(trial: &Trial, usual: usize) -> usize {
+    let (rows, certain) = (&trial.rows, trial.above());
+    // One row could be a header with a name less than there are columns.
+    if certain > 1 {
+        return certain;
+    }
     let names = rows[0].cells.len();
     // Nothing below is wider than a first row of names.
     let widest = rows.iter().map(Cells::trimmed).max().unwrap_or(0);

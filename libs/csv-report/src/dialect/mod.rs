@@ -50,7 +50,7 @@ pub struct Dialect {
 pub(crate) enum Doubt {
     /// Nothing in the file says its encoding for certain.
     Encoding,
-    /// Another delimiter divides it nearly as well.
+    /// Another delimiter divides it nearly as well, or some of its lines where it was read as one column.
     Delimiter(u8),
     /// The first row could be names as well as data.
     Header,

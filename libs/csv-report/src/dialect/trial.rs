@@ -13,6 +13,12 @@ const SAMPLE_ROWS: usize = 300;
 const DELIMITERS: [u8; 8] = [b',', b';', b'\t', b'|', 0x1f, 0x01, b'^', b'~'];
 /// What a text of one column is worth: a delimiter must divide better than that.
 const ONE_COLUMN: f64 = 0.15;
+/// What a delimiter is worth that divides some lines of a text that is read as one column: it is told.
+const ONE_COLUMN_DOUBT: f64 = 0.05;
+/// What a table is worth below lines that are none of it: a delimiter that divides those too is better.
+const BELOW_OTHERS: f64 = 0.6;
+/// The most lines above a table.
+pub(super) const PREAMBLE_MAX: usize = 40;
 /// What comments begin with.
 const COMMENTS: [u8; 3] = [b'#', b'%', b'!'];
 
@@ -75,38 +81,62 @@ impl Trial {
 
     /// How many cells most rows have; the wider of two.
     pub(super) fn width(&self) -> usize {
-        let mut widths: Vec<usize> = self.rows.iter().map(|row| row.cells.len()).collect();
-        widths.sort_unstable();
-        let runs = widths.chunk_by(|one, other| one == other);
-        runs.max_by_key(|run| run.len()).and_then(|run| run.first().copied()).unwrap_or(1)
+        most_common(self.rows[self.above()..].iter().map(|row| row.cells.len())).unwrap_or(1)
+    }
+
+    /// How many rows stand above the table, where the rows below are certainly one: they agree, and there are
+    /// many of them or names above values. Else none, whatever stands there.
+    pub(super) fn above(&self) -> usize {
+        let widths = self.rows.iter().map(|row| row.cells.len());
+        let Some(width) = most_common(widths.filter(|width| *width > 1)) else { return 0 };
+        let both = |pair: &[Cells]| pair.iter().all(|row| row.cells.len() == width);
+        let Some(above) = self.rows.windows(2).take(PREAMBLE_MAX + 1).position(both) else { return 0 };
+        let table = &self.rows[above..];
+        let agreeing: Vec<&Cells> = table.iter().filter(|row| row.cells.len() == width).collect();
+        let agree = agreeing.len();
+        let certain = match names_values(&agreeing) {
+            true => agree * 5 >= table.len() * 4,
+            false => agree == table.len() && table.len() > 2 * above,
+        };
+        if certain && table.len() > 2 { above } else { 0 }
     }
 
     /// How well the delimiter divides the text, 0 to 1: do rows agree, and does no cell look as if it were to
     /// be divided itself?
     fn score(&self) -> f64 {
+        if self.is_decimals() {
+            return 0.0;
+        }
+        let whole = self.score_of(&self.rows);
+        match self.above() {
+            0 => whole,
+            above => whole.max(BELOW_OTHERS * self.score_of(&self.rows[above..])),
+        }
+    }
+
+    fn score_of(&self, rows: &[Cells]) -> f64 {
         let width = self.width();
-        if width < 2 || self.rows.is_empty() || self.is_decimals() {
+        let [above, body @ ..] = rows else { return 0.0 };
+        if width < 2 {
             return 0.0;
         }
         // An empty cell at the end of rows is none.
-        let padded = self.rows.iter().all(|row| row.trimmed() < width);
+        let padded = rows.iter().all(|row| row.trimmed() < width);
         let agrees = |row: &&Cells| match row.cells.len() {
             len if len > width => row.trimmed() <= width,
             len => len == width || (padded && len + 1 == width),
         };
-        let agree = real(self.rows.iter().filter(agrees).count()) / real(self.rows.len());
-        let body = self.rows.iter().filter(|row| row.cells.len() == width).take(100);
+        let agree = real(rows.iter().filter(agrees).count()) / real(rows.len());
+        let divided = rows.iter().filter(|row| row.cells.len() == width).take(100);
         let (mut cells, mut clean) = (0, 0);
-        for cell in body.flat_map(|row| &row.cells) {
+        for cell in divided.flat_map(|row| &row.cells) {
             cells += 1;
             clean += usize::from(is_clean(cell, self.format.delimiter));
         }
         let clean = real(clean) / real(cells.max(1));
         // Text in which a comma is common: the first line has none, and not every other has one.
-        let [above, body @ ..] = &self.rows[..] else { return 0.0 };
         let alone = above.cells.len() == 1 && width == 2 && !body.is_empty();
-        let titled = body.len() > 2 && body.iter().all(|row| row.cells.len() == width);
-        let first = if alone && !titled { 0.5 } else { 1.0 };
+        let first = if alone { 0.5 } else { 1.0 };
         agree * agree * (0.25 + 0.75 * clean) * (real(width - 1) / real(width)) * first
     }
 
@@ -160,6 +190,25 @@ impl Trial {
     }
 }
 
+/// The most common of some numbers; of equally common ones the greatest.
+fn most_common(numbers: impl Iterator<Item = usize>) -> Option<usize> {
+    let mut numbers: Vec<usize> = numbers.collect();
+    numbers.sort_unstable();
+    let runs = numbers.chunk_by(|one, other| one == other);
+    runs.max_by_key(|run| run.len()).and_then(|run| run.first().copied())
+}
+
+/// Whether a text of the first row stands above numbers or dates in most others.
+fn names_values(rows: &[&Cells]) -> bool {
+    let [first, body @ ..] = rows else { return false };
+    let values = |column: usize| {
+        let value = |row: &&&Cells| row.cells.get(column).is_some_and(|cell| is_value(&cell.text));
+        body.iter().filter(value).count() * 5 >= body.len() * 4
+    };
+    let name = |cell: &Cell| !cell.text.is_empty() && !is_value(&cell.text);
+    !body.is_empty() && first.cells.iter().enumerate().any(|(column, cell)| name(cell) && values(column))
+}
+
 fn real(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
@@ -195,6 +244,8 @@ pub(super) fn best(
     }
     // Stable: of equals the first wins.
     trials.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+    let nearly = trials.first().filter(|(score, _)| *score > ONE_COLUMN_DOUBT);
+    let nearly = nearly.map(|(_, trial)| trial.format.delimiter);
     let mut found = trials.into_iter().filter(|(score, _)| *score > ONE_COLUMN);
     if let Some((score, trial)) = found.next() {
         let other = found.next().filter(|(other, _)| *other > 0.8 * score);
@@ -205,7 +256,7 @@ pub(super) fn best(
         return (blanks, None);
     }
     let colons = read(b':');
-    if colons.is_divided_by_colons() { (colons, None) } else { (read(one_column(text)), None) }
+    if colons.is_divided_by_colons() { (colons, None) } else { (read(one_column(text)), nearly) }
 }
 
 /// What to read a text of one column with: a delimiter that does not divide it.

@@ -85,6 +85,11 @@ fn facts(out: &mut String, dialect: &Dialect, shape: &Shape) {
         || Words("none", "không có").to_string(),
         |sign| format!("<code>{}</code>", Escaped(&char::from(sign).to_string())),
     );
+    // One that was not chosen stands in no line of one column.
+    let delimiter = match dialect.width {
+        1 if dialect.reading.delimiter.is_none() => Words("none", "không có").to_string(),
+        _ => delimiter_words(dialect.format.delimiter),
+    };
     let escape = if dialect.format.escape.is_some() { " <code>\\</code>" } else { "" };
     let header = match dialect.header_line() {
         Some(1) => Words("first row", "dòng đầu").to_string(),
@@ -93,7 +98,7 @@ fn facts(out: &mut String, dialect: &Dialect, shape: &Shape) {
     };
     let mut facts = vec![
         (Words("Encoding", "Bảng mã"), format!("{}{mark}", dialect.encoding())),
-        (Words("Delimiter", "Dấu phân cách"), delimiter_words(dialect.format.delimiter)),
+        (Words("Delimiter", "Dấu phân cách"), delimiter),
         (Words("Quote", "Dấu nháy"), format!("{quote}{escape}")),
         (Words("Line ends", "Kết thúc dòng"), dialect.line_end.to_owned()),
         (Words("Header", "Dòng tiêu đề"), header),
@@ -147,6 +152,13 @@ fn of_file(doubt: Doubt, dialect: &Dialect) -> String {
                 "Bảng mã {} là phỏng đoán: trong tệp không có gì cho biết chắc chắn.",
             ),
             &[dialect.encoding()],
+        ),
+        Doubt::Delimiter(other) if dialect.width == 1 => sentence(
+            Words(
+                "It was read as one column; {} divides some of its lines.",
+                "Tệp được đọc là một cột; {} tách được một số dòng.",
+            ),
+            &[&delimiter_words(other)],
         ),
         Doubt::Delimiter(other) => sentence(
             Words(

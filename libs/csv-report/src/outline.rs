@@ -48,7 +48,7 @@ pub struct OutlineColumn {
     pub mean: Option<f64>,
     /// Why it can be read in another way: `decimal_mark`, `day_and_month`, `short_year`,
     /// `month_of_year`, `compact_date`, `time_of_day`, `leading_zero`, `long`, `phone`,
-    /// `name`, `units`.
+    /// `name`, `units`, `words`.
     pub doubt: Option<&'static str>,
 }
 
@@ -80,6 +80,7 @@ impl OutlineColumn {
             Detail::Boolean { .. } | Detail::Empty => (None, None, None),
         };
         let (least, greatest) = ends.unzip();
+        let words = found.column.has_doubtful_words().then_some("words");
         Self {
             name: name.to_owned(),
             kind: kind(found.column.kind),
@@ -90,7 +91,7 @@ impl OutlineColumn {
             least,
             greatest,
             mean,
-            doubt: found.column.doubt.map(column_doubt),
+            doubt: found.column.doubt.map(column_doubt).or(words),
         }
     }
 }

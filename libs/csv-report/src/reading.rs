@@ -46,7 +46,10 @@ pub(crate) enum Chosen {
     Number,
     Date,
     Boolean,
+    /// Texts; words that programs write for nothing, such as `NA`, are missing.
     Text,
+    /// Texts, and those words too.
+    Verbatim,
 }
 
 /// A choice that cannot be.
@@ -108,7 +111,7 @@ pub const OPTIONS: [ReadingOption; 6] = [
 /// What the option that chooses a column's type begins with; the column's number follows, from 1.
 pub const COLUMN_OPTION: &str = "column.";
 /// What a column can be said to hold.
-pub const COLUMN_KINDS: [&str; 4] = ["number", "date", "boolean", "text"];
+pub const COLUMN_KINDS: [&str; 5] = ["number", "date", "boolean", "text", "verbatim"];
 
 impl Reading {
     /// Makes a choice. False if there is no such option.
@@ -149,8 +152,9 @@ impl Reading {
             ("date", Chosen::Date),
             ("boolean", Chosen::Boolean),
             ("text", Chosen::Text),
+            ("verbatim", Chosen::Verbatim),
         ];
-        let chosen = one_of(auto, value, known, "use auto, number, date, boolean or text")?;
+        let chosen = one_of(auto, value, known, "use auto, number, date, boolean, text or verbatim")?;
         let column = number.parse().ok().filter(|column| (1..=100_000).contains(column));
         let column: usize = column.ok_or("name a column by its number, such as column.2")?;
         match chosen {
@@ -210,6 +214,7 @@ impl Chosen {
             Self::Date => "date",
             Self::Boolean => "boolean",
             Self::Text => "text",
+            Self::Verbatim => "verbatim",
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     source::Source,
     step::{StepError, Ticker},
     tally::{Distinct, Tally},
-    value::{self, Missing, NumberStyle},
+    value::{self, Missing, NumberStyle, WordSet},
 };
 
 /// Numbers kept over all columns for quantiles and histograms: 32 MB.
@@ -136,7 +136,7 @@ enum Collector {
     Number { style: NumberStyle, numbers: Numbers, tally: Tally },
     Time { times: Times, timeline: Timeline },
     Boolean { yes: u64, no: u64 },
-    Text { tally: Tally, length: Numbers },
+    Text { texts: WordSet, tally: Tally, length: Numbers },
     Empty,
 }
 
@@ -165,9 +165,8 @@ impl Collectors {
         let count = kinds.len().max(1);
         let sample = (SAMPLE_TOTAL / count).clamp(1000, SAMPLE_MAX);
         let values = (VALUES_TOTAL / count).clamp(64, VALUES_MAX);
-        let columns = (0..)
-            .zip(kinds)
-            .map(|(seed, column)| (Collector::new(column.kind, sample, values, seed), Vec::new()));
+        let columns =
+            (0..).zip(kinds).map(|(seed, column)| (Collector::new(column, sample, values, seed), Vec::new()));
         let numeric: Vec<usize> = (0..kinds.len()).filter(|column| is_number(kinds[*column].kind)).collect();
         let correlated: Vec<usize> = numeric.iter().copied().take(CORRELATED_MAX).collect();
         let time = kinds.iter().enumerate().find_map(|(column, found)| match found.kind {
@@ -273,8 +272,8 @@ impl Collectors {
 }
 
 impl Collector {
-    fn new(kind: Kind, sample: usize, values: usize, seed: u64) -> Self {
-        match kind {
+    fn new(column: &Column, sample: usize, values: usize, seed: u64) -> Self {
+        match column.kind {
             Kind::Integer(style) | Kind::Decimal(style) => {
                 Self::Number { style, numbers: Numbers::new(sample, seed), tally: Tally::new(values, true) }
             }
@@ -282,7 +281,11 @@ impl Collector {
                 Self::Time { times, timeline: Timeline::new(times.from, times.to, TIMELINE_BUCKETS) }
             }
             Kind::Boolean => Self::Boolean { yes: 0, no: 0 },
-            Kind::Text => Self::Text { tally: Tally::new(values, false), length: Numbers::new(1000, seed) },
+            Kind::Text => Self::Text {
+                texts: column.words.texts,
+                tally: Tally::new(values, false),
+                length: Numbers::new(1000, seed),
+            },
             Kind::Empty => Self::Empty,
         }
     }
@@ -290,7 +293,8 @@ impl Collector {
     #[expect(clippy::cast_precision_loss, reason = "the length of a cell")]
     fn take(&mut self, cell: &str) -> Given {
         let says_nothing = match value::missing(cell) {
-            Missing::Yes => true,
+            Missing::Empty => true,
+            Missing::Word(word) => !matches!(self, Self::Text { texts, .. } if texts.contains(word)),
             Missing::Perhaps => !matches!(self, Self::Text { .. }),
             Missing::No => false,
         };
@@ -314,7 +318,7 @@ impl Collector {
                 *if truth { yes } else { no } += 1;
                 Given::Other
             }
-            Self::Text { tally, length } => {
+            Self::Text { tally, length, .. } => {
                 tally.take(cell);
                 length.take(cell.chars().count() as f64);
                 Given::Other
@@ -334,7 +338,7 @@ impl Collector {
             },
             Self::Time { times, timeline } => Detail::Time { times, timeline },
             Self::Boolean { yes, no } => Detail::Boolean { yes, no },
-            Self::Text { tally, length } => match length.summary(true) {
+            Self::Text { tally, length, .. } => match length.summary(true) {
                 Some(length) => Detail::Text(Values {
                     top: tally.top(TOP),
                     error: tally.error(),

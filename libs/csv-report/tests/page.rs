@@ -91,3 +91,17 @@ fn one_column_that_could_be_several_is_told() {
     shows_with(file, &[("delimiter", "tab")], &["Header first row", "Columns 1"]);
     assert!(!words(file, &[("delimiter", "tab")]).contains("divides some"));
 }
+
+#[test]
+fn words_that_may_be_missing_are_told_with_how_they_were_read() {
+    shows(
+        "code,n\nNA,1\nDE,2\nFR,3\n",
+        &["code: cells that say NA were read as texts, not as missing (cells: 1)."],
+    );
+    let answers = "answer,n\nNone,1\nSome,2\n<NA>,3\nNil,4\nNone,5\n";
+    let told = "answer: cells that say None, &lt;NA&gt; were read as missing, not as texts (cells: 3).";
+    shows(answers, &[told, "answer is missing in 60 % of the rows."]);
+    shows_with(answers, &[("column.1", "verbatim")], &["None 2 · 40 %", "text, even NA or - · "]);
+    assert!(!words(answers, &[("column.1", "verbatim")]).contains("cells that say"));
+    shows("a,b\n1,\n2,x\n", &["b is empty in 50 % of the rows."]);
+}

@@ -348,6 +348,12 @@ fn what_can_be_read_in_two_ways_can_be_changed() {
     assert_eq!(other("t\n14:05\n15:00\n", "column.1", "text"), "t: text 2 distinct");
     let titled = text(b"Title\nMade today\nid,amount\n1,5\n", &[("delimiter", ",")]);
     assert_eq!(told(&titled), ["UTF-8 , header 3, 1 rows", "id: integer 1 … 1", "amount: integer 5 … 5"]);
+    let codes = text(b"code,n\nNA,1\nDE,2\n", &[("column.1", "text")]);
+    assert_eq!(told(&codes)[1], "code: text 1 distinct missing 1");
+    let answers = text(b"answer,n\nNone,1\nSome,2\n-,3\n,4\n", &[("column.1", "verbatim")]);
+    assert_eq!(told(&answers)[1], "answer: text 3 distinct missing 1");
+    let nothing = text(b"a,b\n1,NA\n2,NA\n", &[("column.2", "verbatim")]);
+    assert_eq!(told(&nothing)[2], "b: text 1 distinct");
     let plain = columns("apostrophe-plural.csv", &[("quote", "none"), ("column.2", "date")]);
     assert_eq!(plain[2], "owner: date 1970-01-01 … 1970-01-01 invalid 4 in [2, 3, 4]");
 }
@@ -449,6 +455,24 @@ const TEXTS: &[(&str, &[&str])] = &[
         &["UTF-8 , header 1, 2 rows", "a: text 2 distinct", "v: integer 5 … 6 (units)", "w: integer -1 … 2"],
     ),
     ("symbol,n\nNa,1\nHe,2\n", &["UTF-8 , header 1, 2 rows", "symbol: text 2 distinct", "n: integer 1 … 2"]),
+    // `NA` is a code among codes, and missing among others: both are told.
+    (
+        "code,n\nNA,1\nDE,2\nFR,3\nUS,4\n",
+        &["UTF-8 , header 1, 4 rows", "code: text 4 distinct (words)", "n: integer 1 … 4"],
+    ),
+    (
+        "region,n\nEMEA,1\nNA,2\n-,3\nAPAC,NA\n",
+        &[
+            "UTF-8 , header 1, 4 rows",
+            "region: text 3 distinct missing 1 (words)",
+            "n: integer 1 … 3 missing 1",
+        ],
+    ),
+    (
+        "answer,n\nNone,1\nSome,2\nnull,3\nNil,4\n-,5\n",
+        &["UTF-8 , header 1, 5 rows", "answer: text 2 distinct missing 3 (words)", "n: integer 1 … 5"],
+    ),
+    ("a,b\n1,NA\n2,NA\n", &["UTF-8 , header 1, 2 rows", "a: integer 1 … 2", "b: empty missing 2 (words)"]),
     (
         "a,b\n1,\"5\" disk\"\n2,x\n",
         &["UTF-8 , header 1, 2 rows", "a: integer 1 … 2", "b: text 2 distinct", "! 1 quotes at 2:6"],

@@ -110,7 +110,7 @@ fn report() -> Operation {
         .fold(operation, Operation::takes)
         .takes(
             Parameter::query("column.1", "What column 1 holds; likewise `column.2` and so on, at most 500.")
-                .schema(json!({ "type": "string", "enum": ["auto", "number", "date", "boolean", "text"] })),
+                .schema(json!({ "type": "string", "enum": ["auto", "number", "date", "boolean", "text", "verbatim"] })),
         )
         .answers(Answer::new(200, "The page.").with(Content::text("text/html")))
         .refuses(400, &["invalid_request"], "decimal is \"dot\"; use auto, point or comma")

@@ -1,7 +1,7 @@
 //! What a column holds, and why it can be read in another way.
 
 use crate::{
-    value::{self, Code, DateOrder, NumberStyle, Time},
+    value::{self, Code, DateOrder, NumberStyle, Time, WordCounts, WordSet},
     words,
 };
 
@@ -63,8 +63,36 @@ pub struct Column {
     pub(crate) invalid: u64,
     /// What its cells could be as well.
     pub(crate) doubt: Option<Doubt>,
+    /// Words that say nothing elsewhere.
+    pub(crate) words: Words,
     /// Somebody said what it holds.
     pub(crate) chosen: bool,
+}
+
+/// The words of a column that say nothing elsewhere, such as `NA`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Words {
+    pub(crate) counts: WordCounts,
+    /// Those that are texts here; the others are missing.
+    pub(crate) texts: WordSet,
+}
+
+impl Words {
+    pub(crate) fn as_texts(&self) -> WordCounts {
+        self.counts.only(self.texts, true)
+    }
+
+    pub(crate) fn as_missing(&self) -> WordCounts {
+        self.counts.only(self.texts, false)
+    }
+}
+
+impl Column {
+    /// Whether words were read as one thing that could be the other: among numbers, dates and truths they are
+    /// missing for certain.
+    pub(crate) fn has_doubtful_words(&self) -> bool {
+        !self.chosen && self.words.counts.count() > 0 && matches!(self.kind, Kind::Text | Kind::Empty)
+    }
 }
 
 /// Why a column can be read in another way.

@@ -1,9 +1,9 @@
 //! What was seen in a column: how many of its cells fit each kind, and what tells two readings apart.
 
 use crate::{
-    kinds::column::{Column, Doubt, File, Kind, Times},
+    kinds::column::{Column, Doubt, File, Kind, Times, Words},
     reading::Chosen,
-    value::{self, Code, DateOrder, Missing, NumberStyle, Short},
+    value::{self, Code, DateOrder, Missing, NumberStyle, Short, WordCounts, WordSet},
 };
 
 /// Nine in ten.
@@ -41,9 +41,13 @@ const ID_WORDS: [&str; 11] = ["id", "ids", "code", "no", "nr", "num", "number", 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
     filled: u64,
-    missing: u64,
+    empty: u64,
     /// Words that say nothing, unless the column holds texts.
     words: u64,
+    /// Words that say nothing, even among most texts.
+    said: WordCounts,
+    /// Texts of the form of a code.
+    codes_of_letters: u64,
     point: Numbers,
     comma: Numbers,
     /// Numbers that only one style allows.
@@ -186,13 +190,15 @@ impl DateParts {
 impl Seen {
     pub(super) fn take(&mut self, cell: &str, line: u64) {
         match value::missing(cell) {
-            Missing::Yes => return self.missing += 1,
+            Missing::Empty => return self.empty += 1,
+            Missing::Word(word) => return self.said.take(word),
             Missing::Perhaps => return self.words += 1,
             Missing::No => {}
         }
         self.filled += 1;
         if !cell.bytes().any(|c| c.is_ascii_digit()) {
             self.booleans += u64::from(value::boolean(cell).is_some());
+            self.codes_of_letters += u64::from(value::is_code(cell));
             return;
         }
         if let Some(day) = value::compact(cell) {
@@ -283,18 +289,30 @@ impl Seen {
             Some(chosen) => self.as_chosen(chosen, file),
             None => self.found(name, file),
         };
+        let words = Words { counts: self.said, texts: self.words_of(kind, chosen) };
         // Where texts are, words are texts.
-        let missing = if kind == Kind::Text { self.missing } else { self.missing + self.words };
+        let others = if kind == Kind::Text { 0 } else { self.words };
+        let missing = self.empty + words.as_missing().count() + others;
         let invalid = self.filled.saturating_sub(fit);
         // Whoever said what the column holds has no doubt about that.
         let answered = matches!(doubt, Some(Doubt::Compact | Doubt::MonthOfYear | Doubt::TimeOfDay));
         let doubt = doubt.filter(|_| chosen.is_none() || !answered);
-        Column { kind, missing, invalid, doubt, chosen: chosen.is_some() }
+        Column { kind, missing, invalid, doubt, words, chosen: chosen.is_some() }
+    }
+
+    /// The words that say nothing elsewhere and are texts here: `NA` is a code where all others are codes.
+    fn words_of(&self, kind: Kind, chosen: Option<Chosen>) -> WordSet {
+        let codes = self.filled > 0 && self.codes_of_letters == self.filled;
+        match (kind, chosen) {
+            (Kind::Text, Some(Chosen::Verbatim)) => WordSet::ALL,
+            (Kind::Text, None) if codes => WordSet::codes(),
+            _ => WordSet::NONE,
+        }
     }
 
     fn as_chosen(&self, chosen: Chosen, file: File) -> (Kind, u64, Option<Doubt>) {
         match chosen {
-            Chosen::Text => (Kind::Text, self.filled, None),
+            Chosen::Text | Chosen::Verbatim => (Kind::Text, self.filled, None),
             Chosen::Boolean => (Kind::Boolean, self.booleans, None),
             Chosen::Number => self.numbers(file),
             Chosen::Date => self.times(file),

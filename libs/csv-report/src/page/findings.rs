@@ -82,10 +82,12 @@ fn missing(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
     columns.retain(|(missing, _)| *missing * 20 >= shape.rows && *missing > 0);
     columns.sort_unstable_by(|a, b| b.cmp(a));
     for (missing, column) in columns.into_iter().take(2) {
-        let words = if missing == shape.rows {
-            Words("{} is empty.", "{} hoàn toàn trống.")
-        } else {
-            Words("{} is empty in {} of the rows.", "{} trống ở {} số dòng.")
+        let says_so = statistics.columns[column].column.words.as_missing().count() > 0;
+        let words = match (missing == shape.rows, says_so) {
+            (true, false) => Words("{} is empty.", "{} hoàn toàn trống."),
+            (true, true) => Words("{} is missing in every row.", "{} thiếu giá trị ở mọi dòng."),
+            (false, false) => Words("{} is empty in {} of the rows.", "{} trống ở {} số dòng."),
+            (false, true) => Words("{} is missing in {} of the rows.", "{} thiếu giá trị ở {} số dòng."),
         };
         found.push(sentence(words, &[&name(shape, column), &percent(missing, shape.rows)]));
     }

@@ -136,11 +136,13 @@ fn doubts(dialect: &Dialect, shape: &Shape, statistics: &Statistics) -> Vec<Stri
         told.push(words.to_string());
     }
     let columns = shape.names.iter().zip(&statistics.columns);
+    let words = columns.clone().filter(|(_, found)| found.column.has_doubtful_words());
+    let words = words.flat_map(|(name, found)| of_words(&format!("<b>{}</b>", Escaped(name)), &found.column));
     let of_columns = columns.filter_map(|(name, found)| {
         let name = format!("<b>{}</b>", Escaped(name));
         found.column.doubt.map(|doubt| of_column(&name, doubt, &found.column))
     });
-    told.extend(of_columns.take(DOUBTS_MAX));
+    told.extend(of_columns.chain(words).take(DOUBTS_MAX));
     told
 }
 
@@ -247,6 +249,26 @@ fn of_column(name: &str, doubt: kinds::Doubt, column: &Column) -> String {
             &[name],
         ),
     }
+}
+
+/// How words were read that are missing values elsewhere.
+fn of_words(name: &str, column: &Column) -> Vec<String> {
+    let missing = Words(
+        "{}: cells that say {} were read as missing, not as texts (cells: {}).",
+        "{}: các ô ghi {} được đọc là ô trống, không phải văn bản (số ô: {}).",
+    );
+    let texts = Words(
+        "{}: cells that say {} were read as texts, not as missing (cells: {}).",
+        "{}: các ô ghi {} được đọc là văn bản, không phải ô trống (số ô: {}).",
+    );
+    [(missing, column.words.as_missing()), (texts, column.words.as_texts())]
+        .into_iter()
+        .filter(|(_, counts)| counts.count() > 0)
+        .map(|(words, counts)| {
+            let said: Vec<String> = counts.words().map(|word| format!("<q>{}</q>", Escaped(word))).collect();
+            sentence(words, &[name, &said.join(", "), &count(counts.count())])
+        })
+        .collect()
 }
 
 fn day_and_month(name: &str, kind: Kind) -> String {
@@ -358,13 +380,14 @@ fn choices(dialect: &Dialect) -> Vec<(&'static str, Words, Vec<Choice>)> {
 }
 
 fn kind_choices() -> Vec<Choice> {
-    [Chosen::Number, Chosen::Date, Chosen::Boolean, Chosen::Text]
+    [Chosen::Number, Chosen::Date, Chosen::Boolean, Chosen::Text, Chosen::Verbatim]
         .map(|kind| {
             let words = match kind {
                 Chosen::Number => Words("number", "số"),
                 Chosen::Date => Words("date", "ngày"),
                 Chosen::Boolean => Words("yes / no", "đúng / sai"),
                 Chosen::Text => Words("text", "văn bản"),
+                Chosen::Verbatim => Words("text, even NA or -", "văn bản, kể cả NA hay -"),
             };
             (kind.name().to_owned(), option_words(words))
         })

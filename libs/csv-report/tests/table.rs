@@ -407,6 +407,14 @@ const TEXTS: &[(&str, &[&str])] = &[
         &["UTF-8 tab header 1, 4 rows (delimiter)", "note: text 4 distinct"],
     ),
     (
+        "name\nDoe, John\nRoe, Jane\nPoe, Ed\nLow, Al\nMay, Jo\nRay, Di\nLee, Bo\nKay, Cy\nHay, Ty\nDay, Ed\n",
+        &["UTF-8 tab header 1, 10 rows (delimiter)", "name: text 10 distinct"],
+    ),
+    (
+        "Places\nplace, km\nHue, 5\nVinh, 7\n",
+        &["UTF-8 , header 2, 2 rows", "place: text 2 distinct", "km: integer 5 … 7"],
+    ),
+    (
         "Title\nMade today\nid,amount\n1,5\n",
         &["UTF-8 tab header 1, 3 rows (delimiter)", "Title: text 3 distinct"],
     ),

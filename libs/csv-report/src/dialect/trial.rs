@@ -14,7 +14,7 @@ const DELIMITERS: [u8; 8] = [b',', b';', b'\t', b'|', 0x1f, 0x01, b'^', b'~'];
 /// What a text of one column is worth: a delimiter must divide better than that.
 const ONE_COLUMN: f64 = 0.15;
 /// What a delimiter is worth that divides some lines of a text that is read as one column: it is told.
-const ONE_COLUMN_DOUBT: f64 = 0.05;
+const ONE_COLUMN_DOUBT: f64 = 0.04;
 /// What a table is worth below lines that are none of it: a delimiter that divides those too is better.
 const BELOW_OTHERS: f64 = 0.6;
 /// The most lines above a table.
@@ -41,6 +41,8 @@ pub(super) struct Cells {
 pub(super) struct Cell {
     pub(super) text: String,
     pub(super) quoted: bool,
+    /// A blank stands before it, as after a comma in a sentence.
+    spaced: bool,
 }
 
 impl Cells {
@@ -67,9 +69,9 @@ impl Trial {
                 continue;
             }
             trial.faults += row.faults.len();
-            let cell = |place| Cell {
-                text: row.get(place).unwrap_or_default().trim().to_owned(),
-                quoted: row.is_quoted(place),
+            let cell = |place| {
+                let (text, quoted) = (row.get(place).unwrap_or_default(), row.is_quoted(place));
+                Cell { text: text.trim().to_owned(), quoted, spaced: !quoted && text.starts_with(' ') }
             };
             trial.rows.push(Cells { line: row.line, cells: (0..row.len()).map(cell).collect() });
             if trial.rows.len() >= SAMPLE_ROWS {
@@ -96,7 +98,7 @@ impl Trial {
         let agree = agreeing.len();
         let certain = match names_values(&agreeing) {
             true => agree * 5 >= table.len() * 4,
-            false => agree == table.len() && table.len() > 2 * above,
+            false => agree == table.len() && table.len() > 2 * above && !self.is_prose(&agreeing),
         };
         if certain && table.len() > 2 { above } else { 0 }
     }
@@ -127,24 +129,34 @@ impl Trial {
             len => len == width || (padded && len + 1 == width),
         };
         let agree = real(rows.iter().filter(agrees).count()) / real(rows.len());
-        let divided = rows.iter().filter(|row| row.cells.len() == width).take(100);
+        let divided: Vec<&Cells> = rows.iter().filter(|row| row.cells.len() == width).take(100).collect();
         let (mut cells, mut clean) = (0, 0);
-        for cell in divided.flat_map(|row| &row.cells) {
+        for cell in divided.iter().flat_map(|row| &row.cells) {
             cells += 1;
             clean += usize::from(is_clean(cell, self.format.delimiter));
         }
         let clean = real(clean) / real(cells.max(1));
         // Text in which a comma is common: the first line has none, and not every other has one.
         let alone = above.cells.len() == 1 && width == 2 && !body.is_empty();
-        let first = if alone { 0.5 } else { 1.0 };
+        let first = match alone {
+            true if self.is_prose(&divided) => 0.25,
+            true => 0.5,
+            false => 1.0,
+        };
         agree * agree * (0.25 + 0.75 * clean) * (real(width - 1) / real(width)) * first
+    }
+
+    /// Two texts with a comma and a blank between them, as in sentences and in `Doe, John`.
+    fn is_prose(&self, rows: &[&Cells]) -> bool {
+        let sentence = |row: &&Cells| matches!(&row.cells[..], [_, rest] if rest.spaced);
+        self.format.delimiter == b',' && rows.iter().all(sentence) && !names_values(rows)
     }
 
     /// One column of numbers whose decimal sign is the comma.
     fn is_decimals(&self) -> bool {
         let digits =
             |cell: &Cell| !cell.text.is_empty() && cell.text.bytes().all(|byte| byte.is_ascii_digit());
-        let whole = |cell: &Cell| digits(&Cell { text: cell.text.replacen('-', "", 1), quoted: false });
+        let whole = |cell: &Cell| digits(&Cell { text: cell.text.replacen('-', "", 1), ..cell.clone() });
         let [first, body @ ..] = &self.rows[..] else { return false };
         let number = |row: &Cells| match &row.cells[..] {
             [one] => whole(one),

@@ -61,7 +61,7 @@ settings! {
         pub request_bytes_max: usize = 8 << 20, in 1..=256 << 20;
         /// Bytes of all requests that have not come whole: bodies on their way, halves of messages,
         /// attachments without the rest of their packet. What would be more is refused; one request alone
-        /// always fits.
+        /// always fits. At its default it takes no more than an eighth of what the process may use.
         pub unfinished_bytes_max: usize = 64 << 20, in 1 << 20..=64 << 30;
         /// Events of one publish request.
         pub batch_events_max: usize = 10_000, in 1..=100_000;

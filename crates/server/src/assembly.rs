@@ -4,8 +4,8 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anywire_app::{AppContext, Application, ApplicationMetrics, Owned};
 use anywire_gateway::{
-    Gateway, GatewayConfig, GatewayError, MAIN_LISTENER, MetricsCollector, PageHeaders, ServeError, Tls,
-    TlsError,
+    Gateway, GatewayConfig, GatewayError, LimitsConfig, MAIN_LISTENER, MetricsCollector, PageHeaders,
+    ServeError, Tls, TlsError,
 };
 use anywire_jobs::Jobs;
 use anywire_log::{
@@ -127,14 +127,14 @@ impl Anywire {
     ///
     /// # Errors
     /// [`StartError`] names what is in the way.
-    pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
+    pub async fn start(mut config: Config) -> Result<Arc<Self>, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::default());
         let tls = tls(&config.server.tls)?;
         check_listeners(&config)?;
         // For those who ask other servers; a second call finds the first one's choice.
         let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let rules = rules(&config.server, &config.monitor, &config.pipeline);
-        let shares = memory_shares(&config.server);
+        let shares = memory_shares(&config.server, &mut config.gateway);
         let engine =
             engine(&config.server, shares, config.accept_loss, rules.clone(), Arc::clone(&clock)).await?;
         let log = Log::start(engine, rules, TailConfig { bytes_max: shares.tail_bytes });
@@ -365,12 +365,18 @@ fn rules(config: &ServerConfig, monitor: &MonitorConfig, pipeline: &PipelineConf
 }
 
 /// How large the parts are that take most of the memory.
-fn memory_shares(config: &ServerConfig) -> Shares {
+fn memory_shares(config: &ServerConfig, gateway: &mut GatewayConfig) -> Shares {
     let limit = memory::limit();
     let fitting = Shares::of(limit);
-    let shares = Shares { tail_bytes: config.tail.bytes_max.unwrap_or(fitting.tail_bytes), ..fitting };
-    let Shares { tail_bytes, queue_bytes, segment_bytes } = shares;
-    tracing::info!(limit, tail_bytes, queue_bytes, segment_bytes, "memory");
+    let unfinished = &mut gateway.limits.unfinished_bytes_max;
+    if *unfinished == LimitsConfig::default().unfinished_bytes_max {
+        *unfinished = usize::try_from(fitting.unfinished_bytes).unwrap_or(*unfinished).max(1 << 20);
+    }
+    let tail_bytes = config.tail.bytes_max.unwrap_or(fitting.tail_bytes);
+    let unfinished_bytes = *unfinished as u64;
+    let shares = Shares { tail_bytes, unfinished_bytes, ..fitting };
+    let Shares { queue_bytes, segment_bytes, .. } = shares;
+    tracing::info!(limit, tail_bytes, unfinished_bytes, queue_bytes, segment_bytes, "memory");
     shares
 }
 

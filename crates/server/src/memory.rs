@@ -17,6 +17,8 @@ pub(crate) struct Shares {
     pub(crate) queue_bytes: u64,
     /// A segment of the log: it is read whole when it is merged or mended.
     pub(crate) segment_bytes: u64,
+    /// Requests that have not come whole.
+    pub(crate) unfinished_bytes: u64,
 }
 
 impl Shares {
@@ -26,7 +28,12 @@ impl Shares {
     pub(crate) fn of(limit: Option<u64>) -> Self {
         let part =
             |parts: u64| limit.map_or(Self::DEFAULT_BYTES, |limit| Self::DEFAULT_BYTES.min(limit / parts));
-        Self { tail_bytes: part(8), queue_bytes: part(16), segment_bytes: part(16) }
+        Self {
+            tail_bytes: part(8),
+            queue_bytes: part(16),
+            segment_bytes: part(16),
+            unfinished_bytes: part(8),
+        }
     }
 }
 
@@ -99,10 +106,13 @@ mod tests {
 
     #[test]
     fn the_parts_fit_into_little_memory_and_are_the_defaults_in_much() {
-        let most = Shares { tail_bytes: 64 << 20, queue_bytes: 64 << 20, segment_bytes: 64 << 20 };
+        let [tail_bytes, queue_bytes, segment_bytes, unfinished_bytes] = [64 << 20; 4];
+        let most = Shares { tail_bytes, queue_bytes, segment_bytes, unfinished_bytes };
         assert_eq!(Shares::of(None), most);
         assert_eq!(Shares::of(Some(1 << 30)), most);
-        let little = Shares { tail_bytes: 16 << 20, queue_bytes: 8 << 20, segment_bytes: 8 << 20 };
+        let [tail_bytes, unfinished_bytes] = [16 << 20; 2];
+        let [queue_bytes, segment_bytes] = [8 << 20; 2];
+        let little = Shares { tail_bytes, queue_bytes, segment_bytes, unfinished_bytes };
         assert_eq!(Shares::of(Some(128 << 20)), little);
     }
 }

@@ -59,7 +59,7 @@ fn publish() -> Operation {
         )
         .refuses(
             400,
-            &["invalid_request", "invalid_channel", "invalid_event"],
+            &["invalid_request", "invalid_channel", "invalid_event", "too_many_channels"],
             "\"limit\" is \"many\"; expected a whole number from 1 to 1000",
         )
         .guarded()

@@ -1,8 +1,11 @@
 //! What the routes read and write, as types: their schemas are the description's.
 
-use anywire_app::description::schemas::{Amount, ChannelName, ClockTime, CursorText, Time};
+use anywire_app::{
+    description::schemas::{Amount, ChannelName, ClockTime, CursorText, Time},
+    http::list_of,
+};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::{Alert, HostName, REPORT_SAMPLES_MAX, RULES_MAX, Rule, Sample};
 
@@ -63,7 +66,12 @@ pub(crate) struct Report {
     pub(crate) instance: Option<String>,
     /// In the order of their times.
     #[schemars(length(max = REPORT_SAMPLES_MAX))]
+    #[serde(deserialize_with = "samples")]
     pub(crate) samples: Vec<Sample>,
+}
+
+fn samples<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Sample>, D::Error> {
+    list_of(deserializer, "samples", REPORT_SAMPLES_MAX)
 }
 
 /// What became of a report.
@@ -88,7 +96,12 @@ pub(crate) struct Reported {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rules {
     #[schemars(length(max = RULES_MAX))]
+    #[serde(deserialize_with = "rules")]
     pub(crate) rules: Vec<Rule>,
+}
+
+fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Rule>, D::Error> {
+    list_of(deserializer, "rules", RULES_MAX)
 }
 
 /// Rules, alerts that stand, and past ones.

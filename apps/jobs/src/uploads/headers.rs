@@ -85,12 +85,15 @@ fn parse_concat(text: &str, parts_max: usize) -> Result<Concat, Invalid> {
         let shown: String = text.chars().take(64).collect();
         Invalid(format!("Upload-Concat is {shown:?}; send partial, or final; and the addresses of the parts"))
     })?;
-    let parts = list.split_ascii_whitespace().map(part).collect::<Result<Vec<_>, _>>()?;
-    if parts.is_empty() || parts.len() > parts_max {
-        let count = parts.len();
-        return Err(Invalid(format!("Upload-Concat names {count} parts; send 1 to {parts_max}")));
+    let named = list.split_ascii_whitespace().take(parts_max + 1);
+    let parts = named.map(part).collect::<Result<Vec<_>, _>>()?;
+    match parts.len() {
+        0 => Err(Invalid(format!("Upload-Concat names no parts; send 1 to {parts_max}"))),
+        count if count > parts_max => {
+            Err(Invalid(format!("Upload-Concat names more than {parts_max} parts; send 1 to {parts_max}")))
+        }
+        _ => Ok(Concat::Final(parts)),
     }
-    Ok(Concat::Final(parts))
 }
 
 /// A part by its address, absolute or not: the last piece of its path is its name.
@@ -335,8 +338,8 @@ mod tests {
             assert!(error.contains(words), "{error}");
         };
         refused("whole", "\"whole\"; send partial, or final;");
-        refused("final;", "names 0 parts; send 1 to 2");
-        refused(&format!("final;{one} {two} {one}"), "names 3 parts");
+        refused("final;", "names no parts; send 1 to 2");
+        refused(&format!("final;{one} {two} {one}"), "names more than 2 parts");
         refused("final;/api/uploads/x", "\"/api/uploads/x\" is no address of an upload");
     }
 

@@ -15,7 +15,7 @@ use axum::{
 use super::request::{BODY_BYTES_MAX, BODY_WAY_OUT, Service};
 use crate::{
     decisions::{self, Refusal},
-    domain::{HostName, HostNameError, REPORT_SAMPLES_MAX, check_time},
+    domain::{HostName, HostNameError, check_time},
     projection::Host,
     service::MonitorService,
     wire::{Hosts, Report, Reported, ReportingHost},
@@ -74,10 +74,6 @@ pub(super) async fn report(
     let sent_at = sent_at
         .ok_or_else(|| invalid(format!("\"sent_at\" is {:?}; expected an ISO-8601 time", report.sent_at)))?;
     check_time("sent_at", sent_at.as_millis()).map_err(|error| invalid(error.to_string()))?;
-    if report.samples.len() > REPORT_SAMPLES_MAX {
-        let count = report.samples.len();
-        return Err(invalid(format!("{count} samples in one report, the limit is {REPORT_SAMPLES_MAX}")));
-    }
     let instance = report.instance.as_deref().map(HostName::new).transpose();
     let instance = instance.map_err(|HostNameError { text }| {
         invalid(format!("\"instance\" is {text:?}; use 1 to 64 characters of A-Z a-z 0-9 . _ -"))

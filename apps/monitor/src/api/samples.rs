@@ -193,15 +193,20 @@ fn step_ms(query: &Query) -> Result<Option<i64>, ApiError> {
 fn fields(host: &Host, wanted: Option<&str>) -> Result<Vec<String>, ApiError> {
     let Some(wanted) = wanted else { return Ok(FIELDS.map(str::to_owned).to_vec()) };
     let mut fields: Vec<String> = Vec::new();
-    for name in wanted.split(',').filter(|name| !name.is_empty()) {
+    // Each name may stand for all there are: their number is looked at before the next is.
+    for (index, name) in wanted.split(',').filter(|name| !name.is_empty()).enumerate() {
+        if index == FIELDS_MAX || fields.len() > FIELDS_MAX {
+            return Err(too_many_fields());
+        }
         match name.strip_suffix('*') {
             Some(prefix) => fields.extend(host.metric_names(prefix)),
             None => fields.push(name.to_owned()),
         }
     }
     fields.dedup();
-    if fields.len() > FIELDS_MAX {
-        return Err(invalid(format!("{} fields are asked for, the limit is {FIELDS_MAX}", fields.len())));
-    }
-    Ok(fields)
+    if fields.len() > FIELDS_MAX { Err(too_many_fields()) } else { Ok(fields) }
+}
+
+fn too_many_fields() -> ApiError {
+    invalid(format!("\"fields\" asks for more than {FIELDS_MAX}, the limit; ask for fewer at once"))
 }

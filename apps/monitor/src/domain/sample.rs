@@ -7,11 +7,12 @@ use std::borrow::Cow;
 use anywire_app::{
     DeliveryFigures,
     description::schemas::{Amount, ReportedTime},
+    http::list_of,
     time::iso,
 };
 use anywire_log::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// The most cores, disks a sample names. A machine with more shows the first ones; its totals hold all.
@@ -36,7 +37,16 @@ pub struct Cpu {
     pub percent: f64,
     /// Each core, 0 to 100.
     #[schemars(length(max = CORES_MAX), inner(range(min = 0, max = 100.5)))]
+    #[serde(deserialize_with = "cores")]
     pub cores: Vec<f64>,
+}
+
+fn cores<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+    list_of(deserializer, "cores", CORES_MAX)
+}
+
+fn disks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Disk>, D::Error> {
+    list_of(deserializer, "disks", DISKS_MAX)
 }
 
 /// Memory, in bytes.
@@ -123,6 +133,7 @@ pub struct Sample {
     pub memory: Memory,
     /// File systems.
     #[schemars(length(max = DISKS_MAX))]
+    #[serde(deserialize_with = "disks")]
     pub disks: Vec<Disk>,
     /// Network; null in the first sample.
     pub network: Option<Network>,

@@ -146,3 +146,18 @@ async fn a_span_that_begins_before_full_resolution_comes_as_minutes_and_not_as_a
     let recent = world.get(&target(4800, 7200, "&step=5")).await.expect(200).json();
     assert_eq!(recent["step_ms"], 5000);
 }
+
+#[tokio::test]
+async fn lists_are_read_as_far_as_their_limit() {
+    let world = World::with(reports_only()).await;
+    world.report("web-1", &[0], |second| second as f64).await.expect(200);
+    for names in ["*,".repeat(10_000), "cpu,".repeat(10_000)] {
+        let refused = world.get(&target(0, 60, "").replace("=cpu", &format!("={names}"))).await.expect(400);
+        let message = refused.json()["message"].to_string();
+        assert!(message.contains("fields") && message.contains("128"), "{message}");
+    }
+    let seconds: Vec<i64> = (0..601).collect();
+    let refused = world.report("web-2", &seconds, |second| second as f64).await.expect(400);
+    let message = refused.json()["message"].to_string();
+    assert!(message.contains("samples") && message.contains("600"), "{message}");
+}

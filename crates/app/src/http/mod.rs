@@ -5,6 +5,7 @@ mod body;
 mod conditional;
 mod error;
 mod events;
+mod list;
 mod query;
 
 pub use body::{
@@ -13,4 +14,5 @@ pub use body::{
 pub use conditional::{ETag, not_modified};
 pub use error::{ApiError, invalid};
 pub use events::{EventFrame, event_stream};
+pub use list::list_of;
 pub use query::{After, Query};

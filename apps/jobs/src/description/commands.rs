@@ -78,11 +78,7 @@ fn run_command() -> Operation {
             "job build-1 is there already and is running; choose another session_id, retry it, or DELETE \
                  /api/jobs/build-1 first",
         )
-        .refuses(
-            413,
-            &["too_large"],
-            "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)",
-        )
+        .refuses_large()
         .refuses(
             429,
             &["too_many_jobs"],
@@ -119,11 +115,7 @@ fn create_video() -> Operation {
             "job build-1 is there already and is running; choose another session_id, retry it, or DELETE \
                  /api/jobs/build-1 first",
         )
-        .refuses(
-            413,
-            &["too_large"],
-            "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)",
-        )
+        .refuses_large()
         .refuses(
             429,
             &["too_many_jobs"],
@@ -196,11 +188,7 @@ fn clean_up() -> Operation {
         .writes::<Cleaned>(200, "What went.", json!({ "jobs_cleaned": 3, "events_removed": 120 }))
         .refuses(400, &["invalid_request"], "older_than_s is -1; send a whole number from 0")
         .guarded()
-        .refuses(
-            413,
-            &["too_large"],
-            "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)",
-        )
+        .refuses_large()
         .refuses(
             429,
             &["too_many_jobs"],
@@ -251,11 +239,7 @@ fn add_log() -> Operation {
             "job import-7 is running: a line of output is not possible; only a running job that was \
                  started with argv takes lines",
         )
-        .refuses(
-            413,
-            &["too_large"],
-            "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)",
-        )
+        .refuses_large()
         .refuses(
             429,
             &["too_many_jobs"],

@@ -54,7 +54,7 @@ fn list_jobs() -> Operation {
                 "cursor": "1f0c93ab-18",
             }),
         )
-        .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
+        .refuses_invalid()
         .guarded()
 }
 
@@ -65,23 +65,15 @@ fn forget_job() -> Operation {
         .takes(job_id_parameter())
         .takes(Parameter::idempotency_key())
         .answers(Answer::new(204, "It is forgotten."))
-        .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
+        .refuses_invalid()
         .guarded()
-        .refuses(
-            404,
-            &["not_found"],
-            "there is no job x; start it with POST /api/progress, or see GET /api/jobs",
-        )
+        .refuses_no_job()
         .refuses(
             409,
             &["illegal_transition", "idempotency_conflict"],
             "job x is succeeded: a step is not possible; retry it first",
         )
-        .refuses(
-            413,
-            &["too_large"],
-            "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)",
-        )
+        .refuses_large()
         .appends()
 }
 

@@ -18,7 +18,7 @@ fn start_job() -> Operation {
         .reads::<StartJob>(json!({ "session_id": "import-7", "title": "Import", "total_steps": 3 }))
         .writes::<Job>(201, "It runs. Subscribe from `cursor` and nothing falls between.", example_job())
         .refuses(410, &["answer_gone"], ANSWER_GONE)
-        .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
+        .refuses_invalid()
         .guarded()
         .refuses(
             409,
@@ -26,11 +26,7 @@ fn start_job() -> Operation {
             "job x is there already and is running; choose another session_id, retry it, or DELETE \
                  /api/jobs/x first",
         )
-        .refuses(
-            413,
-            &["too_large"],
-            "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)",
-        )
+        .refuses_large()
         .refuses(
             429,
             &["too_many_jobs"],
@@ -52,11 +48,7 @@ fn job() -> Operation {
         )
         .answers(Answer::new(304, "Unchanged since `If-None-Match`.").header(etag_header()))
         .guarded()
-        .refuses(
-            404,
-            &["not_found"],
-            "there is no job x; start it with POST /api/progress, or see GET /api/jobs",
-        )
+        .refuses_no_job()
 }
 
 fn step() -> Operation {
@@ -72,13 +64,9 @@ fn step() -> Operation {
         .reads::<StepJob>(json!({ "name": "read", "message": "1 of 8 files", "percent": 12.5 }))
         .writes::<Job>(200, "The state.", example_job())
         .refuses(410, &["answer_gone"], ANSWER_GONE)
-        .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
+        .refuses_invalid()
         .guarded()
-        .refuses(
-            404,
-            &["not_found"],
-            "there is no job x; start it with POST /api/progress, or see GET /api/jobs",
-        )
+        .refuses_no_job()
         .refuses(
             409,
             &[
@@ -90,11 +78,7 @@ fn step() -> Operation {
             ],
             "job x is succeeded: a step is not possible; retry it first",
         )
-        .refuses(
-            413,
-            &["too_large"],
-            "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)",
-        )
+        .refuses_large()
         .appends()
 }
 
@@ -109,24 +93,16 @@ fn alive() -> Operation {
         .takes(Parameter::idempotency_key())
         .body_or_none([Content::request::<Nothing>().example(json!({}))])
         .answers(Answer::new(204, "It is known. Nothing is published, unless the job was interrupted."))
-        .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
+        .refuses_invalid()
         .guarded()
-        .refuses(
-            404,
-            &["not_found"],
-            "there is no job x; start it with POST /api/progress, or see GET /api/jobs",
-        )
+        .refuses_no_job()
         .refuses(
             409,
             &["illegal_transition", "driven_by_upload", "idempotency_conflict", "driven_by_command"],
             "job x is succeeded: a sign of life is not possible; retry it first",
         )
         .refuses(410, &["answer_gone"], ANSWER_GONE)
-        .refuses(
-            413,
-            &["too_large"],
-            "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)",
-        )
+        .refuses_large()
         .appends()
 }
 
@@ -139,23 +115,15 @@ fn complete() -> Operation {
         .body_or_none([Content::request::<CompleteJob>().example(json!({ "result": { "rows": 1_200 } }))])
         .writes::<Job>(200, "The state.", example_job())
         .refuses(410, &["answer_gone"], ANSWER_GONE)
-        .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
+        .refuses_invalid()
         .guarded()
-        .refuses(
-            404,
-            &["not_found"],
-            "there is no job x; start it with POST /api/progress, or see GET /api/jobs",
-        )
+        .refuses_no_job()
         .refuses(
             409,
             &["illegal_transition", "driven_by_upload", "idempotency_conflict", "driven_by_command"],
             "job x is succeeded: a step is not possible; retry it first",
         )
-        .refuses(
-            413,
-            &["too_large"],
-            "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)",
-        )
+        .refuses_large()
         .appends()
 }
 
@@ -170,23 +138,15 @@ fn fail() -> Operation {
         )
         .writes::<Job>(200, "The state.", example_job())
         .refuses(410, &["answer_gone"], ANSWER_GONE)
-        .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
+        .refuses_invalid()
         .guarded()
-        .refuses(
-            404,
-            &["not_found"],
-            "there is no job x; start it with POST /api/progress, or see GET /api/jobs",
-        )
+        .refuses_no_job()
         .refuses(
             409,
             &["illegal_transition", "driven_by_upload", "idempotency_conflict", "driven_by_command"],
             "job x is succeeded: a step is not possible; retry it first",
         )
-        .refuses(
-            413,
-            &["too_large"],
-            "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)",
-        )
+        .refuses_large()
         .appends()
 }
 
@@ -199,23 +159,15 @@ fn cancel() -> Operation {
         .body_or_none([Content::request::<Nothing>().example(json!({}))])
         .writes::<Job>(200, "The state.", example_job())
         .refuses(410, &["answer_gone"], ANSWER_GONE)
-        .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
+        .refuses_invalid()
         .guarded()
-        .refuses(
-            404,
-            &["not_found"],
-            "there is no job x; start it with POST /api/progress, or see GET /api/jobs",
-        )
+        .refuses_no_job()
         .refuses(
             409,
             &["illegal_transition", "idempotency_conflict"],
             "job x is succeeded: a step is not possible; retry it first",
         )
-        .refuses(
-            413,
-            &["too_large"],
-            "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)",
-        )
+        .refuses_large()
         .appends()
 }
 
@@ -231,23 +183,15 @@ fn retry() -> Operation {
         .body_or_none([Content::request::<Nothing>().example(json!({}))])
         .writes::<Job>(200, "The state.", example_job())
         .refuses(410, &["answer_gone"], ANSWER_GONE)
-        .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
+        .refuses_invalid()
         .guarded()
-        .refuses(
-            404,
-            &["not_found"],
-            "there is no job x; start it with POST /api/progress, or see GET /api/jobs",
-        )
+        .refuses_no_job()
         .refuses(
             409,
             &["illegal_transition", "driven_by_upload", "upload_removed", "idempotency_conflict"],
             "job x is succeeded: a step is not possible; retry it first",
         )
-        .refuses(
-            413,
-            &["too_large"],
-            "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)",
-        )
+        .refuses_large()
         .refuses(
             429,
             &["too_many_jobs"],

@@ -1,6 +1,6 @@
 //! Parameters, headers and examples that several routes of jobs have.
 
-use anywire_app::description::{Header, Parameter};
+use anywire_app::description::{Header, Operation, Parameter};
 use serde_json::{Value, json};
 
 use crate::domain::JobId;
@@ -8,6 +8,19 @@ use crate::domain::JobId;
 /// What a call is told whose first answer is not kept.
 pub(super) const ANSWER_GONE: &str = "this call was made before, with Idempotency-Key \"7d9e…\", and was \
      carried out on job x; its answer is not kept any more: see GET /api/progress/x";
+
+/// What calls on a job are refused with.
+pub(super) trait OfAJob {
+    /// There is no such job.
+    fn refuses_no_job(self) -> Self;
+}
+
+impl OfAJob for Operation {
+    fn refuses_no_job(self) -> Self {
+        let message = "there is no job x; start it with POST /api/progress, or see GET /api/jobs";
+        self.refuses(404, &["not_found"], message)
+    }
+}
 
 pub(super) fn job_id_parameter() -> Parameter {
     Parameter::path("id", "The job's `session_id`.").of::<JobId>().example(json!("import-7")).shared("JobId")

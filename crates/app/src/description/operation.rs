@@ -119,6 +119,20 @@ impl Operation {
         self.answers(Answer::refusal(status, codes, message))
     }
 
+    /// Is refused where a parameter or a member is none of those there are.
+    #[must_use]
+    pub fn refuses_invalid(self) -> Self {
+        let message = "\"limit\" is \"many\"; expected a whole number from 1 to 1000";
+        self.refuses(400, &["invalid_request"], message)
+    }
+
+    /// Is refused where a body is longer than the limit.
+    #[must_use]
+    pub fn refuses_large(self) -> Self {
+        let message = "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)";
+        self.refuses(413, &["too_large"], message)
+    }
+
     /// Is refused to callers without a key or token that allows it, and to pages of other origins.
     #[must_use]
     pub fn guarded(self) -> Self {

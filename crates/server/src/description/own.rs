@@ -135,7 +135,7 @@ fn list_clients() -> Operation {
                 ],
             }),
         )
-        .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
+        .refuses_invalid()
         .guarded()
 }
 
@@ -154,7 +154,7 @@ fn list_channels() -> Operation {
             "The channels.",
             json!({ "channels": [{ "channel": "news", "events": 18, "last_offset": 18, "subscribers": 2 }] }),
         )
-        .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
+        .refuses_invalid()
         .guarded()
 }
 
@@ -189,13 +189,9 @@ fn set_lab() -> Operation {
                 "restarting": false,
             }),
         )
-        .refuses(400, &["invalid_request"], "\"limit\" is \"many\"; expected a whole number from 1 to 1000")
+        .refuses_invalid()
         .guarded()
-        .refuses(
-            413,
-            &["too_large"],
-            "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)",
-        )
+        .refuses_large()
 }
 
 fn restart() -> Operation {
@@ -261,11 +257,7 @@ fn emit_to_socket() -> Operation {
         .refuses(400, &["invalid_request", "invalid_event"], "\"timeout_ms\" is 0; expected 1 to 60000")
         .guarded()
         .refuses(404, &["not_found"], "no socket \"kUeY3KoQgUUs0674u4-0\" is connected to this process")
-        .refuses(
-            413,
-            &["too_large"],
-            "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)",
-        )
+        .refuses_large()
         .refuses(503, &["busy"], "100000 answers are waited for already, the limit; ask more slowly")
 }
 
@@ -278,9 +270,5 @@ fn disconnect_socket() -> Operation {
         .refuses(400, &["invalid_request", "invalid_event"], "\"timeout_ms\" is 0; expected 1 to 60000")
         .guarded()
         .refuses(404, &["not_found"], "no socket \"kUeY3KoQgUUs0674u4-0\" is connected to this process")
-        .refuses(
-            413,
-            &["too_large"],
-            "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)",
-        )
+        .refuses_large()
 }

@@ -68,11 +68,7 @@ fn publish() -> Operation {
             &["idempotency_conflict"],
             "the idempotency key \"k\" was used for another body; use a new key",
         )
-        .refuses(
-            413,
-            &["too_large"],
-            "\"data\" has 1048577 bytes, the limit is 1048576 (limits.message_bytes_max)",
-        )
+        .refuses_large()
         .refuses(
             429,
             &["rate_limited", "too_many_connections"],

@@ -24,6 +24,7 @@ mod description;
 mod disk;
 mod domain;
 mod events;
+mod integrity;
 mod leases;
 mod metrics;
 mod projection;

@@ -18,6 +18,7 @@ pub(crate) fn of(service: &JobService) -> Vec<Metric> {
         (Status::ALL.map(count), open as u64)
     };
     let received = service.received_bytes.load(Ordering::Relaxed);
+    let damaged = service.integrity.damaged.load(Ordering::Relaxed);
     vec![
         Metric::gauges("anywire_jobs", "Jobs by status.", "status", statuses),
         Metric::gauge(
@@ -26,5 +27,10 @@ pub(crate) fn of(service: &JobService) -> Vec<Metric> {
             open,
         ),
         Metric::counter("anywire_jobs_upload_bytes", "Bytes received by uploads.", received),
+        Metric::counter(
+            "anywire_jobs_damaged_files",
+            "Downloads refused because the stored file is another than it was.",
+            damaged,
+        ),
     ]
 }

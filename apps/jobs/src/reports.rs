@@ -49,6 +49,7 @@ struct Made {
     rows: u64,
     columns: usize,
     sha256: String,
+    report_sha256: String,
     dialect: Dialect,
     faults: Value,
 }
@@ -111,8 +112,8 @@ impl ReportRun<'_> {
             dialect: source.dialect.clone(),
         };
         self.step(7, move |_| report::render(&facts, &shape, &statistics, &charts, &draft)).await?;
-        self.publish().await?;
-        Ok(Made { rows, columns, sha256, dialect: source.dialect.clone(), faults })
+        let report_sha256 = self.publish().await?;
+        Ok(Made { rows, columns, sha256, report_sha256, dialect: source.dialect.clone(), faults })
     }
 
     /// Runs one step: publishes its beginning, then its share as it moves.
@@ -161,10 +162,12 @@ impl ReportRun<'_> {
     }
 
     /// The report becomes visible, whole or not at all.
-    async fn publish(&self) -> Result<(), Ended> {
-        self.report_step(8, 0.0).await?;
+    async fn publish(&self) -> Result<String, Ended> {
+        let draft = self.service.files.draft(self.upload.id);
+        let sha256 = self.step(8, move |ticker| report::checksum(&draft, ticker)).await?;
         let published = self.service.files.publish(self.upload.id).await;
-        published.map_err(|error| Ended::Failed(job_error(8, &StepError::from(error))))
+        published.map_err(|error| Ended::Failed(job_error(8, &StepError::from(error))))?;
+        Ok(sha256)
     }
 
     async fn report_step(&self, index: usize, part: f64) -> Result<(), Ended> {
@@ -188,6 +191,7 @@ impl ReportRun<'_> {
             "columns": made.columns,
             "size_bytes": self.upload.size_bytes,
             "sha256": made.sha256,
+            "report_sha256": made.report_sha256,
             "encoding": made.dialect.encoding(),
             "delimiter": made.dialect.delimiter(),
             "header_line": made.dialect.header_line(),

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use anywire_app::http::{ApiError, invalid};
 use anywire_codes::Code;
 use anywire_csv_report::{self as report, Limits, Reading, StepError, Ticker};
-use serde::Deserialize;
 
 use crate::{
     api::errors::file_error,
     domain::{Job, Upload},
+    integrity::Sums,
     service::JobService,
 };
 
@@ -37,7 +37,7 @@ pub(crate) async fn page(
         },
         title: upload.filename.clone(),
         size_bytes: upload.size_bytes,
-        sha256: known_sha256(job),
+        sha256: Sums::of(job).sha256,
         made_at: anywire_app::time::iso(service.now()),
         reading,
     };
@@ -52,16 +52,6 @@ pub(crate) async fn page(
         () = service.context.shutdown.cancelled() => Err(StepError::Stopped),
     };
     page.map(String::into_bytes).map_err(refusal)
-}
-
-/// What the job's own report found.
-fn known_sha256(job: &Job) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Made {
-        sha256: String,
-    }
-    let made: Made = serde_json::from_str(job.result.as_ref()?.get()).ok()?;
-    Some(made.sha256)
 }
 
 /// Tells the work to stop when nobody waits for it any more.

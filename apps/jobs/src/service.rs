@@ -28,6 +28,7 @@ use crate::{
     decisions::Refusal,
     domain::{Job, JobId},
     events::{Change, Record, progress_channel, publications, update},
+    integrity::Integrity,
     leases::Leases,
     projection::{Entry, PastCall, ReadModel},
     uploads::{files::Files, partials::Partials, writers::Writers},
@@ -86,6 +87,8 @@ pub(crate) struct JobService {
     pub(crate) work: WorkInProgress,
     /// Places for reports that are made anew in another reading.
     pub(crate) rereadings: Arc<Semaphore>,
+    /// Which files were found to be what they were.
+    pub(crate) integrity: Integrity,
     /// All jobs as they stand, and the one way to change them.
     jobs: Service<ReadModel>,
 }
@@ -178,6 +181,7 @@ impl JobService {
             announced_bytes: AtomicU64::new(0),
             received_bytes: AtomicU64::new(0),
             leases: Leases::default(),
+            integrity: Integrity::default(),
         }))
     }
 

@@ -59,6 +59,8 @@ export interface components {
         readonly Artefact: {
             /** @description Its name, which is also the last part of its path. */
             readonly name: string;
+            /** @description Its checksum, once the command has ended. */
+            readonly sha256?: string;
             /** @description How long it is. */
             readonly size_bytes: number;
             /** @description Where it is. */
@@ -577,7 +579,7 @@ export interface components {
             readonly percent: components["schemas"]["Percent"];
             /** @description Its place in the queue while it waits there. */
             readonly queue_position: number | null;
-            /** @description What came out of it; of a report, `report_url`, `rows`, `columns`, `size_bytes`, `sha256`, `encoding`, `delimiter`, `header_line`, `faults` (their kinds and counts), `duration_ms`. */
+            /** @description What came out of it; of a report, `report_url`, `rows`, `columns`, `size_bytes`, `sha256`, `report_sha256`, `encoding`, `delimiter`, `header_line`, `faults` (their kinds and counts), `duration_ms`. */
             readonly result: unknown;
             readonly session_id: components["schemas"]["JobId"];
             readonly status: components["schemas"]["Status"];
@@ -1248,7 +1250,7 @@ export interface components {
             readonly percent: components["schemas"]["Percent"];
             /** @description Its place in the queue while it waits there. */
             readonly queue_position: number | null;
-            /** @description What came out of it; of a report, `report_url`, `rows`, `columns`, `size_bytes`, `sha256`, `encoding`, `delimiter`, `header_line`, `faults` (their kinds and counts), `duration_ms`. */
+            /** @description What came out of it; of a report, `report_url`, `rows`, `columns`, `size_bytes`, `sha256`, `report_sha256`, `encoding`, `delimiter`, `header_line`, `faults` (their kinds and counts), `duration_ms`. */
             readonly result: unknown;
             readonly session_id: components["schemas"]["JobId"];
             readonly status: components["schemas"]["Status"];

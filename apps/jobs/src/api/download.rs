@@ -21,6 +21,7 @@ use crate::{
         errors::file_error,
     },
     domain::{Job, Upload},
+    integrity::Sums,
     rereading,
     service::JobService,
 };
@@ -88,7 +89,15 @@ async fn own_report(service: &JobService, job: &Job) -> Result<Vec<u8>, ApiError
     };
     let upload = job.upload.as_ref().ok_or_else(none)?;
     match tokio::fs::read(service.files.report(upload.id)).await {
-        Ok(page) => Ok(page),
+        Ok(page) => {
+            if let Some(sha256) = Sums::of(job).report_sha256 {
+                let what = format!("the report of job {}", job.id);
+                let way_out =
+                    "have it made anew (?encoding=utf-8 or another choice), or upload the file again";
+                service.integrity.check_bytes(&page, &what, &sha256, way_out)?;
+            }
+            Ok(page)
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(none()),
         Err(error) => Err(file_error("reading the report", &error)),
     }
@@ -106,7 +115,12 @@ async fn upload(State(service): State<Arc<JobService>>, Path(id): Path<String>) 
     let entry = service.find(&job_id(&id)?)?;
     let upload = complete(&entry.job)?;
     let none = || ApiError::new(Code::NoUpload, format!("the uploaded file of job {id} is gone"));
-    let file = tokio::fs::File::open(service.files.data(upload.id)).await.map_err(|_| none())?;
+    let path = service.files.data(upload.id);
+    if let Some(sha256) = Sums::of(&entry.job).sha256 {
+        let what = format!("the uploaded file {:?} of job {id}", upload.filename);
+        service.integrity.check(&path, &what, &sha256, "upload it again", service.now()).await?;
+    }
+    let file = tokio::fs::File::open(path).await.map_err(|_| none())?;
     let length = file.metadata().await.map_err(|error| file_error("reading the upload", &error))?.len();
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),

@@ -180,6 +180,14 @@ async fn file(
         ApiError::new(Code::NoFile, message)
     };
     let path = service.run_files.artefact(&entry.job, &name).await.ok_or_else(missing)?;
+    let known = entry.job.artefacts.iter().find(|file| file.name == name);
+    // Part of a file cannot be checked without the rest of it.
+    if let Some(sha256) = known.and_then(|file| file.sha256.as_deref())
+        && !request.headers().contains_key(header::RANGE)
+    {
+        let what = format!("file {name:?} of job {id}");
+        service.integrity.check(&path, &what, sha256, "retry the job", service.now()).await?;
+    }
     let served = ServeFile::new(path).try_call(request).await;
     let served = served.map_err(|error| file_error("reading the file", &error))?;
     let mut response = served.map(axum::body::Body::new).into_response();

@@ -13,6 +13,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anywire_csv_report::{Ticker, checksum};
+
 use crate::{
     disk::{blocking, gone},
     domain::{Artefact, Job, is_artefact_name},
@@ -86,12 +88,28 @@ impl Runs {
             let mut bytes = 0;
             measure(&folder, 0, &mut bytes, &mut |name, size_bytes| {
                 if is_artefact_name(name) {
-                    found.push(Artefact { name: name.to_owned(), size_bytes });
+                    found.push(Artefact { name: name.to_owned(), size_bytes, sha256: None });
                 }
             })?;
             found.sort_by(|one, other| one.name.cmp(&other.name));
             found.truncate(ARTEFACTS_MAX);
             Ok((found, bytes))
+        })
+        .await
+    }
+
+    /// The artefacts that are there, each with its checksum: what is served whole is checked against it.
+    ///
+    /// Cost: every byte of them is read.
+    pub(crate) async fn ready(&self, job: &Job) -> io::Result<Vec<Artefact>> {
+        let folder = self.files(job);
+        let (files, _) = self.scan(job).await?;
+        blocking(move || {
+            let ready = files.into_iter().map(|file| {
+                let sha256 = checksum(&folder.join(&file.name), &Ticker::default()).ok();
+                Artefact { sha256, ..file }
+            });
+            Ok(ready.collect())
         })
         .await
     }

@@ -111,7 +111,7 @@ impl<'a> ProgressReporter<'a> {
         }
         let path = self.service.run_files.files(self.job).join(name);
         let file = tokio::fs::symlink_metadata(path).await.ok().filter(std::fs::Metadata::is_file)?;
-        Some(Artefact { name: name.to_owned(), size_bytes: file.len() })
+        Some(Artefact { name: name.to_owned(), size_bytes: file.len(), sha256: None })
     }
 
     /// These files are ready.

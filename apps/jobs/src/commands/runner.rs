@@ -210,7 +210,11 @@ impl<'a> Run<'a> {
     }
 
     async fn conclude(mut self, ended: Ended, why: Option<Why>) -> Result<Option<Json>, String> {
-        let files = self.service.run_files.scan(self.job).await.map(|(files, _)| files);
+        // What was stopped or failed leaves what it left; only a result is worth reading again.
+        let files = match why {
+            None => self.service.run_files.ready(self.job).await,
+            Some(_) => self.service.run_files.scan(self.job).await.map(|(files, _)| files),
+        };
         match files {
             Ok(files) => self.reporter.artefacts(files),
             Err(error) => {

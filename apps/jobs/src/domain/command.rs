@@ -116,6 +116,10 @@ pub struct Artefact {
     pub name: String,
     /// How long it is.
     pub size_bytes: u64,
+    /// Its checksum, once the command has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub sha256: Option<String>,
 }
 
 /// How long a name of an artefact may be.

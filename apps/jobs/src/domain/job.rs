@@ -275,7 +275,8 @@ pub(crate) struct State<'a> {
     /// thousand), of more than ten only the two newest: the one that ended and the one that runs.
     steps: Vec<StepState<'a>>,
     /// What came out of it; of a report, `report_url`, `rows`, `columns`, `size_bytes`, `sha256`,
-    /// `encoding`, `delimiter`, `header_line`, `faults` (their kinds and counts), `duration_ms`.
+    /// `report_sha256`, `encoding`, `delimiter`, `header_line`, `faults` (their kinds and counts),
+    /// `duration_ms`.
     #[schemars(with = "Anything")]
     result: Option<&'a Json>,
     /// Why it failed.

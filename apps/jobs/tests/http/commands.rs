@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use crate::support::{World, data};
 
+/// The checksum of `done`.
+const DONE_SHA256: &str = "a4c3ed04a95a3da14a9d235c83d868bed7c0f45cf7f3faa751ee8f50598d2211";
+
 fn section(argv: &[&str]) -> CommandSection {
     CommandSection { argv: argv.iter().map(|one| (*one).to_owned()).collect(), ..CommandSection::default() }
 }
@@ -90,7 +93,7 @@ async fn what_a_command_writes_becomes_steps_and_a_log() {
     );
     assert_eq!(
         state["artefacts"],
-        json!([{"name": "out.txt", "size_bytes": 4, "url": "/api/jobs/a/files/out.txt"}])
+        json!([{"name": "out.txt", "size_bytes": 4, "sha256": DONE_SHA256, "url": "/api/jobs/a/files/out.txt"}])
     );
     let mut lines = log(&world, "a").await;
     lines.sort();

@@ -3,6 +3,7 @@
 mod broken;
 mod commands;
 mod creation;
+mod damage;
 mod progress;
 mod report;
 mod restart;

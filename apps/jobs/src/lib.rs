@@ -44,6 +44,7 @@ use anywire_log::{BoxFuture, ChannelPattern, Retention, RetentionRule};
 
 use service::JobService;
 
+pub use commands::cut;
 pub use commands::{
     Ended, Lines, ParsedLine, Parser, PatternError, Running, Start, Streams, Supervisor, start_with,
 };

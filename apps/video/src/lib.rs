@@ -24,4 +24,5 @@ pub use produce::{STEPS, Target, produce};
 pub use programs::VideoError;
 pub use progress::{JsonLines, Progress, ProgressReporter};
 pub use script::Language;
+pub use text::cut_words;
 pub use worker::make_video;

@@ -31,3 +31,4 @@ pub use child::{Ended, Running, Start, Streams, Supervisor, start_with};
 pub(crate) use lines::LINE_BYTES_MAX;
 pub use lines::Lines;
 pub use parser::{ParsedLine, Parser, PatternError};
+pub use text::cut;

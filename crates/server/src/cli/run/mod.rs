@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use anywire_jobs::{Ended, Parser, ParserKind, Start};
+use anywire_jobs::{Ended, Parser, ParserKind, Start, cut};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -68,7 +68,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, String> {
     let kind = if args.pattern.is_some() { ParserKind::Pattern } else { kind };
     let parser = Parser::new(kind, args.pattern.as_deref()).map_err(|error| error.to_string())?;
     let argv: Vec<String> = args.command.iter().map(|one| one.to_string_lossy().into_owned()).collect();
-    let title = args.title.clone().unwrap_or_else(|| argv.join(" ").chars().take(120).collect());
+    let title = args.title.clone().unwrap_or_else(|| cut(&argv.join(" "), 120));
     let url = args.server.url.trim_end_matches('/').to_owned();
     let job = Job::start(agent(), url, authorization(&args.server), &title, &argv)?;
     say(&format!("live at {}", job.page()));

@@ -1,5 +1,8 @@
 //! What can be configured about sockets, authorization and limits.
 
+use std::collections::BTreeMap;
+
+use anywire_access::{AccessConfig, IssuerSection, KeySection, SecretSection};
 use anywire_settings::{OutOfRange, SettingValue, settings};
 
 use crate::transports::socketio::SocketIoConfig;
@@ -27,10 +30,28 @@ settings! {
     pub struct AuthConfig {
         /// API keys of back ends: each may publish and subscribe to everything. At least 16 characters each.
         pub api_keys: Vec<String> = Vec::new();
+        /// API keys with names, rights and ends, one a section.
+        pub keys: Vec<KeySection> = Vec::new();
+        /// Roles beside `admin`, `operator`, `viewer` and `publisher`, or in their place: a name, and a
+        /// list of what it may do: `subscribe:PATTERN` and `publish:PATTERN`, in which `{user}` stands for
+        /// the id of the user, `APP:read` and `APP:manage`, or `*` for everything.
+        pub roles: BTreeMap<String, Vec<String>> = BTreeMap::new();
         /// Secret with which clients' tokens are signed (HS256). At least 32 characters.
         pub jwt_secret: Option<String> = None;
+        /// Several such secrets, each with the `kid` of its tokens, so that one takes the place of another
+        /// without logging everybody out.
+        pub jwt_secrets: Vec<SecretSection> = Vec::new();
         /// Public key (PEM) with which clients' tokens are checked (RS256, ES256, EdDSA).
         pub jwt_public_key: Option<String> = None;
+        /// The `iss` that these tokens must have. Without it: any.
+        pub jwt_issuer: Option<String> = None;
+        /// What this server is called in the `aud` of these tokens. Without it only tokens that name no
+        /// audience are taken.
+        pub jwt_audience: Vec<String> = Vec::new();
+        /// The roles that these tokens may give by their claim `roles`. Others in it are passed over.
+        pub jwt_roles_allowed: Vec<String> = Vec::new();
+        /// Other issuers of tokens, such as Keycloak or Auth0, each with its keys and what it may say.
+        pub issuers: Vec<IssuerSection> = Vec::new();
         /// Channel patterns everybody may subscribe to without a token.
         pub anonymous_subscribe: Vec<String> = Vec::new();
         /// Origins of pages that may connect, such as `https://app.example.com`, `https://*.example.com` for
@@ -45,10 +66,32 @@ settings! {
 }
 
 impl AuthConfig {
-    /// Whether anything is configured that lets somebody in.
-    #[must_use]
-    pub fn is_configured(&self) -> bool {
-        !self.api_keys.is_empty() || self.jwt_secret.is_some() || self.jwt_public_key.is_some()
+    /// A setting that is set and about people who have to say who they are, if any.
+    pub(crate) fn about_known_people(&self) -> Option<&'static str> {
+        let set = [
+            ("auth.roles", !self.roles.is_empty()),
+            ("auth.jwt_issuer", self.jwt_issuer.is_some()),
+            ("auth.jwt_audience", !self.jwt_audience.is_empty()),
+            ("auth.jwt_roles_allowed", !self.jwt_roles_allowed.is_empty()),
+            ("auth.anonymous_subscribe", !self.anonymous_subscribe.is_empty()),
+        ];
+        set.into_iter().find_map(|(setting, is_set)| is_set.then_some(setting))
+    }
+
+    /// The part of it that is about who somebody is.
+    pub(crate) fn access(&self) -> AccessConfig {
+        AccessConfig {
+            api_keys: self.api_keys.clone(),
+            keys: self.keys.clone(),
+            roles: self.roles.clone(),
+            jwt_secret: self.jwt_secret.clone(),
+            jwt_secrets: self.jwt_secrets.clone(),
+            jwt_public_key: self.jwt_public_key.clone(),
+            jwt_issuer: self.jwt_issuer.clone(),
+            jwt_audience: self.jwt_audience.clone(),
+            jwt_roles_allowed: self.jwt_roles_allowed.clone(),
+            issuers: self.issuers.clone(),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::{io, net::IpAddr, sync::Arc};
 
+use anywire_access::Principal;
 use anywire_protocol::{
     head::{self, Head},
     request::StreamQuery,
@@ -20,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    Gateway, Principal,
+    Gateway,
     admission::entry::Admitted,
     delivery::{Reader, Wire},
     http1::connection::{Input, drive},

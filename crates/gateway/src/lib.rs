@@ -28,12 +28,13 @@ mod turns;
 
 pub use anywire_protocol::socketio::Args as SocketArgs;
 
-pub use admission::auth::{AuthError, Gate, Principal};
+pub use admission::auth::{AuthError, Gate};
 pub use admission::cors::PageHeaders;
 pub use admission::credentials::{Addressed, Credentials};
 pub use admission::limits::turned_away_at_once;
 pub use admission::origin::OriginError;
 pub use admission::place::{MAIN_LISTENER, PeerAddress};
+pub use anywire_access::{IssuerSection, KeySection, SecretSection};
 pub use clients::Client;
 pub use config::{AuthConfig, GatewayConfig, LimitsConfig};
 pub use delivery::ConnectedNamespace;

@@ -64,7 +64,7 @@ impl Gateway {
         headers: &PageHeaders,
     ) -> Result<Arc<Self>, GatewayError> {
         config.check()?;
-        let gate = Gate::new(&config.auth)?;
+        let gate = Gate::new(&config.auth, Arc::clone(&clock))?;
         warn_if_open(&gate, config.auth.open_behind_proxy);
         let proxies = Proxies::parse(&config.limits.trusted_proxies)?;
         if gate.is_open() && gate.origins().allow_every_page() {

@@ -206,11 +206,15 @@ impl Anywire {
 
     /// Every route there is: transports, applications, API and console.
     pub fn router(self: &Arc<Self>) -> Router {
-        let applications = self.applications.iter().fold(Router::new(), |all, one| all.merge(one.routes()));
-        let guarded = applications.merge(api::routes(&self.api)).merge(sockets::routes(&self.gateway));
+        let own = api::routes(&self.api).merge(sockets::routes(&self.gateway));
+        let own = self.gateway.guard("server", own);
+        let guarded = self
+            .applications
+            .iter()
+            .fold(own, |all, one| all.merge(self.gateway.guard(one.name(), one.routes())));
         let open = self.gateway.routes().merge(api::open_routes(&self.api)).merge(openapi::routes());
         let client = self.gateway.socketio_path().map_or_else(Router::new, console::client_routes);
-        let routes = open.merge(client).merge(self.gateway.for_backends(guarded));
+        let routes = open.merge(client).merge(guarded);
         self.gateway
             .protect(routes.method_not_allowed_fallback(api::method_not_allowed).fallback(console::serve))
     }

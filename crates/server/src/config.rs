@@ -217,7 +217,10 @@ impl Config {
         };
         let hidden = [
             ("auth.api_keys", !std::mem::take(&mut auth.api_keys).is_empty()),
+            ("auth.keys.key", taken(auth.keys.iter_mut().map(|one| &mut one.key))),
             ("auth.jwt_secret", auth.jwt_secret.take().is_some()),
+            ("auth.jwt_secrets", !std::mem::take(&mut auth.jwt_secrets).is_empty()),
+            ("auth.issuers.secret", taken(auth.issuers.iter_mut().map(|one| &mut one.secret))),
             ("monitor.webhook_token", self.monitor.webhook_token.take().is_some()),
             // It may hold a password.
             ("socketio.redis.url", self.emitters.url.take().is_some()),
@@ -243,6 +246,11 @@ impl Config {
         merge(&mut file, sections);
         toml::to_string_pretty(&file)
     }
+}
+
+/// Takes secrets out, and says whether there were any.
+fn taken<'s>(secrets: impl Iterator<Item = &'s mut Option<String>>) -> bool {
+    secrets.filter_map(Option::take).count() > 0
 }
 
 /// Variables that begin with `ANYWIRE_` and are no settings: of tests, of the lab's restart, and what a job

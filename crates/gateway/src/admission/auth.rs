@@ -1,224 +1,33 @@
-//! Who may connect, and what they may do (PROTOCOL.md, section 10).
+//! Who may connect, and from where (PROTOCOL.md, section 10).
 //!
-//! Invariants:
-//! - Without keys the server answers loopback `Host` names and loopback origins only, so no web page
-//!   elsewhere reaches it.
-//! - Keys are compared in constant time.
+//! Invariant: without keys the server answers loopback `Host` names and loopback origins only, so no web page
+//! elsewhere reaches it.
 
-use std::{
-    net::IpAddr,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{net::IpAddr, sync::Arc};
 
-use anywire_log::{Channel, ChannelPattern, IdempotencyKey, Timestamp};
+use anywire_access::{Access, ConfigError, Kind, Principal, Refused};
+use anywire_log::Clock;
 use anywire_protocol::{Code, Refusal};
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 use super::{
     credentials::{Addressed, Credentials},
-    keys::public_key,
     origin::{OriginError, Origins},
-    rates::Payer,
 };
 use crate::config::AuthConfig;
 
-/// Who somebody is, and what they may do.
-#[derive(Debug, Clone)]
-pub struct Principal(Arc<Rights>);
-
-#[derive(Debug)]
-struct Rights {
-    user: Option<String>,
-    expires_at: Option<Timestamp>,
-    subscribe: Vec<ChannelPattern>,
-    publish: Vec<ChannelPattern>,
-    /// A back end, or anybody on an open server: everything is allowed.
-    all: bool,
-    /// Nobody has said yet who this is.
-    unknown: bool,
-}
-
-impl Principal {
-    fn everything() -> Self {
-        let rights = Rights {
-            user: None,
-            expires_at: None,
-            subscribe: vec![],
-            publish: vec![],
-            all: true,
-            unknown: false,
-        };
-        Self(Arc::new(rights))
-    }
-
-    fn anonymous(subscribe: &[ChannelPattern]) -> Self {
-        let subscribe = subscribe.to_vec();
-        let rights =
-            Rights { user: None, expires_at: None, subscribe, publish: vec![], all: false, unknown: false };
-        Self(Arc::new(rights))
-    }
-
-    /// Somebody who has not said who they are yet: may do nothing until they do.
-    pub(crate) fn nobody() -> Self {
-        let rights = Rights {
-            user: None,
-            expires_at: None,
-            subscribe: vec![],
-            publish: vec![],
-            all: false,
-            unknown: true,
-        };
-        Self(Arc::new(rights))
-    }
-
-    /// The `sub` of the token.
-    #[must_use]
-    pub fn user(&self) -> Option<&str> {
-        self.0.user.as_deref()
-    }
-
-    /// When the token runs out.
-    #[must_use]
-    pub fn expires_at(&self) -> Option<Timestamp> {
-        self.0.expires_at
-    }
-
-    /// Whether this is a back end, or anybody on an open server.
-    #[must_use]
-    pub fn is_backend(&self) -> bool {
-        self.0.all
-    }
-
-    /// Whom it is charged to what this one does from an address.
-    pub(crate) fn payer(&self, address: IpAddr) -> Payer<'_> {
-        self.user().map_or(Payer::Address(address), Payer::User)
-    }
-
-    /// An idempotency key as this one's own. Tokens that name no user share one name space: their address may
-    /// be another when they try again.
-    pub(crate) fn own_key(&self, key: IdempotencyKey) -> IdempotencyKey {
-        if self.0.all {
-            return key;
-        }
-        let digest = Sha256::digest(self.user().unwrap_or_default().as_bytes());
-        key.within(&BASE64_URL_SAFE_NO_PAD.encode(&digest[..15]))
-    }
-
-    /// Whether there is any channel that may be published to.
-    pub(crate) fn publishes(&self) -> bool {
-        self.0.all || !self.0.publish.is_empty()
-    }
-
-    /// Whether nobody has said yet who this is.
-    pub(crate) fn is_unknown(&self) -> bool {
-        self.0.unknown
-    }
-
-    /// Refuses channels that may not be subscribed to.
-    ///
-    /// # Errors
-    /// `forbidden`, naming the channel.
-    pub fn may_subscribe(&self, channels: &[Channel]) -> Result<(), Refusal> {
-        self.check(channels.iter(), &self.0.subscribe, "subscribe to")
-    }
-
-    /// Refuses channels that may not be published to.
-    ///
-    /// # Errors
-    /// `forbidden`, naming the channel.
-    pub fn may_publish<'a>(&self, channels: impl Iterator<Item = &'a Channel>) -> Result<(), Refusal> {
-        self.check(channels, &self.0.publish, "publish to")
-    }
-
-    fn check<'a>(
-        &self,
-        mut channels: impl Iterator<Item = &'a Channel>,
-        patterns: &[ChannelPattern],
-        what: &str,
-    ) -> Result<(), Refusal> {
-        let refused = |channel: &&Channel| !patterns.iter().any(|pattern| pattern.matches(channel.as_str()));
-        match channels.find(refused).filter(|_| !self.0.all) {
-            None => Ok(()),
-            Some(_) if self.0.unknown => {
-                let message = "no token was given; send \"auth\" with one first";
-                Err(Refusal::new(Code::Unauthorized, message))
-            }
-            Some(channel) => {
-                let message =
-                    format!("the token does not allow to {what} channel {channel}; ask for one that does");
-                Err(Refusal::new(Code::Forbidden, message))
-            }
-        }
-    }
-}
-
-/// The claims of a client's token.
-#[derive(Debug, Deserialize)]
-struct Claims {
-    #[serde(default)]
-    sub: Option<String>,
-    /// Seconds since 1970, maybe with a fraction (RFC 7519, section 2).
-    exp: f64,
-    #[serde(default)]
-    nbf: Option<f64>,
-    #[serde(default)]
-    subscribe: Vec<String>,
-    #[serde(default)]
-    publish: Vec<String>,
-}
-
 /// Why a key is refused that stands where proxies, browsers and logs keep it.
-const KEY_IN_ADDRESS: &str =
-    "an API key does not belong into an address (?token=); send \"Authorization: Bearer <key>\"";
-
-/// How far the clock of who makes tokens may be ahead of ours.
-const CLOCK_SKEW: Duration = Duration::from_secs(60);
-
-impl Claims {
-    /// Refuses a token whose time has not come. Those who make tokens often let them begin at once, by their
-    /// own clock.
-    fn check_begin(&self) -> Result<(), Refusal> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        match self.nbf.filter(|begin| *begin > (now + CLOCK_SKEW).as_secs_f64()) {
-            Some(begin) => {
-                Err(unauthorized(&format!("it is not valid before {begin} (nbf); check the clocks")))
-            }
-            None => Ok(()),
-        }
-    }
-}
+const KEY_IN_ADDRESS: &str = "the token was refused: an API key does not belong into an address (?token=); send \"Authorization: Bearer <key>\"";
 
 /// Why authorization cannot be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    /// A key is too short to be a secret.
-    #[error("auth.api_keys holds a key of {characters} characters; at least 16 are needed")]
-    ShortKey {
-        /// How long it is.
-        characters: usize,
-    },
-    /// A secret is too short to be one.
-    #[error("auth.jwt_secret has {characters} characters; at least 32 are needed")]
-    ShortSecret {
-        /// How long it is.
-        characters: usize,
-    },
-    /// The public key is none.
-    #[error(
-        "auth.jwt_public_key is no PEM public key for RS256 (from 2048 bits), ES256 (P-256) or EdDSA (Ed25519): {detail}"
-    )]
-    PublicKey {
-        /// What the library said.
-        detail: String,
-    },
+    /// What says who somebody is is not sound.
+    #[error(transparent)]
+    Access(#[from] ConfigError),
     /// A setting means nothing while nobody has to say who they are.
     #[error(
         "{setting} is set and there are no keys, so everybody on this machine may do everything; \
-         set auth.api_keys (or auth.jwt_secret, auth.jwt_public_key) as well, or leave {setting} out"
+         set auth.api_keys (or auth.keys, auth.jwt_secret, auth.issuers, …) as well, or leave {setting} out"
     )]
     WithoutKeys {
         /// The setting.
@@ -237,12 +46,13 @@ pub enum AuthError {
     },
 }
 
-/// Decides who gets in.
-#[derive(Debug)]
+/// Decides who gets in: about places itself, about who somebody is by what `access` says.
 pub struct Gate {
-    keys: Vec<String>,
-    verifiers: Vec<(DecodingKey, Vec<Algorithm>)>,
-    anonymous: Vec<ChannelPattern>,
+    access: Access,
+    clock: Arc<dyn Clock>,
+    everybody: Principal,
+    /// Those who say nothing of who they are, where such may do anything.
+    anonymous: Option<Principal>,
     origins: Origins,
     open: bool,
     /// An open server answers what a proxy passes on.
@@ -254,28 +64,18 @@ impl Gate {
     ///
     /// # Errors
     /// [`AuthError`] names the setting.
-    pub fn new(config: &AuthConfig) -> Result<Self, AuthError> {
-        if let Some(key) = config.api_keys.iter().find(|key| key.len() < 16) {
-            return Err(AuthError::ShortKey { characters: key.len() });
+    pub fn new(config: &AuthConfig, clock: Arc<dyn Clock>) -> Result<Self, AuthError> {
+        let access = Access::new(&config.access())?;
+        let open = access.is_open();
+        if let Some(setting) = config.about_known_people().filter(|_| open) {
+            return Err(AuthError::WithoutKeys { setting });
         }
-        let mut verifiers = Vec::new();
-        if let Some(secret) = &config.jwt_secret {
-            if secret.len() < 32 {
-                return Err(AuthError::ShortSecret { characters: secret.len() });
-            }
-            verifiers.push((DecodingKey::from_secret(secret.as_bytes()), vec![Algorithm::HS256]));
-        }
-        if let Some(pem) = &config.jwt_public_key {
-            verifiers.push(public_key(pem).map_err(|detail| AuthError::PublicKey { detail })?);
-        }
-        let open = !config.is_configured();
-        if open && !config.anonymous_subscribe.is_empty() {
-            return Err(AuthError::WithoutKeys { setting: "auth.anonymous_subscribe" });
-        }
+        let anonymous = Some(config.anonymous_subscribe.as_slice()).filter(|patterns| !patterns.is_empty());
         Ok(Self {
-            keys: config.api_keys.clone(),
-            verifiers,
-            anonymous: config.anonymous_subscribe.iter().map(|text| ChannelPattern::new(text)).collect(),
+            access,
+            clock,
+            everybody: Principal::everybody(),
+            anonymous: anonymous.map(Principal::anonymous),
             origins: Origins::parse(&config.origins, open)?,
             open,
             open_behind_proxy: config.open_behind_proxy,
@@ -369,23 +169,21 @@ impl Gate {
     /// # Errors
     /// `unauthorized` or `token_expired`.
     pub fn principal(&self, credentials: &Credentials<'_>) -> Result<Principal, Refusal> {
-        match credentials.given() {
-            _ if self.open => Ok(Principal::everything()),
-            Some(text) if credentials.bearer().is_none() && self.is_key(text) => {
-                Err(unauthorized(KEY_IN_ADDRESS))
-            }
-            Some(text) => self.principal_of(text),
-            None if !self.anonymous.is_empty() => Ok(Principal::anonymous(&self.anonymous)),
-            None => Err(Refusal::new(
+        let in_address = credentials.bearer().is_none();
+        match (credentials.given(), &self.anonymous) {
+            _ if self.open => Ok(self.everybody.clone()),
+            (Some(text), _) => match self.principal_of(text)? {
+                principal if in_address && principal.kind() == Kind::Key => {
+                    Err(Refusal::new(Code::Unauthorized, KEY_IN_ADDRESS))
+                }
+                principal => Ok(principal),
+            },
+            (None, Some(anonymous)) => Ok(anonymous.clone()),
+            (None, None) => Err(Refusal::new(
                 Code::Unauthorized,
                 "no token was given; send \"Authorization: Bearer <token>\" or ?token=",
             )),
         }
-    }
-
-    /// Whether a text is an API key.
-    fn is_key(&self, text: &str) -> bool {
-        self.keys.iter().any(|key| same(key.as_bytes(), text.as_bytes()))
     }
 
     /// Finds out whom a key or token belongs to.
@@ -393,58 +191,28 @@ impl Gate {
     /// # Errors
     /// `unauthorized` or `token_expired`.
     pub fn principal_of(&self, text: &str) -> Result<Principal, Refusal> {
-        if self.open || self.is_key(text) {
-            return Ok(Principal::everything());
+        if self.open {
+            return Ok(self.everybody.clone());
         }
-        let header =
-            jsonwebtoken::decode_header(text).map_err(|_| unauthorized("it is neither a key nor a JWT"))?;
-        let verifier = self.verifiers.iter().find(|(_, algorithms)| algorithms.contains(&header.alg));
-        let Some((key, _)) = verifier else {
-            return Err(unauthorized("no key is configured for its algorithm"));
-        };
-        let mut validation = Validation::new(header.alg);
-        validation.leeway = 0;
-        validation.validate_aud = false;
-        match jsonwebtoken::decode::<Claims>(text, key, &validation) {
-            Ok(token) => token.claims.check_begin().map(|()| principal_of_claims(token.claims)),
-            Err(error) if matches!(error.kind(), jsonwebtoken::errors::ErrorKind::ExpiredSignature) => {
-                Err(Refusal::new(
-                    Code::TokenExpired,
-                    "the token has run out; get a new one and go on from the cursor",
-                ))
-            }
-            Err(error) => Err(unauthorized(&error.to_string())),
-        }
+        self.access.principal(text, self.clock.now()).map_err(|refused| match refused {
+            Refused::Expired => Refusal::new(
+                Code::TokenExpired,
+                "the token has run out; get a new one and go on from the cursor",
+            ),
+            refused => Refusal::new(Code::Unauthorized, format!("the token was refused: {refused}")),
+        })
     }
-}
-
-fn principal_of_claims(claims: Claims) -> Principal {
-    let patterns = |texts: Vec<String>| texts.iter().map(|text| ChannelPattern::new(text)).collect();
-    Principal(Arc::new(Rights {
-        user: claims.sub,
-        expires_at: Some(Timestamp::from_millis((claims.exp * 1000.0) as i64)),
-        subscribe: patterns(claims.subscribe),
-        publish: patterns(claims.publish),
-        all: false,
-        unknown: false,
-    }))
-}
-
-fn unauthorized(why: &str) -> Refusal {
-    Refusal::new(Code::Unauthorized, format!("the token was refused: {why}"))
-}
-
-/// Whether two texts are the same, in a time that does not tell where they differ.
-fn same(left: &[u8], right: &[u8]) -> bool {
-    left.len() == right.len() && left.iter().zip(right).fold(0u8, |differs, (a, b)| differs | (a ^ b)) == 0
 }
 
 #[cfg(test)]
 mod tests {
+    use anywire_log::{Channel, SystemClock, Timestamp};
+
     use super::*;
+    use crate::admission::rights::Rights as _;
 
     fn gate(config: AuthConfig) -> Gate {
-        Gate::new(&config).expect("a sound configuration")
+        Gate::new(&config, Arc::new(SystemClock)).expect("a sound configuration")
     }
 
     fn place(gate: &Gate, host: &str, origin: Option<&str>) -> Result<bool, Code> {
@@ -485,10 +253,18 @@ mod tests {
     #[test]
     fn a_setting_that_means_nothing_without_keys_is_refused() {
         let config = AuthConfig { anonymous_subscribe: vec!["news".into()], ..AuthConfig::default() };
-        let error = Gate::new(&config).expect_err("everything is open").to_string();
+        let refused = |config: &AuthConfig| {
+            Gate::new(config, Arc::new(SystemClock)).err().expect("everything is open").to_string()
+        };
+        let error = refused(&config);
         assert!(error.contains("auth.anonymous_subscribe is set and there are no keys"), "{error}");
+        let config = AuthConfig { jwt_audience: vec!["anywire".into()], ..AuthConfig::default() };
+        assert!(refused(&config).contains("auth.jwt_audience is set and there are no keys"));
         let config = AuthConfig { origins: vec!["http://app.example".into()], ..AuthConfig::default() };
-        assert!(Gate::new(&config).is_ok(), "pages elsewhere may be let in to an open server");
+        assert!(
+            Gate::new(&config, Arc::new(SystemClock)).is_ok(),
+            "pages elsewhere may be let in to an open server"
+        );
     }
 
     #[test]
@@ -543,7 +319,7 @@ mod tests {
             assert_eq!(known.user(), Some("u1"), "{authorization:?} does not hide a token");
             let anonymous = gate.principal(&with(None)).expect(authorization);
             assert!(
-                !anonymous.is_backend() && anonymous.may_subscribe(&channel).is_ok(),
+                !anonymous.is_backend() && anonymous.check_subscribe(&channel).is_ok(),
                 "{authorization:?}"
             );
         }
@@ -570,9 +346,9 @@ mod tests {
         let principal = gate.principal_of(&token(4_000_000_000)).expect("a good token");
         let channel = |name: &str| Channel::new(name).expect(name);
         assert_eq!(principal.user(), Some("u1"));
-        assert!(principal.may_subscribe(&[channel("progress_1")]).is_ok());
-        assert!(principal.may_subscribe(&[channel("progress_1"), channel("other")]).is_err());
-        assert!(principal.may_publish([channel("progress_1")].iter()).is_err());
+        assert!(principal.check_subscribe(&[channel("progress_1")]).is_ok());
+        assert!(principal.check_subscribe(&[channel("progress_1"), channel("other")]).is_err());
+        assert!(principal.check_publish([channel("progress_1")].iter()).is_err());
         assert_eq!(gate.principal_of(&token(1)).expect_err("expired").code, Code::TokenExpired);
         assert_eq!(gate.principal_of("a.b.c").expect_err("broken").code, Code::Unauthorized);
     }

@@ -5,11 +5,11 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
+use anywire_access::Principal;
 use anywire_log::{Batch, Channel, Log};
 use anywire_protocol::{Code, Refusal};
 use parking_lot::Mutex;
 
-use super::auth::Principal;
 use crate::config::LimitsConfig;
 
 /// How long a channel counts for who made it. As long as events are kept by default.
@@ -113,7 +113,7 @@ impl NewChannels {
 
 /// By what a client is known: its user, or its address where its token names none.
 fn maker(principal: &Principal, address: IpAddr) -> String {
-    principal.user().map_or_else(|| address.to_string(), |user| format!("user {user}"))
+    principal.user().map_or_else(|| address.to_string(), |_| principal.id().to_owned())
 }
 
 /// The channels of a batch that hold no event, each once.

@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use anywire_access::Principal;
 use anywire_log::{Batch, Channel, Clock};
 use anywire_protocol::{
     Code, Refusal, head::HEAD_BYTES_MAX, native::FrameLimits, publish::PublishLimits, request::StreamQuery,
@@ -11,13 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     act::Act,
-    auth::{Gate, Principal},
+    auth::Gate,
     channels::NewChannels,
     credentials::{Credentials, client_address},
     kept::{self, Kept},
     limits::Connections,
     proxies::Proxies,
     rates::{Account, Payer, Rates},
+    rights::Rights as _,
     unfinished::Unfinished,
 };
 use crate::{
@@ -128,7 +130,7 @@ impl Admission {
         let query = query.with_last_event_id(request.last_event_id)?;
         let credentials = Credentials { token: query.token.as_deref(), ..request.credentials };
         let principal = identify(&credentials)?;
-        principal.may_subscribe(&query.channels)?;
+        principal.check_subscribe(&query.channels)?;
         let account = self.account(&principal, request.address);
         self.charge_channels(account.as_deref(), query.client.as_deref(), &query.channels, query.presence)?;
         let credentials = credentials.are_personal();
@@ -191,7 +193,7 @@ impl Admission {
 
     /// Refuses publications that somebody may not make.
     pub(crate) fn check_publish(&self, principal: &Principal, batch: &Batch) -> Result<(), Refusal> {
-        principal.may_publish(batch.publications.iter().map(|publication| &publication.channel))?;
+        principal.check_publish(batch.publications.iter().map(|publication| &publication.channel))?;
         let kept = self.kept.read();
         let mut channels = batch.publications.iter().map(|publication| &publication.channel);
         channels.try_for_each(|channel| kept::check(&kept, channel, principal.is_backend()))

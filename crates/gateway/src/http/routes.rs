@@ -41,6 +41,7 @@ use crate::{
         credentials::Credentials,
         entry::{Admission, Admitted, StreamRequest},
         place::ClientAddress,
+        rights::Rights as _,
     },
     delivery::{BufferSink, Mode, Outcome, Wire},
     http1::connection::fetch,
@@ -85,9 +86,11 @@ impl Gateway {
         routes.layer(axum::middleware::from_fn_with_state(Arc::clone(self), check_place))
     }
 
-    /// Lets only back ends (API keys) reach routes; on an open server everybody on loopback is one.
-    pub fn for_backends(self: &Arc<Self>, routes: Router) -> Router {
-        routes.layer(axum::middleware::from_fn_with_state(Arc::clone(self), check_backend))
+    /// Lets only those reach the routes of a part of the server who may use it: `app:read` for what only
+    /// reads, `app:manage` for everything else.
+    pub fn guard(self: &Arc<Self>, app: &'static str, routes: Router) -> Router {
+        let guarded = Guarded { gateway: Arc::clone(self), app };
+        routes.layer(axum::middleware::from_fn_with_state(guarded, check_rights))
     }
 }
 
@@ -142,15 +145,21 @@ fn head_bytes(request: &Request) -> usize {
     line + headers.map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum::<usize>()
 }
 
-async fn check_backend(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
+/// A part of the server whose routes need rights.
+#[derive(Clone)]
+struct Guarded {
+    gateway: Arc<Gateway>,
+    app: &'static str,
+}
+
+async fn check_rights(State(guarded): State<Guarded>, request: Request, next: Next) -> Response {
     // Only that: the other parameters are the routes' own.
     let token = query_token(request.uri().query().unwrap_or(""));
     let credentials = Credentials { token: token.as_deref(), ..credentials(&request) };
-    match gateway.admission.gate.principal(&credentials) {
-        Ok(principal) if principal.is_backend() => next.run(request).await,
-        Ok(_) => {
-            Refused(Refusal::new(Code::Forbidden, "this needs an API key (auth.api_keys)")).into_response()
-        }
+    let action = if request.method().is_safe() { "read" } else { "manage" };
+    let principal = guarded.gateway.admission.gate.principal(&credentials);
+    match principal.and_then(|principal| principal.check_do(guarded.app, action)) {
+        Ok(()) => next.run(request).await,
         Err(refusal) => Refused(refusal).into_response(),
     }
 }

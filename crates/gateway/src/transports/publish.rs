@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use anywire_access::Principal;
 use anywire_log::{Appended, Batch, Offset};
 use anywire_protocol::{Refusal, native::write_published, publish::parse_publish};
 use bytes::BytesMut;
@@ -9,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::{
     Gateway,
-    admission::{act::Act, auth::Principal, credentials::Credentials},
+    admission::{act::Act, credentials::Credentials, rights::Rights as _},
     http1::body::{NoBody, skip_body, take_body, throw_away_body},
     http1::reply::render,
     reply::Reply,

@@ -7,6 +7,7 @@
 
 use std::{collections::VecDeque, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
+use anywire_access::Principal;
 use anywire_log::{Batch, Channel, Position};
 use anywire_protocol::{
     Code, Refusal,
@@ -24,9 +25,8 @@ use tokio::{
 
 use crate::{
     Gateway,
-    admission::auth::Principal,
     admission::entry::Admitted,
-    admission::{act::Act, rates::Account, unfinished::Kept},
+    admission::{act::Act, rates::Account, rights::Rights as _, unfinished::Kept},
     delivery::{Reader, UNSENT_BYTES_MAX, Wire},
     http::connection::drive_woken,
     http1::connection::{Input, drive},
@@ -176,7 +176,7 @@ impl Session {
             expiry: None,
             warned: false,
         };
-        if session.principal.is_unknown() {
+        if session.principal.is_nobody() {
             // Who does not say who they are is not kept.
             session.warned = true;
             session.expiry = Some(Box::pin(tokio::time::sleep(AUTH_TIME)));
@@ -255,7 +255,7 @@ impl Session {
     ) -> Result<Flow, Refusal> {
         let mut seen = std::collections::HashSet::new();
         channels.retain(|channel| seen.insert(channel.clone()));
-        self.principal.may_subscribe(&channels)?;
+        self.principal.check_subscribe(&channels)?;
         let tail = self.gateway.log.tail_offset();
         let known = self.reader.stats(tail).channels;
         let fresh: Vec<Channel> =
@@ -320,7 +320,7 @@ impl Session {
     }
 
     fn presence(&self, id: Option<u64>, channel: &Channel) -> Result<Flow, Refusal> {
-        self.principal.may_subscribe(std::slice::from_ref(channel))?;
+        self.principal.check_subscribe(std::slice::from_ref(channel))?;
         self.charge(Act::Subscribe, 1)?;
         let (cursor, members) = self.gateway.readers.presence.members(channel);
         Ok(self.send(ServerFrame::Presence { id, channel, cursor, members: &members }.encode()))
@@ -331,7 +331,7 @@ impl Session {
         self.charge(Act::Handshake, 1)?;
         let principal = self.gateway.admission.gate.principal_of(token)?;
         let channels = self.reader.stats(self.gateway.log.tail_offset()).channels;
-        principal.may_subscribe(&channels)?;
+        principal.check_subscribe(&channels)?;
         self.reader.set_user(principal.user());
         self.account = self.gateway.admission.account(&principal, self.reader.info().address);
         self.principal = principal;
@@ -353,7 +353,7 @@ impl Session {
     }
 
     fn token_runs_out(&mut self) -> Flow {
-        let refusal = match self.principal.is_unknown() {
+        let refusal = match self.principal.is_nobody() {
             true => Refusal::new(Code::Unauthorized, "no token came in time; send \"auth\" with one first"),
             false => Refusal::new(Code::TokenExpired, "the token runs out; send \"auth\" with a new one"),
         };

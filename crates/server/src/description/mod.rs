@@ -71,7 +71,7 @@ fn tags() -> Value {
         ("Health", "For supervisors and load balancers; open to everybody."),
         (
             "Observe",
-            "What the server does. For back ends and the console: needs an API key where keys are set.",
+            "What the server does. For back ends and the console: needs the right `server:read` where keys are set.",
         ),
         ("Network lab", "Faults on purpose; needs `--lab`."),
         ("Progress", "Jobs that a back end drives step by step."),
@@ -83,7 +83,7 @@ fn tags() -> Value {
             "Samples of this server and of other hosts: polled, streamed, and as history; alerts.",
         ),
         ("This description", "The API about itself."),
-        ("Sockets", "One Socket.IO client, from a back end; needs an API key where keys are set."),
+        ("Sockets", "One Socket.IO client, from a back end; needs the right `server:manage` where keys are set."),
         (
             "Pipeline",
             "Records of Kafka or embedded topics: produced, consumed, shown live on channel `pipeline`.",

@@ -47,6 +47,58 @@ async fn where_keys_are_set_health_stays_open_and_figures_need_a_key() {
     assert_eq!(refused.status, 401, "a key in an address is in the logs of proxies");
 }
 
+/// Keys of every role, and a token that may give one.
+async fn server_with_roles() -> crate::support::Server {
+    let key = |role: &str| format!("{{name=\"{role}\",key=\"{role}-0123456789\",roles=[\"{role}\"]}}");
+    let own = "{name=\"jobs only\",key=\"jobs-only-0123456789\",grants=[\"jobs:read\"]}";
+    let keys = ["admin", "operator", "viewer", "publisher"].map(key).join(",");
+    server(&[&format!("auth.keys=[{keys},{own}]")]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_role_reads_and_changes_what_it_may_and_is_told_which_right_is_missing() {
+    let server = server_with_roles().await;
+    let routes = [
+        ("GET", "/metrics", "server:read"),
+        ("GET", "/api/overview", "server:read"),
+        ("GET", "/api/delivery/clients", "server:read"),
+        ("POST", "/api/sockets/emit", "server:manage"),
+        ("GET", "/api/jobs", "jobs:read"),
+        ("HEAD", "/api/uploads/none", "jobs:read"),
+        ("POST", "/api/uploads", "jobs:manage"),
+        ("DELETE", "/api/jobs/none", "jobs:manage"),
+        ("GET", "/api/performance/alerts", "monitor:read"),
+        ("PUT", "/api/performance/alerts", "monitor:manage"),
+        ("GET", "/api/producers/topics", "pipeline:read"),
+        ("POST", "/api/consumers", "pipeline:manage"),
+    ];
+    let reads = ["server:read", "jobs:read", "monitor:read", "pipeline:read"];
+    for (method, path, right) in routes {
+        let (app, action) = right.split_once(':').expect("two parts");
+        for (who, may) in [
+            ("admin", true),
+            ("operator", action == "read" || app != "server"),
+            ("viewer", reads.contains(&right)),
+            ("publisher", false),
+            ("jobs-only", right == "jobs:read"),
+        ] {
+            let bearer = format!("Bearer {who}-0123456789");
+            let answer = server.send(method, path, &[("Authorization", &bearer)], "").await;
+            let status = answer.status.as_u16();
+            assert_eq!(
+                !matches!(status, 401 | 403),
+                may,
+                "{who}: {method} {path} is {status} {}",
+                answer.text
+            );
+            if !may && method != "HEAD" {
+                let message = answer.json()["message"].as_str().unwrap_or_default().to_owned();
+                assert!(message.contains(&format!("the right {right}")), "{who}: {message}");
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_overview_has_every_figure_the_console_shows() {
     let server = server(&[]).await;

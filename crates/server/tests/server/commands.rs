@@ -161,10 +161,20 @@ fn tls_without_its_files_is_refused_before_anything_is_announced() {
 
 #[test]
 fn config_shows_what_holds_and_hides_what_is_secret() {
-    let secrets = ["0123456789abcdef-key", "0123456789abcdef0123456789abcdef-secret"];
+    let secrets = [
+        "0123456789abcdef-key",
+        "0123456789abcdef0123456789abcdef-secret",
+        "0123456789abcdef-named",
+        "0123456789abcdef0123456789abcdef-rotated",
+        "0123456789abcdef0123456789abcdef-issuer",
+    ];
+    let named = format!("auth.keys=[{{name='a',roles=['viewer'],key='{}'}}]", secrets[2]);
+    let rotated = format!("auth.jwt_secrets=[{{kid='a',secret='{}'}}]", secrets[3]);
+    let issuer = format!("auth.issuers=[{{issuer='a',secret='{}'}}]", secrets[4]);
     let (keys, secret) =
         (format!("auth.api_keys=[\"{}\"]", secrets[0]), format!("auth.jwt_secret={}", secrets[1]));
-    let output = run(&["config", "--set", &keys, "--set", &secret, "--set", "limits.channels_max=77"]);
+    let more = ["--set", &named, "--set", &rotated, "--set", &issuer, "--set", "limits.channels_max=77"];
+    let output = run(&[["config", "--set", &keys, "--set", &secret].as_slice(), &more].concat());
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{}", words(&output));
     assert!(shown.contains("channels_max = 77") && shown.contains("(hidden)"), "{shown}");
@@ -194,7 +204,7 @@ fn the_settings_that_are_shown_can_be_read_back() {
         name = "/chat"
         [pipeline]
         topics = ["orders", "payments"]
-        kafka_options = ["client.rack=a", "sasl.password=secret"]
+        kafka_options = ["client.rack=a", "sasl.password=open-sesame"]
     "#;
     std::fs::write(&file, given).expect("written");
     let shown = |file: &std::path::Path, more: &[&str]| {
@@ -204,7 +214,7 @@ fn the_settings_that_are_shown_can_be_read_back() {
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let first = shown(&file, &["--set", "limits.channels_max=77", "--classic-ports"]);
-    assert!(first.contains("client.rack=a") && !first.contains("secret"), "{first}");
+    assert!(first.contains("client.rack=a") && !first.contains("open-sesame"), "{first}");
     assert!(first.contains("# pipeline.kafka_options is set and not shown"), "{first}");
     let again = folder.path().join("again.toml");
     std::fs::write(&again, &first).expect("written");

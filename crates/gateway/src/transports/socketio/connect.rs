@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anywire_access::Principal;
 use anywire_log::{Channel, Position};
 use anywire_protocol::{
     Code, Refusal,
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     Gateway,
-    admission::{act::Act, auth::Principal, credentials::Credentials, rates::Account},
+    admission::{act::Act, credentials::Credentials, rates::Account, rights::Rights as _},
     delivery::{NamespaceSession, Reader},
     http1::socket::Flow,
 };
@@ -88,7 +89,7 @@ impl Inbound {
         channels.extend(wishes.channels.iter().cloned());
         let mut seen = std::collections::HashSet::new();
         channels.retain(|channel| seen.insert(channel.clone()));
-        principal.may_subscribe(&channels)?;
+        principal.check_subscribe(&channels)?;
         Self::check_channels(reader, gateway, &channels)?;
         let account = gateway.admission.account(&principal, self.handshake.address);
         gateway.admission.charge(account.as_deref(), Act::Subscribe, channels.len())?;
@@ -184,7 +185,7 @@ impl Inbound {
             pid = known.as_str().into();
             for (room, position) in back.rooms(&gateway.log, admitted.wishes.offset.as_deref()) {
                 // What the token does not allow any more is left behind.
-                if admitted.principal.may_subscribe(std::slice::from_ref(&room.channel)).is_ok() {
+                if admitted.principal.check_subscribe(std::slice::from_ref(&room.channel)).is_ok() {
                     wants.retain(|(channel, _)| *channel != room.channel);
                     wants.push((room.channel.clone(), Some(position)));
                     rooms.push(room);
@@ -246,7 +247,7 @@ impl Inbound {
         let principal = gateway.admission.gate.principal_of(token)?;
         let path = Arc::clone(&self.joined[at].path);
         let rooms = reader.rooms(&path);
-        principal.may_subscribe(&rooms)?;
+        principal.check_subscribe(&rooms)?;
         let expires_at = principal.expires_at().map(iso_time);
         self.joined[at].account = gateway.admission.account(&principal, self.handshake.address);
         self.joined[at].principal = principal;

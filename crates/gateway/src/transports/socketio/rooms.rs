@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     Gateway,
-    admission::act::Act,
+    admission::{act::Act, rights::Rights as _},
     delivery::{Namespaces, Reader},
     transports::publish::append,
 };
@@ -146,7 +146,7 @@ impl Inbound {
         args: &Args,
     ) -> Result<(), Refusal> {
         let Wanted { channels, position } = wanted(gateway, args)?;
-        self.joined[at].principal.may_subscribe(&channels)?;
+        self.joined[at].principal.check_subscribe(&channels)?;
         Self::check_channels(reader, gateway, &channels)?;
         self.charge(gateway, at, Act::Subscribe, channels.len())?;
         let states = self.states(gateway, at, &channels, position);

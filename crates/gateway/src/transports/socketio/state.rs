@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use anywire_access::Principal;
 use anywire_protocol::{
     engineio::HeartbeatTimes,
     socketio::{Assembler, OwnNames},
@@ -25,7 +26,7 @@ use super::{
     places::Room,
 };
 use crate::{
-    admission::{auth::Principal, limits::Counted, rates::Account, unfinished::Kept},
+    admission::{limits::Counted, rates::Account, unfinished::Kept},
     readers::OpenReader,
 };
 

@@ -47,8 +47,12 @@ impl From<ChangeError> for ApiError {
     }
 }
 
-/// A file could not be read or written.
+/// A file could not be read or written. What a panic said is for the server's log, where its hook put it.
 pub(crate) fn file_error(doing: &str, error: &std::io::Error) -> ApiError {
+    if error.get_ref().is_some_and(|inner| inner.is::<tokio::task::JoinError>()) {
+        let message = format!("{doing} failed: this is a bug of the server; its log says more");
+        return ApiError::new(Code::Internal, message);
+    }
     let code = match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::StorageFull,
         _ => Code::StorageFailed,

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     api::errors::Invalid,
-    commands::LINE_BYTES_MAX,
+    commands::{LINE_BYTES_MAX, LINE_NUMBER_MAX},
     config::TIMEOUT_MS,
     decisions::StepCommand,
     domain::{
@@ -159,7 +159,7 @@ fn output_line(item: &RawValue) -> Result<(Pipe, String), Invalid> {
 
 /// The query of `…/log`: the number after which lines are wanted, and how many at most.
 pub(crate) fn log_query(query: &Query) -> Result<(u64, usize), ApiError> {
-    let after = query.parsed("after", "a whole number from 0")?.unwrap_or(0);
+    let after = query.number("after", 0..=LINE_NUMBER_MAX)?.unwrap_or(0);
     let limit = query.number("limit", 1..=LOG_LINES_MAX)?.unwrap_or(LOG_LINES_MAX);
     Ok((after, limit))
 }

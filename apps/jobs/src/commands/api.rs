@@ -15,7 +15,7 @@ use axum::{
 use tower_http::services::ServeFile;
 
 use super::{
-    journal::{self, Journal},
+    journal::{self, Journal, LINE_NUMBER_MAX},
     plan::{self, PlanError},
     text::cut,
 };
@@ -146,25 +146,46 @@ async fn write_log(service: &Arc<JobService>, id: &JobId, output: request::Outpu
         (service.run_files.log(&job), service.config.command_log_bytes_max, service.now());
     let written = blocking(move || {
         let mut journal = Journal::open(folder, bytes_max)?;
-        let (lines, missing) = number(&mut journal, output, now);
-        journal.write(&lines).map(|()| (lines, missing))
+        let numbered = number(&mut journal, output, now);
+        if let Ok((lines, _)) = &numbered {
+            journal.write(lines)?;
+        }
+        Ok(numbered)
     });
-    let (lines, missing) = written.await.map_err(|error| file_error("writing the log", &error))?;
+    let (lines, missing) = written.await.map_err(|error| file_error("writing the log", &error))??;
     if !lines.is_empty() {
         service.context.log.append(log_lines(&job, &lines, missing)).await.map_err(ChangeError::from)?;
     }
     Ok(())
 }
 
+/// How many lines may be missing before those of one request. A slip of a number would use up the numbers of
+/// the whole log else.
+const HOLE_MAX: u64 = 1_000_000_000;
+
 /// The lines that are new, with their numbers; and how many before them never came.
-fn number(journal: &mut Journal, output: request::Output, now: Timestamp) -> (Vec<Line>, u64) {
+fn number(
+    journal: &mut Journal,
+    output: request::Output,
+    now: Timestamp,
+) -> Result<(Vec<Line>, u64), Invalid> {
     let next = journal.next();
     let first = output.first.unwrap_or(next);
+    if first.saturating_sub(next) > HOLE_MAX {
+        return Err(Invalid(format!(
+            "first is {first}, and the log goes on with line {next}; at most {HOLE_MAX} lines may be missing"
+        )));
+    }
+    if first.saturating_add(output.lines.len() as u64) > LINE_NUMBER_MAX {
+        return Err(Invalid(format!(
+            "the lines from {first} do not fit into this log, which counts to {LINE_NUMBER_MAX}; start another job"
+        )));
+    }
     journal.skip_to(first);
     let known = usize::try_from(next.saturating_sub(first)).unwrap_or(usize::MAX);
     let new = output.lines.into_iter().skip(known);
     let lines = new.map(|(pipe, text)| Line { number: journal.number(), at: now, pipe, text }).collect();
-    (lines, first.saturating_sub(next))
+    Ok((lines, first.saturating_sub(next)))
 }
 
 /// A file that a command left, whole or in part (RFC 9110, section 14).

@@ -20,6 +20,9 @@ use anywire_log::Timestamp;
 
 use crate::domain::{Line, Pipe};
 
+/// The greatest number of a line: 2^53 − 1, so that every JSON reader holds it exactly.
+pub(crate) const LINE_NUMBER_MAX: u64 = (1 << 53) - 1;
+
 /// A part of the journal.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Page {
@@ -50,7 +53,7 @@ impl Journal {
         if let Some(first) = parts(&journal.folder)?.last().copied() {
             let path = journal.folder.join(first.to_string());
             let count = BufReader::new(File::open(&path)?).split(b'\n').count();
-            journal.next = first + count as u64;
+            journal.next = first.saturating_add(count as u64);
             let file = File::options().append(true).open(&path)?;
             let length = file.metadata()?.len();
             journal.part = Some((file, length));
@@ -120,14 +123,14 @@ impl Journal {
 /// Reads the lines after a number, at most `lines_max`.
 pub(crate) fn read(folder: &Path, after: u64, lines_max: usize) -> io::Result<Page> {
     let mut page = Page { newest: 0, ..Page::default() };
-    let mut expected = after + 1;
+    let mut expected = after.saturating_add(1);
     for first in parts(folder)? {
         let file = BufReader::new(File::open(folder.join(first.to_string()))?);
         for (number, text) in (first..).zip(file.split(b'\n')) {
             page.newest = number;
             let line = parse(number, &text?);
             if let Some(line) = line.filter(|_| number > after && page.lines.len() < lines_max) {
-                page.cut += number - expected;
+                page.cut += number.saturating_sub(expected);
                 expected = number + 1;
                 page.lines.push(line);
             }
@@ -144,7 +147,8 @@ fn parse(number: u64, bytes: &[u8]) -> Option<Line> {
     Some(Line { number, at, pipe, text: words.next().unwrap_or_default().to_owned() })
 }
 
-/// The numbers of the first lines of all parts, in order; none where there is no folder.
+/// The numbers of the first lines of all parts, in order; none where there is no folder. Parts that no line
+/// can have begun are passed over: an earlier version took any number a client sent, and could not read on.
 fn parts(folder: &Path) -> io::Result<Vec<u64>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -153,7 +157,8 @@ fn parts(folder: &Path) -> io::Result<Vec<u64>> {
     };
     let mut parts = Vec::new();
     for entry in entries {
-        parts.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u64>().ok()));
+        let first = entry?.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
+        parts.extend(first.filter(|first| *first <= LINE_NUMBER_MAX));
     }
     parts.sort_unstable();
     Ok(parts)
@@ -223,6 +228,21 @@ mod tests {
         let numbers: Vec<u64> = page.lines.iter().map(|line| line.number).collect();
         assert_eq!((numbers.as_slice(), page.newest, page.cut), ([1, 5, 6].as_slice(), 6, 3));
         assert_eq!(Journal::open(folder.path().to_owned(), 1 << 20).expect("opened").next(), 7);
+    }
+
+    #[test]
+    fn numbers_at_the_end_of_what_is_counted_break_nothing() {
+        let folder = tempfile::tempdir().expect("a directory");
+        std::fs::write(folder.path().join("1"), "o 7 a\n").expect("written");
+        for (part, next) in [(u64::MAX - 1, 2), (u64::MAX, 2), (LINE_NUMBER_MAX, LINE_NUMBER_MAX + 2)] {
+            std::fs::write(folder.path().join(part.to_string()), "o 7 x\no 7 y\n").expect("written");
+            let journal = Journal::open(folder.path().to_owned(), 1 << 20).expect("opened");
+            assert_eq!(journal.next(), next, "{part}");
+        }
+        let newest = |after| read(folder.path(), after, 10).expect("read").newest;
+        for after in [0, LINE_NUMBER_MAX, u64::MAX - 1, u64::MAX] {
+            assert_eq!(newest(after), LINE_NUMBER_MAX + 1, "{after}");
+        }
     }
 
     #[test]

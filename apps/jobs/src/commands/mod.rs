@@ -28,6 +28,7 @@ pub(crate) mod supervise;
 pub(crate) mod text;
 
 pub use child::{Ended, Running, Start, Streams, Supervisor, start_with};
+pub(crate) use journal::LINE_NUMBER_MAX;
 pub(crate) use lines::LINE_BYTES_MAX;
 pub use lines::Lines;
 pub use parser::{ParsedLine, Parser, PatternError};

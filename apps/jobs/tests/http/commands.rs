@@ -342,10 +342,23 @@ async fn a_command_that_runs_elsewhere_brings_its_lines() {
         (r#"{"lines":[],"first":1}"#, "lines has 0 entries"),
         (r#"{"lines":["x"],"first":0}"#, "counted from 1"),
         (r#"{"first":1}"#, "lines is missing"),
+        (
+            r#"{"lines":["x"],"first":18446744073709551615}"#,
+            "the log goes on with line 4; at most 1000000000",
+        ),
+        (r#"{"lines":["x"],"first":18446744073709551614}"#, "first is 18446744073709551614"),
+        (r#"{"lines":["x"],"first":9007199254740991}"#, "lines may be missing"),
+        (r#"{"lines":["x"],"first":9007199254740993}"#, "lines may be missing"),
     ] {
         let refused = world.post("/api/jobs/a/log", body).await.expect(400).json();
         assert!(refused["message"].as_str().is_some_and(|message| message.contains(words)), "{refused}");
     }
+    for after in ["9007199254740992", "18446744073709551615", "-1", "1e3"] {
+        let refused = world.get(&format!("/api/jobs/a/log?after={after}")).await.expect(400).json();
+        let message = refused["message"].as_str().unwrap_or_default();
+        assert!(message.contains("expected a whole number from 0 to 9007199254740991"), "{message}");
+    }
+    assert_eq!(log(&world, "a").await, ["one", "two", "three"]);
     world.post("/api/progress/a/complete", "").await.expect(200);
     assert_eq!(
         world.post("/api/jobs/a/log", r#"{"lines":["late"]}"#).await.error(),

@@ -9,9 +9,11 @@ use crate::{
     topics::{ProduceError, TopicsError},
 };
 
-/// A task that panicked, or plain data that cannot be written: a bug of ours.
+/// A task that panicked, or plain data that cannot be written: a bug of ours. What it is, the server's log
+/// says, and no answer.
 pub(super) fn internal(error: impl std::fmt::Display) -> ApiError {
-    ApiError::new(Code::Internal, format!("this is a bug: {error}"))
+    tracing::error!(%error, "a request met a bug of the server");
+    ApiError::new(Code::Internal, "this is a bug of the server; its log says more")
 }
 
 impl From<ProduceError> for ApiError {

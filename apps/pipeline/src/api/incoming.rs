@@ -9,6 +9,8 @@ use futures_util::StreamExt as _;
 use tempfile::{NamedTempFile, TempPath};
 use tokio::io::AsyncWriteExt as _;
 
+use super::errors::internal;
+
 /// Where bodies wait.
 fn folder(context: &AppContext) -> PathBuf {
     context.data_dir.join("incoming")
@@ -33,8 +35,7 @@ pub(super) async fn spool(context: &AppContext, body: Body, bytes_max: u64) -> R
         std::fs::create_dir_all(&folder)?;
         NamedTempFile::new_in(&folder)
     });
-    let (file, path) =
-        made.await.map_err(io::Error::other).flatten().map_err(|error| disk(&error))?.into_parts();
+    let (file, path) = made.await.map_err(internal)?.map_err(|error| disk(&error))?.into_parts();
     let mut file = tokio::fs::File::from_std(file);
     let mut stream = body.into_data_stream();
     let mut bytes = 0_u64;

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use super::request::Service;
 use crate::{
-    domain::HostName,
+    domain::{FIGURES, HostName, begins_figures, is_figure},
     projection::Host,
     reading::{self, Range},
     series::{ROWS_MAX, step_for, write_rows},
@@ -28,7 +28,7 @@ const AFTER_MAX: usize = 1000;
 const FIELDS_MAX: usize = 128;
 const HOUR_MS: i64 = 3_600_000;
 /// The metrics of an answer whose caller names none.
-const FIELDS: [&str; 12] = [
+const FIELDS_DEFAULT: [&str; 12] = [
     "cpu",
     "memory",
     "swap",
@@ -191,14 +191,23 @@ fn step_ms(query: &Query) -> Result<Option<i64>, ApiError> {
 
 /// The wanted metrics; a name that ends with `*` stands for all the host has that begin so.
 fn fields(host: &Host, wanted: Option<&str>) -> Result<Vec<String>, ApiError> {
-    let Some(wanted) = wanted else { return Ok(FIELDS.map(str::to_owned).to_vec()) };
+    let Some(wanted) = wanted else { return Ok(FIELDS_DEFAULT.map(str::to_owned).to_vec()) };
     let mut fields: Vec<String> = Vec::new();
     // Each name may stand for all there are: their number is looked at before the next is.
     for (index, name) in wanted.split(',').filter(|name| !name.is_empty()).enumerate() {
         if index == FIELDS_MAX || fields.len() > FIELDS_MAX {
             return Err(too_many_fields());
         }
-        match name.strip_suffix('*') {
+        let prefix = name.strip_suffix('*');
+        if !prefix.map_or_else(|| is_figure(name), begins_figures) {
+            let shown: String = name.chars().take(80).collect();
+            let known = FIGURES.join(", ");
+            return Err(invalid(format!(
+                "\"fields\" names {shown:?}, and there is no such figure; there are {known}, core:N, disk:PATH, \
+                 disk_read:PATH and disk_written:PATH"
+            )));
+        }
+        match prefix {
             Some(prefix) => fields.extend(host.metric_names(prefix)),
             None => fields.push(name.to_owned()),
         }

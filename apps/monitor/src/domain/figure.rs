@@ -40,8 +40,21 @@ pub(crate) const FIGURES: [&str; 33] = [
     "gaps",
     "slow_readers",
 ];
+/// What the figures of cores and disks begin with.
+const FAMILIES: [&str; 4] = ["core:", "disk:", "disk_read:", "disk_written:"];
 /// How many figures of cores and disks a refusal names.
 const NAMED_MAX: usize = 40;
+
+/// Whether a host may have a figure of this name, or may have had one: disks come and go.
+pub(crate) fn is_figure(name: &str) -> bool {
+    FIGURES.contains(&name) || FAMILIES.iter().any(|family| name.starts_with(family))
+}
+
+/// Whether the names of any figures begin so.
+pub(crate) fn begins_figures(prefix: &str) -> bool {
+    let mut all = FIGURES.iter().chain(&FAMILIES);
+    is_figure(prefix) || all.any(|name| name.starts_with(prefix))
+}
 
 /// The figures there are: the fixed ones, and those of the cores and disks that hosts have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -87,6 +100,7 @@ mod tests {
         }
         full.delivery = Some(delivery);
         let mut names: Vec<String> = full.metrics().map(|(name, _)| name.into_owned()).collect();
+        assert_eq!(names.iter().find(|name| !is_figure(name)), None);
         names.retain(|name| !name.contains(':'));
         names.sort_unstable();
         let mut expected = FIGURES.to_vec();

@@ -9,7 +9,7 @@ pub(crate) mod sample;
 mod watch;
 
 pub(crate) use alert::{Alert, AlertState, EndedBy};
-pub(crate) use figure::{Figures, SILENCE};
+pub(crate) use figure::{FIGURES, Figures, SILENCE, begins_figures, is_figure};
 pub use host_name::{HostName, HostNameError};
 pub(crate) use rule::RULES_MAX;
 pub use rule::{Rule, RuleError, Side};

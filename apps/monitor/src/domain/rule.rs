@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::figure::{Figures, SILENCE};
+use super::{
+    figure::{Figures, SILENCE},
+    sample::NUMBER_MAX,
+};
 
 /// The most rules there may be.
 pub(crate) const RULES_MAX: usize = 50;
@@ -33,8 +36,10 @@ pub struct Rule {
     /// Which side is bad.
     pub side: Side,
     /// Where it is raised.
+    #[schemars(range(min = 0, max = NUMBER_MAX))]
     pub raise: f64,
     /// Where it ends; on the good side of `raise`.
+    #[schemars(range(min = 0, max = NUMBER_MAX))]
     pub clear: f64,
     /// For how many seconds the figure must stay beyond, before either happens.
     #[schemars(range(max = 86_400))]
@@ -79,6 +84,18 @@ pub enum RuleError {
         raise: String,
         /// The other.
         clear: String,
+    },
+    /// A threshold that no figure reaches.
+    #[error(
+        "rule {id:?}: {field} is {value}; figures are from 0 to 9007199254740991, and a threshold must be too"
+    )]
+    Threshold {
+        /// Of which rule.
+        id: String,
+        /// Which threshold.
+        field: &'static str,
+        /// What it is.
+        value: String,
     },
     /// A figure that there is not.
     #[error("rule {id:?} is about {figure:?}, and there is no such figure; there are {known}")]
@@ -158,11 +175,16 @@ impl Rule {
         if self.figure == SILENCE && self.side == Side::Below {
             return Err(RuleError::Silence { id: self.id.clone() });
         }
+        for (field, value) in [("raise", self.raise), ("clear", self.clear)] {
+            if !(0.0..=NUMBER_MAX).contains(&value) {
+                return Err(RuleError::Threshold { id: self.id.clone(), field, value: value.to_string() });
+            }
+        }
         let room = match self.side {
             Side::Above => self.clear <= self.raise,
             Side::Below => self.clear >= self.raise,
         };
-        if !room || !self.raise.is_finite() || !self.clear.is_finite() {
+        if !room {
             let (raise, clear) = (self.raise.to_string(), self.clear.to_string());
             return Err(RuleError::Thresholds { id: self.id.clone(), raise, clear });
         }
@@ -203,7 +225,13 @@ pub(super) mod tests {
         assert!(check(&[Rule { clear: 95.0, ..rule(0) }]).expect_err("turned round").contains("raise is 90"));
         assert!(check(&[rule(0), rule(1)]).expect_err("twice").contains("\"cpu\""));
         assert!(check(&[Rule { figure: String::new(), ..rule(0) }]).expect_err("empty").contains("figure"));
-        assert!(check(&[Rule { raise: f64::NAN, ..rule(0) }]).is_err());
+        for number in [f64::NAN, f64::INFINITY, 1e308, -1.0, 9_007_199_254_740_992.0] {
+            let message = check(&[Rule { raise: number, ..rule(0) }]).expect_err("out of reach");
+            assert!(message.contains(&format!("raise is {number}; figures are from 0")), "{message}");
+        }
+        assert!(
+            check(&[Rule { clear: -1e308, ..rule(0) }]).expect_err("out of reach").contains("clear is -1")
+        );
         let silence = Rule { figure: SILENCE.into(), side: Side::Below, raise: 1.0, ..rule(0) };
         assert!(check(&[silence]).expect_err("turned round").contains("silence"));
         assert_eq!(check(&Rule::defaults()), Ok(()));

@@ -23,7 +23,7 @@ pub(crate) const DISKS_MAX: usize = 32;
 pub(crate) const REPORT_SAMPLES_MAX: usize = 600;
 const MOUNT_BYTES_MAX: usize = 128;
 /// Up to here every reader of JSON understands a whole number as it is.
-const NUMBER_MAX: f64 = 9_007_199_254_740_991.0;
+pub(super) const NUMBER_MAX: f64 = 9_007_199_254_740_991.0;
 /// The years 1000 to 2999: what a clock may show, moved by how far another is off, still has a date of four
 /// digits.
 const TIMES: std::ops::RangeInclusive<i64> = -30_610_224_000_000..=32_503_679_999_999;

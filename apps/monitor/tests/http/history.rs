@@ -80,11 +80,11 @@ async fn a_restart_in_the_middle_of_a_minute_neither_loses_nor_repeats_a_sample(
 async fn figures_that_come_and_go_are_unknown_meanwhile_and_a_star_names_all_that_begin_so() {
     let world = World::with(reports_only()).await;
     world.report("web-1", &[0, 1], |_| 1.0).await.expect(200);
-    let answer = world.get(&target(0, 2, ",core:*,nonsense&step=1")).await.expect(200).json();
+    let answer = world.get(&target(0, 2, ",core:*,disk:/gone&step=1")).await.expect(200).json();
     let fields: Vec<&str> =
         answer["fields"].as_array().expect("fields").iter().filter_map(Value::as_str).collect();
     assert!(fields.starts_with(&["time", "cpu", "core:0"]), "{fields:?}");
-    assert_eq!(fields.last(), Some(&"nonsense"));
+    assert_eq!(fields.last(), Some(&"disk:/gone"));
     let row = answer["samples"][0].as_array().expect("a row");
     assert_eq!((row.len(), row.last()), (fields.len(), Some(&Value::Null)));
 }
@@ -104,6 +104,9 @@ async fn a_question_without_sense_is_answered_with_what_would_have_one() {
     wrong("to=-9223372036854775808", "ISO-8601").await;
     wrong("from=5&to=4", "not before").await;
     wrong("step=0", "0.25 to 86400").await;
+    for fields in ["nope", "cpu,nope", "nope*", "cpu.max", "CPU"] {
+        wrong(&format!("fields={fields}"), "there is no such figure; there are cpu, memory").await;
+    }
     wrong("from=0&step=1", "10000").await;
 }
 

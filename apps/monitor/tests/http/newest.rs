@@ -112,6 +112,7 @@ async fn what_is_no_sample_and_what_is_too_much_is_refused_by_name() {
         assert!(answer["message"].as_str().is_some_and(|text| text.contains(word)), "{word} in {answer}");
     };
     wrong(world.report("web-1", &[1], |_| 300.0).await.expect(400).json(), "cpu.percent is 300");
+    wrong(world.report("%2e%2e", &[1], |_| 1.0).await.expect(400).json(), "neither . nor ..");
     wrong(world.report("a%20b", &[1], |_| 1.0).await.expect(400).json(), "a b");
     wrong(world.get("/api/performance?host=nobody").await.expect(404).json(), "nobody");
     wrong(world.get("/api/performance").await.expect(404).json(), "server");

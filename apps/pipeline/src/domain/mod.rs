@@ -52,14 +52,17 @@ impl fmt::Display for LogId {
     }
 }
 
-/// The name of a consumer: 1 to 64 of `a-z A-Z 0-9 . _ -`.
+/// The name of a consumer: 1 to 64 of `a-z A-Z 0-9 . _ -`, and neither `.` nor `..`: in an address those are
+/// folders, also escaped, and no browser could stop such a consumer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub(crate) struct ConsumerId(#[schemars(regex(pattern = "^[a-zA-Z0-9._-]{1,64}$"))] String);
 
 /// Why a text is no name of a consumer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name:?} is no name of a consumer; expected 1 to 64 of a-z A-Z 0-9 . _ -, such as consumer-2")]
+#[error(
+    "{name:?} is no name of a consumer; expected 1 to 64 of a-z A-Z 0-9 . _ -, and neither . nor .., such as consumer-2"
+)]
 pub(crate) struct ConsumerIdError {
     /// The text, cut to 64 characters.
     pub(crate) name: String,
@@ -72,7 +75,8 @@ impl ConsumerId {
     /// [`ConsumerIdError`].
     pub(crate) fn new(name: &str) -> Result<Self, ConsumerIdError> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
+        let is_folder = matches!(name, "." | "..");
+        if (1..=64).contains(&name.len()) && name.bytes().all(allowed) && !is_folder {
             return Ok(Self(name.to_owned()));
         }
         Err(ConsumerIdError { name: name.chars().take(64).collect() })

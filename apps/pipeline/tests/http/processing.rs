@@ -148,6 +148,11 @@ async fn consumers_are_started_stopped_and_scaled_by_name() {
         .await;
     let (status, answer) = world.call("POST", "/api/consumers", None, Body::empty()).await;
     assert_eq!((status, &answer["consumerId"]), (StatusCode::CREATED, &json!("consumer-2")), "{answer}");
+    for name in [".", "..", "a/b", ""] {
+        let body = json!({ "consumerId": name }).to_string();
+        let (status, answer) = world.call("POST", "/api/consumers", None, body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{name:?}: {answer}");
+    }
     let (status, answer) = world.call("POST", "/api/consumers", None, r#"{"consumerId":"consumer-2"}"#).await;
     assert_eq!((status, &answer["code"]), (StatusCode::CONFLICT, &json!("consumer_runs")));
     let (status, _) = world.call("POST", "/api/consumers/scale", None, r#"{"count":3}"#).await;

@@ -3,7 +3,7 @@
 //! A fault in some rows is counted and named; only what makes a report of the whole file impossible ends it.
 
 use crate::{
-    dialect::Dialect,
+    dialect::{Dialect, separator_hint},
     faults::{FaultKind, Faults, Place},
     rows::Row,
     source::Source,
@@ -34,6 +34,20 @@ pub struct Shape {
     pub comment_inside: Option<u64>,
     /// The first column that its name does not tell apart.
     pub unnamed: Option<Unnamed>,
+    /// Where the first line stands that is left out because it is above the table; blank ones and `sep=` say
+    /// nothing.
+    pub above: Option<Place>,
+    /// Where the text of a table that was found to have one column could be divided.
+    pub undivided: Option<Undivided>,
+}
+
+/// A sign that usually divides, in a table of one column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Undivided {
+    /// The sign.
+    pub sign: char,
+    /// Where it stands first.
+    pub place: Place,
 }
 
 /// A column that its name does not tell apart.
@@ -56,7 +70,7 @@ pub fn parse(source: &Source, limits: Limits, ticker: &Ticker) -> Result<Shape, 
     let mut begun = false;
     while let Some(row) = reader.next().map_err(|error| source.error(error, ticker))? {
         if row.line < dialect.first_line {
-            inspector.bytes(&row);
+            inspector.skip(&row);
             continue;
         }
         inspector.take(&row)?;
@@ -80,6 +94,50 @@ struct Inspector {
     rows: u64,
     faults: Faults,
     unnamed: Option<Unnamed>,
+    above: Option<Place>,
+    /// Where there is one column and nobody said so.
+    one_column: Option<OneColumn>,
+}
+
+/// What could divide the text of one column: a sign in the header, which names of several columns have; a comma
+/// in any row, which whoever writes commas between fields puts in quotes; another sign in every row.
+#[derive(Default)]
+struct OneColumn {
+    /// The first of a header or a comma.
+    certain: Option<Undivided>,
+    rows: usize,
+    /// In how many rows each sign is, and where first.
+    signs: [(usize, Option<Place>); SIGNS.len()],
+}
+
+/// What usually divides.
+const SIGNS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
+impl OneColumn {
+    fn take(&mut self, row: &Row<'_>, is_header: bool) {
+        self.rows += usize::from(!is_header);
+        let fields = (0..row.len()).filter(|place| !row.is_quoted(*place));
+        let text: Vec<&str> = fields.filter_map(|place| row.get(place)).collect();
+        for (sign, (count, first)) in SIGNS.into_iter().zip(&mut self.signs) {
+            if !text.iter().any(|text| memchr::memchr(sign, text.as_bytes()).is_some()) {
+                continue;
+            }
+            let place = || row.place(memchr::memchr(sign, row.raw.as_bytes()).unwrap_or_default()).into();
+            if (is_header || sign == b',') && self.certain.is_none() {
+                self.certain = Some(Undivided { sign: char::from(sign), place: place() });
+            }
+            *count += usize::from(!is_header);
+            first.get_or_insert_with(place);
+        }
+    }
+
+    fn finish(self) -> Option<Undivided> {
+        let rows = self.rows;
+        let in_all = SIGNS.into_iter().zip(self.signs).find(|(_, (count, _))| *count == rows && rows > 0);
+        let in_all =
+            in_all.and_then(|(sign, (_, place))| Some(Undivided { sign: char::from(sign), place: place? }));
+        self.certain.or(in_all)
+    }
 }
 
 impl Inspector {
@@ -93,6 +151,17 @@ impl Inspector {
             rows: 0,
             faults: Faults::default(),
             unnamed: None,
+            above: None,
+            one_column: (dialect.width == 1 && !dialect.is_delimiter_said()).then(OneColumn::default),
+        }
+    }
+
+    /// A row above the table.
+    fn skip(&mut self, row: &Row<'_>) {
+        self.bytes(row);
+        let is_hint = row.line == 1 && separator_hint(row.raw).is_some();
+        if !is_hint && row.iter().any(|field| !field.trim().is_empty()) {
+            self.above.get_or_insert(row.place(0).into());
         }
     }
 
@@ -100,6 +169,9 @@ impl Inspector {
         self.bytes(row);
         for fault in row.faults {
             self.faults.add(FaultKind::Quote, || row.place(*fault));
+        }
+        if let Some(one_column) = &mut self.one_column {
+            one_column.take(row, self.wanted);
         }
         if std::mem::take(&mut self.wanted) {
             self.take_header(row);
@@ -165,6 +237,8 @@ impl Inspector {
             comments: 0,
             comment_inside: None,
             unnamed: self.unnamed,
+            above: self.above,
+            undivided: self.one_column.and_then(OneColumn::finish),
         }
     }
 }

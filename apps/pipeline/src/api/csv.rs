@@ -6,7 +6,8 @@
 use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 use anywire_csv_report::{
-    Dialect, FaultKind, Limits, Place, Reading, Row, Shape, Source, StepError, Ticker, Unnamed, detect, parse,
+    Dialect, FaultKind, Limits, Place, Reading, Row, Shape, Source, StepError, Ticker, Undivided, Unnamed,
+    detect, parse,
 };
 use bytes::Bytes;
 use serde_json::{Number, Value};
@@ -128,6 +129,22 @@ fn whole(dialect: &Dialect, shape: &Shape) -> Result<(), Unfit> {
             format!("the column is named {name:?} as one before it; a row can keep only one of them")
         };
         return Err(Unfit::at(*place, &wrong));
+    }
+    let header = shape.above.zip(dialect.header_line()).filter(|_| !dialect.is_header_chosen());
+    if let Some((place, header)) = header {
+        let message = format!(
+            "the line is above the one that names the columns, {header}, and would be left out; take it out, or \
+             say header={header}"
+        );
+        return Err(Unfit::at(place, &message));
+    }
+    if let Some(Undivided { sign, place }) = shape.undivided {
+        let option = if sign == '\t' { "tab".to_owned() } else { sign.to_string() };
+        let message = format!(
+            "{sign:?} stands in a table of one column; if it divides fields, say delimiter={option}, else put the \
+             field in quotes, or say which other sign divides, such as delimiter=^"
+        );
+        return Err(Unfit::at(place, &message));
     }
     match shape.comment_inside {
         Some(line) => Err(Unfit::at(
@@ -322,8 +339,47 @@ mod tests {
             "line 3, column 2: bytes that are no UTF-8",
         );
         refused(b"a,b\n1,2\n#3\n4,5\n", "line 3, column 1: a line amid the rows reads as a comment");
+        for (file, words) in [
+            (
+                "a,b\nx,y,z\n1,2,3\n4,5,6\n",
+                "line 1, column 1: the line is above the one that names the columns, 2",
+            ),
+            ("Title,x\n\na,b,c\n1,2,3\n4,5,6\n", "would be left out; take it out, or say header=3"),
+            ("total: 5\na,b\n1,2\n3,4\n", "line 1, column 1: the line is above"),
+            ("Report 2020\n\na,b\n1,2\n3,4\n", "line 1, column 1: the line is above"),
+            ("# made today\nReport 2020\n\na,b\n1,2\n3,4\n", "line 2, column 1: the line is above"),
+        ] {
+            refused(file.as_bytes(), words);
+        }
         refused(b"", "the file is empty");
         refused(format!("a\n{}\n", "x".repeat(3000)).as_bytes(), "line 2: the row is 3010 bytes of JSON");
+    }
+
+    #[test]
+    fn one_column_that_could_be_several_is_refused_until_somebody_says_what_it_is() {
+        for (file, place, option) in [
+            ("id,name\n1\n2\n", "line 1, column 3: ','", "delimiter=,"),
+            ("a,b\n1\n", "line 1, column 2: ','", "delimiter=,"),
+            ("name,city\nAnn\nBob\n", "line 1, column 5: ','", "delimiter=,"),
+            ("a,b,c\nfoo\nbar\nbaz\n", "line 1, column 2: ','", "delimiter=,"),
+            ("id;name\n1\n2\n", "line 1, column 3: ';'", "delimiter=;"),
+            ("id\tname\n1\n", "line 1, column 3: '\\t'", "delimiter=tab"),
+            ("id|name\n1\n", "line 1, column 3: '|'", "delimiter=|"),
+            ("id\nfoo,bar\nbaz,qux\n", "line 2, column 4: ','", "delimiter=,"),
+            ("id\nfoo\nbaz,qux\n", "line 3, column 4: ','", "delimiter=,"),
+            ("id\nfoo;bar\nbaz;qux\n", "line 2, column 4: ';'", "delimiter=;"),
+        ] {
+            refused(file.as_bytes(), place);
+            refused(file.as_bytes(), option);
+        }
+        sent("note\n\"foo, bar\"\nbaz\n", &["[{\"note\":\"foo, bar\"},{\"note\":\"baz\"}]"]);
+        sent("note\nfoo; bar\nbaz\n", &["[{\"note\":\"foo; bar\"},{\"note\":\"baz\"}]"]);
+        let said = batches(b"id,name\n1\n", &[("delimiter", "tab")]).expect("one column");
+        assert_eq!(said[0].1, "[{\"id,name\":1}]");
+        let refused = batches(b"id,name\n1\n", &[("delimiter", ",")]).expect_err("a short row");
+        assert!(refused.contains("line 2, column 2: the row has fewer fields"), "{refused}");
+        let above = batches(b"Report\na,b\n1,2\n", &[("header", "2")]).expect("a header that is chosen");
+        assert_eq!(above[0].1, "[{\"a\":1,\"b\":2}]");
     }
 
     #[test]

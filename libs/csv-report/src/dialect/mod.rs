@@ -43,6 +43,8 @@ pub struct Dialect {
     pub(crate) doubts: Vec<Doubt>,
     /// What was chosen rather than found.
     pub(crate) reading: Reading,
+    /// The file says in its first line what stands between fields.
+    pub(crate) hinted: bool,
 }
 
 /// What of a file can be read in another way.
@@ -73,6 +75,17 @@ impl Dialect {
     #[must_use]
     pub fn is_encoding_guessed(&self) -> bool {
         self.doubts.contains(&Doubt::Encoding)
+    }
+
+    /// Whether its reader said which line names the columns.
+    #[must_use]
+    pub const fn is_header_chosen(&self) -> bool {
+        self.reading.header.is_some()
+    }
+
+    /// Whether somebody said what stands between fields: its reader, or the file itself.
+    pub(crate) const fn is_delimiter_said(&self) -> bool {
+        self.hinted || self.reading.delimiter.is_some()
     }
 
     /// The line that names the columns, from 1; none if there is none.
@@ -197,11 +210,12 @@ fn of_text(text: &str, found: Found, reading: &Reading) -> Result<Dialect, StepE
         line_end,
         doubts: doubts.into_iter().flatten().collect(),
         reading: reading.clone(),
+        hinted: hint.is_some(),
     })
 }
 
 /// `sep=;` in the first line, as Excel takes it.
-fn separator_hint(text: &str) -> Option<u8> {
+pub(crate) fn separator_hint(text: &str) -> Option<u8> {
     let line = text.split(['\n', '\r']).next()?.trim_matches('"');
     let (word, sign) = line.split_at_checked(4)?;
     match sign.as_bytes() {

@@ -8,7 +8,9 @@ use serde::Deserialize;
 
 use crate::{
     names::{self, ListError, misfit},
-    publish::{KeyedDraft, PublishLimits, Taken, keep_name, keep_string, too_deep, twice, without_mark},
+    publish::{
+        KeyedDraft, NESTING_MAX, PublishLimits, Taken, keep_name, keep_string, too_deep, twice, without_mark,
+    },
     scan::{Scan, ScanError, explain},
 };
 
@@ -65,6 +67,10 @@ pub struct FrameLimits {
     pub channels_max: usize,
 }
 
+/// How deep a frame may be nested: as the data of an event with the frame around it. It holds for members that
+/// nobody asks for too.
+const FRAME_NESTING_MAX: usize = NESTING_MAX + 1;
+
 /// Reads one frame.
 ///
 /// # Errors
@@ -73,12 +79,17 @@ pub fn parse_frame(text: &str, limits: &FrameLimits) -> Result<ClientFrame, Fram
     let text = without_mark(text);
     let no_frame = |why: String| invalid(format!("the frame is no object of the protocol: {why}"));
     let mut draft = FrameDraft::new(limits);
-    let mut scan = Scan::new(text, usize::MAX);
-    let scanned = scan.members(|scan, name| draft.take(scan, name)).and_then(|()| scan.end());
+    let mut scan = Scan::new(text, FRAME_NESTING_MAX);
+    let mut broken_in = None;
+    let scanned = scan.members(|scan, name| {
+        let taken = draft.take(scan, name);
+        taken.inspect_err(|_| broken_in = Some(name.to_owned()))
+    });
+    let scanned = scanned.and_then(|()| scan.end());
     // The id was read if it stands before what is broken.
     let id = draft.id;
     scanned.map_err(|error| match error {
-        ScanError::Nesting => FrameError { id, refusal: too_deep() },
+        ScanError::Nesting => FrameError { id, refusal: nested(broken_in.as_deref().unwrap_or_default()) },
         _ => FrameError { id, refusal: no_frame(explain(text)) },
     })?;
     let command = match draft.wrong.take() {
@@ -86,6 +97,15 @@ pub fn parse_frame(text: &str, limits: &FrameLimits) -> Result<ClientFrame, Fram
         None => draft.command(limits),
     };
     command.map(|command| ClientFrame { id, command }).map_err(|refusal| FrameError { id, refusal })
+}
+
+/// The refusal of a member that is nested too deep.
+fn nested(member: &str) -> Refusal {
+    if matches!(member, "data" | "events") {
+        return too_deep();
+    }
+    let member: String = member.chars().take(64).collect();
+    invalid(format!("{member:?} is nested deeper than a frame's {FRAME_NESTING_MAX} levels; nest it less"))
 }
 
 /// The members of a frame. Those of a publication are judged only if it is one.
@@ -267,6 +287,22 @@ mod tests {
         for text in [r#"{"op":"presence","channel":42}"#, r#"{"op":"publish","channel":42}"#] {
             let error = parse_frame(text, &LIMITS).expect_err("what is published to is a string");
             assert_eq!(error.refusal.code, Code::InvalidRequest);
+        }
+    }
+
+    #[test]
+    fn members_that_nobody_asks_for_are_nested_no_deeper_than_others() {
+        let frame = |depth: usize| {
+            format!(r#"{{"op":"ping","id":1,"x":{}{}}}"#, "[".repeat(depth), "]".repeat(depth))
+        };
+        assert_eq!(parse_frame(&frame(63), &LIMITS).map(|frame| frame.command), Ok(Command::Ping));
+        for depth in [64, 100_000] {
+            let error = parse_frame(&frame(depth), &LIMITS).expect_err("deep");
+            assert_eq!((error.id, error.refusal.code), (Some(1), Code::InvalidRequest));
+            assert_eq!(
+                error.refusal.message,
+                "\"x\" is nested deeper than a frame's 64 levels; nest it less"
+            );
         }
     }
 

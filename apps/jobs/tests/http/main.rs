@@ -4,6 +4,7 @@ mod broken;
 mod commands;
 mod creation;
 mod damage;
+mod numbers;
 mod progress;
 mod report;
 mod restart;

@@ -19,7 +19,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use anywire_app::{
-    http::{ApiError, EventFrame, event_stream},
+    http::{ApiError, EventFrame, Query, event_stream},
     time::iso,
 };
 use anywire_codes::{Code, sse};
@@ -27,7 +27,7 @@ use anywire_log::{APPLICATION_SLOT, Channel, Cursor, Event, Follow, Followed, Po
 use axum::{
     Json, Router,
     body::Body,
-    extract::{DefaultBodyLimit, Path, Query, State},
+    extract::{DefaultBodyLimit, Path, State},
     http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
     routing::{get, post},
@@ -42,7 +42,6 @@ use crate::{
         answer::{Answer, Members, entry_json, job_id, json as json_answer, members},
         body::Cleaned,
         call::Call,
-        errors::Invalid,
         request,
     },
     domain::{JobId, Status},
@@ -83,10 +82,11 @@ async fn cleanup(State(service): State<Arc<JobService>>, call: Call) -> Answer {
 async fn stream(
     State(service): State<Arc<JobService>>,
     Path(id): Path<String>,
-    Query(query): Query<Vec<(String, String)>>,
+    query: Query,
     headers: HeaderMap,
 ) -> Answer {
-    let position = position(&query, &headers)?;
+    let position = query.start(text(&headers, "last-event-id"))?;
+    let with_log = query.text("log")? == Some("1");
     let found = job_id(&id).and_then(|id| service.find(&id).map_err(ApiError::from));
     let entry = match found {
         Ok(entry) => entry,
@@ -96,7 +96,6 @@ async fn stream(
         // The one answer after which a browser does not come again.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let with_log = query.iter().any(|(name, value)| name == "log" && value == "1");
     let watch = Watch::new(service, &entry, position, with_log);
     let chunks = futures_util::stream::unfold(watch, |mut watch| async move {
         let chunk = watch.next().await?;
@@ -113,18 +112,6 @@ fn refuse(headers: &HeaderMap, error: ApiError) -> Answer {
     }
     let retry_ms = error.retry_ms().unwrap_or(RETRY_HOPELESS_MS);
     Ok(event_stream(Body::from(sse::refusal_event(&error.into(), retry_ms))))
-}
-
-fn position(query: &[(String, String)], headers: &HeaderMap) -> Result<Option<Position>, ApiError> {
-    let parameter = |wanted: fn(&str) -> bool| {
-        query.iter().rev().find(|(name, _)| wanted(name)).map(|(_, value)| value.as_str())
-    };
-    let (last, after) = (parameter(sse::is_last_event_id), parameter(|name| name == "after"));
-    sse::resume_from(text(headers, "last-event-id"), last, after)
-        .map(|text| {
-            text.parse().map_err(|error: anywire_log::CursorError| Invalid(format!("after: {error}")).into())
-        })
-        .transpose()
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -232,7 +232,7 @@ export interface components {
              */
             readonly status: "ACTIVE" | "INACTIVE";
         };
-        /** @description The name of a consumer: 1 to 64 of `a-z A-Z 0-9 . _ -`. */
+        /** @description The name of a consumer: 1 to 64 of `a-z A-Z 0-9 . _ -`, and neither `.` nor `..`: in an address those are folders, also escaped, and no browser could stop such a consumer. */
         readonly ConsumerId: string;
         /** @description A partition that a consumer reads. */
         readonly ConsumerPartition: {
@@ -521,7 +521,7 @@ export interface components {
             /** @description When the newest sample was made. */
             readonly time: components["schemas"]["Time"] | null;
         };
-        /** @description The name of a host: 1 to 64 characters of `A-Z a-z 0-9 . _ -`. */
+        /** @description The name of a host: 1 to 64 characters of `A-Z a-z 0-9 . _ -`, and neither `.` nor `..`: in an address those are folders, also escaped, and no browser could ask for such a host. */
         readonly HostName: string;
         /** @description Every host that reports. */
         readonly Hosts: {

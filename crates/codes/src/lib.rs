@@ -3,6 +3,7 @@
 
 mod cause;
 pub mod conditional;
+pub mod query;
 pub mod sse;
 
 /// One error a client can meet.

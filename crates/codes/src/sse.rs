@@ -1,7 +1,9 @@
 //! What every stream of server-sent events has in common, whoever serves it: its type, where a client goes
 //! on, and how a client hears of a refusal that sees nothing but events.
 
-use crate::Refusal;
+use anywire_log::{CursorError, Position};
+
+use crate::{Code, Refusal};
 
 /// The type of a stream. Without its charset some clients read the text as Latin-1, to which a byte of many a
 /// letter is a line break.
@@ -23,14 +25,23 @@ pub fn is_last_event_id(parameter: &str) -> bool {
 }
 
 /// Where a client goes on: `Last-Event-ID`, else a parameter that [means the same](is_last_event_id), else
-/// `after`. Each is passed over where it is empty.
-#[must_use]
-pub fn resume_from<'a>(
-    header: Option<&'a str>,
-    parameter: Option<&'a str>,
-    after: Option<&'a str>,
-) -> Option<&'a str> {
-    [header, parameter, after].into_iter().flatten().map(str::trim).find(|text| !text.is_empty())
+/// `after`. Empty ones say nothing.
+///
+/// # Errors
+/// `invalid_cursor`; for an `after` also where another wins over it.
+pub fn start(
+    header: Option<&str>,
+    parameter: Option<&str>,
+    after: Option<&str>,
+) -> Result<Option<Position>, Refusal> {
+    let said = |text: &&str| !text.is_empty();
+    let after = after.map(str::trim).filter(said).map(|text| position("after", text)).transpose()?;
+    let last = [header, parameter].into_iter().flatten().map(str::trim).find(said);
+    last.map_or(Ok(after), |text| position("Last-Event-ID", text).map(Some))
+}
+
+fn position(name: &str, text: &str) -> Result<Position, Refusal> {
+    text.parse().map_err(|error: CursorError| Refusal::new(Code::InvalidCursor, format!("{name}: {error}")))
 }
 
 /// A refusal as the only event of a stream: `EventSource` gives up for good over every status but 200, and
@@ -43,7 +54,6 @@ pub fn refusal_event(refusal: &Refusal, retry_ms: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Code;
 
     #[test]
     fn the_parameter_is_known_in_every_spelling() {
@@ -57,10 +67,32 @@ mod tests {
 
     #[test]
     fn the_newest_word_of_a_client_counts() {
-        assert_eq!(resume_from(Some("1"), Some("2"), Some("3")), Some("1"));
-        assert_eq!(resume_from(Some(" "), Some("2"), Some("3")), Some("2"));
-        assert_eq!(resume_from(None, Some(""), Some("3")), Some("3"));
-        assert_eq!(resume_from(None, None, None), None);
+        let found = |header, parameter, after| {
+            start(header, parameter, after).map(|position| {
+                position.map(|position| match position {
+                    Position::After(cursor) => cursor.offset.get(),
+                    other => panic!("{other:?}"),
+                })
+            })
+        };
+        let [one, two, three] = ["1f0c93ab-1", "1f0c93ab-2", "1f0c93ab-3"].map(Some);
+        assert_eq!(found(one, two, three), Ok(Some(1)));
+        assert_eq!(found(Some(" "), two, three), Ok(Some(2)));
+        assert_eq!(found(None, Some(""), three), Ok(Some(3)));
+        assert_eq!(found(None, Some(" "), Some("")), Ok(None));
+        assert_eq!(found(None, None, None), Ok(None));
+    }
+
+    #[test]
+    fn what_is_no_cursor_is_refused_by_its_name_also_where_another_wins() {
+        let refused = |header, parameter, after, words: &str| {
+            let refusal = start(header, parameter, after).expect_err(words);
+            assert_eq!(refusal.code, Code::InvalidCursor);
+            assert!(refusal.message.starts_with(words), "{}", refusal.message);
+        };
+        refused(None, Some("bad"), None, "Last-Event-ID: \"bad\"");
+        refused(Some("bad"), Some("0"), None, "Last-Event-ID: \"bad\"");
+        refused(None, Some("0"), Some("bad"), "after: \"bad\"");
     }
 
     #[test]

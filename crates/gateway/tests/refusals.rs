@@ -41,6 +41,25 @@ async fn a_wrong_frame_is_answered_and_the_connection_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_text_or_stands_twice_in_an_address_is_refused_by_name() {
+    let server = server().await;
+    for (line, code, member) in [
+        ("GET /anywire/presence?channel=%ff", "invalid_channel", "channel"),
+        ("GET /anywire/poll?channels=a,%fe&after=0", "invalid_channel", "channels"),
+        ("GET /anywire/poll?channels=a&after=0&after=0", "invalid_request", "after"),
+        ("GET /anywire/sse?channels=a&client=%ff", "invalid_request", "client"),
+        ("POST /anywire/publish?token=%ff", "invalid_request", "token"),
+        ("POST /anywire/publish?token=a&token=b", "invalid_request", "token"),
+    ] {
+        let head = format!("{line} HTTP/1.1\nHost: 127.0.0.1\nContent-Length: 0\n\n");
+        let mut answer = server.request(&head).await;
+        let text = answer.until("\"message\":").await;
+        assert!(text.starts_with("HTTP/1.1 400") && text.contains(code), "{line}: {text}");
+        answer.until(&format!("\\\"{member}\\\"")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_of_other_origins_and_other_host_names_are_kept_out_of_an_open_server() {
     let server = server().await;
     for (header, code) in [("Origin: https://evil.example", "origin_forbidden"), ("X: y", "host_forbidden")] {

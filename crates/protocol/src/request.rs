@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use anywire_codes::sse::{is_last_event_id, resume_from};
-use anywire_log::{Channel, CursorError, Position};
+use anywire_codes::{query::Members, sse};
+use anywire_log::{Channel, Position};
 
 use crate::{Code, Refusal, names};
 
@@ -38,33 +38,24 @@ impl StreamQuery {
     /// # Errors
     /// A [`Refusal`] that names the parameter and its value.
     pub fn parse(query: &str, channels_max: usize) -> Result<Self, Refusal> {
-        let mut parsed = Self::default();
+        let members = Members::parse(query)?;
         let mut channels = NamedChannels::new(channels_max);
-        for (name, value) in pairs(query) {
-            match &*name {
-                "channels" | "channel" => channels.add(&value)?,
-                _ => parsed.set(&name, &value)?,
-            }
+        for (_, value) in members.iter().filter(|(name, _)| matches!(*name, "channels" | "channel")) {
+            channels.add(value)?;
         }
-        Ok(Self { channels: channels.channels, ..parsed })
-    }
-
-    fn set(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
-        match name {
-            "after" => self.after = Some(position("after", value)?),
-            "wait" => self.wait_s = number(name, value, 0, WAIT_MAX_S)?,
-            "limit" => {
-                let limit =
-                    number(name, value, 1, u32::try_from(crate::poll::EVENTS_MAX).unwrap_or(u32::MAX))?;
-                self.limit = Some(limit as usize);
-            }
-            "presence" => self.presence = matches!(value, "1" | "true"),
-            "client" => self.client = Some(client(value)?),
-            "token" => self.token = Some(value.to_owned()),
-            name if is_last_event_id(name) => self.last_event_id = Some(value.to_owned()),
-            _ => {}
-        }
-        Ok(())
+        let number =
+            |name, least, most| members.text(name)?.map(|text| number(name, text, least, most)).transpose();
+        let events_max = u32::try_from(crate::poll::EVENTS_MAX).unwrap_or(u32::MAX);
+        Ok(Self {
+            channels: channels.channels,
+            after: sse::start(None, None, members.text("after")?)?,
+            last_event_id: members.last_event_id()?.map(str::to_owned),
+            wait_s: number("wait", 0, WAIT_MAX_S)?.unwrap_or_default(),
+            limit: number("limit", 1, events_max)?.map(|limit| limit as usize),
+            presence: matches!(members.text("presence")?, Some("1" | "true")),
+            client: members.text("client")?.map(client).transpose()?,
+            token: members.text("token")?.map(str::to_owned),
+        })
     }
 
     /// Refuses a request that names no channel.
@@ -85,10 +76,8 @@ impl StreamQuery {
     /// # Errors
     /// `invalid_cursor`.
     pub fn with_last_event_id(self, header: Option<&str>) -> Result<Self, Refusal> {
-        match resume_from(header, self.last_event_id.as_deref(), None) {
-            None => Ok(self),
-            Some(text) => Ok(Self { after: Some(position("Last-Event-ID", text)?), ..self }),
-        }
+        let last = sse::start(header, self.last_event_id.as_deref(), None)?;
+        Ok(Self { after: last.or(self.after), ..self })
     }
 }
 
@@ -135,10 +124,6 @@ pub fn check_channels(count: usize, channels_max: usize) -> Result<(), Refusal> 
     Ok(())
 }
 
-fn position(name: &str, text: &str) -> Result<Position, Refusal> {
-    text.parse().map_err(|error: CursorError| Refusal::new(Code::InvalidCursor, format!("{name}: {error}")))
-}
-
 fn number(name: &str, text: &str, least: u32, most: u32) -> Result<u32, Refusal> {
     let parsed = text.parse::<u32>().ok().filter(|number| (least..=most).contains(number));
     parsed.ok_or_else(|| {
@@ -158,44 +143,12 @@ fn client(text: &str) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
-/// The pairs of a query string, decoded (`application/x-www-form-urlencoded`).
-pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
-    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decode(name), decode(value))
-    })
-}
-
 /// The `token` of a query string of which nothing else is asked.
-#[must_use]
-pub fn query_token(query: &str) -> Option<String> {
-    pairs(query).find(|(name, _)| name == "token").map(|(_, token)| token)
-}
-
-fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let escaped = || {
-            let digits =
-                bytes.get(at + 1..at + 3).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
-            u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-        };
-        match bytes[at] {
-            b'+' => out.push(b' '),
-            b'%' => match escaped() {
-                Some(byte) => {
-                    out.push(byte);
-                    at += 2;
-                }
-                None => out.push(b'%'),
-            },
-            byte => out.push(byte),
-        }
-        at += 1;
-    }
-    String::from_utf8_lossy(&out).into_owned()
+///
+/// # Errors
+/// `invalid_request`: it stands there twice, or something is no UTF-8.
+pub fn query_token(query: &str) -> Result<Option<String>, Refusal> {
+    Ok(Members::parse(query)?.text("token")?.map(str::to_owned))
 }
 
 #[cfg(test)]
@@ -230,6 +183,12 @@ mod tests {
         check("wait=-1", Code::InvalidRequest);
         check("limit=0", Code::InvalidRequest);
         check("client=a%20b", Code::InvalidRequest);
+        check("channels=%ff", Code::InvalidChannel);
+        check("channel=a&channel=%fe", Code::InvalidChannel);
+        check("channel=a&client=%ff", Code::InvalidRequest);
+        for twice in ["after=0", "wait=1", "limit=1", "presence=1", "client=a", "token=t", "lastEventId=0"] {
+            check(&format!("channel=a&{twice}&{twice}"), Code::InvalidRequest);
+        }
     }
 
     #[test]
@@ -258,12 +217,5 @@ mod tests {
         assert_eq!(query.with_last_event_id(None).expect("nothing").after, cursor("1f0c93ab-2"));
         let query = StreamQuery::parse("channels=a&lastEventId=x", 2).expect("a query");
         assert_eq!(query.with_last_event_id(None).expect_err("no cursor").code, Code::InvalidCursor);
-    }
-
-    #[test]
-    fn broken_escapes_stay_as_they_are() {
-        assert_eq!(decode("a%2"), "a%2");
-        assert_eq!(decode("a%zz+b"), "a%zz b");
-        assert_eq!(decode("%+f"), "% f");
     }
 }

@@ -7,14 +7,14 @@ use std::{
 
 use anywire_app::{
     description::schemas::{ChannelName, CursorText, Time, True},
-    http::{self, ApiError},
+    http::{self, ApiError, Query},
 };
 use anywire_gateway::Gateway;
 use anywire_log::{Clock, Log, SystemClock, Timestamp};
 use anywire_protocol::{Code, json::iso_time};
 use axum::{
     Json, Router,
-    extract::{Query, Request, State},
+    extract::{Request, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -166,26 +166,13 @@ struct Page {
 }
 
 impl Page {
-    /// Unknown parameters are left to others: a token may come this way.
-    fn parse(query: &[(String, String)]) -> Result<Self, String> {
-        let mut page = Self { limit: LIST_DEFAULT, prefix: String::new() };
-        for (name, value) in query {
-            match name.as_str() {
-                "limit" => {
-                    let limit = value.parse().ok().filter(|limit| *limit <= LIST_MAX);
-                    page.limit = limit.ok_or_else(|| {
-                        format!("\"limit\" is {value:?}; expected a whole number from 0 to {LIST_MAX}")
-                    })?;
-                }
-                "prefix" => page.prefix.clone_from(value),
-                _ => {}
-            }
-        }
-        Ok(page)
+    fn of(query: &Query) -> Result<Self, ApiError> {
+        Ok(Self {
+            limit: query.number("limit", 0..=LIST_MAX)?.unwrap_or(LIST_DEFAULT),
+            prefix: query.text("prefix")?.unwrap_or_default().to_owned(),
+        })
     }
 }
-
-type Pairs = Query<Vec<(String, String)>>;
 
 /// Who is connected.
 #[derive(Serialize, JsonSchema)]
@@ -280,14 +267,11 @@ mod spelled {
     }
 }
 
-async fn clients(State(state): State<Arc<ApiState>>, Query(query): Pairs) -> Response {
-    let page = match Page::parse(&query) {
-        Ok(page) => page,
-        Err(message) => return invalid(&message),
-    };
+async fn clients(State(state): State<Arc<ApiState>>, query: Query) -> Result<Response, ApiError> {
+    let page = Page::of(&query)?;
     let (total, clients) = state.gateway.clients(page.limit);
-    (NO_STORE, Json(Clients { total, clients: clients.into_iter().map(Client::of).collect() }))
-        .into_response()
+    let body = Clients { total, clients: clients.into_iter().map(Client::of).collect() };
+    Ok((NO_STORE, Json(body)).into_response())
 }
 
 impl Client {
@@ -342,11 +326,8 @@ struct ChannelState {
     subscribers: usize,
 }
 
-async fn channels(State(state): State<Arc<ApiState>>, Query(query): Pairs) -> Response {
-    let page = match Page::parse(&query) {
-        Ok(page) => page,
-        Err(message) => return invalid(&message),
-    };
+async fn channels(State(state): State<Arc<ApiState>>, query: Query) -> Result<Response, ApiError> {
+    let page = Page::of(&query)?;
     let listed = state.log.engine().channels(&page.prefix, page.limit);
     let one = |(channel, kept): &(anywire_log::Channel, anywire_log::ChannelState)| ChannelState {
         channel: channel.to_string(),
@@ -354,7 +335,7 @@ async fn channels(State(state): State<Arc<ApiState>>, Query(query): Pairs) -> Re
         last_offset: kept.last.get(),
         subscribers: state.gateway.subscribers(channel),
     };
-    (NO_STORE, Json(Channels { channels: listed.iter().map(one).collect() })).into_response()
+    Ok((NO_STORE, Json(Channels { channels: listed.iter().map(one).collect() })).into_response())
 }
 
 /// Which faults are on.

@@ -99,8 +99,8 @@ struct Inspector {
     one_column: Option<OneColumn>,
 }
 
-/// What could divide the text of one column: a sign in the header, which names of several columns have; a comma
-/// in any row, which whoever writes commas between fields puts in quotes; another sign in every row.
+/// What could divide the text of one column: a sign in the header, which names of several columns have; a
+/// comma in any row, which whoever writes commas between fields puts in quotes; another sign in every row.
 #[derive(Default)]
 struct OneColumn {
     /// The first of a header or a comma.

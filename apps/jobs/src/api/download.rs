@@ -47,13 +47,13 @@ async fn shown_report(
     } else {
         rereading::page(&service, &entry.job, complete(&entry.job)?, reading).await?
     };
-    let asked = |name: &str| query.text(name);
     let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-    report::choose_language(&mut page, asked("lang").or(accepted).unwrap_or_default());
-    if asked("form") != Some("none") {
+    report::choose_language(&mut page, query.text("lang")?.or(accepted).unwrap_or_default());
+    if query.text("form")? != Some("none") {
         // What is no choice of the form goes along with it.
-        let along = ["lang", "token"].into_iter().filter_map(|name| Some((name, asked(name)?)));
-        page = report::offer_form(page, &along.collect::<Vec<_>>());
+        let along = ["lang", "token"].map(|name| query.text(name).map(|value| Some((name, value?))));
+        let along = along.into_iter().filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
+        page = report::offer_form(page, &along);
     }
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
@@ -75,7 +75,9 @@ async fn shown_report(
 fn reading(query: &Query) -> Result<Reading, ApiError> {
     let mut reading = Reading::default();
     for (name, value) in query.iter() {
-        reading.choose(name, value).map_err(|error| invalid(error.to_string()))?;
+        if reading.choose(name, value).map_err(|error| invalid(error.to_string()))? {
+            query.text(name)?;
+        }
     }
     Ok(reading)
 }

@@ -498,7 +498,7 @@ mod tests {
 
     #[test]
     fn a_list_has_a_default_length_and_refuses_unknown_states() {
-        let asked = |query: &str| list(&Query::of(&format!("/?{query}").parse().expect("an address")));
+        let asked = |query: &str| list(&Query::of(&format!("/?{query}").parse().expect("an address"))?);
         assert_eq!(asked(""), Ok(List { status: None, kind: None, limit: 50, before: None }));
         assert_eq!(asked("state=&kind=&token=x"), asked(""));
         let refused = |query: &str, words: &str| {
@@ -508,6 +508,8 @@ mod tests {
         refused("state=done", "queued, running, succeeded");
         refused("limit=0", "from 1 to 500");
         refused("before=a%2Fb", "\"before\" is \"a/b\"");
+        refused("limit=1&limit=2", "\"limit\" stands in the address more than once");
+        refused("state=%ff", "\"state\" is \"%ff\", which is no UTF-8");
         refused("page=2", "\"page\" is unknown");
     }
 

@@ -302,7 +302,16 @@ async fn a_job_that_is_not_there_is_an_event_for_browsers_and_a_404_for_others()
     assert_eq!(world.get("/api/video-progress/none").await.error(), (404, "not_found".to_owned()));
     assert_eq!(world.get("/api/video-progress/none/status").await.error(), (404, "not_found".to_owned()));
     start(&world, "a", 1).await;
-    assert_eq!(world.get("/api/video-progress/a?after=x").await.error(), (400, "invalid_request".to_owned()));
+    for (query, code) in [
+        ("after=x", "invalid_cursor"),
+        ("lastEventId=bad", "invalid_cursor"),
+        ("last_event_id=0&after=bad", "invalid_cursor"),
+        ("after=0&after=0", "invalid_request"),
+        ("lastEventId=%ff", "invalid_request"),
+    ] {
+        let answer = world.get(&format!("/api/video-progress/a?{query}")).await;
+        assert_eq!(answer.error(), (400, code.to_owned()), "{query}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

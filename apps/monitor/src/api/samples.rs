@@ -46,7 +46,7 @@ const FIELDS_DEFAULT: [&str; 12] = [
 const JSON: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/json")];
 
 fn host_of(service: &MonitorService, query: &Query) -> Result<HostName, ApiError> {
-    Ok(service.host_name(query.text("host").unwrap_or(service.own.as_str()))?)
+    Ok(service.host_name(query.text("host")?.unwrap_or(service.own.as_str()))?)
 }
 
 /// The newest sample with its host and cursor in front.
@@ -138,7 +138,8 @@ struct Rows {
 
 async fn rows(service: &MonitorService, host: &HostName, query: &Query) -> Result<Response, ApiError> {
     let range = range(service, host, query)?;
-    let fields = service.of_host(host, |host| fields(host, query.text("fields")))??;
+    let wanted = query.text("fields")?;
+    let fields = service.of_host(host, |host| fields(host, wanted))??;
     let found = reading::rows(service, host, &range, &fields).await?;
     let newest = service.of_host(host, |host| host.newest.as_ref().map(|newest| newest.offset))?;
     let mut samples = String::new();

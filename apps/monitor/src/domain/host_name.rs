@@ -2,8 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-/// The name of a host: 1 to 64 characters of `A-Z a-z 0-9 . _ -`, and neither `.` nor `..`: in an address those
-/// are folders, also escaped, and no browser could ask for such a host.
+/// The name of a host: 1 to 64 characters of `A-Z a-z 0-9 . _ -`, and neither `.` nor `..`: in an address
+/// those are folders, also escaped, and no browser could ask for such a host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, schemars::JsonSchema)]
 pub struct HostName(#[schemars(regex(pattern = "^[A-Za-z0-9._-]{1,64}$"))] Arc<str>);
 

@@ -103,6 +103,12 @@ async fn a_question_without_sense_is_answered_with_what_would_have_one() {
     wrong("from=-9223372036854775808&to=9223372036854775807", "ISO-8601").await;
     wrong("to=-9223372036854775808", "ISO-8601").await;
     wrong("from=5&to=4", "not before").await;
+    for number in ["18446744073709551615", "9007199254740992"] {
+        wrong(&format!("from={number}"), "ISO-8601").await;
+        wrong(&format!("to={number}"), "ISO-8601").await;
+        wrong(&format!("step={number}"), "0.25 to 86400").await;
+        wrong(&format!("after=00000000-{number}"), "is no cursor").await;
+    }
     wrong("step=0", "0.25 to 86400").await;
     for fields in ["nope", "cpu,nope", "nope*", "cpu.max", "CPU"] {
         wrong(&format!("fields={fields}"), "there is no such figure; there are cpu, memory").await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anywire_app::{
     ApiError,
-    http::{Query, invalid},
+    http::{Query, invalid, read_text},
     time::iso,
 };
 use anywire_codes::Code;
@@ -66,9 +66,9 @@ pub(super) async fn single(
             format!("the record is larger than {max} bytes; send less, or raise pipeline.record_bytes_max");
         ApiError::new(Code::TooLarge, message)
     })?;
-    check_json(&headers, &body)?;
+    check_known(&query, &[])?;
     let topic = topic(&query)?;
-    let record = NewRecord { value: Some(body), ..attributes(&query) };
+    let record = NewRecord { value: Some(value(&headers, body)?), ..attributes(&query)? };
     let places = state.produce(&topic, vec![record]).await?;
     let timestamp = iso(state.context.clock.now());
     let record = places.first().map(ShownPlace::of);
@@ -78,8 +78,9 @@ pub(super) async fn single(
 
 /// `POST /api/producers/send/csv?topic=`
 pub(super) async fn file(State(state): State<Arc<PipelineState>>, query: Query, body: Body) -> Answer {
+    check_known(&query, &READING)?;
     let topic = topic(&query)?;
-    let attributes = attributes(&query);
+    let attributes = attributes(&query)?;
     let reading = reading(&query)?;
     let limits = batch_limits(&state.config, &attributes);
     let _place = state.files.try_acquire().map_err(|_| {
@@ -124,8 +125,10 @@ pub(super) async fn file(State(state): State<Arc<PipelineState>>, query: Query, 
 /// How the file is to be read, where the call says it.
 fn reading(query: &Query) -> Result<Reading, ApiError> {
     let mut reading = Reading::default();
-    for (name, value) in query.iter().filter(|(name, _)| READING.contains(name)) {
-        reading.choose(name, value).map_err(|error| invalid(error.to_string()))?;
+    for name in READING {
+        if let Some(value) = query.text(name)? {
+            reading.choose(name, value).map_err(|error| invalid(error.to_string()))?;
+        }
     }
     Ok(reading)
 }
@@ -203,30 +206,54 @@ fn with_attributes(mut record: NewRecord, attributes: &NewRecord) -> NewRecord {
 }
 
 fn topic(query: &Query) -> Result<TopicName, ApiError> {
-    let name = query.iter().find(|(name, _)| *name == "topic").map(|(_, value)| value);
-    let name = name.ok_or_else(|| invalid("\"topic\" is missing; say ?topic=NAME"))?;
+    let name = query.text("topic")?.ok_or_else(|| invalid("\"topic\" is missing; say ?topic=NAME"))?;
     TopicName::new(name).map_err(|error| invalid(format!("\"topic\": {error}")))
 }
 
-/// Key and headers of a record, from the parameters.
-fn attributes(query: &Query) -> NewRecord {
+/// Key and headers of a record, from the parameters. A header may come several times, as in the broker.
+fn attributes(query: &Query) -> Result<NewRecord, ApiError> {
     let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
-    let key = query.iter().find(|(name, _)| *name == "key").map(|(_, value)| bytes(value));
-    let headers = query
-        .iter()
-        .filter_map(|(name, value)| Some((name.strip_prefix(HEADER_PREFIX)?.to_owned(), Some(bytes(value)))));
-    NewRecord { key, headers: headers.collect(), value: None }
+    let key = query.text("key")?.map(bytes);
+    let mut headers = Vec::new();
+    for (parameter, value) in query.iter() {
+        let Some(name) = parameter.strip_prefix(HEADER_PREFIX) else { continue };
+        if name.is_empty() || name.contains(char::is_control) {
+            let shown: String = name.chars().take(64).collect();
+            return Err(invalid(format!(
+                "{HEADER_PREFIX}NAME has the name {shown:?}; use at least one character, and none of control"
+            )));
+        }
+        headers.push((name.to_owned(), Some(bytes(value))));
+    }
+    Ok(NewRecord { key, headers, value: None })
 }
 
-/// Who says that it is JSON must send JSON; anything else is taken byte for byte.
-fn check_json(headers: &HeaderMap, body: &[u8]) -> Result<(), ApiError> {
+/// Refuses a parameter that this route does not have: a slip in a name would change the record in silence.
+fn check_known(query: &Query, more: &[&str]) -> Result<(), ApiError> {
+    // Who asks is the server's business: a token may come in the query.
+    let known = |name: &str| {
+        ["topic", "key", "token"].contains(&name) || more.contains(&name) || name.starts_with(HEADER_PREFIX)
+    };
+    match query.iter().find(|(name, _)| !known(name)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let shown: String = name.chars().take(64).collect();
+            let names = [&["topic", "key", "header.NAME"], more].concat().join(", ");
+            Err(invalid(format!("query parameter {shown:?} is unknown; use {names}")))
+        }
+    }
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Who says that it is JSON must send JSON, which is taken without a byte order mark; anything else is taken
+/// byte for byte.
+fn value(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ApiError> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/json") {
-        return Ok(());
+        return Ok(body);
     }
-    let text = std::str::from_utf8(body).map_err(|error| invalid(format!("the body is no JSON: {error}")))?;
-    serde_json::from_str::<serde::de::IgnoredAny>(text)
-        .map(drop)
-        .map_err(|error| invalid(format!("the body is no JSON: {error}")))
+    read_text(&body).map_err(|error| invalid(format!("the body is no JSON: {error}")))?;
+    Ok(if body.starts_with(BYTE_ORDER_MARK) { body.slice(BYTE_ORDER_MARK.len()..) } else { body })
 }

@@ -155,6 +155,16 @@ async fn consumers_are_started_stopped_and_scaled_by_name() {
     }
     let (status, answer) = world.call("POST", "/api/consumers", None, r#"{"consumerId":"consumer-2"}"#).await;
     assert_eq!((status, &answer["code"]), (StatusCode::CONFLICT, &json!("consumer_runs")));
+    for number in ["18446744073709551615", "9007199254740992"] {
+        let body = format!(r#"{{"count":{number}}}"#);
+        let (status, answer) = world.call("POST", "/api/consumers/scale", None, body).await;
+        assert_eq!((status, &answer["code"]), (StatusCode::CONFLICT, &json!("too_many_consumers")));
+        for query in [format!("limit={number}"), format!("after=00000000-{number}")] {
+            let (status, _) =
+                world.call("GET", &format!("/api/consumers/logs?{query}"), None, Body::empty()).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{query}");
+        }
+    }
     let (status, _) = world.call("POST", "/api/consumers/scale", None, r#"{"count":3}"#).await;
     assert_eq!(status, StatusCode::OK);
     for n in 0..9 {

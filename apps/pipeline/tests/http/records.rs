@@ -97,6 +97,21 @@ async fn a_record_is_shown_with_its_key_headers_and_exact_value() {
 }
 
 #[tokio::test]
+async fn json_is_kept_as_it_came_but_for_a_byte_order_mark() {
+    let mut world = World::new(quick()).await;
+    let path = "/api/producers/send/single?topic=test&header.x=1&header.x=2";
+    let body = &b"\xef\xbb\xbf{\"q\":1, \"q\":2}"[..];
+    let (status, answer) = world.call("POST", path, Some("application/json"), body).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    world.counters(1, 1, 0).await;
+    let listed = world.get("/api/consumers/logs").await;
+    let id = listed["logs"][0]["logId"].as_str().expect("an id").to_owned();
+    let shown = world.get(&format!("/api/consumers/logs/{id}")).await;
+    assert_eq!(shown["record"]["value"]["text"], "{\"q\":1, \"q\":2}");
+    assert_eq!(shown["record"]["headers"].as_array().map(Vec::len), Some(2), "a header may come twice");
+}
+
+#[tokio::test]
 async fn a_csv_file_comes_in_batches_with_their_rows_counted() {
     let mut world = World::new(anywire_pipeline::PipelineConfig { csv_rows: 100, ..quick() }).await;
     let rows: String = (0..250).map(|n| format!("name {n},{n}\n")).collect();
@@ -139,6 +154,25 @@ async fn what_cannot_be_produced_is_refused_with_a_way_out() {
     let single = "/api/producers/send/single?topic=test";
     let (status, code, _) = post(single, Some("application/json"), "{".to_owned()).await;
     assert_eq!((status, code.as_str()), (400, "invalid_request"));
+    let deep = "[".repeat(65) + &"]".repeat(65);
+    let (status, _, message) = post(single, Some("application/json"), deep.clone()).await;
+    assert!(status == 400 && message.contains("nested deeper than 64 levels"), "{status} {message}");
+    assert_eq!(post(single, None, deep).await.0, 201, "what is not said to be JSON is bytes");
+    for (more, words) in [
+        ("topic=test", "\\\"topic\\\" stands in the address more than once"),
+        ("key=a&key=b", "\\\"key\\\" stands in the address more than once"),
+        ("key=%ff", "\\\"key\\\" is \\\"%ff\\\", which is no UTF-8"),
+        ("header.x=%ff", "\\\"header.x\\\" is \\\"%ff\\\", which is no UTF-8"),
+        ("header.%ff=x", "no UTF-8"),
+        ("header.=1", "use at least one character, and none of control"),
+        ("header.a%0d%0ab=1", "use at least one character, and none of control"),
+        ("zz=1", "query parameter \\\"zz\\\" is unknown; use topic, key, header.NAME"),
+        ("header=1", "is unknown"),
+    ] {
+        let (status, code, message) = post(&format!("{single}&{more}"), None, "1".to_owned()).await;
+        assert_eq!((status, code.as_str()), (400, "invalid_request"), "{more}: {message}");
+        assert!(message.contains(words), "{more}: {message}");
+    }
     let no_utf_8 = Body::from(&b"{\"name\":\"\xff\"}"[..]);
     let (status, answer) = world.call("POST", single, Some("application/json"), no_utf_8).await;
     assert_eq!((status.as_u16(), &answer["code"]), (400, &json!("invalid_request")), "{answer}");
@@ -172,6 +206,10 @@ async fn nothing_of_a_csv_file_is_sent_that_cannot_be_kept_whole() {
         let message = answer["message"].as_str().expect("a message").to_owned();
         assert_eq!(status.as_u16(), expected, "{body:?}: {message}");
         assert!(message.contains(words) && message.contains("nothing was sent"), "{body:?}: {message}");
+    }
+    for more in ["zz=1", "header=1&header=2", "topic=nope", "delimiter=%ff"] {
+        let (status, answer) = world.call("POST", &format!("{path}&{more}"), None, good).await;
+        assert_eq!((status, &answer["code"]), (StatusCode::BAD_REQUEST, &json!("invalid_request")), "{more}");
     }
     let (status, _) = world.call("POST", &format!("{path}&delimiter=ab"), None, good).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);

@@ -1,10 +1,10 @@
 //! The parameters of a request. Unknown ones are left alone, since a token may come this way; a value that
-//! does not fit is refused with its name, itself and what is expected.
+//! does not fit is refused with its name, itself and what is expected, and so is one that stands there twice.
 
-use std::{convert::Infallible, fmt::Display, ops::RangeInclusive, str::FromStr};
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
-use anywire_codes::Code;
-use anywire_log::{Cursor, CursorError, Timestamp};
+use anywire_codes::{Code, query::Members, sse};
+use anywire_log::{Cursor, CursorError, Position, Timestamp};
 use axum::{
     extract::FromRequestParts,
     http::{Uri, request::Parts},
@@ -15,32 +15,44 @@ use crate::time::{in_calendar, parse_time};
 
 /// The parameters of a request, as an extractor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Query(Vec<(String, String)>);
+pub struct Query(Members);
 
 impl<S: Send + Sync> FromRequestParts<S> for Query {
-    type Rejection = Infallible;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        Ok(Self::of(&parts.uri))
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        Self::of(&parts.uri)
     }
 }
 
 impl Query {
-    /// The parameters of an address. What is not UTF-8 is replaced, as browsers do.
-    #[must_use]
-    pub fn of(uri: &Uri) -> Self {
-        Self(axum::extract::Query::try_from_uri(uri).map_or_else(|_| Vec::new(), |query| query.0))
+    /// The parameters of an address.
+    ///
+    /// # Errors
+    /// `invalid_request`: bytes that are no UTF-8, with the parameter.
+    pub fn of(uri: &Uri) -> Result<Self, ApiError> {
+        Ok(Self(Members::parse(uri.query().unwrap_or_default())?))
     }
 
     /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter()
     }
 
-    /// The value of a parameter; of several the last.
-    #[must_use]
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    /// The value of a parameter that stands there once.
+    ///
+    /// # Errors
+    /// `invalid_request` if it stands there more than once.
+    pub fn text(&self, name: &str) -> Result<Option<&str>, ApiError> {
+        Ok(self.0.text(name)?)
+    }
+
+    /// Where a stream goes on, also by the header `Last-Event-ID`.
+    ///
+    /// # Errors
+    /// `invalid_cursor`; `invalid_request` if a parameter stands there more than once.
+    pub fn start(&self, last_event_id: Option<&str>) -> Result<Option<Position>, ApiError> {
+        Ok(sse::start(last_event_id, self.0.last_event_id()?, self.0.text("after")?)?)
     }
 
     /// A value that its type parses, with words for what is expected.
@@ -69,7 +81,7 @@ impl Query {
     /// # Errors
     /// `invalid_request`, with name, value and the words.
     pub fn one_of<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, ApiError> {
-        if self.text(name).is_none_or(str::is_empty) {
+        if self.text(name)?.is_none_or(str::is_empty) {
             return Ok(None);
         }
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
@@ -92,7 +104,7 @@ impl Query {
     /// # Errors
     /// `invalid_cursor`.
     pub fn cursor(&self, name: &str) -> Result<Option<After>, ApiError> {
-        match self.text(name) {
+        match self.text(name)? {
             None => Ok(None),
             Some("0") => Ok(Some(After::Oldest)),
             Some(text) => match text.parse() {
@@ -112,7 +124,7 @@ impl Query {
         expected: &str,
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, ApiError> {
-        let Some(text) = self.text(name) else { return Ok(None) };
+        let Some(text) = self.text(name)? else { return Ok(None) };
         let shown: String = text.chars().take(80).collect();
         let wrong = || invalid(format!("{name:?} is {shown:?}; expected {expected}"));
         read(text).map(Some).ok_or_else(wrong)
@@ -133,7 +145,7 @@ mod tests {
     use super::*;
 
     fn query(text: &str) -> Query {
-        Query::of(&format!("/?{text}").parse().expect("an address"))
+        Query::of(&format!("/?{text}").parse().expect("an address")).expect("a query")
     }
 
     #[track_caller]
@@ -158,9 +170,14 @@ mod tests {
     }
 
     #[test]
-    fn of_several_values_the_last_counts() {
-        let asked = query("limit=5&limit=7&state=");
-        assert_eq!(asked.number("limit", 1..=10), Ok(Some(7)));
+    fn a_parameter_that_stands_there_twice_or_is_no_text_is_refused() {
+        let asked = query("limit=5&limit=7&state=&x=1&x=2");
+        refused(
+            asked.number("limit", 1..=10),
+            r#""limit" stands in the address more than once; give it once"#,
+        );
         assert_eq!(asked.one_of("state", &[("open", 1)]), Ok(None));
+        let broken = Query::of(&"/?state=%ff".parse().expect("an address"));
+        refused(broken, r#""state" is "%ff", which is no UTF-8; escape the bytes of UTF-8"#);
     }
 }

@@ -154,7 +154,10 @@ struct Guarded {
 
 async fn check_rights(State(guarded): State<Guarded>, request: Request, next: Next) -> Response {
     // Only that: the other parameters are the routes' own.
-    let token = query_token(request.uri().query().unwrap_or(""));
+    let token = match query_token(request.uri().query().unwrap_or("")) {
+        Ok(token) => token,
+        Err(refusal) => return Refused(refusal).into_response(),
+    };
     let credentials = Credentials { token: token.as_deref(), ..credentials(&request) };
     let action = if request.method().is_safe() { "read" } else { "manage" };
     let principal = guarded.gateway.admission.gate.principal(&credentials);
@@ -170,7 +173,7 @@ async fn method_not_allowed(request: Request) -> Response {
 }
 
 async fn publish(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Reply, Refused> {
-    let token = query_token(request.uri().query().unwrap_or(""));
+    let token = query_token(request.uri().query().unwrap_or(""))?;
     let credentials = Credentials { token: token.as_deref(), ..credentials(&request) };
     let principal = gateway.admission.gate.principal(&credentials)?;
     let address = address(&request);

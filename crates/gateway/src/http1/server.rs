@@ -258,7 +258,8 @@ fn route_publish(gateway: &Gateway, request: &Request<'_>) -> Route {
     // What is no post the library's route answers.
     let Some(body_bytes) = request.body_bytes else { return Route::Library };
     let key = request.header("idempotency-key");
-    let token = query_token(request.query);
+    // Nor what is wrong with the address.
+    let Ok(token) = query_token(request.query) else { return Route::Library };
     let credentials = Credentials { token: token.as_deref(), ..credentials(request) };
     Route::Publish(Box::new(Posting::new(gateway, &credentials, key, body_bytes)))
 }

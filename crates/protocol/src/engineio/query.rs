@@ -1,7 +1,8 @@
 //! What an Engine.IO request asks for, by its query string.
 
+use anywire_codes::query::Members;
+
 use super::EngineError;
-use crate::request::pairs;
 
 /// What carries a session's packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,29 +31,24 @@ impl Query {
     ///
     /// # Errors
     /// [`EngineError`], as the reference implementation orders them: transport, then (for a new session) the
-    /// version.
+    /// version. What is no UTF-8 or stands there twice is a bad request.
     pub fn parse(query: &str) -> Result<Self, EngineError> {
-        let (mut version, mut transport, mut session) = (None, None, None);
-        let (mut token, mut client) = (None, None);
-        for (name, value) in pairs(query) {
-            match name.as_str() {
-                "EIO" => version = Some(value),
-                "transport" => transport = Some(value),
-                "sid" => session = Some(value),
-                "token" => token = Some(value),
-                "client" => client = Some(value).filter(|name| is_name(name)),
-                _ => {}
-            }
-        }
-        let carrier = match transport.as_deref() {
+        let members = Members::parse(query).map_err(|_| EngineError::BadRequest)?;
+        let text = |name| members.text(name).map_err(|_| EngineError::BadRequest);
+        let carrier = match text("transport")? {
             Some("polling") => Carrier::Polling,
             Some("websocket") => Carrier::WebSocket,
             _ => return Err(EngineError::UnknownTransport),
         };
-        if version.as_deref() != Some("4") {
+        if text("EIO")? != Some("4") {
             return Err(EngineError::UnsupportedVersion);
         }
-        Ok(Self { carrier, session, token, client })
+        Ok(Self {
+            carrier,
+            session: text("sid")?.map(str::to_owned),
+            token: text("token")?.map(str::to_owned),
+            client: text("client")?.filter(|name| is_name(name)).map(str::to_owned),
+        })
     }
 }
 
@@ -82,5 +78,8 @@ mod tests {
         check("EIO=abc&transport=websocket", EngineError::UnsupportedVersion);
         check("EIO=4", EngineError::UnknownTransport);
         check("EIO=4&transport=abc", EngineError::UnknownTransport);
+        check("EIO=4&transport=polling&sid=%ff", EngineError::BadRequest);
+        check("EIO=4&transport=polling&sid=a&sid=b", EngineError::BadRequest);
+        check("EIO=4&transport=polling&transport=websocket", EngineError::BadRequest);
     }
 }

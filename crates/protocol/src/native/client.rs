@@ -67,8 +67,8 @@ pub struct FrameLimits {
     pub channels_max: usize,
 }
 
-/// How deep a frame may be nested: as the data of an event with the frame around it. It holds for members that
-/// nobody asks for too.
+/// How deep a frame may be nested: as the data of an event with the frame around it. It holds for members
+/// that nobody asks for too.
 const FRAME_NESTING_MAX: usize = NESTING_MAX + 1;
 
 /// Reads one frame.

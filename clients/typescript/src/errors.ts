@@ -34,6 +34,7 @@ export type ServerErrorCode =
   | "method_not_allowed"
   | "idempotency_conflict"
   | "too_large"
+  | "request_timeout"
   | "head_too_large"
   | "too_many_channels"
   | "too_many_connections"

@@ -37,6 +37,8 @@ pub enum Code {
     TooLarge,
     /// The request's address and headers are larger than they may be.
     HeadTooLarge,
+    /// The request's body came too slowly.
+    RequestTimeout,
     /// More channels than a connection may have.
     TooManyChannels,
     /// More connections than allowed.
@@ -140,7 +142,7 @@ const fn row(code: Code, text: &'static str, http: u16, close: Option<u16>, retr
     Row { code, text, http, close, retry }
 }
 
-const TABLE: [Row; 53] = [
+const TABLE: [Row; 54] = [
     row(Code::InvalidRequest, "invalid_request", 400, None, Retry::No),
     row(Code::InvalidCursor, "invalid_cursor", 400, None, Retry::No),
     row(Code::InvalidChannel, "invalid_channel", 400, None, Retry::No),
@@ -155,6 +157,7 @@ const TABLE: [Row; 53] = [
     row(Code::IdempotencyConflict, "idempotency_conflict", 409, None, Retry::No),
     row(Code::TooLarge, "too_large", 413, Some(1009), Retry::No),
     row(Code::HeadTooLarge, "head_too_large", 431, None, Retry::No),
+    row(Code::RequestTimeout, "request_timeout", 408, None, Retry::Yes),
     row(Code::TooManyChannels, "too_many_channels", 400, None, Retry::No),
     row(Code::TooManyConnections, "too_many_connections", 429, Some(4029), Retry::After(1000)),
     row(Code::RateLimited, "rate_limited", 429, None, Retry::After(1000)),

@@ -131,6 +131,24 @@ impl Presence {
         }
     }
 
+    /// A connection becomes somebody else's: where it alone was a member, that one has left, at once. Returns
+    /// where it was counted.
+    pub(crate) fn leave_as_another(&self, reader: &Arc<Reader>) -> Vec<Channel> {
+        let mut state = self.state.lock();
+        let left = state.joined.remove(&id(reader)).unwrap_or_default();
+        let client = &reader.info().client;
+        for channel in &left {
+            let Some(known) = state.members.get_mut(channel).and_then(|here| here.get_mut(client)) else {
+                continue;
+            };
+            known.connections = known.connections.saturating_sub(1);
+            known.turn += 1;
+            let turn = known.turn;
+            self.remove_now(&mut state, channel, client, turn);
+        }
+        left
+    }
+
     fn count_out(self: &Arc<Self>, state: &mut State, reader: &Reader, channels: Vec<Channel>) {
         let client = &reader.info().client;
         for channel in channels {
@@ -150,7 +168,10 @@ impl Presence {
     }
 
     fn remove_if_gone(&self, channel: &Channel, client: &str, turn: u64) {
-        let mut state = self.state.lock();
+        self.remove_now(&mut self.state.lock(), channel, client, turn);
+    }
+
+    fn remove_now(&self, state: &mut State, channel: &Channel, client: &str, turn: u64) {
         let Some(here) = state.members.get_mut(channel) else { return };
         if !here.get(client).is_some_and(|known| known.connections == 0 && known.turn == turn) {
             return;

@@ -151,3 +151,98 @@ async fn no_client_publishes_on_the_channels_of_an_application_over_any_transpor
     let told_there = text(&mut socket).await;
     assert!(told_there.starts_with("431[") && told_there.contains(&told("progress_42")), "{told_there}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_a_trusted_proxy_each_client_has_its_own_limit_and_the_proxy_none() {
+    let auth = AuthConfig { open_behind_proxy: true, ..AuthConfig::default() };
+    let limits = LimitsConfig {
+        trusted_proxies: vec!["127.0.0.1".into()],
+        connections_per_address_max: 2,
+        ..LimitsConfig::default()
+    };
+    let server = server_with(GatewayConfig { auth, limits, ..GatewayConfig::default() }, 1 << 20).await;
+    let mut open = Vec::new();
+    for (client, more, status) in [
+        ("192.0.2.1", "", "200"),
+        ("192.0.2.1", "Content-Length: 0\n", "200"),
+        ("192.0.2.1", "", "429"),
+        ("192.0.2.1", "Content-Length: 0\n", "429"),
+        ("192.0.2.2", "", "200"),
+        ("192.0.2.2", "Content-Length: 0\n", "200"),
+    ] {
+        let head = format!(
+            "GET /anywire/sse?channels=a HTTP/1.1\nHost: localhost\nX-Forwarded-For: {client}\n{more}\n"
+        );
+        let mut reader = server.request(&head).await;
+        let text = reader.until("\r\n\r\n").await;
+        assert!(text.starts_with(&format!("HTTP/1.1 {status}")), "{client} {more:?}: {text}");
+        open.push(reader);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_becomes_another_user_leaves_presence_first() {
+    let auth = AuthConfig { jwt_secret: Some(SECRET.into()), ..AuthConfig::default() };
+    let server = server_with(GatewayConfig { auth, ..GatewayConfig::default() }, 1 << 20).await;
+    let of = |user: &str| {
+        let token =
+            token(&json!({ "sub": user, "exp": in_seconds(3600), "subscribe": ["who_*", "$presence:*"] }));
+        json!({ "op": "auth", "token": token }).to_string()
+    };
+    let mut watcher = server.websocket().await;
+    watcher.send(&of("watcher")).await;
+    watcher.expect("authorized").await;
+    watcher.send(r#"{"op":"subscribe","id":1,"channels":["$presence:who_1"]}"#).await;
+    watcher.expect("subscribed").await;
+    let mut socket = server.websocket().await;
+    socket.send(&of("ann")).await;
+    socket.expect("authorized").await;
+    socket.send(r#"{"op":"subscribe","id":1,"channels":["who_1"],"presence":true}"#).await;
+    socket.expect("subscribed").await;
+    for again in ["ann", "ann", "bob"] {
+        socket.send(&of(again)).await;
+        socket.expect("authorized").await;
+    }
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let event = watcher.expect("event").await;
+        told.push((event["event"].clone(), event["data"]["user"].clone()));
+    }
+    assert_eq!(
+        told,
+        [("join", "ann"), ("leave", "ann"), ("join", "bob")].map(|(event, user)| (json!(event), json!(user)))
+    );
+    socket.send(r#"{"op":"presence","id":2,"channel":"who_1"}"#).await;
+    let members = socket.expect("presence").await;
+    assert_eq!(members["members"].as_array().map(Vec::len), Some(1), "{members}");
+    assert_eq!(members["members"][0]["user"], "bob");
+}
+
+/// Sends a head and the first bytes of a body, and no more; what is answered, whenever that is.
+async fn half_a_body(server: &Server, more: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(server.address).await.expect("a connection");
+    let head = format!(
+        "POST /anywire/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n{more}\r\n{{\"chan"
+    );
+    stream.write_all(head.as_bytes()).await.expect("a write");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("an answer");
+    String::from_utf8(answer).expect("text")
+}
+
+/// Time passes at once where nothing else happens.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_answered_in_words_on_both_paths() {
+    let server = server().await;
+    // What the HTTP library reads begins with a connection that closes after its answer.
+    for more in ["", "Connection: close\r\n"] {
+        let text = half_a_body(&server, more).await;
+        assert!(text.starts_with("HTTP/1.1 408 Request Timeout"), "{more:?}: {text}");
+        assert!(
+            text.contains("\"code\":\"request_timeout\"") && text.contains("fewer than 500 bytes"),
+            "{text}"
+        );
+        assert!(text.to_ascii_lowercase().contains("connection: close\r\n"), "{text}");
+    }
+}

@@ -16,7 +16,7 @@ use super::{
     channels::NewChannels,
     credentials::{Credentials, client_address},
     kept::{self, Kept},
-    limits::Connections,
+    limits::{Connections, Counted},
     proxies::Proxies,
     rates::{Account, Payer, Rates},
     rights::Rights as _,
@@ -92,6 +92,11 @@ impl Admission {
             clock,
             delivery,
         }
+    }
+
+    /// Counts the connection of a peer, or refuses it.
+    pub(crate) fn count(&self, peer: IpAddr) -> Result<Counted, Refusal> {
+        if self.proxies.trust(peer) { self.connections.count_proxy() } else { self.connections.count(peer) }
     }
 
     /// The client that a request came from, by way of the proxies that are trusted.

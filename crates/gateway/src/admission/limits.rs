@@ -38,7 +38,10 @@ struct Counts {
 #[derive(Debug)]
 pub(crate) struct Counted {
     connections: Arc<Connections>,
-    address: IpAddr,
+    /// The one it counts for; a proxy's counts for none.
+    address: Option<IpAddr>,
+    /// Whether it is one among all: what goes over another connection is not.
+    in_all: bool,
 }
 
 impl Connections {
@@ -55,30 +58,48 @@ impl Connections {
 
     /// Counts a connection, or refuses it.
     pub(crate) fn count(self: &Arc<Self>, address: IpAddr) -> Result<Counted, Refusal> {
+        self.count_as(Some(address), true)
+    }
+
+    /// Counts the connection of a proxy that is trusted: others' addresses come over it.
+    pub(crate) fn count_proxy(self: &Arc<Self>) -> Result<Counted, Refusal> {
+        self.count_as(None, true)
+    }
+
+    /// Counts what a client has over the connection of a proxy.
+    pub(crate) fn count_client(self: &Arc<Self>, address: IpAddr) -> Result<Counted, Refusal> {
+        self.count_as(Some(address), false)
+    }
+
+    fn count_as(self: &Arc<Self>, address: Option<IpAddr>, in_all: bool) -> Result<Counted, Refusal> {
         let mut counts = self.counts.lock();
-        let here = counts.by_address.get(&address).copied().unwrap_or(0);
-        if counts.all >= self.all_max || here >= self.address_max {
+        let here = address.and_then(|address| counts.by_address.get(&address).copied()).unwrap_or(0);
+        if in_all && counts.all >= self.all_max || address.is_some() && here >= self.address_max {
+            let from = address.map_or_else(|| "proxies".to_owned(), |address| address.to_string());
             let message = format!(
-                "{} connections, {here} of them from {address}; the limits are {} (limits.connections_max, or what the \
+                "{} connections, {here} of them from {from}; the limits are {} (limits.connections_max, or what the \
                  system has descriptors for) and {} (limits.connections_per_address_max); try again later",
                 counts.all, self.all_max, self.address_max
             );
             return Err(Refusal::new(Code::TooManyConnections, message).retry_after_ms(1000));
         }
-        counts.all += 1;
-        counts.by_address.insert(address, here + 1);
-        Ok(Counted { connections: Arc::clone(self), address })
+        counts.all += usize::from(in_all);
+        if let Some(address) = address {
+            counts.by_address.insert(address, here + 1);
+        }
+        Ok(Counted { connections: Arc::clone(self), address, in_all })
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         let mut counts = self.connections.counts.lock();
-        counts.all = counts.all.saturating_sub(1);
-        if let Some(here) = counts.by_address.get_mut(&self.address) {
+        counts.all = counts.all.saturating_sub(usize::from(self.in_all));
+        let Some(address) = self.address else { return };
+        if let Some(here) = counts.by_address.get_mut(&address) {
             *here -= 1;
             if *here == 0 {
-                counts.by_address.remove(&self.address);
+                counts.by_address.remove(&address);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -24,6 +24,20 @@ pub(crate) struct ClientAddress(pub(crate) IpAddr);
 /// The name of the listener a request came by; an extension of every request.
 #[derive(Debug, Clone)]
 pub(crate) struct ListenerName(pub(crate) Arc<str>);
+
+/// Whether a request's body came too slowly; an extension of every request with one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SlowBody(Arc<AtomicBool>);
+
+impl SlowBody {
+    pub(crate) fn tell(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    pub(crate) fn is(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
 
 /// When a request came, among all; an extension of every request.
 #[derive(Debug, Clone, Copy)]

@@ -5,4 +5,5 @@ pub(crate) mod connection;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod routes;
+pub(crate) mod streams;
 pub(crate) mod upgrade;

@@ -77,6 +77,18 @@ fn name_charset(headers: &mut HeaderMap) {
     }
 }
 
+/// Nobody takes an answer for what it does not say it is, and the address of a page, which may hold a token,
+/// goes to no other site.
+fn guard(headers: &mut HeaderMap) {
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if kind.is_some_and(|kind| kind.starts_with(b"text/html"))
+        && !headers.contains_key(header::REFERRER_POLICY)
+    {
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    }
+}
+
 /// What caches and pages of other origins have to know of every answer.
 pub(super) fn for_pages(
     headers: &mut HeaderMap,
@@ -89,6 +101,7 @@ pub(super) fn for_pages(
     let vary = std::iter::once("Origin").chain(asked).chain(others).collect::<Vec<_>>().join(", ");
     set(headers, "vary", &vary);
     name_charset(headers);
+    guard(headers);
     for (name, value) in origin.iter().flat_map(|origin| cors.answer(origin)) {
         set(headers, name, value);
     }

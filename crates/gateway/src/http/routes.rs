@@ -25,7 +25,8 @@ use axum::{
     routing::{any, get, post},
 };
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body_util::BodyExt;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 
@@ -33,6 +34,7 @@ use super::{
     body::{BodyError, read_body},
     reply::{Preflight, Refused, for_pages},
     request::{address, credentials, known_address, lines},
+    streams::Streams,
     upgrade::switch,
 };
 use crate::{
@@ -40,11 +42,12 @@ use crate::{
     admission::{
         credentials::Credentials,
         entry::{Admission, Admitted, StreamRequest},
-        place::ClientAddress,
+        place::{ClientAddress, SlowBody},
         rights::Rights as _,
     },
     delivery::{BufferSink, Mode, Outcome, Wire},
     http1::connection::fetch,
+    http1::pace::too_slow,
     listener::cleartext::{CleartextIo, with_plain_socket},
     metrics::Transport,
     pollers::Polled,
@@ -117,7 +120,7 @@ async fn check_place(State(gateway): State<Arc<Gateway>>, mut request: Request, 
             ([(header::ACCEPT_ENCODING, "identity")], refused).into_response()
         }
         Ok(_) if preflight.is_some() => StatusCode::NO_CONTENT.into_response(),
-        Ok(_) => next.run(request).await,
+        Ok(_) => answer(&gateway, request, next).await,
     };
     if response.status().is_client_error() || response.status().is_server_error() {
         gateway.metrics.refusals.fetch_add(1, Relaxed);
@@ -126,6 +129,36 @@ async fn check_place(State(gateway): State<Arc<Gateway>>, mut request: Request, 
         for_pages(response.headers_mut(), &gateway.delivery.cors, origin.as_deref(), preflight.as_ref());
     }
     response
+}
+
+/// Lets a route answer; in our words where the body came too slowly, and only as many streams as connections.
+async fn answer(gateway: &Arc<Gateway>, request: Request, next: Next) -> Response {
+    let slow = request.extensions().get::<SlowBody>().cloned();
+    let accept =
+        request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let streams = Streams::of(&request);
+    let response = next.run(request).await;
+    if slow.is_some_and(|slow| slow.is()) {
+        return Refused(too_slow()).into_response();
+    }
+    if !is_stream(&response) {
+        return response;
+    }
+    match streams.hold(&gateway.admission.connections) {
+        Ok(held) => response.map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                // It ends with the body.
+                let _held = &held;
+                frame
+            }))
+        }),
+        Err(refusal) => sse_stream::refuse(&refusal, accept.as_deref()).into_response(),
+    }
+}
+
+fn is_stream(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    response.status().is_success() && kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"))
 }
 
 /// Whether the body is compressed, or coded in another way: nobody here decodes it.
@@ -233,6 +266,7 @@ async fn poll(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<R
     let mut poll = Poll::begin(&gateway.log, &query.channels, query.after.unwrap_or_default(), query.limit);
     let mut answer = poll.read(&gateway.log).await?;
     if answer.is_none() && query.wait_s > 0 {
+        let _held = Streams::of(&request).hold(&gateway.admission.connections)?;
         answer = wait(&gateway, &admitted, &mut poll, address(&request)).await?;
     }
     let cursor = answer.as_ref().map_or(poll.idle_cursor(&gateway.log), |answer| answer.cursor);

@@ -4,15 +4,16 @@ use std::{io, time::Duration};
 
 use anywire_protocol::Refusal;
 use bytes::BytesMut;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::Instant};
 
 use crate::{
     admission::unfinished::Kept,
-    http1::socket::{Flow, read_ready},
+    http1::{
+        pace::{Pace, too_slow},
+        socket::{Flow, read_ready},
+    },
 };
 
-/// How long a body may take.
-const BODY_TIME: Duration = Duration::from_secs(60);
 /// How long a body that nobody wants may go on coming.
 pub(crate) const UNWANTED_TIME: Duration = Duration::from_secs(5);
 
@@ -20,7 +21,7 @@ pub(crate) const UNWANTED_TIME: Duration = Duration::from_secs(5);
 pub(crate) enum NoBody {
     /// It did not come.
     Broken,
-    /// There is no room for it at the moment; the rest is still to come.
+    /// There is no room for it at the moment, or it comes too slowly; the rest is still to come.
     Refused(Refusal),
 }
 
@@ -32,10 +33,8 @@ pub(crate) async fn take_body(
     body_bytes: usize,
     mut kept: Kept,
 ) -> Result<BytesMut, NoBody> {
-    match tokio::time::timeout(BODY_TIME, read_body(stream, bytes, body_bytes, &mut kept)).await {
-        Ok(read) => read.map(|()| split_off(bytes, body_bytes)),
-        Err(_) => Err(NoBody::Broken),
-    }
+    read_body(stream, bytes, body_bytes, &mut kept).await?;
+    Ok(split_off(bytes, body_bytes))
 }
 
 fn split_off(bytes: &mut BytesMut, body_bytes: usize) -> BytesMut {
@@ -53,9 +52,15 @@ async fn read_body(
     body_bytes: usize,
     kept: &mut Kept,
 ) -> Result<(), NoBody> {
+    let mut pace = Pace::default();
     while bytes.len() < body_bytes {
         kept.set(bytes.len()).map_err(NoBody::Refused)?;
-        stream.readable().await.map_err(|_| NoBody::Broken)?;
+        let (asked, before) = (Instant::now(), bytes.len());
+        match tokio::time::timeout(pace.patience(), stream.readable()).await {
+            Err(_) => return Err(NoBody::Refused(too_slow())),
+            Ok(Err(_)) => return Err(NoBody::Broken),
+            Ok(Ok(())) => {}
+        }
         let take = |fresh: &mut [u8]| {
             bytes.extend_from_slice(fresh);
             Flow::Go
@@ -63,6 +68,7 @@ async fn read_body(
         if read_ready(stream, take) == Some(Flow::End) {
             return Err(NoBody::Broken);
         }
+        pace.came(bytes.len() - before, asked.elapsed());
     }
     Ok(())
 }

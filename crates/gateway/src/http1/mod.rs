@@ -3,6 +3,7 @@
 pub(crate) mod body;
 pub(crate) mod connection;
 mod date;
+pub(crate) mod pace;
 mod polling;
 pub(crate) mod reply;
 pub(crate) mod server;

@@ -85,6 +85,7 @@ fn write_head(out: &mut Vec<u8>, reply: &Reply, recipient: Recipient<'_>) {
     }
     if !reply.status.is_informational() {
         line(out, format_args!("Vary: {}", reply.vary()));
+        out.extend_from_slice(b"X-Content-Type-Options: nosniff\r\n");
         for (name, value) in recipient.origin.iter().flat_map(|origin| recipient.cors.answer(origin)) {
             line(out, format_args!("{name}: {value}"));
         }
@@ -128,6 +129,7 @@ mod tests {
                 "ETag: \"1f0c93ab-5\"",
                 "Cache-Control: no-store",
                 "Vary: Origin, Authorization",
+                "X-Content-Type-Options: nosniff",
                 "",
                 ""
             ]
@@ -147,6 +149,7 @@ mod tests {
                 "Cache-Control: no-store",
                 "Retry-After: 2",
                 "Vary: Origin",
+                "X-Content-Type-Options: nosniff",
                 "Access-Control-Allow-Origin: https://a.example",
                 "Access-Control-Allow-Credentials: true",
                 "Access-Control-Expose-Headers: Anywire-Cursor, ETag, Retry-After",

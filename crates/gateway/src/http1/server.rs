@@ -1,7 +1,12 @@
 //! The hot requests of cleartext HTTP/1.1, answered on the socket directly: WebSocket, SSE, polls,
 //! publishing.
 
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use anywire_protocol::{
     Code, Refusal,
@@ -24,6 +29,7 @@ use crate::{
     admission::{
         credentials::Credentials,
         entry::{Admission, Admitted, StreamRequest},
+        limits::Counted,
         place::Place,
     },
     readers::OpenReader,
@@ -41,7 +47,7 @@ use crate::{
 /// How long a client may take for a request head.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept for its next request.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// How serving a connection directly ended.
 enum After {
@@ -91,6 +97,13 @@ async fn serve_requests(
         else {
             return After::Close;
         };
+        let _counted = match count_client(gateway, place, address) {
+            Ok(counted) => counted,
+            Err(refusal) => {
+                Box::pin(refusal.send(stream)).await;
+                return After::Close;
+            }
+        };
         match route {
             Route::Library => return After::Library(bytes),
             Route::Refused(refused) => {
@@ -130,6 +143,18 @@ async fn serve_requests(
         }
         patience = KEEP_ALIVE;
     }
+}
+
+/// Counts what a client asks for over a proxy's connection, while it lasts; or what it is told.
+fn count_client(gateway: &Gateway, place: &Place, client: IpAddr) -> Result<Option<Box<Counted>>, Rendered> {
+    if client == place.address {
+        return Ok(None);
+    }
+    let counted = gateway.admission.connections.count_client(client);
+    counted.map(|counted| Some(Box::new(counted))).map_err(|refusal| {
+        gateway.metrics.connections_refused.fetch_add(1, Relaxed);
+        render(&gateway.metrics, refusal, gateway.admission.recipient(None).last())
+    })
 }
 
 /// Answers that the connection becomes a WebSocket; whether it does.
@@ -327,7 +352,7 @@ mod tests {
         let place = Place { address: address.ip(), listener: "main".into(), arrival: 0.into() };
         let mut poller = None;
         let bytes = size_of_val(&serve_requests(&gateway, &stream, &place, &mut poller));
-        assert!(bytes <= 256, "an idle connection's future has {bytes} bytes");
+        assert!(bytes <= 264, "an idle connection's future has {bytes} bytes");
         let request = StreamRequest {
             credentials: Credentials::default(),
             query: "channels=a&wait=5",

@@ -20,6 +20,7 @@ use std::{
 use anywire_protocol::head::HEAD_BYTES_MAX;
 use axum::{Router, body::Body};
 use http::{Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::TcpKeepalive;
@@ -32,7 +33,8 @@ use tower::ServiceExt;
 use crate::{
     Gateway,
     admission::place::{Arrival, ListenerName, MAIN_LISTENER, PeerAddress, Place, arrival},
-    http1::server,
+    http::streams::Carrier,
+    http1::server::{self, KEEP_ALIVE},
     timed::{Timed, TimedTasks},
 };
 use cleartext::CleartextIo;
@@ -44,6 +46,14 @@ const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// The largest head that the HTTP library takes. Larger than what may be asked for: what is only a little too
 /// large gets an answer of ours.
 const LIBRARY_HEAD_BYTES_MAX: u32 = 4 * HEAD_BYTES_MAX as u32;
+/// How many requests may be under way at once on an HTTP/2 connection.
+const HTTP2_STREAMS_MAX: u32 = 128;
+/// How many reset streams an HTTP/2 connection may have that nobody has dealt with yet.
+const HTTP2_RESETS_MAX: usize = 32;
+/// How many bytes a stream of HTTP/2 may have under way in each direction.
+const HTTP2_STREAM_BYTES_MAX: usize = 256 << 10;
+/// How many bytes of bodies an HTTP/2 connection may have under way.
+const HTTP2_CONNECTION_BYTES_MAX: u32 = 1 << 20;
 /// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How a connection on which nothing moves is probed by the system.
@@ -118,7 +128,7 @@ impl Gateway {
             return;
         }
         let address = peer.ip().to_canonical();
-        let counted = match self.admission.connections.count(address) {
+        let counted = match self.admission.count(address) {
             Ok(counted) => counted,
             Err(refusal) => {
                 self.metrics.connections_refused.fetch_add(1, Relaxed);
@@ -191,7 +201,11 @@ where
     let (address, listener) = (place.address, ListenerName(Arc::clone(&place.listener)));
     let first = AtomicU64::new(place.arrival.swap(0, Relaxed));
     let counting = Arc::clone(gateway);
+    let carrier = Carrier::default();
+    let seen = carrier.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
+        let open = carrier.open();
+        request.extensions_mut().insert(carrier.clone());
         request.extensions_mut().insert(PeerAddress(address));
         request.extensions_mut().insert(listener.clone());
         request.extensions_mut().insert(Arrival(arrival(&first, &counting)));
@@ -203,23 +217,46 @@ where
             if let Some(unread) = unread {
                 unread.settle(&mut response);
             }
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(|body| {
+                Body::new(body.map_frame(move |frame| {
+                    let _open = &open;
+                    frame
+                }))
+            }))
         }
     });
     let io = TokioIo::new(Lingering::new(stream));
-    let closing = gateway.admission.closing.cancelled();
-    tokio::pin!(closing);
+    // Nobody holds a connection by saying nothing on it.
+    let end = async {
+        tokio::select! {
+            () = gateway.admission.closing.cancelled() => true,
+            began = until_idle(&seen) => began,
+        }
+    };
+    tokio::pin!(end);
     let served = if http2 {
         let connection = hyper::server::conn::http2::Builder::new(TimedTasks(Arc::clone(&gateway.metrics)))
             .timer(TokioTimer::new())
-            .max_concurrent_streams(128)
+            .max_concurrent_streams(HTTP2_STREAMS_MAX)
             .max_header_list_size(LIBRARY_HEAD_BYTES_MAX)
+            // Of streams that are begun and reset (CVE-2023-44487), and of those that are wrong: then the
+            // connection ends.
+            .max_pending_accept_reset_streams(HTTP2_RESETS_MAX)
+            .max_local_error_reset_streams(HTTP2_RESETS_MAX)
+            // What one connection may make the server keep: answers that are not read, and bodies.
+            .max_send_buf_size(HTTP2_STREAM_BYTES_MAX)
+            .initial_stream_window_size(HTTP2_STREAM_BYTES_MAX as u32)
+            .initial_connection_window_size(HTTP2_CONNECTION_BYTES_MAX)
             .keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(20))
             .serve_connection(io, service);
         tokio::pin!(connection);
         tokio::select! {
             served = connection.as_mut() => served,
-            () = &mut closing => {
+            began = &mut end => {
+                if !began {
+                    return;
+                }
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -228,13 +265,16 @@ where
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .max_buf_size(LIBRARY_HEAD_BYTES_MAX as usize)
-            .header_read_timeout(HANDSHAKE_TIME.max(Duration::from_secs(75)))
+            .header_read_timeout(KEEP_ALIVE)
             .serve_connection(io, service)
             .with_upgrades();
         tokio::pin!(connection);
         tokio::select! {
             served = connection.as_mut() => served,
-            () = &mut closing => {
+            began = &mut end => {
+                if !began {
+                    return;
+                }
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -243,6 +283,17 @@ where
     if let Err(error) = served {
         tracing::debug!(%address, %error, "a connection broke off");
     }
+}
+
+/// Waits until a connection has brought no first request in time, or none for long; whether there was one.
+async fn until_idle(carrier: &Carrier) -> bool {
+    tokio::time::sleep(HANDSHAKE_TIME).await;
+    let mut seen = 0;
+    while carrier.requests() > seen || !carrier.is_idle() {
+        seen = carrier.requests();
+        tokio::time::sleep(KEEP_ALIVE).await;
+    }
+    seen > 0
 }
 
 /// Takes the length from answers that have no body: the router gives them one (RFC 9110, section 8.6).

@@ -10,16 +10,21 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
-use axum::body::Body;
+use axum::{BoxError, body::Body};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Version, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::http1::body::UNWANTED_TIME;
+use crate::{
+    admission::place::SlowBody,
+    http1::{body::UNWANTED_TIME, pace::Pace},
+};
 
 /// How many bytes of a body that nobody wants are taken.
 const UNWANTED_BYTES_MAX: u64 = 64 << 20;
@@ -29,6 +34,7 @@ const KEEP_ALIVE_BYTES_MAX: u64 = 1 << 20;
 /// What is known of a request's body while it is answered.
 pub(super) struct Unread {
     ended: Arc<AtomicBool>,
+    slow: SlowBody,
     /// Its length, where the request says it.
     bytes: Option<u64>,
     http1: bool,
@@ -37,22 +43,32 @@ pub(super) struct Unread {
 
 /// Wraps a request's body, so that what is left of it is known and taken.
 pub(super) fn watch(
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     closing: &CancellationToken,
 ) -> (Request<Body>, Option<Unread>) {
     if request.body().is_end_stream() {
         return (request.map(Body::new), None);
     }
     let ended = Arc::new(AtomicBool::new(false));
+    let slow = SlowBody::default();
+    request.extensions_mut().insert(slow.clone());
     let waits_for_continue = request.headers().contains_key(header::EXPECT);
     let unread = Unread {
         ended: Arc::clone(&ended),
+        slow: slow.clone(),
         bytes: request.body().size_hint().exact(),
         http1: request.version() < Version::HTTP_2,
         waits_for_continue,
     };
-    let watched =
-        |body| Watched { body: Some(body), ended, asked: !waits_for_continue, closing: closing.clone() };
+    let watched = |body| Watched {
+        body: Some(body),
+        ended,
+        slow,
+        pace: Pace::default(),
+        waiting: None,
+        asked: !waits_for_continue,
+        closing: closing.clone(),
+    };
     (request.map(|body| Body::new(watched(body))), Some(unread))
 }
 
@@ -60,16 +76,21 @@ impl Unread {
     /// Says that the connection ends with the answer, if it does.
     pub(super) fn settle(&self, response: &mut Response<Body>) {
         let short = self.bytes.is_some_and(|bytes| bytes <= KEEP_ALIVE_BYTES_MAX) && !self.waits_for_continue;
-        if self.http1 && !short && !self.ended.load(Relaxed) && !response.status().is_informational() {
+        let goes_on = short && !self.slow.is();
+        if self.http1 && !goes_on && !self.ended.load(Relaxed) && !response.status().is_informational() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
     }
 }
 
-/// A body that is read on when its reader drops it before its end.
+/// A body that has to come at a pace, and is read on when its reader drops it before its end.
 struct Watched {
     body: Option<Incoming>,
     ended: Arc<AtomicBool>,
+    slow: SlowBody,
+    pace: Pace,
+    /// Since when the client is waited for, and until when at most.
+    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
     /// Whether the client sends it without being told to go on (RFC 9110, section 10.1.1), or was told.
     asked: bool,
     closing: CancellationToken,
@@ -77,24 +98,32 @@ struct Watched {
 
 impl HttpBody for Watched {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.asked = true;
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let polled = Pin::new(&mut *body).poll_frame(cx);
         let over = match &polled {
             Poll::Ready(Some(Ok(_))) => body.is_end_stream(),
             Poll::Ready(None | Some(Err(_))) => true,
+            Poll::Pending if self.is_too_slow(cx) => {
+                self.slow.tell();
+                return Poll::Ready(Some(Err("the body came too slowly".into())));
+            }
             Poll::Pending => false,
         };
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            let waited = self.waiting.take().map_or(Duration::ZERO, |(since, _)| since.elapsed());
+            self.pace.came(frame.data_ref().map_or(0, Bytes::len), waited);
+        }
         if over {
             self.ended.store(true, Relaxed);
         }
-        polled
+        polled.map_err(Into::into)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -103,6 +132,16 @@ impl HttpBody for Watched {
 
     fn size_hint(&self) -> SizeHint {
         self.body.as_ref().map(HttpBody::size_hint).unwrap_or_default()
+    }
+}
+
+impl Watched {
+    /// Whether the client was waited for too long.
+    fn is_too_slow(&mut self, cx: &mut Context<'_>) -> bool {
+        let pace = &self.pace;
+        let begin = || (Instant::now(), Box::pin(tokio::time::sleep(pace.patience())));
+        let (_, until) = self.waiting.get_or_insert_with(begin);
+        until.as_mut().poll(cx).is_ready()
     }
 }
 

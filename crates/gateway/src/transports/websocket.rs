@@ -332,8 +332,18 @@ impl Session {
         let principal = self.gateway.admission.gate.principal_of(token)?;
         let channels = self.reader.stats(self.gateway.log.tail_offset()).channels;
         principal.check_subscribe(&channels)?;
-        self.reader.set_user(principal.user());
+        let (presence, reader) = (&self.gateway.readers.presence, &self.reader);
+        let is_another = reader.user().as_deref() != principal.user();
+        let left = if is_another { presence.leave_as_another(reader) } else { Vec::new() };
+        reader.set_user(principal.user());
         self.account = self.gateway.admission.account(&principal, self.reader.info().address);
+        if !left.is_empty() {
+            // Who it is now comes, as far as that one may.
+            let (account, client) = (self.account.as_deref(), None);
+            if self.gateway.admission.charge_channels(account, client, &left, true).is_ok() {
+                self.gateway.readers.presence.join(&self.reader, &left);
+            }
+        }
         self.principal = principal;
         self.set_expiry();
         let expires_at = self.principal.expires_at();

@@ -31,7 +31,7 @@ use crate::{
     overview::{OVERVIEW_CHANNEL, Overview},
     restart::Restart,
     sockets,
-    storage::{LOG_FOLDER, StorageMetrics},
+    storage::{LOG_FOLDER, StorageMetrics, private_folder},
 };
 
 /// How often retention is applied.
@@ -133,6 +133,10 @@ impl Anywire {
         check_listeners(&config)?;
         // For those who ask other servers; a second call finds the first one's choice.
         let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        private_folder(&config.server.data).map_err(|error| StartError::Io {
+            what: format!("data {}", config.server.data.display()),
+            error,
+        })?;
         let rules = rules(&config.server, &config.monitor, &config.pipeline);
         let shares = memory_shares(&config.server, &mut config.gateway);
         let engine =

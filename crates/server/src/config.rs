@@ -213,7 +213,9 @@ impl Config {
         let auth = &mut self.gateway.auth;
         let is_secret = |option: &mut String| {
             let name = option.split_once('=').map_or("", |(name, _)| name).to_ascii_lowercase();
-            ["password", "secret", "token", "key.pem", "sasl.jaas"].iter().any(|word| name.contains(word))
+            ["password", "secret", "token", "key.pem", "sasl.jaas", "oauthbearer.config"]
+                .iter()
+                .any(|word| name.contains(word))
         };
         let hidden = [
             ("auth.api_keys", !std::mem::take(&mut auth.api_keys).is_empty()),
@@ -221,9 +223,12 @@ impl Config {
             ("auth.jwt_secret", auth.jwt_secret.take().is_some()),
             ("auth.jwt_secrets", !std::mem::take(&mut auth.jwt_secrets).is_empty()),
             ("auth.issuers.secret", taken(auth.issuers.iter_mut().map(|one| &mut one.secret))),
+            // Whoever knows the address may post there.
+            ("monitor.webhook_url", self.monitor.webhook_url.take().is_some()),
             ("monitor.webhook_token", self.monitor.webhook_token.take().is_some()),
             // It may hold a password.
             ("socketio.redis.url", self.emitters.url.take().is_some()),
+            ("pipeline.sink", self.pipeline.sink.take_if(|sink| holds_secret(sink)).is_some()),
             ("pipeline.kafka_options", self.pipeline.kafka_options.extract_if(.., is_secret).count() > 0),
         ];
         hidden.into_iter().filter_map(|(key, was_there)| was_there.then_some(key)).collect()
@@ -251,6 +256,11 @@ impl Config {
 /// Takes secrets out, and says whether there were any.
 fn taken<'s>(secrets: impl Iterator<Item = &'s mut Option<String>>) -> bool {
     secrets.filter_map(Option::take).count() > 0
+}
+
+/// Whether an address has a password in it, or a query that may be one.
+fn holds_secret(address: &mut String) -> bool {
+    address.contains(['@', '?'])
 }
 
 /// Variables that begin with `ANYWIRE_` and are no settings: of tests, of the lab's restart, and what a job
@@ -487,6 +497,58 @@ mod tests {
         for setting in reference::settings().iter().filter(|setting| setting.range.is_none()) {
             let number = setting.default.starts_with(|first: char| first.is_ascii_digit());
             assert!(!number, "{} is {} by default and has no range", setting.key, setting.default);
+        }
+    }
+
+    #[test]
+    fn no_setting_that_may_be_a_secret_is_shown() {
+        let planted = "planted-0123456789abcdef0123456789abcdef";
+        let plants = [
+            ("auth.api_keys", format!("['{planted}']")),
+            (
+                "auth.keys.key",
+                format!("auth.keys = [{{ name = 'a', key = '{planted}', roles = ['viewer'] }}]"),
+            ),
+            ("auth.jwt_secret", format!("'{planted}'")),
+            ("auth.jwt_secrets", format!("[{{ secret = '{planted}' }}]")),
+            (
+                "auth.issuers.secret",
+                format!("auth.issuers = [{{ issuer = 'https://a.example', secret = '{planted}' }}]"),
+            ),
+            ("monitor.webhook_url", format!("'https://hooks.example/{planted}'")),
+            ("monitor.webhook_token", format!("'{planted}'")),
+            ("socketio.redis.url", format!("'redis://u:{planted}@127.0.0.1/0'")),
+            ("pipeline.sink", format!("'http://u:{planted}@127.0.0.1/'")),
+            ("pipeline.sink", format!("'http://127.0.0.1/?key={planted}'")),
+            ("pipeline.kafka_options", format!("['sasl.password={planted}', 'ssl.key.pem={planted}']")),
+            ("pipeline.kafka_options", format!("['sasl.oauthbearer.config=a={planted}']")),
+        ];
+        for (key, value) in &plants {
+            let text = if value.starts_with("auth.") { value.clone() } else { format!("{key} = {value}") };
+            let mut config = settings(&text).expect(key).finish().expect(key);
+            assert!(config.take_secrets().contains(key), "{key}");
+            let shown = config.to_toml().expect("TOML");
+            assert!(!shown.contains("planted"), "{key}: {shown}");
+        }
+        // A new one by whose name or meaning it may be a secret is to be planted above, or named here.
+        let open = [
+            "tls.key",
+            "auth.jwt_public_key",
+            "auth.issuers.public_key",
+            "socketio.redis.emitter_key",
+            "pipeline.key",
+        ];
+        let words = ["key", "secret", "token", "password", "url", "sink", "options", "credential"];
+        for setting in
+            reference::settings().iter().filter(|setting| !setting.section && setting.range.is_none())
+        {
+            let name = setting.key.rsplit('.').next().unwrap_or_default();
+            let suspect = words.iter().any(|word| {
+                name.split('_').any(|part| part.trim_end_matches('s') == word.trim_end_matches('s'))
+            });
+            let known = plants.iter().any(|(key, _)| setting.key.starts_with(key))
+                || open.contains(&setting.key.as_str());
+            assert!(!suspect || known, "{} may be a secret: hide it in take_secrets", setting.key);
         }
     }
 

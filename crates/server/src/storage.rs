@@ -1,6 +1,6 @@
-//! What is told of the engine: its state in a line, and its metrics.
+//! Where things are stored, and what is told of the engine: its state in a line, and its metrics.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, fs::DirBuilder, io, path::Path, sync::Arc};
 
 use anywire_log::{Engine, Log};
 use prometheus_client::{
@@ -29,6 +29,29 @@ pub(crate) fn state(engine: &dyn Engine) -> String {
     }
 }
 
+/// Makes the directory for events and files, which nobody else on the machine may look into. One that is
+/// there already stays as it is: who made it may have had a reason.
+pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+        if let Ok(there) = std::fs::metadata(path) {
+            let mode = there.permissions().mode() & 0o777;
+            if mode & 0o077 != 0 {
+                tracing::warn!(
+                    data = %path.display(),
+                    "other users of this machine may look into the data directory (mode {mode:o}); run chmod 700 on it"
+                );
+            }
+            return Ok(());
+        }
+        builder.mode(0o700);
+    }
+    builder.create(path)
+}
+
 /// The metrics of the engine, for a registry.
 pub(crate) struct StorageMetrics(pub(crate) Arc<Log>);
 
@@ -52,5 +75,24 @@ impl Collector for StorageMetrics {
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_data_directory_is_the_server_s_own_and_one_that_is_there_stays_as_it_is() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+        let fresh = folder.path().join("deep").join("data");
+        private_folder(&fresh).expect("made");
+        assert_eq!(mode(&fresh), 0o700);
+        std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o750)).expect("ours");
+        private_folder(&fresh).expect("there");
+        assert_eq!(mode(&fresh), 0o750);
     }
 }

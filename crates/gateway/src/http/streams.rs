@@ -1,5 +1,5 @@
-//! What lasts counts as a connection: over HTTP/2 many streams share a socket, and behind a proxy many clients
-//! share an address.
+//! What lasts counts as a connection: over HTTP/2 many streams share a socket, and behind a proxy many
+//! clients share an address.
 
 use std::{
     net::IpAddr,

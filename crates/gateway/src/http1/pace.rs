@@ -1,5 +1,6 @@
 //! How slowly a body may come: some bytes every few seconds, and over half a minute not fewer than a modem
-//! sends. A large upload may take as long as it goes on; who sends a byte now and then holds nothing for long.
+//! sends. A large upload may take as long as it goes on; who sends a byte now and then holds nothing for
+//! long.
 
 use std::time::Duration;
 

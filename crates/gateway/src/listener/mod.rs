@@ -10,6 +10,7 @@ use std::{
     convert::Infallible,
     io,
     net::SocketAddr,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -233,34 +234,9 @@ where
             began = until_idle(&seen) => began,
         }
     };
-    tokio::pin!(end);
     let served = if http2 {
-        let connection = hyper::server::conn::http2::Builder::new(TimedTasks(Arc::clone(&gateway.metrics)))
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(HTTP2_STREAMS_MAX)
-            .max_header_list_size(LIBRARY_HEAD_BYTES_MAX)
-            // Of streams that are begun and reset (CVE-2023-44487), and of those that are wrong: then the
-            // connection ends.
-            .max_pending_accept_reset_streams(HTTP2_RESETS_MAX)
-            .max_local_error_reset_streams(HTTP2_RESETS_MAX)
-            // What one connection may make the server keep: answers that are not read, and bodies.
-            .max_send_buf_size(HTTP2_STREAM_BYTES_MAX)
-            .initial_stream_window_size(HTTP2_STREAM_BYTES_MAX as u32)
-            .initial_connection_window_size(HTTP2_CONNECTION_BYTES_MAX)
-            .keep_alive_interval(Duration::from_secs(30))
-            .keep_alive_timeout(Duration::from_secs(20))
-            .serve_connection(io, service);
-        tokio::pin!(connection);
-        tokio::select! {
-            served = connection.as_mut() => served,
-            began = &mut end => {
-                if !began {
-                    return;
-                }
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        }
+        let connection = http2_builder(gateway).serve_connection(io, service);
+        until_end(connection, end, |connection| connection.graceful_shutdown()).await
     } else {
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -268,21 +244,55 @@ where
             .header_read_timeout(KEEP_ALIVE)
             .serve_connection(io, service)
             .with_upgrades();
-        tokio::pin!(connection);
-        tokio::select! {
-            served = connection.as_mut() => served,
-            began = &mut end => {
-                if !began {
-                    return;
-                }
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        }
+        until_end(connection, end, |connection| connection.graceful_shutdown()).await
     };
     if let Err(error) = served {
         tracing::debug!(%address, %error, "a connection broke off");
     }
+}
+
+/// How HTTP/2 is served, and what one connection of it may have under way.
+fn http2_builder(gateway: &Gateway) -> hyper::server::conn::http2::Builder<TimedTasks> {
+    let tasks = TimedTasks(Arc::clone(&gateway.metrics));
+    let mut builder = hyper::server::conn::http2::Builder::new(tasks);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(HTTP2_STREAMS_MAX)
+        .max_header_list_size(LIBRARY_HEAD_BYTES_MAX)
+        // Of streams that are begun and reset (CVE-2023-44487), and of those that are wrong: then the
+        // connection ends.
+        .max_pending_accept_reset_streams(HTTP2_RESETS_MAX)
+        .max_local_error_reset_streams(HTTP2_RESETS_MAX)
+        // What one connection may make the server keep: answers that are not read, and bodies.
+        .max_send_buf_size(HTTP2_STREAM_BYTES_MAX)
+        .initial_stream_window_size(HTTP2_STREAM_BYTES_MAX as u32)
+        .initial_connection_window_size(HTTP2_CONNECTION_BYTES_MAX)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20));
+    builder
+}
+
+/// Serves a connection until it ends, or until it is to: then what is under way is finished. One that has
+/// brought no request is let go of.
+async fn until_end<C>(
+    connection: C,
+    end: impl Future<Output = bool>,
+    finish: impl FnOnce(Pin<&mut C>),
+) -> hyper::Result<()>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    tokio::pin!(connection, end);
+    tokio::select! {
+        served = connection.as_mut() => return served,
+        began = end => {
+            if !began {
+                return Ok(());
+            }
+        }
+    }
+    finish(connection.as_mut());
+    connection.await
 }
 
 /// Waits until a connection has brought no first request in time, or none for long; whether there was one.

@@ -102,6 +102,18 @@ impl House {
     async fn seen(&self, response: hyper::Response<Incoming>) -> Seen {
         let (head, body) = response.into_parts();
         assert!(head.headers.contains_key("date"), "{head:?}");
+        if !head.status.is_informational() {
+            assert_eq!(
+                head.headers.get("x-content-type-options").map(|value| value.as_bytes()),
+                Some(&b"nosniff"[..])
+            );
+            let kind = head.headers.get("content-type").map_or(&b""[..], |value| value.as_bytes());
+            assert_eq!(
+                head.headers.contains_key("referrer-policy"),
+                kind.starts_with(b"text/html"),
+                "{head:?}"
+            );
+        }
         let mut headers = BTreeMap::new();
         for name in head.headers.keys().filter(|name| !OF_THE_CONNECTION.contains(&name.as_str())) {
             let values = head.headers.get_all(name).iter().map(|value| value.to_str().expect("ASCII"));

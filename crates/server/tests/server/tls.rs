@@ -12,7 +12,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, HandshakeKind, RootCertStore, pki_types::ServerName};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_websockets::Message;
@@ -166,6 +166,29 @@ async fn publishing_polling_and_streaming_work_over_both_versions_and_go_on_at_t
         let mut stream = again.ask("GET", "/anywire/sse?channels=a", &[("Last-Event-ID", &cursor)], "").await;
         let text = until(&mut stream, "\"data\":3}\n\n").await;
         assert!(text.contains("\"data\":2}") && !text.contains("\"data\":1}"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_stream_of_http2_counts_as_a_connection_and_only_while_it_lasts() {
+    let secure = secure(&["limits.connections_max=10"]).await;
+    let mut http = Http::open(&secure, Version::HTTP_2).await;
+    let path = "/anywire/sse?channels=a";
+    let mut streams = Vec::new();
+    for number in 1..=10 {
+        let stream = http.ask("GET", path, &[], "").await;
+        assert_eq!(stream.status(), 200, "stream {number}");
+        streams.push(stream);
+    }
+    for path in [path, "/anywire/poll?channels=a&wait=60"] {
+        let refused = Answer::read(http.ask("GET", path, &[], "").await).await;
+        assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (429, &json!("too_many_connections")));
+    }
+    let quick = Answer::read(http.ask("GET", "/anywire/poll?channels=a", &[], "").await).await;
+    assert_eq!(quick.status, 200, "what is answered at once is no connection");
+    drop(streams);
+    while http.ask("GET", path, &[], "").await.status() != 200 {
+        tokio::task::yield_now().await;
     }
 }
 

@@ -19,7 +19,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use anywire_app::{
-    http::{ApiError, EventFrame, Query, event_stream},
+    http::{ApiError, EventFrame, Path, Query, event_stream},
     time::iso,
 };
 use anywire_codes::{Code, sse};
@@ -27,7 +27,7 @@ use anywire_log::{APPLICATION_SLOT, Channel, Cursor, Event, Follow, Followed, Po
 use axum::{
     Json, Router,
     body::Body,
-    extract::{DefaultBodyLimit, Path, State},
+    extract::{DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
     routing::{get, post},

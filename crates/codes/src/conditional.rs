@@ -28,11 +28,14 @@ fn names(list: &str, wanted: &str) -> bool {
         let quoted = opaque(rest);
         let Some(end) = quoted.strip_prefix('"').and_then(|text| text.find('"')) else { return false };
         let (tag, behind) = quoted.split_at(end + 2);
+        rest = behind.trim_start_matches(WHITE_SPACE);
+        if !rest.is_empty() && !rest.starts_with(',') {
+            return false;
+        }
         if tag == wanted {
             return true;
         }
-        rest = behind.trim_start_matches(WHITE_SPACE);
-        if !rest.starts_with(',') {
+        if rest.is_empty() {
             return false;
         }
     }
@@ -70,6 +73,9 @@ mod tests {
             "x, \"5\"",
             "\"*\"",
             "\"x\", *",
+            "\"5\"x",
+            "\"5\" x",
+            "\"5\"\"5\"",
         ] {
             check(field, false);
         }

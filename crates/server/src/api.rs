@@ -7,15 +7,15 @@ use std::{
 
 use anywire_app::{
     description::schemas::{ChannelName, CursorText, Time, True},
-    http::{self, ApiError, Query},
+    http::{self, ApiError, Body, Query, whole_body},
 };
 use anywire_gateway::Gateway;
 use anywire_log::{Clock, Log, SystemClock, Timestamp};
 use anywire_protocol::{Code, json::iso_time};
 use axum::{
     Json, Router,
-    extract::{Request, State},
-    http::{StatusCode, header},
+    extract::{DefaultBodyLimit, FromRequestParts, Request, State},
+    http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -31,6 +31,8 @@ const LIST_MAX: usize = 1000;
 const LIST_DEFAULT: usize = 200;
 /// The longest cut of the network lab, in milliseconds.
 const CUT_MS_MAX: u64 = 60_000;
+/// The largest body of a change of the lab, in bytes.
+const LAB_BYTES_MAX: usize = 64 << 10;
 
 /// What the routes answer from and act on.
 pub(crate) struct ApiState {
@@ -58,7 +60,7 @@ pub(crate) fn routes(state: &Arc<ApiState>) -> Router {
         .route("/api/overview", get(overview))
         .route("/api/delivery/clients", get(clients))
         .route("/api/channels", get(channels))
-        .route("/api/lab", get(lab).post(set_lab))
+        .route("/api/lab", get(lab).post(set_lab).layer(DefaultBodyLimit::max(LAB_BYTES_MAX)))
         .route("/api/lab/restart", post(restart))
         .with_state(Arc::clone(state))
 }
@@ -382,16 +384,23 @@ pub(crate) struct LabChange {
     cut_ms: Option<u64>,
 }
 
-async fn set_lab(State(state): State<Arc<ApiState>>, body: axum::body::Bytes) -> Response {
-    if let Some(refused) = lab_disabled(&state) {
-        return refused;
+/// The state of a server whose lab is on. An extractor, so that nobody is asked for a body in vain.
+struct InLab(Arc<ApiState>);
+
+impl FromRequestParts<Arc<ApiState>> for InLab {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(_: &mut Parts, state: &Arc<ApiState>) -> Result<Self, ApiError> {
+        let off = || ApiError::new(Code::Forbidden, "the network lab is off; start the server with --lab");
+        if state.gateway.lab().is_enabled() { Ok(Self(Arc::clone(state))) } else { Err(off()) }
     }
-    let change: LabChange = match http::parse_json(&body, "a change of the lab") {
-        Ok(change) => change,
-        Err(error) => return error.into_response(),
-    };
+}
+
+async fn set_lab(InLab(state): InLab, body: Body) -> Result<Response, ApiError> {
+    let body = whole_body(body, LAB_BYTES_MAX, "send less")?;
+    let change: LabChange = http::parse_json(&body, "a change of the lab")?;
     if let Some(cut_ms) = change.cut_ms.filter(|cut_ms| *cut_ms > CUT_MS_MAX) {
-        return invalid(&format!("\"cut_ms\" is {cut_ms}; expected 0 to {CUT_MS_MAX}"));
+        return Err(http::invalid(format!("\"cut_ms\" is {cut_ms}; expected 0 to {CUT_MS_MAX}")));
     }
     if let Some(on) = change.block_websocket {
         state.gateway.lab_block_websocket(on);
@@ -402,13 +411,10 @@ async fn set_lab(State(state): State<Arc<ApiState>>, body: axum::body::Bytes) ->
     if let Some(cut_ms) = change.cut_ms {
         state.gateway.lab_cut(cut_ms);
     }
-    (NO_STORE, Json(lab_state(&state))).into_response()
+    Ok((NO_STORE, Json(lab_state(&state))).into_response())
 }
 
-async fn restart(State(state): State<Arc<ApiState>>) -> Response {
-    if let Some(refused) = lab_disabled(&state) {
-        return refused;
-    }
+async fn restart(InLab(state): InLab) -> Response {
     state.restart.want();
     (StatusCode::ACCEPTED, Json(lab_state(&state))).into_response()
 }
@@ -417,11 +423,6 @@ async fn restart(State(state): State<Arc<ApiState>>) -> Response {
 pub(crate) async fn method_not_allowed(request: Request) -> Response {
     let message = format!("{} does not answer {}; see Allow", request.uri().path(), request.method());
     ApiError::new(Code::MethodNotAllowed, message).into_response()
-}
-
-fn lab_disabled(state: &ApiState) -> Option<Response> {
-    let message = "the network lab is off; start the server with --lab";
-    (!state.gateway.lab().is_enabled()).then(|| ApiError::new(Code::Forbidden, message).into_response())
 }
 
 fn invalid(message: &str) -> Response {

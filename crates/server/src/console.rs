@@ -1,10 +1,10 @@
 //! The console, embedded into the binary when it was built before it.
 
-use anywire_app::http::{ApiError, ETag, not_modified};
+use anywire_app::http::{ApiError, ETag, Path, not_modified};
 use anywire_protocol::Code;
 use axum::{
     Router,
-    extract::{Path, Request},
+    extract::Request,
     http::{HeaderValue, Method, StatusCode, header},
     response::{Html, IntoResponse, Response},
     routing::get,
@@ -45,7 +45,8 @@ pub(crate) async fn serve(request: Request) -> Response {
     // Everything else is a page of the console, whose names may have dots, as the job `build-1.2` has.
     let is_file = path.starts_with("assets/") || (!path.contains('/') && path.contains('.'));
     if is_file {
-        return (StatusCode::NOT_FOUND, "not found").into_response();
+        let message = format!("the console has no file {:?}", request.uri().path());
+        return ApiError::new(Code::NotFound, message).into_response();
     }
     match Files::get("index.html") {
         Some(file) => answer("index.html", &file, &request),

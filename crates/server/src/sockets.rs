@@ -4,30 +4,33 @@ use std::{sync::Arc, time::Duration};
 
 use anywire_app::{
     description::schemas::{Anything, True},
-    http,
+    http::{ApiError, Body, invalid, parse_json, whole_body},
 };
 use anywire_gateway::{AskError, Gateway, SocketArgs};
 use anywire_log::EventName;
 use anywire_protocol::Code;
 use axum::{
     Json, Router,
-    extract::State,
-    http::{StatusCode, header},
+    extract::{DefaultBodyLimit, State},
+    http::header,
     response::{IntoResponse, Response},
     routing::post,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, value::RawValue};
 
 /// The longest a request waits for an answer, in milliseconds.
 const TIMEOUT_MS_MAX: u64 = 60_000;
+/// The largest body, in bytes.
+const BODY_BYTES_MAX: usize = 2 << 20;
 
 /// Routes for back ends.
 pub(crate) fn routes(gateway: &Arc<Gateway>) -> Router {
     Router::new()
         .route("/api/sockets/emit", post(emit))
         .route("/api/sockets/disconnect", post(disconnect))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Arc::clone(gateway))
 }
 
@@ -88,28 +91,29 @@ pub(crate) struct Disconnected {
     disconnected: bool,
 }
 
-async fn emit(State(gateway): State<Arc<Gateway>>, body: axum::body::Bytes) -> Response {
-    let body: Emit = match http::parse_json(&body, "an event for a socket") {
-        Ok(body) => body,
-        Err(error) => return error.into_response(),
-    };
-    let name = match EventName::new(&body.event) {
-        Ok(name) => name,
-        Err(error) => return http::ApiError::new(Code::InvalidEvent, error.to_string()).into_response(),
-    };
+async fn emit(State(gateway): State<Arc<Gateway>>, body: Body) -> Result<Response, ApiError> {
+    let body = whole_body(body, BODY_BYTES_MAX, "send less")?;
+    let body: Emit = parse_json(&body, "an event for a socket")?;
+    let name =
+        EventName::new(&body.event).map_err(|error| ApiError::new(Code::InvalidEvent, error.to_string()))?;
+    Ok(send(&gateway, &body, &name).await)
+}
+
+async fn send(gateway: &Gateway, body: &Emit, name: &EventName) -> Response {
     let values: Vec<&str> = body.args.iter().map(|value| value.get()).collect();
     let args = SocketArgs::from_marked(&values);
     let Some(timeout_ms) = body.timeout_ms else {
-        return match gateway.emit_to_socket(&body.socket, &name, &args, body.volatile) {
+        return match gateway.emit_to_socket(&body.socket, name, &args, body.volatile) {
             Ok(()) => answer(Emitted::UNANSWERED),
             Err(error) => refused(&error),
         };
     };
     if !(1..=TIMEOUT_MS_MAX).contains(&timeout_ms) {
-        return invalid(&format!("\"timeout_ms\" is {timeout_ms}; expected 1 to {TIMEOUT_MS_MAX}"));
+        return invalid(format!("\"timeout_ms\" is {timeout_ms}; expected 1 to {TIMEOUT_MS_MAX}"))
+            .into_response();
     }
     let patience = Duration::from_millis(timeout_ms);
-    match gateway.ask_socket(&body.socket, &name, &args, patience).await {
+    match gateway.ask_socket(&body.socket, name, &args, patience).await {
         Ok(said) => {
             let null = |_| RawValue::NULL.to_owned();
             let values =
@@ -121,15 +125,13 @@ async fn emit(State(gateway): State<Arc<Gateway>>, body: axum::body::Bytes) -> R
     }
 }
 
-async fn disconnect(State(gateway): State<Arc<Gateway>>, body: axum::body::Bytes) -> Response {
-    let body: Disconnect = match http::parse_json(&body, "the name of a socket") {
-        Ok(body) => body,
-        Err(error) => return error.into_response(),
-    };
-    match gateway.disconnect_socket(&body.socket).await {
+async fn disconnect(State(gateway): State<Arc<Gateway>>, body: Body) -> Result<Response, ApiError> {
+    let body = whole_body(body, BODY_BYTES_MAX, "send less")?;
+    let body: Disconnect = parse_json(&body, "the name of a socket")?;
+    Ok(match gateway.disconnect_socket(&body.socket).await {
         true => answer(Disconnected { disconnected: true }),
         false => refused(&AskError::Unknown { socket: body.socket }),
-    }
+    })
 }
 
 fn answer(value: impl Serialize) -> Response {
@@ -137,13 +139,9 @@ fn answer(value: impl Serialize) -> Response {
 }
 
 fn refused(error: &AskError) -> Response {
-    let (status, code) = match error {
-        AskError::Unknown { .. } | AskError::TimedOut { .. } => (StatusCode::NOT_FOUND, "not_found"),
-        AskError::TooMany | AskError::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+    let code = match error {
+        AskError::Unknown { .. } | AskError::TimedOut { .. } => Code::NotFound,
+        AskError::TooMany | AskError::Full { .. } => Code::Busy,
     };
-    (status, Json(json!({ "code": code, "message": error.to_string() }))).into_response()
-}
-
-fn invalid(message: &str) -> Response {
-    http::invalid(message).into_response()
+    ApiError::new(code, error.to_string()).into_response()
 }

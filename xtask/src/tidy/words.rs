@@ -11,6 +11,8 @@ const NOTES: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX
 /// Panics in waiting, however they are called: on a value, or by the name of the function.
 const UNWRAPS: [&str; 3] = ["unwrap", "unwrap_err", "unwrap_unchecked"];
 const MACROS: [&str; 3] = ["dbg!", "todo!", "unimplemented!"];
+/// Extractors of axum whose types have other uses too, so that clippy cannot forbid them.
+const EXTRACTORS: [&str; 3] = [": Bytes", ": axum::body::Bytes", ": Json<"];
 const EMPTY_TYPES: [&str; 4] = ["Manager", "Helper", "Util", "Utils"];
 const EMPTY_MODULES: [&str; 7] = ["common", "utils", "util", "helpers", "helper", "types", "core"];
 
@@ -44,6 +46,15 @@ fn rust(source: &Source) -> Vec<Finding> {
     for name in MACROS {
         let places = code.match_indices(name).map(|(place, _)| place);
         findings.extend(at_words(source, places, name.len(), || format!("`{name}` does not ship")));
+    }
+    for (place, _) in code.match_indices("async fn ") {
+        let signature = code[place..].split('{').next().unwrap_or_default();
+        let extracts = |found: &&&str| signature.contains("State") && signature.contains(**found);
+        if let Some(found) = EXTRACTORS.iter().find(extracts).filter(|_| !source.is_test(source.line(place)))
+        {
+            let message = format!("`{found}` of axum refuses without a code: take `anywire_app::http::Body`");
+            findings.push(Finding::new(&source.path, source.line(place), message));
+        }
     }
     for (place, _) in code.match_indices("#[ignore") {
         findings.push(Finding::new(&source.path, source.line(place), "a test that is ignored is no test"));
@@ -133,6 +144,13 @@ mod tests {
         check_text("a/src/a.ts", "// the TODOS table", 0);
         check_text("a/src/a.rs", "fn a() { dbg!(1); todo!() }", 2);
         check_text("a/src/a.rs", "fn a() { my_dbg!(1) }", 1);
+    }
+
+    #[test]
+    fn bodies_are_extracted_by_what_refuses_with_a_code() {
+        check_text("a/src/a.rs", "async fn a(State(b): State<B>, body: Bytes) -> C {}", 1);
+        check_text("a/src/a.rs", "async fn a(State(b): State<B>, Json(c): Json<C>) {}", 1);
+        check_text("a/src/a.rs", "async fn a(State(b): State<B>, body: Body) -> Json<C> { d(e: Bytes) }", 0);
     }
 
     #[test]

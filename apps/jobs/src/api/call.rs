@@ -2,7 +2,7 @@
 
 use anywire_app::{
     CallKey,
-    http::{ApiError, whole_body},
+    http::{ApiError, Body, whole_body},
 };
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
@@ -24,7 +24,8 @@ impl<S: Send + Sync> FromRequest<S> for Call {
         let request = Request::from_parts(head.clone(), body);
         let is_log = path.ends_with("/log");
         let bytes_max = if is_log { request::LOG_BODY_BYTES_MAX } else { request::BODY_BYTES_MAX };
-        let body = whole_body(Bytes::from_request(request, state).await, bytes_max, "send less")?;
+        let Ok(body) = Body::from_request(request, state).await;
+        let body = whole_body(body, bytes_max, "send less")?;
         let key = CallKey::of(&head.headers, &head.method, path, &body).map_err(Invalid)?;
         Ok(Self { key, body })
     }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use anywire_app::http::{ApiError, Query, invalid};
+use anywire_app::http::{ApiError, Path, Query, invalid};
 use anywire_codes::Code;
 use anywire_csv_report::{self as report, Reading};
 use axum::{
     Router,
     body::Body,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, HeaderValue, header},
     response::IntoResponse,
     routing::get,

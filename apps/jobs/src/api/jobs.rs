@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use anywire_app::{
     CallKey,
-    http::{ApiError, ETag, Query},
+    http::{ApiError, ETag, Path, Query},
 };
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Path, State},
+    extract::{DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
     routing::{delete, get, post},

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use anywire_app::http::{ApiError, Query};
+use anywire_app::http::{ApiError, Path, Query};
 use anywire_codes::Code;
 use anywire_log::Timestamp;
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Path, Request, State},
+    extract::{DefaultBodyLimit, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use anywire_app::{http::ApiError, time::http_date};
+use anywire_app::{
+    http::{ApiError, Path},
+    time::http_date,
+};
 use anywire_codes::Code;
 use axum::{
     Router,
     body::Body,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{MethodRouter, post},

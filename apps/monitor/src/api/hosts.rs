@@ -1,13 +1,13 @@
 //! Hosts over HTTP: their list, their reports, and forgetting one.
 
 use anywire_app::{
-    http::{ApiError, Body, invalid, parse_json, whole_body},
+    http::{ApiError, Body, Path, invalid, parse_json, whole_body},
     time::{iso, parse_time},
 };
 use anywire_log::Timestamp;
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };

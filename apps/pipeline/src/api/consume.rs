@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use anywire_app::{
     ApiError,
-    http::{After, Query, invalid, parse_json},
+    http::{After, Body, Path, Query, invalid, parse_json, whole_body},
 };
 use anywire_log::{Cursor, Offset};
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
 
 use super::{
+    BODY_BYTES_MAX,
     body::{LogEntries, ScaleConsumers, StartConsumer},
     errors::internal,
 };
@@ -63,7 +63,8 @@ pub(super) async fn logs(State(pool): State<Arc<ConsumerPool>>, query: Query) ->
 }
 
 /// `POST /api/consumers {"consumerId"?}`
-pub(super) async fn start(State(pool): State<Arc<ConsumerPool>>, body: Bytes) -> Answer {
+pub(super) async fn start(State(pool): State<Arc<ConsumerPool>>, body: Body) -> Answer {
+    let body = whole_body(body, BODY_BYTES_MAX, "send less")?;
     let asked: StartConsumer =
         if body.is_empty() { StartConsumer::default() } else { parse_json(&body, "a consumer to start")? };
     let id = asked.consumer_id.map(|name| ConsumerId::new(&name)).transpose();
@@ -83,7 +84,8 @@ pub(super) async fn stop(State(pool): State<Arc<ConsumerPool>>, Path(id): Path<S
 }
 
 /// `POST /api/consumers/scale {"count"}`
-pub(super) async fn scale(State(pool): State<Arc<ConsumerPool>>, body: Bytes) -> Answer {
+pub(super) async fn scale(State(pool): State<Arc<ConsumerPool>>, body: Body) -> Answer {
+    let body = whole_body(body, BODY_BYTES_MAX, "send less")?;
     let asked: ScaleConsumers = parse_json(&body, "a number of consumers")?;
     let own = Arc::clone(&pool);
     let scaled = tokio::spawn(async move { own.scale(asked.count).await }).await;

@@ -2,9 +2,9 @@
 
 use std::{io, path::PathBuf};
 
-use anywire_app::{ApiError, AppContext, http::invalid};
+use anywire_app::{ApiError, AppContext};
 use anywire_codes::Code;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use futures_util::StreamExt as _;
 use tempfile::{NamedTempFile, TempPath};
 use tokio::io::AsyncWriteExt as _;
@@ -40,19 +40,31 @@ pub(super) async fn spool(context: &AppContext, body: Body, bytes_max: u64) -> R
     let mut stream = body.into_data_stream();
     let mut bytes = 0_u64;
     while let Some(chunk) = stream.next().await {
-        let chunk =
-            chunk.map_err(|error| invalid(format!("the file was cut off: {error}; nothing was sent")))?;
+        let chunk = chunk.map_err(|error| broken(&error))?;
         bytes += chunk.len() as u64;
         if bytes > bytes_max {
-            let message = format!(
-                "the file is larger than {bytes_max} bytes, pipeline.csv_bytes_max; nothing was sent"
-            );
-            return Err(ApiError::new(Code::TooLarge, message));
+            return Err(too_large(bytes_max));
         }
         file.write_all(&chunk).await.map_err(|error| disk(&error))?;
     }
     file.flush().await.map_err(|error| disk(&error))?;
     Ok(path)
+}
+
+/// Refuses a body that says beforehand that it is too long, before any of it is asked for.
+pub(super) fn check_length(body: &Body, bytes_max: u64) -> Result<(), ApiError> {
+    if body.size_hint().lower() > bytes_max { Err(too_large(bytes_max)) } else { Ok(()) }
+}
+
+fn too_large(bytes_max: u64) -> ApiError {
+    let message =
+        format!("the file is larger than {bytes_max} bytes, pipeline.csv_bytes_max; nothing was sent");
+    ApiError::new(Code::TooLarge, message)
+}
+
+fn broken(error: &axum::Error) -> ApiError {
+    let message = format!("the file was cut off: {error}; nothing was sent, send it again");
+    ApiError::new(Code::BodyBroken, message)
 }
 
 fn disk(error: &io::Error) -> ApiError {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anywire_app::{
     ApiError,
-    http::{Query, invalid, read_text},
+    http::{self, Query, invalid, read_text, whole_body},
     time::iso,
 };
 use anywire_codes::Code;
@@ -12,7 +12,7 @@ use anywire_csv_report::{Reading, Ticker};
 use axum::{
     Json,
     body::Body,
-    extract::{State, rejection::BytesRejection},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -58,14 +58,10 @@ pub(super) async fn single(
     State(state): State<Arc<PipelineState>>,
     query: Query,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: http::Body,
 ) -> Answer {
-    let body = body.map_err(|_| {
-        let max = state.config.record_bytes_max;
-        let message =
-            format!("the record is larger than {max} bytes; send less, or raise pipeline.record_bytes_max");
-        ApiError::new(Code::TooLarge, message)
-    })?;
+    let way_out = "send less, or raise pipeline.record_bytes_max";
+    let body = whole_body(body, state.config.record_bytes_max, way_out)?;
     check_known(&query, &[])?;
     let topic = topic(&query)?;
     let record = NewRecord { value: Some(value(&headers, body)?), ..attributes(&query)? };
@@ -89,6 +85,7 @@ pub(super) async fn file(State(state): State<Arc<PipelineState>>, query: Query, 
             "as many CSV files as are taken at once are on their way; nothing was sent, try again",
         )
     })?;
+    incoming::check_length(&body, state.config.csv_bytes_max)?;
     let path = incoming::spool(&state.context, body, state.config.csv_bytes_max).await?;
     let (checked, path) = check(path, reading, limits).await?;
     let (out, batches) = mpsc::channel(BATCHES_AT_ONCE);

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use anywire_app::ApiError;
+use anywire_app::{ApiError, http::Path};
 use anywire_codes::Code;
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };

@@ -4,11 +4,17 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashSet},
+    convert::Infallible,
     fmt,
 };
 
 use anywire_codes::Code;
-use axum::{body::Bytes, extract::rejection::BytesRejection, http::StatusCode};
+use axum::{
+    RequestExt,
+    body::{Bytes, HttpBody},
+    extract::{FromRequest, Request},
+    http::StatusCode,
+};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor},
@@ -157,20 +163,46 @@ impl<'de> Visitor<'de> for Unambiguous {
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// A body as an extractor; give it to [`whole_body`].
-pub type Body = Result<Bytes, BytesRejection>;
+/// A body as an extractor; give it to [`whole_body`]. One whose length says that it is too much for the
+/// route's `DefaultBodyLimit` is not asked for: a client that waits for `100 Continue` keeps it.
+#[derive(Debug)]
+pub struct Body(Result<Bytes, Fault>);
+
+/// Why a body is not here.
+#[derive(Debug)]
+enum Fault {
+    TooLarge,
+    Broken,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Infallible> {
+        let announced = request.body().size_hint().lower();
+        let request = request.with_limited_body();
+        if request.body().size_hint().upper().is_some_and(|limit| announced > limit) {
+            return Ok(Self(Err(Fault::TooLarge)));
+        }
+        let taken = Bytes::from_request(request, state).await;
+        Ok(Self(taken.map_err(|error| match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Fault::TooLarge,
+            _ => Fault::Broken,
+        })))
+    }
+}
 
 /// What was sent, if it came whole and is not too much for the route's `DefaultBodyLimit`.
 ///
 /// # Errors
 /// `too_large`, with the limit and what to do; `body_broken`.
 pub fn whole_body(body: Body, bytes_max: usize, way_out: &str) -> Result<Bytes, ApiError> {
-    body.map_err(|error| match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
+    body.0.map_err(|fault| match fault {
+        Fault::TooLarge => {
             let message = format!("the body has more than {bytes_max} bytes; {way_out}");
             ApiError::new(Code::TooLarge, message)
         }
-        _ => ApiError::new(Code::BodyBroken, "the body broke off; send it again"),
+        Fault::Broken => ApiError::new(Code::BodyBroken, "the body broke off; send it again"),
     })
 }
 

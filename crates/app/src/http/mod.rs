@@ -6,6 +6,7 @@ mod conditional;
 mod error;
 mod events;
 mod list;
+mod path;
 mod query;
 
 pub use body::{
@@ -15,4 +16,5 @@ pub use conditional::{ETag, not_modified};
 pub use error::{ApiError, invalid};
 pub use events::{EventFrame, event_stream};
 pub use list::list_of;
+pub use path::Path;
 pub use query::{After, Query};

@@ -55,7 +55,7 @@ use crate::{
     reply::Reply,
     transports::{
         poll::Poll,
-        publish::publish as publish_body,
+        publish::{BODY_BROKEN, publish as publish_body},
         socketio::{http::respond, requests::forbidden},
         sse::{self as sse_stream, token_end, token_over},
         websocket,
@@ -226,7 +226,7 @@ async fn publication_body(gateway: &Gateway, headers: &HeaderMap, body: Body) ->
     }
     read_body(gateway, body, limit).await.map_err(|error| match error {
         BodyError::TooLarge => gateway.admission.body_too_large(&format!("more than {limit}")),
-        BodyError::Broken(why) => Refusal::new(Code::InvalidRequest, format!("the body broke off: {why}")),
+        BodyError::Broken(why) => Refusal::new(Code::BodyBroken, format!("{BODY_BROKEN} ({why})")),
         BodyError::Busy(refusal) => refusal,
     })
 }

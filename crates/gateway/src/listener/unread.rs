@@ -33,12 +33,27 @@ const KEEP_ALIVE_BYTES_MAX: u64 = 1 << 20;
 
 /// What is known of a request's body while it is answered.
 pub(super) struct Unread {
-    ended: Arc<AtomicBool>,
+    progress: Arc<Progress>,
     slow: SlowBody,
     /// Its length, where the request says it.
     bytes: Option<u64>,
     http1: bool,
     waits_for_continue: bool,
+}
+
+/// How far a body was read.
+#[derive(Default)]
+struct Progress {
+    /// To its end.
+    ended: AtomicBool,
+    /// To where it is no body: what follows is not known.
+    broken: AtomicBool,
+}
+
+impl Progress {
+    fn is_over(&self) -> bool {
+        self.ended.load(Relaxed) || self.broken.load(Relaxed)
+    }
 }
 
 /// Wraps a request's body, so that what is left of it is known and taken.
@@ -49,12 +64,12 @@ pub(super) fn watch(
     if request.body().is_end_stream() {
         return (request.map(Body::new), None);
     }
-    let ended = Arc::new(AtomicBool::new(false));
+    let progress = Arc::new(Progress::default());
     let slow = SlowBody::default();
     request.extensions_mut().insert(slow.clone());
     let waits_for_continue = request.headers().contains_key(header::EXPECT);
     let unread = Unread {
-        ended: Arc::clone(&ended),
+        progress: Arc::clone(&progress),
         slow: slow.clone(),
         bytes: request.body().size_hint().exact(),
         http1: request.version() < Version::HTTP_2,
@@ -62,7 +77,7 @@ pub(super) fn watch(
     };
     let watched = |body| Watched {
         body: Some(body),
-        ended,
+        progress,
         slow,
         pace: Pace::default(),
         waiting: None,
@@ -77,7 +92,9 @@ impl Unread {
     pub(super) fn settle(&self, response: &mut Response<Body>) {
         let short = self.bytes.is_some_and(|bytes| bytes <= KEEP_ALIVE_BYTES_MAX) && !self.waits_for_continue;
         let goes_on = short && !self.slow.is();
-        if self.http1 && !goes_on && !self.ended.load(Relaxed) && !response.status().is_informational() {
+        let unread = !goes_on && !self.progress.ended.load(Relaxed);
+        let ends = unread || self.progress.broken.load(Relaxed);
+        if self.http1 && ends && !response.status().is_informational() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
     }
@@ -86,7 +103,7 @@ impl Unread {
 /// A body that has to come at a pace, and is read on when its reader drops it before its end.
 struct Watched {
     body: Option<Incoming>,
-    ended: Arc<AtomicBool>,
+    progress: Arc<Progress>,
     slow: SlowBody,
     pace: Pace,
     /// Since when the client is waited for, and until when at most.
@@ -107,9 +124,13 @@ impl HttpBody for Watched {
         self.asked = true;
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let polled = Pin::new(&mut *body).poll_frame(cx);
-        let over = match &polled {
+        let ended = match &polled {
             Poll::Ready(Some(Ok(_))) => body.is_end_stream(),
-            Poll::Ready(None | Some(Err(_))) => true,
+            Poll::Ready(None) => true,
+            Poll::Ready(Some(Err(_))) => {
+                self.progress.broken.store(true, Relaxed);
+                false
+            }
             Poll::Pending if self.is_too_slow(cx) => {
                 self.slow.tell();
                 return Poll::Ready(Some(Err("the body came too slowly".into())));
@@ -120,8 +141,8 @@ impl HttpBody for Watched {
             let waited = self.waiting.take().map_or(Duration::ZERO, |(since, _)| since.elapsed());
             self.pace.came(frame.data_ref().map_or(0, Bytes::len), waited);
         }
-        if over {
-            self.ended.store(true, Relaxed);
+        if ended {
+            self.progress.ended.store(true, Relaxed);
         }
         polled.map_err(Into::into)
     }
@@ -148,7 +169,7 @@ impl Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         // A client that waits to be told to go on sends nothing.
-        if self.ended.load(Relaxed) || !self.asked {
+        if self.progress.is_over() || !self.asked {
             return;
         }
         if let (Some(body), Ok(runtime)) = (self.body.take(), tokio::runtime::Handle::try_current()) {

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use anywire_access::Principal;
 use anywire_log::{Appended, Batch, Offset};
-use anywire_protocol::{Refusal, native::write_published, publish::parse_publish};
+use anywire_protocol::{Code, Refusal, native::write_published, publish::parse_publish};
 use bytes::BytesMut;
 use tokio::net::TcpStream;
 
@@ -52,6 +52,9 @@ pub(crate) async fn append(
     let batch = Batch { idempotency_key, ..batch };
     gateway.log.append(batch).await.map_err(|error| Refusal::from(&error))
 }
+
+/// What is said of a body that did not come whole.
+pub(crate) const BODY_BROKEN: &str = "the body broke off; send it again";
 
 /// A post whose head was read.
 pub(crate) struct Posting {
@@ -105,7 +108,11 @@ impl Posting {
                 let reply = published.map_or_else(Reply::from, Reply::published);
                 render(&gateway.metrics, reply, recipient).send(stream).await
             }
-            Err(NoBody::Broken) => false,
+            Err(NoBody::Broken) => {
+                let broken = Refusal::new(Code::BodyBroken, BODY_BROKEN);
+                render(&gateway.metrics, broken, recipient.last()).send(stream).await;
+                false
+            }
             Err(NoBody::Refused(refusal)) if skip_body(bytes, self.body_bytes) => {
                 render(&gateway.metrics, refusal, recipient).send(stream).await
             }

@@ -372,3 +372,32 @@ async fn what_begins_a_stream_or_asks_first_looks_alike_over_every_wire() {
         assert_eq!(house.ask(Wire::Tls, &asking).await, cleartext, "{path}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_is_no_text_is_refused_by_every_route_with_a_code() {
+    let whole = description();
+    let house = House::open(&[]).await;
+    let mut paths: Vec<(String, String)> = operations(&whole)
+        .into_iter()
+        .filter(|(path, method, _)| path.contains('{') && *method != "options")
+        .map(|(path, method, _)| (method.to_uppercase(), path))
+        .collect();
+    let served_beside = ["/favicon.ico", "/robots.txt", "/assets/x.js", "/socket.io/x.js", "/socket.io/%ff"];
+    paths.extend(served_beside.map(|path| ("GET".to_owned(), path.to_owned())));
+    for (method, path) in paths {
+        let target: String = path
+            .split('/')
+            .map(|part| if part.starts_with('{') { "%ff" } else { part })
+            .collect::<Vec<_>>()
+            .join("/");
+        let tus = [("Tus-Resumable", "1.0.0")];
+        let seen = house.ask_all(&asking(&method, &target, &tus, "")).await;
+        assert!(seen.status >= 400, "{method} {target}: {seen:?}");
+        assert_eq!(seen.headers["cache-control"], "no-store", "{method} {target}: {seen:?}");
+        assert_eq!(seen.headers["content-type"], "application/json", "{method} {target}: {seen:?}");
+        if method != "HEAD" {
+            let body: Value = serde_json::from_str(&seen.text).expect(&target);
+            assert!(body["code"].is_string() && body["message"].is_string(), "{target}: {body}");
+        }
+    }
+}

@@ -2,13 +2,14 @@
 //! also one that sends everything first and reads then.
 
 use http_body_util::BodyExt;
-use hyper::Version;
+use hyper::{Request, Version};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 
 use crate::{
+    description::{description, example, operations, prepared},
     replies::House,
     support::{PATIENCE, request},
     tls::Http,
@@ -123,5 +124,93 @@ async fn what_is_no_request_is_told_so() {
         let read = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer));
         read.await.expect("in time").expect("an answer, and the end");
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(code), "{answer}");
+    }
+}
+
+/// Sends bytes and no more, and reads all that comes.
+async fn send_all(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes: &[u8]) -> String {
+    let asking = async {
+        stream.write_all(bytes).await.expect("they leave");
+        let mut answer = Vec::new();
+        // A peer that ends TLS without saying so is none of our business here.
+        let _end = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    tokio::time::timeout(PATIENCE, asking).await.expect("the end of the connection")
+}
+
+async fn over_both(house: &House, bytes: &[u8]) -> [String; 2] {
+    let cleartext = TcpStream::connect(house.cleartext).await.expect("a connection");
+    [send_all(cleartext, bytes).await, send_all(house.secure.connect(b"http/1.1").await, bytes).await]
+}
+
+/// The head of a request of the description, without its end.
+fn head_of<B>(request: &Request<B>) -> String {
+    let mut head = format!("{} {} HTTP/1.1\r\nHost: localhost\r\n", request.method(), request.uri());
+    for (name, value) in request.headers().iter().filter(|(name, _)| *name != "host") {
+        head.push_str(&format!("{name}: {}\r\n", value.to_str().expect("ASCII")));
+    }
+    head
+}
+
+#[track_caller]
+fn assert_last_refusal(what: &str, answer: &str) {
+    let lower = answer.to_lowercase();
+    let (head, body) = lower.split_once("\r\n\r\n").unwrap_or_default();
+    assert!(answer.starts_with("HTTP/1.1 4"), "{what}: {answer}");
+    assert!(body.starts_with(r#"{"code":""#) && body.contains(r#""message":""#), "{what}: {answer}");
+    for line in ["connection: close", "cache-control: no-store", "content-type: application/json"] {
+        assert!(head.lines().any(|other| other == line), "{what}: {line}: {answer}");
+    }
+}
+
+const BODY_METHODS: [&str; 3] = ["post", "put", "patch"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_route_asks_for_a_body_that_is_too_large_for_it() {
+    let whole = description();
+    let house = House::open(&["jobs.upload_bytes_max=1000", "pipeline.csv_bytes_max=1000000"]).await;
+    let (_, upload) = prepared(&house.secure.server.anywire).await;
+    for (path, method, operation) in operations(&whole) {
+        if !BODY_METHODS.contains(&method) || operation.get("requestBody").is_none() {
+            continue;
+        }
+        let request = example(&whole, &path, method, operation, &upload);
+        let head = format!("{}Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n", head_of(&request));
+        for answer in over_both(&house, head.as_bytes()).await {
+            assert_last_refusal(&format!("{method} {path}"), &answer);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_breaks_off_is_refused_by_every_route_and_ends_the_connection() {
+    let whole = description();
+    let house = House::open(&[]).await;
+    let (_, upload) = prepared(&house.secure.server.anywire).await;
+    for (path, method, operation) in operations(&whole) {
+        if !BODY_METHODS.contains(&method) || operation.get("requestBody").is_none() {
+            continue;
+        }
+        let request = example(&whole, &path, method, operation, &upload);
+        let broken = format!("{}Transfer-Encoding: chunked\r\n\r\nzz\r\n", head_of(&request));
+        for answer in over_both(&house, broken.as_bytes()).await {
+            assert_last_refusal(&format!("{method} {path}"), &answer);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_ends_a_body_before_its_length_is_told_so() {
+    let house = House::open(&[]).await;
+    for path in ["/anywire/publish", "/api/progress", "/api/producers/send/csv?topic=orders"] {
+        let request = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{{");
+        let mut stream = TcpStream::connect(house.cleartext).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("it leaves");
+        stream.shutdown().await.expect("the end");
+        let mut answer = String::new();
+        let read = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer));
+        read.await.expect("in time").expect("an answer, and the end");
+        assert_last_refusal(path, &answer);
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anywire_app::{
     description::schemas::{Anything, True},
-    http::{ApiError, Body, invalid, parse_json, whole_body},
+    http::{ApiError, Body, invalid, parse_json, read_text, whole_body},
 };
 use anywire_gateway::{AskError, Gateway, SocketArgs};
 use anywire_log::EventName;
@@ -93,7 +93,10 @@ pub(crate) struct Disconnected {
 
 async fn emit(State(gateway): State<Arc<Gateway>>, body: Body) -> Result<Response, ApiError> {
     let body = whole_body(body, BODY_BYTES_MAX, "send less")?;
-    let body: Emit = parse_json(&body, "an event for a socket")?;
+    // What stands in its arguments is between those who use them.
+    let body: Emit = read_text(&body)
+        .and_then(|text| serde_json::from_str(text.get()))
+        .map_err(|error| invalid(format!("the body is not an event for a socket: {error}")))?;
     let name =
         EventName::new(&body.event).map_err(|error| ApiError::new(Code::InvalidEvent, error.to_string()))?;
     Ok(send(&gateway, &body, &name).await)

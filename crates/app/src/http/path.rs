@@ -17,11 +17,8 @@ pub struct Path<T>(pub T);
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
     type Rejection = Response;
 
+    #[expect(clippy::disallowed_types, reason = "the one place where what it refuses gets a code")]
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        #[expect(
-            clippy::disallowed_types,
-            reason = "the one place that makes an error of ours of its own"
-        )]
         use axum::extract::{Path as AxumPath, rejection::PathRejection};
         match AxumPath::from_request_parts(parts, state).await {
             Ok(AxumPath(value)) => Ok(Self(value)),

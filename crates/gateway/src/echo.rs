@@ -104,7 +104,8 @@ async fn echo(gateway: Arc<Gateway>, mut stream: TcpStream, address: IpAddr) -> 
     };
     let stream = Arc::new(stream);
     let principal = Principal::nobody();
-    let admitted = Admitted { principal, origin: None, query: StreamQuery::default(), credentials: false };
+    let query = StreamQuery::default();
+    let admitted = Admitted { principal, account: None, origin: None, query, credentials: false };
     let reader =
         gateway.readers.open(Transport::WebSocket, &admitted, address, Wire::Direct(Arc::clone(&stream)));
     let mut input = Echo {

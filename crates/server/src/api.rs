@@ -424,7 +424,3 @@ pub(crate) async fn method_not_allowed(request: Request) -> Response {
     let message = format!("{} does not answer {}; see Allow", request.uri().path(), request.method());
     ApiError::new(Code::MethodNotAllowed, message).into_response()
 }
-
-fn invalid(message: &str) -> Response {
-    http::invalid(message).into_response()
-}

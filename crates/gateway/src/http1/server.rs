@@ -241,12 +241,8 @@ fn route(gateway: &Arc<Gateway>, place: &Place, address: IpAddr, request: &Reque
         "/anywire/poll" if !closes => None,
         _ => return Route::Library,
     };
-    let stream = StreamRequest {
-        credentials: credentials(request),
-        query: request.query,
-        last_event_id,
-        address: place.address,
-    };
+    let stream =
+        StreamRequest { credentials: credentials(request), query: request.query, last_event_id, address };
     let routed = match request.path {
         "/anywire/ws" => route_websocket(gateway, request, &stream),
         "/anywire/sse" => gateway.admission.admit_sse(&stream).map(|admitted| Route::Sse(Box::new(admitted))),
@@ -265,8 +261,9 @@ fn route(gateway: &Arc<Gateway>, place: &Place, address: IpAddr, request: &Reque
 /// A refusal in the words of what was asked for.
 pub(crate) fn refuse(gateway: &Gateway, request: &Request<'_>, refusal: &Refusal) -> Reply {
     match request.path {
-        "/anywire/sse" => sse::refuse(refusal, request.header("accept")),
         path if gateway.socketio.owns(path) => Reply::engine_error(&requests::forbidden(refusal.clone())),
+        // Applications have streams of events too: whoever asks for one waits for one.
+        _ if request.body_bytes.is_none() => sse::refuse(refusal, request.header("accept")),
         _ => refusal.into(),
     }
 }

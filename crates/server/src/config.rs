@@ -228,7 +228,8 @@ impl Config {
             ("monitor.webhook_token", self.monitor.webhook_token.take().is_some()),
             // It may hold a password.
             ("socketio.redis.url", self.emitters.url.take().is_some()),
-            ("pipeline.sink", self.pipeline.sink.take_if(|sink| holds_secret(sink)).is_some()),
+            // With a password in it, or a query that may be one.
+            ("pipeline.sink", self.pipeline.sink.take_if(|sink| sink.contains(['@', '?'])).is_some()),
             ("pipeline.kafka_options", self.pipeline.kafka_options.extract_if(.., is_secret).count() > 0),
         ];
         hidden.into_iter().filter_map(|(key, was_there)| was_there.then_some(key)).collect()
@@ -256,11 +257,6 @@ impl Config {
 /// Takes secrets out, and says whether there were any.
 fn taken<'s>(secrets: impl Iterator<Item = &'s mut Option<String>>) -> bool {
     secrets.filter_map(Option::take).count() > 0
-}
-
-/// Whether an address has a password in it, or a query that may be one.
-fn holds_secret(address: &mut String) -> bool {
-    address.contains(['@', '?'])
 }
 
 /// Variables that begin with `ANYWIRE_` and are no settings: of tests, of the lab's restart, and what a job

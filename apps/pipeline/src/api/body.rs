@@ -10,6 +10,8 @@ use crate::{
     topics::Record,
 };
 
+/// The largest body of a call that is no record, in bytes.
+pub(super) const BODY_BYTES_MAX: usize = 64 << 10;
 /// How many bytes of a value are shown.
 const SHOWN_BYTES_MAX: usize = 256 << 10;
 

@@ -15,8 +15,7 @@ use axum::{
 };
 
 use super::{
-    BODY_BYTES_MAX,
-    body::{LogEntries, ScaleConsumers, StartConsumer},
+    body::{BODY_BYTES_MAX, LogEntries, ScaleConsumers, StartConsumer},
     errors::internal,
 };
 use crate::{consumers::ConsumerPool, domain::ConsumerId};

@@ -8,6 +8,7 @@ use axum::{
     routing::{delete, get, post},
 };
 
+use self::body::BODY_BYTES_MAX;
 use crate::consumers::ConsumerPool;
 
 pub(crate) mod body;
@@ -49,6 +50,3 @@ pub(crate) fn routes(pool: &Arc<ConsumerPool>) -> Router {
         .with_state(Arc::clone(pool))
         .merge(records)
 }
-
-/// The largest body of a call that is no record, in bytes.
-const BODY_BYTES_MAX: usize = 64 << 10;

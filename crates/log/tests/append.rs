@@ -2,6 +2,7 @@
 //! demand.
 
 use std::{
+    cell::RefCell,
     collections::VecDeque,
     sync::{Arc, Mutex},
     time::Duration,
@@ -120,9 +121,13 @@ fn never() -> std::future::Pending<()> {
     std::future::pending()
 }
 
-/// What was logged, by level.
-#[derive(Clone, Default)]
-struct Logged(Arc<Mutex<Vec<Level>>>);
+thread_local! {
+    /// What was logged on this thread, by level. One subscriber for all threads: one a thread may miss the first
+    /// events of a place that another thread logs from at the same moment.
+    static LOGGED: RefCell<Vec<Level>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Logged;
 
 impl tracing::Subscriber for Logged {
     fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
@@ -139,7 +144,7 @@ impl tracing::Subscriber for Logged {
 
     fn event(&self, event: &Event<'_>) {
         if event.metadata().target().starts_with("anywire_log") {
-            self.0.lock().expect("no panic").push(*event.metadata().level());
+            LOGGED.with_borrow_mut(|logged| logged.push(*event.metadata().level()));
         }
     }
 
@@ -149,8 +154,16 @@ impl tracing::Subscriber for Logged {
 }
 
 impl Logged {
+    /// Listens to this thread from now on.
+    fn listen() -> Self {
+        // The first test of the binary sets it, for all.
+        let _set_already = tracing::subscriber::set_global_default(Self);
+        LOGGED.take();
+        Self
+    }
+
     fn count(&self, level: Level) -> usize {
-        self.0.lock().expect("no panic").iter().filter(|logged| **logged == level).count()
+        LOGGED.with_borrow(|logged| logged.iter().filter(|logged| **logged == level).count())
     }
 }
 
@@ -180,18 +193,16 @@ async fn a_writer_tries_again_ever_more_rarely_until_the_log_takes_its_batch() {
 async fn each_cause_of_waiting_is_logged_once_and_the_end_of_it_too() {
     let answers = [full(), full(), failed("one"), busy(), full(), failed("two"), busy()];
     let (_, log) = failing(answers, Duration::ZERO);
-    let logged = Logged::default();
-    let _until_the_end = tracing::subscriber::set_default(logged.clone());
+    let logged = Logged::listen();
     log.append_until_stopped(batch(), never()).await.expect("in the end it is taken");
     let counts = [Level::WARN, Level::DEBUG, Level::INFO].map(|level| logged.count(level));
-    assert_eq!(counts, [2, 1, 1], "no room and a failure; busy; taken: {:?}", logged.0);
+    assert_eq!(counts, [2, 1, 1], "no room and a failure; busy; taken");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_ends_the_waiting_at_once_and_the_loss_is_logged() {
     let (engine, log) = failing(vec![full(); 1000], Duration::ZERO);
-    let logged = Logged::default();
-    let _until_the_end = tracing::subscriber::set_default(logged.clone());
+    let logged = Logged::listen();
     let began = Instant::now();
     let stopped = tokio::time::sleep(Duration::from_secs(60));
     assert_eq!(log.append_until_stopped(batch(), stopped).await, Err(full()));

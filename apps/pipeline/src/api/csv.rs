@@ -10,7 +10,7 @@ use anywire_csv_report::{
     detect, parse,
 };
 use bytes::Bytes;
-use serde_json::{Number, Value};
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -243,21 +243,33 @@ fn object(names: &[String], row: &Row<'_>) -> String {
         }
         text.push_str(&Value::from(name.as_str()).to_string());
         text.push(':');
-        text.push_str(&cell(row.get(place).unwrap_or_default()).to_string());
+        push_cell(&mut text, row.get(place).unwrap_or_default());
     }
     text.push('}');
     text
 }
 
-/// A cell is a number where a number written back is the same text, so that `007` and `1e3` stay what they
-/// are; else a text.
-fn cell(text: &str) -> Value {
-    let number = text.parse::<i64>().map(Number::from).ok();
-    let number = number.or_else(|| text.parse::<f64>().ok().and_then(Number::from_f64));
-    match number {
-        Some(number) if number.to_string() == text => Value::Number(number),
-        _ => Value::String(text.to_owned()),
+/// How many digits a number has at most: one of more is a name of something, such as a card's.
+const DIGITS_MAX: usize = 18;
+
+/// A cell is a number, written as it is, where it is digits with or without a fraction; else a text. So all of
+/// a column of prices are numbers, `1.10` too, and `007`, `1e3` and `+1` stay what they are.
+fn push_cell(out: &mut String, cell: &str) {
+    match is_plain_number(cell) {
+        true => out.push_str(cell),
+        false => out.push_str(&Value::from(cell).to_string()),
     }
+}
+
+fn is_plain_number(cell: &str) -> bool {
+    let digits = cell.strip_prefix('-').unwrap_or(cell);
+    let (whole, fraction) =
+        digits.split_once('.').map_or((digits, None), |(whole, rest)| (whole, Some(rest)));
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_digits(whole)
+        && fraction.is_none_or(is_digits)
+        && (whole == "0" || !whole.starts_with('0'))
+        && whole.len() + fraction.map_or(0, str::len) <= DIGITS_MAX
 }
 
 #[cfg(test)]
@@ -285,6 +297,20 @@ mod tests {
             found.push((batch.rows, String::from_utf8(value.to_vec()).expect("JSON")));
         }
         Ok(found)
+    }
+
+    #[test]
+    fn the_numbers_of_a_column_are_numbers_as_they_are_written() {
+        sent(
+            "p\n1.5\n1.10\n2.00\n-3\n0.05\n",
+            &["[{\"p\":1.5},{\"p\":1.10}]", "[{\"p\":2.00},{\"p\":-3}]", "[{\"p\":0.05}]"],
+        );
+        for text in ["007", "1e3", "+1", "1.", ".5", "-", "1234567890123456789", "0x1", "1.2.3", "٣"] {
+            assert!(!is_plain_number(text), "{text}");
+        }
+        for number in ["0", "-0", "0.0", "9007199254740993", "123456789012345678"] {
+            assert!(is_plain_number(number), "{number}");
+        }
     }
 
     fn sent(content: &str, expected: &[&str]) {

@@ -1,8 +1,8 @@
 //! A wall clock that is watched: when it is set, things do not grow old by that at once.
 //!
 //! A machine that starts with a wrong clock, or one on which somebody mistypes the year, would otherwise
-//! delete everything that has an age. So a step ahead counts only after it has stood for an hour by the monotonic
-//! clock. A step back counts at once: nothing grows old by it.
+//! delete everything that has an age. So a step ahead counts only after it has stood for an hour by the
+//! monotonic clock. A step back counts at once: nothing grows old by it.
 
 use std::time::{Duration, Instant};
 

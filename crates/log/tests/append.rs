@@ -122,8 +122,8 @@ fn never() -> std::future::Pending<()> {
 }
 
 thread_local! {
-    /// What was logged on this thread, by level. One subscriber for all threads: one a thread may miss the first
-    /// events of a place that another thread logs from at the same moment.
+    /// What was logged on this thread, by level. One subscriber for all threads: one a thread may miss the
+    /// first events of a place that another thread logs from at the same moment.
     static LOGGED: RefCell<Vec<Level>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -252,8 +252,8 @@ fn object(names: &[String], row: &Row<'_>) -> String {
 /// How many digits a number has at most: one of more is a name of something, such as a card's.
 const DIGITS_MAX: usize = 18;
 
-/// A cell is a number, written as it is, where it is digits with or without a fraction; else a text. So all of
-/// a column of prices are numbers, `1.10` too, and `007`, `1e3` and `+1` stay what they are.
+/// A cell is a number, written as it is, where it is digits with or without a fraction; else a text. So all
+/// of a column of prices are numbers, `1.10` too, and `007`, `1e3` and `+1` stay what they are.
 fn push_cell(out: &mut String, cell: &str) {
     match is_plain_number(cell) {
         true => out.push_str(cell),

@@ -16,6 +16,7 @@ mod http1;
 mod lab;
 mod listener;
 mod metrics;
+mod names;
 mod pollers;
 mod presence;
 mod readers;

@@ -248,7 +248,7 @@ impl MetricsCollector {
             ("anywire_event_bytes", "Payload bytes appended.", &metrics.event_bytes),
             ("anywire_deliveries", "Events written to readers.", &metrics.deliveries),
             ("anywire_delivered_bytes", "Bytes written to readers.", &metrics.delivered_bytes),
-            ("anywire_resumes", "Subscriptions that began with a cursor.", &metrics.resumes),
+            ("anywire_resumes", "Clients that came back and went on from their cursor.", &metrics.resumes),
             ("anywire_gaps", "Gaps told.", &metrics.gaps),
             ("anywire_polls", "Polls answered.", &metrics.polls),
             ("anywire_refusals", "Requests and frames refused.", &metrics.refusals),

@@ -14,6 +14,7 @@ use crate::{
     admission::entry::Admitted,
     delivery::{Delivery, Fanout, Reader, ReaderInfo, Wire},
     metrics::Transport,
+    names::Names,
     pollers::Pollers,
     presence::Presence,
     transports::socketio::places::Places,
@@ -28,6 +29,7 @@ pub(crate) struct Readers {
     pub(crate) pollers: Pollers,
     /// Where Socket.IO clients with recovery are, or stopped.
     pub(crate) places: Places,
+    names: Names,
     next_client: AtomicU64,
 }
 
@@ -38,8 +40,9 @@ impl Readers {
         fanout: Arc<Fanout>,
         presence: Arc<Presence>,
     ) -> Arc<Self> {
-        let (pollers, places, next_client) = (Pollers::default(), Places::default(), AtomicU64::new(1));
-        Arc::new(Self { clock, delivery, fanout, presence, pollers, places, next_client })
+        let (pollers, places) = (Pollers::default(), Places::default());
+        let (names, next_client) = (Names::default(), AtomicU64::new(1));
+        Arc::new(Self { clock, delivery, fanout, presence, pollers, places, names, next_client })
     }
 
     /// A reader for a request that was let in; it gets heartbeats from now on.
@@ -63,6 +66,7 @@ impl Readers {
         address: IpAddr,
         wire: Wire,
     ) -> OpenReader {
+        let returned = client.is_some_and(|name| self.names.was_here(name));
         let client = match client {
             Some(name) => name.into(),
             None => format!("c-{}", self.next_client.fetch_add(1, Relaxed)).into_boxed_str(),
@@ -70,6 +74,9 @@ impl Readers {
         let info = ReaderInfo { client, address, connected_at: self.clock.now() };
         let reader = Reader::new(transport, info, self.fanout.assign_shard(), wire, self.delivery.now_ms());
         reader.set_user(user);
+        if returned {
+            reader.set_returned();
+        }
         self.fanout.add(&reader);
         self.delivery.metrics.opened(transport);
         if !transport.answers_requests() {
@@ -95,11 +102,11 @@ impl Readers {
         }
     }
 
-    /// Counts a subscription that began with a cursor.
+    /// Counts the start of a subscription. It is a resumption where its client was here before and goes on
+    /// from its cursor, not where a page begins with the state that it has just read.
     pub(crate) fn record_start(&self, reader: &Reader, position: Position, gap: bool) {
-        if matches!(position, Position::After(_)) {
+        if reader.record_start(matches!(position, Position::After(_)), gap) {
             self.delivery.metrics.resumes.fetch_add(1, Relaxed);
-            reader.record_resume(gap);
         }
         if gap {
             self.delivery.metrics.gaps.fetch_add(1, Relaxed);

@@ -51,6 +51,38 @@ async fn every_transport_goes_on_where_another_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_back_resumes_and_a_page_that_begins_with_a_state_does_not() {
+    let server = server().await;
+    server.publish_many("a", numbers(0..10)).await;
+    let cursor = server.cursor(4);
+    let resumes = || server.gateway.metrics().resumes.load(std::sync::atomic::Ordering::Relaxed);
+    let after = |name: &str| format!("/anywire/sse?channels=a&after={cursor}{name}");
+    // A page reads a state and follows it from there; so does the next page on the same connection.
+    let mut page = server.websocket_of("?client=page-1").await;
+    page.subscribe(&["a"], Some(&cursor)).await;
+    page.subscribe(&["b"], Some(&cursor)).await;
+    server.get(&after("&client=page-2")).await.until("\"data\":9}\n\n").await;
+    server.get(&after("")).await.until("\"data\":9}\n\n").await;
+    server.get(&format!("/anywire/poll?channels=a&after={cursor}")).await.until("\"gap\":null}").await;
+    assert_eq!(resumes(), 0);
+    drop(page);
+    // It comes back, over the same wire and another.
+    let mut page = server.websocket_of("?client=page-1").await;
+    page.subscribe(&["a"], Some(&cursor)).await;
+    page.subscribe(&["b"], Some(&cursor)).await;
+    assert_eq!(resumes(), 1, "once a connection");
+    server.get(&after("&client=page-1")).await.until("\"data\":9}\n\n").await;
+    assert_eq!(resumes(), 2);
+    // A browser says what it had last.
+    let head = format!("GET /anywire/sse?channels=a HTTP/1.1\nHost: 127.0.0.1\nLast-Event-ID: {cursor}\n\n");
+    server.request(&head).await.until("\"data\":9}\n\n").await;
+    server.get(&format!("/anywire/sse?channels=a&lastEventId={cursor}")).await.until("\"data\":9}\n\n").await;
+    assert_eq!(resumes(), 4);
+    let listed = server.gateway.clients(10).1;
+    assert!(listed.iter().all(|client| client.resumes <= 1), "{listed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_polls_while_its_connection_opens_is_listed_once() {
     let server = server().await;
     let mut sse = server.get("/anywire/sse?channels=a&client=page-1").await;

@@ -19,6 +19,8 @@ pub struct StreamQuery {
     pub after: Option<Position>,
     /// What stands for `Last-Event-ID` where headers cannot carry it.
     pub last_event_id: Option<String>,
+    /// Whether it goes on where it stopped: it said which event it had last.
+    pub resumes: bool,
     /// How long a poll waits, in seconds.
     pub wait_s: u32,
     /// How many events a poll returns.
@@ -77,7 +79,7 @@ impl StreamQuery {
     /// `invalid_cursor`.
     pub fn with_last_event_id(self, header: Option<&str>) -> Result<Self, Refusal> {
         let last = sse::start(header, self.last_event_id.as_deref(), None)?;
-        Ok(Self { after: last.or(self.after), ..self })
+        Ok(Self { after: last.or(self.after), resumes: last.is_some(), ..self })
     }
 }
 

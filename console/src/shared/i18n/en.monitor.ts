@@ -79,7 +79,7 @@ export const monitor = {
     deliveries: "Deliveries",
     delivery: "Delivery p50 · p99",
     commit: "Commit p50 · p99",
-    resumes: "Subscribed from a cursor",
+    resumes: "Resumed from a cursor",
     gaps: "Gaps",
     slow: "Slow readers",
     perConnection: "Memory a connection",

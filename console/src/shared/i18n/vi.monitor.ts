@@ -79,7 +79,7 @@ export const monitor = {
     deliveries: "Lượt phân phối",
     delivery: "Phân phối p50 · p99",
     commit: "Ghi log p50 · p99",
-    resumes: "Đăng ký từ con trỏ",
+    resumes: "Nối lại từ con trỏ",
     gaps: "Khoảng mất",
     slow: "Người đọc chậm",
     perConnection: "Bộ nhớ mỗi kết nối",

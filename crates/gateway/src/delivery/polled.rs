@@ -275,7 +275,6 @@ impl Reader {
         state.namespaces = Some(Box::new(namespaces));
         state.unsent.extend(from.unsent.iter().map(anywire_protocol::socketio::reframe));
         state.delivered = from.delivered;
-        state.resumes += 1;
         state.mode = Mode::Driven;
     }
 

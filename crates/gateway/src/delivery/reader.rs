@@ -118,6 +118,7 @@ impl Reader {
             namespaces: None,
             acked: None,
             resumes: 0,
+            returned: false,
             gaps: 0,
             delivered: 0,
             bytes: 0,
@@ -232,10 +233,18 @@ impl Reader {
         }
     }
 
-    pub(crate) fn record_resume(&self, gap: bool) {
+    /// Its client was here before.
+    pub(crate) fn set_returned(&self) {
+        self.state.lock().returned = true;
+    }
+
+    /// Counts a start; returns whether its client has come back with it, which is once a connection.
+    pub(crate) fn record_start(&self, with_cursor: bool, gap: bool) -> bool {
         let mut state = self.state.lock();
-        state.resumes += 1;
+        let resumed = with_cursor && std::mem::take(&mut state.returned);
+        state.resumes += u32::from(resumed);
         state.gaps += u32::from(gap);
+        resumed
     }
 
     pub(crate) fn record_ack(&self, cursor: Cursor) {

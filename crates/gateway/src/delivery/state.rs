@@ -64,6 +64,8 @@ pub(super) struct State {
     /// The connection's task is writing, and waits until the peer takes it: of connections that another
     /// library writes.
     pub(super) writing: bool,
+    /// Its client was here before, and has not gone on from its cursor yet.
+    pub(super) returned: bool,
     pub(super) subscription: Subscription,
     /// What only Socket.IO has.
     pub(super) namespaces: Option<Box<Namespaces>>,

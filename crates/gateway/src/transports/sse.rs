@@ -33,6 +33,9 @@ pub(crate) fn begin(gateway: &Gateway, reader: &Arc<Reader>, admitted: &Admitted
         }
         blocks
     });
+    if admitted.query.resumes {
+        reader.set_returned();
+    }
     gateway.readers.record_start(reader, position, gap);
     gateway.readers.watch(reader, channels);
     if admitted.query.presence {

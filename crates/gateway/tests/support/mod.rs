@@ -99,7 +99,12 @@ impl Server {
     }
 
     pub async fn websocket(&self) -> WebSocket {
-        let uri = format!("ws://{}/anywire/ws", self.address).parse().expect("a URI");
+        self.websocket_of("").await
+    }
+
+    /// With a query, such as `?client=page-1`.
+    pub async fn websocket_of(&self, query: &str) -> WebSocket {
+        let uri = format!("ws://{}/anywire/ws{query}", self.address).parse().expect("a URI");
         let (socket, _) = tokio_websockets::ClientBuilder::from_uri(uri).connect().await.expect("an upgrade");
         WebSocket(socket)
     }

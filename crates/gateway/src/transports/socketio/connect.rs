@@ -155,6 +155,9 @@ impl Inbound {
         });
         let Some(followed) = followed else { return Flow::End };
         let begun = wants.iter().find_map(|(_, position)| *position).unwrap_or_default();
+        if with_cursor && matches!(begun, Position::After(_)) {
+            reader.set_returned();
+        }
         gateway.readers.record_start(reader, begun, followed.gap.is_some());
         gateway.readers.watch(reader, &followed.fresh);
         let limit = gateway.socketio.config.recoveries_max;

@@ -33,7 +33,9 @@ let nginx: Nginx;
 beforeAll(async () => {
   const channels = '[[socketio.namespaces]]\nname = "/"\nchannels = ["slow"]\n';
   const pings = `[socketio]\nping_interval_ms = ${PING_MS}\nping_timeout_ms = ${PING_TIMEOUT_MS}\n`;
-  server = await Server.start({ config: `${BEHIND_PROXY}[tail]\nbytes_max = ${TAIL_BYTES}\n${pings}${channels}` });
+  server = await Server.start({
+    config: `${BEHIND_PROXY}[tail]\nbytes_max = ${TAIL_BYTES}\n${pings}${channels}`,
+  });
   nginx = await Nginx.start(server.port);
 });
 

@@ -40,7 +40,11 @@ pub fn start(
     last.map_or(Ok(after), |text| position("Last-Event-ID", text).map(Some))
 }
 
-fn position(name: &str, text: &str) -> Result<Position, Refusal> {
+/// The position that a text names.
+///
+/// # Errors
+/// `invalid_cursor`, with the name of what held it; for an empty text too.
+pub fn position(name: &str, text: &str) -> Result<Position, Refusal> {
     text.parse().map_err(|error: CursorError| Refusal::new(Code::InvalidCursor, format!("{name}: {error}")))
 }
 

@@ -50,8 +50,9 @@ impl StreamQuery {
         let events_max = u32::try_from(crate::poll::EVENTS_MAX).unwrap_or(u32::MAX);
         Ok(Self {
             channels: channels.channels,
-            after: sse::start(None, None, members.text("after")?)?,
+            after: members.text("after")?.map(|text| sse::position("after", text)).transpose()?,
             last_event_id: members.last_event_id()?.map(str::to_owned),
+            resumes: false,
             wait_s: number("wait", 0, WAIT_MAX_S)?.unwrap_or_default(),
             limit: number("limit", 1, events_max)?.map(|limit| limit as usize),
             presence: matches!(members.text("presence")?, Some("1" | "true")),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anywire_app::{
-    description::schemas::{Anything, True},
+    description::schemas::{Anything, EventNameText, True},
     http::{ApiError, Body, invalid, parse_json, read_text, whole_body},
 };
 use anywire_gateway::{AskError, Gateway, SocketArgs};
@@ -40,6 +40,7 @@ pub(crate) fn routes(gateway: &Arc<Gateway>) -> Router {
 pub(crate) struct Emit {
     /// The client's public id in its namespace, from `/api/delivery/clients`.
     socket: String,
+    #[schemars(with = "EventNameText")]
     event: String,
     /// The event's arguments, any JSON.
     #[serde(default)]

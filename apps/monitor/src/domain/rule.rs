@@ -36,10 +36,10 @@ pub struct Rule {
     /// Which side is bad.
     pub side: Side,
     /// Where it is raised.
-    #[schemars(range(min = 0, max = NUMBER_MAX))]
+    #[schemars(range(min = -NUMBER_MAX, max = NUMBER_MAX))]
     pub raise: f64,
     /// Where it ends; on the good side of `raise`.
-    #[schemars(range(min = 0, max = NUMBER_MAX))]
+    #[schemars(range(min = -NUMBER_MAX, max = NUMBER_MAX))]
     pub clear: f64,
     /// For how many seconds the figure must stay beyond, before either happens.
     #[schemars(range(max = 86_400))]
@@ -87,7 +87,7 @@ pub enum RuleError {
     },
     /// A threshold that no figure reaches.
     #[error(
-        "rule {id:?}: {field} is {value}; figures are from 0 to 9007199254740991, and a threshold must be too"
+        "rule {id:?}: {field} is {value}; expected -9007199254740991 to 9007199254740991, as figures go no further"
     )]
     Threshold {
         /// Of which rule.
@@ -176,7 +176,7 @@ impl Rule {
             return Err(RuleError::Silence { id: self.id.clone() });
         }
         for (field, value) in [("raise", self.raise), ("clear", self.clear)] {
-            if !(0.0..=NUMBER_MAX).contains(&value) {
+            if !(-NUMBER_MAX..=NUMBER_MAX).contains(&value) {
                 return Err(RuleError::Threshold { id: self.id.clone(), field, value: value.to_string() });
             }
         }

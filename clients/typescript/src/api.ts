@@ -359,7 +359,7 @@ export interface components {
              * @default []
              */
             readonly args: readonly unknown[];
-            readonly event: string;
+            readonly event: components["schemas"]["EventName"];
             /** @description The client's public id in its namespace, from `/api/delivery/clients`. */
             readonly socket: string;
             /**

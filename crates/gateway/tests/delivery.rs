@@ -60,6 +60,7 @@ async fn who_comes_back_resumes_and_a_page_that_begins_with_a_state_does_not() {
     // A page reads a state and follows it from there; so does the next page on the same connection.
     let mut page = server.websocket_of("?client=page-1").await;
     page.subscribe(&["a"], Some(&cursor)).await;
+    page.data(6).await;
     page.subscribe(&["b"], Some(&cursor)).await;
     server.get(&after("&client=page-2")).await.until("\"data\":9}\n\n").await;
     server.get(&after("")).await.until("\"data\":9}\n\n").await;
@@ -69,6 +70,7 @@ async fn who_comes_back_resumes_and_a_page_that_begins_with_a_state_does_not() {
     // It comes back, over the same wire and another.
     let mut page = server.websocket_of("?client=page-1").await;
     page.subscribe(&["a"], Some(&cursor)).await;
+    page.data(6).await;
     page.subscribe(&["b"], Some(&cursor)).await;
     assert_eq!(resumes(), 1, "once a connection");
     server.get(&after("&client=page-1")).await.until("\"data\":9}\n\n").await;

@@ -85,7 +85,7 @@ pub enum RuleError {
         /// The other.
         clear: String,
     },
-    /// A threshold that no figure reaches.
+    /// A threshold beyond what a figure can be.
     #[error(
         "rule {id:?}: {field} is {value}; expected -9007199254740991 to 9007199254740991, as figures go no further"
     )]
@@ -225,13 +225,18 @@ pub(super) mod tests {
         assert!(check(&[Rule { clear: 95.0, ..rule(0) }]).expect_err("turned round").contains("raise is 90"));
         assert!(check(&[rule(0), rule(1)]).expect_err("twice").contains("\"cpu\""));
         assert!(check(&[Rule { figure: String::new(), ..rule(0) }]).expect_err("empty").contains("figure"));
-        for number in [f64::NAN, f64::INFINITY, 1e308, -1.0, 9_007_199_254_740_992.0] {
+        for number in [f64::NAN, f64::INFINITY, 1e308, 9_007_199_254_740_992.0] {
             let message = check(&[Rule { raise: number, ..rule(0) }]).expect_err("out of reach");
-            assert!(message.contains(&format!("raise is {number}; figures are from 0")), "{message}");
+            assert!(
+                message.contains(&format!("raise is {number}; expected -9007199254740991 to")),
+                "{message}"
+            );
         }
         assert!(
             check(&[Rule { clear: -1e308, ..rule(0) }]).expect_err("out of reach").contains("clear is -1")
         );
+        let always = Rule { raise: -1.0, clear: -2.0, ..rule(0) };
+        assert_eq!(check(&[always]), Ok(()), "a rule that always holds is a way to try alerts");
         let silence = Rule { figure: SILENCE.into(), side: Side::Below, raise: 1.0, ..rule(0) };
         assert!(check(&[silence]).expect_err("turned round").contains("silence"));
         assert_eq!(check(&Rule::defaults()), Ok(()));

@@ -95,7 +95,7 @@ fn send_file() -> Operation {
                 "last": { "topic": "test", "partition": 0, "offset": "12345" },
                 "timestamp": "2026-01-23T10:00:03.000Z",
             }))
-        .refuses(400, &["invalid_request"], "line 3, column 2: the row has fewer fields than the header; nothing was sent")
+        .refuses(400, &["invalid_request"], "line 3, column 2: the row has 1 value and the header names 2 columns; give every row a value for each name, empty ones too; nothing was sent")
         .guarded()
         .refuses(404, &["unknown_topic"], "there is no topic orders; known are: test; add it to pipeline.topics")
         .refuses(413, &["too_large"], "the record has 2000000 bytes and topic test takes at most 1000000; send less, or raise \

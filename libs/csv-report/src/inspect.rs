@@ -2,6 +2,8 @@
 //!
 //! A fault in some rows is counted and named; only what makes a report of the whole file impossible ends it.
 
+use std::collections::HashMap;
+
 use crate::{
     dialect::{Dialect, separator_hint},
     faults::{FaultKind, Faults, Place},
@@ -32,6 +34,12 @@ pub struct Shape {
     pub comments: u64,
     /// The line of the first of them within the table.
     pub comment_inside: Option<u64>,
+    /// Blank lines between rows: in a table of one column each could be a row with nothing in it.
+    pub blank_lines: u64,
+    /// The first of them.
+    pub blank_inside: Option<u64>,
+    /// The first row with another number of fields than the header has names.
+    pub uneven: Option<Uneven>,
     /// The first column that its name does not tell apart.
     pub unnamed: Option<Unnamed>,
     /// Where the first line stands that is left out because it is above the table; blank ones and `sep=` say
@@ -50,11 +58,26 @@ pub struct Undivided {
     pub place: Place,
 }
 
+/// A row with another number of fields than the header has names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uneven {
+    /// How many fields it has, without empty ones at its end that are too many.
+    pub fields: usize,
+    /// How many names the header has; without one, how many columns the table has.
+    pub names: usize,
+    /// Where the first field that is too much stands, or the row ends.
+    pub place: Place,
+}
+
 /// A column that its name does not tell apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unnamed {
+    /// Which it is, from 1.
+    pub number: usize,
     /// Its name in the header: empty, or that of an earlier column.
     pub name: String,
+    /// The number of that earlier column.
+    pub same_as: Option<usize>,
     /// Where the header has it.
     pub place: Place,
 }
@@ -74,13 +97,21 @@ pub fn parse(source: &Source, limits: Limits, ticker: &Ticker) -> Result<Shape, 
             continue;
         }
         inspector.take(&row)?;
-        if !std::mem::replace(&mut begun, true) {
-            reader.begin_table();
+        if !std::mem::replace(&mut begun, true)
+            && let Some(line) = reader.begin_table()
+        {
+            inspector.leave_out(Place { line, column: 1 });
         }
     }
     inspector.faults.set_count(FaultKind::Bytes, reader.text().broken().count);
-    let shape = inspector.finish();
-    Ok(Shape { comments: reader.comments(), comment_inside: reader.comment_inside(), ..shape })
+    let (shape, blanks) = (inspector.finish(), reader.blanks());
+    Ok(Shape {
+        comments: reader.comments(),
+        comment_inside: reader.comment_inside(),
+        blank_lines: blanks.count,
+        blank_inside: blanks.line,
+        ..shape
+    })
 }
 
 struct Inspector {
@@ -93,6 +124,7 @@ struct Inspector {
     wanted: bool,
     rows: u64,
     faults: Faults,
+    uneven: Option<Uneven>,
     unnamed: Option<Unnamed>,
     above: Option<Place>,
     /// Where there is one column and nobody said so.
@@ -150,6 +182,7 @@ impl Inspector {
             wanted: dialect.header,
             rows: 0,
             faults: Faults::default(),
+            uneven: None,
             unnamed: None,
             above: None,
             one_column: (dialect.width == 1 && !dialect.is_delimiter_said()).then(OneColumn::default),
@@ -161,8 +194,13 @@ impl Inspector {
         self.bytes(row);
         let is_hint = row.line == 1 && separator_hint(row.raw).is_some();
         if !is_hint && row.iter().any(|field| !field.trim().is_empty()) {
-            self.above.get_or_insert(row.place(0).into());
+            self.leave_out(row.place(0).into());
         }
+    }
+
+    /// What is above the table says something: the first of all is told.
+    fn leave_out(&mut self, place: Place) {
+        self.above = Some(self.above.filter(|known| known.line < place.line).unwrap_or(place));
     }
 
     fn take(&mut self, row: &Row<'_>) -> Result<(), StepError> {
@@ -188,20 +226,34 @@ impl Inspector {
             }
             _ => {}
         }
+        if self.uneven.is_none() {
+            self.uneven = self.uneven(row);
+        }
         Ok(())
+    }
+
+    /// Whether a row has another number of fields than the header has names.
+    fn uneven(&self, row: &Row<'_>) -> Option<Uneven> {
+        let names = self.header.as_ref().map_or(self.width, Vec::len);
+        if row.len() == names {
+            return None;
+        }
+        let fields = row.len_filled(names);
+        let place = if fields < names { row.place(row.raw.len()) } else { row.place_of(names) };
+        (fields != names).then(|| Uneven { fields, names, place: place.into() })
     }
 
     fn take_header(&mut self, row: &Row<'_>) {
         let names: Vec<String> = row.iter().map(|name| name.trim().to_owned()).collect();
-        let wrong = |place: &usize| match names.get(*place) {
-            Some(name) => name.is_empty() || names[..*place].contains(name),
-            None => true,
-        };
-        let first = if self.row_names { Some(0) } else { (0..self.width).find(wrong) };
-        self.unnamed = first.map(|place| Unnamed {
-            name: names.get(place).filter(|_| !self.row_names).cloned().unwrap_or_default(),
-            place: row.place_of(place).into(),
-        });
+        let mut seen: HashMap<&str, usize> = HashMap::new();
+        for (name, number) in names.iter().zip(1..) {
+            let same_as = seen.insert(name, number);
+            if name.is_empty() || same_as.is_some() {
+                let place = row.place_of(number - 1).into();
+                self.unnamed = Some(Unnamed { number, name: name.clone(), same_as, place });
+                break;
+            }
+        }
         self.header = Some(names);
     }
 
@@ -221,7 +273,9 @@ impl Inspector {
             return Ok(());
         }
         let (line, column) = row.place_of(limit);
-        Err(StepError::Place { line, column, message: format!("more than {limit} columns, the limit") })
+        let count = self.width.max(row.len());
+        let message = format!("{count} columns, and at most {limit} are read; leave some of them out");
+        Err(StepError::Place { line, column, message })
     }
 
     fn finish(self) -> Shape {
@@ -236,6 +290,9 @@ impl Inspector {
             faults: self.faults,
             comments: 0,
             comment_inside: None,
+            blank_lines: 0,
+            blank_inside: None,
+            uneven: self.uneven,
             unnamed: self.unnamed,
             above: self.above,
             undivided: self.one_column.and_then(OneColumn::finish),

@@ -42,7 +42,7 @@ pub use bytes::checksum;
 pub use chart::{Charts, charts};
 pub use dialect::{Dialect, detect};
 pub use faults::{FaultKind, Faults, OfKind, Place};
-pub use inspect::{Limits, Shape, Undivided, Unnamed, parse};
+pub use inspect::{Limits, Shape, Undivided, Uneven, Unnamed, parse};
 pub use kinds::{Column, validate};
 pub use outline::{Outline, OutlineColumn};
 pub use page::{Facts, choose_language, offer_form, page, render};

@@ -6,8 +6,8 @@
 use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 use anywire_csv_report::{
-    Dialect, FaultKind, Limits, Place, Reading, Row, Shape, Source, StepError, Ticker, Undivided, Unnamed,
-    detect, parse,
+    Dialect, FaultKind, Limits, Place, Reading, Row, Shape, Source, StepError, Ticker, Undivided, Uneven,
+    Unnamed, detect, parse,
 };
 use bytes::Bytes;
 use serde_json::Value;
@@ -95,8 +95,11 @@ fn no_utf8(path: &Path, reading: &Reading, guess: &Dialect, ticker: &Ticker) -> 
         Ok(_) => first_broken(path, &utf8, ticker),
         Err(_) => None,
     };
-    let name = guess.encoding();
-    let message = format!("bytes that are no UTF-8; if the file is {name}, say encoding={name}");
+    let message = match guess.encoding() {
+        // A few bytes are broken, and the rest is UTF-8 for certain.
+        "UTF-8" => "bytes that are no UTF-8, as all others of the file are; mend or take them out".to_owned(),
+        name => format!("bytes that are no UTF-8; if the file is {name}, say encoding={name}"),
+    };
     match place {
         Some(place) => Unfit::at(place, &message),
         None => Unfit(message),
@@ -113,28 +116,30 @@ fn first_broken(path: &Path, reading: &Reading, ticker: &Ticker) -> Option<Place
 
 /// Refuses a table that has no names, or rows that are not whole.
 fn whole(dialect: &Dialect, shape: &Shape) -> Result<(), Unfit> {
-    if let Some((kind, place)) = shape.faults.first() {
-        return Err(Unfit::at(place, kind.message()));
-    }
     if dialect.header_line().is_none() {
-        return Err(Unfit(
-            "no line names the columns, the first holds data; put one above it, or say header=1 if it does"
-                .to_owned(),
+        if dialect.is_header_chosen() {
+            let wrong =
+                "header=none, and a row needs names for its values; put a line of names above the rows";
+            return Err(Unfit(wrong.to_owned()));
+        }
+        return Err(Unfit::at(
+            Place { line: dialect.first_line(), column: 1 },
+            "the table begins here with data, and no line names its columns; put one above it, or say header=1, or \
+             the number of another line that does",
         ));
     }
-    if let Some(Unnamed { name, place }) = &shape.unnamed {
-        let wrong = if name.is_empty() {
-            "a column has no name; every one needs one".to_owned()
-        } else {
-            format!("the column is named {name:?} as one before it; a row can keep only one of them")
-        };
-        return Err(Unfit::at(*place, &wrong));
+    let wrong =
+        [fault(dialect, shape), shape.uneven.as_ref().map(uneven), shape.unnamed.as_ref().map(unnamed)];
+    if let Some((place, message)) =
+        wrong.into_iter().flatten().min_by_key(|(place, _)| (place.line, place.column))
+    {
+        return Err(Unfit::at(place, &message));
     }
     let header = shape.above.zip(dialect.header_line()).filter(|_| !dialect.is_header_chosen());
     if let Some((place, header)) = header {
         let message = format!(
             "the line is above the one that names the columns, {header}, and would be left out; take it out, or \
-             say header={header}"
+             say header={header} to have it left out"
         );
         return Err(Unfit::at(place, &message));
     }
@@ -146,13 +151,59 @@ fn whole(dialect: &Dialect, shape: &Shape) -> Result<(), Unfit> {
         );
         return Err(Unfit::at(place, &message));
     }
-    match shape.comment_inside {
-        Some(line) => Err(Unfit::at(
-            Place { line, column: 1 },
+    let inside = [
+        (
+            shape.comment_inside,
             "a line amid the rows reads as a comment; put its first field in quotes, or take it out",
-        )),
+        ),
+        (
+            shape.blank_inside.filter(|_| shape.names.len() == 1),
+            "a blank line amid the rows of one column; write \"\" for a row without a value, or take it out",
+        ),
+    ];
+    match inside.into_iter().find_map(|(line, message)| Some((line?, message))) {
+        Some((line, message)) => Err(Unfit::at(Place { line, column: 1 }, message)),
         None => Ok(()),
     }
+}
+
+/// The first wrong quote or byte. Rows of another length are told by what the header names.
+fn fault(dialect: &Dialect, shape: &Shape) -> Option<(Place, String)> {
+    let message = |kind| match kind {
+        FaultKind::ShortRow | FaultKind::LongRow => None,
+        FaultKind::Bytes => Some(format!(
+            "bytes that mean nothing in {}; mend them, or say which other encoding the file has, such as \
+             encoding=windows-1252",
+            dialect.encoding()
+        )),
+        FaultKind::Nul => Some("a NUL byte, as damaged files have them; take it out".to_owned()),
+        FaultKind::Quote => Some(kind.message().to_owned()),
+    };
+    let places =
+        shape.faults.iter().filter_map(|(kind, found)| Some((*found.places.first()?, message(kind)?)));
+    places.min_by_key(|(place, _)| (place.line, place.column))
+}
+
+fn uneven(Uneven { fields, names, place }: &Uneven) -> (Place, String) {
+    let [fields, names] = [(fields, "value"), (names, "column")].map(|(count, thing)| match count {
+        1 => format!("1 {thing}"),
+        _ => format!("{count} {thing}s"),
+    });
+    let message = format!(
+        "the row has {fields} and the header names {names}; give every row a value for each name, empty ones too"
+    );
+    (*place, message)
+}
+
+fn unnamed(Unnamed { number, name, same_as, place }: &Unnamed) -> (Place, String) {
+    let message = match same_as {
+        Some(other) => format!(
+            "column {number} is named {name:?} as column {other} is; give it another name, since a row keeps \
+             one value of a name"
+        ),
+        None => format!("column {number} has no name; give it one"),
+    };
+    (*place, message)
 }
 
 impl Checked {
@@ -340,45 +391,131 @@ mod tests {
         sent("a;b\n1;2,5\n", &["[{\"a\":1,\"b\":\"2,5\"}]"]);
         sent("sep=|\r\na|b\r\n1|2\r\n", &["[{\"a\":1,\"b\":2}]"]);
         sent("a\tb\n1\t\"x\ty\"\n", &["[{\"a\":1,\"b\":\"x\\ty\"}]"]);
-        sent("# made today\na,b\n1,2\n", &["[{\"a\":1,\"b\":2}]"]);
         sent("a,b\n1,2,\n", &["[{\"a\":1,\"b\":2}]"]);
         let utf16: Vec<u8> = "\u{feff}tên,b\nx,2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(batches(&utf16, &[]).expect("UTF-16")[0].1, "[{\"tên\":\"x\",\"b\":2}]");
     }
 
     #[test]
-    fn what_cannot_be_kept_is_refused_with_its_place() {
-        refused(b"a,b\n1,2\n3\n", "line 3, column 2: the row has fewer fields");
-        refused(b"a,b\n1,2\n3,4,5\n", "line 3, column 5: the row has more fields");
-        refused(b"a,b\n1,\"2\n3,4\n", "line 2, column 3: a quote that is not closed");
-        refused(b"a,b\n1,\"2\"x\n", "line 2, column 6: a quote that is not closed, or text after");
-        refused(b"a,b,a\n1,2,3\n", "line 1, column 5: the column is named \"a\" as one before it");
-        refused(b"a,,c\n1,2,3\n", "line 1, column 3: a column has no name");
-        refused(b"a,b\n1,2,3\n4,5,6\n", "line 1, column 1: a column has no name");
-        refused(b"1,2\n3,4\n", "no line names the columns");
-        refused(
-            b"a,b\n1,caf\xe9\n",
-            "line 2, column 6: bytes that are no UTF-8; if the file is windows-1252, say",
-        );
-        refused(
-            b"t\xc3\xaan,b\n\xe1\xbb\x87\xe1\xbb\x87,1\nx\xff,2\n",
-            "line 3, column 2: bytes that are no UTF-8",
-        );
-        refused(b"a,b\n1,2\n#3\n4,5\n", "line 3, column 1: a line amid the rows reads as a comment");
-        for (file, words) in [
+    fn what_cannot_be_kept_is_refused_with_its_place_its_cause_and_the_way_out() {
+        const EVERY: &str = "; give every row a value for each name, empty ones too";
+        const QUOTE: &str = "a quote that is not closed, or text after a closing quote; put the whole field in quotes, \
+                             and double quotes inside it";
+        const DATA: &str = "the table begins here with data, and no line names its columns; put one above it, or say \
+                            header=1, or the number of another line that does";
+        let table: &[(&[u8], &str)] = &[
+            (b"a,b\n1,2\n3\n", "line 3, column 2: the row has 1 value and the header names 2 columns{EVERY}"),
             (
-                "a,b\nx,y,z\n1,2,3\n4,5,6\n",
-                "line 1, column 1: the line is above the one that names the columns, 2",
+                b"a,b\n1,2\n3,4,5\n",
+                "line 3, column 5: the row has 3 values and the header names 2 columns{EVERY}",
             ),
-            ("Title,x\n\na,b,c\n1,2,3\n4,5,6\n", "would be left out; take it out, or say header=3"),
-            ("total: 5\na,b\n1,2\n3,4\n", "line 1, column 1: the line is above"),
-            ("Report 2020\n\na,b\n1,2\n3,4\n", "line 1, column 1: the line is above"),
-            ("# made today\nReport 2020\n\na,b\n1,2\n3,4\n", "line 2, column 1: the line is above"),
-        ] {
-            refused(file.as_bytes(), words);
+            // Not a name that lacks: the row says more than the header names.
+            (b"a,b\n1,2,3\n", "line 2, column 5: the row has 3 values and the header names 2 columns{EVERY}"),
+            (
+                b"a,b\n1,2,3\n4,5,6\n",
+                "line 2, column 5: the row has 3 values and the header names 2 columns{EVERY}",
+            ),
+            (b"a,b\n1,2\n1,2,3,4\n1,2,3,4\n", "line 3, column 1: {DATA}"),
+            (b"1,2\n3,4\n", "line 1, column 1: {DATA}"),
+            (b"1,2\n3\n", "line 1, column 1: {DATA}"),
+            (b"a,b\n1,\"2\n3,4\n", "line 2, column 3: {QUOTE}"),
+            (b"a,b\n1,\"2\"x\n", "line 2, column 6: {QUOTE}"),
+            (
+                b"a,b,a\n1,2,3\n",
+                "line 1, column 5: column 3 is named \"a\" as column 1 is; give it another name, since a row keeps one \
+                 value of a name",
+            ),
+            (b"a,,c\n1,2,3\n", "line 1, column 3: column 2 has no name; give it one"),
+            (b"a,b,\n1,2,3\n", "line 1, column 5: column 3 has no name; give it one"),
+            (b"a,b,\n1,2\n3,4\n", "line 1, column 5: column 3 has no name; give it one"),
+            (
+                b"a,b\n1,caf\xe9\n",
+                "line 2, column 6: bytes that are no UTF-8; if the file is windows-1252, say encoding=windows-1252",
+            ),
+            (
+                b"t\xc3\xaan,b\n\xe1\xbb\x87\xe1\xbb\x87,1\nx\xff,2\n",
+                "line 3, column 2: bytes that are no UTF-8, as all others of the file are; mend or take them out",
+            ),
+            (b"a,b\n1,x\0y\n", "line 2, column 4: a NUL byte, as damaged files have them; take it out"),
+            (
+                b"a,b\n1,2\n#3\n4,5\n",
+                "line 3, column 1: a line amid the rows reads as a comment; put its first field in quotes, or take it out",
+            ),
+            (b"", "the file is empty; upload a file with at least one row"),
+            (b" \n\n", "the file holds nothing but white space; upload a file with at least one row"),
+            (b"{\"a\":1}\n{\"a\":2}\n", "the file is JSON, not CSV; save it as CSV and upload that"),
+        ];
+        for (file, words) in table {
+            let words = words.replace("{EVERY}", EVERY).replace("{QUOTE}", QUOTE).replace("{DATA}", DATA);
+            let error = batches(file, &[]).expect_err("refused");
+            assert_eq!(error, words, "{}", String::from_utf8_lossy(file));
         }
-        refused(b"", "the file is empty");
-        refused(format!("a\n{}\n", "x".repeat(3000)).as_bytes(), "line 2: the row is 3010 bytes of JSON");
+        let long = format!("a\n{}\n", "x".repeat(3000));
+        refused(
+            long.as_bytes(),
+            "line 2: the row is 3010 bytes of JSON and a record holds 2000, pipeline.record_bytes_max",
+        );
+        let wide = format!("{}\n", vec!["a"; 5001].join(","));
+        refused(
+            wide.as_bytes(),
+            "line 1, column 10001: 5001 columns, and at most 5000 are read; leave some of them out",
+        );
+    }
+
+    #[test]
+    fn a_choice_that_does_not_fit_the_file_is_refused_as_one() {
+        for (file, choice, words) in [
+            (
+                &b"a,b\n1,2\n"[..],
+                ("header", "9"),
+                "no row begins in line 9 or after it; choose another header",
+            ),
+            (
+                b"a,b\n1,2\n",
+                ("header", "none"),
+                "header=none, and a row needs names for its values; put a line of names above the rows",
+            ),
+            (
+                b"a,b\n1,caf\xe9\n",
+                ("encoding", "utf-8"),
+                "line 2, column 6: bytes that mean nothing in UTF-8; mend them, or say which other encoding the file \
+                 has, such as encoding=windows-1252",
+            ),
+        ] {
+            assert_eq!(batches(file, &[choice]).expect_err("refused"), words);
+        }
+    }
+
+    #[test]
+    fn a_line_that_would_be_left_out_is_refused_unless_somebody_says_that_it_is_to_be() {
+        for (file, place, header) in [
+            ("a,b\nx,y,z\n1,2,3\n4,5,6\n", "line 1", "2"),
+            ("Title,x\n\na,b,c\n1,2,3\n4,5,6\n", "line 1", "3"),
+            ("total: 5\na,b\n1,2\n3,4\n", "line 1", "2"),
+            ("Report 2020\n\na,b\n1,2\n3,4\n", "line 1", "3"),
+            ("# made today\nReport 2020\n\na,b\n1,2\n3,4\n", "line 1", "4"),
+            ("\n# made today\n# and sent\na,b\n1,2\n", "line 2", "4"),
+            ("# made today\na,b\n1,2\n", "line 1", "2"),
+            ("sep=,\n# made today\na,b\n1,2\n", "line 2", "3"),
+        ] {
+            let words = format!(
+                "{place}, column 1: the line is above the one that names the columns, {header}, and would be left out; \
+                 take it out, or say header={header} to have it left out"
+            );
+            assert_eq!(batches(file.as_bytes(), &[]).expect_err("refused"), words, "{file:?}");
+            batches(file.as_bytes(), &[("header", header)]).expect(file);
+        }
+        let inside = "line 3, column 1: a line amid the rows reads as a comment; put its first field in quotes, or \
+                      take it out";
+        for choices in [&[][..], &[("header", "1")]] {
+            assert_eq!(batches(b"a,b\n1,2\n# 3\n4,5\n", choices).expect_err("a comment"), inside);
+        }
+        let blank = "line 3, column 1: a blank line amid the rows of one column; write \"\" for a row without a value, \
+                     or take it out";
+        assert_eq!(batches(b"a\n1\n\n2\n", &[]).expect_err("blank"), blank);
+        sent("\na\n1\n\n", &["[{\"a\":1}]"]);
+        sent("a\n1\n\"\"\n", &["[{\"a\":1},{\"a\":\"\"}]"]);
+        sent("a,b\n1,2\n\n3,4\n", &["[{\"a\":1,\"b\":2},{\"a\":3,\"b\":4}]"]);
     }
 
     #[test]
@@ -403,7 +540,10 @@ mod tests {
         let said = batches(b"id,name\n1\n", &[("delimiter", "tab")]).expect("one column");
         assert_eq!(said[0].1, "[{\"id,name\":1}]");
         let refused = batches(b"id,name\n1\n", &[("delimiter", ",")]).expect_err("a short row");
-        assert!(refused.contains("line 2, column 2: the row has fewer fields"), "{refused}");
+        assert!(
+            refused.contains("line 2, column 2: the row has 1 value and the header names 2"),
+            "{refused}"
+        );
         let above = batches(b"Report\na,b\n1,2\n", &[("header", "2")]).expect("a header that is chosen");
         assert_eq!(above[0].1, "[{\"a\":1,\"b\":2}]");
     }

@@ -88,6 +88,12 @@ impl Dialect {
         self.hinted || self.reading.delimiter.is_some()
     }
 
+    /// The line in which the table begins, from 1: that of the header, or of the first row.
+    #[must_use]
+    pub const fn first_line(&self) -> u64 {
+        self.first_line
+    }
+
     /// The line that names the columns, from 1; none if there is none.
     #[must_use]
     pub fn header_line(&self) -> Option<u64> {
@@ -136,15 +142,32 @@ fn foreign(sample: &[u8]) -> Option<&'static str> {
         (b"\xff\xd8\xff", "an image"),
         (b"PAR1", "a Parquet file"),
         (b"SQLite format 3", "a SQLite database"),
+        (b"\xfd7zXZ", "an xz archive"),
+        (b"\x28\xb5\x2f\xfd", "a zstd archive"),
+        (b"7z\xbc\xaf", "a 7z archive"),
+        (b"Rar!\x1a", "a RAR archive"),
+        (b"ARROW1", "an Arrow file"),
+        (b"Obj\x01", "an Avro file"),
+        (b"\x89HDF", "an HDF5 file"),
+        (b"{\\rtf", "a text of a word processor (RTF)"),
     ];
     let found = begins.iter().find(|(magic, _)| sample.starts_with(magic)).map(|(_, what)| *what);
-    let texts =
-        [("<!doctype html", "an HTML page"), ("<html", "an HTML page"), ("<?xml", "XML"), ("[{\"", "JSON")];
-    let text = sample.trim_ascii_start();
+    let texts = [("<!doctype html", "an HTML page"), ("<html", "an HTML page"), ("<?xml", "XML")];
+    let text = sample.strip_prefix(b"\xef\xbb\xbf").unwrap_or(sample).trim_ascii_start();
     let begins =
         |word: &str| text.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()));
     let found = found.or_else(|| texts.iter().find(|(word, _)| begins(word)).map(|(_, what)| *what));
+    let found = found.or_else(|| is_json(text).then_some("JSON"));
     found.or_else(|| is_binary(sample).then_some("binary data"))
+}
+
+/// An object, or an array of objects, whatever white space stands between.
+fn is_json(text: &[u8]) -> bool {
+    fn after(sign: u8, text: &[u8]) -> Option<&[u8]> {
+        text.strip_prefix(&[sign]).map(<[u8]>::trim_ascii_start)
+    }
+    let object = |text| after(b'{', text).is_some_and(|rest| rest.starts_with(b"\""));
+    object(text) || after(b'[', text).is_some_and(object)
 }
 
 /// More than one control character in a hundred, other than the zeros of UTF-16; one or two alone are a
@@ -282,7 +305,11 @@ mod tests {
         assert!(refused(b"\xff\xfe\0\0a\0\0\0").contains("UTF-32"));
         assert!(refused(b"PK\x03\x04xlsx").contains("Excel workbook"));
         assert!(refused(b"\n<!DOCTYPE html><p>").contains("an HTML page"));
-        assert!(refused(b"[{\"a\": 1}]").contains("JSON"));
+        for json in [&b"[{\"a\": 1}]"[..], b"[\n  {\n \"a\": 1}]", b"{\"a\":1}\n{\"a\":2}\n"] {
+            assert!(refused(json).contains("is JSON"));
+        }
+        assert!(refused(b"{\\rtf1\\ansi").contains("RTF"));
+        assert!(refused(b"\x28\xb5\x2f\xfd\0").contains("zstd"));
         assert!(refused(&[0x07, 0x01, 0x02, 0x99, 0x00, 0x41]).contains("binary data"));
     }
 

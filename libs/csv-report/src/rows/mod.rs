@@ -15,11 +15,18 @@
 //! - A fault costs a row its exact reading, never the rows after it: a quote that is not closed is text.
 //! - No row longer than the limit is held in memory.
 
+mod blanks;
+mod row;
+
 use std::io::{self, Read};
 
 use memchr::{memchr, memchr2};
 
 use crate::decode::Decoded;
+use blanks::Blanks;
+use row::{Field, line_ends, place};
+
+pub use row::Row;
 
 const READ_BYTES: usize = 256 << 10;
 /// How many faults of one row are told.
@@ -60,93 +67,6 @@ impl Format {
     }
 }
 
-/// A field of a row.
-#[derive(Debug, Clone, Copy)]
-struct Field {
-    /// Where it begins in the row.
-    begins: usize,
-    from: usize,
-    to: usize,
-    /// Its text is in `scratch`, since it differs from what the file says.
-    unescaped: bool,
-    quoted: bool,
-}
-
-/// A row, until the next one is read.
-#[derive(Debug, Clone, Copy)]
-pub struct Row<'a> {
-    /// The line it begins in, from 1.
-    pub line: u64,
-    /// As it stands in the file.
-    pub raw: &'a str,
-    scratch: &'a str,
-    fields: &'a [Field],
-    /// Where in `raw` its quotes are wrong.
-    pub(crate) faults: &'a [usize],
-    /// Where in `raw` bytes could not be decoded, as far as places are known.
-    pub(crate) broken: &'a [usize],
-}
-
-impl<'a> Row<'a> {
-    /// How many fields it has.
-    pub(crate) fn len(&self) -> usize {
-        self.fields.len()
-    }
-
-    /// A field; `None` past the last.
-    #[must_use]
-    pub fn get(&self, place: usize) -> Option<&'a str> {
-        let field = self.fields.get(place)?;
-        let text = if field.unescaped { self.scratch } else { self.raw };
-        text.get(field.from..field.to)
-    }
-
-    /// Whether a field stands in quotes.
-    pub(crate) fn is_quoted(&self, place: usize) -> bool {
-        self.fields.get(place).is_some_and(|field| field.quoted)
-    }
-
-    /// All fields.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let row = *self;
-        (0..row.len()).map(move |place| row.get(place).unwrap_or_default())
-    }
-
-    /// How many fields it has without empty ones at its end, but at least `least`.
-    pub(crate) fn len_filled(&self, least: usize) -> usize {
-        let filled = self.iter().enumerate().filter(|(_, field)| !field.trim().is_empty()).last();
-        filled.map_or(0, |(place, _)| place + 1).max(least).min(self.len())
-    }
-
-    /// The line and the character in it, both from 1, of a field.
-    pub(crate) fn place_of(&self, field: usize) -> (u64, u64) {
-        self.place(self.fields.get(field).map_or(self.raw.len(), |field| field.begins))
-    }
-
-    /// The line and the character in it, both from 1, of an offset in `raw`.
-    pub(crate) fn place(&self, at: usize) -> (u64, u64) {
-        place(self.raw.as_bytes(), at, self.line)
-    }
-}
-
-fn place(raw: &[u8], at: usize, line: u64) -> (u64, u64) {
-    let before = &raw[..at.min(raw.len())];
-    let begins = before.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |place| place + 1);
-    // The bytes of one character after its first do not move the column.
-    let characters = before[begins..].iter().filter(|byte| **byte & 0xc0 != 0x80).count();
-    (line + line_ends(before), characters as u64 + 1)
-}
-
-/// How many lines end in a text: CRLF is one end.
-fn line_ends(text: &[u8]) -> u64 {
-    let ends = |(place, byte): (usize, &u8)| match byte {
-        b'\n' => true,
-        b'\r' => text.get(place + 1) != Some(&b'\n'),
-        _ => false,
-    };
-    text.iter().enumerate().filter(|one| ends(*one)).count() as u64
-}
-
 /// Why there is no next row.
 #[derive(Debug)]
 pub(crate) enum RowError {
@@ -175,6 +95,8 @@ pub(crate) struct RowReader<R> {
     comments: u64,
     /// The line of the first of them since the table began.
     comment_inside: Option<u64>,
+    /// Blank lines between rows of the table.
+    blanks: Blanks,
 }
 
 impl<R: Read> RowReader<R> {
@@ -193,6 +115,7 @@ impl<R: Read> RowReader<R> {
             parsed: Parsed::default(),
             comments: 0,
             comment_inside: None,
+            blanks: Blanks::default(),
         }
     }
 
@@ -206,14 +129,20 @@ impl<R: Read> RowReader<R> {
         self.comments
     }
 
-    /// The table begins here: comments before it stand in no row's way.
-    pub(crate) fn begin_table(&mut self) {
-        self.comment_inside = None;
+    /// The table begins here; returns the line of the first comment above it.
+    pub(crate) fn begin_table(&mut self) -> Option<u64> {
+        self.blanks = Blanks::default();
+        self.comment_inside.take()
     }
 
     /// The line of the first comment within the table.
     pub(crate) fn comment_inside(&self) -> Option<u64> {
         self.comment_inside
+    }
+
+    /// Blank lines between rows of the table.
+    pub(crate) fn blanks(&self) -> Blanks {
+        self.blanks
     }
 
     /// The next row; blank lines and comments are left out. `None` at the end.
@@ -230,11 +159,16 @@ impl<R: Read> RowReader<R> {
                     if comment {
                         self.comments += 1;
                         self.comment_inside.get_or_insert(self.line);
+                    } else {
+                        self.blanks.take(self.line);
                     }
                     self.advance(next, 1);
                 }
                 Scan::Row { len, .. } if len > self.row_bytes_max => return Err(self.too_long()),
-                Scan::Row { len, next } => return Ok(Some(self.row(len, next))),
+                Scan::Row { len, next } => {
+                    self.blanks.close();
+                    return Ok(Some(self.row(len, next)));
+                }
             }
         }
     }

@@ -18,10 +18,7 @@ use bytes::Bytes;
 
 use crate::embedded::{
     compaction::repair,
-    index::{
-        Index,
-        channel::{Entries, Run},
-    },
+    index::{Index, channel::Run},
     losses::Ahead,
     segment::{
         error::FileError,
@@ -195,7 +192,7 @@ impl Source {
         let first = runs.partition_point(|run| run.last_offset() <= request.after);
         let mut parts = Vec::new();
         let mut certain = 0;
-        for run in runs.range(first..).take_while(|run| run.first_offset() <= through) {
+        for run in runs.from(first).take_while(|run| run.first_offset() <= through) {
             if certain > request.events_max {
                 break;
             }
@@ -240,7 +237,7 @@ const ENTRIES_AT_ONCE: u32 = 128;
 
 impl Part {
     fn new(run: &Run, request: &ReadRequest) -> Self {
-        let Entries::Memory(entries) = &run.entries else {
+        let Some(entries) = run.in_memory_entries() else {
             // Where `after` stands in it takes a read of the file: `from` is found when the entries are
             // read.
             return Self { run: run.clone(), from: run.skip, seek: Some(request.after) };

@@ -8,19 +8,19 @@
 //! - `events` and `bytes` are exactly what the runs hold behind their `skip`.
 //! - Everything up to `trimmed_through` is skipped, nothing after it is.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use anywire_log::{Channel, ChannelState, Keep, Offset, Retention, Timestamp};
 
-use crate::embedded::segment::{
-    error::FileError,
-    file::Segment,
-    files::Files,
-    layout::RECORD_HEADER_BYTES,
-    segment_index::{ChannelSummary, Entry},
+use crate::embedded::{
+    index::runs::Runs,
+    segment::{
+        error::FileError,
+        file::Segment,
+        files::Files,
+        layout::RECORD_HEADER_BYTES,
+        segment_index::{ChannelSummary, Entry},
+    },
 };
 
 /// What [`anywire_log::Event::weight_bytes`] counts for an event beside its content, less what a record has
@@ -35,8 +35,12 @@ pub(crate) fn weight_bytes(events: u64, record_bytes: u64) -> u64 {
 /// Where a run has its entries.
 #[derive(Debug, Clone)]
 pub(crate) enum Entries {
-    /// In memory: the segment has no index yet.
-    Memory(Vec<Entry>),
+    /// In the run itself, as its first, or nowhere: the segment has no index yet. Most channels of a log that
+    /// has very many have one entry in a segment.
+    One,
+    /// In memory, and more than one: the segment has no index yet.
+    #[expect(clippy::box_collection, reason = "a list would make every run 16 bytes larger")]
+    Memory(Box<Vec<Entry>>),
     /// In the segment's index, from this entry on.
     Index(u32),
 }
@@ -50,6 +54,8 @@ pub(crate) struct Run {
     /// How many entries at the front are gone.
     pub(crate) skip: u32,
     skip_bytes: u32,
+    /// The time of the first that is not gone, as in its entry.
+    oldest: u32,
     first: Entry,
     pub(crate) last: Entry,
 }
@@ -58,10 +64,11 @@ impl Run {
     fn new(segment: &Arc<Segment>) -> Self {
         Self {
             segment: Arc::clone(segment),
-            entries: Entries::Memory(Vec::new()),
+            entries: Entries::One,
             count: 0,
             skip: 0,
             skip_bytes: 0,
+            oldest: 0,
             first: Entry::default(),
             last: Entry::default(),
         }
@@ -72,9 +79,10 @@ impl Run {
         let (first, last) = (entries.first().copied(), entries.last().copied());
         Self {
             count: crate::embedded::segment::segment_index::size(entries.len()),
+            oldest: first.unwrap_or_default().time,
             first: first.unwrap_or_default(),
             last: last.unwrap_or_default(),
-            entries: Entries::Memory(entries),
+            entries: if entries.len() > 1 { Entries::Memory(Box::new(entries)) } else { Entries::One },
             ..Self::new(segment)
         }
     }
@@ -82,7 +90,7 @@ impl Run {
     /// A run whose entries stand in its segment's index.
     pub(crate) fn indexed(segment: &Arc<Segment>, start: u32, summary: &ChannelSummary) -> Self {
         let ChannelSummary { count, first, last, .. } = *summary;
-        Self { entries: Entries::Index(start), count, first, last, ..Self::new(segment) }
+        Self { entries: Entries::Index(start), count, oldest: first.time, first, last, ..Self::new(segment) }
     }
 
     pub(crate) fn offset(&self, entry: &Entry) -> Offset {
@@ -104,21 +112,30 @@ impl Run {
     }
 
     pub(crate) fn time(&self, entry: &Entry) -> Timestamp {
-        Timestamp::from_millis(self.segment.header.base_time + i64::from(entry.time))
+        self.time_of(entry.time)
+    }
+
+    fn time_of(&self, millis: u32) -> Timestamp {
+        Timestamp::from_millis(self.segment.header.base_time + i64::from(millis))
     }
 
     fn push(&mut self, entry: Entry) {
-        if let Entries::Memory(entries) = &mut self.entries {
-            if self.count == 0 {
-                self.first = entry;
-            }
-            self.last = entry;
-            self.count += 1;
-            if entries.is_empty() {
-                // Most channels of a log that has very many have one in a segment.
-                entries.reserve_exact(1);
-            }
-            entries.push(entry);
+        match &mut self.entries {
+            Entries::One if self.count == 0 => (self.first, self.oldest) = (entry, entry.time),
+            Entries::One => self.entries = Entries::Memory(Box::new(vec![self.first, entry])),
+            Entries::Memory(entries) => entries.push(entry),
+            Entries::Index(_) => return,
+        }
+        self.last = entry;
+        self.count += 1;
+    }
+
+    /// Its entries, where they are in memory.
+    pub(crate) fn in_memory_entries(&self) -> Option<&[Entry]> {
+        match &self.entries {
+            Entries::One => Some(&std::slice::from_ref(&self.first)[..self.count as usize]),
+            Entries::Memory(entries) => Some(entries),
+            Entries::Index(_) => None,
         }
     }
 
@@ -134,6 +151,8 @@ impl Run {
         match &self.entries {
             _ if at == 0 => Ok(self.first),
             _ if at + 1 == self.count => Ok(self.last),
+            // There is no other than the first.
+            Entries::One => Ok(self.last),
             Entries::Memory(entries) => Ok(entries[at as usize]),
             Entries::Index(start) => files.entry(&self.segment, start + at),
         }
@@ -170,9 +189,7 @@ pub(crate) struct ChannelIndex {
     bytes: u64,
     pub(crate) last: Offset,
     pub(crate) trimmed_through: Offset,
-    /// The time of the oldest kept event.
-    oldest: Timestamp,
-    pub(crate) runs: VecDeque<Run>,
+    pub(crate) runs: Runs<Run>,
 }
 
 impl ChannelIndex {
@@ -184,9 +201,7 @@ impl ChannelIndex {
             bytes: 0,
             last: trimmed_through,
             trimmed_through,
-            oldest: Timestamp::default(),
-            // Most channels have one for long, and a log may have very many of them.
-            runs: VecDeque::with_capacity(1),
+            runs: Runs::default(),
         }
     }
 
@@ -218,9 +233,6 @@ impl ChannelIndex {
             end_bytes: run.last.end_bytes + place.bytes,
             time: step(time.millis_since(Timestamp::from_millis(segment.header.base_time))),
         });
-        if self.events == 0 {
-            self.oldest = time;
-        }
         self.last = offset;
         self.gained(1, u64::from(place.bytes), segment);
         fresh
@@ -228,9 +240,6 @@ impl ChannelIndex {
 
     /// Adds the newest run, of an index file.
     pub(crate) fn push_run(&mut self, run: Run) {
-        if self.events == 0 {
-            self.oldest = run.time(&run.first);
-        }
         self.last = self.last.max(run.last_offset());
         self.gained(run.live_events(), run.live_bytes(), &Arc::clone(&run.segment));
         self.runs.push_back(run);
@@ -263,7 +272,7 @@ impl ChannelIndex {
         if self.events > 0 && self.is_expired(self.newest_time(), now) {
             self.take_oldest(self.events, files)?;
         }
-        while self.events > 0 && self.is_expired(self.oldest, now) {
+        while self.events > 0 && self.is_expired(self.oldest_time(), now) {
             self.take_expired(now, files)?;
         }
         Ok(self.trimmed_through != before)
@@ -271,7 +280,7 @@ impl ChannelIndex {
 
     /// Whether retention would take something now. Cost: O(1), no file.
     pub(crate) fn is_exceeded(&self, now: Timestamp) -> bool {
-        self.retention.exceeded(self.events, self.bytes, self.oldest.min(self.newest_time()), now)
+        self.retention.exceeded(self.events, self.bytes, self.oldest_time().min(self.newest_time()), now)
     }
 
     /// Whether its oldest events stood in a file that is not there any more.
@@ -279,10 +288,15 @@ impl ChannelIndex {
         self.runs.front().is_some_and(|run| run.segment.gone.load(Ordering::Relaxed))
     }
 
+    /// When its oldest event was written.
+    fn oldest_time(&self) -> Timestamp {
+        self.runs.front().map_or(Timestamp::default(), |run| run.time_of(run.oldest))
+    }
+
     /// When its newest event was written. The clock may have been ahead when older ones were: they are no
     /// younger.
     fn newest_time(&self) -> Timestamp {
-        self.runs.back().map_or(self.oldest, |run| run.time(&run.last))
+        self.runs.back().map_or(Timestamp::default(), |run| run.time(&run.last))
     }
 
     fn is_expired(&self, time: Timestamp, now: Timestamp) -> bool {
@@ -364,7 +378,7 @@ impl ChannelIndex {
     /// What [`ChannelIndex::trim`] would leave as `trimmed_through`.
     pub(crate) fn trim_target(&self, through: Offset, files: &Files) -> Result<Offset, FileError> {
         let mut target = self.trimmed_through;
-        for run in &self.runs {
+        for run in self.runs.iter() {
             if run.last_offset() <= through {
                 target = run.last_offset();
                 continue;
@@ -390,10 +404,6 @@ impl ChannelIndex {
         if let Some(run) = self.runs.pop_front() {
             self.lost(run.live_events(), run.live_bytes(), &run.segment);
             self.trimmed_through = self.trimmed_through.max(run.last_offset());
-            if let Some(next) = self.runs.front() {
-                // Only the oldest run can have lost a part; the next one begins with its first event.
-                self.oldest = next.time(&next.first);
-            }
         }
     }
 
@@ -407,7 +417,7 @@ impl ChannelIndex {
         let (events, bytes) = (u64::from(skip - run.skip), u64::from(gone.end_bytes - run.skip_bytes));
         run.skip = skip;
         run.skip_bytes = gone.end_bytes;
-        self.oldest = run.time(&oldest);
+        run.oldest = oldest.time;
         let (through, segment) = (run.offset(&gone), Arc::clone(&run.segment));
         self.trimmed_through = self.trimmed_through.max(through);
         self.lost(events, bytes, &segment);
@@ -420,6 +430,7 @@ impl ChannelIndex {
         let replaced = |run: &Run| old.contains(&run.segment.id);
         let Some(at) = self.runs.iter().position(replaced) else { return Ok(()) };
         new.skip = new.partition(0, files, |entry| new.offset(entry) <= self.trimmed_through)?;
+        new.oldest = if new.skip < new.count { new.entry(new.skip, files)?.time } else { new.last.time };
         new.skip_bytes = if new.skip == 0 { 0 } else { new.entry(new.skip - 1, files)?.end_bytes };
         while self.runs.get(at).is_some_and(replaced) {
             let run = self.runs.remove(at).expect("it is there");

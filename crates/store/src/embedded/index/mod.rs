@@ -7,6 +7,7 @@
 
 pub(crate) mod channel;
 mod channels;
+mod runs;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +20,7 @@ use anywire_log::{
 
 use crate::embedded::{
     index::{
-        channel::{ChannelIndex, Entries, Run},
+        channel::{ChannelIndex, Run},
         channels::Channels,
     },
     losses::{Ahead, Losses},
@@ -43,14 +44,19 @@ pub(crate) struct Index {
     pub(crate) through: Offset,
     /// The segments by base; the last one is being written.
     pub(crate) segments: BTreeMap<u64, Arc<Segment>>,
-    /// Which channels have events in the segment that is being written.
-    pub(crate) active_channels: Vec<Channel>,
+    /// The places of channels that have events in the segment that is being written. One that was forgotten
+    /// may stand here, and so may another one that took its place.
+    active: Vec<u32>,
     /// What cannot be read any more.
     pub(crate) losses: Losses,
     /// Damage that retention found in an index file, for the upkeep thread.
     pub(crate) damaged: Vec<FileError>,
     /// Which places have changed since retention was last applied to them.
     changed: Vec<usize>,
+}
+
+fn number(place: usize) -> u32 {
+    u32::try_from(place).expect("four billion channels do not fit into memory")
 }
 
 impl Index {
@@ -65,7 +71,7 @@ impl Index {
             floor,
             through,
             segments: BTreeMap::new(),
-            active_channels: Vec::new(),
+            active: Vec::new(),
             losses: Losses::default(),
             damaged: Vec::new(),
             changed: Vec::new(),
@@ -143,7 +149,7 @@ impl Index {
             };
             held = Some((at, &event.channel));
             if self.at(at).push(segment, event.offset, event.time, *place) {
-                self.active_channels.push(event.channel.clone());
+                self.active.push(number(at));
             }
         }
         trimmed
@@ -156,6 +162,19 @@ impl Index {
         }
         self.changed.push(place);
         place
+    }
+
+    /// The channels that have events in the segment that was being written until now.
+    pub(crate) fn take_active(&mut self) -> Vec<Channel> {
+        let places = std::mem::take(&mut self.active);
+        let names = places.iter().filter_map(|place| self.channels.get(*place as usize));
+        names.map(|channel| channel.name.clone()).collect()
+    }
+
+    /// At start: these have events in the segment that will be written.
+    pub(crate) fn set_active(&mut self, names: &[Channel]) {
+        let places = names.iter().filter_map(|name| self.channels.place(name));
+        self.active = places.map(number).collect();
     }
 
     /// At start: adds a channel's part of the newest of the segments read so far.
@@ -342,8 +361,8 @@ impl Index {
         for name in names {
             let runs = self.channel(name).map(|channel| &channel.runs);
             let run = runs.and_then(|runs| runs.iter().find(|run| run.segment.id == segment));
-            if let Some(Run { entries: Entries::Memory(held), .. }) = run {
-                entries.insert(name.clone(), held.clone());
+            if let Some(held) = run.and_then(Run::in_memory_entries) {
+                entries.insert(name.clone(), held.to_vec());
             }
         }
     }

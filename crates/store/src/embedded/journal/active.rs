@@ -104,7 +104,7 @@ impl ActiveSegment {
             self.segment.seal.get_or_init(|| seal);
             let mut index = shared.index.write();
             index.segments.insert(base, Arc::clone(&another.segment));
-            channels = std::mem::take(&mut index.active_channels);
+            channels = index.take_active();
         })?;
         let mut sealed = std::mem::replace(self, another);
         if let Err(error) = sealed.file.cut(sealed.length) {

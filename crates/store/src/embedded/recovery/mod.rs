@@ -468,7 +468,7 @@ impl Recovery {
                 index.restore(&name, run);
             }
             if is_active {
-                index.active_channels = channels;
+                index.set_active(&channels);
             } else if let Some(notes) = found.unindexed {
                 jobs.push(Sealed { segment: Arc::clone(&found.segment), notes, channels });
             }

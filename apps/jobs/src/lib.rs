@@ -24,6 +24,8 @@ mod description;
 mod disk;
 mod domain;
 mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod integrity;
 mod leases;
 mod metrics;

@@ -24,6 +24,8 @@ mod decisions;
 mod description;
 mod domain;
 mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod metrics;
 mod projection;
 mod reading;

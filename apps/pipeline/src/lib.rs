@@ -42,6 +42,8 @@ use lag::NewestGroupState;
 use processing::Processing;
 use state::PipelineState;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub use api::fuzzing;
 pub use config::{ConfigError, PipelineConfig};
 pub use description::operations as description;
 pub use events::{PIPELINE_CHANNEL, STATE_CHANNEL};

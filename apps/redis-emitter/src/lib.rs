@@ -24,6 +24,8 @@ mod address;
 mod append;
 mod config;
 mod emission;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 #[cfg(feature = "redis")]
 mod listen;
 mod metrics;

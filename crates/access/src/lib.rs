@@ -5,6 +5,8 @@
 
 mod config;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod grant;
 mod keys;
 mod principal;

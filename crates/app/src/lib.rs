@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 mod calls;
 pub mod description;
 mod figures;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod http;
 mod locks;
 mod metrics;

@@ -17,6 +17,9 @@ use crate::{
     websocket::{self, Limits, Opcode, Received, Receiver, Violation},
 };
 
+#[cfg(test)]
+#[path = "../../../fuzz/smoke.rs"]
+mod smoke;
 mod socketio;
 #[cfg(test)]
 mod tests;

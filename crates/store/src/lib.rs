@@ -3,4 +3,6 @@
 
 mod embedded;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub use embedded::fuzzing;
 pub use embedded::{Checked, CommitObserver, EmbeddedConfig, EmbeddedEngine, Finding, OpenError, check};

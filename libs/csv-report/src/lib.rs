@@ -23,6 +23,8 @@ mod decode;
 mod dialect;
 mod encoding;
 mod faults;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod inspect;
 mod kinds;
 mod numbers;

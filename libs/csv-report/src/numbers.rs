@@ -82,8 +82,13 @@ impl Numbers {
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     pub(crate) fn take(&mut self, value: f64) {
         self.count += 1;
-        let delta = value - self.mean;
-        self.mean += delta / self.count as f64;
+        let (delta, count) = (value - self.mean, self.count as f64);
+        // Two of the greatest doubles are further apart than a double can say.
+        self.mean = if delta.is_finite() {
+            self.mean + delta / count
+        } else {
+            between(self.mean, value, 1.0 / count)
+        };
         self.squares += delta * (value - self.mean);
         self.min = self.min.min(value);
         self.max = self.max.max(value);
@@ -133,7 +138,19 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
     let place = share * last as f64;
     let (low, high) = (place.floor() as usize, place.ceil() as usize);
-    sorted[low] + (sorted[high] - sorted[low]) * (place - place.floor())
+    between(sorted[low], sorted[high], place - place.floor())
+}
+
+/// A share of the way from one number to another, however far they are apart.
+fn between(low: f64, high: f64, share: f64) -> f64 {
+    let distance = high - low;
+    if distance.is_finite() { low + distance * share } else { low * (1.0 - share) + high * share }
+}
+
+/// How many steps it is from one number to another, however far they are apart.
+fn steps(low: f64, high: f64, step: f64) -> f64 {
+    let distance = high - low;
+    if distance.is_finite() { distance / step } else { high / step - low / step }
 }
 
 /// How many bins a histogram has, about.
@@ -145,14 +162,15 @@ fn histogram(sorted: &[f64], whole: bool) -> Histogram {
     let spread = (high - low).max((max - min) / 1000.0);
     let cut = sorted.len() >= 100 && ((max - high) > 10.0 * spread || (low - min) > 10.0 * spread);
     let (from, to) = if cut { (at(0.01), at(0.99)) } else { (min, max) };
-    let mut width = nice((to - from) / BINS);
+    let mut width = nice(steps(from, to, BINS));
     if whole {
         width = width.max(1.0).round();
     }
     if width <= 0.0 || !width.is_finite() {
         width = 1.0;
     }
-    let from = (from / width).floor() * width;
+    // Below the least of the doubles there is no round one.
+    let from = ((from / width).floor() * width).max(f64::MIN);
     let counts = count(sorted, from, to, width);
     Histogram { from, width, counts, cut }
 }
@@ -163,10 +181,10 @@ fn histogram(sorted: &[f64], whole: bool) -> Histogram {
     reason = "a bin's index, checked against their number"
 )]
 fn count(sorted: &[f64], from: f64, to: f64, width: f64) -> Vec<u64> {
-    let bins = (((to - from) / width).floor() as usize + 1).min(4 * BINS as usize);
+    let bins = steps(from, to, width).floor().min(4.0 * BINS - 1.0) as usize + 1;
     let mut counts = vec![0; bins];
     for value in sorted.iter().filter(|value| **value >= from && **value <= to) {
-        if let Some(count) = counts.get_mut(((value - from) / width) as usize) {
+        if let Some(count) = counts.get_mut(steps(from, *value, width) as usize) {
             *count += 1;
         }
     }
@@ -261,6 +279,16 @@ mod tests {
         near(summary.deviation, 3.535_533_905_9, 1e-9);
         near(summary.quantiles[2], 3.0, 0.0);
         assert_eq!(summary.histogram.counts.iter().sum::<u64>(), 5);
+    }
+
+    #[test]
+    fn the_greatest_numbers_there_are_have_a_mean_quantiles_and_a_histogram() {
+        let summary = summary([f64::MAX, f64::MIN, 0.0, f64::MAX], 100);
+        near(summary.mean / f64::MAX, 0.25, 1e-12);
+        near(summary.quantiles[0] / f64::MAX, -0.85, 1e-12);
+        assert_eq!(summary.quantiles[4], f64::MAX);
+        assert_eq!(summary.histogram.counts.iter().sum::<u64>(), 4, "{:?}", summary.histogram);
+        assert!(summary.histogram.counts.len() > 4);
     }
 
     #[test]

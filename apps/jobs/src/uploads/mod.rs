@@ -13,8 +13,13 @@
 pub(crate) mod api;
 mod create;
 pub(crate) mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzing;
 mod headers;
 pub(crate) mod partials;
 mod receive;
 mod room;
 pub(crate) mod writers;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub use self::fuzzing::fuzz_headers;

@@ -15,6 +15,8 @@ pub(crate) mod body;
 mod consume;
 mod csv;
 mod errors;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub(crate) mod incoming;
 mod produce;
 mod record;

@@ -9,7 +9,8 @@ mod remembered;
 use anywire_log::Timestamp;
 use serde_json::Value;
 
-use self::{issuer::Issuer, key_set::KeySet, parts::Unverified, remembered::Remembered};
+pub(crate) use self::key_set::KeySet;
+use self::{issuer::Issuer, parts::Unverified, remembered::Remembered};
 use crate::{
     config::{AccessConfig, IssuerSection},
     error::{ConfigError, KeyError},

@@ -99,10 +99,11 @@ fn check_publication(name: EventName, args: &Args) {
         name,
         payload: publication_payload(args.clone()),
     };
-    // However often a client names its attachments, what it said stays about as large as it was.
+    // However often a client names its attachments, what it said stays about as large as it was: what looks
+    // like a mark of ours, such as `{"$binary":""}`, gets one `$` more.
     let said: usize = args.values.iter().map(|value| value.len() + 1).sum();
     let carried: usize = args.attachments.iter().map(|bytes| bytes.len() * 2 + 16).sum();
-    assert!(publication.payload.as_bytes().len() <= said + carried + 16);
+    assert!(publication.payload.as_bytes().len() <= said + said / 14 + carried + 16);
     if let Payload::Json(text) = &publication.payload {
         assert!(!text.contains(&b'\n') && !text.contains(&b'\r'));
         assert!(serde_json::from_slice::<&RawValue>(text).is_ok(), "{text:?}");

@@ -1,108 +1,40 @@
-//! Every promise over the seeds in `/fuzz/seeds` and over mutations of them. The same inputs each time.
+//! Every promise over the seeds in `/fuzz/seeds` and over mutations of them.
 
-use std::{
-    fs,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
-};
+use super::smoke::check;
 
 const MUTATIONS: usize = 5_000;
 
-/// xorshift64*: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() >> 33) as usize % end.max(1)
-    }
-}
-
-fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
-    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut paths: Vec<_> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
-    paths.sort();
-    let seeds: Vec<_> = paths.iter().map(|path| fs::read(path).expect("a readable seed")).collect();
-    assert!(!seeds.is_empty(), "{} holds no seed", folder.display());
-    seeds
-}
-
-/// One to four changes: a bit, a byte, a cut, a repetition, or a piece of another seed.
-fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
-    for _ in 0..=random.below(4) {
-        let at = random.below(bytes.len());
-        let end = at + random.below(bytes.len() - at + 1);
-        match random.below(6) {
-            _ if bytes.is_empty() => bytes.extend_from_slice(other),
-            0 => bytes[at] ^= 1 << random.below(8),
-            1 => bytes[at] = random.next() as u8,
-            2 => bytes.truncate(at),
-            3 => drop(bytes.drain(at..end)),
-            4 => bytes.extend_from_within(at..end),
-            _ => {
-                let from = random.below(other.len());
-                let to = from + random.below(other.len() - from + 1);
-                bytes.splice(at..at, other[from..to].iter().copied());
-            }
-        }
-    }
-    bytes.truncate(8192);
-}
-
-fn check(target: &str, promise: fn(&[u8])) {
-    let seeds = seeds(target);
-    let mut random = Random(0x1f0c_93ab_0000_0042);
-    let check_one = |bytes: &[u8]| {
-        let held = catch_unwind(AssertUnwindSafe(|| promise(bytes)));
-        assert!(held.is_ok(), "{target} breaks its promise for b\"{}\"", bytes.escape_ascii());
-    };
-    seeds.iter().for_each(|seed| check_one(seed));
-    for _ in 0..MUTATIONS {
-        let mut bytes = seeds[random.below(seeds.len())].clone();
-        let other = random.below(seeds.len());
-        mutate(&mut bytes, &seeds[other], &mut random);
-        check_one(&bytes);
-    }
-}
-
 #[test]
 fn a_receiver_keeps_its_promises_for_any_bytes() {
-    check("websocket", super::websocket);
+    check("websocket", MUTATIONS, super::websocket);
 }
 
 #[test]
 fn a_client_frame_keeps_its_promises_for_any_text() {
-    check("client_frame", super::client_frame);
+    check("client_frame", MUTATIONS, super::client_frame);
 }
 
 #[test]
 fn a_publication_keeps_its_promises_for_any_bytes() {
-    check("publish", super::publish);
+    check("publish", MUTATIONS, super::publish);
 }
 
 #[test]
 fn a_request_head_keeps_its_promises_for_any_bytes() {
-    check("request_head", super::request_head);
+    check("request_head", MUTATIONS, super::request_head);
 }
 
 #[test]
 fn names_keep_their_promises_for_any_text() {
-    check("names", super::names);
+    check("names", MUTATIONS, super::names);
 }
 
 #[test]
 fn an_engineio_request_and_payload_keep_their_promises_for_any_text() {
-    check("engineio", super::engineio);
+    check("engineio", MUTATIONS, super::engineio);
 }
 
 #[test]
 fn a_socketio_packet_keeps_its_promises_for_any_text() {
-    check("socketio", super::socketio);
+    check("socketio", MUTATIONS, super::socketio);
 }

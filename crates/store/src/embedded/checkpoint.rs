@@ -59,7 +59,7 @@ impl Checkpoint {
         disk::replace(path, &self.encode(epoch))
     }
 
-    fn encode(&self, epoch: Epoch) -> Vec<u8> {
+    pub(crate) fn encode(&self, epoch: Epoch) -> Vec<u8> {
         let mut out = checksummed::begin(MAGIC, epoch);
         for number in [self.number, self.rules, self.floor.get(), self.reserved] {
             out.extend_from_slice(&number.to_le_bytes());
@@ -80,7 +80,7 @@ impl Checkpoint {
         checksummed::read(path, epoch, known, |input, magic| Self::decode(input, magic == MAGIC))
     }
 
-    fn decode(input: &mut Input<'_>, numbered: bool) -> Option<Self> {
+    pub(crate) fn decode(input: &mut Input<'_>, numbered: bool) -> Option<Self> {
         let number = if numbered { input.u64()? } else { 0 };
         let (rules, floor, reserved) = (input.u64()?, Offset::new(input.u64()?), input.u64()?);
         let mut channels = Vec::new();

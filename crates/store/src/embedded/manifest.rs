@@ -65,7 +65,7 @@ impl Listed {
 }
 
 impl Manifest {
-    fn encode(&self, epoch: Epoch) -> Vec<u8> {
+    pub(crate) fn encode(&self, epoch: Epoch) -> Vec<u8> {
         let mut out = checksummed::begin(MAGIC, epoch);
         out.extend_from_slice(&self.checkpoint.to_le_bytes());
         out.extend_from_slice(&size(self.segments.len()).to_le_bytes());
@@ -99,7 +99,7 @@ impl Manifest {
         checksummed::read(path, epoch, [MAGIC], |input, _| Self::decode(input))
     }
 
-    fn decode(input: &mut Input<'_>) -> Option<Self> {
+    pub(crate) fn decode(input: &mut Input<'_>) -> Option<Self> {
         let checkpoint = input.u64()?;
         let mut segments = Vec::new();
         for _ in 0..input.u32()? {

@@ -35,6 +35,8 @@ mod compaction;
 mod config;
 mod descriptors;
 mod disk;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod index;
 mod journal;
 mod losses;

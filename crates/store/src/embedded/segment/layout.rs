@@ -36,7 +36,7 @@ pub(crate) const SEGMENT_HEADER_BYTES: usize = 56;
 pub(crate) const FRAME_HEADER_BYTES: usize = 48;
 pub(crate) const RECORD_HEADER_BYTES: usize = 16;
 const SEGMENT_MAGIC: &[u8; 8] = b"ANYWLOG1";
-const FRAME_MAGIC: [u8; 4] = *b"AWF1";
+pub(super) const FRAME_MAGIC: [u8; 4] = *b"AWF1";
 
 /// The start of a segment file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,12 +98,12 @@ impl SegmentHeader {
 pub(crate) struct Seed(u32);
 
 impl Seed {
-    fn frame(self, position: u32, bytes: &[u8]) -> u32 {
+    pub(super) fn frame(self, position: u32, bytes: &[u8]) -> u32 {
         crc32c::crc32c_append(self.0 ^ position, bytes)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the low half is enough to tell neighbours apart")]
-    fn record(self, offset: u64, bytes: &[u8]) -> u32 {
+    pub(super) fn record(self, offset: u64, bytes: &[u8]) -> u32 {
         crc32c::crc32c_append(!self.0 ^ offset as u32, bytes)
     }
 }
@@ -122,7 +122,7 @@ pub(crate) enum FrameKind {
 }
 
 impl FrameKind {
-    fn of(byte: u8) -> Option<Self> {
+    pub(super) fn of(byte: u8) -> Option<Self> {
         [Self::Batch, Self::Reserve, Self::Trim, Self::Closed].into_iter().find(|kind| *kind as u8 == byte)
     }
 }
@@ -356,7 +356,7 @@ fn decode_record(record: &[u8], first: u64) -> Option<Record<'_>> {
     let content = &record[RECORD_HEADER_BYTES..];
     let text = |range| content.get(range).and_then(|bytes| std::str::from_utf8(bytes).ok());
     Some(Record {
-        offset: first + u64::from(u32_at(record, 8)),
+        offset: first.checked_add(u64::from(u32_at(record, 8)))?,
         binary: record[12] == 1,
         channel: text(0..channel)?,
         name: text(channel..channel + name)?,
@@ -394,7 +394,7 @@ fn read_header(file: &[u8], position: usize, seed: Seed) -> Option<(FrameHeader,
 }
 
 /// How much of a body is not records.
-fn prefix_bytes(kind: FrameKind, key_bytes: u8, body_bytes: usize) -> usize {
+pub(super) fn prefix_bytes(kind: FrameKind, key_bytes: u8, body_bytes: usize) -> usize {
     match kind {
         FrameKind::Batch if key_bytes > 0 => 8 + key_bytes as usize,
         FrameKind::Batch => 0,

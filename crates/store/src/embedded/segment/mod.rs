@@ -7,3 +7,5 @@ pub(crate) mod layout;
 pub(crate) mod read;
 pub(crate) mod scan;
 pub(crate) mod segment_index;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod sound;

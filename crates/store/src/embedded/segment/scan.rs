@@ -82,7 +82,7 @@ pub(crate) fn salvage(file: &[u8], header: &SegmentHeader, synced: u64) -> Conte
                 {
                     contents.lost.push(Lost { first: next, last: Some(first - 1), at });
                 }
-                next = first + u64::from(frame.header.events.max(1));
+                next = first.saturating_add(u64::from(frame.header.events.max(1)));
             }
             contents.add(header, &frame);
             at = frame.end;
@@ -90,7 +90,7 @@ pub(crate) fn salvage(file: &[u8], header: &SegmentHeader, synced: u64) -> Conte
         }
         if let Some((header, end)) = layout::damaged_frame(file, at, seed) {
             if let Some(lost) = lost_with(&header, at) {
-                next = lost.last.map_or(next, |last| last + 1);
+                next = lost.last.map_or(next, |last| last.saturating_add(1));
                 contents.lost.push(lost);
             }
             (at, contents.length) = (end, end as u64);
@@ -108,7 +108,7 @@ pub(crate) fn salvage(file: &[u8], header: &SegmentHeader, synced: u64) -> Conte
 
 /// What is lost with a frame whose header can be read.
 fn lost_with(header: &FrameHeader, at: usize) -> Option<Lost> {
-    let last = header.offset + u64::from(header.events.max(1)) - 1;
+    let last = header.offset.saturating_add(u64::from(header.events.max(1)) - 1);
     let lost = Lost { first: header.offset, last: Some(last), at: at as u64 };
     (header.kind == FrameKind::Batch).then_some(lost)
 }
@@ -131,7 +131,7 @@ impl Contents {
 
     fn add_batch(&mut self, header: &SegmentHeader, frame: &Frame<'_>) {
         let (first, count, time) = (frame.header.offset, frame.header.events, frame.header.time);
-        self.notes.used = self.notes.used.max(first + u64::from(count.max(1)) - 1);
+        self.notes.used = self.notes.used.max(first.saturating_add(u64::from(count.max(1)) - 1));
         if let Some((key, fingerprint)) = frame.key {
             self.notes.keys.push(KeyRecord { key: key.to_owned(), fingerprint, first, count, time });
         }
@@ -145,10 +145,10 @@ impl Contents {
             };
             let before = entries.last().map_or(0, |entry: &Entry| entry.end_bytes);
             entries.push(Entry {
-                offset: u32::try_from(record.offset - header.base).unwrap_or(u32::MAX),
+                offset: u32::try_from(record.offset.saturating_sub(header.base)).unwrap_or(u32::MAX),
                 position: place.position,
                 end_bytes: before + place.bytes,
-                time: u32::try_from(time - header.base_time).unwrap_or_default(),
+                time: u32::try_from(time.saturating_sub(header.base_time)).unwrap_or_default(),
             });
         }
     }

@@ -179,7 +179,8 @@ pub(crate) fn decode(bytes: &[u8], file_bytes: u64) -> Option<Summary> {
     }
     let count = u64_at(bytes, 56);
     let blocks_at = bytes.len().next_multiple_of(BLOCK_BYTES) as u64;
-    if file_bytes != blocks_at + count.div_ceil(u64::from(BLOCK_ENTRIES)) * BLOCK_BYTES as u64 {
+    let blocks_bytes = count.div_ceil(u64::from(BLOCK_ENTRIES)).checked_mul(BLOCK_BYTES as u64)?;
+    if file_bytes.checked_sub(blocks_at) != Some(blocks_bytes) {
         return None;
     }
     let mut input = Input(summary);

@@ -1,0 +1,5 @@
+//! Searches bytes that break the promise of `anywire_jobs::fuzzing::command_output`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| anywire_jobs::fuzzing::command_output(data));

@@ -384,7 +384,7 @@ export interface components {
              * @description What a program acts on; it never changes.
              * @enum {string}
              */
-            readonly code: "answer_gone" | "body_broken" | "broker_away" | "broker_failed" | "busy" | "checksum_mismatch" | "consumer_runs" | "driven_by_command" | "driven_by_upload" | "forbidden" | "head_too_large" | "host_forbidden" | "host_taken" | "idempotency_conflict" | "illegal_transition" | "internal" | "invalid_channel" | "invalid_cursor" | "invalid_event" | "invalid_request" | "job_exists" | "media_type" | "method_not_allowed" | "no_file" | "no_report" | "no_sample" | "no_upload" | "not_failed" | "not_found" | "offset_conflict" | "origin_forbidden" | "rate_limited" | "record_gone" | "request_timeout" | "shutting_down" | "storage_failed" | "storage_full" | "token_expired" | "too_large" | "too_many_channels" | "too_many_connections" | "too_many_consumers" | "too_many_hosts" | "too_many_jobs" | "too_many_steps" | "too_many_uploads" | "transport_blocked" | "tus_version" | "unauthorized" | "unknown_command" | "unknown_topic" | "upload_locked" | "upload_removed" | "upload_stopped";
+            readonly code: "answer_gone" | "body_broken" | "broker_away" | "broker_failed" | "busy" | "checksum_mismatch" | "consumer_runs" | "driven_by_command" | "driven_by_upload" | "forbidden" | "head_too_large" | "host_forbidden" | "host_taken" | "idempotency_conflict" | "illegal_transition" | "internal" | "invalid_channel" | "invalid_cursor" | "invalid_event" | "invalid_request" | "job_exists" | "last_admin" | "limit_reached" | "media_type" | "method_not_allowed" | "name_taken" | "no_file" | "no_report" | "no_sample" | "no_upload" | "not_failed" | "not_found" | "offset_conflict" | "origin_forbidden" | "rate_limited" | "record_gone" | "request_timeout" | "shutting_down" | "storage_failed" | "storage_full" | "token_expired" | "too_large" | "too_many_channels" | "too_many_connections" | "too_many_consumers" | "too_many_hosts" | "too_many_jobs" | "too_many_steps" | "too_many_uploads" | "transport_blocked" | "tus_version" | "unauthorized" | "unknown_command" | "unknown_topic" | "upload_locked" | "upload_removed" | "upload_stopped";
             /** @description What a person reads: the thing, its value, and the way out. */
             readonly message: string;
         };
@@ -650,6 +650,38 @@ export interface components {
             /** @description What happened. Default `message`. */
             readonly event?: components["schemas"]["EventName"] | null;
         };
+        /** @description A key that was made. */
+        readonly KeyMade: {
+            readonly created_at: components["schemas"]["Time"];
+            /** @description `null` if it does not end. */
+            readonly ends_at: components["schemas"]["Time"] | null;
+            readonly grants: readonly string[];
+            readonly id: string;
+            /** @description The key itself, told this once: only its SHA-256 is kept. */
+            readonly key: string;
+            readonly name: string;
+            readonly roles: readonly string[];
+            /** @description `null` if it was not used yet; after a restart, as it was known within the hour. */
+            readonly used_at: components["schemas"]["Time"] | null;
+        };
+        /** @description Keys that were made while the server ran, by name. */
+        readonly Keys: {
+            readonly keys: readonly components["schemas"]["KeyShown"][];
+            /** @description Ask with this as `after` for the rest; `null` where that is all. */
+            readonly next: string | null;
+        };
+        /** @description One key. */
+        readonly KeyShown: {
+            readonly created_at: components["schemas"]["Time"];
+            /** @description `null` if it does not end. */
+            readonly ends_at: components["schemas"]["Time"] | null;
+            readonly grants: readonly string[];
+            readonly id: string;
+            readonly name: string;
+            readonly roles: readonly string[];
+            /** @description `null` if it was not used yet; after a restart, as it was known within the hour. */
+            readonly used_at: components["schemas"]["Time"] | null;
+        };
         /**
          * @description What a job is, as lists are filtered by it. `progress`: driven step by step over the API. `report`: a report of an upload. `command`: a command. `video`: a video.
          * @enum {string}
@@ -741,6 +773,26 @@ export interface components {
             readonly stream: "out" | "err";
             readonly text: string;
         };
+        /** @description Who somebody is, and what they may do. */
+        readonly Me: {
+            /** @description When the session, the token or the key ends; `null` if it does not. */
+            readonly expires_at: components["schemas"]["Time"] | null;
+            /** @description What it may do: `*`, `subscribe:PATTERN`, `publish:PATTERN`, `APP:ACTION` or `APP:ACTION:own`. */
+            readonly grants: readonly string[];
+            /** @description What people call it. */
+            readonly name: string | null;
+            /** @description Whether everybody may do everything, because there are neither accounts nor keys. */
+            readonly open: boolean;
+            /** @description Others at whom one can sign in. */
+            readonly providers: readonly string[];
+            readonly roles: readonly string[];
+            /** @description The id of the session at the console, if it is one. */
+            readonly session: string | null;
+            /** @description The id by which things name their owner; `null` for whoever has not said who they are. */
+            readonly user: string | null;
+            /** @description How to sign in: `password`, `key`. */
+            readonly ways: readonly string[];
+        };
         /** @description One who is on a channel. */
         readonly Member: {
             /** @description Its name. */
@@ -791,6 +843,40 @@ export interface components {
             readonly received_per_second: number;
             /** @description Bytes a second. */
             readonly sent_per_second: number;
+        };
+        /** @description A key to be made. */
+        readonly NewKey: {
+            /**
+             * @description When it ends; never without it.
+             * @default null
+             */
+            readonly ends_at: components["schemas"]["Moment"];
+            /**
+             * @description What it may do beside its roles.
+             * @default []
+             */
+            readonly grants: readonly string[];
+            /** @description 1 to 64 letters, digits and `. _ - @ +`. */
+            readonly name: string;
+            /** @default [] */
+            readonly roles: readonly string[];
+        };
+        /** @description The old password and a new one. */
+        readonly NewPassword: {
+            /** @description At least 10 characters. */
+            readonly new: string;
+            readonly old: string;
+        };
+        /** @description An account to be made. */
+        readonly NewUser: {
+            /** @description 1 to 64 letters, digits and `. _ - @ +`. */
+            readonly name: string;
+            /**
+             * @description At least 10 characters. Without it one is made, and told this once.
+             * @default null
+             */
+            readonly password: string | null;
+            readonly roles: readonly string[];
         };
         /** @description What the server does, with what only it knows. */
         readonly Overview: {
@@ -986,6 +1072,24 @@ export interface components {
             /** @description How many were there already. */
             readonly repeated: number;
         };
+        /** @description What is to be taken back: one of the three. */
+        readonly Revoke: {
+            /**
+             * @description One session, by its id.
+             * @default null
+             */
+            readonly session: string;
+            /**
+             * @description One token, by its `jti`.
+             * @default null
+             */
+            readonly token_id: string;
+            /**
+             * @description Every session of the account of this name, and every token with this `sub` that was made until now.
+             * @default null
+             */
+            readonly user: string;
+        };
         /** @description When a figure is worth an alert. */
         readonly Rule: {
             /** @description Where it ends; on the good side of `raise`. */
@@ -1107,6 +1211,27 @@ export interface components {
             readonly timestamp: components["schemas"]["Time"];
             readonly topic: string;
         };
+        /** @description Sessions, the newest first. */
+        readonly Sessions: {
+            /** @description Ask with this as `after` for the rest; `null` where that is all. */
+            readonly next: string | null;
+            readonly sessions: readonly components["schemas"]["SessionShown"][];
+        };
+        /** @description One session at the console. */
+        readonly SessionShown: {
+            readonly address: string;
+            /** @description What the browser says it is. */
+            readonly agent: string;
+            /** @description Whether it is the one that asks. */
+            readonly current: boolean;
+            readonly expires_at: components["schemas"]["Time"];
+            readonly id: string;
+            readonly name: string;
+            readonly started_at: components["schemas"]["Time"];
+            readonly used_at: components["schemas"]["Time"];
+            /** @description The id of the account. */
+            readonly user: string;
+        };
         /** @description Bytes for people: as text where they are one, else in base64; at most 256 KiB of them. */
         readonly ShownBytes: {
             readonly base64?: string;
@@ -1115,6 +1240,11 @@ export interface components {
             readonly text?: string;
             /** @description Whether there are more than are shown. */
             readonly truncated: boolean;
+        };
+        /** @description A name and a password. */
+        readonly SignIn: {
+            readonly name: string;
+            readonly password: string;
         };
         /** @description A consumer to start. */
         readonly StartConsumer: {
@@ -1214,6 +1344,48 @@ export interface components {
         };
         /** @enum {string} */
         readonly Transport: "websocket" | "sse" | "longpoll" | "poll" | "socketio";
+        /** @description An account that was made. */
+        readonly UserAdded: {
+            readonly created_at: components["schemas"]["Time"];
+            readonly disabled: boolean;
+            readonly id: string;
+            readonly name: string;
+            /** @description The password that was made; `null` where one was given. */
+            readonly password: string | null;
+            readonly roles: readonly string[];
+            /** @description How many sessions it has at the console. */
+            readonly sessions: number;
+        };
+        /** @description What is to be different about an account; what is absent stays. */
+        readonly UserChanges: {
+            /** @default null */
+            readonly disabled: boolean;
+            /**
+             * @description At least 10 characters.
+             * @default null
+             */
+            readonly password: string;
+            /** @default null */
+            readonly roles: readonly string[];
+        };
+        /** @description Accounts, by name. */
+        readonly Users: {
+            /** @description Ask with this as `after` for the rest; `null` where that is all. */
+            readonly next: string | null;
+            /** @description The roles there are to give. */
+            readonly roles: readonly string[];
+            readonly users: readonly components["schemas"]["UserShown"][];
+        };
+        /** @description One account. */
+        readonly UserShown: {
+            readonly created_at: components["schemas"]["Time"];
+            readonly disabled: boolean;
+            readonly id: string;
+            readonly name: string;
+            readonly roles: readonly string[];
+            /** @description How many sessions it has at the console. */
+            readonly sessions: number;
+        };
         /** @description A video. */
         readonly Video: {
             readonly captions_url?: string;
@@ -1334,6 +1506,9 @@ export type JobError = components['schemas']['JobError'];
 export type JobId = components['schemas']['JobId'];
 export type Jobs = components['schemas']['Jobs'];
 export type JsonPublication = components['schemas']['JsonPublication'];
+export type KeyMade = components['schemas']['KeyMade'];
+export type Keys = components['schemas']['Keys'];
+export type KeyShown = components['schemas']['KeyShown'];
 export type Kind = components['schemas']['Kind'];
 export type Lab = components['schemas']['Lab'];
 export type LabChange = components['schemas']['LabChange'];
@@ -1342,12 +1517,16 @@ export type Log = components['schemas']['Log'];
 export type LogEntries = components['schemas']['LogEntries'];
 export type LogEntry = components['schemas']['LogEntry'];
 export type LogLine = components['schemas']['LogLine'];
+export type Me = components['schemas']['Me'];
 export type Member = components['schemas']['Member'];
 export type Memory = components['schemas']['Memory'];
 export type MemoryRequest = components['schemas']['MemoryRequest'];
 export type Moment = components['schemas']['Moment'];
 export type Namespace = components['schemas']['Namespace'];
 export type Network = components['schemas']['Network'];
+export type NewKey = components['schemas']['NewKey'];
+export type NewPassword = components['schemas']['NewPassword'];
+export type NewUser = components['schemas']['NewUser'];
 export type Overview = components['schemas']['Overview'];
 export type Parser = components['schemas']['Parser'];
 export type PartitionLag = components['schemas']['PartitionLag'];
@@ -1372,6 +1551,7 @@ export type RecordStatus = components['schemas']['RecordStatus'];
 export type Replayed = components['schemas']['Replayed'];
 export type Report = components['schemas']['Report'];
 export type Reported = components['schemas']['Reported'];
+export type Revoke = components['schemas']['Revoke'];
 export type Rule = components['schemas']['Rule'];
 export type Rules = components['schemas']['Rules'];
 export type RunCommand = components['schemas']['RunCommand'];
@@ -1381,7 +1561,10 @@ export type SampleRequest = components['schemas']['SampleRequest'];
 export type SamplesAfter = components['schemas']['SamplesAfter'];
 export type ScaleConsumers = components['schemas']['ScaleConsumers'];
 export type Sent = components['schemas']['Sent'];
+export type Sessions = components['schemas']['Sessions'];
+export type SessionShown = components['schemas']['SessionShown'];
 export type ShownBytes = components['schemas']['ShownBytes'];
+export type SignIn = components['schemas']['SignIn'];
 export type StartConsumer = components['schemas']['StartConsumer'];
 export type StartJob = components['schemas']['StartJob'];
 export type Statistics = components['schemas']['Statistics'];
@@ -1394,6 +1577,10 @@ export type TopicName = components['schemas']['TopicName'];
 export type TopicNotice = components['schemas']['TopicNotice'];
 export type Topics = components['schemas']['Topics'];
 export type Transport = components['schemas']['Transport'];
+export type UserAdded = components['schemas']['UserAdded'];
+export type UserChanges = components['schemas']['UserChanges'];
+export type Users = components['schemas']['Users'];
+export type UserShown = components['schemas']['UserShown'];
 export type Video = components['schemas']['Video'];
 export type VideoJob = components['schemas']['VideoJob'];
 export type VideoStarted = components['schemas']['VideoStarted'];

@@ -21,10 +21,11 @@ use crate::{
 const KEY_CHARACTERS_MIN: usize = 16;
 
 /// A SHA-256.
-pub(crate) type Hash = [u8; 32];
+pub type Hash = [u8; 32];
 
 /// The SHA-256 of a text.
-pub(crate) fn hash(text: &str) -> Hash {
+#[must_use]
+pub fn hash(text: &str) -> Hash {
     Sha256::digest(text).into()
 }
 
@@ -76,7 +77,7 @@ impl Keys {
 
 fn identity<'a>(name: Option<&'a str>, roles: &[String], expires_at: Option<Timestamp>) -> Identity<'a> {
     let roles = roles.iter().map(|role| role.as_str().into()).collect();
-    Identity { kind: Kind::Key, source: "key", name, roles, expires_at }
+    Identity { roles, expires_at, ..Identity::of(Kind::Key, "key", name) }
 }
 
 fn principal(setting: &str, section: &KeySection, roles: &Roles) -> Result<Principal, ConfigError> {

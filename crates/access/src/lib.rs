@@ -3,27 +3,37 @@
 //! Invariant: a [`Principal`] is made here only; whoever is asked about one need not know where it comes
 //! from.
 
+mod caller;
 mod config;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod grant;
 mod keys;
+mod people;
 mod principal;
 mod refused;
 mod roles;
+mod sign;
 mod tokens;
+
+use std::sync::Arc;
 
 use anywire_log::Timestamp;
 
 pub use self::{
+    caller::{Caller, SESSION_COOKIES},
     config::{AccessConfig, IssuerSection, KeySection, SecretSection},
     error::{ConfigError, KeyError},
     grant::GrantError,
-    principal::{Kind, Principal},
+    keys::{Hash, hash},
+    people::People,
+    principal::{ACCESS_CHANNEL, AUDIT_CHANNEL, Kind, Principal, is_secret},
     refused::Refused,
+    roles::Roles,
+    sign::{Claims, SignError, sign},
 };
-use self::{keys::Keys, roles::Roles, tokens::Tokens};
+use self::{keys::Keys, people::Nobody, tokens::Tokens};
 
 /// Finds out who somebody is.
 #[derive(Debug)]
@@ -31,6 +41,7 @@ pub struct Access {
     roles: Roles,
     keys: Keys,
     tokens: Tokens,
+    people: Arc<dyn People>,
 }
 
 impl Access {
@@ -42,13 +53,33 @@ impl Access {
         let roles = Roles::new(&config.roles)?;
         let keys = Keys::new(&config.api_keys, &config.keys, &roles)?;
         let tokens = Tokens::new(config, &roles)?;
-        Ok(Self { roles, keys, tokens })
+        Ok(Self { roles, keys, tokens, people: Arc::new(Nobody) })
     }
 
-    /// Whether nothing is configured that could tell who somebody is.
+    /// With those who are not in the configuration.
+    #[must_use]
+    pub fn with_people(self, people: Arc<dyn People>) -> Self {
+        Self { people, ..self }
+    }
+
+    /// Whether there is nothing that could tell who somebody is. The first account ends that.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.keys.is_empty() && self.tokens.is_empty()
+        self.keys.is_empty() && self.tokens.is_empty() && !self.people.is_anybody()
+    }
+
+    /// Whose session this is, by what its cookie holds.
+    ///
+    /// Cost: one hash of the text and a look-up.
+    #[must_use]
+    pub fn session(&self, cookie: &str, now: Timestamp) -> Option<Principal> {
+        self.people.session(&keys::hash(cookie), now)
+    }
+
+    /// Whether somebody is still who they were when they came.
+    #[must_use]
+    pub fn stands(&self, principal: &Principal) -> bool {
+        self.people.stands(principal.whole())
     }
 
     /// Finds out whom a key or token belongs to.
@@ -59,10 +90,13 @@ impl Access {
     /// [`Refused`] says why it is not taken.
     pub fn principal(&self, text: &str, now: Timestamp) -> Result<Principal, Refused> {
         let hash = keys::hash(text);
-        match self.keys.find(&hash, now) {
-            Some(Ok(principal)) => Ok(principal),
-            Some(Err(ended)) => Err(ended),
-            None => self.tokens.find(text, &hash, &self.roles, now),
+        if let Some(found) = self.keys.find(&hash, now) {
+            return found;
         }
+        if let Some(principal) = self.people.key(&hash, now) {
+            return Ok(principal);
+        }
+        let principal = self.tokens.find(text, &hash, &self.roles, now)?;
+        if self.people.stands(&principal) { Ok(principal) } else { Err(Refused::TakenBack) }
     }
 }

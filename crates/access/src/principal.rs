@@ -30,7 +30,21 @@ struct Facts {
     name: Option<Box<str>>,
     roles: Vec<Box<str>>,
     expires_at: Option<Timestamp>,
+    marks: Marks,
     rights: Rights,
+    /// Whose rights these are a part of.
+    whole: Option<Principal>,
+}
+
+/// By what a principal can be taken back.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Marks {
+    /// The id of the session at the console.
+    pub(crate) session: Option<Box<str>>,
+    /// The `jti` of a token.
+    pub(crate) token_id: Option<Box<str>>,
+    /// The `iat` of a token.
+    pub(crate) issued_at: Option<Timestamp>,
 }
 
 /// Grants, sorted by what they are asked for.
@@ -49,18 +63,52 @@ pub(crate) struct Identity<'a> {
     /// Where the name comes from, so that the same name of two issuers is not the same person.
     pub(crate) source: &'a str,
     pub(crate) name: Option<&'a str>,
+    /// What it is called there, where names are given again to others.
+    pub(crate) number: Option<&'a str>,
     pub(crate) roles: Vec<Box<str>>,
     pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) marks: Marks,
 }
 
 impl Principal {
     pub(crate) fn new<'g>(identity: Identity<'_>, grants: impl IntoIterator<Item = &'g Grant>) -> Self {
-        let Identity { kind, source, name, roles, expires_at } = identity;
+        let Identity { kind, source, name, number, roles, expires_at, marks } = identity;
         let mut rights = Rights::default();
         let user = name.filter(|_| kind == Kind::User);
         grants.into_iter().for_each(|grant| rights.add(grant, user));
-        let id = format!("{source}:{}", name.unwrap_or_default()).into();
-        Self(Arc::new(Facts { kind, id, name: name.map(Into::into), roles, expires_at, rights }))
+        let id = format!("{source}:{}", number.or(name).unwrap_or_default()).into();
+        let (name, whole) = (name.map(Into::into), None);
+        Self(Arc::new(Facts { kind, id, name, roles, expires_at, marks, rights, whole }))
+    }
+
+    /// The same one, who may do nothing but follow these of the channels that it may follow.
+    #[must_use]
+    pub fn following_only(&self, channels: &[Channel]) -> Self {
+        let Facts { kind, id, name, expires_at, marks, .. } = &*self.0;
+        let may = channels.iter().filter(|channel| self.may_subscribe(channel));
+        let subscribe = may.map(|channel| ChannelPattern::new(channel.as_str())).collect();
+        Self(Arc::new(Facts {
+            kind: *kind,
+            id: id.clone(),
+            name: name.clone(),
+            roles: Vec::new(),
+            expires_at: *expires_at,
+            marks: marks.clone(),
+            rights: Rights { subscribe, ..Rights::default() },
+            whole: Some(self.whole().clone()),
+        }))
+    }
+
+    /// Whose rights these are a part of: this one itself, unless they were narrowed.
+    #[must_use]
+    pub fn whole(&self) -> &Self {
+        self.0.whole.as_ref().unwrap_or(self)
+    }
+
+    /// Whether the two are one value, with the rights of one moment.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Anybody who may do everything: on a server that is open to its own machine.
@@ -96,10 +144,49 @@ impl Principal {
         &self.0.id
     }
 
-    /// The `sub` of a user's token.
+    /// The `sub` of a user's token, or the name of an account.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         self.0.name.as_deref().filter(|_| self.0.kind == Kind::User)
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.0.name.as_deref()
+    }
+
+    /// The roles it has.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.0.roles.iter().map(|role| &**role)
+    }
+
+    /// What it may do, as it is written in the configuration.
+    pub fn grants(&self) -> impl Iterator<Item = String> {
+        let Rights { everything, subscribe, publish, deeds } = &self.0.rights;
+        let all = everything.then_some(Grant::Everything).into_iter();
+        let subscribe = subscribe.iter().cloned().map(Grant::Subscribe);
+        let publish = publish.iter().cloned().map(Grant::Publish);
+        let deeds = deeds.iter().cloned().map(Grant::Do);
+        all.chain(subscribe).chain(publish).chain(deeds).map(|grant| grant.to_string())
+    }
+
+    /// The session at the console that it is.
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        self.0.marks.session.as_deref()
+    }
+
+    /// What its token is called (`jti`).
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.0.marks.token_id.as_deref()
+    }
+
+    /// When its token was made (`iat`).
+    #[must_use]
+    pub fn issued_at(&self) -> Option<Timestamp> {
+        self.0.marks.issued_at
     }
 
     /// When the token or the key ends.
@@ -129,13 +216,15 @@ impl Principal {
     /// Whether a channel may be followed.
     #[must_use]
     pub fn may_subscribe(&self, channel: &Channel) -> bool {
-        self.0.rights.everything || any_matches(&self.0.rights.subscribe, channel)
+        let rights = &self.0.rights;
+        (rights.everything || any_matches(&rights.subscribe, channel)) && !is_secret(channel)
     }
 
     /// Whether a channel may be published to.
     #[must_use]
     pub fn may_publish(&self, channel: &Channel) -> bool {
-        self.0.rights.everything || any_matches(&self.0.rights.publish, channel)
+        let rights = &self.0.rights;
+        (rights.everything || any_matches(&rights.publish, channel)) && !is_secret(channel)
     }
 
     /// Whether there is any channel that may be published to.
@@ -184,9 +273,15 @@ impl fmt::Debug for Principal {
     }
 }
 
-impl Identity<'_> {
+impl<'a> Identity<'a> {
+    /// Somebody without roles, for ever.
+    pub(crate) fn of(kind: Kind, source: &'a str, name: Option<&'a str>) -> Self {
+        let (roles, marks) = (Vec::new(), Marks::default());
+        Self { kind, source, name, number: None, roles, expires_at: None, marks }
+    }
+
     fn nobody() -> Self {
-        Self { kind: Kind::Anonymous, source: "anonymous", name: None, roles: Vec::new(), expires_at: None }
+        Self::of(Kind::Anonymous, "anonymous", None)
     }
 }
 
@@ -205,6 +300,17 @@ impl Rights {
     }
 }
 
+/// The channel of accounts, sessions and keys.
+pub const ACCESS_CHANNEL: &str = "$access";
+/// The channel of who did what.
+pub const AUDIT_CHANNEL: &str = "$audit";
+
+/// Whether a channel is for nobody, whatever they may do: who somebody is stands on it.
+#[must_use]
+pub fn is_secret(channel: &Channel) -> bool {
+    matches!(channel.as_str(), ACCESS_CHANNEL | AUDIT_CHANNEL)
+}
+
 fn any_matches(patterns: &[ChannelPattern], channel: &Channel) -> bool {
     patterns.iter().any(|pattern| pattern.matches(channel.as_str()))
 }
@@ -219,8 +325,7 @@ mod tests {
 
     fn principal(kind: Kind, source: &str, name: &str, grants: &[&str]) -> Principal {
         let grants: Vec<Grant> = grants.iter().map(|text| text.parse().expect(text)).collect();
-        let identity = Identity { kind, source, name: Some(name), roles: Vec::new(), expires_at: None };
-        Principal::new(identity, &grants)
+        Principal::new(Identity::of(kind, source, Some(name)), &grants)
     }
 
     #[test]
@@ -266,6 +371,28 @@ mod tests {
         let open = Principal::anonymous(&["open_*".to_owned()]);
         assert!(!open.is_nobody() && open.may_subscribe(&channel("open_1")) && !open.is_backend());
         assert!(Principal::everybody().is_backend() && !Principal::everybody().is_nobody());
+    }
+
+    #[test]
+    fn nobody_reads_or_writes_the_channels_of_accounts_and_of_the_audit() {
+        let admin = principal(Kind::Key, "key", "main", &["*", "subscribe:$*", "publish:$*"]);
+        for somebody in [admin, Principal::everybody()] {
+            for name in [ACCESS_CHANNEL, AUDIT_CHANNEL] {
+                let channel = channel(name);
+                assert!(!somebody.may_subscribe(&channel) && !somebody.may_publish(&channel), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_of_somebodys_rights_is_no_more_than_they_are() {
+        let ann = principal(Kind::User, "user", "ann", &["subscribe:a_*", "publish:a_*", "jobs:read"]);
+        let part = ann.following_only(&[channel("a_1"), channel("b_1")]);
+        assert!(part.may_subscribe(&channel("a_1")) && !part.may_subscribe(&channel("a_2")));
+        assert!(!part.may_subscribe(&channel("b_1")) && !part.may_publish(&channel("a_1")));
+        assert!(!part.may_do("jobs", "read", None) && part.id() == ann.id() && part.user() == Some("ann"));
+        assert!(part.whole().is(&ann) && ann.whole().is(&ann) && !part.is(&ann));
+        assert!(part.following_only(&[channel("a_1")]).whole().is(&ann));
     }
 
     #[test]

@@ -35,6 +35,9 @@ pub enum Refused {
     /// No key has signed it.
     #[error("its signature is wrong; sign it with the key that is configured")]
     Signature,
+    /// Whoever it was made for is not to be let in by it any more.
+    #[error("it was taken back; sign in again, or get a new one")]
+    TakenBack,
     /// It has ended.
     #[error("it has run out")]
     Expired,

@@ -1,6 +1,6 @@
 //! Roles: named sets of grants.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{error::ConfigError, grant::Grant};
 
@@ -37,13 +37,16 @@ const BUILT_IN: [(&str, &[&str]); 4] = [
     ("publisher", &["subscribe:*", "subscribe:$presence:*", "publish:*"]),
 ];
 
-/// Every role, by its name.
-#[derive(Debug)]
-pub(crate) struct Roles(BTreeMap<Box<str>, Vec<Grant>>);
+/// Every role, by its name. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Roles(Arc<BTreeMap<Box<str>, Vec<Grant>>>);
 
 impl Roles {
     /// The built-in roles with those of `[auth.roles]`: one of the same name stands in its place.
-    pub(crate) fn new(configured: &BTreeMap<String, Vec<String>>) -> Result<Self, ConfigError> {
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the role whose grants are none.
+    pub fn new(configured: &BTreeMap<String, Vec<String>>) -> Result<Self, ConfigError> {
         let mut roles = BTreeMap::new();
         for (name, grants) in BUILT_IN {
             roles.insert(name.into(), parse(name, grants.iter().copied())?);
@@ -51,7 +54,7 @@ impl Roles {
         for (name, grants) in configured {
             roles.insert(name.as_str().into(), parse(name, grants.iter().map(String::as_str))?);
         }
-        Ok(Self(roles))
+        Ok(Self(Arc::new(roles)))
     }
 
     /// What a role may do; none if there is no such role.
@@ -59,10 +62,24 @@ impl Roles {
         self.0.get(role).map(Vec::as_slice)
     }
 
+    /// Their names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(|name| &**name)
+    }
+
+    /// Whether one of these roles may do everything.
+    #[must_use]
+    pub fn may_everything(&self, names: &[String]) -> bool {
+        names.iter().filter_map(|role| self.grants(role)).flatten().any(|grant| *grant == Grant::Everything)
+    }
+
     /// Whether there are all these roles.
-    pub(crate) fn check(&self, setting: &str, names: &[String]) -> Result<(), ConfigError> {
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownRole`] names the setting, the role and those there are.
+    pub fn check(&self, setting: &str, names: &[String]) -> Result<(), ConfigError> {
         let Some(role) = names.iter().find(|name| self.grants(name).is_none()) else { return Ok(()) };
-        let known: Vec<&str> = self.0.keys().map(|name| &**name).collect();
+        let known: Vec<&str> = self.names().collect();
         Err(ConfigError::UnknownRole {
             setting: setting.to_owned(),
             role: role.clone(),

@@ -117,6 +117,12 @@ pub enum Code {
     NotFailed,
     /// The record is not kept any more.
     RecordGone,
+    /// An account or a key has this name.
+    NameTaken,
+    /// It is the last account that may do everything.
+    LastAdmin,
+    /// As many as allowed are there.
+    LimitReached,
 }
 
 struct Row {
@@ -142,7 +148,7 @@ const fn row(code: Code, text: &'static str, http: u16, close: Option<u16>, retr
     Row { code, text, http, close, retry }
 }
 
-const TABLE: [Row; 54] = [
+const TABLE: [Row; 57] = [
     row(Code::InvalidRequest, "invalid_request", 400, None, Retry::No),
     row(Code::InvalidCursor, "invalid_cursor", 400, None, Retry::No),
     row(Code::InvalidChannel, "invalid_channel", 400, None, Retry::No),
@@ -198,6 +204,9 @@ const TABLE: [Row; 54] = [
     row(Code::TooManyConsumers, "too_many_consumers", 409, None, Retry::No),
     row(Code::NotFailed, "not_failed", 409, None, Retry::No),
     row(Code::RecordGone, "record_gone", 410, None, Retry::No),
+    row(Code::NameTaken, "name_taken", 409, None, Retry::No),
+    row(Code::LastAdmin, "last_admin", 409, None, Retry::No),
+    row(Code::LimitReached, "limit_reached", 409, None, Retry::No),
 ];
 
 impl Code {

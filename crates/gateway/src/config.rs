@@ -79,7 +79,8 @@ impl AuthConfig {
     }
 
     /// The part of it that is about who somebody is.
-    pub(crate) fn access(&self) -> AccessConfig {
+    #[must_use]
+    pub fn access(&self) -> AccessConfig {
         AccessConfig {
             api_keys: self.api_keys.clone(),
             keys: self.keys.clone(),

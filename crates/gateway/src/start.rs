@@ -50,10 +50,12 @@ impl Gateway {
         config: GatewayConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, GatewayError> {
-        Self::start_for(log, config, clock, &PageHeaders::default())
+        let gate = Gate::new(&config.auth, Arc::clone(&clock))?;
+        Self::start_for(log, config, clock, &PageHeaders::default(), gate)
     }
 
-    /// The same where applications have routes behind it, whose headers pages may send and read.
+    /// The same with a gate, and where applications have routes behind it, whose headers pages may send and
+    /// read.
     ///
     /// # Errors
     /// [`GatewayError`] names the setting.
@@ -62,9 +64,9 @@ impl Gateway {
         config: GatewayConfig,
         clock: Arc<dyn Clock>,
         headers: &PageHeaders,
+        gate: Gate,
     ) -> Result<Arc<Self>, GatewayError> {
         config.check()?;
-        let gate = Gate::new(&config.auth, Arc::clone(&clock))?;
         warn_if_open(&gate, config.auth.open_behind_proxy);
         let proxies = Proxies::parse(&config.limits.trusted_proxies)?;
         if gate.is_open() && gate.origins().allow_every_page() {
@@ -119,7 +121,7 @@ fn warn_if_open(gate: &Gate, behind_proxy: bool) {
     match (gate.is_open(), behind_proxy) {
         (false, _) => {}
         (true, false) => tracing::warn!(
-            "there are no keys: the server is open to this machine, where everybody may do everything; set auth.api_keys to ask who they are"
+            "there are no accounts and no keys: the server is open to this machine, where everybody may do everything; add an account (anywire user add anna --role admin) or set auth.api_keys to ask who they are"
         ),
         (true, true) => tracing::warn!(
             "there are no keys and auth.open_behind_proxy is set: the server is open to this machine and to everybody who reaches a proxy in front of it"

@@ -5,6 +5,7 @@ use std::{
     time::Instant,
 };
 
+use anywire_access::is_secret;
 use anywire_app::{
     description::schemas::{ChannelName, CursorText, Time, True},
     http::{self, ApiError, Body, Query, whole_body},
@@ -33,6 +34,9 @@ const LIST_DEFAULT: usize = 200;
 const CUT_MS_MAX: u64 = 60_000;
 /// The largest body of a change of the lab, in bytes.
 const LAB_BYTES_MAX: usize = 64 << 10;
+
+/// How many channels are listed for nobody.
+const SECRET_CHANNELS: usize = 2;
 
 /// What the routes answer from and act on.
 pub(crate) struct ApiState {
@@ -330,7 +334,10 @@ struct ChannelState {
 
 async fn channels(State(state): State<Arc<ApiState>>, query: Query) -> Result<Response, ApiError> {
     let page = Page::of(&query)?;
-    let listed = state.log.engine().channels(&page.prefix, page.limit);
+    // Those of accounts and of the audit trail are nobody's business.
+    let listed = state.log.engine().channels(&page.prefix, page.limit + SECRET_CHANNELS);
+    let listed = listed.into_iter().filter(|(channel, _)| !is_secret(channel)).take(page.limit);
+    let listed: Vec<_> = listed.collect();
     let one = |(channel, kept): &(anywire_log::Channel, anywire_log::ChannelState)| ChannelState {
         channel: channel.to_string(),
         events: kept.events,

@@ -2,10 +2,11 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use anywire_access::Roles;
 use anywire_app::{AppContext, Application, ApplicationMetrics, Owned};
 use anywire_gateway::{
-    Gateway, GatewayConfig, GatewayError, LimitsConfig, MAIN_LISTENER, MetricsCollector, PageHeaders,
-    ServeError, Tls, TlsError,
+    AuthError, Gate, Gateway, GatewayConfig, GatewayError, LimitsConfig, MAIN_LISTENER, MetricsCollector,
+    PageHeaders, ServeError, Tls, TlsError,
 };
 use anywire_jobs::Jobs;
 use anywire_log::{
@@ -13,6 +14,7 @@ use anywire_log::{
     SteadyClock, TailConfig,
 };
 use anywire_monitor::{Monitor, MonitorConfig};
+use anywire_people::People;
 use anywire_pipeline::{Pipeline, PipelineConfig};
 use anywire_redis_emitter::{Emitters, Rules};
 use anywire_store::{EmbeddedConfig, EmbeddedEngine};
@@ -95,6 +97,12 @@ pub enum StartError {
         /// The listener.
         listener: String,
     },
+    /// Who somebody is cannot be found out.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// Accounts could not be read.
+    #[error("accounts cannot be read from the log: {0}")]
+    People(#[from] anywire_log::ReadError),
     /// The jobs application could not start.
     #[error("jobs: {0}")]
     Jobs(#[from] anywire_jobs::StartError),
@@ -114,6 +122,7 @@ pub struct Anywire {
     log: Arc<Log>,
     gateway: Arc<Gateway>,
     api: Arc<ApiState>,
+    people: Arc<People>,
     applications: Vec<Arc<dyn Application>>,
     config: ServerConfig,
     tls: Option<Tls>,
@@ -133,10 +142,7 @@ impl Anywire {
         check_listeners(&config)?;
         // For those who ask other servers; a second call finds the first one's choice.
         let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        private_folder(&config.server.data).map_err(|error| StartError::Io {
-            what: format!("data {}", config.server.data.display()),
-            error,
-        })?;
+        make_data(&config.server)?;
         let rules = rules(&config.server, &config.monitor, &config.pipeline);
         let shares = memory_shares(&config.server, &mut config.gateway);
         let engine =
@@ -144,10 +150,6 @@ impl Anywire {
         let log = Log::start(engine, rules, TailConfig { bytes_max: shares.tail_bytes });
         let message_bytes_max = config.gateway.limits.message_bytes_max;
         let gateway = with_states(config.gateway);
-        let gateway = Gateway::start_for(Arc::clone(&log), gateway, Arc::clone(&clock), &page_headers())?;
-        if config.server.lab {
-            gateway.lab().enable();
-        }
         let shutdown = CancellationToken::new();
         let context = |name: &str| AppContext {
             log: Arc::clone(&log),
@@ -155,23 +157,34 @@ impl Anywire {
             data_dir: config.server.data.join(name),
             shutdown: shutdown.clone(),
         };
+        let roles = Roles::new(&gateway.auth.roles).map_err(AuthError::from)?;
+        let people = People::open(context("access"), roles).await?;
+        let gate = Gate::with_people(&gateway.auth, Arc::clone(&clock), people.directory())?;
+        let gateway =
+            Gateway::start_for(Arc::clone(&log), gateway, Arc::clone(&clock), &page_headers(), gate)?;
+        if config.server.lab {
+            gateway.lab().enable();
+        }
         let jobs = Jobs::start(context("jobs"), config.jobs).await?;
         let mut meter = Meter::new(&gateway);
         let meter = Box::new(move || meter.figures());
         let monitor = Monitor::start(context("monitor"), config.monitor, meter).await?;
         let pipeline = Pipeline::start(context("pipeline"), config.pipeline, None).await?;
         let mut applications: Vec<Arc<dyn Application>> = vec![jobs, monitor, pipeline];
-        let owned = keep_channels(&gateway, &applications);
+        let mut owned = keep_channels(&gateway, &applications);
+        owned.extend(keep_channels(&gateway, &[Arc::clone(&people) as Arc<dyn Application>]));
         let rules = Rules { message_bytes_max, owned };
         applications.push(Emitters::new(context("emitters"), config.emitters, rules)?);
         let background = TaskTracker::new();
+        background.spawn(Arc::clone(&people).run());
         applications.iter().for_each(|one| drop(background.spawn(Arc::clone(one).run())));
         let overview = Overview::start(&gateway, shutdown.clone());
         tokio::spawn(apply_retention(Arc::clone(&log), clock, shutdown.clone()));
         let mut registry = Registry::default();
+        let all = [&[Arc::clone(&people) as Arc<dyn Application>], applications.as_slice()].concat();
         registry.register_collector(Box::new(MetricsCollector(Arc::clone(gateway.metrics()))));
         registry.register_collector(Box::new(StorageMetrics(Arc::clone(&log))));
-        registry.register_collector(Box::new(ApplicationMetrics(applications.clone())));
+        registry.register_collector(Box::new(ApplicationMetrics(all)));
         let api = Arc::new(ApiState {
             log: Arc::clone(&log),
             gateway: Arc::clone(&gateway),
@@ -183,6 +196,7 @@ impl Anywire {
             log,
             gateway,
             api,
+            people,
             applications,
             config: config.server,
             tls,
@@ -216,7 +230,9 @@ impl Anywire {
             .applications
             .iter()
             .fold(own, |all, one| all.merge(self.gateway.guard(one.name(), one.routes())));
-        let open = self.gateway.routes().merge(api::open_routes(&self.api)).merge(openapi::routes());
+        let people = self.gateway.identify(self.people.routes());
+        let open =
+            self.gateway.routes().merge(people).merge(api::open_routes(&self.api)).merge(openapi::routes());
         let client = self.gateway.socketio_path().map_or_else(Router::new, console::client_routes);
         let routes = open.merge(client).merge(guarded);
         self.gateway
@@ -357,9 +373,11 @@ fn tls(section: &TlsSection) -> Result<Option<Tls>, StartError> {
     }
 }
 
-/// The rules of retention: the configuration's first, so that it can overrule those of the applications.
+/// The rules of retention: those of accounts first, which nobody overrules; then the configuration's, so that
+/// it can overrule those of the applications.
 fn rules(config: &ServerConfig, monitor: &MonitorConfig, pipeline: &PipelineConfig) -> RetentionRules {
-    let mut rules: Vec<RetentionRule> = config.retention.iter().map(|section| section.rule()).collect();
+    let mut rules: Vec<RetentionRule> = anywire_people::channels();
+    rules.extend(config.retention.iter().map(|section| section.rule()));
     rules.push(RetentionRule {
         pattern: ChannelPattern::new(OVERVIEW_CHANNEL),
         // It never gets too old: the newest sample is there for whoever comes.
@@ -386,6 +404,25 @@ fn memory_shares(config: &ServerConfig, gateway: &mut GatewayConfig) -> Shares {
     let Shares { queue_bytes, segment_bytes, .. } = shares;
     tracing::info!(limit, tail_bytes, unfinished_bytes, queue_bytes, segment_bytes, "memory");
     shares
+}
+
+/// The log and its people on the files of a server that does not run, for the command line.
+pub(crate) async fn people_of_files(mut config: Config) -> Result<(Arc<Log>, Arc<People>), StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SteadyClock::default());
+    make_data(&config.server)?;
+    let rules = rules(&config.server, &config.monitor, &config.pipeline);
+    let shares = memory_shares(&config.server, &mut config.gateway);
+    let engine = engine(&config.server, shares, false, rules.clone(), Arc::clone(&clock)).await?;
+    let log = Log::start(engine, rules, TailConfig { bytes_max: shares.tail_bytes });
+    let roles = Roles::new(&config.gateway.auth.roles).map_err(AuthError::from)?;
+    let (data_dir, shutdown) = (config.server.data.clone(), CancellationToken::new());
+    let context = AppContext { log: Arc::clone(&log), clock, data_dir, shutdown };
+    Ok((log, People::open(context, roles).await?))
+}
+
+fn make_data(config: &ServerConfig) -> Result<(), StartError> {
+    let what = || format!("data {}", config.data.display());
+    private_folder(&config.data).map_err(|error| StartError::Io { what: what(), error })
 }
 
 /// The one place where an engine is chosen.

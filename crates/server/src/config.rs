@@ -261,13 +261,14 @@ fn taken<'s>(secrets: impl Iterator<Item = &'s mut Option<String>>) -> bool {
 
 /// Variables that begin with `ANYWIRE_` and are no settings: of tests, of the lab's restart, and what a job
 /// tells its command.
-const INTERNAL: [&str; 10] = [
+const INTERNAL: [&str; 11] = [
     "BIN",
     "CRASH_ROUNDS",
     "KAFKA",
     "RESTART_LISTEN",
     "URL",
     "TOKEN",
+    "KEY",
     "ALLOW_MISSING",
     "JOB",
     "FILES",

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 settings! {
     /// The server itself.
     pub struct ServerConfig {
-        /// The address to listen on. Port 0 takes a free one. Any address but loopback needs `auth.api_keys`.
+        /// The address to listen on. Port 0 takes a free one. Any address but loopback needs an account
+        /// (`anywire user add`) or `auth.api_keys`.
         pub listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8000));
         /// More addresses for the same server, each with a name by which Socket.IO namespaces can be told
         /// apart.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{key_set::KeySet, parts::Unverified};
 use crate::{
     grant::Grant,
-    principal::{Identity, Kind, Principal},
+    principal::{Identity, Kind, Marks, Principal},
     refused::Refused,
     roles::Roles,
 };
@@ -57,12 +57,16 @@ impl Issuer {
         grants.extend(claims.patterns(self.publish_claim.as_deref(), Grant::Publish)?);
         let named = self.roles_of(&claims)?;
         let of_roles = named.iter().filter_map(|role| roles.grants(role)).flatten();
+        let marks = Marks {
+            session: None,
+            token_id: claims.find("jti").and_then(Value::as_str).map(Into::into),
+            issued_at: claims.time("iat")?,
+        };
         let identity = Identity {
-            kind: Kind::User,
-            source: &self.source,
-            name: user,
+            marks,
             roles: named.iter().map(|role| (*role).into()).collect(),
             expires_at: Some(expires_at),
+            ..Identity::of(Kind::User, &self.source, user)
         };
         Ok(Principal::new(identity, of_roles.chain(&grants)))
     }

@@ -77,8 +77,7 @@ mod tests {
 
     fn principal(end_ms: i64) -> Principal {
         let expires_at = Some(Timestamp::from_millis(end_ms));
-        let identity =
-            Identity { kind: Kind::User, source: "user", name: Some("u1"), roles: Vec::new(), expires_at };
+        let identity = Identity { expires_at, ..Identity::of(Kind::User, "user", Some("u1")) };
         Principal::new(identity, [])
     }
 

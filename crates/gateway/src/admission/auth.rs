@@ -5,7 +5,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use anywire_access::{Access, ConfigError, Kind, Principal, Refused};
+use anywire_access::{Access, ConfigError, Kind, People, Principal, Refused};
 use anywire_log::Clock;
 use anywire_protocol::{Code, Refusal};
 
@@ -38,7 +38,8 @@ pub enum AuthError {
     Origin(#[from] OriginError),
     /// The address can be reached from elsewhere and nothing keeps anybody out.
     #[error(
-        "listening on {address} without keys would let anybody in; set auth.api_keys (or auth.jwt_secret), or listen on 127.0.0.1"
+        "listening on {address} without accounts and keys would let anybody in; add an account: anywire user add anna --role admin \
+         (with the same --config and --data), or set auth.api_keys (or auth.jwt_secret), or listen on 127.0.0.1"
     )]
     OpenToAll {
         /// The address.
@@ -53,8 +54,8 @@ pub struct Gate {
     everybody: Principal,
     /// Those who say nothing of who they are, where such may do anything.
     anonymous: Option<Principal>,
-    origins: Origins,
-    open: bool,
+    /// Of an open server, and of one with keys.
+    origins: [Origins; 2],
     /// An open server answers what a proxy passes on.
     open_behind_proxy: bool,
 }
@@ -65,7 +66,22 @@ impl Gate {
     /// # Errors
     /// [`AuthError`] names the setting.
     pub fn new(config: &AuthConfig, clock: Arc<dyn Clock>) -> Result<Self, AuthError> {
-        let access = Access::new(&config.access())?;
+        Self::with(Access::new(&config.access())?, config, clock)
+    }
+
+    /// The same with people who are not in the configuration.
+    ///
+    /// # Errors
+    /// [`AuthError`] names the setting.
+    pub fn with_people(
+        config: &AuthConfig,
+        clock: Arc<dyn Clock>,
+        people: Arc<dyn People>,
+    ) -> Result<Self, AuthError> {
+        Self::with(Access::new(&config.access())?.with_people(people), config, clock)
+    }
+
+    fn with(access: Access, config: &AuthConfig, clock: Arc<dyn Clock>) -> Result<Self, AuthError> {
         let open = access.is_open();
         if let Some(setting) = config.about_known_people().filter(|_| open) {
             return Err(AuthError::WithoutKeys { setting });
@@ -76,16 +92,20 @@ impl Gate {
             clock,
             everybody: Principal::everybody(),
             anonymous: anonymous.map(Principal::anonymous),
-            origins: Origins::parse(&config.origins, open)?,
-            open,
+            origins: [Origins::parse(&config.origins, true)?, Origins::parse(&config.origins, false)?],
             open_behind_proxy: config.open_behind_proxy,
         })
     }
 
-    /// Whether anybody on a loopback address gets in.
+    /// Whether anybody on a loopback address gets in. The first account or key ends that.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.open
+        self.access.is_open()
+    }
+
+    /// Whether somebody is still who they were when they came.
+    pub(crate) fn stands(&self, principal: &Principal) -> bool {
+        self.access.stands(principal)
     }
 
     /// Refuses to listen where an open server could be reached from elsewhere.
@@ -93,7 +113,7 @@ impl Gate {
     /// # Errors
     /// [`AuthError::OpenToAll`].
     pub fn check_address(&self, address: IpAddr) -> Result<(), AuthError> {
-        if self.open && !address.is_loopback() {
+        if self.is_open() && !address.is_loopback() {
             return Err(AuthError::OpenToAll { address });
         }
         Ok(())
@@ -105,7 +125,7 @@ impl Gate {
     /// # Errors
     /// `host_forbidden`.
     pub(crate) fn check_peer(&self, address: Option<IpAddr>) -> Result<(), Refusal> {
-        match address.filter(|address| self.open && !address.is_loopback()) {
+        match address.filter(|address| self.is_open() && !address.is_loopback()) {
             None => Ok(()),
             Some(address) => {
                 let message = format!(
@@ -123,7 +143,7 @@ impl Gate {
     /// `invalid_request`, `host_forbidden` or `origin_forbidden`.
     pub fn check_place<'a>(&self, credentials: &Credentials<'a>) -> Result<Option<&'a str>, Refusal> {
         let host = credentials.authority()?;
-        if self.open {
+        if self.is_open() {
             self.check_proxy(credentials)?;
             if let Some(host) = host.filter(|host| !host.is_loopback()) {
                 let message = format!(
@@ -138,7 +158,7 @@ impl Gate {
             Addressed::By(host) => Some(host),
             _ => None,
         };
-        if self.origins.access(origin, host).is_some() {
+        if self.origins().access(origin, host).is_some() {
             return Ok(Some(origin));
         }
         let message = format!("origin {origin:?} is not allowed; add it to auth.origins");
@@ -161,29 +181,61 @@ impl Gate {
 
     /// The origins whose pages may connect.
     pub(crate) fn origins(&self) -> &Origins {
-        &self.origins
+        &self.origins[usize::from(!self.is_open())]
     }
 
-    /// Finds out who somebody is.
+    /// Finds out who somebody is: by a key or token, or else by a session.
     ///
     /// # Errors
-    /// `unauthorized` or `token_expired`.
+    /// `unauthorized` or `token_expired`; `origin_forbidden` or `media_type` where a session does not count.
     pub fn principal(&self, credentials: &Credentials<'_>) -> Result<Principal, Refusal> {
-        let in_address = credentials.bearer().is_none();
-        match (credentials.given(), &self.anonymous) {
-            _ if self.open => Ok(self.everybody.clone()),
-            (Some(text), _) => match self.principal_of(text)? {
-                principal if in_address && principal.kind() == Kind::Key => {
-                    Err(Refusal::new(Code::Unauthorized, KEY_IN_ADDRESS))
-                }
-                principal => Ok(principal),
-            },
-            (None, Some(anonymous)) => Ok(anonymous.clone()),
-            (None, None) => Err(Refusal::new(
-                Code::Unauthorized,
-                "no token was given; send \"Authorization: Bearer <token>\" or ?token=",
-            )),
+        let nobody = |refusal: Refusal| self.anonymous.clone().ok_or(refusal);
+        match self.known(credentials) {
+            Ok(Some(known)) => Ok(known),
+            Ok(None) => {
+                let message = match credentials.session {
+                    None => "no token was given; send \"Authorization: Bearer <token>\" or ?token=",
+                    Some(_) => "the session has ended; sign in again",
+                };
+                nobody(Refusal::new(Code::Unauthorized, message))
+            }
+            // A session that does not count says nothing.
+            Err(refusal) if credentials.given().is_none() => nobody(refusal),
+            Err(refusal) => Err(refusal),
         }
+    }
+
+    /// The same where also those may ask who have not said who they are.
+    ///
+    /// # Errors
+    /// As above, but for those.
+    pub fn principal_or_nobody(&self, credentials: &Credentials<'_>) -> Result<Principal, Refusal> {
+        Ok(self.known(credentials)?.unwrap_or_else(Principal::nobody))
+    }
+
+    fn known(&self, credentials: &Credentials<'_>) -> Result<Option<Principal>, Refusal> {
+        if self.is_open() {
+            return Ok(Some(self.everybody.clone()));
+        }
+        let Some(text) = credentials.given() else { return self.session(credentials) };
+        let in_address = credentials.bearer().is_none();
+        match self.principal_of(text)? {
+            principal if in_address && principal.kind() == Kind::Key => {
+                Err(Refusal::new(Code::Unauthorized, KEY_IN_ADDRESS))
+            }
+            principal => Ok(Some(principal)),
+        }
+    }
+
+    /// Whose session it is that a request brings.
+    ///
+    /// # Errors
+    /// `origin_forbidden` or `media_type` where it does not count.
+    pub(crate) fn session(&self, credentials: &Credentials<'_>) -> Result<Option<Principal>, Refusal> {
+        let Some(cookie) = credentials.session.filter(|_| !self.is_open()) else { return Ok(None) };
+        let found = self.access.session(cookie, self.clock.now());
+        // What is no session (any more) is no reason to refuse who else may ask.
+        found.map(|principal| credentials.check_session().map(|()| principal)).transpose()
     }
 
     /// Finds out whom a key or token belongs to.
@@ -191,7 +243,7 @@ impl Gate {
     /// # Errors
     /// `unauthorized` or `token_expired`.
     pub fn principal_of(&self, text: &str) -> Result<Principal, Refusal> {
-        if self.open {
+        if self.is_open() {
             return Ok(self.everybody.clone());
         }
         self.access.principal(text, self.clock.now()).map_err(|refused| match refused {

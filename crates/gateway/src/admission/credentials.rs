@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
+use anywire_access::SESSION_COOKIES;
 use anywire_protocol::{Code, Refusal};
 
 use super::{
-    origin::Authority,
+    origin::{Authority, is_own},
     proxies::{Proxies, Told},
 };
 
@@ -36,6 +37,25 @@ pub struct Credentials<'a> {
     pub token: Option<&'a str>,
     /// What shows that a proxy passed it on: the first header that only proxies write, or `HTTP/1.0`.
     pub proxy: Option<&'a str>,
+    /// What the cookie of a session holds.
+    pub session: Option<&'a str>,
+    /// What a browser says of the page that asks (`Sec-Fetch-Site`), and how (`Sec-Fetch-Mode`).
+    pub fetch: (Option<&'a str>, Option<&'a str>),
+    /// Whether the body is one that a form could have sent from any page.
+    pub form: bool,
+    /// Whether nothing is changed by the request, and no connection begins that could.
+    pub reads: bool,
+}
+
+/// Which page a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Page<'a> {
+    /// One of this server.
+    Own,
+    /// Another one, with what showed it.
+    Other(&'static str, &'a str),
+    /// Nobody said: a program, or a browser that asks without TLS.
+    Unknown,
 }
 
 impl<'a> Credentials<'a> {
@@ -49,6 +69,7 @@ impl<'a> Credentials<'a> {
         // Nobody but proxies still speaks it: nginx does, where nothing else is configured.
         said.proxy = (version < http::Version::HTTP_11).then_some("HTTP/1.0");
         let mut own_host = false;
+        let mut session_rank = None;
         for (name, value) in lines {
             // Any text, on every carrier.
             let value = std::str::from_utf8(value).ok();
@@ -65,10 +86,21 @@ impl<'a> Credentials<'a> {
                 said.origin = said.origin.or(value);
             } else if is("authorization") {
                 said.authorization = said.authorization.or(value);
+            } else if is("cookie") {
+                // HTTP/2 may send one line a cookie (RFC 9113, section 8.2.3).
+                let found = value.and_then(session);
+                session_rank = session_rank.max(found);
+            } else if is("sec-fetch-site") {
+                said.fetch.0 = said.fetch.0.or(value);
+            } else if is("sec-fetch-mode") {
+                said.fetch.1 = said.fetch.1.or(value);
+            } else if is("content-type") {
+                said.form |= value.is_none_or(is_of_forms);
             } else if said.proxy.is_none() && is_of_proxies(name) {
                 said.proxy = Some(name);
             }
         }
+        said.session = session_rank.map(|(_, value)| value);
         if said.host == Addressed::Nobody && version >= http::Version::HTTP_11 {
             said.host = Addressed::Missing;
         }
@@ -110,11 +142,65 @@ impl<'a> Credentials<'a> {
         (scheme.eq_ignore_ascii_case("bearer") && !value.is_empty()).then_some(value)
     }
 
+    /// Which page the request comes from.
+    pub(crate) fn page(&self) -> Page<'a> {
+        let host = match self.host {
+            Addressed::By(host) => Some(host),
+            _ => None,
+        };
+        match (self.fetch.0, self.origin) {
+            (Some("same-origin"), _) => Page::Own,
+            // The address bar: nobody's page.
+            (Some("none"), None) => Page::Unknown,
+            (Some(site), _) => Page::Other("Sec-Fetch-Site", site),
+            (None, Some(origin)) if host.is_some_and(|host| is_own(origin, host)) => Page::Own,
+            (None, Some(origin)) => Page::Other("Origin", origin),
+            (None, None) => Page::Unknown,
+        }
+    }
+
+    /// Refuses to let a session count for a request that another page may have made: browsers send cookies
+    /// with those too.
+    pub(super) fn check_session(&self) -> Result<(), Refusal> {
+        const WAY_OUT: &str = "sessions count on this server's own pages; send a token instead";
+        let refused = |message: String| Err(Refusal::new(Code::OriginForbidden, message));
+        match self.page() {
+            Page::Other(header, value) if !(self.reads && self.fetch.1 == Some("navigate")) => {
+                refused(format!("the request comes from another page ({header}: {value}); {WAY_OUT}"))
+            }
+            Page::Unknown if !self.reads => refused(format!(
+                "the request does not say which page it comes from (Sec-Fetch-Site, Origin); {WAY_OUT}"
+            )),
+            _ if self.form && !self.reads => {
+                let message = "a form could have sent this body from any page; send it as application/json, or what it is";
+                Err(Refusal::new(Code::MediaType, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the answer is for this client alone: a proxy's password is no reason to let others have it.
     #[must_use]
     pub fn are_personal(&self) -> bool {
-        self.authorization.is_some() || self.token.is_some()
+        self.authorization.is_some() || self.token.is_some() || self.session.is_some()
     }
+}
+
+/// The session in a line of cookies, by the better of its names: the more that name promises, the greater.
+fn session(cookies: &str) -> Option<(usize, &str)> {
+    let found = cookies.split(';').filter_map(|cookie| {
+        let (name, value) = cookie.trim().split_once('=')?;
+        let rank = SESSION_COOKIES.iter().rev().position(|known| *known == name)?;
+        Some((rank, value)).filter(|(_, value)| !value.is_empty())
+    });
+    found.max_by_key(|(rank, _)| *rank)
+}
+
+/// Whether a form of any page may send this type (Fetch standard, "CORS-safelisted request-header").
+fn is_of_forms(kind: &str) -> bool {
+    const KINDS: [&str; 3] = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"];
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    KINDS.iter().any(|known| kind.eq_ignore_ascii_case(known))
 }
 
 /// Whether only proxies write a header.
@@ -177,6 +263,58 @@ mod tests {
         assert_eq!(host(&one, Version::HTTP_2, Some("b.example")), Addressed::Several);
         assert_eq!(host(&one, Version::HTTP_11, Some("b.example")), Addressed::Several);
         assert_eq!(host(&[], Version::HTTP_2, None), Addressed::Missing);
+    }
+
+    #[test]
+    fn a_session_is_found_among_cookies_and_the_protected_name_wins() {
+        let session = |lines: &[(&'static str, &'static str)]| said(lines, Version::HTTP_2, None).session;
+        assert_eq!(session(&[("Cookie", "a=b; anywire=plain; c=d")]), Some("plain"));
+        assert_eq!(session(&[("Cookie", "__Host-anywire=good; anywire=laid")]), Some("good"));
+        assert_eq!(session(&[("cookie", "anywire=laid"), ("cookie", "__Host-anywire=good")]), Some("good"));
+        assert_eq!(session(&[("cookie", "__Host-anywire=good"), ("cookie", "anywire=laid")]), Some("good"));
+        for none in ["", "anywire", "anywire=", "xanywire=a", "Anywire=a", "__host-anywire=a"] {
+            assert_eq!(session(&[("Cookie", none)]), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_counts_for_the_servers_own_pages_only() {
+        let check = |reads: bool, lines: &[(&'static str, &'static str)]| {
+            let host = [("Host", "live.example")];
+            let lines: Vec<_> = host.iter().chain(lines).copied().collect();
+            let said = Credentials { reads, ..said(&lines, Version::HTTP_11, None) };
+            said.check_session().map_err(|refusal| refusal.code)
+        };
+        let (origin, site, mode) = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode");
+        for reads in [true, false] {
+            for own in [(origin, "https://live.example"), (site, "same-origin")] {
+                assert_eq!(check(reads, &[own]), Ok(()), "{own:?}");
+            }
+            for other in [
+                (origin, "https://evil.example"),
+                (origin, "null"),
+                (origin, "https://live.example.evil"),
+                (origin, "https://live.example:8443"),
+                (site, "cross-site"),
+                (site, "same-site"),
+            ] {
+                assert_eq!(check(reads, &[other]), Err(Code::OriginForbidden), "{other:?}");
+            }
+            let lied = [(site, "cross-site"), (origin, "https://live.example")];
+            assert_eq!(check(reads, &lied), Err(Code::OriginForbidden));
+        }
+        assert_eq!(check(true, &[]), Ok(()), "a program that reads");
+        assert_eq!(check(false, &[]), Err(Code::OriginForbidden));
+        assert_eq!(check(true, &[(site, "cross-site"), (mode, "navigate")]), Ok(()), "a link from elsewhere");
+        assert_eq!(check(false, &[(site, "cross-site"), (mode, "navigate")]), Err(Code::OriginForbidden));
+        assert_eq!(check(false, &[(site, "none")]), Err(Code::OriginForbidden));
+        let own = (site, "same-origin");
+        for form in ["text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"] {
+            assert_eq!(check(false, &[own, ("Content-Type", form)]), Err(Code::MediaType), "{form}");
+        }
+        for sound in ["application/json", "application/offset+octet-stream"] {
+            assert_eq!(check(false, &[own, ("Content-Type", sound)]), Ok(()), "{sound}");
+        }
     }
 
     #[test]

@@ -115,9 +115,13 @@ impl Admission {
 
     /// The same for a WebSocket, whose token may come in its first frame: until then it may do nothing.
     fn admit_for_now(&self, request: &StreamRequest<'_>) -> Result<Admitted, Refusal> {
-        self.admit_as(request, |credentials| match self.gate.principal(credentials) {
-            Err(_) if credentials.given().is_none() => Ok(Principal::nobody()),
-            principal => principal,
+        self.admit_as(request, |credentials| {
+            // Whatever it is asked by: what comes over it may change something.
+            let credentials = Credentials { reads: false, ..*credentials };
+            match self.gate.principal(&credentials) {
+                Err(_) if credentials.given().is_none() => Ok(Principal::nobody()),
+                principal => principal,
+            }
         })
     }
 

@@ -57,6 +57,11 @@ impl Origin {
     }
 }
 
+/// Whether an origin is that of the server which is addressed by this `Host`.
+pub(super) fn is_own(origin: &str, host: &str) -> bool {
+    Origin::parse(origin).is_some_and(|origin| origin.is_of(host))
+}
+
 /// A host and maybe a port, as `Host` and an origin name them (RFC 3986, section 3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Authority<'a> {

@@ -21,6 +21,10 @@ pub struct PeerAddress(pub IpAddr);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
+/// The request came over TLS; an extension of such requests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Protected;
+
 /// The name of the listener a request came by; an extension of every request.
 #[derive(Debug, Clone)]
 pub(crate) struct ListenerName(pub(crate) Arc<str>);

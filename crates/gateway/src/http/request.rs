@@ -16,7 +16,8 @@ use crate::{
 /// What a request says about who sends it.
 pub(crate) fn credentials(request: &Request) -> Credentials<'_> {
     let authority = request.uri().authority().map(http::uri::Authority::as_str);
-    Credentials::of(lines(request.headers()), request.version(), authority)
+    let said = Credentials::of(lines(request.headers()), request.version(), authority);
+    Credentials { reads: request.method().is_safe(), ..said }
 }
 
 /// The lines of a head.

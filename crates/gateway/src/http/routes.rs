@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use anywire_access::{Caller, Principal};
 use anywire_log::Channel;
 use anywire_protocol::{
     Code, Refusal,
@@ -40,9 +41,10 @@ use super::{
 use crate::{
     Gateway,
     admission::{
-        credentials::Credentials,
+        auth::Gate,
+        credentials::{Credentials, Page},
         entry::{Admission, Admitted, StreamRequest},
-        place::{ClientAddress, SlowBody},
+        place::{ClientAddress, Protected, SlowBody},
         rights::Rights as _,
     },
     delivery::{BufferSink, Mode, Outcome, Wire},
@@ -95,6 +97,52 @@ impl Gateway {
         let guarded = Guarded { gateway: Arc::clone(self), app };
         routes.layer(axum::middleware::from_fn_with_state(guarded, check_rights))
     }
+}
+
+impl Gateway {
+    /// Says to the routes of a part of the server who asks, and lets them decide themselves who may.
+    pub fn identify(self: &Arc<Self>, routes: Router) -> Router {
+        routes.layer(axum::middleware::from_fn_with_state(Arc::clone(self), say_who))
+    }
+}
+
+async fn say_who(State(gateway): State<Arc<Gateway>>, mut request: Request, next: Next) -> Response {
+    match find_caller(&gateway, &request, Gate::principal_or_nobody) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(refusal) => Refused(refusal).into_response(),
+    }
+}
+
+/// Who makes a request.
+fn find_caller(
+    gateway: &Gateway,
+    request: &Request,
+    find: impl Fn(&Gate, &Credentials<'_>) -> Result<Principal, Refusal>,
+) -> Result<Caller, Refusal> {
+    // Only that: the other parameters are the routes' own.
+    let token = query_token(request.uri().query().unwrap_or(""))?;
+    let credentials = Credentials { token: token.as_deref(), ..credentials(request) };
+    let principal = find(&gateway.admission.gate, &credentials)?;
+    let foreign = match credentials.page() {
+        Page::Other(header, value) => Some(
+            format!("the request comes from another page ({header}: {value}); sessions count on this server's own pages")
+                .into(),
+        ),
+        Page::Own | Page::Unknown => None,
+    };
+    Ok(Caller {
+        principal,
+        address: address(request),
+        session: credentials.session.map(Into::into),
+        secure: credentials.origin.map_or_else(
+            || request.extensions().get::<Protected>().is_some(),
+            |origin| origin.starts_with("https://"),
+        ),
+        foreign,
+    })
 }
 
 async fn check_place(State(gateway): State<Arc<Gateway>>, mut request: Request, next: Next) -> Response {
@@ -185,17 +233,18 @@ struct Guarded {
     app: &'static str,
 }
 
-async fn check_rights(State(guarded): State<Guarded>, request: Request, next: Next) -> Response {
-    // Only that: the other parameters are the routes' own.
-    let token = match query_token(request.uri().query().unwrap_or("")) {
-        Ok(token) => token,
-        Err(refusal) => return Refused(refusal).into_response(),
-    };
-    let credentials = Credentials { token: token.as_deref(), ..credentials(&request) };
+async fn check_rights(State(guarded): State<Guarded>, mut request: Request, next: Next) -> Response {
     let action = if request.method().is_safe() { "read" } else { "manage" };
-    let principal = guarded.gateway.admission.gate.principal(&credentials);
-    match principal.and_then(|principal| principal.check_do(guarded.app, action)) {
-        Ok(()) => next.run(request).await,
+    let caller = find_caller(&guarded.gateway, &request, |gate, credentials| {
+        let principal = gate.principal(credentials)?;
+        principal.check_do(guarded.app, action)?;
+        Ok(principal)
+    });
+    match caller {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
         Err(refusal) => Refused(refusal).into_response(),
     }
 }

@@ -269,7 +269,9 @@ pub(crate) fn refuse(gateway: &Gateway, request: &Request<'_>, refusal: &Refusal
 }
 
 pub(crate) fn credentials<'a>(request: &Request<'a>) -> Credentials<'a> {
-    Credentials::of(lines(request), http::Version::HTTP_11, None)
+    // What has no body is a GET here: every other method is the library's.
+    let said = Credentials::of(lines(request), http::Version::HTTP_11, None);
+    Credentials { reads: request.body_bytes.is_none(), ..said }
 }
 
 fn lines<'a>(request: &Request<'a>) -> impl Iterator<Item = (&'a str, &'a [u8])> {

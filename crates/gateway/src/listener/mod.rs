@@ -33,7 +33,7 @@ use tower::ServiceExt;
 
 use crate::{
     Gateway,
-    admission::place::{Arrival, ListenerName, MAIN_LISTENER, PeerAddress, Place, arrival},
+    admission::place::{Arrival, ListenerName, MAIN_LISTENER, PeerAddress, Place, Protected, arrival},
     http::streams::Carrier,
     http1::server::{self, KEEP_ALIVE},
     timed::{Timed, TimedTasks},
@@ -178,7 +178,7 @@ async fn serve_connection(
     if let Some(bytes) = server::serve(gateway, &stream, place).await {
         let http2 = bytes.starts_with(b"PRI");
         let io = CleartextIo::new(stream, bytes.freeze());
-        Box::pin(serve_http(gateway, io, app, place, http2)).await;
+        Box::pin(serve_http(gateway, io, app, place, (http2, None))).await;
     }
 }
 
@@ -187,16 +187,21 @@ async fn serve_tls(gateway: &Arc<Gateway>, stream: TcpStream, place: &Place, app
     match tokio::time::timeout(HANDSHAKE_TIME, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => {
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            serve_http(gateway, stream, app, place, http2).await;
+            serve_http(gateway, stream, app, place, (http2, Some(Protected))).await;
         }
         Ok(Err(error)) => tracing::debug!(%address, %error, "a TLS handshake failed"),
         Err(_) => tracing::debug!(%address, "a TLS handshake took too long"),
     }
 }
 
-/// Serves a connection by the HTTP library.
-async fn serve_http<S>(gateway: &Arc<Gateway>, stream: S, app: Router, place: &Place, http2: bool)
-where
+/// Serves a connection by the HTTP library; whether it is one of HTTP/2, and whether TLS protects it.
+async fn serve_http<S>(
+    gateway: &Arc<Gateway>,
+    stream: S,
+    app: Router,
+    place: &Place,
+    (http2, protected): (bool, Option<Protected>),
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (address, listener) = (place.address, ListenerName(Arc::clone(&place.listener)));
@@ -209,6 +214,9 @@ where
         request.extensions_mut().insert(carrier.clone());
         request.extensions_mut().insert(PeerAddress(address));
         request.extensions_mut().insert(listener.clone());
+        if let Some(protected) = protected {
+            request.extensions_mut().insert(protected);
+        }
         request.extensions_mut().insert(Arrival(arrival(&first, &counting)));
         let (request, unread) = unread::watch(request, &counting.admission.closing);
         let answered = app.clone().oneshot(request);

@@ -1,10 +1,13 @@
-//! The command line: `serve`, `publish`, `tail`, `run`, `monitor`, `check`, `config`.
+//! The command line: `serve`, `publish`, `tail`, `run`, `monitor`, `user`, `key`, `revoke`, `token`, `check`,
+//! `config`.
 
 mod check;
 mod client;
 mod monitor;
+mod people;
 mod run;
 mod serve;
+mod token;
 
 use std::process::ExitCode;
 
@@ -32,6 +35,14 @@ enum Command {
     Run(run::RunArgs),
     /// Report this machine's performance to a running server, until it is stopped.
     Monitor(monitor::MonitorArgs),
+    /// Add, list and change the accounts of people.
+    User(people::UserArgs),
+    /// Make, list and take back API keys.
+    Key(people::KeyArgs),
+    /// Take sessions and tokens back.
+    Revoke(people::RevokeArgs),
+    /// Sign a token to try rights with, or check one.
+    Token(token::TokenArgs),
     /// What a server starts beside itself.
     #[command(hide = true, disable_help_flag = true)]
     Worker {
@@ -66,6 +77,10 @@ pub fn main() -> ExitCode {
             Err(message) => Err(message),
         },
         Command::Monitor(args) => monitor::run(&args),
+        Command::User(args) => people::user(&args),
+        Command::Key(args) => people::key(&args),
+        Command::Revoke(args) => people::revoke(&args),
+        Command::Token(args) => token::run(&args),
         Command::Check(args) => match check::run(&args) {
             Ok(status) => return status,
             Err(message) => Err(message),

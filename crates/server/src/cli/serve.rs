@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Where settings come from.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct ServeArgs {
     /// The address to listen on, such as 127.0.0.1:8000; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS")]
@@ -41,6 +41,29 @@ pub(super) struct ServeArgs {
     /// Any setting, such as limits.channels_max=64; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+}
+
+/// Where a server's settings and files are, for those who do not run it.
+#[derive(Debug, Clone, Args)]
+pub(super) struct FilesArgs {
+    /// The server's directory for events and files.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Its TOML file with settings.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Any of its settings, such as auth.jwt_secret=…; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl FilesArgs {
+    /// The settings the server would run with.
+    pub(super) fn config(&self) -> Result<Config, String> {
+        let Self { data, config: file, set } = self.clone();
+        let args = ServeArgs { data, config: file, set, ..ServeArgs::default() };
+        config(&args).map_err(|error| error.to_string())
+    }
 }
 
 pub(super) fn config(args: &ServeArgs) -> Result<Config, ConfigError> {

@@ -15,6 +15,7 @@ pub fn document() -> Value {
     let operations: Vec<Operation> = [
         transports::operations(),
         own::operations(),
+        anywire_people::description(),
         anywire_jobs::description(),
         anywire_monitor::description(),
         anywire_pipeline::description(),
@@ -43,7 +44,7 @@ fn head() -> Value {
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": "/", "description": "This server." }],
-        "security": [{ "bearer": [] }, { "token": [] }, {}],
+        "security": [{ "bearer": [] }, { "token": [] }, { "session": [] }, {}],
         "components": { "securitySchemes": {
             "bearer": {
                 "type": "http",
@@ -54,7 +55,13 @@ fn head() -> Value {
                 "type": "apiKey",
                 "in": "query",
                 "name": "token",
-                "description": "The same in the query, where headers cannot be set.",
+                "description": "The same in the query, where headers cannot be set; no API keys.",
+            },
+            "session": {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": "__Host-anywire",
+                "description": "A session at the console (without TLS the cookie is called `anywire`). It counts for this server's own pages.",
             },
         } },
     });
@@ -69,6 +76,10 @@ fn tags() -> Value {
         ("Publish", "Into the log."),
         ("Subscribe", "The native transports, and who is there."),
         ("Health", "For supervisors and load balancers; open to everybody."),
+        (
+            "Access",
+            "Who somebody is: sessions at the console, accounts, API keys, and the audit trail. What manages them needs the right `access:manage`.",
+        ),
         (
             "Observe",
             "What the server does. For back ends and the console: needs the right `server:read` where keys are set.",

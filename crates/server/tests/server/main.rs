@@ -1,5 +1,6 @@
 //! The assembled server, from outside: its API, its description, its command line, TLS.
 
+mod access;
 mod api;
 mod commands;
 mod crowded;
@@ -7,6 +8,7 @@ mod damage;
 mod description;
 mod metrics;
 mod monitors;
+mod people;
 mod process;
 mod replies;
 mod runs;

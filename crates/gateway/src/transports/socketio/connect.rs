@@ -107,7 +107,11 @@ impl Inbound {
             token: handshake.token.as_deref(),
             ..Credentials::default()
         };
-        gateway.admission.gate.principal(&credentials)
+        let gate = &gateway.admission.gate;
+        match handshake.session.as_ref().filter(|session| gate.stands(session)) {
+            Some(session) if credentials.given().is_none() => Ok(session.clone()),
+            _ => gate.principal(&credentials),
+        }
     }
 
     async fn join(

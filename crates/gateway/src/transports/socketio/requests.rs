@@ -102,6 +102,11 @@ fn judge<'h>(
 
 fn inbound(gateway: &Gateway, request: &Request<'_>, query: &Query) -> Result<Box<Inbound>, EngineError> {
     gateway.admission.charge_handshake(request.address).map_err(forbidden)?;
+    // By a WebSocket, something may be changed.
+    let reads = request.credentials.reads && query.carrier == Carrier::Polling;
+    // One that does not count says nothing: whoever it is may still bring a token.
+    let session = gateway.admission.gate.session(&Credentials { reads, ..request.credentials });
+    let session = session.unwrap_or_default();
     let Some(pending) = gateway.socketio.count_handshake() else {
         let limit = gateway.socketio.config.handshakes_max;
         let message = format!(
@@ -117,6 +122,7 @@ fn inbound(gateway: &Gateway, request: &Request<'_>, query: &Query) -> Result<Bo
         address: request.address,
         authorization: request.credentials.authorization.map(boxed),
         token: query.token.as_deref().map(boxed),
+        session,
         client: query.client.as_deref().map(boxed),
         echoed: gateway.socketio.echoes(request.path),
     };

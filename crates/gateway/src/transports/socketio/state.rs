@@ -145,6 +145,8 @@ pub(crate) struct Handshake {
     pub(super) address: IpAddr,
     pub(super) authorization: Option<Box<str>>,
     pub(super) token: Option<Box<str>>,
+    /// Whose session it is, by its cookie.
+    pub(super) session: Option<Principal>,
     pub(super) client: Option<Box<str>>,
     /// Every message comes back, for tests.
     pub(super) echoed: bool,

@@ -379,6 +379,28 @@ export interface components {
             /** @description Whether the client acknowledged it in time. */
             readonly answered: boolean;
         };
+        readonly EndedClients: {
+            /** @description How many connections were ended. */
+            readonly disconnected: number;
+        };
+        /** @description Whose connections are to end: one of the three. */
+        readonly Ending: {
+            /**
+             * @description Of a client, by its name in `/api/delivery/clients`.
+             * @default null
+             */
+            readonly client: string;
+            /**
+             * @description Of a session at the console, by its id.
+             * @default null
+             */
+            readonly session: string;
+            /**
+             * @description Of a user: the `sub` of a token, or the name of an account.
+             * @default null
+             */
+            readonly user: string;
+        };
         readonly Error: {
             /**
              * @description What a program acts on; it never changes.
@@ -1487,6 +1509,8 @@ export type Disk = components['schemas']['Disk'];
 export type DiskRequest = components['schemas']['DiskRequest'];
 export type Emit = components['schemas']['Emit'];
 export type Emitted = components['schemas']['Emitted'];
+export type EndedClients = components['schemas']['EndedClients'];
+export type Ending = components['schemas']['Ending'];
 export type Error = components['schemas']['Error'];
 export type Event = components['schemas']['Event'];
 export type EventName = components['schemas']['EventName'];

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anywire_log::{ChannelPattern, Clock, Log};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -29,6 +30,8 @@ pub struct Gateway {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) lab: Arc<Lab>,
     pub(crate) socketio: SocketIo,
+    /// Counts the times at which somebody's rights ended.
+    pub(crate) ends: watch::Sender<u64>,
     /// Every connection's task.
     pub(crate) tasks: TaskTracker,
 }

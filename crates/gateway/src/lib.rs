@@ -10,6 +10,7 @@ mod config;
 mod delivery;
 #[cfg(feature = "echo")]
 mod echo;
+mod ends;
 mod gateway;
 mod http;
 mod http1;
@@ -39,6 +40,7 @@ pub use anywire_access::{IssuerSection, KeySection, SecretSection};
 pub use clients::Client;
 pub use config::{AuthConfig, GatewayConfig, LimitsConfig};
 pub use delivery::ConnectedNamespace;
+pub use ends::Whose;
 pub use gateway::Gateway;
 pub use lab::Lab;
 pub use listener::ServeError;

@@ -53,8 +53,9 @@ impl Readers {
         address: IpAddr,
         wire: Wire,
     ) -> OpenReader {
-        let (client, user) = (admitted.query.client.as_deref(), admitted.principal.user());
-        self.open_named(transport, client, user, address, wire)
+        let reader = self.open_named(transport, admitted.query.client.as_deref(), address, wire);
+        reader.set_principal(&admitted.principal);
+        reader
     }
 
     /// A reader for somebody by this name, or by one of ours.
@@ -62,7 +63,6 @@ impl Readers {
         self: &Arc<Self>,
         transport: Transport,
         client: Option<&str>,
-        user: Option<&str>,
         address: IpAddr,
         wire: Wire,
     ) -> OpenReader {
@@ -73,7 +73,6 @@ impl Readers {
         };
         let info = ReaderInfo { client, address, connected_at: self.clock.now() };
         let reader = Reader::new(transport, info, self.fanout.assign_shard(), wire, self.delivery.now_ms());
-        reader.set_user(user);
         if returned {
             reader.set_returned();
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anywire_log::{Clock, Log};
 use anywire_settings::OutOfRange;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -103,6 +104,7 @@ impl Gateway {
                 presence,
             ),
             readers,
+            ends: watch::Sender::new(0),
             tasks: TaskTracker::new(),
             config,
             log,

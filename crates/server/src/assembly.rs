@@ -20,7 +20,10 @@ use anywire_redis_emitter::{Emitters, Rules};
 use anywire_store::{EmbeddedConfig, EmbeddedEngine};
 use axum::Router;
 use prometheus_client::registry::Registry;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::watch,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -38,6 +41,8 @@ use crate::{
 
 /// How often retention is applied.
 const RETENTION_EVERY: Duration = Duration::from_secs(1);
+/// How long somebody may take from being let in to being seen among those who are connected.
+const LATECOMERS: Duration = Duration::from_millis(500);
 /// How many connections may wait to be accepted, as far as the system allows. After a restart all clients
 /// come back at once: whoever finds no room tries again only after a second.
 const BACKLOG: u32 = 4096;
@@ -178,6 +183,7 @@ impl Anywire {
         let background = TaskTracker::new();
         background.spawn(Arc::clone(&people).run());
         applications.iter().for_each(|one| drop(background.spawn(Arc::clone(one).run())));
+        tokio::spawn(end_what_is_over(Arc::clone(&gateway), people.ended(), shutdown.clone()));
         let overview = Overview::start(&gateway, shutdown.clone());
         tokio::spawn(apply_retention(Arc::clone(&log), clock, shutdown.clone()));
         let mut registry = Registry::default();
@@ -453,6 +459,25 @@ async fn engine(
                 }
             }
         }
+    }
+}
+
+/// Ends the connections of whoever is not any more who they were, soon after they are not.
+async fn end_what_is_over(
+    gateway: Arc<Gateway>,
+    mut ended: watch::Receiver<u64>,
+    shutdown: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            changed = ended.changed() => if changed.is_err() { return },
+            () = shutdown.cancelled() => return,
+        }
+        let count = gateway.end_revoked();
+        // Once more, for who was just being let in.
+        tokio::time::sleep(LATECOMERS).await;
+        let count = count + gateway.end_revoked();
+        tracing::info!(count, "connections were ended, of whoever has other rights now");
     }
 }
 

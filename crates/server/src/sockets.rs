@@ -6,7 +6,7 @@ use anywire_app::{
     description::schemas::{Anything, EventNameText, True},
     http::{ApiError, Body, invalid, parse_json, read_text, whole_body},
 };
-use anywire_gateway::{AskError, Gateway, SocketArgs};
+use anywire_gateway::{AskError, Gateway, SocketArgs, Whose};
 use anywire_log::EventName;
 use anywire_protocol::Code;
 use axum::{
@@ -30,6 +30,7 @@ pub(crate) fn routes(gateway: &Arc<Gateway>) -> Router {
     Router::new()
         .route("/api/sockets/emit", post(emit))
         .route("/api/sockets/disconnect", post(disconnect))
+        .route("/api/clients/disconnect", post(disconnect_clients))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Arc::clone(gateway))
 }
@@ -90,6 +91,42 @@ pub(crate) struct Disconnect {
 pub(crate) struct Disconnected {
     #[schemars(with = "True")]
     disconnected: bool,
+}
+
+/// Whose connections are to end: one of the three.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Ending {
+    /// Of a user: the `sub` of a token, or the name of an account.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    user: Option<String>,
+    /// Of a client, by its name in `/api/delivery/clients`.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    client: Option<String>,
+    /// Of a session at the console, by its id.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    session: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct EndedClients {
+    /// How many connections were ended.
+    disconnected: usize,
+}
+
+async fn disconnect_clients(State(gateway): State<Arc<Gateway>>, body: Body) -> Result<Response, ApiError> {
+    let body = whole_body(body, BODY_BYTES_MAX, "send less")?;
+    let body: Ending = parse_json(&body, "whose connections are to end")?;
+    let whose = match (body.user, body.client, body.session) {
+        (Some(user), None, None) => Whose::User(user),
+        (None, Some(client), None) => Whose::Client(client),
+        (None, None, Some(session)) => Whose::Session(session),
+        _ => return Err(invalid("name one of \"user\", \"client\" and \"session\", and only one")),
+    };
+    Ok(answer(EndedClients { disconnected: gateway.disconnect_clients(&whose) }))
 }
 
 async fn emit(State(gateway): State<Arc<Gateway>>, body: Body) -> Result<Response, ApiError> {

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use anywire_access::Principal;
 use anywire_log::{Channel, Event, Gap, Offset};
 use anywire_protocol::{
     engineio::Heartbeat,
@@ -22,7 +23,7 @@ pub(crate) struct NamespaceSession {
     pub(crate) namespace: Arc<str>,
     /// The public id.
     pub(crate) socket: Box<str>,
-    pub(crate) user: Option<Box<str>>,
+    pub(crate) principal: Principal,
     /// Events carry their cursor.
     pub(crate) with_cursor: bool,
     /// The private id, with which the client may come back.
@@ -130,7 +131,7 @@ impl Namespaces {
         let connected = self.list.iter().map(|entry| ConnectedNamespace {
             namespace: entry.namespace.to_string(),
             socket: entry.socket.to_string(),
-            user: entry.user.as_deref().map(str::to_owned),
+            user: entry.principal.user().map(str::to_owned),
             rooms: entry.channels.iter().map(|(channel, _)| channel.clone()).collect(),
         });
         connected.collect()

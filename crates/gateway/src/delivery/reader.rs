@@ -17,6 +17,7 @@ use std::{
     },
 };
 
+use anywire_access::Principal;
 use anywire_log::{Channel, Cursor, Offset, Subscription, Timestamp};
 use anywire_protocol::{
     engineio::Beat,
@@ -124,7 +125,7 @@ impl Reader {
             bytes: 0,
             behind: false,
             writing: false,
-            user: None,
+            principal: None,
         };
         Arc::new(Self {
             wire,
@@ -168,12 +169,28 @@ impl Reader {
 
     /// The `sub` of its token, as far as it is known.
     pub(crate) fn user(&self) -> Option<Box<str>> {
-        self.state.lock().user.clone()
+        self.state.lock().principal.as_ref().and_then(Principal::user).map(Into::into)
     }
 
-    /// A token said who this is.
-    pub(crate) fn set_user(&self, user: Option<&str>) {
-        self.state.lock().user = user.map(Into::into);
+    /// It is known who this is.
+    pub(crate) fn set_principal(&self, principal: &Principal) {
+        self.state.lock().principal = Some(principal.clone());
+    }
+
+    /// Whether this is the connection of somebody of whom that is true; Socket.IO has a somebody for each
+    /// namespace.
+    pub(crate) fn is_of(&self, is: impl FnOnce(Option<&Principal>) -> bool) -> bool {
+        let principal = self.state.lock().principal.clone();
+        is(principal.as_ref())
+    }
+
+    /// The namespaces of a Socket.IO client in which it is somebody of whom that is true.
+    pub(crate) fn namespaces_where(&self, is: impl Fn(&Principal) -> bool) -> Vec<Arc<str>> {
+        let state = self.state.lock();
+        let list = state.namespaces.iter().flat_map(|namespaces| &namespaces.list);
+        let all: Vec<_> = list.map(|entry| (Arc::clone(&entry.namespace), entry.principal.clone())).collect();
+        drop(state);
+        all.into_iter().filter(|(_, principal)| is(principal)).map(|(namespace, _)| namespace).collect()
     }
 
     pub(super) fn follows(&self, channel: &Channel) -> bool {
@@ -206,7 +223,7 @@ impl Reader {
             gaps: state.gaps,
             delivered: state.delivered,
             bytes: state.bytes,
-            user: state.user.clone(),
+            user: state.principal.as_ref().and_then(Principal::user).map(Into::into),
             namespaces: state
                 .namespaces
                 .as_ref()

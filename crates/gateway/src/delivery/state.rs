@@ -9,6 +9,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
+use anywire_access::Principal;
 use anywire_log::{Cursor, Event, Subscription};
 use anywire_protocol::{
     liveness::Liveness,
@@ -77,8 +78,8 @@ pub(super) struct State {
     pub(super) acked: Option<Cursor>,
     pub(super) resumes: u32,
     pub(super) gaps: u32,
-    /// The `sub` of its token.
-    pub(super) user: Option<Box<str>>,
+    /// Whose connection it is, as far as that is known.
+    pub(super) principal: Option<Principal>,
 }
 
 pub(super) enum Flushed {

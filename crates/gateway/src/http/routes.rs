@@ -240,12 +240,16 @@ async fn check_rights(State(guarded): State<Guarded>, mut request: Request, next
         principal.check_do(guarded.app, action)?;
         Ok(principal)
     });
-    match caller {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(refusal) => Refused(refusal).into_response(),
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(refusal) => return Refused(refusal).into_response(),
+    };
+    let principal = caller.principal.clone();
+    request.extensions_mut().insert(caller);
+    let response = next.run(request).await;
+    match is_stream(&response) {
+        true => response.map(|body| guarded.gateway.while_standing(body, principal)),
+        false => response,
     }
 }
 
@@ -363,7 +367,7 @@ async fn wait(
             () = &mut over => return Ok(None),
         }
         if reader.reader.mode() == Mode::Ended {
-            return Err(gateway.admission.shutting_down());
+            return Err(gateway.why_ended(&admitted.principal));
         }
     }
 }

@@ -146,7 +146,7 @@ impl PollRequest<'_> {
     /// The connection's reader has ended: its client hears when to come back.
     async fn end(&self) -> io::Error {
         let recipient = self.gateway.admission.recipient(self.admitted.origin.as_deref());
-        let refusal = self.gateway.admission.shutting_down();
+        let refusal = self.gateway.why_ended(&self.admitted.principal);
         render(&self.gateway.metrics, refusal, recipient.last()).send(self.stream).await;
         io::ErrorKind::ConnectionAborted.into()
     }
@@ -159,6 +159,8 @@ impl PollRequest<'_> {
         };
         let fresh = poller.is_none();
         let reader = poller.get_or_insert_with(open);
+        // Each request says anew whose it is.
+        reader.set_principal(&self.admitted.principal);
         let wanted = &self.admitted.query.channels;
         let known: Vec<Channel> =
             if fresh { vec![] } else { reader.stats(anywire_log::Offset::ZERO).channels };

@@ -335,7 +335,7 @@ impl Session {
         let (presence, reader) = (&self.gateway.readers.presence, &self.reader);
         let is_another = reader.user().as_deref() != principal.user();
         let left = if is_another { presence.leave_as_another(reader) } else { Vec::new() };
-        reader.set_user(principal.user());
+        reader.set_principal(&principal);
         self.account = self.gateway.admission.account(&principal, self.reader.info().address);
         if !left.is_empty() {
             // Who it is now comes, as far as that one may.

@@ -21,6 +21,7 @@ pub(super) fn operations() -> Vec<Operation> {
         docs(),
         emit_to_socket(),
         disconnect_socket(),
+        disconnect_clients(),
     ]
 }
 
@@ -270,5 +271,24 @@ fn disconnect_socket() -> Operation {
         .refuses(400, &["invalid_request", "invalid_event"], "\"timeout_ms\" is 0; expected 1 to 60000")
         .guarded()
         .refuses(404, &["not_found"], "no socket \"kUeY3KoQgUUs0674u4-0\" is connected to this process")
+        .refuses_large()
+}
+
+fn disconnect_clients() -> Operation {
+    Operation::post("/api/clients/disconnect", "disconnectClients")
+        .is("Observe", "End connections")
+        .about(
+            "Of a user, a client or a session, over every transport: WebSocket and server-sent events hear \
+                 `goodbye`, Socket.IO `io server disconnect`, a waiting poll is answered 503. Whoever still may, \
+                 comes back: `POST /api/access/revoke` is for those who are not to.",
+        )
+        .reads::<sockets::Ending>(json!({ "user": "u1" }))
+        .writes::<sockets::EndedClients>(200, "They are over.", json!({ "disconnected": 2 }))
+        .refuses(
+            400,
+            &["invalid_request"],
+            "name one of \"user\", \"client\" and \"session\", and only one",
+        )
+        .guarded()
         .refuses_large()
 }

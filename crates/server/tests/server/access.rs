@@ -4,30 +4,30 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Server, server};
 
-const KEY: &str = "0123456789abcdef";
-const BEARER: (&str, &str) = ("Authorization", "Bearer 0123456789abcdef");
-const PASSWORD: &str = "correct horse";
-const OWN: (&str, &str) = ("Sec-Fetch-Site", "same-origin");
+pub(crate) const KEY: &str = "0123456789abcdef";
+pub(crate) const BEARER: (&str, &str) = ("Authorization", "Bearer 0123456789abcdef");
+pub(crate) const PASSWORD: &str = "correct horse";
+pub(crate) const OWN: (&str, &str) = ("Sec-Fetch-Site", "same-origin");
 
-async fn guarded() -> Server {
+pub(crate) async fn guarded() -> Server {
     server(&[&format!("auth.api_keys=['{KEY}']")]).await
 }
 
 /// Somebody with an account, signed in; what the cookie holds.
-async fn signed_in(server: &Server, name: &str, role: &str) -> String {
+pub(crate) async fn signed_in(server: &Server, name: &str, role: &str) -> String {
     let wish = json!({ "name": name, "password": PASSWORD, "roles": [role] });
     let added = server.send("POST", "/api/access/users", &[BEARER], &wish.to_string()).await;
     assert_eq!(added.status, 201, "{}", added.text);
     cookie(&sign_in(server, name, PASSWORD, &[]).await)
 }
 
-async fn sign_in(server: &Server, name: &str, password: &str, headers: &[(&str, &str)]) -> Answer {
+pub(crate) async fn sign_in(server: &Server, name: &str, password: &str, headers: &[(&str, &str)]) -> Answer {
     let wish = json!({ "name": name, "password": password }).to_string();
     server.send("POST", "/api/access/sign-in", headers, &wish).await
 }
 
 /// `name=value` of the cookie that an answer sets.
-fn cookie(answer: &Answer) -> String {
+pub(crate) fn cookie(answer: &Answer) -> String {
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer.header("set-cookie").split(';').next().unwrap_or_default().to_owned()
 }

@@ -6,6 +6,7 @@ mod commands;
 mod crowded;
 mod damage;
 mod description;
+mod ends;
 mod metrics;
 mod monitors;
 mod people;

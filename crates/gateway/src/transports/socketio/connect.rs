@@ -137,7 +137,7 @@ impl Inbound {
         let entry = NamespaceSession {
             namespace: Arc::clone(&joined.path),
             socket: joined.socket.clone(),
-            user: joined.principal.user().map(Into::into),
+            principal: joined.principal.clone(),
             with_cursor,
             recovery: pid.clone(),
             channels: SmallVec::new(),
@@ -257,9 +257,12 @@ impl Inbound {
         principal.check_subscribe(&rooms)?;
         let expires_at = principal.expires_at().map(iso_time);
         self.joined[at].account = gateway.admission.account(&principal, self.handshake.address);
-        self.joined[at].principal = principal;
+        self.joined[at].principal = principal.clone();
         let ends_ms = self.ends_ms(gateway);
         reader.change_namespaces(|_, namespaces| {
+            if let Some(entry) = namespaces.find(&path) {
+                entry.principal = principal;
+            }
             namespaces.ends_ms = ends_ms;
             ((), SmallVec::new())
         });

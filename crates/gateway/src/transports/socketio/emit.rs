@@ -12,7 +12,7 @@ use std::{
 
 use anywire_log::EventName;
 use anywire_protocol::socketio::{Args, Emit, ServerPacket};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::acks::{ASKS_MAX, Ask};
 use super::recovery::forget_socket;
@@ -129,19 +129,30 @@ impl Gateway {
     /// before it is told.
     pub async fn disconnect_socket(self: &Arc<Self>, socket: &str) -> bool {
         let Some((reader, namespace)) = self.find_socket(socket) else { return false };
-        let Some((gone, private_id)) = reader.disconnect(&namespace) else { return false };
-        for channel in &gone {
-            self.readers.fanout.unwatch_reader(&reader, channel);
+        match self.put_out(&reader, &namespace) {
+            Some(told) => told.await.unwrap_or(false),
+            None => false,
         }
-        let gateway = Arc::clone(self);
+    }
+
+    /// The same for a connection; what resolves when its client was told.
+    pub(crate) fn put_out(
+        self: &Arc<Self>,
+        reader: &Arc<Reader>,
+        namespace: &Arc<str>,
+    ) -> Option<JoinHandle<bool>> {
+        let (gone, private_id) = reader.disconnect(namespace)?;
+        for channel in &gone {
+            self.readers.fanout.unwatch_reader(reader, channel);
+        }
+        let (gateway, reader, namespace) = (Arc::clone(self), Arc::clone(reader), Arc::clone(namespace));
         // A task of its own: whoever asked for this may go away, and the client must hear of it all the same.
-        let told = self.tasks.spawn(async move {
+        Some(self.tasks.spawn(async move {
             if let Some(private_id) = private_id {
                 forget_socket(&gateway.log, &private_id).await;
             }
             reader.send_packets(&gateway.delivery, &[ServerPacket::disconnected(&namespace)])
-        });
-        told.await.unwrap_or(false)
+        }))
     }
 
     /// The name that a client hears: nobody but the server itself speaks for the server.

@@ -83,8 +83,7 @@ impl Inbound {
     /// A reader for this connection, without a namespace yet.
     pub(super) fn open_reader(&self, gateway: &Arc<Gateway>, wire: Wire) -> OpenReader {
         let client = self.handshake.client.as_deref();
-        let reader =
-            gateway.readers.open_named(Transport::SocketIo, client, None, self.handshake.address, wire);
+        let reader = gateway.readers.open_named(Transport::SocketIo, client, self.handshake.address, wire);
         let now_ms = gateway.delivery.now_ms();
         let ends_ms = now_ms + u64::from(gateway.socketio.config.connect_timeout_ms);
         let ends_ms = (!self.handshake.echoed).then_some(ends_ms);

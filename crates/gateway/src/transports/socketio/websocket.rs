@@ -94,7 +94,7 @@ where
 }
 
 fn take_over(gateway: &Arc<Gateway>, inbound: &Inbound, wire: Wire, address: IpAddr) -> OpenReader {
-    gateway.readers.open_named(Transport::SocketIo, inbound.handshake.client.as_deref(), None, address, wire)
+    gateway.readers.open_named(Transport::SocketIo, inbound.handshake.client.as_deref(), address, wire)
 }
 
 impl Socket {

@@ -98,9 +98,19 @@ pub(crate) fn digits(text: &str) -> String {
     both(&in_groups(text))
 }
 
-/// A number with at least and at most so many decimals.
-pub(crate) fn decimals(value: f64, least: usize, most: usize) -> String {
-    both(&to_places(value, least, most))
+/// A number with at least and at most so many decimals, where no markup can stand.
+pub(crate) fn plain_decimals(value: f64, least: usize, most: usize) -> String {
+    to_places(value, least, most)
+}
+
+/// What stands before a figure that is not exact.
+pub(crate) const APPROXIMATELY: &str = "≈ ";
+
+/// A plain number, marked where it is not the whole of `value`, or where that is an estimate itself.
+pub(crate) fn marked(plain: &str, value: f64, estimated: bool) -> String {
+    let shown = plain.replace(GROUP, "").replace('−', "-").parse::<f64>();
+    let whole = shown.is_ok_and(|shown| (shown - value).abs() <= value.abs() * 1e-12);
+    both(&if estimated || !whole { format!("{APPROXIMATELY}{plain}") } else { plain.to_owned() })
 }
 
 /// A number with about five digits that count.
@@ -113,15 +123,11 @@ pub(crate) fn as_written(value: f64) -> String {
     both(&plain_as_written(value))
 }
 
-/// A number among others that differ by `spread`: as exact as tells them apart.
-pub(crate) fn among(value: f64, spread: f64) -> String {
-    among_decimals(value, spread, 0, 0)
-}
-
-/// The same of numbers that are written with so many decimals: it has as many.
-pub(crate) fn among_decimals(value: f64, spread: f64, least: usize, most: usize) -> String {
+/// A number among others that differ by `spread` and are written with so many decimals: as exact as tells
+/// them apart, where no markup can stand.
+pub(crate) fn plain_among(value: f64, spread: f64, least: usize, most: usize) -> String {
     let places = usual_places(value.abs()).max(places_of(spread / 1000.0));
-    decimals(value, least, places.max(most))
+    to_places(value, least, places.max(most))
 }
 
 /// As [`exact`], where no markup can stand, such as in a tooltip.
@@ -282,10 +288,10 @@ mod tests {
     fn numbers_have_the_decimals_they_are_written_with() {
         assert_eq!(digits("-1234.50"), both("−1\u{202f}234.50"));
         assert_eq!([digits("0.00"), digits("-0.0"), digits("12")], ["0.00", "0.0", "12"].map(both));
-        assert_eq!(decimals(100_000.1, 2, 2), both("100\u{202f}000.10"));
-        assert_eq!(decimals(2.5, 0, 3), both("2.5"));
-        assert_eq!(among_decimals(66_666.666, 1e6, 2, 2), both("66\u{202f}666.67"));
-        assert_eq!(among_decimals(-0.001, 1e6, 2, 2), both("−0.001"));
+        assert_eq!(plain_decimals(100_000.1, 2, 2), "100\u{202f}000.10");
+        assert_eq!(plain_decimals(2.5, 0, 3), "2.5");
+        assert_eq!(plain_among(66_666.666, 1e6, 2, 2), "66\u{202f}666.67");
+        assert_eq!(plain_among(-0.001, 1e6, 2, 2), "−0.001");
     }
 
     #[test]
@@ -296,11 +302,19 @@ mod tests {
             ["1.0921", "3.100e−6", "123\u{202f}456.789", "−0.1"]
         );
         assert_eq!(
-            (among(1.093_654_3, 0.0025), among(523_456.789, 1e6)),
-            (both("1.093654"), both("523\u{202f}457"))
+            (plain_among(1.093_654_3, 0.0025, 0, 0), plain_among(523_456.789, 1e6, 0, 0)),
+            ("1.093654".to_owned(), "523\u{202f}457".to_owned())
         );
         assert_eq!([1.0920, 1.0925].map(|tick| compact(tick, 0.0005)), ["1.092", "1.0925"]);
         assert_eq!([60_010.0, 60_020.0].map(|tick| compact(tick, 10.0)), ["60.01k", "60.02k"]);
+    }
+
+    #[test]
+    fn what_is_shown_is_marked_where_it_is_not_all() {
+        let shown = |value, estimated| marked(&plain(value), value, estimated);
+        assert_eq!([shown(0.5, false), shown(-1234.5, false)], ["0.5", "−1\u{202f}234.5"].map(both));
+        assert_eq!([shown(2.0 / 3.0, false), shown(0.5, true)], ["≈ 0.6667", "≈ 0.5"].map(both));
+        assert_eq!(marked("0.2", 0.1 + 0.2 - 0.1, false), both("0.2"));
     }
 
     #[test]

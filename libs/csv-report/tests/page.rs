@@ -59,10 +59,10 @@ fn amounts_of_money_have_their_decimals_in_every_figure() {
         "k,eur\na,199999.95\nb,100000.10\nc,0.05\n",
         &[
             "Sum 300,000.10",
-            "Median (middle half) 100,000.10 (50,000.08 – 150,000.03)",
-            "Mean ± deviation 100,000.03 ± 99,999.95",
+            "Median (middle half) 100,000.10 (≈ 50,000.08 – 150,000.03)",
+            "Mean ± deviation ≈ 100,000.03 ± 99,999.95",
             "Least – greatest 0.05 – 199,999.95",
-            "eur decimal 0 % 0 3 0.05 100,000.10 100,000.03 199,999.95",
+            "eur decimal 0 % 0 3 0.05 100,000.10 ≈ 100,000.03 199,999.95",
         ],
     );
     shows("k,v\na,1234567.89\nb,7654321.12\n", &["Sum 8,888,889.01", "Median (middle half) 4,444,444.505"]);
@@ -80,7 +80,30 @@ fn a_sum_is_exact_or_says_that_it_is_not() {
     shows("k,v\na,23\nb,24690\n", &["Median (middle half) 12,356.5"]);
     shows("k,v\na,9007199254740.993\nb,0.001\n", &["Sum 9,007,199,254,740.994"]);
     shows("k,v\na,1.5\nb,2.25\nc,3\n", &["Sum 6.75", "Least – greatest 1.5 – 3"]);
-    shows("k,v\na,1e3\nb,2.5\n", &["Sum ≈ 1,002.5"]);
+    shows(
+        "k,v\na,1e3\nb,2.5\n",
+        &[
+            "Sum ≈ 1,002.5",
+            "Mean ± deviation ≈ 501.25",
+            "Median (middle half) ≈ 501.25 (≈ ",
+            "5 % – 95 % ≈ ",
+            "Least – greatest 2.5 – 1,000",
+        ],
+    );
+    // Exact, estimated of a sample, and rounded.
+    shows("k,v\na,1\nb,2\nc,3\n", &["Mean ± deviation 2 ± 1", "Median (middle half) 2 (1.5 – 2.5)"]);
+    let many: String = (0..60_000).map(|number| format!("{number},x\n")).collect();
+    shows(
+        &format!("v,k\n{many}"),
+        &[
+            "Sum 1,799,970,000",
+            "Mean ± deviation ≈ 30,000 ± 17,321",
+            "Median (middle half) ≈ ",
+            "5 % – 95 % ≈ ",
+        ],
+    );
+    shows("k,v\na,1\nb,1\nc,2\n", &["Mean ± deviation ≈ 1.333 ± 0.577", "Median (middle half) 1 (1 – 1.5)"]);
+    shows("k,v\na,0.1234567890123456\nb,1e3\n", &["Least – greatest ≈ 0.123456789012 – 1,000"]);
     shows("k,v\na,0.1234567891\nb,1\n", &["Sum ≈ 1.1234567891"]);
 }
 

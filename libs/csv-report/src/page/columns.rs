@@ -9,7 +9,10 @@ use crate::{
     numbers::Summary,
     statistics::{Detail, Found, Statistics, Values},
     tally::Distinct,
-    words::{Escaped, Words, among, among_decimals, as_written, count, decimals, digits, exact, percent},
+    words::{
+        APPROXIMATELY, Escaped, Words, count, digits, exact, marked, percent, plain_among, plain_as_written,
+        plain_decimals,
+    },
 };
 
 /// Columns with a tile of their own; the table has all.
@@ -89,44 +92,66 @@ fn row(out: &mut String, shape: &Shape, name: &str, found: &Found) {
 }
 
 impl Summary {
-    /// One of its figures, as exact as the column's numbers differ, and as they are written.
-    pub(super) fn shown(&self, value: f64) -> String {
-        match self.sum.places() {
-            Some((least, most)) => among_decimals(value, self.max - self.min, least, most),
-            None => among(value, self.max - self.min),
-        }
+    /// The fewest and the most decimals of its figures: as many as its numbers are written with, where those
+    /// are worth showing.
+    fn places(&self) -> (usize, usize) {
+        self.sum.places().unwrap_or((0, 0))
+    }
+
+    /// Floats stand for numbers that are no decimals, or have too many of them.
+    fn is_rounded(&self) -> bool {
+        self.sum.exact().is_none()
     }
 
     /// One of its numbers.
     pub(super) fn written(&self, value: f64) -> String {
-        match self.sum.places() {
-            Some((least, most)) => decimals(value, least, most),
-            None => as_written(value),
-        }
+        let plain = match self.sum.places() {
+            Some((least, most)) => plain_decimals(value, least, most),
+            None => plain_as_written(value),
+        };
+        marked(&plain, value, false)
+    }
+
+    /// A figure that is computed from its numbers, as exact as these differ.
+    fn computed(&self, value: f64, estimated: bool) -> String {
+        let (least, most) = self.places();
+        marked(&plain_among(value, self.max - self.min, least, most), value, estimated)
+    }
+
+    fn mean(&self) -> String {
+        self.computed(self.mean, self.is_rounded())
+    }
+
+    fn deviation(&self) -> String {
+        self.computed(self.deviation, self.is_rounded())
+    }
+
+    /// The quantile at this place among those that are kept.
+    pub(super) fn quantile(&self, place: usize) -> String {
+        self.computed(self.quantiles[place], self.sampled.is_some() || self.is_rounded())
     }
 
     fn median(&self) -> String {
+        // Between two numbers there is one decimal more.
+        let (least, most) = self.sum.places().map_or((0, 0), |(least, most)| (least, most + 1));
         let value = self.quantiles[2];
-        match self.sum.places() {
-            // Between two numbers there is one decimal more.
-            Some((least, most)) => among_decimals(value, self.max - self.min, least, most + 1),
-            None => self.shown(value),
-        }
+        let plain = plain_among(value, self.max - self.min, least, most);
+        marked(&plain, value, self.sampled.is_some() || self.is_rounded())
     }
 
     fn total(&self) -> String {
-        self.sum.exact().map_or_else(|| format!("≈ {}", as_written(self.sum.about())), |sum| digits(&sum))
+        self.sum
+            .exact()
+            .map_or_else(|| marked(&plain_as_written(self.sum.about()), 0.0, true), |sum| digits(&sum))
     }
 }
 
 fn number_figures(summary: &Summary) -> [String; 4] {
-    let about = if summary.sampled.is_some() { "≈ " } else { "" };
-    let median = format!("{about}{}", summary.median());
-    [summary.written(summary.min), median, summary.shown(summary.mean), summary.written(summary.max)]
+    [summary.written(summary.min), summary.median(), summary.mean(), summary.written(summary.max)]
 }
 
 fn shown(distinct: &Distinct) -> String {
-    let about = if distinct.estimated { "≈ " } else { "" };
+    let about = if distinct.estimated { APPROXIMATELY } else { "" };
     format!("{about}{}", count(distinct.count))
 }
 
@@ -169,18 +194,15 @@ fn tile(out: &mut String, shape: &Shape, name: &str, found: &Found, chart: Optio
 }
 
 fn numbers(out: &mut String, summary: &Summary, has_chart: bool, adds_up: bool) {
-    let [low, quarter, _, three_quarters, high] = summary.quantiles.map(|value| summary.shown(value));
+    let [low, quarter, three_quarters, high] = [0, 1, 3, 4].map(|place| summary.quantile(place));
     let median = summary.median();
     let rows = [
-        (
-            Words("Mean ± deviation", "Trung bình ± độ lệch"),
-            format!("{} ± {}", summary.shown(summary.mean), summary.shown(summary.deviation)),
-        ),
+        (Words("Mean ± deviation", "Trung bình ± độ lệch"), pair(&summary.mean(), "±", &summary.deviation())),
         (
             Words("Median (middle half)", "Trung vị (50 % giữa)"),
-            format!("{median} ({quarter} – {three_quarters})"),
+            format!("{median} ({})", pair(&quarter, "–", &three_quarters)),
         ),
-        (Words("5 % – 95 %", "5 % – 95 %"), format!("{low} – {high}")),
+        (Words("5 % – 95 %", "5 % – 95 %"), pair(&low, "–", &high)),
         (
             Words("Least – greatest", "Nhỏ nhất – lớn nhất"),
             format!("{} – {}", summary.written(summary.min), summary.written(summary.max)),
@@ -208,6 +230,13 @@ fn numbers(out: &mut String, summary: &Summary, has_chart: bool, adds_up: bool) 
         );
         let _ = write!(out, "<p class=\"note\">{} {words}</p>", count(sampled as u64));
     }
+}
+
+/// Two figures, with one mark before them if either is not exact.
+fn pair(first: &str, sign: &str, second: &str) -> String {
+    let bare = [first, second].map(|figure| figure.replace(APPROXIMATELY, ""));
+    let mark = if bare == [first, second] { "" } else { APPROXIMATELY };
+    format!("{mark}{} {sign} {}", bare[0], bare[1])
 }
 
 fn figures(out: &mut String, rows: &[(Words, String)]) {

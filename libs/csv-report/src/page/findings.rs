@@ -178,10 +178,8 @@ fn tails(found: &mut Vec<String>, shape: &Shape, statistics: &Statistics) {
             "{} có giá trị khác xa phần còn lại: đến {}, trong khi một nửa nằm giữa {} và {}.",
         );
         let [_, low, _, high, _] = summary.quantiles;
+        let half = [1, 3].map(|place| summary.quantile(place));
         let end = if summary.max - high > low - summary.min { summary.max } else { summary.min };
-        found.push(sentence(
-            words,
-            &[&name(shape, column), &summary.written(end), &summary.shown(low), &summary.shown(high)],
-        ));
+        found.push(sentence(words, &[&name(shape, column), &summary.written(end), &half[0], &half[1]]));
     }
 }

@@ -244,7 +244,10 @@ impl Inspector {
     }
 
     fn take_header(&mut self, row: &Row<'_>) {
-        let names: Vec<String> = row.iter().map(|name| name.trim().to_owned()).collect();
+        let mut names: Vec<String> = row.iter().map(|name| name.trim().to_owned()).collect();
+        // The table is not so wide: they name nothing.
+        let named = names.iter().rposition(|name| !name.is_empty()).map_or(0, |place| place + 1);
+        names.truncate(named.max(self.width));
         let mut seen: HashMap<&str, usize> = HashMap::new();
         for (name, number) in names.iter().zip(1..) {
             let same_as = seen.insert(name, number);

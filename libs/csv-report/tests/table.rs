@@ -360,6 +360,53 @@ fn what_can_be_read_in_two_ways_can_be_changed() {
 
 /// Texts that are read in one way, and what they are read as.
 const TEXTS: &[(&str, &[&str])] = &[
+    // A row of units, and a second row of names.
+    (
+        "time,temp\ns,°C\n0,20.5\n1,20.7\n2,21\n",
+        &[
+            "UTF-8 , header 1, 4 rows",
+            "time: integer 0 … 2 invalid 1 in [2]",
+            "temp: decimal 20.5 … 21 invalid 1 in [2]",
+        ],
+    ),
+    (
+        ",2023,2024\nRegion,Q1,Q2\nNorth,1,2\nSouth,3,4\nEast,5,6\n",
+        &[
+            "UTF-8 , header 1, 4 rows",
+            "#1: text 4 distinct",
+            "2023: integer 1 … 5 invalid 1 in [2]",
+            "2024: integer 2 … 6 invalid 1 in [2]",
+        ],
+    ),
+    // Footnotes: alone in rows of a table of several columns.
+    (
+        "Year,Value\n2020,1.5\n2021,1.7\n2022,1.9\n\nSource: Office\nNote: preliminary\n",
+        &[
+            "UTF-8 , header 1, 5 rows",
+            "Year: integer 2020 … 2022 invalid 2 in [6, 7]",
+            "Value: decimal 1.5 … 1.9 missing 2",
+            "! 2 short_rows at 6:15 7:18",
+        ],
+    ),
+    (
+        "a,b\n1,--\n2,3.5\n3,…\n4,n.a.\n5,2\n",
+        &["UTF-8 , header 1, 5 rows", "a: integer 1 … 5", "b: decimal 2 … 3.5 missing 3"],
+    ),
+    // Empty names at the end of the header, where no row is so long.
+    ("a,b,\n1,2\n3,4\n", &["UTF-8 , header 1, 2 rows", "a: integer 1 … 3", "b: integer 2 … 4"]),
+    (
+        "Title: x\n\nType: y\n\n\nid,Year,Value,\nL1,1959,5.8\nL1,1960,5.1\nL1,1961,5.3\n",
+        &[
+            "UTF-8 , header 6, 3 rows",
+            "id: text 1 distinct",
+            "Year: integer 1959 … 1961",
+            "Value: decimal 5.1 … 5.8",
+        ],
+    ),
+    (
+        "at,n\n2024/03/15 2:05:33 PM GMT+7,1\n2024/03/15 2:06:01 PM GMT+7,2\n",
+        &["UTF-8 , header 1, 2 rows", "at: date 2024-03-15 07:05 … 2024-03-15 07:06", "n: integer 1 … 2"],
+    ),
     (
         "id,name\n1,'Doe, John'\n2,'Roe, Jane'\n",
         &["UTF-8 , header 1, 2 rows", "id: integer 1 … 2", "name: text 2 distinct"],
@@ -396,7 +443,7 @@ const TEXTS: &[(&str, &[&str])] = &[
         "Bank\nAccount 1\nid,note\n1,a\n2,b\n3,c\nEnd\n",
         &[
             "UTF-8 , header 3, 4 rows",
-            "id: text 4 distinct",
+            "id: integer 1 … 3 invalid 1 in [7]",
             "note: text 3 distinct missing 1",
             "! 1 short_rows at 7:4",
         ],

@@ -30,7 +30,12 @@ pub(super) fn find(trial: &Trial, chosen: Option<Header>) -> Layout {
         Some(Header::Line(_)) => Verdict { header: true, unsure: false },
         None => header::judge(first, body),
     };
-    let names = first.cells.len();
+    // Empty fields at the end of a header name nothing where no row has as many.
+    let names = if body.is_empty() {
+        first.cells.len()
+    } else {
+        first.trimmed().max(body.iter().map(|row| row.cells.len()).max().unwrap_or(0)).min(first.cells.len())
+    };
     // An empty field after the last comma of every row is none.
     let filled = body.iter().map(Cells::trimmed).max().unwrap_or(0);
     let width = if body.is_empty() { names } else { names.max(usual.min(filled.max(names))) };

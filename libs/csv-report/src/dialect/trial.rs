@@ -51,6 +51,11 @@ impl Cells {
         self.cells.iter().filter(|cell| !cell.text.trim().is_empty()).count()
     }
 
+    /// Whether it has so many cells; empty ones at its end that are too many do not count.
+    fn is_wide(&self, width: usize) -> bool {
+        self.cells.len() == width || (self.cells.len() > width && self.trimmed() == width)
+    }
+
     /// Its width without empty cells at its end.
     pub(super) fn trimmed(&self) -> usize {
         let filled = self.cells.iter().rposition(|cell| !cell.text.trim().is_empty());
@@ -91,10 +96,10 @@ impl Trial {
     pub(super) fn above(&self) -> usize {
         let widths = self.rows.iter().map(|row| row.cells.len());
         let Some(width) = most_common(widths.filter(|width| *width > 1)) else { return 0 };
-        let both = |pair: &[Cells]| pair.iter().all(|row| row.cells.len() == width);
+        let both = |pair: &[Cells]| pair.iter().all(|row| row.is_wide(width));
         let Some(above) = self.rows.windows(2).take(PREAMBLE_MAX + 1).position(both) else { return 0 };
         let table = &self.rows[above..];
-        let agreeing: Vec<&Cells> = table.iter().filter(|row| row.cells.len() == width).collect();
+        let agreeing: Vec<&Cells> = table.iter().filter(|row| row.is_wide(width)).collect();
         let agree = agreeing.len();
         let certain = match names_values(&agreeing) {
             true => agree * 5 >= table.len() * 4,

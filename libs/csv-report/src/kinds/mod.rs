@@ -26,7 +26,12 @@ pub(crate) use column::{Doubt, Kind, Times};
 pub fn validate(source: &Source, shape: &Shape, ticker: &Ticker) -> Result<Vec<Column>, StepError> {
     let mut seen = vec![Seen::default(); shape.names.len()];
     source.rows(ticker, |row| {
+        let alone = row.len() == 1 && seen.len() > 1;
         for (place, seen) in seen.iter_mut().enumerate() {
+            if alone && place == 0 {
+                seen.take_alone(row.get(0).unwrap_or_default().trim(), row.line);
+                continue;
+            }
             seen.take(row.get(place).unwrap_or_default().trim(), row.line);
         }
     })?;
@@ -127,6 +132,10 @@ mod tests {
         assert_eq!(kind(&["Hà Nội", "1"]), Kind::Text);
         assert_eq!(kind(&["", "n/a"]), Kind::Empty);
         assert_eq!(kind(&["0912345678", "0987654321"]), Kind::Text);
+        // A unit or a second name below the header.
+        assert_eq!(kind(&["m/s", "1.5", "2", "3"]), Kind::Decimal(Point));
+        assert_eq!(kind(&["Q1", "1", "2", "3"]), Kind::Integer(Point));
+        assert_eq!([kind(&["m/s", "1.5", "2"]), kind(&["1", "x", "2", "3"])], [Kind::Text; 2]);
         let order = |cells: &[&str]| match column(cells) {
             Column { kind: Kind::Time(times), doubt, .. } => (times.order, doubt),
             other => panic!("{other:?}"),

@@ -42,6 +42,10 @@ const ID_WORDS: [&str; 11] = ["id", "ids", "code", "no", "nr", "num", "number", 
 pub(super) struct Seen {
     filled: u64,
     empty: u64,
+    /// Texts that stand alone in a row of a table of several columns, such as footnotes.
+    notes: u64,
+    /// The first filled cell is a text, such as a unit or a second name below the header.
+    begins_with_text: bool,
     /// Words that say nothing, unless the column holds texts.
     words: u64,
     /// Words that say nothing, even among most texts.
@@ -188,6 +192,16 @@ impl DateParts {
 }
 
 impl Seen {
+    /// A cell that stands alone in its row: what is no value says nothing of the column.
+    pub(super) fn take_alone(&mut self, cell: &str, line: u64) {
+        let text = value::missing(cell) == Missing::No
+            && value::number(cell, NumberStyle::Point).is_none()
+            && value::number(cell, NumberStyle::Comma).is_none()
+            && !value::any_date(cell)
+            && value::hours(cell).is_none();
+        if text { self.notes += 1 } else { self.take(cell, line) }
+    }
+
     pub(super) fn take(&mut self, cell: &str, line: u64) {
         match value::missing(cell) {
             Missing::Empty => return self.empty += 1,
@@ -199,6 +213,7 @@ impl Seen {
         if !cell.bytes().any(|c| c.is_ascii_digit()) {
             self.booleans += u64::from(value::boolean(cell).is_some());
             self.codes_of_letters += u64::from(value::is_code(cell));
+            self.begins_with_text |= self.filled == 1 && self.booleans == 0;
             return;
         }
         if let Some(day) = value::compact(cell) {
@@ -218,6 +233,8 @@ impl Seen {
             self.parts.take(cell);
         } else if let Some(time) = value::hours(cell) {
             self.hours.take(time);
+        } else {
+            self.begins_with_text |= self.filled == 1 && self.compact.fit == 0;
         }
     }
 
@@ -293,7 +310,8 @@ impl Seen {
         // Where texts are, words are texts.
         let others = if kind == Kind::Text { 0 } else { self.words };
         let missing = self.empty + words.as_missing().count() + others;
-        let invalid = self.filled.saturating_sub(fit);
+        let notes = if kind == Kind::Text { 0 } else { self.notes };
+        let invalid = self.filled.saturating_sub(fit) + notes;
         // Whoever said what the column holds has no doubt about that.
         let answered = matches!(doubt, Some(Doubt::Compact | Doubt::MonthOfYear | Doubt::TimeOfDay));
         let doubt = doubt.filter(|_| chosen.is_none() || !answered);
@@ -321,7 +339,7 @@ impl Seen {
 
     fn found(&self, name: &str, file: File) -> (Kind, u64, Option<Doubt>) {
         if self.filled == 0 {
-            return (if self.words > 0 { Kind::Text } else { Kind::Empty }, 0, None);
+            return (if self.words + self.notes > 0 { Kind::Text } else { Kind::Empty }, 0, None);
         }
         let (numbers, times) = (self.numbers(file), self.times(file));
         // Eight digits are days where all of them can be, unless the column's name says that they name
@@ -332,7 +350,7 @@ impl Seen {
         // The first of equals wins.
         let best = offers.into_iter().reduce(|best, offer| if offer.1 > best.1 { offer } else { best });
         let (kind, fit, doubt) = best.unwrap_or((Kind::Text, 0, None));
-        if fit * SHARE_MIN.1 < self.filled * SHARE_MIN.0 {
+        if fit * SHARE_MIN.1 < self.filled * SHARE_MIN.0 && !self.is_all_but_the_first(fit) {
             return (Kind::Text, self.filled, None);
         }
         let name_of_something = match kind {
@@ -346,6 +364,12 @@ impl Seen {
             Some(code) => (Kind::Text, self.filled, Some(code)),
             None => (kind, fit, doubt),
         }
+    }
+
+    /// Whether a text stands above values: a unit, or a second name.
+    fn is_all_but_the_first(&self, fit: u64) -> bool {
+        const ENOUGH: u64 = 3;
+        self.begins_with_text && fit >= ENOUGH && fit + 1 == self.filled
     }
 
     fn numbers(&self, file: File) -> (Kind, u64, Option<Doubt>) {

@@ -376,9 +376,10 @@ fn fraction(rest: &mut &[u8]) -> i64 {
     digit(0) * 100 + digit(1) * 10 + digit(2)
 }
 
-/// Nothing, `Z`, `UTC`, `GMT`, `+07:00`, `+0700` or `+07`: milliseconds east of Greenwich.
+/// Nothing, `Z`, `UTC`, `GMT+7`, `+07:00`, `+0700` or `+07`: milliseconds east of Greenwich.
 fn offset(text: &[u8]) -> Option<i64> {
-    let text = text.strip_prefix(b"UTC").or_else(|| text.strip_prefix(b"GMT")).unwrap_or(text);
+    let named = text.strip_prefix(b"UTC").or_else(|| text.strip_prefix(b"GMT"));
+    let text = named.unwrap_or(text);
     let (sign, digits) = match text.split_first() {
         None => return Some(0),
         Some((b'Z' | b'z', [])) => return Some(0),
@@ -389,6 +390,7 @@ fn offset(text: &[u8]) -> Option<i64> {
     let digits: Vec<u8> = digits.iter().copied().filter(|c| *c != b':').collect();
     let number: i64 = std::str::from_utf8(&digits).ok()?.parse().ok()?;
     let (hours, minutes) = match digits.len() {
+        1 if named.is_some() => (number, 0),
         2 => (number, 0),
         4 => (number / 100, number % 100),
         _ => return None,
@@ -415,6 +417,8 @@ mod tests {
         check("31/12/2024", Mdy, None);
         check("2025-01-23T10:00:03.250Z", Ymd, Some(1_737_626_403_250));
         check("2025-01-23 17:00:03+07:00", Ymd, Some(1_737_626_403_000));
+        check("2025/01/23 5:00:03 PM GMT+7", Ymd, Some(1_737_626_403_000));
+        check("2025-01-23 17:00:03 +7", Ymd, None);
         check("23.01.2025 10:00", Dmy, Some(1_737_626_400_000));
         for text in
             ["12345678", "2024-1", "2024-01-01x", "1.2.34", "2024/01-01", "10.0.0.12", "12-3-45", "20-45-67"]

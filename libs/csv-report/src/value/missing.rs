@@ -25,7 +25,8 @@ const CODES: [&str; 2] = ["NA", "NAN"];
 
 /// Whether a cell says nothing.
 pub(crate) fn missing(cell: &str) -> Missing {
-    const PERHAPS: [&str; 6] = ["none", "na", "nan", "nil", "n/a", "."];
+    const PERHAPS: [&str; 14] =
+        ["none", "na", "nan", "nil", "n/a", "n.a.", "n.d.", ".", "..", "...", "…", ":", "--", "---"];
     if cell.is_empty() {
         return Missing::Empty;
     }
@@ -101,8 +102,8 @@ mod tests {
         use Missing::{Empty, No, Perhaps, Word};
         assert_eq!(missing(""), Empty);
         assert!(["NA", "n/a", "NULL", "-", "?"].into_iter().all(|word| matches!(missing(word), Word(_))));
-        assert_eq!(["Na", "none", "NONE", "."].map(missing), [Perhaps; 4]);
-        assert_eq!(["0", "no", "Nana", "--"].map(missing), [No; 4]);
+        assert_eq!(["Na", "none", "NONE", ".", "--", "…", "N.A.", ":"].map(missing), [Perhaps; 8]);
+        assert_eq!(["0", "no", "Nana", "-1", "x", ".5"].map(missing), [No; 6]);
     }
 
     #[test]

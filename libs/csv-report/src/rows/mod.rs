@@ -29,6 +29,8 @@ use row::{Field, line_ends, place};
 pub use row::Row;
 
 const READ_BYTES: usize = 256 << 10;
+/// What ends a row after the last byte that it may have.
+const LOOK_AHEAD: usize = "\r\n".len();
 /// How many faults of one row are told.
 const ROW_FAULTS_MAX: usize = 16;
 
@@ -149,8 +151,10 @@ impl<R: Read> RowReader<R> {
     pub(crate) fn next(&mut self) -> Result<Option<Row<'_>>, RowError> {
         loop {
             let bytes = &self.buffer[self.start..self.end];
-            let full = bytes.len() > self.row_bytes_max;
-            let input = Input { bytes, last: self.ended, full };
+            // What lies beyond the limit has no say, whether it was read already or not.
+            let most = self.row_bytes_max.saturating_add(LOOK_AHEAD);
+            let full = bytes.len() >= most;
+            let input = Input { bytes: &bytes[..bytes.len().min(most)], last: self.ended && !full, full };
             match self.parsed.scan(&self.format, input) {
                 Scan::End => return Ok(None),
                 Scan::More if full => return Err(self.too_long()),
@@ -532,6 +536,8 @@ fn skipped(bytes: &[u8], last: bool, comment: bool) -> Scan {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn reader(text: &str, format: Format) -> RowReader<&[u8]> {
@@ -632,6 +638,118 @@ mod tests {
         let mut reader = reader(&text, Format::new(b','));
         assert!(reader.next().expect("the first").is_some());
         assert!(matches!(reader.next(), Err(RowError::TooLong { line: 2, column: 61 })));
+    }
+
+    /// Gives as many bytes at a time as the next number says, round and round.
+    struct Pieces<'a>(&'a [u8], std::iter::Cycle<std::slice::Iter<'a, usize>>);
+
+    impl Read for Pieces<'_> {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            let most = self.1.next().copied().unwrap_or(1).min(out.len());
+            self.0.read(&mut out[..most])
+        }
+    }
+
+    /// What a reader makes of a text: its rows and their faults, comments and blank lines; where it ended.
+    #[derive(Debug, PartialEq, Default)]
+    struct Made {
+        rows: Vec<(u64, String, Vec<String>, Vec<usize>)>,
+        left_out: (u64, Blanks),
+        too_long: Option<(u64, u64)>,
+    }
+
+    fn made(text: impl Read, format: Format, row_bytes_max: usize) -> Made {
+        let mut reader = RowReader::new(Decoded::new(text, encoding_rs::UTF_8), format, row_bytes_max);
+        let mut made = Made::default();
+        loop {
+            match reader.next() {
+                Ok(Some(row)) => {
+                    let cells = row.iter().map(str::to_owned).collect();
+                    made.rows.push((row.line, row.raw.to_owned(), cells, row.faults.to_vec()));
+                }
+                Ok(None) => break,
+                Err(RowError::TooLong { line, column }) => {
+                    made.too_long = Some((line, column));
+                    break;
+                }
+                Err(RowError::Io(error)) => panic!("{error}"),
+            }
+        }
+        made.left_out = (reader.comments(), reader.blanks());
+        made
+    }
+
+    /// Texts of what a reader looks at, and of what it does not.
+    fn texts() -> impl Strategy<Value = String> {
+        let sign = prop::sample::select(vec![
+            "a", "1", "đ", "\"", "\"", "\"\"", "'", "\\", ",", ",", ";", "\t", " ", "\n", "\n", "\r\n", "\r",
+            "#", "\0", "\x1a", "x,y\n", "\"q\"",
+        ]);
+        prop::collection::vec(sign, 0..60).prop_map(|signs| signs.concat())
+    }
+
+    fn formats() -> impl Strategy<Value = Format> {
+        let delimiter = prop::sample::select(vec![b',', b';', b'\t', BLANKS]);
+        let quote = prop::sample::select(vec![Some(b'"'), Some(b'\''), None]);
+        let (escape, comment) = (prop::bool::ANY, prop::bool::ANY);
+        (delimiter, quote, escape, comment).prop_map(|(delimiter, quote, escape, comment)| Format {
+            delimiter,
+            quote,
+            escape: escape.then_some(b'\\'),
+            comment: comment.then_some(b'#'),
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn rows_are_the_same_whatever_the_pieces(
+            text in texts(),
+            format in formats(),
+            row_bytes_max in prop::sample::select(vec![8_usize, 20, 1000]),
+            pieces in prop::collection::vec(1_usize..9, 1..6),
+        ) {
+            let whole = made(text.as_bytes(), format, row_bytes_max);
+            let some = made(Pieces(text.as_bytes(), pieces.iter().cycle()), format, row_bytes_max);
+            prop_assert_eq!(whole, some, "{:?}", text);
+        }
+
+        /// Every line is in a row, or is blank or a comment, and every byte of a row in a field or beside one.
+        #[test]
+        fn no_line_is_lost(text in texts(), format in formats()) {
+            let found = made(text.as_bytes(), format, 1000);
+            let lines: Vec<&str> = lines(&text);
+            let mut next = 0;
+            let mut skipped = 0;
+            for (line, raw, cells, _) in &found.rows {
+                let first = usize::try_from(*line).expect("a line") - 1;
+                skipped += first - next;
+                prop_assert!(lines[next..first].iter().all(|line| is_left_out(line, &format)), "{:?}", text);
+                next = first + usize::try_from(line_ends(raw.as_bytes())).expect("lines") + 1;
+                let kept: usize = cells.iter().map(|cell| cell.matches(char::is_alphanumeric).count()).sum();
+                prop_assert_eq!(kept, raw.matches(char::is_alphanumeric).count(), "{:?}", raw);
+            }
+            prop_assert!(lines.get(next..).unwrap_or_default().iter().all(|line| is_left_out(line, &format)));
+            prop_assert!(skipped as u64 >= found.left_out.1.count);
+        }
+    }
+
+    fn lines(text: &str) -> Vec<&str> {
+        let mut rest = text;
+        let mut lines = Vec::new();
+        while let Some(end) = rest.find(['\n', '\r']) {
+            lines.push(&rest[..end]);
+            let ends = if rest[end..].starts_with("\r\n") { 2 } else { 1 };
+            rest = &rest[end + ends..];
+        }
+        lines.push(rest);
+        lines
+    }
+
+    fn is_left_out(line: &str, format: &Format) -> bool {
+        let comment = format.comment.is_some_and(|sign| line.as_bytes().first() == Some(&sign));
+        comment || line.trim_matches([' ', '\t', '\x1a']).is_empty()
     }
 
     #[test]

@@ -715,7 +715,7 @@ mod tests {
             prop_assert_eq!(whole, some, "{:?}", text);
         }
 
-        /// Every line is in a row, or is blank or a comment, and every byte of a row in a field or beside one.
+        /// Every line is in a row, or is blank or a comment, and every letter of a row is in a field.
         #[test]
         fn no_line_is_lost(text in texts(), format in formats()) {
             let found = made(text.as_bytes(), format, 1000);

@@ -13,6 +13,7 @@
 
 pub(crate) mod api;
 pub(crate) mod child;
+mod figures;
 pub(crate) mod files;
 mod handover;
 mod journal;
@@ -24,6 +25,7 @@ mod programs;
 mod progress;
 pub(crate) mod runner;
 mod screen;
+mod shares;
 pub(crate) mod supervise;
 pub(crate) mod text;
 

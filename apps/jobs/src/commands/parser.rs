@@ -9,15 +9,15 @@
 //! ```
 //! A line that says nothing is a line of the log, no error: commands talk.
 
-use std::sync::LazyLock;
-
 use anywire_app::http::read_members;
 use regex::{Captures, Regex};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::{
+    figures::{clock_us, figure, literal, share},
     phases::{Phases, Place},
+    shares::Shares,
     text::cut,
 };
 use crate::domain::{Json, Metadata, ParserKind, STEPS_MAX};
@@ -86,7 +86,7 @@ pub struct Parser(How);
 
 #[derive(Debug)]
 enum How {
-    Lines { step: Regex, percent: Regex, phases: Phases },
+    Lines { steps: Box<Steps>, shares: Box<Shares>, phases: Phases },
     Json,
     Ffmpeg { whole_us: u64 },
     Pattern(Regex),
@@ -99,9 +99,11 @@ impl Parser {
     /// [`PatternError`] when the pattern is missing or means nothing.
     pub fn new(kind: ParserKind, pattern: Option<&str>) -> Result<Self, PatternError> {
         Ok(Self(match kind {
-            ParserKind::Lines => {
-                How::Lines { step: literal(STEP), percent: literal(PERCENT), phases: Phases::default() }
-            }
+            ParserKind::Lines => How::Lines {
+                steps: Box::new(Steps::new()),
+                shares: Box::new(Shares::new()),
+                phases: Phases::default(),
+            },
             ParserKind::Json => How::Json,
             ParserKind::Ffmpeg => How::Ffmpeg { whole_us: 0 },
             ParserKind::Pattern => How::Pattern(check_pattern(pattern.ok_or(PatternError::Missing)?)?),
@@ -111,7 +113,7 @@ impl Parser {
     /// What the next line says.
     pub fn read(&mut self, line: &str) -> ParsedLine {
         match &mut self.0 {
-            How::Lines { step, percent, phases } => plain(line, step, percent, phases),
+            How::Lines { steps, shares, phases } => plain(line, steps, shares, phases),
             How::Json => json(line).unwrap_or_default(),
             How::Ffmpeg { whole_us } => ffmpeg(line, whole_us),
             How::Pattern(pattern) => pattern.captures(line).map(|found| groups(&found)).unwrap_or_default(),
@@ -119,20 +121,35 @@ impl Parser {
     }
 }
 
-/// `Step 3/9`, `[3/9]`, `(3 of 9)`, with BuildKit's `#6`, `=>` and names of stages before; numbers may have
-/// thousands.
+/// `Step 3/9`, `[3/9]`, `(3 of 9)`, `12/340 Test #12`, with BuildKit's `#6`, `=>` and names of stages before;
+/// numbers may have thousands.
 const STEP: &str = r"(?xi) ^\s* (?: \#\d+\s+ | (?:=>\s*)+ (?:CACHED\s+|ERROR\s+)? )?
-    (?: step\s+ (?<n1>\d{1,3}(?:,\d{3})+|\d{1,9}) \s*(?:/|of)\s* (?<t1>\d{1,3}(?:,\d{3})+|\d{1,9})
+    (?: (?:step|stage|phase|epoch|pass|part|task|round|iteration)\s+
+        (?<n1>\d{1,3}(?:,\d{3})+|\d{1,9}) \s*(?:/|of)\s* (?<t1>\d{1,3}(?:,\d{3})+|\d{1,9})
       | [\[(]\s* (?<stage>(?:[\w.:@/+-]*[[:alpha:]][\w.:@/+-]*\s+){0,3})
         (?<n2>\d{1,3}(?:,\d{3})+|\d{1,9}) \s*(?:/|of)\s* (?<t2>\d{1,3}(?:,\d{3})+|\d{1,9}) \s*[\])] )
     \s*[:\-–]?\s* (?<name>.*) $";
-/// A share, with what stands before it.
-const PERCENT: &str = r"(?:(?<before>^|.)(?<sign>[-−])|^|[^\d.,])(?<share>[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:[.,]\d{1,3})?)\s?%";
-/// Thousands as English writes them: `1,234` is none of a share's numbers.
-const THOUSANDS: &str = r"^[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?$";
+/// `[3/9]` behind other text, such as a time, and `(3/9)` at the end.
+const STEP_BEHIND: &str = r"(?xi) ^ (?<head>.*\S) \s+ (?: \[\s* (?<n1>\d{1,9}) \s*(?:/|of)\s* (?<t1>\d{1,9}) \s*\] (?: [:\s]\s*(?<name>.*) )?
+      | \( (?<n2>\d{1,9}) \s*(?:/|of)\s* (?<t2>\d{1,9}) \) \s*[.…]* ) $";
+/// What packages and tests are numbered by: `  Installing : foo   12/340`, `12/340 Test #12: foo`.
+const STEP_BARE: &str = r"(?x) ^\s* (?: (?<head>\w[\w\x20]*\s*:\s.*\S) \s{2,} (?<n1>\d{1,9})/(?<t1>\d{1,9}) \s*
+      | (?<n2>\d{1,9})/(?<t2>\d{1,9}) \s+ Test\s+\#\d+: \s+ (?<name>\S+) .* ) $";
 
-fn literal(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("our own pattern, held by a test")
+/// Reads one command's lines for numbers of steps.
+#[derive(Debug)]
+struct Steps([Regex; 3]);
+
+impl Steps {
+    fn new() -> Self {
+        Self([STEP, STEP_BEHIND, STEP_BARE].map(literal))
+    }
+
+    /// The number of a step; beside a share only one that begins the line.
+    fn find<'a>(&self, line: &'a str, has_share: bool) -> Option<Captures<'a>> {
+        let kinds = if has_share { 1 } else { self.0.len() };
+        self.0[..kinds].iter().find_map(|step| step.captures(line))
+    }
 }
 
 fn check_pattern(pattern: &str) -> Result<Regex, PatternError> {
@@ -148,10 +165,12 @@ fn check_pattern(pattern: &str) -> Result<Regex, PatternError> {
     Err(PatternError::NoGroup { pattern: cut(pattern, NAME_CHARS_MAX) })
 }
 
-fn plain(line: &str, step: &Regex, percent: &Regex, phases: &mut Phases) -> ParsedLine {
-    let mut parsed = step.captures(line).map(|found| numbered(&found, phases)).unwrap_or_default();
+fn plain(line: &str, steps: &Steps, shares: &mut Shares, phases: &mut Phases) -> ParsedLine {
+    let share = shares.read(line);
+    let step = steps.find(line, share.is_some());
+    let mut parsed = step.map(|found| numbered(&found, phases)).unwrap_or_default();
     let said = parsed.percent;
-    parsed.percent = percent.captures_iter(line).filter_map(|found| shown_share(&found)).last().or(said);
+    parsed.percent = share.or(said);
     if parsed.percent.is_some() && parsed.percent != said {
         parsed.message = Some(cut(line, MESSAGE_CHARS_MAX));
     }
@@ -174,6 +193,7 @@ fn numbered(found: &Captures<'_>, phases: &mut Phases) -> ParsedLine {
         Some((name, _)) => name,
         None => text("name"),
     };
+    let name = if name.is_empty() { without_mark(text("head")) } else { name };
     let name = match name {
         "" => format!("{index}/{total}"),
         name => cut(name, NAME_CHARS_MAX),
@@ -195,14 +215,10 @@ fn numbered(found: &Captures<'_>, phases: &mut Phases) -> ParsedLine {
     parsed
 }
 
-/// A share that is none: below zero, or the end of a greater number (`1 050 %`).
-fn shown_share(found: &Captures<'_>) -> Option<f64> {
-    let text = &found["share"];
-    let negative = found.name("sign").is_some()
-        && found.name("before").is_none_or(|sign| sign.as_str().trim().is_empty() || sign.as_str() == "(");
-    let whole = text.split(['.', ',']).next().unwrap_or_default();
-    let tail = whole.len() == 3 && whole.starts_with('0');
-    if negative || tail { None } else { share(text) }
+/// Without what a log puts before its lines, such as `[INFO]`.
+fn without_mark(text: &str) -> &str {
+    let rest = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    rest.map_or(text, |(_, rest)| rest.trim_start())
 }
 
 fn json(line: &str) -> Option<ParsedLine> {
@@ -272,20 +288,6 @@ fn is_progress_key(key: &str) -> bool {
     KEYS.contains(&key) || key == "drop_frames" || key.starts_with("stream_")
 }
 
-/// `00:01:02.50` in microseconds.
-fn clock_us(text: &str) -> Option<u64> {
-    let mut seconds = 0.0;
-    for part in text.trim().split(':') {
-        seconds = seconds * 60.0 + part.parse::<f64>().ok().filter(|part| *part >= 0.0)?;
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked to be positive; `as` saturates"
-    )]
-    Some((seconds * 1e6) as u64)
-}
-
 fn groups(found: &Captures<'_>) -> ParsedLine {
     let text =
         |name: &str| found.name(name).map(|group| group.as_str().trim()).filter(|text| !text.is_empty());
@@ -298,17 +300,6 @@ fn groups(found: &Captures<'_>) -> ParsedLine {
         message: text("message").map(|message| cut(message, MESSAGE_CHARS_MAX)),
         ..ParsedLine::default()
     }
-}
-
-fn share(text: &str) -> Option<f64> {
-    figure(text).filter(|percent| (0.0..=100.0).contains(percent))
-}
-
-/// A number as people write it: `1,234` is a thousand and more, `12,5` twelve and a half.
-fn figure(text: &str) -> Option<f64> {
-    static THOUSANDS_RE: LazyLock<Regex> = LazyLock::new(|| literal(THOUSANDS));
-    let plain = if THOUSANDS_RE.is_match(text) { text.replace(',', "") } else { text.replace(',', ".") };
-    plain.parse().ok()
 }
 
 #[cfg(test)]
@@ -380,6 +371,113 @@ mod tests {
         check(&["#5 [1/4] FROM a", "#6 [2/4] RUN b", "#5 [1/4] FROM a"], None);
         check(&["[1/2] a", "[2/2] b", "[1/3] c"], Some(("c", 3, 5)));
         check(&["[1/2] a", "[2/2] b", "[1/3] c", "[2/3] d"], Some(("d", 4, 5)));
+    }
+
+    /// The shares that real programs print.
+    const SHARES: &[(&str, Option<f64>)] = &[
+        ("[ 45%] Building C object a.c.o", Some(45.0)),
+        ("<=====--------> 45% EXECUTING [12s]", Some(45.0)),
+        ("    Building [=====>         ] 17/340: serde, syn(build)", Some(5.0)),
+        ("tests/test_a.py ....F.s                                  [ 45%]", Some(45.0)),
+        ("foo.zip             45%[=====>      ]   1.20M   500KB/s    eta 3s", Some(45.0)),
+        ("  450K .......... .......... .......... 45% 1.2M 2s", Some(45.0)),
+        ("########################                     45.0%", Some(45.0)),
+        (" 45 1000M   45  450M    0     0  12.3M      0  0:01:21  0:00:36  0:00:45 12.5M", Some(45.0)),
+        ("  % Total    % Received % Xferd  Average Speed   Time    Time     Time  Current", None),
+        ("  1,234,567  45%    1.20MB/s    0:00:12 (xfr#5, to-chk=169/396)", Some(45.0)),
+        (" 45%|████▌     | 45/100 [00:12<00:15,  3.60it/s]", Some(45.0)),
+        ("45it [00:12,  3.60it/s]", None),
+        ("Progress: [ 45%] [########............]", Some(45.0)),
+        ("Receiving objects:  45% (450/1000), 1.20 MiB | 1.00 MiB/s", Some(45.0)),
+        ("     ━━━━━━━━━━╸━━━━━━━━━━━━━━━━━━ 1.2/2.4 MB 3.4 MB/s eta 0:00:01", Some(50.0)),
+        ("a1b2c3d4e5f6: Downloading [=====>     ]  12.5MB/25MB", None),
+        ("Fetched 512 KiB / 2 MiB", Some(25.0)),
+        (" 45%", Some(45.0)),
+        ("[download]  45.0% of   10.00MiB at    1.20MiB/s ETA 00:04", Some(45.0)),
+        ("[#2089b0 400.0KiB/33.2MiB(45%) CN:1 DL:115.7KiB ETA:4m51s]", Some(45.0)),
+        (" 45.0% Extracting: home/ann/a.txt", Some(45.0)),
+        ("[0:05] 45.00%  450 files 1.2 GiB, total 1000 files 2.5 GiB, 0 errors ETA 0:06", Some(45.0)),
+        ("1.20GiB 0:00:12 [ 100MiB/s] [=====>      ] 45% ETA 0:00:15", Some(45.0)),
+        ("450000000 bytes (450 MB, 429 MiB) copied, 5 s, 90 MB/s", None),
+        ("136/340 [===========>..................] - ETA: 12s - loss: 0.5", Some(40.0)),
+        ("136/340 ━━━━━━━━━━━━━━━━━━━━ 1s 5ms/step - accuracy: 0.45", Some(40.0)),
+        ("[==========45.0%=====      ]", Some(45.0)),
+        ("45 percent complete. (450 of 1000 file records processed)", Some(45.0)),
+        ("Jobs: 1 (f=1): [R(1)][45.0%][r=10MiB/s][eta 00m:30s]", Some(45.0)),
+        ("pandas-2.2.0         | 12.3 MB   | ####5      |  45%", Some(45.0)),
+        // Shares of something else.
+        ("ok  \tpkg\t0.012s\tcoverage: 45.0% of statements", None),
+        ("TOTAL                 200     20    90%", None),
+        ("src/foo.py             20      2    90%   12-13, 40", None),
+        ("  adding: a.txt (deflated 45%)", None),
+        ("3 packets transmitted, 3 received, 0% packet loss, time 2003ms", None),
+        ("98% tests passed, 2 tests failed out of 100", None),
+        ("0.00s user 0.00s system 99% cpu 0.01 total", None),
+        ("/dev/sda1       100G   45G   55G  45% /", None),
+        ("GET /files/a1%20b.txt 200", None),
+        ("CPU: 45%  memory: 12%", None),
+        ("this build was 45% faster", None),
+    ];
+
+    /// The steps that real programs count.
+    const COUNTS: &[(&str, &str, u32, u32)] = &[
+        ("[12/340] Building CXX object a.o", "Building CXX object a.o", 12, 340),
+        ("[12 / 340] Compiling foo", "Compiling foo", 12, 340),
+        (
+            "[INFO] Building anywire 1.0                                       [2/9]",
+            "Building anywire 1.0",
+            2,
+            9,
+        ),
+        ("compile [1/3]", "compile", 1, 3),
+        ("2024-01-01 10:00:00 [3/9] Linking", "Linking", 3, 9),
+        ("10:00:00 INFO [3/9]: Linking", "Linking", 3, 9),
+        ("Copying files (3/9)", "Copying files", 3, 9),
+        ("Copying files (3 of 9)...", "Copying files", 3, 9),
+        (
+            "(12/45): bash-5.2.x86_64.rpm        1.2 MB/s |  45 kB",
+            "bash-5.2.x86_64.rpm        1.2 MB/s |  45 kB",
+            12,
+            45,
+        ),
+        (
+            "  Installing       : bash-5.2.x86_64                         12/45",
+            "Installing       : bash-5.2.x86_64",
+            12,
+            45,
+        ),
+        (" 12/340 Test  #12: parser_test ....   Passed    0.01 sec", "parser_test", 12, 340),
+        ("[1/4] Resolving packages...", "Resolving packages...", 1, 4),
+        ("Epoch 2/9", "2/9", 2, 9),
+        ("#6 [build 2/4] RUN make", "RUN make", 2, 4),
+    ];
+
+    #[test]
+    fn what_programs_print_is_read_as_they_mean_it() {
+        for (line, percent) in SHARES {
+            let parsed = one(ParserKind::Lines, line);
+            assert_eq!((parsed.percent, parsed.step), (*percent, None), "{line}");
+        }
+        let ffmpeg = [
+            "  Duration: 00:01:00.00, start: 0.000000, bitrate: 1205 kb/s",
+            "frame=  100 fps= 25 q=28.0 size=     256kB time=00:00:15.00 bitrate= 524.3kbits/s speed=1.0x",
+        ];
+        assert_eq!(read(ParserKind::Lines, None, &ffmpeg)[1].percent, Some(25.0));
+        for (line, name, number, total) in COUNTS {
+            assert_eq!(last_step(&[line]), Some(((*name).to_owned(), *number, *total)), "{line}");
+        }
+        let packages = one(ParserKind::Lines, "(3/9) installing bash    [######----]  45%");
+        assert_eq!((packages.number, packages.percent), (Some(3), Some(45.0)));
+        for line in [
+            "released on 3/15",
+            "ratio 3/9",
+            "see a[1/2]b",
+            "https://example.org/3/9",
+            "Score: 7/10",
+            "[9/3] odd",
+        ] {
+            assert_eq!(last_step(&[line]), None, "{line}");
+        }
     }
 
     #[test]

@@ -78,7 +78,7 @@ async function send(path: string, options: RequestOptions): Promise<Response> {
   }
 }
 
-function parseJson(text: string): unknown {
+export function parseJson(text: string): unknown {
   if (text === "") return null;
   try {
     return JSON.parse(text);
@@ -87,7 +87,8 @@ function parseJson(text: string): unknown {
   }
 }
 
-function errorOf(status: number, body: unknown, text: string): ApiError {
+/** The error that an answer with this status and body is. */
+export function errorOf(status: number, body: unknown, text: string): ApiError {
   if (typeof body === "object" && body !== null && "code" in body && "message" in body) {
     return new ApiError(String(body.code), status, String(body.message));
   }

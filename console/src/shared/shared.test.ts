@@ -1,9 +1,13 @@
+import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { ApiError, request } from "./api";
 import { SkewEstimate } from "./clock";
+import { failureOf } from "./failure";
 import { chooseLocale } from "./i18n";
 import { messages as en } from "./i18n/en";
+import { errors } from "./i18n/en.errors";
 import { messages as vi_ } from "./i18n/vi";
+import { errors as errorsVi } from "./i18n/vi.errors";
 import { ICONS } from "./icons";
 import { newId, shortId } from "./ids";
 import { KeySequence } from "./shortcuts";
@@ -20,6 +24,47 @@ function flatten(tree: object, path = ""): Map<string, string> {
   }
   return flat;
 }
+
+/** The codes that the API's description names, wherever it does. */
+function describedCodes(described: unknown, found = new Set<string>()): Set<string> {
+  if (typeof described !== "object" || described === null) return found;
+  const { properties } = described as { properties?: { code?: { enum?: string[]; const?: string } } };
+  for (const code of [...(properties?.code?.enum ?? []), properties?.code?.const ?? ""])
+    if (code !== "") found.add(code);
+  for (const inner of Object.values(described)) describedCodes(inner, found);
+  return found;
+}
+
+describe("what went wrong", () => {
+  const description = JSON.parse(readFileSync("../crates/server/api/openapi.json", "utf8"));
+  /** Those that the console gives itself, where nothing of ours answered. */
+  const own = ["network", "timeout", "unreachable", "http"];
+
+  it("has words in both languages for every code of the description, and for no other", () => {
+    const described = [...describedCodes(description), ...own].sort();
+    expect(described.length).toBeGreaterThan(50);
+    expect(Object.keys(errors).sort()).toEqual(described);
+    expect(Object.keys(errorsVi).sort()).toEqual(described);
+    for (const code of described)
+      expect(errorsVi[code as keyof typeof errors], code).not.toBe(errors[code as keyof typeof errors]);
+  });
+
+  it("is said by its code, with the server's words as a detail", () => {
+    const language = {
+      t: (key: string, values?: Record<string, string>) =>
+        (flatten(vi_).get(key) ?? key).replace("{message}", values?.message ?? ""),
+      te: (key: string) => flatten(vi_).has(key),
+    };
+    const said = (cause: unknown) => failureOf(cause, language);
+    expect(said(new ApiError("unknown_topic", 404, "there is no topic x"))).toEqual({
+      text: "Không có topic này.",
+      detail: "there is no topic x",
+    });
+    expect(said(new ApiError("timeout", 0, "signal timed out"))).toEqual({ text: errorsVi.timeout, detail: null });
+    expect(said(new ApiError("newer", 409, "no"))).toEqual({ text: "Máy chủ trả lời: no", detail: null });
+    expect(said(new Error("odd")).text).toContain("odd");
+  });
+});
 
 describe("the two languages", () => {
   const english = flatten(en);

@@ -10,6 +10,7 @@
  */
 
 import type { DetailedError, Upload, UploadOptions } from "tus-js-client";
+import { type ApiError, errorOf, parseJson } from "@/shared/api";
 import { newId } from "@/shared/ids";
 import {
   CHUNK_BYTES,
@@ -34,6 +35,8 @@ export interface UploadView {
    */
   exists: boolean;
   message: string | null;
+  /** Why the server took none of it. */
+  refusal: ApiError | null;
 }
 
 export interface BegunUpload {
@@ -71,6 +74,7 @@ export class UploadTask {
       resumedFrom: null,
       exists: begun !== null,
       message: null,
+      refusal: null,
     };
   }
 
@@ -182,7 +186,7 @@ export class UploadTask {
       this.#release();
       // Else the same file would be refused for ever.
       void this.#forget();
-      this.#apply({ kind: "refused" }, { exists: true, message: bodyOf(error) ?? error.message });
+      this.#apply({ kind: "refused" }, { exists: true, refusal: refusalOf(error) });
     }
   }
 
@@ -255,14 +259,7 @@ function isWorthARetry(error: Error | DetailedError): boolean {
   return mayPass(status);
 }
 
-function bodyOf(error: Error | DetailedError): string | null {
-  const body = "originalResponse" in error ? error.originalResponse?.getBody() : null;
-  if (!body) return null;
-  try {
-    const parsed: unknown = JSON.parse(body);
-    if (typeof parsed === "object" && parsed !== null && "message" in parsed) return String(parsed.message);
-  } catch {
-    return body.slice(0, 200);
-  }
-  return null;
+function refusalOf(error: Error | DetailedError): ApiError {
+  const body = "originalResponse" in error ? (error.originalResponse?.getBody() ?? "") : "";
+  return errorOf(statusOf(error), parseJson(body), body === "" ? error.message : body);
 }

@@ -1,4 +1,5 @@
 import { commands } from "./en.commands";
+import { errors } from "./en.errors";
 import { monitor } from "./en.monitor";
 import { pipeline } from "./en.pipeline";
 
@@ -96,11 +97,7 @@ export const messages = {
   },
   error: {
     title: "That did not work",
-    network:
-      "The server does not answer. It may be restarting, or the network is down; the page tries again by itself.",
-    timeout: "The server did not answer in time. The page tries again by itself.",
-    unreachable: "Something between here and the server answers that it can't reach it.",
-    not_found: "The server does not have this.",
+    ...errors,
     other: "The server answered: {message}",
     code: "Code {code}",
   },

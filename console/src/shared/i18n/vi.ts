@@ -1,5 +1,6 @@
 import type { Messages } from "./en";
 import { commands } from "./vi.commands";
+import { errors } from "./vi.errors";
 import { monitor } from "./vi.monitor";
 import { pipeline } from "./vi.pipeline";
 
@@ -96,10 +97,7 @@ export const messages: Messages = {
   },
   error: {
     title: "Không thực hiện được",
-    network: "Máy chủ không trả lời. Có thể máy chủ đang khởi động lại hoặc mất mạng; trang sẽ tự thử lại.",
-    timeout: "Máy chủ không trả lời kịp. Trang sẽ tự thử lại.",
-    unreachable: "Thiết bị trung gian báo rằng không liên lạc được với máy chủ.",
-    not_found: "Máy chủ không có dữ liệu này.",
+    ...errors,
     other: "Máy chủ trả lời: {message}",
     code: "Mã {code}",
   },

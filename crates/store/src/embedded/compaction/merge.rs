@@ -13,9 +13,11 @@ use anywire_log::{Offset, Timestamp};
 
 use crate::embedded::{
     compaction::{checkpoints, removal, repair},
-    descriptors, disk, manifest,
+    disk, manifest,
     segment::{
+        error::FileError,
         file::{self, SPAN_MAX, Seal, Segment},
+        frames::Frames,
         layout::{
             Encoder, FRAME_HEADER_BYTES, Frame, FrameHeader, FrameKind, SEGMENT_HEADER_BYTES, SegmentHeader,
         },
@@ -139,23 +141,28 @@ fn rewrite(
     header: &SegmentHeader,
     limits: &HashMap<String, Offset>,
 ) -> Option<Vec<u8>> {
-    let mut out = header.encode().to_vec();
+    let kept: u64 = segments.iter().map(|segment| rewritten_bytes(segment)).sum();
+    let mut out = Vec::with_capacity(usize::try_from(kept).ok()?);
+    out.extend_from_slice(&header.encode());
     let encoder = Encoder { seed: header.seed(), position: 0 };
     for segment in segments {
-        let bytes = descriptors::read(&segment.path).inspect_err(|error| {
-            tracing::warn!(segment = %segment.path.display(), %error, "it cannot be rewritten");
+        let copied = Frames::open(segment).and_then(|mut frames| {
+            while let Some(frame) = frames.next()? {
+                copy_live(&frame, encoder, &mut out, limits);
+            }
+            Ok(())
         });
-        let bytes = bytes.ok()?;
-        let length = usize::try_from(segment.log_bytes.load(Ordering::Relaxed)).ok()?;
-        let mut at = SEGMENT_HEADER_BYTES;
-        while at < length {
-            let Some(frame) = Frame::read(&bytes, at, segment.header.seed()) else {
-                tracing::error!(segment = %segment.path.display(), at, "it is damaged and cannot be rewritten");
+        match copied {
+            Ok(()) => {}
+            Err(FileError::Damaged { path, at, .. }) => {
+                tracing::error!(segment = %path.display(), at, "it is damaged and cannot be rewritten");
                 segment.damaged.store(true, Ordering::Relaxed);
                 return None;
-            };
-            copy_live(&frame, encoder, &mut out, limits);
-            at = frame.end;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "it cannot be rewritten");
+                return None;
+            }
         }
     }
     Some(out)

@@ -265,10 +265,15 @@ pub(crate) struct Frame<'a> {
 impl<'a> Frame<'a> {
     /// Reads the frame at a position of a whole segment file; `None` if there is no sound frame.
     pub(crate) fn read(file: &'a [u8], position: usize, seed: Seed) -> Option<Self> {
-        let (header, raw) = read_header(file, position, seed)?;
+        Self::read_first(file.get(position..)?, position, seed)
+    }
+
+    /// Reads the frame that bytes begin with, which stand at a position of a segment file.
+    pub(crate) fn read_first(bytes: &'a [u8], position: usize, seed: Seed) -> Option<Self> {
+        let (header, raw) = read_header(bytes, position, seed)?;
         let body_at = position + FRAME_HEADER_BYTES;
         let end = body_at.checked_add(raw.body_bytes)?;
-        let body = file.get(body_at..end)?;
+        let body = bytes.get(FRAME_HEADER_BYTES..end - position)?;
         let prefix = body.get(..prefix_bytes(header.kind, raw.key_bytes, body.len()))?;
         if seed.frame(u32::try_from(position).ok()?, prefix) != raw.prefix_crc {
             return None;
@@ -315,13 +320,13 @@ impl<'a> Frame<'a> {
 /// Whether a sound frame header after `damage` proves that what stands at `damage` had been synced.
 pub(crate) fn is_proof_of_damage(file: &[u8], damage: usize, seed: Seed) -> bool {
     let candidates = memmem(&file[damage..]).map(|at| damage + at);
-    candidates.filter_map(|at| read_header(file, at, seed)).any(|(_, raw)| raw.group > damage)
+    candidates.filter_map(|at| read_header(file.get(at..)?, at, seed)).any(|(_, raw)| raw.group > damage)
 }
 
 /// What the header of a frame says whose body is damaged, and the position after it; `None` where the header
 /// is damaged too, or the file ends within the frame.
 pub(crate) fn damaged_frame(file: &[u8], position: usize, seed: Seed) -> Option<(FrameHeader, usize)> {
-    let (header, raw) = read_header(file, position, seed)?;
+    let (header, raw) = read_header(file.get(position..)?, position, seed)?;
     let end = (position + FRAME_HEADER_BYTES).checked_add(raw.body_bytes)?;
     (end <= file.len()).then_some((header, end))
 }
@@ -371,8 +376,15 @@ struct RawHeader {
     prefix_crc: u32,
 }
 
-fn read_header(file: &[u8], position: usize, seed: Seed) -> Option<(FrameHeader, RawHeader)> {
-    let bytes = file.get(position..position + FRAME_HEADER_BYTES)?;
+/// How long the frame is that bytes begin with, which stand at a position of a segment file; `None` if there
+/// is no sound header.
+pub(crate) fn frame_bytes(bytes: &[u8], position: usize, seed: Seed) -> Option<usize> {
+    let (_, raw) = read_header(bytes, position, seed)?;
+    Some(FRAME_HEADER_BYTES + raw.body_bytes)
+}
+
+fn read_header(bytes: &[u8], position: usize, seed: Seed) -> Option<(FrameHeader, RawHeader)> {
+    let bytes = bytes.get(..FRAME_HEADER_BYTES)?;
     let crc = seed.frame(u32::try_from(position).ok()?, &bytes[..44]);
     if bytes[..4] != FRAME_MAGIC || crc != u32_at(bytes, 44) {
         return None;

@@ -3,6 +3,7 @@
 pub(crate) mod error;
 pub(crate) mod file;
 pub(crate) mod files;
+pub(crate) mod frames;
 pub(crate) mod layout;
 pub(crate) mod read;
 pub(crate) mod scan;

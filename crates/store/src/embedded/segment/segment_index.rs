@@ -89,7 +89,10 @@ pub(crate) type EntryMap = BTreeMap<Channel, Vec<Entry>>;
 /// The whole index file.
 pub(crate) fn encode(header: &SegmentHeader, log_bytes: u64, entries: &EntryMap, notes: &Notes) -> Vec<u8> {
     let summary = encode_summary(entries, notes);
+    let blocks = entries.values().map(Vec::len).sum::<usize>().div_ceil(BLOCK_ENTRIES as usize);
     let mut out = encode_header(header, log_bytes, entries, notes, &summary);
+    // All at once: an index has megabytes, and a list that grows by doubling copies them, to fresh pages.
+    out.reserve_exact(summary.len() + (1 + blocks) * BLOCK_BYTES);
     out.extend_from_slice(&summary);
     out.resize(out.len().next_multiple_of(BLOCK_BYTES), 0);
     let mut block = Vec::with_capacity(BLOCK_BYTES);
@@ -122,7 +125,7 @@ fn encode_header(
     notes: &Notes,
     summary: &[u8],
 ) -> Vec<u8> {
-    let mut out = Vec::with_capacity(BLOCK_BYTES + summary.len());
+    let mut out = Vec::with_capacity(HEADER_BYTES);
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&VERSION.to_le_bytes());
     out.extend_from_slice(&header.epoch.to_le_bytes());

@@ -2,6 +2,7 @@
 //!
 //! Bytes, commands and `now` go in; bytes and decisions come out. The gateway owns sockets and clocks.
 
+pub mod chunks;
 #[cfg(test)]
 mod differential;
 pub mod engineio;
@@ -9,6 +10,7 @@ pub mod engineio;
 pub mod fuzzing;
 pub mod head;
 pub mod json;
+pub mod judgement;
 #[cfg(test)]
 mod lists;
 pub mod liveness;

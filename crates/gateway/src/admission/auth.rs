@@ -158,7 +158,8 @@ impl Gate {
             Addressed::By(host) => Some(host),
             _ => None,
         };
-        if self.origins().access(origin, host).is_some() {
+        // Browsers write every origin in ASCII (RFC 6454, section 6.2).
+        if origin.is_ascii() && self.origins().access(origin, host).is_some() {
             return Ok(Some(origin));
         }
         let message = format!("origin {origin:?} is not allowed; add it to auth.origins");

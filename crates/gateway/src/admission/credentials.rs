@@ -83,7 +83,8 @@ impl<'a> Credentials<'a> {
                 said.host =
                     if same { value.map_or(Addressed::Missing, Addressed::By) } else { Addressed::Several };
             } else if is("origin") {
-                said.origin = said.origin.or(value);
+                // One that cannot be read is no page's.
+                said.origin = said.origin.or(Some(value.unwrap_or("\u{fffd}")));
             } else if is("authorization") {
                 said.authorization = said.authorization.or(value);
             } else if is("cookie") {

@@ -5,7 +5,11 @@ use std::{net::IpAddr, sync::Arc};
 use anywire_access::Principal;
 use anywire_log::{Batch, Channel, Clock};
 use anywire_protocol::{
-    Code, Refusal, head::HEAD_BYTES_MAX, native::FrameLimits, publish::PublishLimits, request::StreamQuery,
+    Code, Refusal,
+    head::{HEAD_BYTES_MAX, HEADERS_MAX},
+    native::FrameLimits,
+    publish::PublishLimits,
+    request::StreamQuery,
 };
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
@@ -274,8 +278,8 @@ impl Admission {
     /// A refusal for a request with too long an address, or too many headers.
     pub(crate) fn head_too_large() -> Refusal {
         let message = format!(
-            "the request's address and headers have more than {HEAD_BYTES_MAX} bytes together; \
-             subscribe to fewer channels in one address, or over a WebSocket"
+            "the request's address and headers have more than {HEAD_BYTES_MAX} bytes together, or there \
+             are more than {HEADERS_MAX} headers; subscribe to fewer channels in one address, or over a WebSocket"
         );
         Refusal::new(Code::HeadTooLarge, message)
     }

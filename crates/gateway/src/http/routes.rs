@@ -12,7 +12,7 @@ use anywire_access::{Caller, Principal};
 use anywire_log::Channel;
 use anywire_protocol::{
     Code, Refusal,
-    head::HEAD_BYTES_MAX,
+    head::{HEAD_BYTES_MAX, HEADERS_MAX, counted_bytes},
     native::write_presence,
     request::query_token,
     websocket::{SUBPROTOCOL, Subprotocols, accept},
@@ -159,9 +159,7 @@ async fn check_place(State(gateway): State<Arc<Gateway>>, mut request: Request, 
             Reply::engine_error(&forbidden(refusal)).into_response()
         }
         Err(refusal) => Refused(refusal).into_response(),
-        Ok(_) if head_bytes(&request) > HEAD_BYTES_MAX => {
-            Refused(Admission::head_too_large()).into_response()
-        }
+        Ok(_) if is_head_too_large(&request) => Refused(Admission::head_too_large()).into_response(),
         Ok(_) if is_encoded(&request) => {
             let message = "the body is encoded (Content-Encoding); send it as it is";
             let refused = Refused(Refusal::new(Code::MediaType, message)).into_response();
@@ -218,12 +216,16 @@ fn is_encoded(request: &Request) -> bool {
     })
 }
 
-/// About the bytes that a head has in HTTP/1.1.
-fn head_bytes(request: &Request) -> usize {
-    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    let line = request.method().as_str().len() + target + " HTTP/1.1\r\n\r\n".len() + 1;
-    let headers = request.headers().iter();
-    line + headers.map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum::<usize>()
+/// Whether a head is too large, counted as if it had come by HTTP/1.1.
+fn is_head_too_large(request: &Request) -> bool {
+    let headers = request.headers();
+    // HTTP/2 has the host in its target.
+    let host = request.uri().authority().filter(|_| !headers.contains_key(header::HOST));
+    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+    let lengths = headers.iter().map(|(name, value)| (name.as_str().len(), value.len()));
+    let host_length = host.map(|host| ("host".len(), host.as_str().len()));
+    counted_bytes(request.method().as_str(), target, lengths.chain(host_length)) > HEAD_BYTES_MAX
+        || headers.len() + usize::from(host.is_some()) > HEADERS_MAX
 }
 
 /// A part of the server whose routes need rights.

@@ -27,6 +27,8 @@ struct State {
     requests: AtomicUsize,
     /// How many of them are not answered to their end.
     open: AtomicUsize,
+    /// It is no HTTP any more.
+    is_upgraded: AtomicBool,
 }
 
 impl Carrier {
@@ -45,6 +47,16 @@ impl Carrier {
     /// Whether every request was answered to its end.
     pub(crate) fn is_idle(&self) -> bool {
         self.0.open.load(Relaxed) == 0
+    }
+
+    /// From now on it is no HTTP any more.
+    pub(crate) fn upgrade(&self) {
+        self.0.is_upgraded.store(true, Relaxed);
+    }
+
+    /// Whether it is no HTTP any more.
+    pub(crate) fn is_upgraded(&self) -> bool {
+        self.0.is_upgraded.load(Relaxed)
     }
 }
 

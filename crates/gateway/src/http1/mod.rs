@@ -8,4 +8,5 @@ mod polling;
 pub(crate) mod reply;
 pub(crate) mod server;
 pub(crate) mod socket;
+pub(crate) mod unanswered;
 pub(crate) mod waiting;

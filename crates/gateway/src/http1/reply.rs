@@ -51,7 +51,21 @@ pub(crate) fn render(metrics: &Metrics, reply: impl Into<Reply>, recipient: Reci
     Rendered { bytes: whole(&reply, recipient), keeps: recipient.keeps }
 }
 
+/// The same for the method of a request: `HEAD` is answered without a body.
+pub(crate) fn render_to(metrics: &Metrics, method: &str, reply: Reply, recipient: Recipient<'_>) -> Rendered {
+    if method != "HEAD" {
+        return render(metrics, reply, recipient);
+    }
+    let bytes = head(&reply, recipient);
+    Rendered { bytes, ..render(metrics, reply, recipient) }
+}
+
 impl Rendered {
+    /// What is to be written, where somebody else writes it.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
     /// Writes it; whether it left and the connection goes on.
     pub(crate) async fn send(self, stream: &TcpStream) -> bool {
         write_all(stream, &self.bytes).await.is_ok() && self.keeps

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anywire_protocol::{
-    Code, Refusal,
+    Refusal,
     head::{self, Head, Request},
     request::query_token,
     websocket::{Accepted, SUBPROTOCOL, Subprotocols, accept},
@@ -23,12 +23,13 @@ use super::{
     polling::PollRequest,
     reply::{Rendered, render},
     socket::{Flow, read_ready},
+    unanswered::{HEAD_TIME, refuse_head, slow_head},
 };
 use crate::{
     Gateway,
     admission::{
         credentials::Credentials,
-        entry::{Admission, Admitted, StreamRequest},
+        entry::{Admitted, StreamRequest},
         limits::Counted,
         place::Place,
     },
@@ -44,8 +45,6 @@ use crate::{
     },
 };
 
-/// How long a client may take for a request head.
-const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept for its next request.
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
@@ -173,8 +172,44 @@ async fn next_route(
     patience: Duration,
 ) -> Option<(IpAddr, Route)> {
     tokio::select! {
-        read = tokio::time::timeout(patience, read_head(gateway, stream, place, bytes)) => read.ok()?.ok()?,
+        read = read_request(gateway, stream, place, bytes, patience) => read.ok()?,
         () = gateway.admission.closing.cancelled() => None,
+    }
+}
+
+/// Waits for a head to begin, as long as that is worth while, and for its end, as long as a head has.
+async fn read_request(
+    gateway: &Arc<Gateway>,
+    stream: &TcpStream,
+    place: &Place,
+    bytes: &mut BytesMut,
+    patience: Duration,
+) -> io::Result<Option<(IpAddr, Route)>> {
+    if bytes.is_empty()
+        && !matches!(tokio::time::timeout(patience, read_more(stream, bytes)).await, Ok(Ok(true)))
+    {
+        return Ok(None);
+    }
+    match tokio::time::timeout(HEAD_TIME, read_head(gateway, stream, place, bytes)).await {
+        Ok(read) => read,
+        Err(_) => {
+            let refused = refuse_head(gateway, place.address, bytes, slow_head());
+            Ok(Some((place.address, Route::Refused(Box::new(refused)))))
+        }
+    }
+}
+
+/// Waits for bytes; false at the end of the connection.
+async fn read_more(stream: &TcpStream, bytes: &mut BytesMut) -> io::Result<bool> {
+    loop {
+        stream.readable().await?;
+        let take = |fresh: &mut [u8]| {
+            bytes.extend_from_slice(fresh);
+            Flow::Go
+        };
+        if let Some(flow) = read_ready(stream, take) {
+            return Ok(flow == Flow::Go);
+        }
     }
 }
 
@@ -185,46 +220,27 @@ async fn read_head(
     place: &Place,
     bytes: &mut BytesMut,
 ) -> io::Result<Option<(IpAddr, Route)>> {
-    let unread = |route| Ok(Some((place.address, route)));
     loop {
-        if !bytes.is_empty() {
-            match head::parse(bytes) {
-                Head::Partial => {}
-                Head::Other => return unread(Route::Library),
-                Head::TooLarge => return unread(refuse_head(gateway, Admission::head_too_large())),
-                Head::Broken(error) => {
-                    let message = format!("this is no request of HTTP/1.1: {error}");
-                    return unread(refuse_head(gateway, Refusal::new(Code::InvalidRequest, message)));
+        match head::parse(bytes) {
+            Head::Partial => {}
+            Head::Other => return Ok(Some((place.address, Route::Library))),
+            Head::Complete(request) => {
+                let length = request.bytes;
+                let address = gateway.admission.client(place.address, lines(&request));
+                let route = route(gateway, place, address, &request);
+                if !matches!(route, Route::Library) {
+                    bytes.advance(length);
                 }
-                Head::Complete(request) => {
-                    let length = request.bytes;
-                    let address = gateway.admission.client(place.address, lines(&request));
-                    let route = route(gateway, place, address, &request);
-                    if !matches!(route, Route::Library) {
-                        bytes.advance(length);
-                    }
-                    if bytes.is_empty() {
-                        *bytes = BytesMut::new();
-                    }
-                    return Ok(Some((address, route)));
+                if bytes.is_empty() {
+                    *bytes = BytesMut::new();
                 }
+                return Ok(Some((address, route)));
             }
         }
-        stream.readable().await?;
-        let take = |fresh: &mut [u8]| {
-            bytes.extend_from_slice(fresh);
-            Flow::Go
-        };
-        if read_ready(stream, take) == Some(Flow::End) {
+        if !read_more(stream, bytes).await? {
             return Ok(None);
         }
     }
-}
-
-/// Refuses what has no head that could be read; what follows it is not known.
-fn refuse_head(gateway: &Gateway, refusal: Refusal) -> Route {
-    let recipient = gateway.admission.recipient(None).last();
-    Route::Refused(Box::new(render(&gateway.metrics, refusal, recipient)))
 }
 
 fn route(gateway: &Arc<Gateway>, place: &Place, address: IpAddr, request: &Request<'_>) -> Route {

@@ -14,7 +14,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::linger::Lingering;
+use super::{judging::Judged, linger::Lingering};
 
 /// The plain socket under an upgraded connection, with what was read from it already; the connection itself
 /// where there is none.
@@ -22,8 +22,15 @@ pub(crate) fn with_plain_socket(
     upgraded: hyper::upgrade::Upgraded,
 ) -> Result<(Arc<TcpStream>, Bytes), hyper::upgrade::Upgraded> {
     use hyper_util::server::conn::auto::upgrade::downcast;
-    let upgraded = match upgraded.downcast::<TokioIo<Lingering<CleartextIo>>>() {
-        Ok(parts) => return Ok((parts.io.into_inner().into_inner().into_stream(), parts.read_buf)),
+    let upgraded = match upgraded.downcast::<TokioIo<Judged<Lingering<CleartextIo>>>>() {
+        Ok(parts) => {
+            let (io, held) = parts.io.into_inner().into_parts();
+            let read = match held.is_empty() {
+                true => parts.read_buf,
+                false => [&parts.read_buf[..], &held].concat().into(),
+            };
+            return Ok((io.into_inner().into_stream(), read));
+        }
         Err(upgraded) => upgraded,
     };
     downcast::<TokioIo<TcpStream>>(upgraded).map(|parts| {

@@ -1,7 +1,8 @@
 //! The listener: connections are accepted, counted, and served on their socket or by the HTTP library.
 
 pub(crate) mod cleartext;
-mod linger;
+pub(crate) mod judging;
+pub(crate) mod linger;
 mod surplus;
 pub(crate) mod tls;
 mod unread;
@@ -35,17 +36,21 @@ use crate::{
     Gateway,
     admission::place::{Arrival, ListenerName, MAIN_LISTENER, PeerAddress, Place, Protected, arrival},
     http::streams::Carrier,
-    http1::server::{self, KEEP_ALIVE},
+    http1::{
+        server::{self, KEEP_ALIVE},
+        unanswered::HEAD_TIME,
+    },
     timed::{Timed, TimedTasks},
 };
 use cleartext::CleartextIo;
+use judging::Judged;
 use linger::Lingering;
 use tls::Tls;
 
-/// How long a TLS handshake, or a request head for the HTTP library, may take.
+/// How long a TLS handshake may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-/// The largest head that the HTTP library takes. Larger than what may be asked for: what is only a little too
-/// large gets an answer of ours.
+/// The largest head that is read. Larger than what may be asked for: what is not far too large gets an answer
+/// that knows who asks.
 const LIBRARY_HEAD_BYTES_MAX: u32 = 4 * HEAD_BYTES_MAX as u32;
 /// How many requests may be under way at once on an HTTP/2 connection.
 const HTTP2_STREAMS_MAX: u32 = 128;
@@ -220,9 +225,13 @@ async fn serve_http<S>(
         request.extensions_mut().insert(Arrival(arrival(&first, &counting)));
         let (request, unread) = unread::watch(request, &counting.admission.closing);
         let answered = app.clone().oneshot(request);
+        let answering = carrier.clone();
         async move {
             let Ok(mut response) = answered.await;
             without_length(&mut response);
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                answering.upgrade();
+            }
             if let Some(unread) = unread {
                 unread.settle(&mut response);
             }
@@ -234,23 +243,29 @@ async fn serve_http<S>(
             }))
         }
     });
-    let io = TokioIo::new(Lingering::new(stream));
-    // Nobody holds a connection by saying nothing on it.
-    let end = async {
-        tokio::select! {
-            () = gateway.admission.closing.cancelled() => true,
-            began = until_idle(&seen) => began,
-        }
-    };
+    let stream = Lingering::new(stream);
+    let closing = gateway.admission.closing.cancelled();
     let served = if http2 {
-        let connection = http2_builder(gateway).serve_connection(io, service);
+        // Nobody holds a connection by saying nothing on it.
+        let end = async {
+            tokio::select! {
+                () = closing => true,
+                began = until_idle(&seen) => began,
+            }
+        };
+        let connection = http2_builder(gateway).serve_connection(TokioIo::new(stream), service);
         until_end(connection, end, |connection| connection.graceful_shutdown()).await
     } else {
+        let end = async {
+            closing.await;
+            true
+        };
+        // Which sees to the time that a head has.
+        let stream = Judged::new(stream, Arc::clone(gateway), address, seen);
         let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
             .max_buf_size(LIBRARY_HEAD_BYTES_MAX as usize)
-            .header_read_timeout(KEEP_ALIVE)
-            .serve_connection(io, service)
+            .header_read_timeout(None)
+            .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         until_end(connection, end, |connection| connection.graceful_shutdown()).await
     };
@@ -305,7 +320,7 @@ where
 
 /// Waits until a connection has brought no first request in time, or none for long; whether there was one.
 async fn until_idle(carrier: &Carrier) -> bool {
-    tokio::time::sleep(HANDSHAKE_TIME).await;
+    tokio::time::sleep(HEAD_TIME).await;
     let mut seen = 0;
     while carrier.requests() > seen || !carrier.is_idle() {
         seen = carrier.requests();

@@ -159,7 +159,8 @@ fn request(wire: Wire, asking: &Asking) -> Request<Full<Bytes>> {
         Wire::Cleartext | Wire::Tls => builder.uri(&asking.path).header("Host", asking.host),
     };
     for (name, value) in &asking.headers {
-        builder = builder.header(name, value);
+        // Any bytes: clients send them too.
+        builder = builder.header(name, value.as_bytes());
     }
     builder.body(Full::from(asking.body.clone())).expect("a request")
 }
@@ -405,6 +406,49 @@ async fn a_name_that_is_no_text_is_refused_by_every_route_with_a_code() {
         if method != "HEAD" {
             let body: Value = serde_json::from_str(&seen.text).expect(&target);
             assert!(body["code"].is_string() && body["message"].is_string(), "{target}: {body}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_that_is_too_large_is_refused_after_the_place_over_every_wire() {
+    let house = House::open(&[]).await;
+    let long = format!("/anywire/poll?channels={}", "a".repeat(40_000));
+    let crowd = |count: usize| (0..count).map(|n| (format!("X-{n}"), "y".to_owned())).collect::<Vec<_>>();
+    let (just, far) = (crowd(101), crowd(1_500));
+    for (method, path, more) in [
+        ("GET", long.as_str(), &[][..]),
+        ("POST", &long, &[]),
+        ("PUT", &long, &[]),
+        ("GET", "/api/health", &just),
+        ("PUT", "/socket.io/?EIO=4&transport=polling", &just),
+        ("HEAD", "/api/health", &far),
+    ] {
+        for (origin, status) in [(PAGE, 431), (EVIL, 403)] {
+            let mut asking = asking(method, path, &[origin], "");
+            asking.headers.extend(more.iter().cloned());
+            let seen = house.ask_all(&asking).await;
+            assert_eq!(seen.status, status, "{method} {origin:?}: {seen:?}");
+            assert_eq!(seen.headers.contains_key("access-control-allow-origin"), status == 431, "{seen:?}");
+            if method != "HEAD" {
+                assert_eq!(seen.text.contains("head_too_large"), status == 431, "{seen:?}");
+            }
+        }
+    }
+    // With the host there are as many as there may be.
+    let mut asking = asking("GET", "/api/health/live", &[], "");
+    asking.headers = crowd(99);
+    assert_eq!(house.ask_all(&asking).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_origin_that_no_page_has_is_refused_alike_over_every_wire() {
+    let house = House::open(&[r#"auth.origins=["* credentials"]"#]).await;
+    for origin in ["https://\u{ff41}pp.example.com", "https://\u{e4}pp.example.com", "\u{fffd}"] {
+        for path in ["/anywire/poll?channels=a", "/api/health", "/anywire/sse?channels=a"] {
+            let seen = house.ask_all(&asking("GET", path, &[("Origin", origin)], "")).await;
+            assert_eq!(seen.status, 403, "{path} {origin}: {seen:?}");
+            assert!(seen.text.contains("origin_forbidden"), "{path} {origin}: {seen:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Refusals before a body was read, and heads that are too large: the client gets its answer over every wire,
 //! also one that sends everything first and reads then.
 
+use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use hyper::{Request, Version};
 use tokio::{
@@ -213,4 +214,160 @@ async fn who_ends_a_body_before_its_length_is_told_so() {
         read.await.expect("in time").expect("an answer, and the end");
         assert_last_refusal(path, &answer);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_sound_head_is_refused_in_words_at_once_and_later() {
+    let house = House::open(&[]).await;
+    let crowd = "X: y\r\n".repeat(500);
+    let long = "a".repeat(70_000);
+    let page = "Origin: http://localhost:5173\r\n";
+    for (line, lines, words) in [
+        ("GET /api/health HTTP/1.1", crowd.as_str(), "head_too_large"),
+        (&format!("GET /{long} HTTP/1.1"), "", "head_too_large"),
+        ("POST /api/progress HTTP/1.1", "Content-Length: 4\r\nContent-Length: 5\r\n", "several"),
+        ("POST /api/progress HTTP/1.1", "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", "one of them"),
+        ("POST /api/progress HTTP/1.1", "Content-Length: 4, 4\r\n", "4, 4"),
+        ("POST /anywire/publish HTTP/1.1", "Content-Length: +4\r\n", "+4"),
+        ("POST /api/progress HTTP/1.1", "Content-Length: -1\r\n", "-1"),
+        ("POST /api/progress HTTP/1.1", "Content-Length: 0x10\r\n", "0x10"),
+        ("POST /api/progress HTTP/1.1", "Transfer-Encoding: xchunked\r\n", "xchunked"),
+        ("GET api/health HTTP/1.1", "", "api/health"),
+        ("PUT /api/health HTTP/1.1", "no header\r\n", "header name"),
+        ("\u{16}\u{3}\u{1}", "", "TLS"),
+    ] {
+        let faulty = format!("{line}\r\nHost: localhost\r\n{page}{lines}\r\n");
+        let shown: String = faulty.chars().take(60).collect();
+        let mut answers = over_both(&house, faulty.as_bytes()).await.to_vec();
+        // On a connection that was asked something before, and together with that.
+        for together in [false, true] {
+            let cleartext = TcpStream::connect(house.cleartext).await.expect("a connection");
+            answers.push(after_another(cleartext, together, faulty.as_bytes()).await);
+            let secure = house.secure.connect(b"http/1.1").await;
+            answers.push(after_another(secure, together, faulty.as_bytes()).await);
+        }
+        for answer in answers {
+            assert_last_refusal(&shown, &answer);
+            assert!(answer.contains(words), "{shown}: {answer}");
+            let lower = answer.to_lowercase();
+            assert!(lower.contains("access-control-allow-origin: http://localhost:5173"), "{answer}");
+        }
+    }
+}
+
+/// What is answered to bytes that follow two requests of the HTTP library's with bodies.
+async fn after_another(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    together: bool,
+    bytes: &[u8],
+) -> String {
+    let head = "POST /api/progress HTTP/1.1\r\nHost: localhost\r\n";
+    let first = format!(
+        "{head}Content-Length: 1\r\n\r\n{{{head}Transfer-Encoding: chunked\r\n\r\n1\r\n{{\r\n0\r\n\r\n"
+    );
+    let asking = async {
+        let all = if together { [first.as_bytes(), bytes].concat() } else { first.into_bytes() };
+        stream.write_all(&all).await.expect("it leaves");
+        let mut answer = Vec::new();
+        while count_of_refusals(&answer) < 2 {
+            assert!(stream.read_buf(&mut answer).await.expect("an answer") > 0, "it ended");
+        }
+        if !together {
+            answer.extend(send_all(&mut stream, bytes).await.into_bytes());
+        } else {
+            let _end = stream.read_to_end(&mut answer).await;
+        }
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let answers = tokio::time::timeout(PATIENCE, asking).await.expect("in time");
+    let last = answers.match_indices("HTTP/1.1 ").map(|(at, _)| at).nth(2).expect("a third answer");
+    answers[last..].to_owned()
+}
+
+fn count_of_refusals(answers: &[u8]) -> usize {
+    String::from_utf8_lossy(answers).matches("\"message\":").count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_sent_together_are_answered_in_order_whatever_body_they_have() {
+    let house = House::open(&[]).await;
+    let publish = |n: u32, body: &str| {
+        let event = format!(r#"{{"channel":"a","data":{n}}}"#);
+        match body {
+            "chunked" => {
+                format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{event}\r\n0\r\n\r\n", event.len())
+            }
+            _ => format!("Content-Length: {}\r\n\r\n{event}", event.len()),
+        }
+    };
+    let mut all = String::new();
+    for n in 0..200 {
+        let body = if n % 3 == 0 { "chunked" } else { "" };
+        all.push_str("POST /anywire/publish HTTP/1.1\r\nHost: localhost\r\n");
+        all.push_str(&publish(n, body));
+        all.push_str("HEAD /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    }
+    all.push_str("GET /anywire/poll?channels=a&after=0&limit=1000 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    for answers in over_both(&house, all.as_bytes()).await {
+        assert_eq!(answers.matches("HTTP/1.1 200").count(), 401, "{answers}");
+        let events: Vec<_> =
+            answers.rsplit("\r\n\r\n").next().unwrap_or_default().split("\"data\":").skip(1).collect();
+        for (n, event) in events.iter().enumerate() {
+            assert!(event.starts_with(&format!("{}}}", n % 200)), "{n}: {event}");
+        }
+    }
+}
+
+/// Time passes at once where nothing else happens.
+#[tokio::test]
+async fn a_head_or_body_that_comes_too_slowly_is_told_so_over_every_wire() {
+    let house = House::open(&[]).await;
+    let half_a_body = "POST /api/progress HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{";
+    for slow in ["PUT /api/health HTTP/1.1\r\nHost: localhost\r\nX: ", "GET /anywire/poll?ch", half_a_body] {
+        for asked_before in [false, true] {
+            let cleartext = TcpStream::connect(house.cleartext).await.expect("a connection");
+            let secure = house.secure.connect(b"http/1.1").await;
+            for answer in
+                [slowly(cleartext, asked_before, slow).await, slowly(secure, asked_before, slow).await]
+            {
+                assert_last_refusal(slow, &answer);
+                assert!(answer.contains("request_timeout"), "{slow}: {answer}");
+            }
+        }
+    }
+    let io = hyper_util::rt::TokioIo::new(house.secure.connect(b"h2").await);
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, io).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    let first = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(hyper::body::Frame::data(
+        bytes::Bytes::from_static(b"{"),
+    ))]);
+    let body = http_body_util::StreamBody::new(first.chain(futures_util::stream::pending()));
+    let request = Request::post("https://localhost/api/progress").body(body).expect("a request");
+    tokio::time::pause();
+    let answer = sender.send_request(request).await.expect("an answer");
+    assert_eq!(answer.status(), 408);
+    let text = answer.into_body().collect().await.expect("a body").to_bytes();
+    assert!(text.starts_with(b"{\"code\":\"request_timeout\""), "{text:?}");
+}
+
+/// What is answered to bytes after which nothing comes, on a connection that may have been idle for a while.
+async fn slowly(mut stream: impl AsyncRead + AsyncWrite + Unpin, asked_before: bool, slow: &str) -> String {
+    let mut answer = Vec::new();
+    if asked_before {
+        let first = "PUT /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(first.as_bytes()).await.expect("it leaves");
+        while count_of_refusals(&answer) < 1 {
+            assert!(stream.read_buf(&mut answer).await.expect("an answer") > 0, "it ended");
+        }
+        answer.clear();
+    }
+    tokio::time::pause();
+    if asked_before {
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    }
+    stream.write_all(slow.as_bytes()).await.expect("it leaves");
+    let _end = stream.read_to_end(&mut answer).await;
+    tokio::time::resume();
+    String::from_utf8_lossy(&answer).into_owned()
 }

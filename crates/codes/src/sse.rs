@@ -10,10 +10,20 @@ use crate::{Code, Refusal};
 pub const CONTENT_TYPE: &str = "text/event-stream; charset=utf-8";
 
 /// Whether `Accept` asks for a stream of events by name, as `EventSource` does and clients of plain HTTP do
-/// not.
+/// not. Who gives it the weight 0 does not want one (RFC 9110, section 12.4.2).
 #[must_use]
 pub fn accepts(accept: Option<&str>) -> bool {
-    accept.is_some_and(|accept| accept.to_ascii_lowercase().contains("text/event-stream"))
+    accept.unwrap_or_default().split(',').any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_stream = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/event-stream"));
+        is_stream && !parts.any(is_weight_of_nothing)
+    })
+}
+
+/// Whether a parameter is `q=0`, with as many zeros as it may have.
+fn is_weight_of_nothing(parameter: &str) -> bool {
+    let weight = parameter.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+    weight.is_some_and(|(_, weight)| weight.trim().parse().is_ok_and(|weight: f32| weight <= 0.0))
 }
 
 /// Whether a query parameter means what the header `Last-Event-ID` does. Libraries that cannot set the header
@@ -102,7 +112,10 @@ mod tests {
     #[test]
     fn a_refusal_is_an_event_with_its_code_and_when_to_come_back() {
         assert!(accepts(Some("text/event-stream")) && accepts(Some("text/html, TEXT/Event-Stream;q=0.9")));
-        assert!(!accepts(Some("*/*")) && !accepts(None));
+        assert!(!accepts(Some("*/*")) && !accepts(None) && !accepts(Some("text/event-streams")));
+        for refused in ["text/event-stream;q=0", "text/event-stream ; Q = 0.000, */*;q=1"] {
+            assert!(!accepts(Some(refused)), "{refused}");
+        }
         let refusal = Refusal::new(Code::Busy, "full").retry_after_ms(1500);
         assert_eq!(
             refusal_event(&refusal, 1500),

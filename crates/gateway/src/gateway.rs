@@ -30,6 +30,8 @@ pub struct Gateway {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) lab: Arc<Lab>,
     pub(crate) socketio: SocketIo,
+    /// The headers of which there is one, with those of applications.
+    pub(crate) single_headers: Vec<&'static str>,
     /// Counts the times at which somebody's rights ended.
     pub(crate) ends: watch::Sender<u64>,
     /// Every connection's task.

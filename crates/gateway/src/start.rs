@@ -14,6 +14,7 @@ use crate::{
         cors::{Cors, PageHeaders},
         entry::Admission,
         proxies::{Proxies, ProxyError},
+        single,
     },
     config::GatewayConfig,
     delivery::{Delivery, Fanout},
@@ -95,6 +96,7 @@ impl Gateway {
         let readers = Readers::new(Arc::clone(&clock), Arc::clone(&delivery), fanout, Arc::clone(&presence));
         let gateway = Arc::new(Self {
             socketio: SocketIo::new(&config.socketio)?,
+            single_headers: single::with_others(&headers.allowed),
             admission: Admission::new(
                 gate,
                 proxies,

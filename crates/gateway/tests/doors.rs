@@ -178,6 +178,16 @@ async fn over_a_trusted_proxy_each_client_has_its_own_limit_and_the_proxy_none()
         assert!(text.starts_with(&format!("HTTP/1.1 {status}")), "{client} {more:?}: {text}");
         open.push(reader);
     }
+    for more in ["", "Content-Length: 0\n"] {
+        let head = format!(
+            "GET /anywire/sse?channels=a HTTP/1.1\nHost: localhost\nX-Forwarded-For: 192.0.2.1\n\
+             Origin: http://localhost:3000\nAccept: text/event-stream\n{more}\n"
+        );
+        let mut reader = server.request(&head).await;
+        let text = reader.until("too_many_connections").await.to_ascii_lowercase();
+        assert!(text.starts_with("http/1.1 200") && text.contains("event: error"), "{more:?}: {text}");
+        assert!(text.contains("access-control-allow-origin: http://localhost:3000"), "{more:?}: {text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

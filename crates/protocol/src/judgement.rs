@@ -1,5 +1,5 @@
-//! Whether the head of a request (RFC 9112) may go to an HTTP library, and where the body behind it ends: what
-//! a library refuses by itself, it refuses without a word.
+//! Whether the head of a request (RFC 9112) may go to an HTTP library, and where the body behind it ends:
+//! what a library refuses by itself, it refuses without a word.
 
 use std::mem::MaybeUninit;
 

@@ -20,7 +20,7 @@ const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 const MAX_AGE_S: &str = "600";
 
 /// Headers that pages of allowed origins may send and read, beside those of the gateway's own routes: each
-/// application names its own.
+/// application names its own. Those that may be sent stand in a request once.
 #[derive(Debug, Clone, Default)]
 pub struct PageHeaders {
     /// Of requests.

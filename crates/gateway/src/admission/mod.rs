@@ -13,4 +13,5 @@ pub(crate) mod place;
 pub(crate) mod proxies;
 pub(crate) mod rates;
 pub(crate) mod rights;
+pub(crate) mod single;
 pub(crate) mod unfinished;

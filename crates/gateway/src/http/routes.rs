@@ -46,6 +46,7 @@ use crate::{
         entry::{Admission, Admitted, StreamRequest},
         place::{ClientAddress, Protected, SlowBody},
         rights::Rights as _,
+        single,
     },
     delivery::{BufferSink, Mode, Outcome, Wire},
     http1::connection::fetch,
@@ -160,6 +161,9 @@ async fn check_place(State(gateway): State<Arc<Gateway>>, mut request: Request, 
         }
         Err(refusal) => Refused(refusal).into_response(),
         Ok(_) if is_head_too_large(&request) => Refused(Admission::head_too_large()).into_response(),
+        Ok(_) if let Some(name) = repeated(&gateway, &request) => {
+            Refused(single::refusal(name)).into_response()
+        }
         Ok(_) if is_encoded(&request) => {
             let message = "the body is encoded (Content-Encoding); send it as it is";
             let refused = Refused(Refusal::new(Code::MediaType, message)).into_response();
@@ -207,6 +211,12 @@ fn is_stream(response: &Response) -> bool {
     response.status().is_success() && kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"))
 }
 
+/// A header of which there is one, where the request has several.
+fn repeated<'g>(gateway: &'g Gateway, request: &Request) -> Option<&'g str> {
+    let lines = request.headers().iter().map(|(name, _)| name.as_str());
+    single::repeated(&gateway.single_headers, lines)
+}
+
 /// Whether the body is compressed, or coded in another way: nobody here decodes it.
 fn is_encoded(request: &Request) -> bool {
     let codings = request.headers().get_all(header::CONTENT_ENCODING).iter();
@@ -219,13 +229,16 @@ fn is_encoded(request: &Request) -> bool {
 /// Whether a head is too large, counted as if it had come by HTTP/1.1.
 fn is_head_too_large(request: &Request) -> bool {
     let headers = request.headers();
-    // HTTP/2 has the host in its target.
+    // HTTP/2 has the host in its target, and may send one line a cookie.
     let host = request.uri().authority().filter(|_| !headers.contains_key(header::HOST));
+    let more_cookies = headers.get_all(header::COOKIE).iter().count().saturating_sub(1);
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
     let lengths = headers.iter().map(|(name, value)| (name.as_str().len(), value.len()));
     let host_length = host.map(|host| ("host".len(), host.as_str().len()));
-    counted_bytes(request.method().as_str(), target, lengths.chain(host_length)) > HEAD_BYTES_MAX
-        || headers.len() + usize::from(host.is_some()) > HEADERS_MAX
+    let bytes = counted_bytes(request.method().as_str(), target, lengths.chain(host_length));
+    let joined_bytes = bytes - more_cookies * ("cookie: \r\n".len() - "; ".len());
+    let count = headers.len() - more_cookies + usize::from(host.is_some());
+    joined_bytes > HEAD_BYTES_MAX || count > HEADERS_MAX
 }
 
 /// A part of the server whose routes need rights.

@@ -23,7 +23,7 @@ use super::{
     polling::PollRequest,
     reply::{Rendered, render},
     socket::{Flow, read_ready},
-    unanswered::{HEAD_TIME, refuse_head, slow_head},
+    unanswered::{HEAD_TIME, KEEP_ALIVE, refuse_head, slow_head},
 };
 use crate::{
     Gateway,
@@ -32,6 +32,7 @@ use crate::{
         entry::{Admitted, StreamRequest},
         limits::Counted,
         place::Place,
+        single,
     },
     readers::OpenReader,
     reply::Reply,
@@ -44,9 +45,6 @@ use crate::{
         sse, websocket,
     },
 };
-
-/// How long an idle connection is kept for its next request.
-pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// How serving a connection directly ended.
 enum After {
@@ -66,6 +64,20 @@ enum Route {
     /// By its head.
     Refused(Box<Rendered>),
     Library,
+}
+
+/// What the next request asks for, and for which client.
+struct Asked {
+    address: IpAddr,
+    route: Route,
+    /// The client, as long as it is answered.
+    counted: Option<Box<Counted>>,
+}
+
+impl Asked {
+    fn by_nobody_else(place: &Place, route: Route) -> Self {
+        Self { address: place.address, route, counted: None }
+    }
 }
 
 /// Serves a connection until it ends, or until it asks for something that the HTTP library serves: then the
@@ -92,16 +104,10 @@ async fn serve_requests(
     let mut patience = HEAD_TIME;
     loop {
         // Boxed, and gone when the request is known: an idle connection keeps only what comes after.
-        let Some((address, route)) = Box::pin(next_route(gateway, stream, place, &mut bytes, patience)).await
+        let Some(Asked { address, route, counted: _counted }) =
+            Box::pin(next_route(gateway, stream, place, &mut bytes, patience)).await
         else {
             return After::Close;
-        };
-        let _counted = match count_client(gateway, place, address) {
-            Ok(counted) => counted,
-            Err(refusal) => {
-                Box::pin(refusal.send(stream)).await;
-                return After::Close;
-            }
         };
         match route {
             Route::Library => return After::Library(bytes),
@@ -145,14 +151,22 @@ async fn serve_requests(
 }
 
 /// Counts what a client asks for over a proxy's connection, while it lasts; or what it is told.
-fn count_client(gateway: &Gateway, place: &Place, client: IpAddr) -> Result<Option<Box<Counted>>, Rendered> {
+fn count_client(
+    gateway: &Gateway,
+    place: &Place,
+    client: IpAddr,
+    request: &Request<'_>,
+) -> Result<Option<Box<Counted>>, Route> {
     if client == place.address {
         return Ok(None);
     }
     let counted = gateway.admission.connections.count_client(client);
     counted.map(|counted| Some(Box::new(counted))).map_err(|refusal| {
         gateway.metrics.connections_refused.fetch_add(1, Relaxed);
-        render(&gateway.metrics, refusal, gateway.admission.recipient(None).last())
+        let origin = gateway.admission.gate.check_place(&credentials(request)).ok().flatten();
+        let reply = refuse(gateway, request, &refusal);
+        let recipient = gateway.admission.recipient(origin).last();
+        Route::Refused(Box::new(render(&gateway.metrics, reply, recipient)))
     })
 }
 
@@ -162,7 +176,7 @@ async fn switch(gateway: &Gateway, stream: &TcpStream, accepted: Accepted) -> bo
     render(&gateway.metrics, Reply::switching(&accepted), recipient).send(stream).await
 }
 
-/// What the next request asks for, and for which client; `None` when none comes in time, or none may come any
+/// What the next request asks for; `None` when none comes in time, or none may come any
 /// more.
 async fn next_route(
     gateway: &Arc<Gateway>,
@@ -170,7 +184,7 @@ async fn next_route(
     place: &Place,
     bytes: &mut BytesMut,
     patience: Duration,
-) -> Option<(IpAddr, Route)> {
+) -> Option<Asked> {
     tokio::select! {
         read = read_request(gateway, stream, place, bytes, patience) => read.ok()?,
         () = gateway.admission.closing.cancelled() => None,
@@ -184,7 +198,7 @@ async fn read_request(
     place: &Place,
     bytes: &mut BytesMut,
     patience: Duration,
-) -> io::Result<Option<(IpAddr, Route)>> {
+) -> io::Result<Option<Asked>> {
     if bytes.is_empty()
         && !matches!(tokio::time::timeout(patience, read_more(stream, bytes)).await, Ok(Ok(true)))
     {
@@ -194,7 +208,7 @@ async fn read_request(
         Ok(read) => read,
         Err(_) => {
             let refused = refuse_head(gateway, place.address, bytes, slow_head());
-            Ok(Some((place.address, Route::Refused(Box::new(refused)))))
+            Ok(Some(Asked::by_nobody_else(place, Route::Refused(Box::new(refused)))))
         }
     }
 }
@@ -219,22 +233,25 @@ async fn read_head(
     stream: &TcpStream,
     place: &Place,
     bytes: &mut BytesMut,
-) -> io::Result<Option<(IpAddr, Route)>> {
+) -> io::Result<Option<Asked>> {
     loop {
         match head::parse(bytes) {
             Head::Partial => {}
-            Head::Other => return Ok(Some((place.address, Route::Library))),
+            Head::Other => return Ok(Some(Asked::by_nobody_else(place, Route::Library))),
             Head::Complete(request) => {
                 let length = request.bytes;
                 let address = gateway.admission.client(place.address, lines(&request));
-                let route = route(gateway, place, address, &request);
+                let (counted, route) = match count_client(gateway, place, address, &request) {
+                    Ok(counted) => (counted, route(gateway, place, address, &request)),
+                    Err(refused) => (None, refused),
+                };
                 if !matches!(route, Route::Library) {
                     bytes.advance(length);
                 }
                 if bytes.is_empty() {
                     *bytes = BytesMut::new();
                 }
-                return Ok(Some((address, route)));
+                return Ok(Some(Asked { address, route, counted }));
             }
         }
         if !read_more(stream, bytes).await? {
@@ -244,6 +261,10 @@ async fn read_head(
 }
 
 fn route(gateway: &Arc<Gateway>, place: &Place, address: IpAddr, request: &Request<'_>) -> Route {
+    if single::repeated(&single::OWN, request.headers.iter().map(|(name, _)| *name)).is_some() {
+        // Whose routes refuse it.
+        return Route::Library;
+    }
     let closes =
         request.header("connection").is_some_and(|value| value.to_ascii_lowercase().contains("close"));
     let last_event_id = match request.path {

@@ -16,6 +16,9 @@ use crate::{
 /// How long a head may take, from its first byte. A first request has no longer than this to begin.
 pub(crate) const HEAD_TIME: Duration = Duration::from_secs(10);
 
+/// How long an idle connection is kept for its next request.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
 /// Refuses a head of which these bytes have come, and ends the connection.
 pub(crate) fn refuse_head(gateway: &Gateway, peer: IpAddr, head: &[u8], refusal: Refusal) -> Rendered {
     let [method, target, version] = request_line(head);

@@ -20,6 +20,7 @@ use std::{
 use anywire_protocol::{
     Code, Refusal,
     chunks::{Chunks, Progress},
+    head::HEAD_BYTES_MAX,
     judgement::{Body, Judgement, Sound, ends, judge},
 };
 use bytes::{Buf, Bytes, BytesMut};
@@ -29,17 +30,16 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::LIBRARY_HEAD_BYTES_MAX;
 use crate::{
     Gateway,
     admission::entry::Admission,
     http::streams::Carrier,
-    http1::{
-        server::KEEP_ALIVE,
-        unanswered::{HEAD_TIME, refuse_head, slow_head},
-    },
+    http1::unanswered::{HEAD_TIME, KEEP_ALIVE, refuse_head, slow_head},
 };
 
+/// The largest head that is read. Larger than what may be asked for: what is not far too large gets an answer
+/// that knows who asks.
+pub(super) const LIBRARY_HEAD_BYTES_MAX: u32 = 4 * HEAD_BYTES_MAX as u32;
 /// How many bytes are read at once while a head is waited for.
 const READ_BYTES: usize = 8 << 10;
 

@@ -19,7 +19,6 @@ use std::{
     time::Duration,
 };
 
-use anywire_protocol::head::HEAD_BYTES_MAX;
 use axum::{Router, body::Body};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
@@ -37,21 +36,18 @@ use crate::{
     admission::place::{Arrival, ListenerName, MAIN_LISTENER, PeerAddress, Place, Protected, arrival},
     http::streams::Carrier,
     http1::{
-        server::{self, KEEP_ALIVE},
-        unanswered::HEAD_TIME,
+        server,
+        unanswered::{HEAD_TIME, KEEP_ALIVE},
     },
     timed::{Timed, TimedTasks},
 };
 use cleartext::CleartextIo;
-use judging::Judged;
+use judging::{Judged, LIBRARY_HEAD_BYTES_MAX};
 use linger::Lingering;
 use tls::Tls;
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-/// The largest head that is read. Larger than what may be asked for: what is not far too large gets an answer
-/// that knows who asks.
-const LIBRARY_HEAD_BYTES_MAX: u32 = 4 * HEAD_BYTES_MAX as u32;
 /// How many requests may be under way at once on an HTTP/2 connection.
 const HTTP2_STREAMS_MAX: u32 = 128;
 /// How many reset streams an HTTP/2 connection may have that nobody has dealt with yet.
@@ -248,10 +244,7 @@ async fn serve_http<S>(
     let served = if http2 {
         // Nobody holds a connection by saying nothing on it.
         let end = async {
-            tokio::select! {
-                () = closing => true,
-                began = until_idle(&seen) => began,
-            }
+            tokio::select! { () = closing => true, began = until_idle(&seen) => began }
         };
         let connection = http2_builder(gateway).serve_connection(TokioIo::new(stream), service);
         until_end(connection, end, |connection| connection.graceful_shutdown()).await
@@ -261,17 +254,20 @@ async fn serve_http<S>(
             true
         };
         // Which sees to the time that a head has.
-        let stream = Judged::new(stream, Arc::clone(gateway), address, seen);
-        let connection = hyper::server::conn::http1::Builder::new()
-            .max_buf_size(LIBRARY_HEAD_BYTES_MAX as usize)
-            .header_read_timeout(None)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
+        let stream = TokioIo::new(Judged::new(stream, Arc::clone(gateway), address, seen));
+        let connection = http1_builder().serve_connection(stream, service).with_upgrades();
         until_end(connection, end, |connection| connection.graceful_shutdown()).await
     };
     if let Err(error) = served {
         tracing::debug!(%address, %error, "a connection broke off");
     }
+}
+
+/// How HTTP/1.1 is served.
+fn http1_builder() -> hyper::server::conn::http1::Builder {
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder.max_buf_size(LIBRARY_HEAD_BYTES_MAX as usize).header_read_timeout(None);
+    builder
 }
 
 /// How HTTP/2 is served, and what one connection of it may have under way.

@@ -452,3 +452,37 @@ async fn an_origin_that_no_page_has_is_refused_alike_over_every_wire() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_of_which_there_is_one_is_refused_where_it_stands_twice() {
+    let house = House::open(&[]).await;
+    let publication = r#"{"channel":"a","data":1}"#;
+    let tus = ("Tus-Resumable", "1.0.0");
+    for (method, path, body, name, values) in [
+        ("POST", "/anywire/publish", publication, "Idempotency-Key", ["one", "two"]),
+        ("POST", "/anywire/publish", publication, "Authorization", ["Bearer a", "Bearer b"]),
+        ("GET", "/anywire/sse?channels=a", "", "Last-Event-ID", ["", "1"]),
+        ("GET", "/anywire/poll?channels=a", "", "Origin", [PAGE.1, PAGE.1]),
+        ("POST", "/socket.io/?EIO=4&transport=polling", "40", "Content-Type", ["text/plain", "text/html"]),
+        ("POST", "/api/progress", "{}", "Idempotency-Key", ["one", "one"]),
+        ("POST", "/api/uploads", "", "Upload-Length", ["1", "2"]),
+        ("PATCH", "/api/uploads/x", "", "Upload-Offset", ["0", "0"]),
+    ] {
+        let headers = [tus, (name, values[0]), (name, values[1])];
+        let seen = house.ask_all(&asking(method, path, &headers, body)).await;
+        assert_eq!(seen.status, 400, "{method} {path} {name}: {seen:?}");
+        assert!(seen.text.contains(&format!("the header {name} ")), "{method} {path} {name}: {seen:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cookies_count_as_one_header_however_they_come() {
+    let house = House::open(&[]).await;
+    let cookies: Vec<String> = (0..120).map(|n| format!("c{n}=x")).collect();
+    let mut crumbs = asking("GET", "/api/health/live", &[], "");
+    crumbs.headers = cookies.iter().map(|cookie| ("Cookie".to_owned(), cookie.clone())).collect();
+    let one = cookies.join("; ");
+    let joined = asking("GET", "/api/health/live", &[("Cookie", &one)], "");
+    assert_eq!(house.ask(Wire::Http2, &crumbs).await.status, 200);
+    assert_eq!(house.ask_all(&joined).await.status, 200);
+}

@@ -20,6 +20,7 @@ mod event;
 mod follow;
 mod gap;
 mod idempotency;
+mod keys;
 mod limit;
 mod log;
 mod memory;
@@ -43,6 +44,7 @@ pub use event::{
 pub use follow::{Follow, Followed, Started};
 pub use gap::{Gap, GapReason};
 pub use idempotency::{IdempotencyWindow, Lookup, fingerprint};
+pub use keys::{ByKey, KeyLimits, KeyScope};
 pub use limit::ReadLimit;
 pub use log::{CommitListener, Log};
 pub use memory::MemoryEngine;

@@ -26,7 +26,8 @@ impl<S: Send + Sync> FromRequest<S> for Call {
         let bytes_max = if is_log { request::LOG_BODY_BYTES_MAX } else { request::BODY_BYTES_MAX };
         let Ok(body) = Body::from_request(request, state).await;
         let body = whole_body(body, bytes_max, "send less")?;
-        let key = CallKey::of(&head.headers, &head.method, path, &body).map_err(Invalid)?;
+        let key =
+            CallKey::of(&head.headers, head.extensions.get(), &head.method, path, &body).map_err(Invalid)?;
         Ok(Self { key, body })
     }
 }

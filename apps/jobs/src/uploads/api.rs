@@ -7,8 +7,9 @@ use anywire_app::{
     time::http_date,
 };
 use anywire_codes::Code;
+use anywire_log::KeyScope;
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -64,10 +65,15 @@ async fn options(State(service): State<Arc<JobService>>) -> Response {
     (StatusCode::NO_CONTENT, headers).into_response()
 }
 
-async fn create(State(service): State<Arc<JobService>>, headers: HeaderMap, body: Body) -> Answer {
+async fn create(
+    State(service): State<Arc<JobService>>,
+    scope: Option<Extension<KeyScope>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
     headers::check_version(&headers)?;
     let folder = headers::folder_of_uploads(&headers);
-    let creation = Creation::read(&service, &headers, &body)?;
+    let creation = Creation::read(&service, &headers, scope.as_deref(), &body)?;
     let own = Arc::clone(&service);
     // What is refused is removed again also when nobody waits for the answer any more.
     let made = to_the_end(async move { creation.carry_out(&own, body).await }).await?;

@@ -7,6 +7,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use anywire_app::{CallKey, http::ApiError};
 use anywire_codes::Code;
+use anywire_log::KeyScope;
 use axum::{
     body::Body,
     http::{HeaderMap, Method},
@@ -58,7 +59,12 @@ const BEGIN: u64 = 0;
 
 impl Creation {
     /// Reads and checks what a request asks for.
-    pub(super) fn read(service: &JobService, headers: &HeaderMap, body: &Body) -> Result<Self, ApiError> {
+    pub(super) fn read(
+        service: &JobService,
+        headers: &HeaderMap,
+        scope: Option<&KeyScope>,
+        body: &Body,
+    ) -> Result<Self, ApiError> {
         let kind = match headers::concat(headers, service.config.uploads_open_max)? {
             Concat::Whole => Kind::Whole(length(service, headers)?),
             Concat::Partial => Kind::Partial(length(service, headers)?),
@@ -74,7 +80,7 @@ impl Creation {
             _ => {}
         }
         let chunk = has_chunk.then(|| headers::checksum(headers)).transpose()?;
-        Ok(Self { kind, metadata: headers::metadata(headers)?, key: call_key(headers)?, chunk })
+        Ok(Self { kind, metadata: headers::metadata(headers)?, key: call_key(headers, scope)?, chunk })
     }
 
     /// Makes the upload, and its job if it has one, and takes the bytes that came along.
@@ -104,10 +110,10 @@ fn check_size(service: &JobService, size: u64, what: &str) -> Result<(), ApiErro
 }
 
 /// The caller's key. The bytes that come along are no part of the call: they may be sent otherwise.
-fn call_key(headers: &HeaderMap) -> Result<Option<CallKey>, ApiError> {
+fn call_key(headers: &HeaderMap, scope: Option<&KeyScope>) -> Result<Option<CallKey>, ApiError> {
     let named = [tus::LENGTH, tus::METADATA, tus::CONCAT];
     let values = named.map(|name| headers.get(name).map_or(&b""[..], |value| value.as_bytes()));
-    let key = CallKey::of(headers, &Method::POST, "/api/uploads", &values.join(&b'\n'));
+    let key = CallKey::of(headers, scope, &Method::POST, "/api/uploads", &values.join(&b'\n'));
     key.map_err(|message| Invalid(message).into())
 }
 
@@ -256,7 +262,7 @@ async fn made_before(service: &JobService, key: Option<&CallKey>) -> Result<Opti
     let entry = service.find(&call.id).ok();
     let entry = entry.filter(|entry| call.update.is_some_and(|update| update.get() == entry.job.number + 1));
     let upload = entry.as_ref().and_then(|entry| entry.job.upload.as_ref()).map(|upload| upload.id);
-    let gone = || ChangeError::AnswerGone { key: key.key.clone(), id: call.id.clone() };
+    let gone = || ChangeError::AnswerGone { key: key.given().to_owned(), id: call.id.clone() };
     let upload = upload.ok_or_else(gone)?;
     let offset = service.files.received(upload).await.ok();
     Ok(Some(Made { upload, job: Some(call.id), offset }))

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use anywire_access::Principal;
-use anywire_log::{Channel, IdempotencyKey};
+use anywire_log::{Channel, IdempotencyKey, KeyScope};
 use anywire_protocol::{Code, Refusal};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
@@ -27,6 +27,9 @@ pub(crate) trait Rights {
     /// An idempotency key as this one's own. Tokens that name no user share one name space: their address may
     /// be another when they try again.
     fn own_key(&self, key: IdempotencyKey) -> IdempotencyKey;
+
+    /// Whose this one's keys are; none of a back end.
+    fn key_scope(&self) -> Option<KeyScope>;
 }
 
 impl Rights for Principal {
@@ -55,11 +58,18 @@ impl Rights for Principal {
     }
 
     fn own_key(&self, key: IdempotencyKey) -> IdempotencyKey {
+        match self.key_scope() {
+            Some(scope) => scope.own(&key),
+            None => key,
+        }
+    }
+
+    fn key_scope(&self) -> Option<KeyScope> {
         if self.is_backend() && self.may_everything() {
-            return key;
+            return None;
         }
         let digest = Sha256::digest(self.id().as_bytes());
-        key.within(&BASE64_URL_SAFE_NO_PAD.encode(&digest[..15]))
+        Some(KeyScope::new(BASE64_URL_SAFE_NO_PAD.encode(&digest[..15])))
     }
 }
 

@@ -260,6 +260,10 @@ async fn check_rights(State(guarded): State<Guarded>, mut request: Request, next
         Err(refusal) => return Refused(refusal).into_response(),
     };
     let principal = caller.principal.clone();
+    // The keys that a client gives its calls are its own.
+    if let Some(scope) = principal.key_scope() {
+        request.extensions_mut().insert(scope);
+    }
     request.extensions_mut().insert(caller);
     let response = next.run(request).await;
     match is_stream(&response) {

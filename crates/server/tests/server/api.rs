@@ -100,6 +100,25 @@ async fn every_role_reads_and_changes_what_it_may_and_is_told_which_right_is_mis
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_keys_that_somebody_gives_calls_say_nothing_about_anybody_elses() {
+    let server = server_with_roles().await;
+    let start = async |who: &str, title: &str| {
+        let bearer = format!("Bearer {who}-0123456789");
+        let headers = [("Authorization", bearer.as_str()), ("Idempotency-Key", "k")];
+        let body = format!("{{\"title\":\"{title}\",\"total_steps\":1}}");
+        let answer = server.send("POST", "/api/progress", &headers, &body).await;
+        (answer.status.as_u16(), answer.json()["session_id"].as_str().unwrap_or_default().to_owned())
+    };
+    let (admins, operators) = (start("admin", "a").await, start("operator", "b").await);
+    assert_eq!((admins.0, operators.0), (201, 201));
+    assert_ne!(admins.1, operators.1);
+    for (who, title, before) in [("admin", "a", &admins), ("operator", "b", &operators)] {
+        assert_eq!(&start(who, title).await.1, &before.1, "{who}: the same call again");
+        assert_eq!(start(who, "c").await.0, 409, "{who}: another call");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_overview_has_every_figure_the_console_shows() {
     let server = server(&[]).await;
     let overview = server.get("/api/overview").await.json();

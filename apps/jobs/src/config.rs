@@ -32,6 +32,10 @@ settings! {
         pub jobs_open_max: usize = 10_000, in 1..=1_000_000;
         /// How many finished jobs are kept; past it the oldest are forgotten with their files.
         pub jobs_finished_max: usize = 1000, in 1..=1_000_000;
+        /// How much all jobs may take in memory, with their steps, metadata and results: finished ones are
+        /// forgotten before more is taken, the oldest first, and then nothing that makes a job larger is
+        /// taken, but for its end.
+        pub memory_bytes_max: u64 = 256 << 20, in 1 << 20..=1 << 40;
         /// A running job that nobody moved for this long counts as interrupted.
         pub job_idle_ms: u64 = 7 * 24 * HOUR_MS, in 60_000..=YEAR_MS;
         /// The most columns a CSV file may have for a report.

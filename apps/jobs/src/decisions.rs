@@ -107,6 +107,16 @@ pub enum Refusal {
         /// How many.
         open: usize,
     },
+    /// All jobs together take as much memory as allowed.
+    #[error(
+        "jobs take {bytes} bytes of memory, the limit is {max} (jobs.memory_bytes_max): end and forget some, or send less of steps and metadata"
+    )]
+    TooMuchMemory {
+        /// How many.
+        bytes: u64,
+        /// How many are allowed.
+        max: u64,
+    },
     /// The work that wants it belongs to an earlier attempt.
     #[error("job {id} was retried since")]
     Superseded {

@@ -17,10 +17,12 @@ pub(crate) fn of(service: &JobService) -> Vec<Metric> {
         let open = model.uploads(Job::is_unfinished_upload) + service.partials.count();
         (Status::ALL.map(count), open as u64)
     };
+    let memory = service.model().memory_bytes() as u64;
     let received = service.received_bytes.load(Ordering::Relaxed);
     let damaged = service.integrity.damaged.load(Ordering::Relaxed);
     vec![
         Metric::gauges("anywire_jobs", "Jobs by status.", "status", statuses),
+        Metric::gauge("anywire_jobs_memory_bytes", "What all jobs take in memory, about.", memory),
         Metric::gauge(
             "anywire_jobs_uploads_open",
             "Uploads of which bytes are missing, and parts that are not joined.",

@@ -60,6 +60,8 @@ pub(crate) struct ReadModel {
     uploads: HashMap<UploadId, JobId>,
     /// What waits for its turn, in order.
     queue: BTreeMap<(Timestamp, u64), JobId>,
+    /// What all jobs take in memory.
+    memory_bytes: usize,
     /// How many jobs stand in each status, in the order of [`Status::ALL`].
     counts: [usize; 6],
     /// A job changed its status since the schedule was last woken.
@@ -129,6 +131,11 @@ impl ReadModel {
         self.jobs.len() - self.finished()
     }
 
+    /// What all jobs take in memory, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
     /// How many uploads are so.
     pub(crate) fn uploads(&self, of: impl Fn(&Job) -> bool) -> usize {
         let jobs = self.uploads.values().filter_map(|id| self.jobs.get(id));
@@ -186,6 +193,7 @@ impl ReadModel {
             self.uploads.insert(upload.id, job.id.clone());
         }
         self.seen = self.seen.max(entry.cursor);
+        self.memory_bytes += job.memory_bytes();
         let (id, status) = (job.id.clone(), job.status);
         let place = queue_place(job);
         let before = self.jobs.insert(id.clone(), entry);
@@ -195,6 +203,7 @@ impl ReadModel {
         if let Some(place) = place {
             self.queue.insert(place, id);
         }
+        self.memory_bytes -= before.as_ref().map_or(0, |before| before.job.memory_bytes());
         self.stand(before.map(|entry| entry.job.status), Some(status));
     }
 
@@ -210,6 +219,7 @@ impl ReadModel {
 
     fn remove(&mut self, id: &JobId) {
         let Some(entry) = self.jobs.remove(id) else { return };
+        self.memory_bytes -= entry.job.memory_bytes();
         self.stand(Some(entry.job.status), None);
         self.order.remove(&entry.job.number);
         if let Some(place) = queue_place(&entry.job) {

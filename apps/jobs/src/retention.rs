@@ -99,16 +99,27 @@ pub(crate) async fn remove_upload(service: &Arc<JobService>, id: &JobId) -> Resu
     Ok(())
 }
 
-/// Forgets the oldest finished jobs where there are more than are kept.
+/// Forgets the oldest finished jobs where there are more than are kept, or all take more memory than they
+/// may.
 pub(crate) async fn forget_surplus(service: &Arc<JobService>) {
-    let finished = service.model().finished();
-    let surplus = finished.saturating_sub(service.config.jobs_finished_max);
-    if surplus == 0 {
+    let (finished, bytes) = {
+        let model = service.model();
+        (model.finished(), model.memory_bytes() as u64)
+    };
+    let mut surplus = finished.saturating_sub(service.config.jobs_finished_max);
+    // A little is free again before a job is refused.
+    let mut surplus_bytes = bytes.saturating_sub(service.config.memory_bytes_max / 10 * 9);
+    if (surplus, surplus_bytes) == (0, 0) {
         return;
     }
     let mut oldest = service.entries(|job| job.status.is_finished());
     oldest.sort_by_key(|entry| (entry.job.updated_at, entry.job.number));
-    for entry in oldest.into_iter().take(surplus) {
+    for entry in oldest {
+        if (surplus, surplus_bytes) == (0, 0) {
+            break;
+        }
+        surplus = surplus.saturating_sub(1);
+        surplus_bytes = surplus_bytes.saturating_sub(entry.job.memory_bytes() as u64);
         logged(&entry.job.id, forget(service, &entry.job.id, None).await);
     }
 }

@@ -278,7 +278,7 @@ impl JobService {
         // The key too: two calls that start a job under one key may have made different names for it.
         let key_entity = key.as_ref().map(|key| format!("key {}", key.key));
         let entities: Vec<String> = key_entity.into_iter().chain([entity(&id)]).collect();
-        let (service, name) = (Arc::clone(&self), key.as_ref().map(|key| key.key.clone()));
+        let (service, name) = (Arc::clone(&self), key.as_ref().map(|key| key.given().to_owned()));
         let decide = move |model: &ReadModel| {
             if let Some(key) = &key
                 && let Some(call) = model.calls().find(key)?
@@ -287,7 +287,7 @@ impl JobService {
             }
             let entry = model.get(&id);
             Ok(match rule(model, entry.map(|entry| &*entry.job))? {
-                Some(change) => service.decision(model, &id, key.clone(), change),
+                Some(change) => service.decision(model, &id, key.clone(), change)?,
                 None => service.nothing(&id, key.clone(), entry),
             })
         };
@@ -311,15 +311,35 @@ impl JobService {
         id: &JobId,
         key: Option<CallKey>,
         change: Change,
-    ) -> Decision<Answer> {
+    ) -> Result<Decision<Answer>, Refusal> {
         let record = Record { session_id: id.clone(), at: self.now(), key, change };
         let before = model.get(id).map(|entry| &*entry.job);
         // Its number is not known yet and does not show in the state.
         let after = record.change.apply(before, &record, Offset::ZERO);
+        self.check_memory(model, before, after.as_ref())?;
         // A job that begins to wait is the last; in the read model it does not wait yet.
         let place = after.as_ref().and_then(|job| self.work.place(model, job));
         let events = publications(&record, before, after.as_ref(), place);
-        Decision::append(events, Answer::Changed(Box::new((record, after)))).expecting(progress_channel(id))
+        let answer = Answer::Changed(Box::new((record, after)));
+        Ok(Decision::append(events, answer).expecting(progress_channel(id)))
+    }
+
+    /// Refuses what makes a job larger when all of them are too large. A job may always end: that makes room.
+    fn check_memory(
+        &self,
+        model: &ReadModel,
+        before: Option<&Job>,
+        after: Option<&Job>,
+    ) -> Result<(), Refusal> {
+        let Some(after) = after.filter(|job| !job.status.is_finished()) else { return Ok(()) };
+        let (before, after) = (before.map_or(0, Job::memory_bytes), after.memory_bytes());
+        let bytes = (model.memory_bytes() + after).saturating_sub(before) as u64;
+        let max = self.config.memory_bytes_max;
+        if bytes > max / 10 * 9 {
+            // Finished jobs are forgotten.
+            self.wake.notify_one();
+        }
+        if after <= before || bytes <= max { Ok(()) } else { Err(Refusal::TooMuchMemory { bytes, max }) }
     }
 
     /// Nothing changes. A key is remembered all the same: what comes later must not make its repetition mean

@@ -28,7 +28,7 @@ impl From<Refusal> for ApiError {
             Refusal::DrivenByUpload { .. } => Code::DrivenByUpload,
             Refusal::DrivenByCommand { .. } => Code::DrivenByCommand,
             Refusal::UploadRemoved { .. } => Code::UploadRemoved,
-            Refusal::TooManyOpen { .. } => Code::TooManyJobs,
+            Refusal::TooManyOpen { .. } | Refusal::TooMuchMemory { .. } => Code::TooManyJobs,
         };
         Self::new(code, refusal.to_string())
     }

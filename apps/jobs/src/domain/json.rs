@@ -90,6 +90,11 @@ impl Metadata {
         serde_json::to_vec(self).map_or(0, |json| json.len())
     }
 
+    /// What it takes in memory, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.0.iter().map(|(name, value)| 100 + name.len() + value.get().len()).sum()
+    }
+
     pub(crate) fn set(&mut self, name: String, value: Json) {
         self.0.insert(name, value);
     }

@@ -8,6 +8,7 @@ pub(crate) mod millis;
 mod output;
 mod status;
 mod upload;
+mod weight;
 
 pub(crate) use command::VIDEO;
 pub use command::{Artefact, CommandSpec, Kind, ParserKind, is_artefact_name};

@@ -291,6 +291,49 @@ async fn unfinished_jobs_past_the_limit_are_refused() {
     assert_eq!(refused.error(), (429, "too_many_jobs".to_owned()));
 }
 
+/// A step with `kib` KiB of metadata.
+fn large_step(kib: usize) -> String {
+    format!(r#"{{"name":"s","metadata":{{"m":"{}"}}}}"#, "x".repeat(kib << 10))
+}
+
+#[tokio::test]
+async fn what_all_jobs_hold_has_a_limit_finished_ones_go_first_and_a_job_may_always_end() {
+    let config = JobsConfig { memory_bytes_max: 1 << 20, ..JobsConfig::default() };
+    let world = World::with(config, Arc::new(anywire_log::SystemClock)).await;
+    let (mut refused, mut taken) = (None, 0);
+    for number in 0..100 {
+        let name = format!("j{number}");
+        let body = format!(r#"{{"session_id":"{name}","title":"x","total_steps":1}}"#);
+        let begun = world.post("/api/progress", &body).await;
+        let step = world.post(&format!("/api/progress/{name}/step"), &large_step(15)).await;
+        if let Some(no) =
+            [begun, step].into_iter().find(|answer| ![200, 201].contains(&answer.status.as_u16()))
+        {
+            refused = Some(no.error());
+            break;
+        }
+        taken += 1;
+    }
+    assert!((50..70).contains(&taken), "{taken} jobs of 16 KiB in 1 MiB");
+    assert_eq!(refused, Some((429, "too_many_jobs".to_owned())));
+    for number in 0..taken {
+        let end = format!("/api/progress/j{number}/complete");
+        world.post(&end, &format!(r#"{{"result":"{}"}}"#, "y".repeat(40 << 10))).await.expect(200);
+    }
+    // Room is made by the schedule; whoever was refused tries again.
+    let mut begun = world.post("/api/progress", r#"{"session_id":"late","title":"x","total_steps":1}"#).await;
+    for _ in 0..10_000 {
+        if begun.status == 201 {
+            break;
+        }
+        tokio::task::yield_now().await;
+        begun = world.post("/api/progress", r#"{"session_id":"late","title":"x","total_steps":1}"#).await;
+    }
+    begun.expect(201);
+    world.get("/api/progress/j0").await.expect(404);
+    world.get(&format!("/api/progress/j{}", taken - 1)).await.expect(200);
+}
+
 /// JSON that no parser into values gives back as it was.
 const TYPED: &str = r#"{"z":1.10,"b":1E400,"c":9007199254740993,"d":-0.0,"e":"\u00e9","a":{"x":1,"x":2}}"#;
 

@@ -318,6 +318,11 @@ pub trait Engine: Send + Sync + 'static {
     /// How many bytes the events take where they are kept.
     fn stored_bytes(&self) -> u64;
 
+    /// How much memory events take that are kept in memory alone; see [`crate::Durability::Ephemeral`].
+    fn ephemeral_bytes(&self) -> u64 {
+        0
+    }
+
     /// Ends background work; appends after it are [`AppendError::Closed`].
     fn close(&self) -> BoxFuture<'static, ()>;
 }

@@ -15,11 +15,16 @@ use crate::{
 /// many rather than one too few.
 const EMPTY_CHANNELS_MAX: usize = 100_000;
 
+/// What a channel takes beside its events, with its name.
+const CHANNEL_BYTES: u64 = 256;
+
 /// One channel: its kept events and what is gone.
 #[derive(Debug, Default)]
 pub struct StoredChannel {
     events: VecDeque<Arc<Event>>,
     bytes: u64,
+    /// What the events take in memory.
+    memory_bytes: u64,
     last: Offset,
     trimmed_through: Offset,
 }
@@ -27,6 +32,7 @@ pub struct StoredChannel {
 impl StoredChannel {
     fn push(&mut self, event: Arc<Event>) {
         self.bytes += event.weight_bytes();
+        self.memory_bytes += event.memory_bytes();
         self.last = event.offset;
         self.events.push_back(event);
     }
@@ -34,8 +40,13 @@ impl StoredChannel {
     fn pop_oldest(&mut self) {
         if let Some(event) = self.events.pop_front() {
             self.bytes -= event.weight_bytes();
+            self.memory_bytes -= event.memory_bytes();
             self.trimmed_through = self.trimmed_through.max(event.offset);
         }
+    }
+
+    fn sizes(&self) -> (u64, u64) {
+        (self.bytes, self.memory_bytes)
     }
 
     fn enforce(&mut self, retention: &Retention, now: Timestamp) -> bool {
@@ -78,6 +89,9 @@ pub struct ChannelStore {
     floor: Offset,
     empty: usize,
     bytes: u64,
+    /// What the events take in memory, and how much that may be, with their channels.
+    memory_bytes: u64,
+    memory_bytes_max: u64,
 }
 
 impl ChannelStore {
@@ -85,7 +99,63 @@ impl ChannelStore {
     /// the tail at start for ephemeral channels after a restart.
     #[must_use]
     pub fn new(rules: RetentionRules, floor: Offset) -> Self {
-        Self { channels: BTreeMap::new(), rules, floor, empty: 0, bytes: 0 }
+        let memory_bytes_max = u64::MAX;
+        Self {
+            channels: BTreeMap::new(),
+            rules,
+            floor,
+            empty: 0,
+            bytes: 0,
+            memory_bytes: 0,
+            memory_bytes_max,
+        }
+    }
+
+    /// Limits what the events and their channels may take in memory; see [`ChannelStore::fit`].
+    #[must_use]
+    pub fn within(self, memory_bytes_max: u64) -> Self {
+        Self { memory_bytes_max, ..self }
+    }
+
+    /// What the events and their channels take in memory.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes + self.channels.len() as u64 * CHANNEL_BYTES
+    }
+
+    /// Takes the oldest events of all channels where they take more memory than they may; returns what the
+    /// channels lost.
+    ///
+    /// Cost: O(1) while there is room; else a look at every event, for which a tenth of the limit goes.
+    pub fn fit(&mut self) -> Vec<(Channel, Offset)> {
+        if self.memory_bytes() <= self.memory_bytes_max {
+            return Vec::new();
+        }
+        let mut surplus = self.memory_bytes() - self.memory_bytes_max / 10 * 9;
+        let events = self.channels.values().flat_map(|channel| &channel.events);
+        let mut events: Vec<_> = events.map(|event| (event.offset, event.memory_bytes())).collect();
+        events.sort_unstable();
+        let mut through = Offset::ZERO;
+        for (offset, bytes) in events {
+            through = offset;
+            surplus = surplus.saturating_sub(bytes);
+            if surplus == 0 {
+                break;
+            }
+        }
+        let has_older = |channel: &StoredChannel| channel.events.front().is_some_and(|e| e.offset <= through);
+        let older = self.channels.iter().filter(|(_, channel)| has_older(channel));
+        let older: Vec<Channel> = older.map(|(name, _)| name.clone()).collect();
+        let lost = older.into_iter().filter_map(|name| self.trim(&name, through).map(|lost| (name, lost)));
+        let lost = lost.collect();
+        self.forget_empty();
+        lost
+    }
+
+    /// Counts what became of a channel that had these sizes.
+    fn resize(&mut self, before: (u64, u64), after: (u64, u64)) {
+        self.bytes = (self.bytes + after.0).saturating_sub(before.0);
+        self.memory_bytes = (self.memory_bytes + after.1).saturating_sub(before.1);
     }
 
     /// Stores an event with a greater offset than all before; returns what its channel has now lost, if that
@@ -100,11 +170,12 @@ impl ChannelStore {
         if channel.events.is_empty() && channel.last > Offset::ZERO {
             self.empty = self.empty.saturating_sub(1);
         }
-        let before = channel.bytes;
+        let before = channel.sizes();
         channel.push(event);
-        let grew = channel.enforce(retention, now);
-        self.bytes = (self.bytes + channel.bytes).saturating_sub(before);
-        grew.then_some(channel.trimmed_through)
+        let lost = channel.enforce(retention, now).then_some(channel.trimmed_through);
+        let after = channel.sizes();
+        self.resize(before, after);
+        lost
     }
 
     /// Applies retention everywhere; returns the channels that lost something. Cost: O(channels).
@@ -114,10 +185,12 @@ impl ChannelStore {
             if channel.events.is_empty() {
                 continue;
             }
-            let before = channel.bytes;
+            let before = channel.sizes();
             if channel.enforce(self.rules.of(name), now) {
                 trimmed.push((name.clone(), channel.trimmed_through));
-                self.bytes = (self.bytes + channel.bytes).saturating_sub(before);
+                let after = channel.sizes();
+                self.bytes = (self.bytes + after.0).saturating_sub(before.0);
+                self.memory_bytes = (self.memory_bytes + after.1).saturating_sub(before.1);
                 self.empty += usize::from(channel.events.is_empty());
             }
         }
@@ -128,11 +201,12 @@ impl ChannelStore {
     /// Removes everything on a channel up to `through`; returns what it has lost, if that grew.
     pub fn trim(&mut self, name: &Channel, through: Offset) -> Option<Offset> {
         let channel = self.channels.get_mut(name)?;
-        let (before, held) = (channel.bytes, !channel.events.is_empty());
-        let grew = channel.trim(through);
-        self.bytes = (self.bytes + channel.bytes).saturating_sub(before);
+        let (before, held) = (channel.sizes(), !channel.events.is_empty());
+        let lost = channel.trim(through).then_some(channel.trimmed_through);
+        let after = channel.sizes();
         self.empty += usize::from(held && channel.events.is_empty());
-        grew.then_some(channel.trimmed_through)
+        self.resize(before, after);
+        lost
     }
 
     /// What is known of a channel.
@@ -237,6 +311,29 @@ mod tests {
             payload: Payload::null(),
         };
         Arc::new(Event::new(Offset::new(offset), Timestamp::from_millis(0), publication))
+    }
+
+    #[test]
+    fn the_oldest_of_all_channels_go_when_they_take_more_memory_than_they_may() {
+        let each = event("c0", 1).memory_bytes() + CHANNEL_BYTES;
+        let mut store = ChannelStore::new(RetentionRules::default(), Offset::ZERO).within(1000 * each);
+        for offset in 1..=1000 {
+            store.push(event(&format!("c{offset}"), offset), Timestamp::from_millis(0));
+            assert_eq!(store.fit(), [], "{offset}");
+        }
+        store.push(event("c1001", 1001), Timestamp::from_millis(0));
+        let lost = store.fit();
+        assert!((100..200).contains(&lost.len()), "a tenth goes at once: {}", lost.len());
+        let expected = |(name, through): &(Channel, Offset)| name.as_str() == format!("c{}", through.get());
+        assert!(lost.iter().all(expected) && lost.iter().all(|(_, through)| through.get() <= 200));
+        assert_eq!(store.len(), 1001 - lost.len());
+        for offset in 1002..=20_000 {
+            store.push(event(&format!("c{}", offset % 3000), offset), Timestamp::from_millis(0));
+            store.fit();
+            let held: u64 = store.channels.values().flat_map(|c| &c.events).map(|e| e.memory_bytes()).sum();
+            assert_eq!(store.memory_bytes, held);
+            assert!(store.memory_bytes <= 1000 * each);
+        }
     }
 
     #[test]

@@ -451,6 +451,7 @@ async fn engine(
             embedded.queue_bytes_max = shares.queue_bytes;
             embedded.segment_bytes_max = shares.segment_bytes;
             embedded.scrub_bytes_per_s = config.scrub_bytes_per_s;
+            embedded.ephemeral_bytes_max = config.ephemeral.bytes_max.unwrap_or(shares.ephemeral_bytes);
             let open = move || EmbeddedEngine::open(embedded, rules, clock);
             match tokio::task::spawn_blocking(open).await {
                 Ok(engine) => Ok(Arc::new(engine?)),

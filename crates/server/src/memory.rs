@@ -13,6 +13,8 @@ const UNLIMITED: u64 = 1 << 60;
 pub(crate) struct Shares {
     /// The newest events in memory.
     pub(crate) tail_bytes: u64,
+    /// The events of channels that are not durable.
+    pub(crate) ephemeral_bytes: u64,
     /// Batches that wait for their commit.
     pub(crate) queue_bytes: u64,
     /// A segment of the log: it is read whole when it is merged or mended.
@@ -30,6 +32,7 @@ impl Shares {
             |parts: u64| limit.map_or(Self::DEFAULT_BYTES, |limit| Self::DEFAULT_BYTES.min(limit / parts));
         Self {
             tail_bytes: part(8),
+            ephemeral_bytes: part(8),
             queue_bytes: part(16),
             segment_bytes: part(16),
             unfinished_bytes: part(8),
@@ -106,13 +109,13 @@ mod tests {
 
     #[test]
     fn the_parts_fit_into_little_memory_and_are_the_defaults_in_much() {
-        let [tail_bytes, queue_bytes, segment_bytes, unfinished_bytes] = [64 << 20; 4];
-        let most = Shares { tail_bytes, queue_bytes, segment_bytes, unfinished_bytes };
+        let [tail_bytes, ephemeral_bytes, queue_bytes, segment_bytes, unfinished_bytes] = [64 << 20; 5];
+        let most = Shares { tail_bytes, ephemeral_bytes, queue_bytes, segment_bytes, unfinished_bytes };
         assert_eq!(Shares::of(None), most);
         assert_eq!(Shares::of(Some(1 << 30)), most);
-        let [tail_bytes, unfinished_bytes] = [16 << 20; 2];
+        let [tail_bytes, ephemeral_bytes, unfinished_bytes] = [16 << 20; 3];
         let [queue_bytes, segment_bytes] = [8 << 20; 2];
-        let little = Shares { tail_bytes, queue_bytes, segment_bytes, unfinished_bytes };
+        let little = Shares { tail_bytes, ephemeral_bytes, queue_bytes, segment_bytes, unfinished_bytes };
         assert_eq!(Shares::of(Some(128 << 20)), little);
     }
 }

@@ -28,6 +28,8 @@ settings! {
         pub stop_ms: u64 = 10_000, in 0..=600_000;
         /// The newest events kept in memory.
         pub tail: TailSection = TailSection::default();
+        /// Events of channels that are not durable.
+        pub ephemeral: EphemeralSection = EphemeralSection::default();
         /// Certificate files; with them the server speaks TLS.
         pub tls: TlsSection = TlsSection::default();
         /// What is written to the log of the process.
@@ -63,6 +65,15 @@ settings! {
     pub struct TailSection {
         /// How much memory events take that are kept for readers that are nearly live.
         pub bytes_max: Option<u64>, in 0..=1 << 40, else fitting();
+    }
+}
+
+settings! {
+    /// Events of channels that are not durable.
+    #[derive(Default)]
+    pub struct EphemeralSection {
+        /// How much memory they may take, with their channels: past it the oldest of all are let go.
+        pub bytes_max: Option<u64>, in 1 << 20..=1 << 40, else fitting();
     }
 }
 

@@ -68,6 +68,7 @@ impl Collector for StorageMetrics {
         let places = u64::try_from(engine.damage().len()).unwrap_or(u64::MAX);
         for (name, help, value) in [
             ("anywire_storage_bytes", "Bytes of stored events", engine.stored_bytes()),
+            ("anywire_ephemeral_bytes", "Memory of events of ephemeral channels", engine.ephemeral_bytes()),
             ("anywire_channels", "Channels that hold events", channels),
             ("anywire_storage_damaged_places", "Places that cannot be read any more", places),
         ] {

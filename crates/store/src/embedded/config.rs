@@ -32,6 +32,9 @@ pub struct EmbeddedConfig {
     /// How many bytes of sealed segments are read each second to find damage before a reader does. Default
     /// 1 MiB; 0 turns it off.
     pub scrub_bytes_per_s: u64,
+    /// How much memory the events of ephemeral channels may take, with their channels: past it the oldest of
+    /// all are let go, and their readers get a gap. Default 64 MiB.
+    pub ephemeral_bytes_max: u64,
     /// Who is told of commits. Default nobody.
     pub observer: Option<Arc<dyn CommitObserver>>,
     /// What goes wrong on purpose, in tests.
@@ -49,6 +52,7 @@ impl EmbeddedConfig {
             preallocate_bytes: 8 << 20,
             accept_loss: false,
             scrub_bytes_per_s: 1 << 20,
+            ephemeral_bytes_max: 64 << 20,
             observer: None,
             faults: Faults::default(),
         }
@@ -73,6 +77,7 @@ impl fmt::Debug for EmbeddedConfig {
             .field("preallocate_bytes", &self.preallocate_bytes)
             .field("accept_loss", &self.accept_loss)
             .field("scrub_bytes_per_s", &self.scrub_bytes_per_s)
+            .field("ephemeral_bytes_max", &self.ephemeral_bytes_max)
             .finish_non_exhaustive()
     }
 }

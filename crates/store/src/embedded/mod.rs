@@ -245,6 +245,10 @@ impl Engine for EmbeddedEngine {
         segments.sum::<u64>() + index.ephemeral.bytes()
     }
 
+    fn ephemeral_bytes(&self) -> u64 {
+        self.shared.index.read().ephemeral.memory_bytes()
+    }
+
     fn close(&self) -> BoxFuture<'static, ()> {
         let (shared, running) = (Arc::clone(&self.shared), Arc::clone(&self.running));
         Box::pin(async move {

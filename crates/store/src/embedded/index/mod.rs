@@ -60,10 +60,16 @@ fn number(place: usize) -> u32 {
 }
 
 impl Index {
-    /// An index without events, for a log that begins or goes on after `through`.
-    pub(crate) fn new(rules: RetentionRules, floor: Offset, through: Offset) -> Self {
+    /// An index without events, for a log that begins or goes on after `through`, whose ephemeral events may
+    /// take so much memory.
+    pub(crate) fn new(
+        rules: RetentionRules,
+        floor: Offset,
+        through: Offset,
+        ephemeral_bytes_max: u64,
+    ) -> Self {
         Self {
-            ephemeral: ChannelStore::new(rules.clone(), through),
+            ephemeral: ChannelStore::new(rules.clone(), through).within(ephemeral_bytes_max),
             rules,
             retentions: Vec::new(),
             channels: Channels::default(),
@@ -152,6 +158,7 @@ impl Index {
                 self.active.push(number(at));
             }
         }
+        trimmed.extend(self.ephemeral.fit());
         trimmed
     }
 

@@ -147,6 +147,7 @@ struct Recovery {
     /// What is lost, and accepted. What is lost at the end of the log has no end of its own.
     lost: Vec<(u64, Option<u64>, String)>,
     accept_loss: bool,
+    ephemeral_bytes_max: u64,
     synced: Option<Synced>,
     segments: Vec<Found>,
     keys: Vec<KeyRecord>,
@@ -180,6 +181,7 @@ impl Recovery {
             checkpoint,
             lost: Vec::new(),
             accept_loss: config.accept_loss,
+            ephemeral_bytes_max: config.ephemeral_bytes_max,
             synced: Synced::read(&config.directory),
             segments: Vec::new(),
             keys,
@@ -443,7 +445,7 @@ impl Recovery {
     ) -> Result<(Index, Files, CheckpointState, Vec<Sealed>), OpenError> {
         let through = Offset::new(self.through());
         let files = Files::new();
-        let mut index = Index::new(rules.clone(), self.checkpoint.floor, through);
+        let mut index = Index::new(rules.clone(), self.checkpoint.floor, through, self.ephemeral_bytes_max);
         for (first, last, place) in self.lost.drain(..) {
             let (first, last) = (Offset::new(first), last.map_or(through, Offset::new));
             if self.accept_loss {

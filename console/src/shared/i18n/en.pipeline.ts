@@ -29,6 +29,7 @@ export const pipeline = {
   showAll: "Show all",
   state: "State",
   place: "Topic / partition / offset",
+  placeShort: "Place",
   kind: "Kind",
   consumer: "Consumer or error",
   waited: "Waited",

@@ -29,6 +29,7 @@ export const pipeline = {
   showAll: "Hiện tất cả",
   state: "Trạng thái",
   place: "Topic / phân vùng / offset",
+  placeShort: "Vị trí",
   kind: "Loại",
   consumer: "Consumer hoặc lỗi",
   waited: "Chờ",

@@ -14,6 +14,7 @@ import { end, Output, readyWhen, start } from "./program.mjs";
  * @property {boolean} [lab] starts with the network lab
  * @property {string} [config] the text of a configuration file
  * @property {readonly string[]} [args] more arguments
+ * @property {Readonly<Record<string, string>>} [env] more variables
  */
 
 /**
@@ -117,7 +118,7 @@ export class Server {
     const child = start(binary(), [...args, ...(this.#options.args ?? [])], {
       cwd: this.dir,
       stdio: ["ignore", "pipe", "pipe"],
-      env: environment(),
+      env: { ...environment(), ...this.#options.env },
     });
     this.#child = child;
     servers.add(this);

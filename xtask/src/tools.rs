@@ -83,6 +83,13 @@ pub(crate) const TOOLS: &[Tool] = &[
         elsewhere: "espeak-ng in the search path: https://github.com/espeak-ng/espeak-ng",
     },
     Tool {
+        name: "faketime",
+        programs: &["faketime"],
+        proof: &[],
+        packages: &["faketime"],
+        elsewhere: "libfaketime, with `faketime` in the search path: https://github.com/wolfcw/libfaketime",
+    },
+    Tool {
         name: "redis-server",
         programs: &["redis-server"],
         proof: &[],

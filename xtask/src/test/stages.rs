@@ -41,6 +41,7 @@ const SUITES: &[&str] = &[
     "curl",
     "ffmpeg",
     "espeak-ng",
+    "faketime",
     "java",
     "mvn",
     "kcat",

@@ -1,6 +1,7 @@
 //! The listener: connections are accepted, counted, and served on their socket or by the HTTP library.
 
 pub(crate) mod cleartext;
+mod frames;
 pub(crate) mod judging;
 pub(crate) mod linger;
 mod surplus;
@@ -42,6 +43,7 @@ use crate::{
     timed::{Timed, TimedTasks},
 };
 use cleartext::CleartextIo;
+use frames::Counted;
 use judging::{Judged, LIBRARY_HEAD_BYTES_MAX};
 use linger::Lingering;
 use tls::Tls;
@@ -246,7 +248,8 @@ async fn serve_http<S>(
         let end = async {
             tokio::select! { () = closing => true, began = until_idle(&seen) => began }
         };
-        let connection = http2_builder(gateway).serve_connection(TokioIo::new(stream), service);
+        let stream = TokioIo::new(Counted::new(stream));
+        let connection = http2_builder(gateway).serve_connection(stream, service);
         until_end(connection, end, |connection| connection.graceful_shutdown()).await
     } else {
         let end = async {

@@ -7,6 +7,7 @@ mod crowded;
 mod damage;
 mod description;
 mod ends;
+mod floods;
 mod metrics;
 mod monitors;
 mod people;

@@ -1325,6 +1325,17 @@ export interface components {
             /** @description How many steps there are, if that has turned out otherwise. */
             readonly total_steps?: number | null;
         };
+        /** @description A ticket. */
+        readonly Ticket: {
+            /** @description Until when it can be used, once. */
+            readonly expires_at: components["schemas"]["Time"];
+            readonly ticket: string;
+        };
+        /** @description What a ticket is wanted for. */
+        readonly TicketRequest: {
+            /** @description The channels that may be followed with it; without them, everything that its owner may do. */
+            readonly channels?: readonly components["schemas"]["ChannelName"][];
+        };
         /**
          * @description ISO-8601, UTC, milliseconds; a day there is.
          * @example 2026-01-23T10:00:03.000Z
@@ -1595,6 +1606,8 @@ export type Statistics = components['schemas']['Statistics'];
 export type Status = components['schemas']['Status'];
 export type Step = components['schemas']['Step'];
 export type StepJob = components['schemas']['StepJob'];
+export type Ticket = components['schemas']['Ticket'];
+export type TicketRequest = components['schemas']['TicketRequest'];
 export type Time = components['schemas']['Time'];
 export type Topic = components['schemas']['Topic'];
 export type TopicName = components['schemas']['TopicName'];

@@ -15,6 +15,7 @@ mod principal;
 mod refused;
 mod roles;
 mod sign;
+mod tickets;
 mod tokens;
 
 use std::sync::Arc;
@@ -32,8 +33,9 @@ pub use self::{
     refused::Refused,
     roles::Roles,
     sign::{Claims, SignError, sign},
+    tickets::{TicketError, is_ticket},
 };
-use self::{keys::Keys, people::Nobody, tokens::Tokens};
+use self::{keys::Keys, people::Nobody, tickets::Tickets, tokens::Tokens};
 
 /// Finds out who somebody is.
 #[derive(Debug)]
@@ -42,6 +44,7 @@ pub struct Access {
     keys: Keys,
     tokens: Tokens,
     people: Arc<dyn People>,
+    tickets: Tickets,
 }
 
 impl Access {
@@ -53,7 +56,7 @@ impl Access {
         let roles = Roles::new(&config.roles)?;
         let keys = Keys::new(&config.api_keys, &config.keys, &roles)?;
         let tokens = Tokens::new(config, &roles)?;
-        Ok(Self { roles, keys, tokens, people: Arc::new(Nobody) })
+        Ok(Self { roles, keys, tokens, people: Arc::new(Nobody), tickets: Tickets::default() })
     }
 
     /// With those who are not in the configuration.
@@ -76,6 +79,19 @@ impl Access {
         self.people.session(&keys::hash(cookie), now)
     }
 
+    /// A ticket for somebody: it is taken once in the place of a key or token, with the same rights and their
+    /// end. Also until when it is good.
+    ///
+    /// # Errors
+    /// [`TicketError`].
+    pub fn issue_ticket(
+        &self,
+        principal: Principal,
+        now: Timestamp,
+    ) -> Result<(String, Timestamp), TicketError> {
+        self.tickets.issue(principal, now)
+    }
+
     /// Whether somebody is still who they were when they came.
     #[must_use]
     pub fn stands(&self, principal: &Principal) -> bool {
@@ -90,6 +106,11 @@ impl Access {
     /// [`Refused`] says why it is not taken.
     pub fn principal(&self, text: &str, now: Timestamp) -> Result<Principal, Refused> {
         let hash = keys::hash(text);
+        if is_ticket(text) {
+            let principal = self.tickets.redeem(&hash, now).ok_or(Refused::Ticket)?;
+            let ended = principal.expires_at().is_some_and(|end| end <= now);
+            return if !ended && self.stands(&principal) { Ok(principal) } else { Err(Refused::TakenBack) };
+        }
         if let Some(found) = self.keys.find(&hash, now) {
             return found;
         }

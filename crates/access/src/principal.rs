@@ -204,7 +204,9 @@ impl Principal {
     /// Whether this is a back end, or anybody on an open server.
     #[must_use]
     pub fn is_backend(&self) -> bool {
-        self.0.kind == Kind::Key || (self.0.kind == Kind::Anonymous && self.0.rights.everything)
+        // Whoever has a part of its rights is somebody to whom it gave them.
+        let is_whole_key = self.0.kind == Kind::Key && self.0.whole.is_none();
+        is_whole_key || (self.0.kind == Kind::Anonymous && self.0.rights.everything)
     }
 
     /// Whether nobody has said yet who this is, and nothing is allowed to such a one.

@@ -38,6 +38,9 @@ pub enum Refused {
     /// Whoever it was made for is not to be let in by it any more.
     #[error("it was taken back; sign in again, or get a new one")]
     TakenBack,
+    /// It is a ticket, and none that waits to be used.
+    #[error("the ticket was used before, or is older than 30 s; ask for another: POST /anywire/tickets")]
+    Ticket,
     /// It has ended.
     #[error("it has run out")]
     Expired,

@@ -29,7 +29,7 @@ pub struct StreamQuery {
     pub presence: bool,
     /// The name the client gave itself.
     pub client: Option<String>,
-    /// The token, where headers cannot carry it.
+    /// The token or ticket, where headers cannot carry it.
     pub token: Option<String>,
 }
 
@@ -57,7 +57,7 @@ impl StreamQuery {
             limit: number("limit", 1, events_max)?.map(|limit| limit as usize),
             presence: matches!(members.text("presence")?, Some("1" | "true")),
             client: members.text("client")?.map(client).transpose()?,
-            token: members.text("token")?.map(str::to_owned),
+            token: token(&members)?,
         })
     }
 
@@ -146,12 +146,18 @@ fn client(text: &str) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
-/// The `token` of a query string of which nothing else is asked.
+/// The `token` or `ticket` of a query string of which nothing else is asked.
 ///
 /// # Errors
 /// `invalid_request`: it stands there twice, or something is no UTF-8.
 pub fn query_token(query: &str) -> Result<Option<String>, Refusal> {
-    Ok(Members::parse(query)?.text("token")?.map(str::to_owned))
+    token(&Members::parse(query)?)
+}
+
+/// A token, or a ticket in its place.
+fn token(members: &Members) -> Result<Option<String>, Refusal> {
+    let (token, ticket) = (members.text("token")?, members.text("ticket")?);
+    Ok(token.or(ticket).map(str::to_owned))
 }
 
 #[cfg(test)]

@@ -223,7 +223,7 @@ pub(crate) struct List {
 
 pub(crate) fn list(query: &Query) -> Result<List, ApiError> {
     // Who asks is the server's business: a token may come in the query.
-    let known = ["state", "status", "kind", "limit", "before", "token"];
+    let known = ["state", "status", "kind", "limit", "before", "token", "ticket"];
     if let Some((name, _)) = query.iter().find(|(name, _)| !known.contains(name)) {
         let message = format!("query parameter {name:?} is unknown; use state, kind, limit and before");
         return Err(invalid(message));

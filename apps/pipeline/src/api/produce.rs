@@ -227,9 +227,11 @@ fn attributes(query: &Query) -> Result<NewRecord, ApiError> {
 
 /// Refuses a parameter that this route does not have: a slip in a name would change the record in silence.
 fn check_known(query: &Query, more: &[&str]) -> Result<(), ApiError> {
-    // Who asks is the server's business: a token may come in the query.
+    // Who asks is the server's business: a token or a ticket may come in the query.
     let known = |name: &str| {
-        ["topic", "key", "token"].contains(&name) || more.contains(&name) || name.starts_with(HEADER_PREFIX)
+        ["topic", "key", "token", "ticket"].contains(&name)
+            || more.contains(&name)
+            || name.starts_with(HEADER_PREFIX)
     };
     match query.iter().find(|(name, _)| !known(name)) {
         None => Ok(()),

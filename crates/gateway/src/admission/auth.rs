@@ -5,8 +5,8 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use anywire_access::{Access, ConfigError, Kind, People, Principal, Refused};
-use anywire_log::Clock;
+use anywire_access::{Access, ConfigError, Kind, People, Principal, Refused, TicketError, is_ticket};
+use anywire_log::{Clock, Timestamp};
 use anywire_protocol::{Code, Refusal};
 
 use super::{
@@ -101,6 +101,11 @@ impl Gate {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.access.is_open()
+    }
+
+    /// A ticket for somebody, and until when it is good.
+    pub(crate) fn issue_ticket(&self, principal: Principal) -> Result<(String, Timestamp), TicketError> {
+        self.access.issue_ticket(principal, self.clock.now())
     }
 
     /// Whether somebody is still who they were when they came.
@@ -221,7 +226,7 @@ impl Gate {
         let Some(text) = credentials.given() else { return self.session(credentials) };
         let in_address = credentials.bearer().is_none();
         match self.principal_of(text)? {
-            principal if in_address && principal.kind() == Kind::Key => {
+            principal if in_address && principal.kind() == Kind::Key && !is_ticket(text) => {
                 Err(Refusal::new(Code::Unauthorized, KEY_IN_ADDRESS))
             }
             principal => Ok(Some(principal)),

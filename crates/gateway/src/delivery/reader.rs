@@ -180,8 +180,12 @@ impl Reader {
     /// Whether this is the connection of somebody of whom that is true; Socket.IO has a somebody for each
     /// namespace.
     pub(crate) fn is_of(&self, is: impl FnOnce(Option<&Principal>) -> bool) -> bool {
-        let principal = self.state.lock().principal.clone();
-        is(principal.as_ref())
+        let state = self.state.lock();
+        let principal = state.principal.clone();
+        // Who has been told already is on the way out.
+        let goes_on = state.mode != Mode::Ended;
+        drop(state);
+        goes_on && is(principal.as_ref())
     }
 
     /// The namespaces of a Socket.IO client in which it is somebody of whom that is true.

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use anywire_access::{Caller, Principal};
 use anywire_log::Channel;
 use anywire_protocol::{
     Code, Refusal,
@@ -32,19 +31,21 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 
 use super::{
-    body::{BodyError, read_body},
+    body::read_within,
+    caller::find_caller,
     reply::{Preflight, Refused, for_pages},
     request::{address, credentials, known_address, lines},
     streams::Streams,
+    tickets,
     upgrade::switch,
 };
 use crate::{
     Gateway,
     admission::{
         auth::Gate,
-        credentials::{Credentials, Page},
+        credentials::Credentials,
         entry::{Admission, Admitted, StreamRequest},
-        place::{ClientAddress, Protected, SlowBody},
+        place::{ClientAddress, SlowBody},
         rights::Rights as _,
         single,
     },
@@ -58,7 +59,7 @@ use crate::{
     reply::Reply,
     transports::{
         poll::Poll,
-        publish::{BODY_BROKEN, publish as publish_body},
+        publish::publish as publish_body,
         socketio::{http::respond, requests::forbidden},
         sse::{self as sse_stream, token_end, token_over},
         websocket,
@@ -79,6 +80,7 @@ impl Gateway {
         }
         routes
             .route("/anywire/publish", post(publish))
+            .route("/anywire/tickets", post(tickets::issue))
             .route("/anywire/poll", get(poll))
             .route("/anywire/sse", get(sse))
             .route("/anywire/ws", any(ws))
@@ -115,35 +117,6 @@ async fn say_who(State(gateway): State<Arc<Gateway>>, mut request: Request, next
         }
         Err(refusal) => Refused(refusal).into_response(),
     }
-}
-
-/// Who makes a request.
-fn find_caller(
-    gateway: &Gateway,
-    request: &Request,
-    find: impl Fn(&Gate, &Credentials<'_>) -> Result<Principal, Refusal>,
-) -> Result<Caller, Refusal> {
-    // Only that: the other parameters are the routes' own.
-    let token = query_token(request.uri().query().unwrap_or(""))?;
-    let credentials = Credentials { token: token.as_deref(), ..credentials(request) };
-    let principal = find(&gateway.admission.gate, &credentials)?;
-    let foreign = match credentials.page() {
-        Page::Other(header, value) => Some(
-            format!("the request comes from another page ({header}: {value}); sessions count on this server's own pages")
-                .into(),
-        ),
-        Page::Own | Page::Unknown => None,
-    };
-    Ok(Caller {
-        principal,
-        address: address(request),
-        session: credentials.session.map(Into::into),
-        secure: credentials.origin.map_or_else(
-            || request.extensions().get::<Protected>().is_some(),
-            |origin| origin.starts_with("https://"),
-        ),
-        foreign,
-    })
 }
 
 async fn check_place(State(gateway): State<Arc<Gateway>>, mut request: Request, next: Next) -> Response {
@@ -291,16 +264,7 @@ async fn publish(State(gateway): State<Arc<Gateway>>, request: Request) -> Resul
 
 async fn publication_body(gateway: &Gateway, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
     let limit = gateway.config.limits.request_bytes_max;
-    let declared =
-        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if let Some(bytes) = declared.filter(|bytes| *bytes > limit) {
-        return Err(gateway.admission.body_too_large(&bytes));
-    }
-    read_body(gateway, body, limit).await.map_err(|error| match error {
-        BodyError::TooLarge => gateway.admission.body_too_large(&format!("more than {limit}")),
-        BodyError::Broken(why) => Refusal::new(Code::BodyBroken, format!("{BODY_BROKEN} ({why})")),
-        BodyError::Busy(refusal) => refusal,
-    })
+    read_within(gateway, headers, body, limit, |bytes| gateway.admission.body_too_large(bytes)).await
 }
 
 async fn presence(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Reply, Refused> {

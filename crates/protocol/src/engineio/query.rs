@@ -46,7 +46,7 @@ impl Query {
         Ok(Self {
             carrier,
             session: text("sid")?.map(str::to_owned),
-            token: text("token")?.map(str::to_owned),
+            token: text("token")?.or(text("ticket")?).map(str::to_owned),
             client: text("client")?.filter(|name| is_name(name)).map(str::to_owned),
         })
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::wire;
 
 pub(super) fn operations() -> Vec<Operation> {
-    vec![publish(), poll(), sse(), websocket(), presence()]
+    vec![publish(), poll(), sse(), websocket(), presence(), ticket()]
 }
 
 fn publish() -> Operation {
@@ -238,6 +238,33 @@ fn presence() -> Operation {
         .guarded()
 }
 
+fn ticket() -> Operation {
+    Operation::post("/anywire/tickets", "ticket")
+        .is("Subscribe", "A ticket for an address")
+        .about(
+            "For what cannot send headers (`EventSource`, a browser's WebSocket, a video, a download): put it into \
+                 the address as `?ticket=`, once and within 30 s. It has the rights of who asked, and their end; with \
+                 `channels` only that of following these. It is also good as the token of `auth`, over WebSocket and \
+                 Socket.IO.",
+        )
+        .body_or_none([Content::request::<wire::TicketRequest>().example(json!({ "channels": ["news"] }))])
+        .writes::<wire::Ticket>(
+            201,
+            "The ticket.",
+            json!({ "ticket": "ticket_3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "expires_at": "2026-01-23T10:00:33.000Z" }),
+        )
+        .refuses(
+            400,
+            &["invalid_request", "invalid_channel", "too_many_channels"],
+            "the body is not {\"channels\":[…]}: unknown field `channel`, expected `channels` at line 1 column 10",
+        )
+        .guarded()
+        .refuses_large()
+        .refuses(415, &["media_type"], "a form could have sent this body from any page; send it as application/json, or what it is")
+        .refuses(429, &["rate_limited"], "more than 500 handshakes a second (limits.handshake_per_second); wait 2 ms")
+        .refuses(503, &["busy"], "100000 tickets wait to be used, the limit; ask again in a second")
+}
+
 fn channels_parameter() -> Parameter {
     Parameter::query("channels", "The channels, with commas between.")
         .required()
@@ -284,7 +311,7 @@ fn client_parameter() -> Parameter {
 fn token_parameter() -> Parameter {
     Parameter::query(
         "token",
-        "The token, where headers cannot be set (`EventSource`, a browser's WebSocket).",
+        "The token, where headers cannot be set (`EventSource`, a browser's WebSocket). A ticket is better there: `ticket`.",
     )
     .shared("Token")
 }

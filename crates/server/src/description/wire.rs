@@ -129,6 +129,23 @@ pub(crate) struct PollAnswer {
     gap: Option<Gap>,
 }
 
+/// What a ticket is wanted for.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct TicketRequest {
+    /// The channels that may be followed with it; without them, everything that its owner may do.
+    #[schemars(default, length(max = 128))]
+    channels: Vec<ChannelName>,
+}
+
+/// A ticket.
+#[derive(JsonSchema)]
+pub(crate) struct Ticket {
+    ticket: String,
+    /// Until when it can be used, once.
+    expires_at: Time,
+}
+
 /// Who is on a channel.
 #[derive(JsonSchema)]
 pub(crate) struct PresenceAnswer {

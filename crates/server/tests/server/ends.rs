@@ -50,6 +50,11 @@ async fn next(socket: &mut Socket) -> Option<Message> {
 
 /// The next text that holds these words.
 async fn hear(socket: &mut Socket, words: &str) -> String {
+    let heard = tokio::time::timeout(PATIENCE, hear_at_last(socket, words));
+    heard.await.unwrap_or_else(|_| panic!("{words} does not come"))
+}
+
+async fn hear_at_last(socket: &mut Socket, words: &str) -> String {
     loop {
         let message = next(socket).await.unwrap_or_else(|| panic!("it ended before {words}"));
         if let Some(text) = message.as_text().filter(|text| text.contains(words)) {
@@ -292,4 +297,99 @@ async fn a_websocket_of_another_page_is_nobodys_whatever_cookie_it_brings() {
     say(&mut socketio, "40").await;
     let refused = hear(&mut socketio, "44").await;
     assert!(refused.contains("unauthorized"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ticket_opens_every_transport_once_with_the_rights_of_who_asked_and_their_end() {
+    let server = guarded().await;
+    let cookie = signed_in(&server, "anna", "viewer").await;
+    let with = [("Cookie", cookie.as_str()), OWN];
+    let ticket = async |body: &str| {
+        let made = server.send("POST", "/anywire/tickets", &with, body).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        made.json()["ticket"].as_str().expect("a ticket").to_owned()
+    };
+    for target in ["/anywire/poll?channels=a", "/anywire/presence?channel=a", "/api/jobs?limit=5"] {
+        let target = format!("{target}&ticket={}", ticket("").await);
+        let answer = server.get(&target).await;
+        assert_eq!(answer.status, 200, "{target}: {}", answer.text);
+        let twice = server.get(&target).await;
+        assert_eq!((twice.status.as_u16(), &twice.json()["code"]), (401, &json!("unauthorized")));
+        assert!(twice.text.contains("the ticket was used before"), "{}", twice.text);
+    }
+    let publication = r#"{"channel":"a","event":"e","data":1}"#;
+    let target = format!("/anywire/publish?ticket={}", ticket("").await);
+    assert_eq!(server.post(&target, publication).await.json()["code"], "forbidden", "she may not");
+
+    let mut sse =
+        open_stream(&server, &format!("/anywire/sse?channels=a&ticket={}", ticket("").await), "x=y").await;
+    assert!(read_head(&mut sse).await.starts_with("HTTP/1.1 200"));
+    let own = format!("http://{}", server.address);
+    let path = format!("/anywire/ws?ticket={}", ticket("").await);
+    let mut by_address = websocket_from(&server, &path, "x=y", &own).await;
+    let mut by_auth = websocket_from(&server, "/anywire/ws", "x=y", &own).await;
+    let auth = json!({ "op": "auth", "token": ticket("").await }).to_string();
+    say(&mut by_auth, &auth).await;
+    hear(&mut by_auth, "authorized").await;
+    for socket in [&mut by_address, &mut by_auth] {
+        say(socket, r#"{"op":"subscribe","channels":["a"]}"#).await;
+        hear(socket, "subscribed").await;
+    }
+    let path = format!("/socket.io/?EIO=4&transport=websocket&ticket={}", ticket("").await);
+    let mut socketio = websocket_from(&server, &path, "x=y", &own).await;
+    hear(&mut socketio, "0{").await;
+    say(&mut socketio, r#"40{"channels":["a"]}"#).await;
+    hear(&mut socketio, "40{").await;
+    let connect = json!({ "channels": ["a"], "token": ticket("").await }).to_string();
+    let mut other = websocket_from(&server, "/socket.io/?EIO=4&transport=websocket", "x=y", &own).await;
+    hear(&mut other, "0{").await;
+    say(&mut other, &format!("40{connect}")).await;
+    hear(&mut other, "40{").await;
+
+    let narrow = ticket(r#"{"channels":["a"]}"#).await;
+    let refused = server.get(&format!("/anywire/poll?channels=b&ticket={narrow}")).await;
+    assert_eq!(refused.json()["code"], "forbidden");
+    let narrow = ticket(r#"{"channels":["a"]}"#).await;
+    assert_eq!(server.get(&format!("/api/jobs?ticket={narrow}")).await.json()["code"], "forbidden");
+    let narrow = ticket(r#"{"channels":["a"]}"#).await;
+    let mut narrowed = open_stream(&server, &format!("/anywire/sse?channels=a&ticket={narrow}"), "x=y").await;
+    assert!(read_head(&mut narrowed).await.starts_with("HTTP/1.1 200"));
+
+    let unused = ticket("").await;
+    assert_eq!(server.send("POST", "/api/access/sign-out", &with, "").await.status, 204);
+    for socket in [&mut by_address, &mut by_auth] {
+        assert_eq!(close_code(socket).await, Some(4001));
+    }
+    hear(&mut socketio, "41").await;
+    hear(&mut other, "41").await;
+    rest(&mut sse).await;
+    rest(&mut narrowed).await;
+    assert_eq!(server.get(&format!("/api/jobs?ticket={unused}")).await.status, 401, "it ended with her");
+}
+
+#[tokio::test]
+async fn a_ticket_is_for_who_says_who_they_are_and_never_for_another_page() {
+    let server = guarded().await;
+    let cookie = signed_in(&server, "anna", "admin").await;
+    assert_eq!(server.post("/anywire/tickets", "").await.status, 401);
+    let foreign = [("Cookie", cookie.as_str()), ("Sec-Fetch-Site", "cross-site")];
+    assert_eq!(
+        server.send("POST", "/anywire/tickets", &foreign, "").await.json()["code"],
+        "origin_forbidden"
+    );
+    let own = [("Cookie", cookie.as_str()), OWN];
+    for (body, code) in [
+        (r#"{"channels":["$access"]}"#, "forbidden"),
+        (r#"{"channels":["a b"]}"#, "invalid_channel"),
+        (r#"{"channel":"a"}"#, "invalid_request"),
+        ("{", "invalid_request"),
+    ] {
+        assert_eq!(server.send("POST", "/anywire/tickets", &own, body).await.json()["code"], code, "{body}");
+    }
+    let made = server.send("POST", "/anywire/tickets", &[BEARER], "").await;
+    assert_eq!(made.header("cache-control"), "no-store");
+    let ticket = made.json()["ticket"].as_str().expect("a ticket").to_owned();
+    let published = r#"{"channel":"a","event":"e","data":1}"#;
+    let target = format!("/anywire/publish?ticket={ticket}");
+    assert_eq!(server.post(&target, published).await.status, 200, "a key's ticket has its rights");
 }

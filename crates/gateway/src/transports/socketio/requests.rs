@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use anywire_access::is_ticket;
 use anywire_protocol::{
     Code, Refusal,
     engineio::{Carrier, EngineError, Query},
@@ -107,6 +108,10 @@ fn inbound(gateway: &Gateway, request: &Request<'_>, query: &Query) -> Result<Bo
     // One that does not count says nothing: whoever it is may still bring a token.
     let session = gateway.admission.gate.session(&Credentials { reads, ..request.credentials });
     let session = session.unwrap_or_default();
+    // A ticket is good for this request, not for each namespace that is joined later.
+    let ticket = query.token.as_deref().filter(|token| is_ticket(token));
+    let by_ticket = ticket.and_then(|ticket| gateway.admission.gate.principal_of(ticket).ok());
+    let token = query.token.as_deref().filter(|_| by_ticket.is_none());
     let Some(pending) = gateway.socketio.count_handshake() else {
         let limit = gateway.socketio.config.handshakes_max;
         let message = format!(
@@ -121,8 +126,8 @@ fn inbound(gateway: &Gateway, request: &Request<'_>, query: &Query) -> Result<Bo
         listener: Arc::clone(request.listener),
         address: request.address,
         authorization: request.credentials.authorization.map(boxed),
-        token: query.token.as_deref().map(boxed),
-        session,
+        token: token.map(boxed),
+        session: by_ticket.or(session),
         client: query.client.as_deref().map(boxed),
         echoed: gateway.socketio.echoes(request.path),
     };

@@ -4,7 +4,7 @@ export const errors = {
   timeout: "The server did not answer in time. The page tries again by itself.",
   unreachable: "Something between here and the server answers that it can't reach it.",
   http: "Something between here and the server answered in its place.",
-  invalid_request: "The server did not understand the request.",
+  invalid_request: "The server cannot take this as it is.",
   invalid_cursor: "The place to go on from is not valid.",
   invalid_channel: "This is no name of a channel.",
   invalid_event: "The event's name or content is not valid.",

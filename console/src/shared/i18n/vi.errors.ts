@@ -5,7 +5,7 @@ export const errors: ErrorWords = {
   timeout: "Máy chủ không trả lời kịp. Trang sẽ tự thử lại.",
   unreachable: "Thiết bị trung gian báo rằng không liên lạc được với máy chủ.",
   http: "Thiết bị trung gian đã trả lời thay cho máy chủ.",
-  invalid_request: "Máy chủ không hiểu yêu cầu này.",
+  invalid_request: "Máy chủ không thể nhận nội dung này.",
   invalid_cursor: "Vị trí để đọc tiếp không hợp lệ.",
   invalid_channel: "Đây không phải là tên kênh hợp lệ.",
   invalid_event: "Tên hoặc nội dung sự kiện không hợp lệ.",

@@ -405,10 +405,19 @@ fn memory_shares(config: &ServerConfig, gateway: &mut GatewayConfig) -> Shares {
         *unfinished = usize::try_from(fitting.unfinished_bytes).unwrap_or(*unfinished).max(1 << 20);
     }
     let tail_bytes = config.tail.bytes_max.unwrap_or(fitting.tail_bytes);
+    let ephemeral_bytes = config.ephemeral.bytes_max.unwrap_or(fitting.ephemeral_bytes);
     let unfinished_bytes = *unfinished as u64;
-    let shares = Shares { tail_bytes, unfinished_bytes, ..fitting };
+    let shares = Shares { tail_bytes, ephemeral_bytes, unfinished_bytes, ..fitting };
     let Shares { queue_bytes, segment_bytes, .. } = shares;
-    tracing::info!(limit, tail_bytes, unfinished_bytes, queue_bytes, segment_bytes, "memory");
+    tracing::info!(
+        limit,
+        tail_bytes,
+        ephemeral_bytes,
+        unfinished_bytes,
+        queue_bytes,
+        segment_bytes,
+        "memory"
+    );
     shares
 }
 
@@ -451,7 +460,7 @@ async fn engine(
             embedded.queue_bytes_max = shares.queue_bytes;
             embedded.segment_bytes_max = shares.segment_bytes;
             embedded.scrub_bytes_per_s = config.scrub_bytes_per_s;
-            embedded.ephemeral_bytes_max = config.ephemeral.bytes_max.unwrap_or(shares.ephemeral_bytes);
+            embedded.ephemeral_bytes_max = shares.ephemeral_bytes;
             let open = move || EmbeddedEngine::open(embedded, rules, clock);
             match tokio::task::spawn_blocking(open).await {
                 Ok(engine) => Ok(Arc::new(engine?)),

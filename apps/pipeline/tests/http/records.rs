@@ -196,8 +196,8 @@ async fn nothing_of_a_csv_file_is_sent_that_cannot_be_kept_whole() {
         (format!("{good}4,\"d\n5,e\n"), 400, "line 5, column 3"),
         (format!("{good}4\n"), 400, "line 5, column 2"),
         (format!("{good}4,d,e\n"), 400, "line 5, column 5"),
-        ("n,n\n1,2\n".to_owned(), 400, "line 1, column 3: the column is named \"n\""),
-        ("n,\n1,2\n".to_owned(), 400, "line 1, column 3: a column has no name"),
+        ("n,n\n1,2\n".to_owned(), 400, "line 1, column 3: column 2 is named \"n\" as column 1 is"),
+        ("n,\n1,2\n".to_owned(), 400, "line 1, column 3: column 2 has no name"),
         (String::new(), 400, "the file is empty"),
         (format!("{good}4,{row}{row}\n"), 413, "pipeline.csv_bytes_max"),
     ];

@@ -86,19 +86,24 @@ impl fmt::Debug for Channel {
 
 /// A pattern over channel names: literal text in which each `*` stands for any run of characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChannelPattern(String);
+pub struct ChannelPattern {
+    text: String,
+    /// Where its first `*` is, if it has one. Most names differ from most patterns before that, and each
+    /// publication is compared with all patterns of the server's applications.
+    star: Option<usize>,
+}
 
 impl ChannelPattern {
     /// Makes a pattern. Every text is one; `*` alone matches every channel.
     #[must_use]
     pub fn new(pattern: &str) -> Self {
-        Self(pattern.to_owned())
+        Self { text: pattern.to_owned(), star: pattern.find('*') }
     }
 
     /// The pattern's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Whether a name fits the pattern.
@@ -107,16 +112,13 @@ impl ChannelPattern {
     /// `$`), so that a rule or a token for "everything" never opens the server's own channels by accident.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        if name.starts_with('$') && !self.0.starts_with('$') {
+        let Some(star) = self.star else { return name == self.text };
+        let (first, rest_of_pattern) = self.text.split_at(star);
+        let Some(mut rest) = name.strip_prefix(first) else { return false };
+        if star == 0 && name.starts_with('$') {
             return false;
         }
-        let mut parts = self.0.split('*');
-        let first = parts.next().unwrap_or_default();
-        let Some(mut rest) = name.strip_prefix(first) else { return false };
-        let mut parts = parts.peekable();
-        if parts.peek().is_none() {
-            return rest.is_empty();
-        }
+        let mut parts = rest_of_pattern[1..].split('*').peekable();
         while let Some(part) = parts.next() {
             if parts.peek().is_none() {
                 return rest.ends_with(part);

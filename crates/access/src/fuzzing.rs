@@ -57,14 +57,16 @@ fn check_principal(principal: &Principal, claims: &Value) {
     assert!(principal.expires_at().is_some_and(|end| end > NOW), "{claims}");
     let listed = |claim: &str, channel: &str| {
         let patterns = claims[claim].as_array().into_iter().flatten().filter_map(Value::as_str);
-        patterns.into_iter().any(|pattern| fits(pattern, channel))
+        patterns.into_iter().any(|pattern| fits_of(claims["sub"].as_str(), pattern, channel))
     };
     let has_role = match &claims["roles"] {
         Value::String(role) => role == ROLE,
         roles => roles.as_array().is_some_and(|roles| roles.iter().any(|role| role == ROLE)),
     };
     let patterns = ["subscribe", "publish"].into_iter().filter_map(|claim| claims[claim].as_array());
+    let sub = claims["sub"].as_str().unwrap_or_default();
     let named = patterns.flatten().filter_map(Value::as_str).flat_map(probes);
+    let named = named.flat_map(|name| [name.replace("{user}", sub), name]);
     for name in named.take(20).chain([ROLE_FOLLOWS.to_owned(), "a".to_owned(), "$presence:a".to_owned()]) {
         let Ok(channel) = Channel::new(&name) else { continue };
         let by_role = has_role && name == ROLE_FOLLOWS;
@@ -76,6 +78,16 @@ fn check_principal(principal: &Principal, claims: &Value) {
 /// Names that a pattern may fit.
 fn probes(pattern: &str) -> [String; 3] {
     [pattern.replace('*', ""), pattern.replace('*', "x"), format!("{pattern}x")]
+}
+
+/// What `{user}` means in a pattern of a token, once more: its `sub`, where that is one name.
+fn fits_of(sub: Option<&str>, pattern: &str, name: &str) -> bool {
+    if !pattern.contains("{user}") {
+        return fits(pattern, name);
+    }
+    let Some(sub) = sub.filter(|sub| !sub.is_empty() && !sub.contains('*')) else { return false };
+    let named = pattern.replace("{user}", sub);
+    named.starts_with('$') == pattern.starts_with('$') && fits(&named, name)
 }
 
 /// What `*` means, once more and as plainly as can be (PROTOCOL.md, section 1).

@@ -6,14 +6,14 @@ use anywire_app::{
 };
 use anywire_log::Timestamp;
 use axum::{
-    Json as Answer,
+    Json,
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 
 use super::{
-    request::{Json, MayManage},
+    request::{MayManage, Sent},
     sessions::{NO_STORE, page},
     wire::{KeyMade, KeyShown, Keys, NewKey},
 };
@@ -30,7 +30,7 @@ pub(super) async fn list(
     };
     let all = service.read().keys().map(shown).collect();
     let (keys, next) = page(all, KeyShown::name, &query)?;
-    Ok((NO_STORE, Answer(Keys { keys, next })).into_response())
+    Ok((NO_STORE, Json(Keys { keys, next })).into_response())
 }
 
 fn end(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
@@ -47,12 +47,12 @@ fn end(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
 pub(super) async fn add(
     State(service): State<PeopleService>,
     MayManage(caller): MayManage,
-    Json(wish): Json<NewKey>,
+    Sent(wish): Sent<NewKey>,
 ) -> Result<Response, ApiError> {
     let ends = wish.ends_at.as_deref().map(|text| end(text, service.now())).transpose()?;
     let (made, key) = service.add_key(&caller, wish.name, wish.roles, wish.grants, ends).await?;
     let answer = KeyMade { made: KeyShown::of(&made, None), key };
-    Ok((StatusCode::CREATED, NO_STORE, Answer(answer)).into_response())
+    Ok((StatusCode::CREATED, NO_STORE, Json(answer)).into_response())
 }
 
 pub(super) async fn revoke(

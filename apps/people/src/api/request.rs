@@ -53,9 +53,9 @@ fn caller(parts: &Parts) -> Result<Caller, ApiError> {
 }
 
 /// A body of JSON, and nothing that a form could send: a page elsewhere can post a form unasked.
-pub(super) struct Json<T>(pub(super) T);
+pub(super) struct Sent<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {

@@ -4,14 +4,14 @@ use anywire_access::Caller;
 use anywire_app::http::{ApiError, Query, invalid};
 use anywire_codes::Code;
 use axum::{
-    Json as Answer,
+    Json,
     extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
 use super::{
-    request::{Anybody, Json, MayManage},
+    request::{Anybody, MayManage, Sent},
     wire::{Me, NewPassword, Revoke, SessionShown, Sessions, SignIn},
 };
 use crate::{cookie, decisions::Revocation, service::PeopleService};
@@ -35,14 +35,14 @@ pub(super) async fn sign_in(
     State(service): State<PeopleService>,
     Anybody(caller): Anybody,
     headers: HeaderMap,
-    Json(wish): Json<SignIn>,
+    Sent(wish): Sent<SignIn>,
 ) -> Result<Response, ApiError> {
     check_own(&caller)?;
     let agent = headers.get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
     let signed_in = service.sign_in(&caller, &wish.name, wish.password, &agent.unwrap_or_default()).await?;
     let me = Me { expires_at: Some(signed_in.expires_at), ..Me::of(&service.read(), &signed_in.principal) };
     let cookie = cookie::set(caller.secure, &signed_in.cookie);
-    Ok((NO_STORE, [(header::SET_COOKIE, cookie)], Answer(me)).into_response())
+    Ok((NO_STORE, [(header::SET_COOKIE, cookie)], Json(me)).into_response())
 }
 
 fn gone(caller: &Caller) -> Response {
@@ -73,7 +73,7 @@ pub(super) async fn sign_out_everywhere(
 pub(super) async fn set_password(
     State(service): State<PeopleService>,
     Anybody(caller): Anybody,
-    Json(wish): Json<NewPassword>,
+    Sent(wish): Sent<NewPassword>,
 ) -> Result<Response, ApiError> {
     check_own(&caller)?;
     service.set_password(&caller, wish.old, wish.new).await?;
@@ -81,7 +81,7 @@ pub(super) async fn set_password(
 }
 
 pub(super) async fn me(State(service): State<PeopleService>, Anybody(caller): Anybody) -> Response {
-    (NO_STORE, Answer(Me::of(&service.read(), &caller.principal))).into_response()
+    (NO_STORE, Json(Me::of(&service.read(), &caller.principal))).into_response()
 }
 
 /// Everybody's sessions for who manages access, one's own for everybody else.
@@ -106,13 +106,13 @@ pub(super) async fn list(
     let next = shown.last().filter(|_| more).map(|live| live.record.id.clone());
     shown.sort_by_key(|live| std::cmp::Reverse(live.record.started_at));
     let sessions = shown.into_iter().map(|live| SessionShown::of(live, &caller)).collect();
-    Ok((NO_STORE, Answer(Sessions { sessions, next })).into_response())
+    Ok((NO_STORE, Json(Sessions { sessions, next })).into_response())
 }
 
 pub(super) async fn revoke(
     State(service): State<PeopleService>,
     MayManage(caller): MayManage,
-    Json(wish): Json<Revoke>,
+    Sent(wish): Sent<Revoke>,
 ) -> Result<Response, ApiError> {
     let what = match (wish.user, wish.session, wish.token_id) {
         (Some(user), None, None) => Revocation::User(user),

@@ -128,6 +128,10 @@ impl ChannelStore {
     ///
     /// Cost: O(1) while there is room; else a look at every event, for which a tenth of the limit goes.
     pub fn fit(&mut self) -> Vec<(Channel, Offset)> {
+        if self.memory_bytes() > self.memory_bytes_max {
+            // They would make the events of others go, each time.
+            self.forget_empty();
+        }
         if self.memory_bytes() <= self.memory_bytes_max {
             return Vec::new();
         }
@@ -266,15 +270,22 @@ impl ChannelStore {
         ReadBatch { events, through, trimmed, damaged: Vec::new() }
     }
 
+    /// How many empty channels are kept at most: of the memory there is they have a quarter.
+    fn empty_max(&self) -> usize {
+        let fitting = self.memory_bytes_max / 4 / CHANNEL_BYTES;
+        EMPTY_CHANNELS_MAX.min(usize::try_from(fitting).unwrap_or(EMPTY_CHANNELS_MAX))
+    }
+
     fn forget_empty(&mut self) {
-        if self.empty <= EMPTY_CHANNELS_MAX {
+        let empty_max = self.empty_max();
+        if self.empty <= empty_max {
             return;
         }
         let mut gone: Vec<_> =
             self.channels.values().filter(|c| c.events.is_empty()).map(|c| c.last).collect();
         gone.sort_unstable();
-        let keep = gone.len().saturating_sub(EMPTY_CHANNELS_MAX / 2);
-        let Some(limit) = gone.get(keep.saturating_sub(1)).copied() else { return };
+        let surplus = gone.len().saturating_sub(empty_max / 2);
+        let Some(limit) = gone.get(surplus.saturating_sub(1)).copied() else { return };
         self.channels.retain(|_, channel| !channel.events.is_empty() || channel.last > limit);
         self.floor = self.floor.max(limit);
         self.empty = self.channels.values().filter(|c| c.events.is_empty()).count();
@@ -334,6 +345,21 @@ mod tests {
             assert_eq!(store.memory_bytes, held);
             assert!(store.memory_bytes <= 1000 * each);
         }
+    }
+
+    #[test]
+    fn channels_that_are_empty_take_no_event_from_others() {
+        let each = event("c0", 1).memory_bytes() + CHANNEL_BYTES;
+        let mut store = ChannelStore::new(RetentionRules::default(), Offset::ZERO).within(100 * each);
+        store.push(event("kept", 1), Timestamp::from_millis(0));
+        for offset in 2..=10_000 {
+            let name = format!("c{offset}");
+            store.push(event(&name, offset), Timestamp::from_millis(0));
+            store.trim(&Channel::new(&name).expect("a name"), Offset::new(offset));
+            assert_eq!(store.fit(), [], "{offset}");
+            assert!(store.memory_bytes() <= 100 * each);
+        }
+        assert_eq!(store.len(), 1);
     }
 
     #[test]

@@ -869,10 +869,10 @@ export interface components {
         /** @description A key to be made. */
         readonly NewKey: {
             /**
-             * @description When it ends; never without it.
+             * @description When it ends, as `2099-01-31T00:00:00Z`; never without it.
              * @default null
              */
-            readonly ends_at: components["schemas"]["Moment"];
+            readonly ends_at: string | null;
             /**
              * @description What it may do beside its roles.
              * @default []

@@ -1,11 +1,7 @@
 //! What the routes take and answer.
 
 use anywire_access::{Caller, Principal};
-use anywire_app::{
-    description::schemas::{Moment, Time},
-    http::list_of,
-    time,
-};
+use anywire_app::{description::schemas::Time, http::list_of, time};
 use anywire_log::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -190,9 +186,8 @@ pub(crate) struct NewKey {
     #[serde(default, deserialize_with = "texts")]
     #[schemars(length(max = 100))]
     pub(crate) grants: Vec<String>,
-    /// When it ends; never without it.
+    /// When it ends, as `2099-01-31T00:00:00Z`; never without it.
     #[serde(default)]
-    #[schemars(with = "Moment")]
     pub(crate) ends_at: Option<String>,
 }
 

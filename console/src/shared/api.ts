@@ -49,6 +49,13 @@ export interface RequestOptions {
   accept?: number[];
 }
 
+let unauthorized: () => void = () => undefined;
+
+/** Who hears that an answer was 401: a session may have ended. */
+export function whenUnauthorized(listener: () => void): void {
+  unauthorized = listener;
+}
+
 export async function request<T>(path: string, options: RequestOptions = {}): Promise<T> {
   return parseJson(await requestText(path, options)) as T;
 }
@@ -58,6 +65,7 @@ export async function requestText(path: string, options: RequestOptions = {}): P
   const response = await send(path, options);
   const text = await response.text().catch(() => "");
   if (response.ok || options.accept?.includes(response.status)) return text;
+  if (response.status === 401) unauthorized();
   throw errorOf(response.status, parseJson(text), text);
 }
 

@@ -39,6 +39,7 @@ export const ICONS = {
   minus: "M5 12h14",
   copy: "M9 9h11v11H9zM15 9V4H4v11h5",
   gauge: "M4 18a9 9 0 1 1 16 0M12 15l4-5M12 15.5v.01",
+  person: "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8M4.5 20.5a7.5 7.5 0 0 1 15 0",
   api: "M8 7l-5 5 5 5M16 7l5 5-5 5M13.5 5l-3 14",
   sparkle: "M12 4l1.8 5.2L19 11l-5.2 1.8L12 18l-1.8-5.2L5 11l5.2-1.8zM19 16v4M17 18h4",
 } as const;

@@ -6,6 +6,7 @@
  */
 import { defineStore } from "pinia";
 import { computed, ref, shallowRef } from "vue";
+import { useSession } from "@/access/sessionStore";
 import { useNow } from "./clock";
 import { connectLive, type Follow, type Live, type LiveState, type LiveStatus } from "./live";
 import type { Transport } from "./wire";
@@ -53,6 +54,8 @@ export const useLive = defineStore("live", () => {
       changes.value.length = Math.min(changes.value.length, CHANGES_MAX);
     }
     status.value = next;
+    // The session may have ended, or have other rights: then the connection ends for good.
+    if (next.state === "failed" && last?.state !== "failed") void useSession().check();
   }
 
   function follow(options: Follow): () => void {

@@ -13,6 +13,7 @@ export type DeliveryClient = api.Client;
 export type ConnectedNamespace = api.Namespace;
 export type DeliveryClients = api.Clients;
 export type LabState = api.Lab;
+export type Me = api.Me;
 
 export const JOB_STATUSES = [
   "queued",

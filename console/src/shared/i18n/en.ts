@@ -1,3 +1,4 @@
+import { access } from "./en.access";
 import { commands } from "./en.commands";
 import { errors } from "./en.errors";
 import { monitor } from "./en.monitor";
@@ -378,6 +379,7 @@ export const messages = {
     stripEmpty: "The strip fills as the proof runs.",
     piece: "{carrier}: {duration}, {events} events",
   },
+  access,
   commands,
   monitor,
 };

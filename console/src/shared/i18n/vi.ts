@@ -1,4 +1,5 @@
 import type { Messages } from "./en";
+import { access } from "./vi.access";
 import { commands } from "./vi.commands";
 import { errors } from "./vi.errors";
 import { monitor } from "./vi.monitor";
@@ -383,6 +384,7 @@ export const messages: Messages = {
     stripEmpty: "Dải này đầy dần khi bộ đếm chạy.",
     piece: "{carrier}: {duration}, {events} sự kiện",
   },
+  access,
   commands,
   monitor,
 };

@@ -1,0 +1,21 @@
+export const access = {
+  signIn: "Sign in",
+  signOut: "Sign out",
+  signOutEverywhere: "Sign out everywhere",
+  account: "Account of {name}",
+  name: "Name",
+  password: "Password",
+  wrong: "The name or the password is wrong.",
+  ended: "You were signed out. Sign in again to go on.",
+  noAccounts: "This server has keys for programs and no accounts for people yet. Make one where it runs:",
+  changePassword: "Change the password",
+  oldPassword: "Old password",
+  newPassword: "New password, at least {n} characters",
+  oldWrong: "The old password is wrong.",
+  othersEnd: "You stay signed in here, and are signed out everywhere else.",
+  passwordChanged: "The password was changed.",
+  notAllowed: "Your role does not allow this page",
+  notAllowedText:
+    "It needs the right {grant}. The roles {roles} have it: ask whoever runs this server for one of them.",
+  asAnother: "Sign in as somebody else",
+};

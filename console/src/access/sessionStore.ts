@@ -17,6 +17,7 @@ const jsonless = (path: string) => request<unknown>(path, { method: "POST" });
 export const useSession = defineStore("session", () => {
   const me = shallowRef<Me | null>(null);
   let asked: Promise<void> | null = null;
+  let leaving = false;
   let onEnd: () => void = () => undefined;
 
   /** Whether somebody is needed, and nobody has signed in. */
@@ -51,7 +52,7 @@ export const useSession = defineStore("session", () => {
   /** Asks again after the server has refused something; whoever is signed out hears of it. */
   async function check(): Promise<void> {
     const before = me.value;
-    if (before === null || before.open) return;
+    if (before === null || before.open || leaving) return;
     await load();
     if (signedOut.value && before.user !== null) onEnd();
   }
@@ -61,11 +62,15 @@ export const useSession = defineStore("session", () => {
   }
 
   async function signOut(everywhere = false): Promise<void> {
+    // What ends now ends because it was wanted.
+    leaving = true;
     try {
       await jsonless(everywhere ? "/api/access/sign-out-everywhere" : "/api/access/sign-out");
     } catch (error) {
       // It was over already.
-      if (!(error instanceof ApiError) || error.status !== 401) throw error;
+      if (error instanceof ApiError && error.status === 401) return;
+      leaving = false;
+      throw error;
     }
   }
 

@@ -105,8 +105,17 @@ describe("the way back", () => {
       null,
       ["/a"],
       "/sign-in?back=/",
+      // Browsers drop tabs and ends of lines from an address, and dots from its path.
+      "/\t/evil.example",
+      "/\n\\evil.example",
+      "/.//evil.example",
+      "//",
     ])
       expect(wayBack(other), String(other)).toBe("/");
+  });
+
+  it("keeps pages whose names only begin as that of signing in", () => {
+    expect(wayBack("/sign-ins")).toBe("/sign-ins");
   });
 
   it("is nowhere for whoever may only follow channels", () => {

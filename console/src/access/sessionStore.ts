@@ -49,12 +49,16 @@ export const useSession = defineStore("session", () => {
     return asked;
   }
 
-  /** Asks again after the server has refused something; whoever is signed out hears of it. */
-  async function check(): Promise<void> {
+  /**
+   * Asks again after the server has refused something; whoever is signed out hears of it. Answers whether
+   * somebody is still signed in.
+   */
+  async function check(): Promise<boolean> {
     const before = me.value;
-    if (before === null || before.open || leaving) return;
+    if (before === null || before.open || leaving) return false;
     await load();
     if (signedOut.value && before.user !== null) onEnd();
+    return me.value?.session != null;
   }
 
   async function signIn(user: string, password: string): Promise<void> {

@@ -35,6 +35,8 @@ export const useLive = defineStore("live", () => {
   });
   const changes = ref<StatusChange[]>([]);
   const clientName = ref("");
+  /** Whether it was live since it last failed. */
+  let wasLive = false;
 
   function open(): Live {
     if (connection) return connection;
@@ -54,8 +56,18 @@ export const useLive = defineStore("live", () => {
       changes.value.length = Math.min(changes.value.length, CHANGES_MAX);
     }
     status.value = next;
-    // The session may have ended, or have other rights: then the connection ends for good.
-    if (next.state === "failed" && last?.state !== "failed") void useSession().check();
+    if (next.state === "live") wasLive = true;
+    if (next.state === "failed" && last?.state !== "failed") void ended();
+  }
+
+  /**
+   * The server has ended the connection for good: the session is over, or has other rights by now. With those
+   * it begins anew, unless it was refused before it was live: that would be refused again.
+   */
+  async function ended(): Promise<void> {
+    const again = wasLive;
+    wasLive = false;
+    if ((await useSession().check()) && again) reconnect();
   }
 
   function follow(options: Follow): () => void {

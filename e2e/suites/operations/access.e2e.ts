@@ -92,7 +92,8 @@ test("a viewer sees everything and finds nothing to change it with", async () =>
   });
   const absent = {
     "/jobs": ["upload-sample", "start-command", "ask-video"],
-    "/pipeline": ["produce-send", "start-consumer", "stop-consumer"],
+    "/jobs/video/chat": ["video-idea"],
+    "/pipeline": ["produce-send", "scale", "start-consumer", "stop-consumer"],
     "/monitor": ["rule-add"],
     "/delivery": ["lab-cut", "lab-restart"],
   };
@@ -113,6 +114,24 @@ test("whose account is disabled is shown the way in, on the page that is open", 
   await page.waitForURL("**/sign-in?ended=1&back=%2Foverview");
   await signIn(page, "otto");
   await byId(page, "sign-in-problem").waitFor();
+});
+
+test("whose role becomes another goes on with it, on the page that is open", async () => {
+  const { id } = await account("rosa", "operator");
+  const page = await open("/pipeline");
+  await signIn(page, "rosa");
+  await byId(page, "start-consumer").waitFor();
+  await transportIs(page, "websocket");
+  await ask("PATCH", `/api/access/users/${id}`, { roles: ["viewer"] });
+  await byId(page, "start-consumer").waitFor({ state: "detached" });
+  await transportIs(page, "websocket");
+});
+
+test("an address that leads elsewhere after signing in leads to the first page", async () => {
+  await account("ines", "viewer");
+  const page = await open("/sign-in?back=%2F%09%2Fevil.example");
+  await signIn(page, "ines");
+  await page.waitForURL(`${server.url}/overview`);
 });
 
 test("a page that a role does not allow says which right it needs", async () => {

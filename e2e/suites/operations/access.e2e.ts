@@ -85,7 +85,8 @@ test("a viewer sees everything and finds nothing to change it with", async () =>
   await account("vera", "viewer");
   const page = await open("/");
   await signIn(page, "vera");
-  await page.waitForURL("**/overview");
+  await byId(page, "account").waitFor();
+  expect(new URL(page.url()).pathname).toBe("/overview");
   const refused: string[] = [];
   page.on("response", (answer) => {
     if (answer.status() === 401 || answer.status() === 403) refused.push(answer.url());

@@ -15,7 +15,6 @@ export const access = {
   othersEnd: "You stay signed in here, and are signed out everywhere else.",
   passwordChanged: "The password was changed.",
   notAllowed: "Your role does not allow this page",
-  notAllowedText:
-    "It needs the right {grant}. The roles {roles} have it: ask whoever runs this server for one of them.",
+  notAllowedText: "It needs the right {grant}. Ask whoever runs this server for a role that has it: admin does.",
   asAnother: "Sign in as somebody else",
 };

@@ -18,7 +18,6 @@ export const access: typeof en = {
   othersEnd: "Bạn vẫn đăng nhập ở đây và bị đăng xuất ở mọi nơi khác.",
   passwordChanged: "Đã đổi mật khẩu.",
   notAllowed: "Vai trò của bạn không được xem trang này",
-  notAllowedText:
-    "Trang cần quyền {grant}. Các vai trò {roles} có quyền này: hãy xin người quản lý máy chủ một trong số đó.",
+  notAllowedText: "Trang cần quyền {grant}. Hãy xin người quản lý máy chủ một vai trò có quyền này, chẳng hạn admin.",
   asAnother: "Đăng nhập bằng tài khoản khác",
 };

@@ -1,4 +1,4 @@
-/** Who has not signed in where that is needed sees the sign-in page, and comes back to the page they wanted. */
+/** Who has not signed in where that is needed signs in first, and comes back to the page they wanted. */
 import type { Router } from "vue-router";
 import { useSession } from "./sessionStore";
 import { wayBack } from "./ways";
